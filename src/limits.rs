@@ -1,0 +1,86 @@
+//! Every bound of the house in one place: sizes in bytes, times as durations.
+//!
+//! A queue, a buffer or a wait that has no name here is a defect.
+
+use std::time::Duration;
+
+/// The longest line a peer may send, in bytes without its end and after telnet decoding.
+///
+/// It equals what a Linux terminal hands over in its canonical mode, so a line typed at `nc` always fits.
+pub const LINE_BYTES: usize = 4096;
+
+/// The longest name, in characters (Unicode scalar values).
+pub const NAME_CHARS: usize = 32;
+
+/// How many names a connection may try before it is closed.
+pub const NAME_TRIES: usize = 3;
+
+/// How long a new connection may be silent before it is told what to send.
+pub const PROMPT_AFTER: Duration = Duration::from_secs(1);
+
+/// How many bytes a session takes from its socket at once, and so what one event can hold.
+pub const READ_BYTES: usize = 8 * 1024;
+
+/// How many bytes of telnet subnegotiation are taken for one; what is longer is no telnet.
+pub const SUBNEGOTIATION_BYTES: usize = 512;
+
+/// How many events wait for the broker before the sessions have to.
+pub const INBOX_EVENTS: usize = 128;
+
+/// How many bytes of text end a turn of the broker. The last reply of a turn may go beyond.
+pub const BATCH_BYTES: usize = 64 * 1024;
+
+/// How many bytes the feed holds for the peers that lag, all of them together.
+pub const FEED_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes a writer takes from the feed at once, rounded up to a whole batch.
+pub const PORTION_BYTES: usize = 64 * 1024;
+
+/// How many names the welcome lists; `/who` lists all.
+pub const WELCOME_NAMES: usize = 10;
+
+/// About how many bytes of names `/who` puts on one line.
+pub const WHO_LINE_BYTES: usize = 400;
+
+/// How many characters of a peer's own words a refusal repeats.
+pub const QUOTED_CHARS: usize = 40;
+
+/// How long a peer that leaves may take to read its last lines before the connection is cut.
+pub const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long the server goes on reading, and throwing away, what a peer sends after its farewell.
+///
+/// A plain `close()` with unread input makes the kernel send a reset, which can destroy what the peer has not
+/// read yet; reading on until the peer closes too (RFC 1122, section 4.2.2.13) avoids that.
+pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
+
+/// How many bytes are thrown away in that time at most.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// How many reads a session makes at a shutdown to take in what had already arrived.
+pub const LAST_READS: usize = 64;
+
+/// How long a shutdown takes at most, whatever the peers do.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
+
+/// How many connections the kernel keeps for the listener until they are accepted.
+///
+/// With the 128 of the standard library a storm of 5000 joins takes 15 s of SYN retries.
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// The first and the longest pause after `accept` failed, as when descriptors run out.
+pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How many log records wait for a slow standard output before further ones are dropped and counted.
+pub const JOURNAL_RECORDS: usize = 1024;
+
+/// How long the end of the program waits for the log to be written.
+pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);
+
+/// The longest line that the client puts together before it shows what it has.
+///
+/// The server's longest is a message of [`LINE_BYTES`], each byte of it escaped, behind a name.
+pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
+
+/// How long the client waits for a server to answer its connection.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);

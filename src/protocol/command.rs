@@ -1,0 +1,143 @@
+//! What a line of somebody in the room means.
+//!
+//! Stands between the line and the event. A line that begins with `/` is a command and is never passed on, known or
+//! not: an unknown one may be a mistyped private message.
+
+use super::{Line, Name, Refusal, SafeText};
+use crate::limits::QUOTED_CHARS;
+
+/// What a peer asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Say something to everyone else.
+    Say(SafeText),
+    /// `/msg NAME TEXT`: say something to one peer alone.
+    Tell {
+        /// Whom.
+        to: Name,
+        /// What.
+        text: SafeText,
+    },
+    /// `/nick NAME`: be called something else.
+    Rename(Name),
+    /// `/who`: who is here?
+    Who,
+    /// `/help`: which commands are there?
+    Help,
+    /// `/quit [REASON]`: leave.
+    Quit(Option<SafeText>),
+}
+
+impl Command {
+    /// Reads what a line means. Commands are known without regard to ASCII case.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer the line with.
+    pub fn parse(line: Line) -> Result<Self, Refusal> {
+        let mut text = match line {
+            Line::Text(text) => text,
+            Line::NotUtf8 => return Err(Refusal::NotUtf8),
+            Line::TooLong => return Err(Refusal::LineTooLong),
+        };
+        match text.strip_prefix('/') {
+            None => {}
+            Some(rest) if rest.starts_with('/') => {
+                text.remove(0);
+            }
+            Some(rest) => return Self::parse_slash(rest),
+        }
+        Ok(Self::Say(SafeText::new(text)))
+    }
+
+    fn parse_slash(line: &str) -> Result<Self, Refusal> {
+        let (word, rest) = split_word(line);
+        match word.to_ascii_lowercase().as_str() {
+            "quit" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
+            "who" => Ok(Self::Who),
+            "help" => Ok(Self::Help),
+            "nick" if !rest.is_empty() => Ok(Self::Rename(Name::parse(rest)?)),
+            "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
+            "msg" => Self::parse_tell(rest),
+            _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
+        }
+    }
+
+    fn parse_tell(rest: &str) -> Result<Self, Refusal> {
+        let (to, text) = split_word(rest);
+        if text.is_empty() {
+            return Err(Refusal::BadArguments("/msg NAME TEXT"));
+        }
+        // What cannot be a name cannot be here either.
+        let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
+        Ok(Self::Tell { to, text: SafeText::new(text.to_owned()) })
+    }
+}
+
+/// The first word of `text` and what follows it, without the blanks between and at the end.
+fn split_word(text: &str) -> (&str, &str) {
+    let text = text.trim_end();
+    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, Refusal> {
+        Command::parse(Line::Text(line.to_owned()))
+    }
+
+    fn safe(text: &str) -> SafeText {
+        SafeText::new(text.to_owned())
+    }
+
+    #[test]
+    fn a_line_is_a_message_as_it_stands() {
+        assert_eq!(parse(" hi  there "), Ok(Command::Say(safe(" hi  there "))));
+        assert_eq!(parse(" /who"), Ok(Command::Say(safe(" /who"))));
+    }
+
+    #[test]
+    fn two_slashes_say_one() {
+        assert_eq!(parse("//quit"), Ok(Command::Say(safe("/quit"))));
+        assert_eq!(parse("///"), Ok(Command::Say(safe("//"))));
+    }
+
+    #[test]
+    fn commands_are_read_with_their_arguments() {
+        let bob = Name::parse("Bob").unwrap();
+        assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
+        assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
+        assert_eq!(parse("/who"), Ok(Command::Who));
+        assert_eq!(parse("/help"), Ok(Command::Help));
+        assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));
+        assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
+    }
+
+    #[test]
+    fn a_command_that_lacks_something_is_refused_with_its_form() {
+        assert_eq!(parse("/msg Bob "), Err(Refusal::BadArguments("/msg NAME TEXT")));
+        assert_eq!(parse("/msg"), Err(Refusal::BadArguments("/msg NAME TEXT")));
+        assert_eq!(parse("/nick"), Err(Refusal::BadArguments("/nick NEWNAME")));
+        assert_eq!(parse("/nick a b"), Err(Refusal::BadName(crate::protocol::BadName::Blank)));
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused_and_never_said() {
+        assert_eq!(parse("/mgs Bob secret"), Err(Refusal::UnknownCommand(safe("/mgs"))));
+        assert_eq!(parse("/"), Err(Refusal::UnknownCommand(safe("/"))));
+        assert_eq!(parse("/ msg Bob x"), Err(Refusal::UnknownCommand(safe("/"))));
+        assert_eq!(parse("/\x1b[2J"), Err(Refusal::UnknownCommand(safe("/^[[2J"))));
+    }
+
+    #[test]
+    fn a_private_message_to_an_impossible_name_finds_nobody() {
+        assert_eq!(parse("/msg *** hi"), Err(Refusal::NoSuchUser(safe("***"))));
+    }
+
+    #[test]
+    fn lines_that_are_no_text_are_refused() {
+        assert_eq!(Command::parse(Line::NotUtf8), Err(Refusal::NotUtf8));
+        assert_eq!(Command::parse(Line::TooLong), Err(Refusal::LineTooLong));
+    }
+}

@@ -1,0 +1,222 @@
+//! Lines from bytes: where one ends, how long it may be, and whether it is text.
+//!
+//! Stands behind [`Telnet`](super::Telnet) and before [`Command`](super::Command). It holds at most one unfinished
+//! line of at most [`LINE_BYTES`], whatever is sent. LF, CR LF, CR NUL and a lone CR end a line, across any
+//! split of the bytes: a split never changes the lines.
+
+use crate::limits::LINE_BYTES;
+
+/// What a peer sent between two line ends. Empty lines are nothing and do not show up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// A line of valid UTF-8, without its end. It may hold control characters.
+    Text(String),
+    /// A line that is not UTF-8 (RFC 3629).
+    NotUtf8,
+    /// A line of more than [`LINE_BYTES`]. It is reported as soon as that is known and thrown away to its end.
+    TooLong,
+}
+
+/// Makes lines of bytes that come in pieces.
+#[derive(Debug, Default)]
+pub struct LineDecoder {
+    /// The line whose end has not come yet.
+    unfinished: Vec<u8>,
+    /// The unfinished line was too long and has been reported: the rest of it counts for nothing.
+    discarding: bool,
+    /// The last byte was a CR: an LF or NUL that follows belongs to it.
+    after_cr: bool,
+    first_end: FirstEnd,
+}
+
+/// How the first line ended, which is how the peer wants its own lines to end.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum FirstEnd {
+    #[default]
+    Unseen,
+    /// A CR came, and what follows decides.
+    Cr,
+    Lf,
+    CrLf,
+}
+
+impl LineDecoder {
+    /// Whether the first line ended with CR LF or CR NUL, so that this peer wants CR LF.
+    pub fn wants_crlf(&self) -> bool {
+        self.first_end == FirstEnd::CrLf
+    }
+
+    /// Whether a line has begun whose end has not come.
+    pub fn is_inside_line(&self) -> bool {
+        self.discarding || !self.unfinished.is_empty()
+    }
+
+    /// Appends to `lines` what `bytes` complete, and keeps the unfinished rest.
+    pub fn decode(&mut self, mut bytes: &[u8], lines: &mut Vec<Line>) {
+        while !bytes.is_empty() {
+            if std::mem::take(&mut self.after_cr) {
+                let paired = matches!(bytes[0], b'\n' | 0);
+                self.note_end(if paired { FirstEnd::CrLf } else { FirstEnd::Lf });
+                bytes = &bytes[usize::from(paired)..];
+                continue;
+            }
+            let Some(end) = memchr::memchr2(b'\n', b'\r', bytes) else {
+                return self.append(bytes, lines);
+            };
+            self.append(&bytes[..end], lines);
+            self.finish(lines);
+            self.after_cr = bytes[end] == b'\r';
+            self.note_end(if self.after_cr { FirstEnd::Cr } else { FirstEnd::Lf });
+            bytes = &bytes[end + 1..];
+        }
+    }
+
+    /// Takes the unfinished line as complete: at the end of input, or when the caller has waited long enough.
+    pub fn finish(&mut self, lines: &mut Vec<Line>) {
+        let bytes = std::mem::take(&mut self.unfinished);
+        if !std::mem::take(&mut self.discarding) && !bytes.is_empty() {
+            lines.push(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+        if self.discarding {
+            return;
+        }
+        if self.unfinished.len() + bytes.len() > LINE_BYTES {
+            self.unfinished = Vec::new();
+            self.discarding = true;
+            lines.push(Line::TooLong);
+        } else {
+            self.unfinished.extend_from_slice(bytes);
+        }
+    }
+
+    /// The first end decides; a CR leaves it open for one more byte.
+    fn note_end(&mut self, end: FirstEnd) {
+        if matches!(self.first_end, FirstEnd::Unseen | FirstEnd::Cr) {
+            self.first_end = end;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(line: &str) -> Line {
+        Line::Text(line.to_owned())
+    }
+
+    /// All lines of `input`, handed over in pieces that end at `cuts`.
+    fn decode(input: &[u8], cuts: &[usize]) -> (Vec<Line>, bool) {
+        let (mut decoder, mut lines, mut start) = (LineDecoder::default(), Vec::new(), 0);
+        for &cut in cuts.iter().chain([&input.len()]) {
+            decoder.decode(&input[start..cut], &mut lines);
+            start = cut;
+        }
+        decoder.finish(&mut lines);
+        (lines, decoder.wants_crlf())
+    }
+
+    /// The rule as one would say it, for input that is there as a whole.
+    fn model(input: &[u8]) -> Vec<Line> {
+        let (mut lines, mut line, mut bytes) = (Vec::new(), Vec::new(), input.iter().peekable());
+        loop {
+            let byte = bytes.next();
+            match byte {
+                Some(b'\n' | b'\r') | None => {
+                    match String::from_utf8(std::mem::take(&mut line)) {
+                        Ok(line) if line.is_empty() => {}
+                        bytes if bytes.as_ref().map_or_else(|e| e.as_bytes().len(), String::len) > LINE_BYTES => {
+                            lines.push(Line::TooLong)
+                        }
+                        Ok(line) => lines.push(Line::Text(line)),
+                        Err(_) => lines.push(Line::NotUtf8),
+                    }
+                    if byte == Some(&b'\r') {
+                        bytes.next_if(|next| matches!(next, b'\n' | 0));
+                    }
+                }
+                Some(&other) => line.push(other),
+            }
+            if byte.is_none() {
+                return lines;
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_line_end_ends_a_line() {
+        let (lines, _) = decode(b"a\nb\r\nc\r\0d\re\n\n\r\nf", &[]);
+        assert_eq!(lines, ["a", "b", "c", "d", "e", "f"].map(text));
+    }
+
+    #[test]
+    fn the_first_line_decides_what_the_peer_wants() {
+        for (input, crlf) in
+            [(&b"a\nb\r\n"[..], false), (b"a\r\nb\n", true), (b"a\r\0b\n", true), (b"a\rb\r\n", false), (b"a\r", false)]
+        {
+            assert_eq!(decode(input, &[]).1, crlf, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_limit_passes_and_one_byte_more_is_refused_whole() {
+        let fits = "x".repeat(LINE_BYTES - 4) + "🦀";
+        let over = "x".repeat(LINE_BYTES - 3) + "🦀";
+        let (lines, _) = decode(format!("{fits}\n{over}\nnext\n").as_bytes(), &[]);
+        assert_eq!(lines, [text(&fits), Line::TooLong, text("next")]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_reported_at_once_and_costs_no_memory() {
+        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        for _ in 0..1000 {
+            decoder.decode(&[b'x'; 1000], &mut lines);
+            assert!(decoder.unfinished.capacity() <= 2 * LINE_BYTES);
+        }
+        assert_eq!(lines, [Line::TooLong]);
+        decoder.decode(b"\nnext\n", &mut lines);
+        assert_eq!(lines, [Line::TooLong, text("next")]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
+        let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
+        assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
+    }
+
+    /// Bytes in which line ends, NUL, multi-byte characters and overlong lines are frequent.
+    fn input() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec![b"\n".to_vec(), b"\r".to_vec(), b"\r\n".to_vec(), b"\0".to_vec()]),
+            4 => "[a-zé🦀/ ]{1,5}".prop_map(String::into_bytes),
+            1 => prop::collection::vec(any::<u8>(), 1..4),
+            1 => (LINE_BYTES - 2..LINE_BYTES + 3).prop_map(|length| vec![b'x'; length]),
+        ];
+        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_lines_of_the_model(
+            input in input(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
+            cuts.sort_unstable();
+            let (lines, crlf) = decode(&input, &cuts);
+            prop_assert_eq!(&lines, &model(&input));
+            prop_assert_eq!(crlf, decode(&input, &[]).1);
+        }
+
+        #[test]
+        fn byte_by_byte_gives_the_lines_of_the_model(input in input()) {
+            let cuts: Vec<_> = (0..=input.len()).collect();
+            prop_assert_eq!(decode(&input, &cuts).0, model(&input));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The line protocol: bytes to lines to commands, and replies to lines.
+//!
+//! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
+
+pub mod telnet;
+
+pub mod line;
+
+pub mod text;
+
+pub mod name;
+
+pub mod command;
+
+pub mod reply;
+
+pub use command::Command;
+pub use line::{Line, LineDecoder};
+pub use name::{BadName, Name};
+pub use reply::{Refusal, Reply};
+pub use telnet::Telnet;
+pub use text::SafeText;

@@ -1,0 +1,248 @@
+//! Every line that the server can send, in one place.
+//!
+//! A reply is made of names, safe text and our own words only, so nothing else can reach a socket. Its first
+//! characters say what it is: `* ` a notice, `! CODE: ` a refusal, anything else a message.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::{BadName, Name, SafeText};
+use crate::limits::{LINE_BYTES, NAME_TRIES, WELCOME_NAMES, WHO_LINE_BYTES};
+
+/// One answer to, or one line for, a peer. Shown without the end of its last line.
+#[derive(Debug, Clone, Copy)]
+pub enum Reply<'a> {
+    /// Somebody said something to everyone.
+    Said {
+        /// Who.
+        from: &'a Name,
+        /// What.
+        text: &'a SafeText,
+    },
+    /// Somebody said something to one peer.
+    Told {
+        /// Who.
+        from: &'a Name,
+        /// What.
+        text: &'a SafeText,
+    },
+    /// Asks a silent connection for its name.
+    Prompt,
+    /// Asks again, after a name was refused.
+    PromptAgain,
+    /// Greets a peer that has just joined.
+    Welcome {
+        /// Itself.
+        name: &'a Name,
+        /// How many others are here.
+        others: usize,
+        /// Their names, at most [`WELCOME_NAMES`] of them.
+        named: &'a [&'a Name],
+    },
+    /// Somebody came.
+    Joined(&'a Name),
+    /// Somebody went.
+    Left {
+        /// Who.
+        name: &'a Name,
+        /// Why, when a reason is known.
+        reason: Option<&'a SafeText>,
+    },
+    /// Somebody is called something else now.
+    Renamed {
+        /// The former name.
+        old: &'a Name,
+        /// The new one.
+        new: &'a Name,
+    },
+    /// The answer to `/nick` with the name that the peer has.
+    SameName(&'a Name),
+    /// The answer to `/who`: one line, and more where there are many.
+    Here(&'a [&'a Name]),
+    /// The answer to `/help`.
+    Help,
+    /// How many lines a peer that fell behind has missed.
+    Missed(u64),
+    /// The last line to a peer that leaves.
+    Bye {
+        /// Itself.
+        name: &'a Name,
+        /// How many of its messages were accepted.
+        accepted: u64,
+        /// How many of its lines were refused.
+        refused: u64,
+    },
+    /// The server stops.
+    ShuttingDown,
+    /// A line was refused.
+    Refused(&'a Refusal),
+}
+
+/// Why something that a peer sent was refused, and what the peer can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The name breaks a rule.
+    #[error("{0}")]
+    BadName(#[from] BadName),
+    /// Somebody has that name, or one that differs in case only.
+    #[error("{0} is taken")]
+    NameTaken(Name),
+    /// The last of [`NAME_TRIES`] names was refused too.
+    #[error("{NAME_TRIES} names were refused; connect again to try another")]
+    TooManyTries,
+    /// More than [`LINE_BYTES`] bytes in a line.
+    #[error("a line has at most {LINE_BYTES} bytes; nothing of it was sent")]
+    LineTooLong,
+    /// A line that is not UTF-8.
+    #[error("lines are UTF-8; nothing of it was sent")]
+    NotUtf8,
+    /// A line that begins with `/` and is no command.
+    #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
+    UnknownCommand(SafeText),
+    /// A command without what it needs. Its form is given.
+    #[error("it goes {0}")]
+    BadArguments(&'static str),
+    /// A private message to somebody who is not here.
+    #[error("nobody here is called {0}; /who lists all")]
+    NoSuchUser(SafeText),
+    /// Too late: the server stops.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+impl Refusal {
+    /// The stable word by which a program knows this refusal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadName(_) => "bad-name",
+            Self::NameTaken(_) => "name-taken",
+            Self::TooManyTries => "too-many-tries",
+            Self::LineTooLong => "line-too-long",
+            Self::NotUtf8 => "not-utf8",
+            Self::UnknownCommand(_) => "unknown-command",
+            Self::BadArguments(_) => "bad-arguments",
+            Self::NoSuchUser(_) => "no-such-user",
+            Self::ShuttingDown => "shutting-down",
+        }
+    }
+}
+
+const HELP: &str = "\
+* /who lists who is here
+* /msg NAME TEXT says TEXT to NAME alone
+* /nick NEWNAME changes your name
+* /quit [REASON] leaves
+* /help shows this
+* //TEXT says /TEXT; any other line is a message to everyone else";
+
+impl fmt::Display for Reply<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Said { from, text } => write!(f, "{from}: {text}"),
+            Self::Told { from, text } => write!(f, "{from} (privately): {text}"),
+            Self::Prompt => write!(f, "* Send your name as the first line."),
+            Self::PromptAgain => write!(f, "* Send another name."),
+            Self::Welcome { name, others, named } => write_welcome(f, name, others, named),
+            Self::Joined(name) => write!(f, "* {name} has joined"),
+            Self::Left { name, reason: None } => write!(f, "* {name} has left"),
+            Self::Left { name, reason: Some(reason) } => write!(f, "* {name} has left: {reason}"),
+            Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
+            Self::SameName(name) => write!(f, "* You are {name} already."),
+            Self::Here(names) => write_here(f, names),
+            Self::Help => f.write_str(HELP),
+            Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
+            Self::Bye { name, accepted, refused } => {
+                write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))
+            }
+            Self::ShuttingDown => write!(f, "* The server is shutting down"),
+            Self::Refused(refusal) => write!(f, "! {}: {refusal}", refusal.code()),
+        }
+    }
+}
+
+fn lines(count: u64) -> &'static str {
+    if count == 1 { "line" } else { "lines" }
+}
+
+fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: &[&Name]) -> fmt::Result {
+    write!(f, "* Welcome, {name}. ")?;
+    match others {
+        0 => write!(f, "You are the first here.")?,
+        1 => write!(f, "1 other here: ")?,
+        _ => write!(f, "{others} others here: ")?,
+    }
+    for (at, name) in named.iter().take(WELCOME_NAMES).enumerate() {
+        write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+    }
+    match others.saturating_sub(WELCOME_NAMES) {
+        0 if others == 0 => {}
+        0 => write!(f, ".")?,
+        more => write!(f, " and {more} more.")?,
+    }
+    write!(f, " /help lists the commands.")
+}
+
+/// One line as long as it stays readable; further names go on further lines, each marked as a notice.
+fn write_here(f: &mut fmt::Formatter<'_>, names: &[&Name]) -> fmt::Result {
+    write!(f, "* {} here:", names.len())?;
+    let mut length = 0;
+    for (at, name) in names.iter().enumerate() {
+        if length > WHO_LINE_BYTES {
+            write!(f, "\n* and:")?;
+            length = 0;
+        }
+        let comma = if at + 1 < names.len() { "," } else { "" };
+        write!(f, " {name}{comma}")?;
+        length += name.as_str().len() + 2;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        Name::parse(name).unwrap()
+    }
+
+    #[test]
+    fn the_welcome_counts_and_names_the_others() {
+        let names: Vec<_> = (0..14).map(|at| name(&format!("p{at}"))).collect();
+        let all: Vec<_> = names.iter().collect();
+        let welcome = |others, named| Reply::Welcome { name: &all[0].clone(), others, named }.to_string();
+        assert_eq!(welcome(0, &[]), "* Welcome, p0. You are the first here. /help lists the commands.");
+        assert_eq!(welcome(1, &all[1..2]), "* Welcome, p0. 1 other here: p1. /help lists the commands.");
+        assert_eq!(welcome(2, &all[1..3]), "* Welcome, p0. 2 others here: p1, p2. /help lists the commands.");
+        assert_eq!(
+            welcome(13, &all[1..11]),
+            "* Welcome, p0. 13 others here: p1, p2, p3, p4, p5, p6, p7, p8, p9, p10 and 3 more. /help lists the commands."
+        );
+    }
+
+    #[test]
+    fn who_names_all_on_lines_that_can_be_read() {
+        let names: Vec<_> = (0..100).map(|at| name(&format!("person{at:03}"))).collect();
+        let shown = Reply::Here(&names.iter().collect::<Vec<_>>()).to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(lines[0].starts_with("* 100 here: person000, person001,"));
+        assert!(lines[1..].iter().all(|line| line.starts_with("* and: person")));
+        assert!(lines.iter().all(|line| line.len() < WHO_LINE_BYTES + 40));
+        assert!(names.iter().all(|name| shown.contains(name.as_str())));
+        assert!(shown.ends_with("person099"));
+    }
+
+    #[test]
+    fn counts_agree_with_their_nouns() {
+        assert_eq!(Reply::Missed(1).to_string(), "* You missed 1 line.");
+        assert_eq!(Reply::Missed(2).to_string(), "* You missed 2 lines.");
+        let bye = Reply::Bye { name: &name("Al"), accepted: 1, refused: 0 };
+        assert_eq!(bye.to_string(), "* Bye, Al: 1 line accepted, 0 refused.");
+    }
+
+    #[test]
+    fn every_line_of_the_help_is_a_notice() {
+        assert!(Reply::Help.to_string().lines().all(|line| line.starts_with("* ")));
+    }
+}

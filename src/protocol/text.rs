@@ -1,0 +1,126 @@
+//! Text that may reach a terminal, a socket or a log.
+//!
+//! Peers read us at bare terminals (`nc`, `telnet`), so a control character that one peer sends must never act on the
+//! screen of another. Nothing is dropped: what is dangerous is shown in a form that can be read.
+
+use std::fmt;
+
+/// Text without anything that acts on a terminal or hides from its reader.
+///
+/// C0 controls (except TAB) and DEL are shown in caret notation (`^[`); C1 controls, line separators, bidirectional
+/// controls, invisible format characters, tags and noncharacters as `<U+202E>`. Joiners (ZWJ, ZWNJ) and variation
+/// selectors stay, because emoji and several scripts need them. In this form the text grows at most fourfold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SafeText(String);
+
+impl SafeText {
+    /// Makes `text` safe, without a copy when it is safe already.
+    pub fn new(text: String) -> Self {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) || !text.contains(is_unsafe) {
+            return Self(text);
+        }
+        let mut safe = String::with_capacity(text.len() + 16);
+        for char in text.chars() {
+            match char {
+                '\t' => safe.push(char),
+                // Caret notation flips bit 6: ESC (0x1B) is ^[ and DEL (0x7F) is ^?.
+                '\0'..='\x1f' | '\x7f' => safe.extend(['^', char::from(char as u8 ^ 0x40)]),
+                _ if is_unsafe(char) => safe.push_str(&format!("<U+{:04X}>", u32::from(char))),
+                _ => safe.push(char),
+            }
+        }
+        Self(safe)
+    }
+
+    /// The first `limit` characters of `text`, made safe, with an ellipsis where something is left out.
+    pub fn excerpt(text: &str, limit: usize) -> Self {
+        match text.char_indices().nth(limit) {
+            None => Self::new(text.to_owned()),
+            Some((end, _)) => Self::new(format!("{}…", &text[..end])),
+        }
+    }
+
+    /// The safe text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SafeText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a character could act on a terminal, end a line for some reader, or hide (RFC 9839 and the bidi controls).
+pub fn is_unsafe(char: char) -> bool {
+    match char {
+        '\t' => false,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
+        ' '..='\u{ac}' => false,
+        '\u{ad}' // soft hyphen
+        | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // bidi controls
+        | '\u{2028}' | '\u{2029}' // line and paragraph separator
+        | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' // invisible
+        | '\u{fdd0}'..='\u{fdef}' // noncharacters
+        | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' // shorthand and musical format controls
+        | '\u{e0000}'..='\u{e007f}' // tags
+        => true,
+        _ => u32::from(char) & 0xfffe == 0xfffe, // the last two of each plane are noncharacters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn safe(text: &str) -> String {
+        SafeText::new(text.to_owned()).0
+    }
+
+    #[test]
+    fn honest_text_is_not_touched() {
+        for text in ["hello\tworld ~", "Zoë, Дмитрий, 山田, مريم, राम", "👩\u{200d}💻 ☕\u{fe0f} می\u{200c}خواهم", ""]
+        {
+            assert_eq!(safe(text), text);
+        }
+    }
+
+    #[test]
+    fn a_screen_clear_is_shown_instead_of_done() {
+        assert_eq!(safe("\x1b[2Jboo\x07\0\x7f"), "^[[2Jboo^G^@^?");
+    }
+
+    #[test]
+    fn an_eight_bit_escape_is_shown() {
+        assert_eq!(safe("\u{9b}2J\u{85}"), "<U+009B>2J<U+0085>");
+    }
+
+    #[test]
+    fn a_carriage_return_cannot_overwrite_the_name() {
+        assert_eq!(safe("x\rAlice: hi\nBob: hi"), "x^MAlice: hi^JBob: hi");
+    }
+
+    #[test]
+    fn a_right_to_left_override_is_shown() {
+        assert_eq!(safe("gpj\u{202e}exe"), "gpj<U+202E>exe");
+        assert_eq!(safe("\u{2028}\u{feff}\u{e0041}\u{10ffff}"), "<U+2028><U+FEFF><U+E0041><U+10FFFF>");
+    }
+
+    #[test]
+    fn every_scalar_value_is_shown_as_it_is_or_as_its_escape() {
+        for char in '\0'..=char::MAX {
+            let shown = safe(&char.to_string());
+            assert!(!shown.contains(is_unsafe), "{char:?}");
+            assert!(shown.len() <= 4 * char.len_utf8(), "{char:?} grows to {shown}");
+            assert_eq!(shown == char.to_string(), !is_unsafe(char), "{char:?}");
+        }
+    }
+
+    #[test]
+    fn an_excerpt_is_cut_between_characters() {
+        assert_eq!(SafeText::excerpt("äöü", 3).as_str(), "äöü");
+        assert_eq!(SafeText::excerpt("äöüx", 3).as_str(), "äöü…");
+    }
+}

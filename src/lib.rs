@@ -10,7 +10,11 @@
 //! ```
 //!
 //! * [`protocol`] makes lines of bytes, commands of lines, and lines of replies. It knows no socket and no task.
+//! * [`room`] knows who is here and who hears what, in one order for all. Its broker is the only owner of the peers.
+//! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
 //! * [`limits`] names every bound in one place.
 
+pub mod journal;
 pub mod limits;
 pub mod protocol;
+pub mod room;

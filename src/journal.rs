@@ -1,0 +1,210 @@
+//! The log: a table of what is recorded, and a thread that writes it through femme.
+//!
+//! femme writes to standard output and panics when that fails; a reader that stalls blocks it. So the room and the
+//! server only put records into a bounded queue, which never makes them wait, and one thread of its own does the
+//! writing. When nobody reads the log, or its reader is gone, records are dropped, and counted when writing goes
+//! on.
+
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+
+use kv_log_macro::{debug, error, info, warn};
+pub use log::LevelFilter;
+
+use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS};
+use crate::protocol::{Name, SafeText};
+use crate::room::PeerId;
+
+/// Something that the operator may want to know. Messages are never recorded.
+#[derive(Debug)]
+pub enum Record {
+    /// The server listens.
+    Started {
+        /// Where.
+        address: SocketAddr,
+    },
+    /// A connection was accepted.
+    Connected {
+        /// The number it is known by in all other records.
+        peer: PeerId,
+        /// Where it comes from.
+        from: SocketAddr,
+    },
+    /// A connection could not be accepted.
+    AcceptFailed {
+        /// Why.
+        error: String,
+    },
+    /// A peer came into the room.
+    Joined {
+        /// Who.
+        peer: PeerId,
+        /// Its name.
+        name: Name,
+        /// Where it comes from.
+        from: SocketAddr,
+    },
+    /// A peer changed its name.
+    Renamed {
+        /// Who.
+        peer: PeerId,
+        /// Its former name.
+        old: Name,
+        /// Its new one.
+        new: Name,
+    },
+    /// A name or a line was refused.
+    Refused {
+        /// Whose.
+        peer: PeerId,
+        /// See [`Refusal::code`](crate::protocol::Refusal::code).
+        code: &'static str,
+    },
+    /// A peer fell behind so far that lines meant for it were lost.
+    Missed {
+        /// Who.
+        peer: PeerId,
+        /// How many lines.
+        lines: u64,
+    },
+    /// A peer left the room.
+    Left {
+        /// Who.
+        peer: PeerId,
+        /// Its name.
+        name: Name,
+        /// Where it came from.
+        from: SocketAddr,
+        /// Why, as the others were told.
+        reason: Option<SafeText>,
+        /// How many of its messages were accepted.
+        accepted: u64,
+        /// How many of its lines were refused.
+        refused: u64,
+    },
+    /// A session panicked: a defect of ours. Its peer is disconnected, the others go on.
+    SessionDied {
+        /// Whose.
+        peer: PeerId,
+    },
+    /// The server begins to stop.
+    Stopping,
+    /// The server has stopped.
+    Stopped {
+        /// How many connections had to be cut because they did not end in time.
+        cut: usize,
+    },
+}
+
+/// Where records are put. Clones write to the same log.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    queue: Option<SyncSender<Record>>,
+    dropped: Arc<AtomicU64>,
+}
+
+/// The thread that writes. Keep it, and [`flush`](Scribe::flush) it at the end of the program.
+#[derive(Debug)]
+pub struct Scribe {
+    ended: Receiver<()>,
+}
+
+impl Journal {
+    /// Starts the log of this process at `level`, on standard output.
+    ///
+    /// # Panics
+    /// When the process has a log already.
+    pub fn start(level: LevelFilter) -> (Self, Scribe) {
+        femme::with_level(level);
+        let (queue, records) = sync_channel(JOURNAL_RECORDS);
+        let (end, ended) = sync_channel(1);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let journal = Self { queue: Some(queue), dropped: Arc::clone(&dropped) };
+        thread::Builder::new()
+            .name(THREAD.to_owned())
+            .spawn(move || {
+                write_all(&records, &dropped);
+                // Nobody may wait for the end; then there is nobody to tell.
+                let _ = end.send(());
+            })
+            .expect("a thread can be started at the start of the program");
+        (journal, Scribe { ended })
+    }
+
+    /// A log that keeps nothing.
+    pub fn off() -> Self {
+        Self { queue: None, dropped: Arc::default() }
+    }
+
+    /// Puts a record into the log, or counts it as dropped. Never waits.
+    pub fn note(&self, record: Record) {
+        if let Some(queue) = &self.queue
+            && queue.try_send(record).is_err()
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Scribe {
+    /// Waits until all is written, once every [`Journal`] is dropped, but no longer than [`JOURNAL_FLUSH`].
+    pub fn flush(self) {
+        // Timed out, or the thread is gone: the log has no reader, and the program ends all the same.
+        let _: Result<(), RecvTimeoutError> = self.ended.recv_timeout(JOURNAL_FLUSH);
+    }
+}
+
+const THREAD: &str = "journal";
+
+fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
+    hush_panics_of_this_thread();
+    for record in records {
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        // femme panics when standard output is closed. The chat goes on, without a log.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            if lost > 0 {
+                warn!("log records dropped", { count: lost });
+            }
+            write(record);
+        }));
+    }
+}
+
+/// A closed standard output is no defect that needs a backtrace for each record.
+fn hush_panics_of_this_thread() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() != Some(THREAD) {
+            hook(panic);
+        }
+    }));
+}
+
+fn write(record: Record) {
+    match record {
+        Record::Started { address } => info!("started", { address: address.to_string() }),
+        Record::Connected { peer, from } => debug!("connected", { peer: peer.0, from: from.to_string() }),
+        Record::AcceptFailed { error } => error!("accept failed", { error: error }),
+        Record::Joined { peer, name, from } => {
+            info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })
+        }
+        Record::Renamed { peer, old, new } => info!("renamed", { peer: peer.0, old: old.as_str(), new: new.as_str() }),
+        Record::Refused { peer, code } => info!("refused", { peer: peer.0, code: code }),
+        Record::Missed { peer, lines } => warn!("missed", { peer: peer.0, lines: lines }),
+        Record::Left { peer, name, from, reason, accepted, refused } => info!("left", {
+            peer: peer.0,
+            name: name.as_str(),
+            from: from.to_string(),
+            reason: reason.as_ref().map_or("", SafeText::as_str),
+            accepted: accepted,
+            refused: refused,
+        }),
+        Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
+        Record::Stopping => info!("stopping"),
+        Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
+    }
+}

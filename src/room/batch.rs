@@ -1,0 +1,195 @@
+//! What was said in one turn of the broker, rendered once for everybody.
+//!
+//! Between the broker and the feed. A batch never changes after it is built, so any number of writers share it; each
+//! takes from it the parts that are meant for its peer.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use super::PeerId;
+use crate::limits::BATCH_BYTES;
+use crate::protocol::Reply;
+
+/// Who is to get a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody in the room.
+    Everyone,
+    /// Everybody but one.
+    AllBut(PeerId),
+    /// One peer alone.
+    Only(PeerId),
+    /// One peer alone, and it is the last that it gets: its writer closes the connection after it.
+    Farewell(PeerId),
+}
+
+impl Audience {
+    /// Whether `peer` belongs to it.
+    pub fn includes(self, peer: PeerId) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::AllBut(other) => other != peer,
+            Self::Only(one) | Self::Farewell(one) => one == peer,
+        }
+    }
+}
+
+/// A run of lines for the same audience.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) audience: Audience,
+    /// How many lines it has.
+    pub(super) lines: u64,
+    /// Where it ends in the text; it begins where the one before ends.
+    end: usize,
+}
+
+/// The lines of one turn, each ended by LF, and who is to get them.
+#[derive(Debug, Default)]
+pub struct Batch {
+    text: String,
+    segments: Vec<Segment>,
+    public_lines: u64,
+}
+
+impl Batch {
+    /// How many lines are for everyone, or for everyone but one.
+    pub(super) fn public_lines(&self) -> u64 {
+        self.public_lines
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// How many bytes of memory it holds, about.
+    pub fn cost(&self) -> usize {
+        size_of::<Self>() + self.text.len() + self.segments.len() * size_of::<Segment>()
+    }
+
+    /// The text for `peer` from segment `from` on, in as few pieces as can be, and whether its farewell is the last
+    /// of them.
+    pub fn portion_for(&self, peer: PeerId, from: usize) -> (Vec<&[u8]>, bool) {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        let mut start = from.checked_sub(1).map_or(0, |before| self.segments[before].end);
+        for segment in &self.segments[from..] {
+            if segment.audience.includes(peer) {
+                match pieces.last_mut() {
+                    Some(piece) if piece.end == start => piece.end = segment.end,
+                    _ => pieces.push(start..segment.end),
+                }
+                if matches!(segment.audience, Audience::Farewell(_)) {
+                    return (self.slices(pieces), true);
+                }
+            }
+            start = segment.end;
+        }
+        (self.slices(pieces), false)
+    }
+
+    fn slices(&self, pieces: Vec<Range<usize>>) -> Vec<&[u8]> {
+        pieces.into_iter().map(|piece| &self.text.as_bytes()[piece]).collect()
+    }
+}
+
+/// A batch in the making.
+#[derive(Debug, Default)]
+pub struct BatchBuilder {
+    batch: Batch,
+}
+
+impl BatchBuilder {
+    /// Adds a reply for `audience`. What is added is what is sent, in this order.
+    pub fn push(&mut self, audience: Audience, reply: &Reply<'_>) {
+        let batch = &mut self.batch;
+        let start = batch.text.len();
+        writeln!(batch.text, "{reply}").expect("a String takes all that is written to it");
+        let end = batch.text.len();
+        let lines = memchr::memchr_iter(b'\n', &batch.text.as_bytes()[start..]).count() as u64;
+        if matches!(audience, Audience::Everyone | Audience::AllBut(_)) {
+            batch.public_lines += lines;
+        }
+        match batch.segments.last_mut() {
+            Some(segment) if segment.audience == audience => {
+                segment.end = end;
+                segment.lines += lines;
+            }
+            _ => batch.segments.push(Segment { audience, lines, end }),
+        }
+    }
+
+    /// Whether there is enough in it to end the turn.
+    pub fn is_full(&self) -> bool {
+        self.batch.text.len() >= BATCH_BYTES
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.batch.segments.is_empty()
+    }
+
+    /// How many segments there are so far: where somebody who comes now begins to read.
+    pub(super) fn segments(&self) -> usize {
+        self.batch.segments.len()
+    }
+
+    /// How many public lines there are so far.
+    pub(super) fn public_lines(&self) -> u64 {
+        self.batch.public_lines
+    }
+
+    /// The finished batch; the builder is empty again.
+    pub fn take(&mut self) -> Batch {
+        std::mem::take(&mut self.batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Name, SafeText};
+
+    fn push(batch: &mut BatchBuilder, audience: Audience, text: &str) {
+        let (from, text) = (Name::parse("A").unwrap(), SafeText::new(text.to_owned()));
+        batch.push(audience, &Reply::Said { from: &from, text: &text });
+    }
+
+    fn portion(batch: &Batch, peer: u64, from: usize) -> (String, usize, bool) {
+        let (pieces, last) = batch.portion_for(PeerId(peer), from);
+        (String::from_utf8(pieces.concat()).unwrap(), pieces.len(), last)
+    }
+
+    #[test]
+    fn each_peer_finds_what_is_meant_for_it_in_order() {
+        use Audience::*;
+        let mut builder = BatchBuilder::default();
+        push(&mut builder, AllBut(PeerId(1)), "one");
+        push(&mut builder, AllBut(PeerId(1)), "two");
+        push(&mut builder, Only(PeerId(2)), "three");
+        push(&mut builder, Everyone, "four");
+        let batch = builder.take();
+        assert_eq!(batch.public_lines(), 3);
+        assert_eq!(portion(&batch, 1, 0), ("A: four\n".into(), 1, false));
+        assert_eq!(portion(&batch, 2, 0), ("A: one\nA: two\nA: three\nA: four\n".into(), 1, false));
+        assert_eq!(portion(&batch, 3, 0), ("A: one\nA: two\nA: four\n".into(), 2, false));
+        assert_eq!(portion(&batch, 3, 1), ("A: four\n".into(), 1, false));
+        assert!(builder.is_empty());
+    }
+
+    #[test]
+    fn nothing_follows_a_farewell() {
+        let mut builder = BatchBuilder::default();
+        push(&mut builder, Audience::Farewell(PeerId(1)), "bye");
+        push(&mut builder, Audience::Everyone, "later");
+        let batch = builder.take();
+        assert_eq!(portion(&batch, 1, 0), ("A: bye\n".into(), 1, true));
+        assert_eq!(portion(&batch, 2, 0), ("A: later\n".into(), 1, false));
+    }
+
+    #[test]
+    fn a_reply_of_several_lines_counts_as_several() {
+        let mut builder = BatchBuilder::default();
+        builder.push(Audience::Only(PeerId(1)), &Reply::Help);
+        assert_eq!(builder.take().segments()[0].lines, 6);
+    }
+}

@@ -1,0 +1,17 @@
+//! The room: who is here, and who hears what, in one order for all.
+//!
+//! Sessions send [`Event`]s; the [`Broker`] alone owns the peers and turns events into [`Batch`]es; the [`Feed`]
+//! keeps the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket or a clock.
+
+pub mod event;
+
+pub mod broker;
+
+pub mod batch;
+
+pub mod feed;
+
+pub use batch::{Audience, Batch, BatchBuilder};
+pub use broker::Broker;
+pub use event::{Answer, Event, PeerId};
+pub use feed::{Feed, Portion, Reader};

@@ -1,0 +1,85 @@
+//! The server's command line: arguments to a configuration, signals to a shutdown, an error to an exit code.
+
+use std::io::Write;
+use std::process::{ExitCode, exit};
+use std::time::Duration;
+
+use anyhow::Context;
+use async_signal::{Signal, Signals};
+use async_std::task;
+use clap::Parser;
+use futures::StreamExt;
+use linechat::journal::{Journal, LevelFilter};
+use linechat::server::{self, Config, Listener};
+
+/// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
+///
+/// The first line on standard output is `Server listening on HOST:PORT`; log records follow it. SIGINT (Ctrl-C) or
+/// SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 stopped by a signal; 1 it could not start, or died; 2 wrong usage; 130 or 143 ended at once by a second signal."
+)]
+struct Arguments {
+    /// The address to listen on; :: is IPv6 and IPv4
+    #[arg(long, default_value = "0.0.0.0")]
+    host: String,
+
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
+
+    /// Take an unfinished line as complete after MS milliseconds of silence
+    ///
+    /// For clients that send no line ends, such as simple socket scripts. The price: somebody who types in
+    /// character mode and pauses for that long sends half a line.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    idle_line: Option<u64>,
+
+    /// What to log: off, error, warn, info or debug
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
+    log_level: LevelFilter,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match task::block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let listener = Listener::bind(&arguments.host, arguments.port)?;
+    let signals = Signals::new([Signal::Int, Signal::Term]).context("cannot wait for signals")?;
+    // Whoever started us may have closed our standard output; we serve all the same.
+    let _ = writeln!(std::io::stdout(), "Server listening on {}", listener.address());
+    let (journal, scribe) = Journal::start(arguments.log_level);
+    let config = Config { idle_line: arguments.idle_line.map(Duration::from_millis) };
+    let served = server::run(listener, config, journal, first_of(signals)).await;
+    scribe.flush();
+    Ok(served?)
+}
+
+/// Waits for a signal. From then on another one ends the process at once.
+async fn first_of(mut signals: Signals) {
+    signals.next().await;
+    task::spawn(async move {
+        if let Some(Ok(signal)) = signals.next().await {
+            exit(128 + signal as i32);
+        }
+    });
+}
+
+/// Trace is left out: at that level the libraries below speak too, from threads that must not wait for standard
+/// output.
+fn parse_level(text: &str) -> Result<LevelFilter, String> {
+    match text.parse() {
+        Ok(LevelFilter::Trace) | Err(_) => Err("choose one of off, error, warn, info, debug".to_owned()),
+        Ok(level) => Ok(level),
+    }
+}

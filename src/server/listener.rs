@@ -1,0 +1,175 @@
+//! The listener: where connections come in.
+//!
+//! It hands each connection to a session of its own and knows nothing of what is said there. A failed `accept`
+//! never ends it.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_std::net::{TcpListener, TcpStream};
+use async_std::task;
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+use super::{House, session};
+use crate::address::resolve;
+use crate::fault;
+use crate::journal::Record;
+use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG};
+use crate::room::PeerId;
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// Why a server cannot listen where it was told to, and what to do about it.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The host is no address, and no name that is known.
+    #[error("cannot find the host {host:?}: {}; --host takes an address of this machine, such as 0.0.0.0 or ::", fault::describe(.source))]
+    UnknownHost {
+        /// The host as given.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Somebody listens there.
+    #[error("{0} is in use; is another server running? Choose another port with --port (0 takes any free one)")]
+    InUse(SocketAddr),
+    /// Ports below 1024 are for root.
+    #[error("not allowed to listen on {0}; choose a port from 1024 on with --port")]
+    Forbidden(SocketAddr),
+    /// The address belongs to another machine.
+    #[error("{0} is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too")]
+    NotHere(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {address}: {}", fault::describe(.source))]
+    Other {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Listener {
+    /// Listens on the first address of `host` that can be had. Port 0 takes any free port; `::` listens on IPv4 too.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn bind(host: &str, port: u16) -> Result<Self, BindError> {
+        let addresses =
+            resolve(host, port).map_err(|source| BindError::UnknownHost { host: host.to_owned(), source })?;
+        let mut error = None;
+        for address in addresses {
+            match Self::listen(address) {
+                Ok(listener) => return Ok(listener),
+                Err(source) => error = Some(BindError::new(address, source)),
+            }
+        }
+        Err(error.expect("a host that resolves has an address"))
+    }
+
+    /// The address it really has.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn listen(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        // Without it a restarted server has to wait for the connections of the former one to time out.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(LISTEN_BACKLOG)?;
+        let socket = TcpListener::from(std::net::TcpListener::from(socket));
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
+    pub(super) async fn accept_all(self, house: House) -> Infallible {
+        let mut peers = (1..).map(PeerId);
+        let mut pause = ACCEPT_PAUSE.0;
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, from)) => {
+                    pause = ACCEPT_PAUSE.0;
+                    let peer = peers.next().expect("a process does not see 2^64 connections");
+                    open(stream, from, peer, &house);
+                }
+                Err(error) => {
+                    house.journal.note(Record::AcceptFailed { error: fault::describe(&error) });
+                    task::sleep(pause).await;
+                    pause = longer(pause);
+                }
+            }
+        }
+    }
+}
+
+impl BindError {
+    fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(address),
+            io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
+            _ => Self::Other { address, source },
+        }
+    }
+}
+
+fn open(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
+    house.journal.note(Record::Connected { peer, from });
+    // Delayed acknowledgements add 40 ms to a line otherwise. A connection that is gone already fails here; its
+    // session finds out.
+    let _ = stream.set_nodelay(true);
+    task::spawn(session::attend(stream, from, peer, house.clone()));
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(ACCEPT_PAUSE.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_use_is_named_with_a_way_out() {
+        let first = Listener::bind("127.0.0.1", 0).unwrap();
+        let error = Listener::bind("127.0.0.1", first.address().port()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} is in use", first.address())), "{error}");
+        assert!(error.contains("--port"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_host_is_named() {
+        let error = Listener::bind("no.such.host.invalid", 0).unwrap_err().to_string();
+        assert!(error.starts_with("cannot find the host \"no.such.host.invalid\": "), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let error = Listener::bind("192.0.2.1", 0).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too"
+        );
+    }
+
+    #[test]
+    fn the_pause_grows_up_to_its_limit() {
+        let pauses: Vec<_> =
+            std::iter::successors(Some(ACCEPT_PAUSE.0), |&pause| Some(longer(pause))).take(9).collect();
+        assert!(pauses.is_sorted());
+        assert_eq!(pauses.last(), Some(&ACCEPT_PAUSE.1));
+    }
+}

@@ -1,0 +1,123 @@
+//! The server: sockets and tasks around the protocol and the room.
+//!
+//! [`Listener`] accepts connections; each gets a session, the one task that reads its socket, and, once it has
+//! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
+
+pub mod config;
+mod intake;
+mod link;
+pub mod listener;
+mod session;
+mod writer;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use async_channel::Sender;
+use async_std::future::timeout;
+use async_std::task;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Shared};
+use thiserror::Error;
+
+use crate::journal::{Journal, Record};
+use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
+use crate::room::{Broker, Event, Feed};
+
+pub use config::Config;
+pub use listener::{BindError, Listener};
+
+/// What every session has a share of.
+#[derive(Debug, Clone)]
+struct House {
+    config: Config,
+    inbox: Sender<Event>,
+    journal: Journal,
+    /// Is ready once the server stops.
+    stop: Shared<BoxFuture<'static, ()>>,
+    #[expect(dead_code, reason = "nothing is ever sent: the last clone to be dropped says that no session is left")]
+    alive: Sender<Infallible>,
+}
+
+/// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
+#[derive(Debug, Error)]
+#[error("the broker died; this is a defect of the server, and everybody was disconnected")]
+pub struct BrokerDied;
+
+/// Serves until `shutdown` is ready, then ends all connections gently, within [`SHUTDOWN_LIMIT`].
+///
+/// At a shutdown nobody new is accepted, everybody is told, what has arrived is still delivered, and each peer gets
+/// its farewell, which counts the lines of it that were accepted.
+///
+/// # Errors
+/// [`BrokerDied`], at once.
+pub async fn run(
+    listener: Listener,
+    config: Config,
+    journal: Journal,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), BrokerDied> {
+    let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
+    let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone());
+    serve(listener, config, journal, shutdown, inbox, broker.run(events)).await
+}
+
+/// [`run`] with a broker of the caller's choice.
+async fn serve(
+    listener: Listener,
+    config: Config,
+    journal: Journal,
+    shutdown: impl Future<Output = ()>,
+    inbox: Sender<Event>,
+    broker: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), BrokerDied> {
+    let (stop_sessions, stop) = oneshot::channel::<()>();
+    let (alive, all_gone) = async_channel::bounded(1);
+    let house =
+        House { config, inbox: inbox.clone(), journal: journal.clone(), stop: stop.map(drop).boxed().shared(), alive };
+    journal.note(Record::Started { address: listener.address() });
+    let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
+    {
+        let accepting = listener.accept_all(house).fuse();
+        let shutdown = shutdown.fuse();
+        futures::pin_mut!(accepting, shutdown);
+        futures::select! {
+            () = shutdown => {}
+            _ = broker => return Err(BrokerDied),
+            never = accepting => match never {},
+        }
+    }
+    journal.note(Record::Stopping);
+    let ending = async {
+        // First the room, so that everybody reads the notice before the farewell. A dead broker is found below.
+        let _ = inbox.send(Event::Shutdown).await;
+        drop(stop_sessions);
+        let room = broker.await;
+        let _: Result<Infallible, _> = all_gone.recv().await;
+        room
+    };
+    let ended = timeout(SHUTDOWN_LIMIT, ending).await;
+    // One end is held by each session that is left.
+    journal.note(Record::Stopped { cut: all_gone.sender_count() });
+    if matches!(ended, Ok(Err(_))) { Err(BrokerDied) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_broker_that_dies_ends_the_server_with_an_error() {
+        let listener = Listener::bind("127.0.0.1", 0).unwrap();
+        let (inbox, _events) = async_channel::bounded(1);
+        let served = serve(listener, Config::default(), Journal::off(), futures::future::pending(), inbox, async {
+            panic!("as a test")
+        });
+        let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
+        assert!(ended.unwrap_err().to_string().starts_with("the broker died"));
+    }
+}

@@ -1,0 +1,197 @@
+//! A server on a free port, and peers that talk to it. Every wait has a deadline; nothing sleeps for "long enough".
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use async_std::task;
+use futures::channel::oneshot;
+use linechat::journal::Journal;
+use linechat::server::{self, BrokerDied, Config, Listener};
+
+/// How long any single wait may take before the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server of this test's own, in this process. It is stopped when the test ends.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<thread::JoinHandle<Result<(), BrokerDied>>>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(Config::default())
+    }
+
+    pub fn start_with(config: Config) -> Self {
+        Self::start_at("127.0.0.1", config)
+    }
+
+    pub fn start_at(host: &str, config: Config) -> Self {
+        let listener = Listener::bind(host, 0).unwrap();
+        let address = listener.address();
+        let (stop, stopped) = oneshot::channel();
+        let running = thread::spawn(move || {
+            task::block_on(server::run(listener, config, Journal::off(), async {
+                let _ = stopped.await;
+            }))
+        });
+        Self { address, stop: Some(stop), running: Some(running) }
+    }
+
+    /// A connection that has not sent a name.
+    pub fn connect(&self) -> Peer {
+        Peer::connect(self.address)
+    }
+
+    /// A peer in the room. Its welcome has been read; the others' notice has not.
+    pub fn join(&self, name: &str) -> Peer {
+        let mut peer = self.connect();
+        peer.send(&format!("{name}\n"));
+        let welcome = peer.line();
+        assert!(welcome.starts_with(&format!("* Welcome, {name}. ")), "{welcome:?}");
+        peer
+    }
+
+    /// Peers in the room that have read each other's arrival.
+    pub fn join_all<const N: usize>(&self, names: [&str; N]) -> [Peer; N] {
+        let mut peers = names.map(|name| self.join(name));
+        for (at, peer) in peers.iter_mut().enumerate() {
+            for later in &names[at + 1..] {
+                peer.expect(&format!("* {later} has joined"));
+            }
+        }
+        peers
+    }
+
+    /// Tells the server to stop, and does not wait for it.
+    pub fn begin_stop(&mut self) {
+        self.stop.take().expect("it is stopped once").send(()).expect("it runs");
+    }
+
+    /// Waits for the server to have stopped.
+    pub fn wait(&mut self) -> Result<(), BrokerDied> {
+        let running = self.running.take().expect("it is waited for once");
+        within(move || running.join().expect("the server does not panic"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+/// A client made of a bare socket.
+pub struct Peer {
+    reader: BufReader<TcpStream>,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.send_bytes(text.as_bytes());
+    }
+
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        self.stream().write_all(bytes).unwrap();
+    }
+
+    /// The next line as it came, with its end. Empty at the end of the stream.
+    pub fn raw_line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line) {
+            Ok(_) => line,
+            Err(error) => panic!("no whole line: {error}; got {:?}", String::from_utf8_lossy(&line)),
+        }
+    }
+
+    /// The next line without its LF. Panics at the end of the stream.
+    pub fn line(&mut self) -> String {
+        let line = String::from_utf8(self.raw_line()).expect("the server sends UTF-8");
+        line.strip_suffix('\n').unwrap_or_else(|| panic!("the connection ended after {line:?}")).to_owned()
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// The next line is a refusal with this code; gives its words.
+    #[track_caller]
+    pub fn expect_refusal(&mut self, code: &str) -> String {
+        let line = self.line();
+        let words = line.strip_prefix(&format!("! {code}: "));
+        words.unwrap_or_else(|| panic!("expected the refusal {code}, got {line:?}")).to_owned()
+    }
+
+    /// Says that this was all, and goes on listening.
+    pub fn half_close(&mut self) {
+        self.stream().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The server has closed the connection gently: end of stream, no reset.
+    #[track_caller]
+    pub fn expect_end(&mut self) {
+        assert_eq!(String::from_utf8_lossy(&self.raw_line()), "", "expected the end of the stream");
+    }
+
+    /// All lines to the end of the stream.
+    pub fn rest(&mut self) -> Vec<String> {
+        let mut text = String::new();
+        self.reader.read_to_string(&mut text).expect("the stream ends gently");
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Breaks the connection with a reset, as when a machine crashes.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(self.stream());
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Nothing has been sent to this peer by the time that the server answers it.
+    ///
+    /// What it would have got before stands before the answer, since there is one order for all.
+    #[track_caller]
+    pub fn expect_nothing_new(&mut self) {
+        self.send("/nick\n");
+        self.expect("! bad-arguments: it goes /nick NEWNAME");
+    }
+
+    /// Whether the connection broke, as opposed to ending gently.
+    pub fn is_reset(&mut self) -> bool {
+        let mut rest = Vec::new();
+        matches!(self.reader.read_to_end(&mut rest), Err(error) if error.kind() == ErrorKind::ConnectionReset)
+    }
+}
+
+/// Does something on a thread of its own, and fails the test when it takes too long.
+pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = std::sync::mpsc::channel();
+    let worker = thread::spawn(move || {
+        let _ = done.send(work());
+    });
+    match result.recv_timeout(DEADLINE) {
+        Ok(value) => value,
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("not done within {DEADLINE:?}"),
+        Err(_) => match worker.join() {
+            Err(panic) => std::panic::resume_unwind(panic),
+            Ok(()) => unreachable!("the result is sent before the thread ends"),
+        },
+    }
+}

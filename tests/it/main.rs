@@ -1,0 +1,4 @@
+//! The real server over real sockets, a file a topic.
+
+mod harness;
+mod login;

@@ -12,11 +12,13 @@
 //! * [`protocol`] makes lines of bytes, commands of lines, and lines of replies. It knows no socket and no task.
 //! * [`room`] knows who is here and who hears what, in one order for all. Its broker is the only owner of the peers.
 //! * [`server`] is the sockets and tasks around the two: listener, session, writer.
+//! * [`client`] is the program for people and scripts.
 //! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
 //! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, and [`fault`] words an
 //!   I/O error for one.
 
 pub mod address;
+pub mod client;
 pub mod fault;
 pub mod journal;
 pub mod limits;

@@ -1,0 +1,73 @@
+//! What a person, or the next program in a pipe, gets to see.
+//!
+//! A terminal is shown safe text only, whatever the server sent: the client trusts no server. A pipe gets what the
+//! server said, byte for byte, and nothing else.
+
+use std::io::{self, IsTerminal};
+
+use async_std::io::{Stdout, stdout};
+use futures::AsyncWriteExt;
+
+use crate::protocol::SafeText;
+
+/// Standard output and standard error.
+#[derive(Debug)]
+pub struct Display {
+    stdout: Stdout,
+    to_terminal: bool,
+    interactive: bool,
+}
+
+impl Display {
+    /// The output of this process.
+    pub fn standard() -> Self {
+        let to_terminal = io::stdout().is_terminal();
+        Self { stdout: stdout(), to_terminal, interactive: to_terminal && io::stdin().is_terminal() }
+    }
+
+    /// Whether a person types and reads here. Otherwise status belongs on standard error.
+    pub fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Says that the connection stands.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub async fn connected(&mut self) -> io::Result<()> {
+        if self.interactive {
+            return self.write(b"Connected to server. You can start typing messages.\n").await;
+        }
+        eprintln!("Connected to server.");
+        Ok(())
+    }
+
+    /// Shows lines of the server at once.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub async fn show(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.to_terminal { self.write(safe(lines).as_bytes()).await } else { self.write(lines).await }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(bytes).await?;
+        self.stdout.flush().await
+    }
+}
+
+/// Lines with nothing in them that acts on a terminal. Bytes that are not UTF-8 become U+FFFD.
+fn safe(lines: &[u8]) -> String {
+    let lines = String::from_utf8_lossy(lines);
+    lines.lines().map(|line| format!("{}\n", SafeText::new(line.to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_server_cannot_reach_the_terminal() {
+        assert_eq!(safe(b"a\x1b]0;owned\x07\r\nb\rc\n\xff\n"), "a^[]0;owned^G\nb^Mc\n\u{fffd}\n");
+    }
+}

@@ -62,33 +62,51 @@ impl Batch {
         &self.segments
     }
 
+    /// How many bytes of text it has.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// How many bytes of memory it holds, about.
-    pub fn cost(&self) -> usize {
-        size_of::<Self>() + self.text.len() + self.segments.len() * size_of::<Segment>()
+    pub(super) fn cost(&self) -> usize {
+        size_of::<Self>() + self.text.capacity() + self.segments.capacity() * size_of::<Segment>()
     }
 
-    /// The text for `peer` from segment `from` on, in as few pieces as can be, and whether its farewell is the last
-    /// of them.
-    pub fn portion_for(&self, peer: PeerId, from: usize) -> (Vec<&[u8]>, bool) {
-        let mut pieces: Vec<Range<usize>> = Vec::new();
-        let mut start = from.checked_sub(1).map_or(0, |before| self.segments[before].end);
-        for segment in &self.segments[from..] {
-            if segment.audience.includes(peer) {
-                match pieces.last_mut() {
-                    Some(piece) if piece.end == start => piece.end = segment.end,
-                    _ => pieces.push(start..segment.end),
-                }
-                if matches!(segment.audience, Audience::Farewell(_)) {
-                    return (self.slices(pieces), true);
-                }
+    /// The one peer, if there is one, that none of the public lines is for.
+    pub(super) fn spared(&self) -> Option<PeerId> {
+        let mut spared = None;
+        for segment in &self.segments {
+            match segment.audience {
+                Audience::Everyone => return None,
+                Audience::AllBut(peer) if *spared.get_or_insert(peer) != peer => return None,
+                Audience::AllBut(_) | Audience::Only(_) | Audience::Farewell(_) => {}
             }
-            start = segment.end;
         }
-        (self.slices(pieces), false)
+        spared
     }
 
-    fn slices(&self, pieces: Vec<Range<usize>>) -> Vec<&[u8]> {
-        pieces.into_iter().map(|piece| &self.text.as_bytes()[piece]).collect()
+    /// The text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be, and
+    /// whether its farewell is the last of them.
+    pub(super) fn portion_for(&self, peer: PeerId, from: usize) -> (Vec<&[u8]>, bool) {
+        let mut pieces: Vec<Range<usize>> = Vec::new();
+        let mut is_last = false;
+        let mut start = 0;
+        for segment in &self.segments {
+            let lines = start.max(from)..segment.end;
+            start = segment.end;
+            if lines.is_empty() || !segment.audience.includes(peer) {
+                continue;
+            }
+            match pieces.last_mut() {
+                Some(piece) if piece.end == lines.start => piece.end = lines.end,
+                _ => pieces.push(lines),
+            }
+            if matches!(segment.audience, Audience::Farewell(_)) {
+                is_last = true;
+                break;
+            }
+        }
+        (pieces.into_iter().map(|piece| &self.text.as_bytes()[piece]).collect(), is_last)
     }
 }
 
@@ -120,7 +138,7 @@ impl BatchBuilder {
 
     /// Whether there is enough in it to end the turn.
     pub fn is_full(&self) -> bool {
-        self.batch.text.len() >= BATCH_BYTES
+        self.len() >= BATCH_BYTES
     }
 
     /// Whether nothing is in it.
@@ -128,9 +146,9 @@ impl BatchBuilder {
         self.batch.segments.is_empty()
     }
 
-    /// How many segments there are so far: where somebody who comes now begins to read.
-    pub(super) fn segments(&self) -> usize {
-        self.batch.segments.len()
+    /// How many bytes there are so far: where somebody who comes now begins to read.
+    pub(super) fn len(&self) -> usize {
+        self.batch.len()
     }
 
     /// How many public lines there are so far.
@@ -172,7 +190,7 @@ mod tests {
         assert_eq!(portion(&batch, 1, 0), ("A: four\n".into(), 1, false));
         assert_eq!(portion(&batch, 2, 0), ("A: one\nA: two\nA: three\nA: four\n".into(), 1, false));
         assert_eq!(portion(&batch, 3, 0), ("A: one\nA: two\nA: four\n".into(), 2, false));
-        assert_eq!(portion(&batch, 3, 1), ("A: four\n".into(), 1, false));
+        assert_eq!(portion(&batch, 3, "A: one\n".len()), ("A: two\nA: four\n".into(), 2, false));
         assert!(builder.is_empty());
     }
 

@@ -204,3 +204,326 @@ async fn let_others_run() {
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures::FutureExt;
+    use futures::channel::oneshot;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::Line;
+    use crate::room::Reader;
+
+    /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
+    struct Room {
+        broker: Broker,
+        readers: BTreeMap<u64, Reader>,
+        heard: BTreeMap<u64, Vec<String>>,
+    }
+
+    impl Room {
+        fn new() -> Self {
+            let broker = Broker::new(Feed::new(1 << 24), Journal::off());
+            Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new() }
+        }
+
+        fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
+            let (answer, mut answered) = oneshot::channel();
+            let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse(name).unwrap());
+            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, answer });
+            let reader = answered.try_recv().unwrap().expect("every join is answered")?;
+            self.readers.insert(peer, reader);
+            Ok(())
+        }
+
+        fn send(&mut self, peer: u64, lines: &[&str]) {
+            let lines = lines.iter().map(|line| Command::parse(Line::Text(line.to_string()))).collect();
+            self.broker.handle(Event::Lines { peer: PeerId(peer), lines });
+        }
+
+        fn leave(&mut self, peer: u64, reason: Option<&str>) {
+            let reason = reason.map(|reason| SafeText::new(reason.to_owned()));
+            self.broker.handle(Event::Leave { peer: PeerId(peer), reason });
+        }
+
+        /// Ends the turn. What each peer hears is added to `heard`.
+        fn publish(&mut self) {
+            self.broker.publish();
+            let heard = &mut self.heard;
+            self.readers.retain(|&peer, reader| {
+                while let Some(Some(portion)) = reader.next().now_or_never() {
+                    assert_eq!(portion.missed(), 0);
+                    let (text, is_last) = portion.text();
+                    let text = String::from_utf8(text.concat()).unwrap();
+                    heard.entry(peer).or_default().extend(text.lines().map(str::to_owned));
+                    if is_last {
+                        return false;
+                    }
+                }
+                true
+            });
+        }
+
+        /// What a peer has heard since it was last asked, this turn included.
+        fn heard(&mut self, peer: u64) -> Vec<String> {
+            self.publish();
+            self.heard.remove(&peer).unwrap_or_default()
+        }
+    }
+
+    /// A room with these peers, numbered from 1, who have read all there is.
+    fn room(names: &[&str]) -> Room {
+        let mut room = Room::new();
+        for (peer, name) in (1..).zip(names) {
+            room.join(peer, name).unwrap();
+        }
+        room.publish();
+        room.heard.clear();
+        room
+    }
+
+    #[test]
+    fn the_sender_hears_nothing_of_its_own_message() {
+        let mut room = room(&["Alice", "Bob", "Carol"]);
+        room.send(1, &["hi", "there"]);
+        assert_eq!(room.heard(1), [""; 0]);
+        assert_eq!(room.heard(2), ["Alice: hi", "Alice: there"]);
+        assert_eq!(room.heard(3), ["Alice: hi", "Alice: there"]);
+    }
+
+    #[test]
+    fn who_joins_within_a_turn_hears_only_what_is_said_after_it() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["before"]);
+        room.join(3, "Carol").unwrap();
+        room.send(1, &["after"]);
+        let welcome = "* Welcome, Carol. 2 others here: Alice, Bob. /help lists the commands.";
+        assert_eq!(room.heard(3), [welcome, "Alice: after"]);
+        assert_eq!(room.heard(2), ["Alice: before", "* Carol has joined", "Alice: after"]);
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_without_regard_to_case_and_the_holder_stays() {
+        let mut room = room(&["Alice", "Bob"]);
+        let refusal = room.join(3, "ALICE").unwrap_err();
+        assert_eq!(refusal.to_string(), "ALICE is taken");
+        room.send(1, &["still me"]);
+        assert_eq!(room.heard(2), ["Alice: still me"]);
+    }
+
+    #[test]
+    fn a_leave_comes_after_all_that_was_said_and_frees_the_name() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["bye", "/foo"]);
+        room.leave(1, Some("late"));
+        room.join(3, "alice").unwrap();
+        assert_eq!(room.heard(2), ["Alice: bye", "* Alice has left: late", "* alice has joined"]);
+        assert_eq!(room.heard(1).last().unwrap(), "* Bye, Alice: 1 line accepted, 1 refused.");
+    }
+
+    #[test]
+    fn a_late_leave_cannot_remove_a_newcomer_of_the_same_name() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.leave(1, None);
+        room.join(3, "Alice").unwrap();
+        room.leave(1, None);
+        room.send(3, &["here"]);
+        assert_eq!(room.heard(2), ["* Alice has left", "* Alice has joined", "Alice: here"]);
+    }
+
+    #[test]
+    fn lines_of_somebody_who_is_not_here_are_not_said() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.leave(1, None);
+        room.send(1, &["ghost", "/who", "/nick X", "/foo"]);
+        assert_eq!(room.heard(2), ["* Alice has left"]);
+    }
+
+    #[test]
+    fn a_private_message_is_for_one_alone() {
+        let mut room = room(&["Alice", "Bob", "Carol"]);
+        room.send(1, &["/msg bob psst", "/msg Dave hello"]);
+        assert_eq!(room.heard(1), ["! no-such-user: nobody here is called Dave; /who lists all"]);
+        assert_eq!(room.heard(2), ["Alice (privately): psst"]);
+        assert_eq!(room.heard(3), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_name_is_told_to_all_and_the_old_one_is_free() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["/nick Al", "/nick AL", "/nick AL", "/nick bob", "hi"]);
+        assert_eq!(
+            room.heard(1),
+            ["* Alice is now Al", "* Al is now AL", "* You are AL already.", "! name-taken: bob is taken"]
+        );
+        assert_eq!(room.heard(2), ["* Alice is now Al", "* Al is now AL", "AL: hi"]);
+        room.join(3, "Alice").unwrap();
+    }
+
+    #[test]
+    fn one_event_of_many_lines_is_published_in_batches() {
+        let mut room = room(&["Alice", "Bob"]);
+        let line = "x".repeat(1000);
+        room.send(1, &vec![line.as_str(); 200]);
+        assert!(room.broker.batch.len() < crate::limits::BATCH_BYTES);
+        assert_eq!(room.heard(2).len(), 200);
+    }
+
+    #[test]
+    fn at_a_shutdown_all_are_told_nobody_comes_in_and_each_gets_its_farewell() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.broker.handle(Event::Shutdown);
+        assert_eq!(room.join(3, "Carol"), Err(Refusal::ShuttingDown));
+        room.send(1, &["last words"]);
+        room.leave(1, None);
+        assert!(!room.broker.is_over());
+        room.leave(2, None);
+        assert!(room.broker.is_over());
+        assert_eq!(room.heard(1), ["* The server is shutting down", "* Bye, Alice: 1 line accepted, 0 refused."]);
+        assert_eq!(
+            room.heard(2),
+            ["* The server is shutting down", "Alice: last words", "* Bye, Bob: 0 lines accepted, 0 refused."]
+        );
+    }
+
+    #[test]
+    fn the_room_ends_when_nobody_can_send_any_more() {
+        let (inbox, events) = async_channel::bounded(1);
+        let feed = Feed::new(1);
+        let mut reader = feed.subscribe(PeerId(1), &BatchBuilder::default());
+        drop(inbox);
+        futures::executor::block_on(Broker::new(feed, Journal::off()).run(events));
+        assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
+    }
+
+    /// Something that can happen in a room of four connections and three names.
+    #[derive(Debug, Clone)]
+    enum Act {
+        Join(u64, &'static str),
+        Say(u64),
+        Tell(u64, &'static str),
+        Rename(u64, &'static str),
+        Leave(u64),
+        EndTurn,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let (peer, name) = (1..5u64, prop::sample::select(vec!["Ann", "Bea", "Cy"]));
+        prop_oneof![
+            (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Join(peer, name)),
+            peer.clone().prop_map(Act::Say),
+            (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Tell(peer, name)),
+            (peer.clone(), name).prop_map(|(peer, name)| Act::Rename(peer, name)),
+            peer.prop_map(Act::Leave),
+            Just(Act::EndTurn),
+        ]
+    }
+
+    /// What each peer is to hear, as one would say it: who is here, by name, and a list of lines for each.
+    #[derive(Default)]
+    struct Model {
+        here: BTreeMap<u64, &'static str>,
+        heard: BTreeMap<u64, Vec<String>>,
+    }
+
+    impl Model {
+        fn tell(&mut self, peer: u64, line: String) {
+            self.heard.entry(peer).or_default().push(line);
+        }
+
+        fn tell_others(&mut self, peer: u64, line: &str) {
+            let others: Vec<_> = self.here.keys().copied().filter(|&other| other != peer).collect();
+            others.into_iter().for_each(|other| self.tell(other, line.to_owned()));
+        }
+
+        fn holder(&self, name: &str) -> Option<u64> {
+            self.here.iter().find(|(_, held)| **held == name).map(|(&peer, _)| peer)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_peer_hears_what_a_simple_model_says(acts in prop::collection::vec(act(), 1..80)) {
+            let (mut room, mut model) = (Room::new(), Model::default());
+            // A connection joins once, so each join of a connection that has been here is by a new one.
+            let mut newest = [0, 1, 2, 3, 4];
+            for (number, act) in acts.into_iter().enumerate() {
+                match act {
+                    Act::Join(slot, name) => {
+                        newest[slot as usize] += 10;
+                        let (peer, before) = (newest[slot as usize], newest[slot as usize] - 10);
+                        if model.here.contains_key(&before) {
+                            newest[slot as usize] = before; // Still here.
+                            continue;
+                        }
+                        prop_assert_eq!(room.join(peer, name).is_ok(), model.holder(name).is_none());
+                        if model.holder(name).is_none() {
+                            let mut others: Vec<_> = model.here.values().copied().collect();
+                            others.sort_unstable();
+                            let who = match others.len() {
+                                0 => "You are the first here.".to_owned(),
+                                1 => format!("1 other here: {}.", others[0]),
+                                count => format!("{count} others here: {}.", others.join(", ")),
+                            };
+                            model.tell(peer, format!("* Welcome, {name}. {who} /help lists the commands."));
+                            model.here.insert(peer, name);
+                            model.tell_others(peer, &format!("* {name} has joined"));
+                        }
+                    }
+                    Act::Say(slot) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &[&format!("line {number}")]);
+                        if let Some(name) = model.here.get(&peer) {
+                            model.tell_others(peer, &format!("{name}: line {number}"));
+                        }
+                    }
+                    Act::Tell(slot, to) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &[&format!("/msg {to} line {number}")]);
+                        match (model.here.get(&peer), model.holder(to)) {
+                            (Some(name), Some(receiver)) => {
+                                model.tell(receiver, format!("{name} (privately): line {number}"));
+                            }
+                            (Some(_), None) => {
+                                model.tell(peer, format!("! no-such-user: nobody here is called {to}; /who lists all"));
+                            }
+                            (None, _) => {}
+                        }
+                    }
+                    Act::Rename(slot, new) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &[&format!("/nick {new}")]);
+                        match (model.here.get(&peer).copied(), model.holder(new)) {
+                            (Some(old), None) => {
+                                let line = format!("* {old} is now {new}");
+                                model.tell(peer, line.clone());
+                                model.tell_others(peer, &line);
+                                model.here.insert(peer, new);
+                            }
+                            (Some(_), Some(holder)) if holder == peer => {
+                                model.tell(peer, format!("* You are {new} already."));
+                            }
+                            (Some(_), Some(_)) => model.tell(peer, format!("! name-taken: {new} is taken")),
+                            (None, _) => {}
+                        }
+                    }
+                    Act::Leave(slot) => {
+                        let peer = newest[slot as usize];
+                        room.leave(peer, None);
+                        if let Some(name) = model.here.remove(&peer) {
+                            model.tell_others(peer, &format!("* {name} has left"));
+                        }
+                    }
+                    Act::EndTurn => room.publish(),
+                }
+            }
+            room.publish();
+            // The farewell is tested on its own; its counts would make the model a second broker.
+            room.heard.values_mut().for_each(|lines| lines.retain(|line| !line.starts_with("* Bye, ")));
+            prop_assert_eq!(room.heard, model.heard);
+        }
+    }
+}

@@ -34,14 +34,13 @@ pub struct Reader {
 /// What waits for one reader.
 #[derive(Debug)]
 pub struct Portion {
-    /// How many lines meant for the reader were lost before these batches.
-    pub missed: u64,
-    /// What comes next, in order.
-    pub batches: Vec<Arc<Batch>>,
-    /// How many segments of the first batch come before the reader's own join.
-    pub skip: usize,
-    /// The reader's farewell was among what is lost: nothing will follow.
-    pub is_over: bool,
+    peer: PeerId,
+    missed: u64,
+    batches: Vec<Arc<Batch>>,
+    /// How many bytes of the first batch come before the reader's own join.
+    skip: usize,
+    /// The reader's farewell is among what is lost.
+    lost_farewell: bool,
 }
 
 #[derive(Debug)]
@@ -76,9 +75,9 @@ struct Seat {
     line: u64,
     /// Lost lines beside the public ones: those for it alone, less its own, which it would not have got.
     lost: i64,
-    /// See [`Portion::skip`].
+    /// See [`Portion`].
     skip: usize,
-    is_over: bool,
+    lost_farewell: bool,
 }
 
 #[derive(Debug)]
@@ -112,7 +111,7 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let seat = Seat { place: Place::Waiting(None), line, lost: 0, skip: batch.segments(), is_over: false };
+        let seat = Seat { place: Place::Waiting(None), line, lost: 0, skip: batch.len(), lost_farewell: false };
         assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
     }
@@ -151,10 +150,26 @@ impl Reader {
         })
         .await
     }
+}
 
-    /// The peer whose place this is.
-    pub fn peer(&self) -> PeerId {
-        self.peer
+impl Portion {
+    /// How many lines meant for the reader were lost before these.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// What is meant for the reader, in order and in few pieces, and whether it is the last that there is for it.
+    pub fn text(&self) -> (Vec<&[u8]>, bool) {
+        let mut text = Vec::new();
+        let mut skip = self.skip;
+        for batch in &self.batches {
+            let (pieces, is_last) = batch.portion_for(self.peer, std::mem::take(&mut skip));
+            text.extend(pieces);
+            if is_last {
+                return (text, true);
+            }
+        }
+        (text, self.lost_farewell)
     }
 }
 
@@ -193,7 +208,8 @@ impl Ring {
             self.reading += 1;
         };
         if batch.public_lines() > 0 {
-            self.seats.values_mut().for_each(&mut seat);
+            let spared = batch.spared();
+            self.seats.iter_mut().filter(|(peer, _)| Some(**peer) != spared).for_each(|(_, other)| seat(other));
         }
         for segment in batch.segments() {
             if let Audience::Only(peer) | Audience::Farewell(peer) = segment.audience {
@@ -216,7 +232,7 @@ impl Ring {
             let Some(seat) = self.seats.get_mut(&peer) else { continue };
             if matches!(seat.place, Place::Reading(next) if next <= number) {
                 seat.lost += lost;
-                seat.is_over |= matches!(segment.audience, Audience::Farewell(_));
+                seat.lost_farewell |= matches!(segment.audience, Audience::Farewell(_));
             }
         }
     }
@@ -233,8 +249,13 @@ impl Ring {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
         let Place::Reading(next) = seat.place else { return None };
-        let mut portion =
-            Portion { missed: 0, batches: Vec::new(), skip: std::mem::take(&mut seat.skip), is_over: seat.is_over };
+        let mut portion = Portion {
+            peer,
+            missed: 0,
+            batches: Vec::new(),
+            skip: std::mem::take(&mut seat.skip),
+            lost_farewell: seat.lost_farewell,
+        };
         let mut next_to_take = next;
         if next < first {
             let line = self.entries.front().map_or(self.public_lines, |entry| entry.first_line);
@@ -243,10 +264,10 @@ impl Ring {
             next_to_take = first;
         }
         let mut bytes = 0;
-        while next_to_take < end && bytes < PORTION_BYTES && !portion.is_over {
+        while next_to_take < end && bytes < PORTION_BYTES && !portion.lost_farewell {
             let entry = &mut self.entries[(next_to_take - first) as usize];
             entry.unread -= 1;
-            bytes += entry.batch.cost();
+            bytes += entry.batch.len();
             portion.batches.push(Arc::clone(&entry.batch));
             next_to_take += 1;
         }
@@ -295,4 +316,238 @@ impl Seat {
 /// No code of ours panics while it holds the ring, and a half-done change would be no reason to stop all readers.
 fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::protocol::{Name, Reply, SafeText};
+
+    const A: PeerId = PeerId(1);
+    const B: PeerId = PeerId(2);
+
+    fn say(builder: &mut BatchBuilder, audience: Audience, text: &str) {
+        let (from, text) = (Name::parse("X").unwrap(), SafeText::new(text.to_owned()));
+        builder.push(audience, &Reply::Said { from: &from, text: &text });
+    }
+
+    fn publish(feed: &Feed, audience: Audience, text: &str) {
+        let mut builder = BatchBuilder::default();
+        say(&mut builder, audience, text);
+        feed.publish(builder.take());
+    }
+
+    fn subscribe(feed: &Feed, peer: PeerId) -> Reader {
+        feed.subscribe(peer, &BatchBuilder::default())
+    }
+
+    /// What waits for the reader now: how many lines it missed, its text, and whether that was the last.
+    fn read(reader: &mut Reader) -> Option<(u64, String, bool)> {
+        let portion = reader.next().now_or_never()??;
+        let (text, is_last) = portion.text();
+        Some((portion.missed(), String::from_utf8(text.concat()).unwrap(), is_last))
+    }
+
+    fn kept(feed: &Feed) -> (usize, usize) {
+        let ring = lock(&feed.ring);
+        (ring.entries.len(), ring.bytes)
+    }
+
+    #[test]
+    fn each_reader_reads_on_from_its_own_place() {
+        let feed = Feed::new(1 << 20);
+        let mut a = subscribe(&feed, A);
+        publish(&feed, Audience::Everyone, "one");
+        let mut b = subscribe(&feed, B);
+        publish(&feed, Audience::AllBut(B), "two");
+        assert_eq!(read(&mut a), Some((0, "X: one\nX: two\n".into(), false)));
+        assert_eq!(read(&mut a), None);
+        assert_eq!(read(&mut b), None, "a batch that holds nothing for a reader does not wake it");
+        publish(&feed, Audience::Everyone, "three");
+        assert_eq!(read(&mut b), Some((0, "X: three\n".into(), false)));
+    }
+
+    #[test]
+    fn nothing_is_kept_that_all_have_read() {
+        let feed = Feed::new(1 << 20);
+        let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
+        for _ in 0..10 {
+            publish(&feed, Audience::Everyone, "x");
+        }
+        read(&mut a).unwrap();
+        assert_eq!(kept(&feed).0, 10);
+        read(&mut b).unwrap();
+        assert_eq!(kept(&feed), (0, 0));
+        publish(&feed, Audience::Everyone, "x");
+        read(&mut a).unwrap();
+        drop(b);
+        assert_eq!(kept(&feed), (0, 0));
+        publish(&feed, Audience::Only(B), "x");
+        assert_eq!(kept(&feed), (0, 0), "a batch for nobody is not kept");
+    }
+
+    #[test]
+    fn who_comes_in_the_middle_of_a_turn_hears_nothing_from_before() {
+        let feed = Feed::new(1 << 20);
+        let mut builder = BatchBuilder::default();
+        say(&mut builder, Audience::Everyone, "before");
+        let mut a = feed.subscribe(A, &builder);
+        say(&mut builder, Audience::Everyone, "welcome");
+        feed.publish(builder.take());
+        // The segment before the join and the one after it have the same audience, and stay apart.
+        assert_eq!(read(&mut a), Some((0, "X: welcome\n".into(), false)));
+    }
+
+    /// A feed that holds about ten of the batches that `publish` makes.
+    fn small_feed() -> Feed {
+        let mut builder = BatchBuilder::default();
+        say(&mut builder, Audience::Everyone, "00");
+        Feed::new(10 * builder.take().cost())
+    }
+
+    #[test]
+    fn a_reader_that_falls_off_is_told_the_exact_number_of_lines_meant_for_it() {
+        let feed = small_feed();
+        let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
+        for number in 10..50 {
+            let audience = match number % 4 {
+                0 => Audience::Everyone,
+                1 => Audience::AllBut(A),
+                2 => Audience::Only(A),
+                _ => Audience::Only(B),
+            };
+            publish(&feed, audience, &number.to_string());
+            // b keeps up, and misses nothing.
+            while let Some((missed, ..)) = read(&mut b) {
+                assert_eq!(missed, 0);
+            }
+        }
+        let (missed, text, _) = read(&mut a).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| line["X: ".len()..].parse::<u64>().unwrap()).collect();
+        let meant_for_a = (10..50).filter(|number| matches!(number % 4, 0 | 2));
+        assert!(missed > 0 && !lines.is_empty());
+        assert_eq!(meant_for_a.skip(missed as usize).collect::<Vec<_>>(), lines);
+    }
+
+    #[test]
+    fn a_feed_never_holds_more_than_its_bytes() {
+        let feed = small_feed();
+        let mut a = subscribe(&feed, A);
+        for number in 10..99 {
+            publish(&feed, Audience::Everyone, &number.to_string());
+            assert!(kept(&feed).0 <= 10);
+        }
+        assert_eq!(read(&mut a).unwrap().0, 79);
+    }
+
+    #[test]
+    fn a_single_batch_beyond_the_bytes_is_still_delivered() {
+        let feed = Feed::new(1);
+        let mut a = subscribe(&feed, A);
+        publish(&feed, Audience::Everyone, "large");
+        assert_eq!(read(&mut a), Some((0, "X: large\n".into(), false)));
+    }
+
+    #[test]
+    fn a_newcomer_who_falls_off_is_not_charged_with_lines_from_before_its_join() {
+        let feed = small_feed();
+        let mut builder = BatchBuilder::default();
+        say(&mut builder, Audience::Everyone, "before");
+        let mut a = feed.subscribe(A, &builder);
+        say(&mut builder, Audience::Only(A), "welcome");
+        say(&mut builder, Audience::AllBut(A), "A has joined");
+        feed.publish(builder.take());
+        for number in 10..40 {
+            publish(&feed, Audience::Everyone, &number.to_string());
+        }
+        // The welcome and 20 of the 30 numbers.
+        let (missed, text, _) = read(&mut a).unwrap();
+        assert_eq!((missed, text.lines().next()), (21, Some("X: 30")));
+    }
+
+    #[test]
+    fn nothing_follows_a_farewell_not_even_in_later_batches() {
+        let feed = Feed::new(1 << 20);
+        let mut a = subscribe(&feed, A);
+        publish(&feed, Audience::Farewell(A), "bye");
+        publish(&feed, Audience::Everyone, "later");
+        assert_eq!(read(&mut a), Some((0, "X: bye\n".into(), true)));
+    }
+
+    #[test]
+    fn a_lost_farewell_still_ends_its_reader() {
+        let feed = small_feed();
+        let mut a = subscribe(&feed, A);
+        let _b = subscribe(&feed, B);
+        publish(&feed, Audience::Farewell(A), "bye");
+        for number in 10..40 {
+            publish(&feed, Audience::AllBut(A), &number.to_string());
+        }
+        let (missed, text, is_last) = read(&mut a).unwrap();
+        assert_eq!((missed, text.as_str(), is_last), (1, "", true));
+    }
+
+    #[test]
+    fn a_portion_is_bounded_and_the_next_one_goes_on() {
+        let feed = Feed::new(1 << 30);
+        let mut a = subscribe(&feed, A);
+        let line = "y".repeat(PORTION_BYTES / 4);
+        for _ in 0..10 {
+            publish(&feed, Audience::Everyone, &line);
+        }
+        let mut lines = Vec::new();
+        while let Some((0, text, _)) = read(&mut a) {
+            lines.push(text.lines().count());
+        }
+        assert_eq!(lines, [4, 4, 2]);
+    }
+
+    #[test]
+    fn readers_take_what_is_left_in_a_closed_feed_and_then_its_end() {
+        let feed = Feed::new(1 << 20);
+        let mut a = subscribe(&feed, A);
+        publish(&feed, Audience::Everyone, "last");
+        feed.close();
+        assert!(a.next().now_or_never().unwrap().is_some());
+        assert!(a.next().now_or_never().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_waiting_reader_is_woken_by_what_is_for_it_alone_and_by_the_end() {
+        let feed = Feed::new(1 << 20);
+        let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
+        let (waker_a, count_a) = counting_waker();
+        let (waker_b, count_b) = counting_waker();
+        let mut next_a = Box::pin(a.next());
+        let mut next_b = Box::pin(b.next());
+        assert!(next_a.poll_unpin(&mut std::task::Context::from_waker(&waker_a)).is_pending());
+        assert!(next_b.poll_unpin(&mut std::task::Context::from_waker(&waker_b)).is_pending());
+        publish(&feed, Audience::Only(A), "psst");
+        assert_eq!((count_a.get(), count_b.get()), (1, 0));
+        feed.close();
+        assert_eq!((count_a.get(), count_b.get()), (1, 1));
+    }
+
+    /// A waker and how often it was used.
+    fn counting_waker() -> (Waker, Arc<Count>) {
+        let count = Arc::new(Count::default());
+        (Waker::from(Arc::clone(&count)), count)
+    }
+
+    #[derive(Default)]
+    struct Count(std::sync::atomic::AtomicUsize);
+
+    impl Count {
+        fn get(&self) -> usize {
+            self.0.load(std::sync::atomic::Ordering::SeqCst)
+        }
+    }
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
 }

@@ -14,7 +14,7 @@ use futures::{AsyncWriteExt, io::AsyncWrite};
 use super::link::Link;
 use crate::journal::{Journal, Record};
 use crate::protocol::Reply;
-use crate::room::{PeerId, Portion, Reader};
+use crate::room::{PeerId, Reader};
 
 /// The writing side of a connection.
 #[derive(Debug)]
@@ -60,29 +60,17 @@ impl Writer {
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
         while let Some(portion) = reader.next().await {
-            if portion.missed > 0 {
-                self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed });
-                self.say(&Reply::Missed(portion.missed)).await?;
+            if portion.missed() > 0 {
+                self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed() });
+                self.say(&Reply::Missed(portion.missed())).await?;
             }
-            if portion.is_over || self.send(&portion).await? {
+            let (text, is_last) = portion.text();
+            self.write(&mut text.into_iter().map(IoSlice::new).collect::<Vec<_>>()).await?;
+            if is_last {
                 break;
             }
         }
         Ok(())
-    }
-
-    /// Sends what is meant for the peer, and says whether that was the last.
-    async fn send(&mut self, portion: &Portion) -> io::Result<bool> {
-        let mut slices = Vec::new();
-        let mut skip = portion.skip;
-        let mut is_last = false;
-        for batch in &portion.batches {
-            let (pieces, last) = batch.portion_for(self.peer, std::mem::take(&mut skip));
-            slices.extend(pieces.into_iter().map(IoSlice::new));
-            is_last |= last;
-        }
-        self.write(&mut slices).await?;
-        Ok(is_last)
     }
 
     async fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {

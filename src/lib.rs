@@ -16,6 +16,21 @@
 //! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
 //! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, and [`fault`] words an
 //!   I/O error for one.
+//!
+//! A server within another program, or a test:
+//!
+//! ```
+//! use linechat::journal::Journal;
+//! use linechat::server::{self, Config, Listener};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = Listener::bind("127.0.0.1", 0)?;
+//! println!("Server listening on {}", listener.address());
+//! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
+//! async_std::task::block_on(server::run(listener, Config::default(), Journal::off(), shutdown))?;
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod address;
 pub mod client;

@@ -9,7 +9,10 @@ use std::time::Duration;
 /// It equals what a Linux terminal hands over in its canonical mode, so a line typed at `nc` always fits.
 pub const LINE_BYTES: usize = 4096;
 
-/// The longest name, in characters (Unicode scalar values).
+/// How many combining marks in a row are shown as they are; no script needs more.
+pub const MARKS_IN_A_ROW: usize = 8;
+
+/// The longest name, in characters (Unicode scalar values), and also in columns of a terminal.
 pub const NAME_CHARS: usize = 32;
 
 /// How many names a connection may try before it is closed.

@@ -1,22 +1,33 @@
-//! Names: what a peer may be called, and when two names are the same.
+//! Names: what a peer may be called, and when two names are the same or look it.
 //!
 //! A name stands before a `:` or a blank in every line that the server sends, so it can hold neither, and it cannot
-//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged.
+//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. Two further rules keep one
+//! person from posing as another: names are compared without regard to case, and by what they look like.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::LazyLock;
 
+use precis_profiles::UsernameCaseMapped;
+use precis_profiles::precis_core::profile::Profile;
 use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
+use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
+use unicode_width::UnicodeWidthStr;
 
 use super::text::is_unsafe;
 use crate::limits::NAME_CHARS;
 
-/// A checked name: 1 to [`NAME_CHARS`] characters, the first a letter or a digit, shown as it was given.
+/// A checked name: 1 to [`NAME_CHARS`] characters, the first a letter or a digit, shown in Unicode's form NFC.
 ///
-/// Two names are the same when their [`key`](Name::key)s are.
+/// Two names are the same when their [`key`](Name::key)s are, and look alike when their [`look`](Name::look)s are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     shown: String,
     key: String,
+    look: String,
 }
 
 /// Why a name was refused, worded for the person who chose it.
@@ -25,7 +36,7 @@ pub enum BadName {
     /// Nothing is left without the blanks around it.
     #[error("a name has at least one character")]
     Empty,
-    /// More than [`NAME_CHARS`] characters.
+    /// More than [`NAME_CHARS`] characters, or columns.
     #[error("a name has at most {NAME_CHARS} characters")]
     TooLong,
     /// The first character is neither a letter nor a digit.
@@ -40,26 +51,94 @@ pub enum BadName {
     /// A control character or an invisible one.
     #[error("a name cannot hold the character U+{:04X}", u32::from(*.0))]
     Invisible(char),
+    /// PRECIS has a rule against it: a symbol, an old character, or one in the wrong place.
+    #[error("a name holds letters and digits of living scripts, and signs such as - _ . '")]
+    NotIdentifier,
+    /// Letters of several scripts that are not written together.
+    #[error("a name does not mix alphabets that look alike")]
+    MixedScripts,
+    /// A word that could be taken for the server or its staff.
+    #[error("that word is reserved")]
+    ReservedWord,
 }
+
+/// Words that nobody may be called, nor anything that looks like one: who holds them could pose as the server or as
+/// everyone, or is no person but a browser.
+const RESERVED_WORDS: &[&str] = &[
+    "admin",
+    "administrator",
+    "all",
+    "channel",
+    "client",
+    "connect",
+    "delete",
+    "everybody",
+    "everyone",
+    "get",
+    "head",
+    "here",
+    "host",
+    "linechat",
+    "me",
+    "mod",
+    "moderator",
+    "nobody",
+    "null",
+    "operator",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "quit",
+    "root",
+    "server",
+    "staff",
+    "system",
+    "trace",
+    "you",
+];
+
+static RESERVED_LOOKS: LazyLock<HashSet<String>> =
+    LazyLock::new(|| RESERVED_WORDS.iter().map(|word| look(word)).collect());
 
 impl Name {
     /// Checks a name. Blanks around it, and a byte order mark before it, are not part of it.
     ///
+    /// The rules are those of PRECIS UsernameCaseMapped (RFC 8265, section 3.3), the "highly restrictive" level of
+    /// UTS 39 (section 5.2), and what the protocol needs for itself.
+    ///
     /// # Errors
     /// [`BadName`] says which rule is broken.
     pub fn parse(text: &str) -> Result<Self, BadName> {
-        let shown = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
-        let first = shown.chars().next().ok_or(BadName::Empty)?;
-        if shown.chars().count() > NAME_CHARS {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+        // Before anything costs more than a look at it.
+        if text.chars().count() > NAME_CHARS {
             return Err(BadName::TooLong);
         }
+        let shown: String = text.nfc().collect();
+        let first = shown.chars().next().ok_or(BadName::Empty)?;
         if let Some(fault) = shown.chars().find_map(fault) {
             return Err(fault);
         }
         if !first.is_alphanumeric() {
             return Err(BadName::Start);
         }
-        Ok(Self { shown: shown.to_owned(), key: shown.to_lowercase() })
+        if shown.width() > NAME_CHARS {
+            return Err(BadName::TooLong);
+        }
+        let key = precis_key(&shown)?;
+        // The key has its fullwidth letters narrowed; the rest of the protocol must hold for it too.
+        if let Some(fault) = key.chars().find_map(fault) {
+            return Err(fault);
+        }
+        if !key.is_ascii() && !key.as_str().check_restriction_level(RestrictionLevel::HighlyRestrictive) {
+            return Err(BadName::MixedScripts);
+        }
+        let look = look(&shown);
+        if RESERVED_WORDS.contains(&key.as_str()) || RESERVED_LOOKS.contains(&look) {
+            return Err(BadName::ReservedWord);
+        }
+        Ok(Self { shown, key, look })
     }
 
     /// The name as its holder wrote it.
@@ -67,9 +146,16 @@ impl Name {
         &self.shown
     }
 
-    /// What the name is known by: without regard to case.
+    /// What the name is known by: without regard to case and width.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// What the name looks like: the same for names that a reader would take for one another (UTS 39, section 4).
+    ///
+    /// It errs on the safe side: `rn` looks like `m`, and `l`, `I` and `1` like each other.
+    pub fn look(&self) -> &str {
+        &self.look
     }
 }
 
@@ -77,6 +163,27 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
+}
+
+/// Applies the profile until nothing changes any more, as RFC 8265 (section 3.3.2, last paragraph) allows for, so that
+/// the key of a key is the key.
+fn precis_key(shown: &str) -> Result<String, BadName> {
+    let profile = UsernameCaseMapped::new();
+    let mut key = Cow::Borrowed(shown);
+    for _ in 0..4 {
+        let next = profile.enforce(key.clone()).map_err(|_| BadName::NotIdentifier)?;
+        if next == key {
+            return Ok(key.into_owned());
+        }
+        key = Cow::Owned(next.into_owned());
+    }
+    Err(BadName::NotIdentifier)
+}
+
+/// The skeleton of the name as it is shown, then without regard to case.
+fn look(shown: &str) -> String {
+    let upright: String = skeleton(shown).collect();
+    skeleton(&upright.to_lowercase()).collect()
 }
 
 /// The rule that a character breaks wherever it stands in a name.
@@ -95,28 +202,54 @@ fn fault(char: char) -> Option<BadName> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn name(name: &str) -> Name {
+        Name::parse(name).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+    }
 
     #[test]
     fn honest_names_of_the_world_pass() {
-        for name in ["Bob", "Zoë", "Дмитрий", "山田", "مريم", "राम", "O'Neil", "anne-marie", "7of9", "R2_D2", "x"]
-        {
-            assert_eq!(Name::parse(name).unwrap().as_str(), name);
+        for text in [
+            "Bob",
+            "Zoë",
+            "Дмитрий",
+            "山田",
+            "مريم",
+            "राम",
+            "O'Neil",
+            "anne-marie",
+            "7of9",
+            "R2_D2",
+            "x",
+            "Ελένη",
+            "やまだ",
+            "김민준",
+            "สมชาย",
+            "Nguyễn",
+            "אברהם",
+            "J.R.",
+            "Łukasz",
+        ] {
+            assert_eq!(name(text).as_str(), text);
         }
         assert!(Name::parse(&"ä".repeat(NAME_CHARS)).is_ok());
     }
 
     #[test]
     fn what_is_around_a_name_is_no_part_of_it() {
-        assert_eq!(Name::parse("\u{feff} Bob\t").unwrap().as_str(), "Bob");
+        assert_eq!(name("\u{feff} Bob\t").as_str(), "Bob");
     }
 
     #[test]
-    fn names_are_the_same_without_regard_to_case() {
-        let key = |name| Name::parse(name).unwrap().key().to_owned();
-        assert_eq!(key("BOB"), key("bob"));
-        assert_eq!(key("ДМИТРИЙ"), key("дмитрий"));
-        assert_ne!(key("bob"), key("rob"));
+    fn names_are_the_same_without_regard_to_case_width_and_composition() {
+        assert_eq!(name("BOB").key(), name("bob").key());
+        assert_eq!(name("ДМИТРИЙ").key(), name("дмитрий").key());
+        assert_eq!(name("\u{ff22}\u{ff4f}\u{ff42}").key(), name("bob").key());
+        assert_eq!(name("Zoe\u{308}"), name("Zoë"));
+        assert_ne!(name("bob").key(), name("rob").key());
     }
 
     #[test]
@@ -128,6 +261,7 @@ mod tests {
             ("*", Reserved('*')),
             ("! full:", Reserved('!')),
             ("Bob:", Reserved(':')),
+            ("Bob\u{ff1a}", Reserved(':')),
             ("Bob (privately)", Blank),
             ("Bob(privately)", Reserved('(')),
             ("a\u{a0}b", Blank),
@@ -137,14 +271,82 @@ mod tests {
             ("bob\x1b[1m", Invisible('\x1b')),
             ("bob\u{202e}", Invisible('\u{202e}')),
             ("bob\u{200d}", Invisible('\u{200d}')),
+            ("bob☃", NotIdentifier),
+            ("\u{1d401}ob", NotIdentifier),
         ] {
             assert_eq!(Name::parse(name), Err(fault), "{name:?}");
         }
         assert_eq!(Name::parse(&"x".repeat(NAME_CHARS + 1)), Err(TooLong));
+        assert_eq!(Name::parse(&"山".repeat(NAME_CHARS / 2 + 1)), Err(TooLong), "wide characters fill two columns");
+    }
+
+    #[test]
+    fn a_look_alike_is_known_for_what_it_looks_like() {
+        // Wholly Cyrillic, so the scripts are not mixed.
+        for (twin, original) in [
+            ("сору", "copy"),
+            ("РОТАТО", "POTATO"),
+            ("rnary", "mary"),
+            ("B0b", "Bob"),
+            ("lvan", "Ivan"),
+            ("1van", "Ivan"),
+        ] {
+            assert_eq!(name(twin).look(), name(original).look(), "{twin} and {original}");
+        }
+        assert_ne!(name("Alice").look(), name("Alina").look());
+        assert_eq!(Name::parse("сanary"), Err(BadName::MixedScripts));
+    }
+
+    #[test]
+    fn nobody_is_the_server_or_looks_it() {
+        for word in ["Server", "ADMIN", "r00t", "everyone", "GET", "\u{ff41}dmin"] {
+            assert_eq!(Name::parse(word), Err(BadName::ReservedWord), "{word}");
+        }
+    }
+
+    #[test]
+    fn no_single_character_twin_of_a_letter_or_digit_passes_for_another_name() {
+        let mut twins = 0;
+        for char in '\u{80}'..=char::MAX {
+            let target: String = skeleton(&char.to_string()).collect();
+            if target.len() != 1 || !target.as_bytes()[0].is_ascii_alphanumeric() {
+                continue;
+            }
+            if let Ok(twin) = Name::parse(&char.to_string()) {
+                twins += 1;
+                assert_eq!(twin.look(), name(&target).look(), "{char:?} and {target}");
+            }
+        }
+        assert!(twins > 50, "only {twins} twins were tried");
     }
 
     #[test]
     fn a_refusal_never_repeats_a_dangerous_character() {
         assert_eq!(BadName::Invisible('\x1b').to_string(), "a name cannot hold the character U+001B");
+    }
+
+    #[test]
+    fn every_scalar_value_as_a_name_is_refused_or_safe() {
+        let mut accepted = 0;
+        for char in '\0'..=char::MAX {
+            for text in [format!("{char}"), format!("x{char}x")] {
+                let Ok(name) = Name::parse(&text) else { continue };
+                accepted += 1;
+                assert!(!name.as_str().contains(|char| is_unsafe(char) || char.is_whitespace()), "{char:?}");
+                assert!(!name.as_str().contains([':', '*', '!', '<', '>', '(', ')', '/', ',']), "{char:?}");
+                assert_eq!(Name::parse(name.key()).as_ref().map(Name::key), Ok(name.key()), "{char:?}");
+            }
+        }
+        assert!(accepted > 60_000, "only {accepted} were accepted");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_a_name_whose_key_is_stable(text in "\\PC{1,8}") {
+            if let Ok(name) = Name::parse(&text) {
+                let key = Name::parse(name.key()).unwrap();
+                prop_assert_eq!(key.key(), name.key());
+            }
+        }
     }
 }

@@ -5,10 +5,15 @@
 
 use std::fmt;
 
+use unicode_normalization::char::is_combining_mark;
+
+use crate::limits::MARKS_IN_A_ROW;
+
 /// Text without anything that acts on a terminal or hides from its reader.
 ///
 /// C0 controls (except TAB) and DEL are shown in caret notation (`^[`); C1 controls, line separators, bidirectional
-/// controls, invisible format characters, tags and noncharacters as `<U+202E>`. Joiners (ZWJ, ZWNJ) and variation
+/// controls, invisible format characters, tags and noncharacters as `<U+202E>`, and so are combining marks beyond
+/// [`MARKS_IN_A_ROW`], which pile up over other lines and have crashed terminals. Joiners (ZWJ, ZWNJ) and variation
 /// selectors stay, because emoji and several scripts need them. In this form the text grows at most fourfold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SafeText(String);
@@ -16,17 +21,21 @@ pub struct SafeText(String);
 impl SafeText {
     /// Makes `text` safe, without a copy when it is safe already.
     pub fn new(text: String) -> Self {
-        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) || !text.contains(is_unsafe) {
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
             return Self(text);
         }
+        let mut marks = 0;
+        let first_unsafe = text.char_indices().find(|&(_, char)| !passes(char, &mut marks));
+        let Some((start, _)) = first_unsafe else { return Self(text) };
         let mut safe = String::with_capacity(text.len() + 16);
-        for char in text.chars() {
+        safe.push_str(&text[..start]);
+        marks = marks.min(MARKS_IN_A_ROW);
+        for char in text[start..].chars() {
             match char {
-                '\t' => safe.push(char),
+                _ if passes(char, &mut marks) => safe.push(char),
                 // Caret notation flips bit 6: ESC (0x1B) is ^[ and DEL (0x7F) is ^?.
                 '\0'..='\x1f' | '\x7f' => safe.extend(['^', char::from(char as u8 ^ 0x40)]),
-                _ if is_unsafe(char) => safe.push_str(&format!("<U+{:04X}>", u32::from(char))),
-                _ => safe.push(char),
+                _ => safe.push_str(&format!("<U+{:04X}>", u32::from(char))),
             }
         }
         Self(safe)
@@ -50,6 +59,12 @@ impl fmt::Display for SafeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a character may be shown as it is, after so many marks in a row; counts them.
+fn passes(char: char, marks: &mut usize) -> bool {
+    *marks = if is_combining_mark(char) { *marks + 1 } else { 0 };
+    !is_unsafe(char) && *marks <= MARKS_IN_A_ROW
 }
 
 /// Whether a character could act on a terminal, end a line for some reader, or hide (RFC 9839 and the bidi controls).
@@ -106,6 +121,13 @@ mod tests {
     fn a_right_to_left_override_is_shown() {
         assert_eq!(safe("gpj\u{202e}exe"), "gpj<U+202E>exe");
         assert_eq!(safe("\u{2028}\u{feff}\u{e0041}\u{10ffff}"), "<U+2028><U+FEFF><U+E0041><U+10FFFF>");
+    }
+
+    #[test]
+    fn a_pile_of_combining_marks_is_cut_down_and_shown() {
+        let (eight, nine) = ("\u{301}".repeat(8), "\u{301}".repeat(9));
+        assert_eq!(safe(&format!("e{eight}, e{eight}")), format!("e{eight}, e{eight}"));
+        assert_eq!(safe(&format!("e{nine}\u{302}, e{nine}")), format!("e{eight}<U+0301><U+0302>, e{eight}<U+0301>"));
     }
 
     #[test]

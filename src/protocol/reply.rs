@@ -88,6 +88,9 @@ pub enum Refusal {
     /// Somebody has that name, or one that differs in case only.
     #[error("{0} is taken")]
     NameTaken(Name),
+    /// Somebody has a name that looks like this one.
+    #[error("{0} looks like a name that is taken")]
+    NameLooksTaken(Name),
     /// The last of [`NAME_TRIES`] names was refused too.
     #[error("{NAME_TRIES} names were refused; connect again to try another")]
     TooManyTries,
@@ -116,7 +119,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadName(_) => "bad-name",
-            Self::NameTaken(_) => "name-taken",
+            Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
             Self::TooManyTries => "too-many-tries",
             Self::LineTooLong => "line-too-long",
             Self::NotUtf8 => "not-utf8",

@@ -3,13 +3,14 @@
 //! Between the sessions' events and the feed. It waits for its inbox and for nothing else: no peer can make it wait.
 //! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::Poll;
 
 use async_channel::Receiver;
 
+use super::roster::Roster;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::WELCOME_NAMES;
@@ -21,8 +22,7 @@ pub struct Broker {
     feed: Feed,
     journal: Journal,
     peers: HashMap<PeerId, Peer>,
-    /// The peers by the keys of their names: what makes a name unique, and the order of `/who`.
-    names: BTreeMap<String, PeerId>,
+    names: Roster,
     batch: BatchBuilder,
     /// The server stops; the room is over when the last peer has left.
     closing: bool,
@@ -46,7 +46,7 @@ impl Broker {
             feed,
             journal,
             peers: HashMap::new(),
-            names: BTreeMap::new(),
+            names: Roster::default(),
             batch: BatchBuilder::default(),
             closing: false,
         }
@@ -108,23 +108,21 @@ impl Broker {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
-        if self.names.contains_key(name.key()) {
-            return Err(Refusal::NameTaken(name));
-        }
+        self.names.check(&name, peer)?;
         let reader = self.feed.subscribe(peer, &self.batch);
-        let named: Vec<_> = self.names.values().take(WELCOME_NAMES).map(|other| &self.peers[other].name).collect();
+        let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
         self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
-        self.names.insert(name.key().to_owned(), peer);
+        self.names.insert(&name, peer);
         self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0 });
         Ok(reader)
     }
 
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
         let Some(Peer { name, from, accepted, refused }) = self.peers.remove(&peer) else { return };
-        self.names.remove(name.key());
+        self.names.remove(&name);
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
         if !self.closing {
             self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
@@ -149,7 +147,7 @@ impl Broker {
                 self.batch.push(Audience::AllBut(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
-                let Some(&receiver) = self.names.get(to.key()) else {
+                let Some(receiver) = self.names.holder(&to) else {
                     return Err(Refusal::NoSuchUser(SafeText::new(to.to_string())));
                 };
                 sender.accepted += 1;
@@ -157,7 +155,7 @@ impl Broker {
             }
             Command::Rename(name) => return self.rename(peer, name),
             Command::Who => {
-                let here: Vec<_> = self.names.values().map(|peer| &self.peers[peer].name).collect();
+                let here: Vec<_> = self.names.peers().map(|peer| &self.peers[&peer].name).collect();
                 self.batch.push(Audience::Only(peer), &Reply::Here(&here));
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
@@ -168,9 +166,7 @@ impl Broker {
     }
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
-        if self.names.get(name.key()).is_some_and(|&holder| holder != peer) {
-            return Err(Refusal::NameTaken(name));
-        }
+        self.names.check(&name, peer)?;
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if sender.name == name {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
@@ -178,8 +174,8 @@ impl Broker {
         }
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
         self.journal.note(Record::Renamed { peer, old: sender.name.clone(), new: name.clone() });
-        self.names.remove(sender.name.key());
-        self.names.insert(name.key().to_owned(), peer);
+        self.names.remove(&sender.name);
+        self.names.insert(&name, peer);
         sender.name = name;
         Ok(())
     }
@@ -312,6 +308,24 @@ mod tests {
         assert_eq!(refusal.to_string(), "ALICE is taken");
         room.send(1, &["still me"]);
         assert_eq!(room.heard(2), ["Alice: still me"]);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_one_in_use_is_refused() {
+        let mut room = room(&["copy", "Bob"]);
+        // Cyrillic, and a zero for an o.
+        for twin in ["сору", "c0py"] {
+            let refusal = room.join(3, twin).unwrap_err();
+            assert_eq!(
+                (refusal.code(), refusal.to_string()),
+                ("name-taken", format!("{twin} looks like a name that is taken"))
+            );
+            room.send(2, &[&format!("/nick {twin}")]);
+        }
+        room.send(1, &["/nick c0py"]);
+        assert_eq!(room.heard(2)[2..], ["* copy is now c0py"], "one's own name is no obstacle");
+        room.leave(1, None);
+        room.join(3, "сору").unwrap();
     }
 
     #[test]

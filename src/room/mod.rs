@@ -10,6 +10,7 @@ pub mod broker;
 pub mod batch;
 
 pub mod feed;
+mod roster;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;

@@ -27,6 +27,15 @@ pub const READ_BYTES: usize = 8 * 1024;
 /// How many bytes of telnet subnegotiation are taken for one; what is longer is no telnet.
 pub const SUBNEGOTIATION_BYTES: usize = 512;
 
+/// How many telnet commands of one connection are answered; then it is only listened to.
+pub const TELNET_ANSWERS: usize = 64;
+
+/// How many bytes without a line end close the connection.
+pub const UNTERMINATED_BYTES: usize = 64 * 1024;
+
+/// So many lines that are too long, within so much time, close the connection.
+pub const LONG_LINES: (usize, Duration) = (3, Duration::from_secs(60));
+
 /// How many events wait for the broker before the sessions have to.
 pub const INBOX_EVENTS: usize = 128;
 

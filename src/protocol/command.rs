@@ -38,6 +38,7 @@ impl Command {
             Line::Text(text) => text,
             Line::NotUtf8 => return Err(Refusal::NotUtf8),
             Line::TooLong => return Err(Refusal::LineTooLong),
+            Line::Endless => return Err(Refusal::Endless),
         };
         match text.strip_prefix('/') {
             None => {}
@@ -139,5 +140,6 @@ mod tests {
     fn lines_that_are_no_text_are_refused() {
         assert_eq!(Command::parse(Line::NotUtf8), Err(Refusal::NotUtf8));
         assert_eq!(Command::parse(Line::TooLong), Err(Refusal::LineTooLong));
+        assert_eq!(Command::parse(Line::Endless), Err(Refusal::Endless));
     }
 }

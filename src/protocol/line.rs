@@ -4,7 +4,7 @@
 //! line of at most [`LINE_BYTES`], whatever is sent. LF, CR LF, CR NUL and a lone CR end a line, across any
 //! split of the bytes: a split never changes the lines.
 
-use crate::limits::LINE_BYTES;
+use crate::limits::{LINE_BYTES, UNTERMINATED_BYTES};
 
 /// What a peer sent between two line ends. Empty lines are nothing and do not show up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub enum Line {
     NotUtf8,
     /// A line of more than [`LINE_BYTES`]. It is reported as soon as that is known and thrown away to its end.
     TooLong,
+    /// More than [`UNTERMINATED_BYTES`] without a line end: whoever sends this is no chat client. Comes after
+    /// [`TooLong`](Line::TooLong), once.
+    Endless,
 }
 
 /// Makes lines of bytes that come in pieces.
@@ -22,8 +25,9 @@ pub enum Line {
 pub struct LineDecoder {
     /// The line whose end has not come yet.
     unfinished: Vec<u8>,
-    /// The unfinished line was too long and has been reported: the rest of it counts for nothing.
-    discarding: bool,
+    /// How many bytes of the unfinished line were thrown away: when there are any, it was too long and has been
+    /// reported, and the rest of it counts for nothing.
+    discarded: usize,
     /// The last byte was a CR: an LF or NUL that follows belongs to it.
     after_cr: bool,
     first_end: FirstEnd,
@@ -48,7 +52,7 @@ impl LineDecoder {
 
     /// Whether a line has begun whose end has not come.
     pub fn is_inside_line(&self) -> bool {
-        self.discarding || !self.unfinished.is_empty()
+        self.discarded > 0 || !self.unfinished.is_empty()
     }
 
     /// Appends to `lines` what `bytes` complete, and keeps the unfinished rest.
@@ -74,22 +78,38 @@ impl LineDecoder {
     /// Takes the unfinished line as complete: at the end of input, or when the caller has waited long enough.
     pub fn finish(&mut self, lines: &mut Vec<Line>) {
         let bytes = std::mem::take(&mut self.unfinished);
-        if !std::mem::take(&mut self.discarding) && !bytes.is_empty() {
+        if std::mem::take(&mut self.discarded) == 0 && !bytes.is_empty() {
             lines.push(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
         }
     }
 
+    /// Takes back the last character of the unfinished line.
+    pub fn erase_character(&mut self) {
+        // The bytes of a character of UTF-8 but its first are 10xxxxxx.
+        while let Some(byte) = self.unfinished.pop()
+            && byte & 0xc0 == 0x80
+        {}
+    }
+
+    /// Takes back the unfinished line.
+    pub fn erase_line(&mut self) {
+        self.unfinished.clear();
+        self.discarded = 0;
+    }
+
     fn append(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
-        if self.discarding {
-            return;
+        let length = self.unfinished.len() + self.discarded + bytes.len();
+        if length <= LINE_BYTES {
+            return self.unfinished.extend_from_slice(bytes);
         }
-        if self.unfinished.len() + bytes.len() > LINE_BYTES {
+        if self.discarded == 0 {
             self.unfinished = Vec::new();
-            self.discarding = true;
             lines.push(Line::TooLong);
-        } else {
-            self.unfinished.extend_from_slice(bytes);
         }
+        if self.discarded <= UNTERMINATED_BYTES && length > UNTERMINATED_BYTES {
+            lines.push(Line::Endless);
+        }
+        self.discarded = length;
     }
 
     /// The first end decides; a CR leaves it open for one more byte.
@@ -178,8 +198,30 @@ mod tests {
             decoder.decode(&[b'x'; 1000], &mut lines);
             assert!(decoder.unfinished.capacity() <= 2 * LINE_BYTES);
         }
-        assert_eq!(lines, [Line::TooLong]);
+        assert_eq!(lines, [Line::TooLong, Line::Endless]);
         decoder.decode(b"\nnext\n", &mut lines);
+        assert_eq!(lines[2..], [text("next")]);
+    }
+
+    #[test]
+    fn what_is_erased_was_never_typed() {
+        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        decoder.erase_character();
+        decoder.decode("aé🦀".as_bytes(), &mut lines);
+        decoder.erase_character();
+        decoder.erase_character();
+        decoder.decode(b"b\nsecret", &mut lines);
+        decoder.erase_line();
+        decoder.decode(b"c\n", &mut lines);
+        assert_eq!(lines, [text("ab"), text("c")]);
+    }
+
+    #[test]
+    fn an_overlong_line_that_is_erased_is_over() {
+        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        decoder.decode(&[b'x'; LINE_BYTES + 1], &mut lines);
+        decoder.erase_line();
+        decoder.decode(b"next\n", &mut lines);
         assert_eq!(lines, [Line::TooLong, text("next")]);
     }
 

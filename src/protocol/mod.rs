@@ -2,6 +2,7 @@
 //!
 //! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
 
+pub mod stranger;
 pub mod telnet;
 
 pub mod line;
@@ -18,5 +19,6 @@ pub use command::Command;
 pub use line::{Line, LineDecoder};
 pub use name::{BadName, Name};
 pub use reply::{Refusal, Reply};
-pub use telnet::Telnet;
+pub use stranger::Stranger;
+pub use telnet::{Piece, Telnet};
 pub use text::SafeText;

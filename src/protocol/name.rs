@@ -1,8 +1,8 @@
 //! Names: what a peer may be called, and when two names are the same or look it.
 //!
 //! A name stands before a `:` or a blank in every line that the server sends, so it can hold neither, and it cannot
-//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. Two further rules keep one
-//! person from posing as another: names are compared without regard to case, and by what they look like.
+//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. Two further rules keep
+//! one person from posing as another: names are compared without regard to case, and by what they look like.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -165,8 +165,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// Applies the profile until nothing changes any more, as RFC 8265 (section 3.3.2, last paragraph) allows for, so that
-/// the key of a key is the key.
+/// Applies the profile until nothing changes any more, as RFC 8265 (section 3.3.2, last paragraph) allows for, so
+/// that the key of a key is the key.
 fn precis_key(shown: &str) -> Result<String, BadName> {
     let profile = UsernameCaseMapped::new();
     let mut key = Cow::Borrowed(shown);

@@ -7,8 +7,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{BadName, Name, SafeText};
-use crate::limits::{LINE_BYTES, NAME_TRIES, WELCOME_NAMES, WHO_LINE_BYTES};
+use super::{BadName, Name, SafeText, Stranger};
+use crate::limits::{LINE_BYTES, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES};
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +97,15 @@ pub enum Refusal {
     /// More than [`LINE_BYTES`] bytes in a line.
     #[error("a line has at most {LINE_BYTES} bytes; nothing of it was sent")]
     LineTooLong,
+    /// More than [`UNTERMINATED_BYTES`] without a line end.
+    #[error("no line end within {UNTERMINATED_BYTES} bytes; goodbye")]
+    Endless,
+    /// [`LONG_LINES`] were too long.
+    #[error("{} lines within {} s were too long; goodbye", LONG_LINES.0, LONG_LINES.1.as_secs())]
+    LongLines,
+    /// The first bytes belong to another protocol.
+    #[error("this is a chat of plain lines, not {0}; try nc")]
+    WrongProtocol(Stranger),
     /// A line that is not UTF-8.
     #[error("lines are UTF-8; nothing of it was sent")]
     NotUtf8,
@@ -121,7 +130,8 @@ impl Refusal {
             Self::BadName(_) => "bad-name",
             Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
             Self::TooManyTries => "too-many-tries",
-            Self::LineTooLong => "line-too-long",
+            Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
+            Self::WrongProtocol(_) => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
             Self::BadArguments(_) => "bad-arguments",

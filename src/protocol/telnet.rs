@@ -1,24 +1,46 @@
-//! Telnet commands (RFC 854), taken out of a peer's bytes before they become lines.
+//! Telnet commands (RFC 854), taken out of a peer's bytes before they become lines, and answered.
 //!
-//! Stands between the socket and [`LineDecoder`](super::LineDecoder), and knows neither. A byte 0xFF never occurs in
-//! UTF-8, so a peer that sends plain text is never touched. What only looks like telnet is not dropped: it is
-//! passed on with its 0xFF, so that the line it stands in is refused as not UTF-8.
+//! Stands between the socket and [`LineDecoder`](super::LineDecoder), and knows neither. A byte 0xFF never occurs
+//! in UTF-8, so a peer that sends plain text is never touched. What only looks like telnet is not dropped: it is
+//! passed on with its 0xFF, so that the line it stands in is refused as not UTF-8. However much is sent, there are
+//! at most [`TELNET_ANSWERS`] answers, so two ends can never keep each other busy.
 
-use std::borrow::Cow;
-
-use crate::limits::SUBNEGOTIATION_BYTES;
+use crate::limits::{SUBNEGOTIATION_BYTES, TELNET_ANSWERS};
 
 const IAC: u8 = 255;
 const DONT: u8 = 254;
+const DO: u8 = 253;
+const WONT: u8 = 252;
 const WILL: u8 = 251;
 const SB: u8 = 250;
+const ERASE_LINE: u8 = 248;
+const ERASE_CHARACTER: u8 = 247;
+const ARE_YOU_THERE: u8 = 246;
+const ABORT_OUTPUT: u8 = 245;
+const INTERRUPT: u8 = 244;
+const BREAK: u8 = 243;
 const SE: u8 = 240;
+
+/// The option TIMING-MARK (RFC 860).
+const TIMING_MARK: u8 = 6;
+
+/// What is left of a peer's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// Text, and perhaps line ends.
+    Text(&'a [u8]),
+    /// The last character of the unfinished line is taken back.
+    EraseCharacter,
+    /// The unfinished line is taken back.
+    EraseLine,
+}
 
 /// Takes telnet commands out of a stream of bytes, across any split of it.
 #[derive(Debug, Default)]
 pub struct Telnet {
     state: State,
-    spoken: bool,
+    /// What was said, once the peer has shown that it speaks telnet.
+    spoken: Option<Box<Conversation>>,
 }
 
 /// What the bytes so far make of the next one.
@@ -28,104 +50,195 @@ enum State {
     Text,
     /// After IAC.
     Command,
-    /// After IAC and WILL, WONT, DO or DONT: the option follows.
-    Option,
+    /// After IAC and this verb, WILL, WONT, DO or DONT: the option follows.
+    Option(u8),
     /// Inside IAC SB ... IAC SE, so many bytes long.
     Subnegotiation(usize),
     /// After an IAC inside a subnegotiation.
     SubnegotiationCommand(usize),
 }
 
+#[derive(Debug, Default)]
+struct Conversation {
+    /// Answers that are yet to be sent.
+    answers: Vec<u8>,
+    /// How many answers were given.
+    given: usize,
+    /// The options refused so far, a bit each, and likewise those that we would not have the peer use.
+    refused: [u128; 2],
+    disallowed: [u128; 2],
+}
+
 impl Telnet {
     /// Whether the peer has shown that it speaks telnet. Such a peer expects CR LF.
     pub fn is_spoken(&self) -> bool {
-        self.spoken
+        self.spoken.is_some()
     }
 
-    /// The text in `bytes`, without the telnet commands.
-    pub fn strip<'a>(&mut self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        if matches!(self.state, State::Text) && memchr::memchr(IAC, bytes).is_none() {
-            return Cow::Borrowed(bytes);
-        }
-        let mut text = Vec::with_capacity(bytes.len());
-        for &byte in bytes {
-            self.take(byte, &mut text);
-        }
-        Cow::Owned(text)
+    /// What is to be sent to the peer, as it is; often nothing.
+    pub fn take_answers(&mut self) -> Vec<u8> {
+        self.spoken.as_mut().map(|spoken| std::mem::take(&mut spoken.answers)).unwrap_or_default()
     }
 
-    fn take(&mut self, byte: u8, text: &mut Vec<u8>) {
-        self.state = match (self.state, byte) {
-            (State::Text, IAC) => State::Command,
-            (State::Text, _) => {
-                text.push(byte);
-                State::Text
+    /// Hands on what is left of `bytes` without the telnet commands.
+    pub fn decode(&mut self, bytes: &[u8], mut hand_on: impl FnMut(Piece<'_>)) {
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            if !matches!(self.state, State::Text) {
+                self.take(byte, &mut hand_on);
+                rest = after;
+                continue;
             }
-            (State::Command, WILL..=DONT) => State::Option,
+            let end = memchr::memchr(IAC, rest).unwrap_or(rest.len());
+            if end > 0 {
+                hand_on(Piece::Text(&rest[..end]));
+                rest = &rest[end..];
+            } else {
+                self.state = State::Command;
+                rest = after;
+            }
+        }
+    }
+
+    /// Takes a byte that belongs to a command.
+    fn take(&mut self, byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) {
+        self.state = match (self.state, byte) {
+            (State::Command, WILL..=DONT) => State::Option(byte),
             (State::Command, SB) => State::Subnegotiation(0),
-            (State::Command, SE..SB) => self.understood(),
+            (State::Command, SE..SB) => self.command(byte, hand_on),
             // The options 10 and 13 are long obsolete (RFC 652, 654): this is rubbish at the end of a line.
-            (State::Option, b'\n' | b'\r') => not_telnet(byte, text),
-            (State::Option, _) => self.understood(),
+            (State::Option(_), b'\n' | b'\r') => not_telnet(byte, hand_on),
+            (State::Option(verb), _) => self.option(verb, byte),
             // IAC IAC is the byte 255 itself, and below SE there is no command.
             (State::Command, IAC) => {
-                text.push(IAC);
+                hand_on(Piece::Text(&[IAC]));
                 State::Text
             }
-            (State::Command, _) => not_telnet(byte, text),
+            (State::Command | State::Text, _) => not_telnet(byte, hand_on),
             (State::Subnegotiation(length), IAC) => State::SubnegotiationCommand(length),
-            (State::SubnegotiationCommand(_), SE) => self.understood(),
+            (State::SubnegotiationCommand(_), SE) => {
+                self.conversation();
+                State::Text
+            }
             (State::Subnegotiation(length) | State::SubnegotiationCommand(length), _) => {
-                if length < SUBNEGOTIATION_BYTES { State::Subnegotiation(length + 1) } else { not_telnet(byte, text) }
+                if length < SUBNEGOTIATION_BYTES {
+                    State::Subnegotiation(length + 1)
+                } else {
+                    not_telnet(byte, hand_on)
+                }
             }
         };
     }
 
-    fn understood(&mut self) -> State {
-        self.spoken = true;
+    fn command(&mut self, command: u8, hand_on: &mut impl FnMut(Piece<'_>)) -> State {
+        let conversation = self.conversation();
+        match command {
+            ARE_YOU_THERE => conversation.answer(b"[yes]\r\n"),
+            ERASE_CHARACTER => hand_on(Piece::EraseCharacter),
+            ERASE_LINE | ABORT_OUTPUT | INTERRUPT | BREAK => hand_on(Piece::EraseLine),
+            _ => {} // NOP, GA and the data mark ask for nothing.
+        }
         State::Text
+    }
+
+    /// Refuses an option, once (RFC 1143: answering an answer would go on for ever).
+    fn option(&mut self, verb: u8, option: u8) -> State {
+        let conversation = self.conversation();
+        match verb {
+            // Linux telnet sends it after Ctrl-C, and throws ALL output away until it is answered.
+            DO if option == TIMING_MARK => conversation.answer(&[IAC, WILL, TIMING_MARK]),
+            DO if is_news(&mut conversation.refused, option) => conversation.answer(&[IAC, WONT, option]),
+            WILL if is_news(&mut conversation.disallowed, option) => conversation.answer(&[IAC, DONT, option]),
+            _ => {}
+        }
+        State::Text
+    }
+
+    fn conversation(&mut self) -> &mut Conversation {
+        self.spoken.get_or_insert_default()
     }
 }
 
+impl Conversation {
+    fn answer(&mut self, answer: &[u8]) {
+        if self.given < TELNET_ANSWERS {
+            self.given += 1;
+            self.answers.extend(answer);
+        }
+    }
+}
+
+/// Notes an option, and says whether it was not noted before.
+fn is_news(noted: &mut [u128; 2], option: u8) -> bool {
+    let (half, bit) = (&mut noted[usize::from(option / 128)], 1 << (option % 128));
+    let is_news = *half & bit == 0;
+    *half |= bit;
+    is_news
+}
+
 /// Passes on a byte that made no telnet command of what went before, marked so that its line is refused.
-fn not_telnet(byte: u8, text: &mut Vec<u8>) -> State {
-    text.extend([IAC, byte]);
+fn not_telnet(byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) -> State {
+    hand_on(Piece::Text(&[IAC, byte]));
     State::Text
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn strip(bytes: &[u8]) -> (Vec<u8>, bool) {
-        let mut telnet = Telnet::default();
-        let text = telnet.strip(bytes).into_owned();
-        (text, telnet.is_spoken())
+    /// The text of all pieces, with what is erased as `<C` and `<L`, the answers, and whether telnet was spoken.
+    fn decode(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<u8>, bool) {
+        let (mut telnet, mut text, mut answers, mut start) = (Telnet::default(), Vec::new(), Vec::new(), 0);
+        for &cut in cuts.iter().chain([&bytes.len()]) {
+            telnet.decode(&bytes[start..cut], |piece| match piece {
+                Piece::Text(piece) => text.extend(piece),
+                Piece::EraseCharacter => text.extend(b"<C"),
+                Piece::EraseLine => text.extend(b"<L"),
+            });
+            answers.extend(telnet.take_answers());
+            start = cut;
+        }
+        (text, answers, telnet.is_spoken())
+    }
+
+    fn text(bytes: &[u8]) -> (Vec<u8>, bool) {
+        let (text, _, spoken) = decode(bytes, &[]);
+        (text, spoken)
     }
 
     #[test]
-    fn plain_text_is_passed_on_without_a_copy() {
-        let mut telnet = Telnet::default();
-        assert!(matches!(telnet.strip("Zoë\r\n".as_bytes()), Cow::Borrowed(_)));
-        assert!(!telnet.is_spoken());
+    fn plain_text_is_passed_on_in_one_piece() {
+        let mut pieces = Vec::new();
+        Telnet::default().decode("Zoë\r\n".as_bytes(), |piece| match piece {
+            Piece::Text(text) => pieces.push(text.to_owned()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(pieces, ["Zoë\r\n".as_bytes()]);
     }
 
     #[test]
     fn commands_options_and_subnegotiations_are_taken_out() {
-        assert_eq!(strip(b"a\xff\xf1b"), (b"ab".to_vec(), true));
-        assert_eq!(strip(b"\xff\xfd\x01\xff\xfb\x18Bob\n"), (b"Bob\n".to_vec(), true));
-        assert_eq!(strip(b"a\xff\xfa\x18\x00xterm\xff\xff\xff\xf0b"), (b"ab".to_vec(), true));
+        assert_eq!(text(b"a\xff\xf1b"), (b"ab".to_vec(), true));
+        assert_eq!(text(b"\xff\xfd\x01\xff\xfb\x18Bob\n"), (b"Bob\n".to_vec(), true));
+        assert_eq!(text(b"a\xff\xfa\x18\x00xterm\xff\xff\xff\xf0b"), (b"ab".to_vec(), true));
+    }
+
+    #[test]
+    fn editing_commands_take_back_what_was_typed() {
+        assert_eq!(text(b"ab\xff\xf7c\xff\xf8d\xff\xf4e").0, b"ab<Cc<Ld<Le");
     }
 
     #[test]
     fn a_doubled_iac_is_the_byte_itself() {
-        assert_eq!(strip(b"a\xff\xffb"), (b"a\xffb".to_vec(), false));
+        assert_eq!(text(b"a\xff\xffb"), (b"a\xffb".to_vec(), false));
     }
 
     #[test]
     fn what_only_looks_like_telnet_stays_and_keeps_its_line_end() {
-        assert_eq!(strip(b"\xff\xfe\n"), (b"\xff\n".to_vec(), false));
-        assert_eq!(strip(b"\xffA\n"), (b"\xffA\n".to_vec(), false));
+        assert_eq!(text(b"\xff\xfe\n"), (b"\xff\n".to_vec(), false));
+        assert_eq!(text(b"\xffA\n"), (b"\xffA\n".to_vec(), false));
     }
 
     #[test]
@@ -133,18 +246,44 @@ mod tests {
         let mut bytes = b"\xff\xfa".to_vec();
         bytes.extend([b'x'; SUBNEGOTIATION_BYTES + 1]);
         bytes.extend(b"y\n");
-        assert_eq!(strip(&bytes), (b"\xffxy\n".to_vec(), false));
+        assert_eq!(text(&bytes), (b"\xffxy\n".to_vec(), false));
     }
 
     #[test]
-    fn a_split_anywhere_changes_nothing() {
-        let bytes = b"a\xff\xfd\x01b\xff\xfa\x18\x01\xff\xf0c\xff\xffd\xff\n";
-        let whole = strip(bytes);
-        for at in 0..bytes.len() {
-            let mut telnet = Telnet::default();
-            let mut text = telnet.strip(&bytes[..at]).into_owned();
-            text.extend(telnet.strip(&bytes[at..]).iter());
-            assert_eq!((text, telnet.is_spoken()), whole, "split at {at}");
+    fn an_option_is_refused_once_and_a_refusal_is_not_answered() {
+        let (_, answers, _) = decode(b"\xff\xfd\x01\xff\xfd\x01\xff\xfb\x18\xff\xfb\x18\xff\xfe\x01\xff\xfc\x18", &[]);
+        assert_eq!(answers, b"\xff\xfc\x01\xff\xfe\x18");
+    }
+
+    #[test]
+    fn every_timing_mark_is_answered() {
+        // What Ctrl-C in Linux telnet sends.
+        let (text, answers, _) = decode(b"half\xff\xf4\xff\xfd\x06\xff\xf4\xff\xfd\x06", &[]);
+        assert_eq!((text, answers), (b"half<L<L".to_vec(), b"\xff\xfb\x06\xff\xfb\x06".to_vec()));
+    }
+
+    #[test]
+    fn are_you_there_is_answered() {
+        assert_eq!(decode(b"\xff\xf6", &[]).1, b"[yes]\r\n");
+    }
+
+    #[test]
+    fn a_flood_of_requests_is_answered_sixty_four_times() {
+        assert_eq!(decode(&b"\xff\xfd\x06".repeat(100_000), &[]).1.len(), 3 * TELNET_ANSWERS);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_text_and_answers(
+            bytes in prop::collection::vec(
+                prop_oneof![3 => 240..=255u8, 1 => Just(TIMING_MARK), 2 => any::<u8>(), 1 => Just(b'\n')], 0..200),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            cuts.sort_unstable();
+            let whole = decode(&bytes, &[]);
+            prop_assert!(whole.1.len() <= 7 * TELNET_ANSWERS);
+            prop_assert_eq!(decode(&bytes, &cuts), whole);
         }
     }
 }

@@ -18,7 +18,7 @@ use futures::future::poll_fn;
 
 use super::link::Link;
 use crate::limits::READ_BYTES;
-use crate::protocol::{Line, LineDecoder, Telnet};
+use crate::protocol::{Line, LineDecoder, Piece, Stranger, Telnet};
 
 /// The reading side of a connection.
 #[derive(Debug)]
@@ -26,8 +26,16 @@ pub(super) struct Intake {
     stream: TcpStream,
     telnet: Telnet,
     decoder: LineDecoder,
+    opening: Opening,
     idle_line: Option<Duration>,
     link: Arc<Link>,
+}
+
+/// What the first bytes of a connection tell.
+#[derive(Debug, Default)]
+struct Opening {
+    seen: bool,
+    stranger: Option<Stranger>,
 }
 
 /// What one read brought.
@@ -56,12 +64,18 @@ thread_local! {
 
 impl Intake {
     pub(super) fn new(stream: TcpStream, idle_line: Option<Duration>, link: Arc<Link>) -> Self {
-        Self { stream, telnet: Telnet::default(), decoder: LineDecoder::default(), idle_line, link }
+        let (telnet, decoder, opening) = Default::default();
+        Self { stream, telnet, decoder, opening, idle_line, link }
     }
 
     /// Whether the peer has begun a line and not ended it.
     pub(super) fn is_inside_line(&self) -> bool {
         self.decoder.is_inside_line()
+    }
+
+    /// The protocol that the peer speaks instead of ours, if its first bytes have shown one.
+    pub(super) fn stranger(&self) -> Option<Stranger> {
+        self.opening.stranger
     }
 
     /// Waits for bytes and makes lines of them. Dropping the future loses nothing.
@@ -100,8 +114,18 @@ impl Intake {
     }
 
     async fn read_lines(&mut self, lines: &mut Vec<Line>) -> Option<End> {
-        let Self { stream, telnet, decoder, .. } = self;
-        match read_bytes(stream, |bytes| decoder.decode(&telnet.strip(bytes), lines)).await {
+        let Self { stream, telnet, decoder, opening, .. } = self;
+        let decode = |bytes: &[u8]| {
+            if !std::mem::replace(&mut opening.seen, true) {
+                opening.stranger = Stranger::recognise(bytes);
+            }
+            telnet.decode(bytes, |piece| match piece {
+                Piece::Text(text) => decoder.decode(text, lines),
+                Piece::EraseCharacter => decoder.erase_character(),
+                Piece::EraseLine => decoder.erase_line(),
+            });
+        };
+        match read_bytes(stream, decode).await {
             Ok(0) if self.link.is_broken() => Some(End::Lost),
             Ok(0) => {
                 self.decoder.finish(lines);
@@ -110,6 +134,10 @@ impl Intake {
             Ok(_) => {
                 if self.decoder.wants_crlf() || self.telnet.is_spoken() {
                     self.link.want_crlf();
+                }
+                let answers = self.telnet.take_answers();
+                if !answers.is_empty() {
+                    self.link.answer(&answers);
                 }
                 None
             }

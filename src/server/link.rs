@@ -1,12 +1,21 @@
 //! What the two sides of one connection have to tell each other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+
+use futures::future::poll_fn;
+use futures::task::AtomicWaker;
 
 /// Shared by the intake and the writer of one peer.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     crlf: AtomicBool,
     broken: AtomicBool,
+    /// Bytes that the writer is to send as they are: answers to telnet commands, of which there are few.
+    answers: Mutex<Vec<u8>>,
+    /// The writer, when it waits for them.
+    writer: AtomicWaker,
 }
 
 impl Link {
@@ -17,6 +26,27 @@ impl Link {
 
     pub(super) fn wants_crlf(&self) -> bool {
         self.crlf.load(Ordering::Relaxed)
+    }
+
+    /// The intake has something for the writer to send.
+    pub(super) fn answer(&self, bytes: &[u8]) {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        self.writer.wake();
+    }
+
+    /// What the intake has to send, without waiting.
+    pub(super) fn take_answers(&self) -> Vec<u8> {
+        std::mem::take(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until the intake has something to send. Dropping the future loses nothing.
+    pub(super) async fn answers(&self) -> Vec<u8> {
+        poll_fn(|context| {
+            self.writer.register(context.waker());
+            let answers = self.take_answers();
+            if answers.is_empty() { Poll::Pending } else { Poll::Ready(answers) }
+        })
+        .await
     }
 
     /// The writer has found the connection broken: when its input ends now, that is no half-close.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
@@ -21,7 +21,7 @@ use super::intake::{End, Intake, Read};
 use super::link::Link;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LINGER_LIMIT, NAME_TRIES, PROMPT_AFTER};
+use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LINGER_LIMIT, LONG_LINES, NAME_TRIES, PROMPT_AFTER};
 use crate::protocol::{Command, Line, Name, Refusal, Reply, SafeText};
 use crate::room::{Answer, Event, PeerId, Reader};
 
@@ -30,7 +30,8 @@ pub(super) async fn attend(stream: TcpStream, from: SocketAddr, peer: PeerId, ho
     let link = Arc::new(Link::default());
     let mut writer = Writer::new(stream.clone(), peer, house.journal.clone(), Arc::clone(&link));
     let intake = Intake::new(stream, house.config.idle_line, link);
-    let mut session = Session { from, peer, house, intake, waiting: VecDeque::new(), end: None };
+    let mut session =
+        Session { from, peer, house, intake, waiting: VecDeque::new(), end: None, long_lines: VecDeque::new() };
     match session.join(&mut writer).await {
         Some(reader) => session.stay(task::spawn(writer.follow(reader)).fuse()).await,
         None => writer.end(),
@@ -47,6 +48,8 @@ struct Session {
     waiting: VecDeque<Line>,
     /// How the peer's input has ended, once it has.
     end: Option<End>,
+    /// When the peer's latest lines that were too long came.
+    long_lines: VecDeque<Instant>,
 }
 
 /// The task that writes to the peer.
@@ -56,6 +59,8 @@ type Writing = Fuse<JoinHandle<()>>;
 enum Leaving {
     /// It said so, or has said everything.
     Wish(Option<SafeText>),
+    /// It has sent what no chat client sends.
+    Expelled,
     /// The connection broke.
     Lost,
     /// The server stops, or the room is gone.
@@ -96,13 +101,19 @@ impl Session {
             let read = futures::select_biased! {
                 read = timeout(prompt, self.intake.read()).fuse() => read,
                 () = stop => {
-                    // The connection is closed whether it can be told or not.
-                    let _ = writer.say(&Reply::Refused(&Refusal::ShuttingDown)).await;
+                    self.refuse(writer, &Refusal::ShuttingDown).await;
                     return None;
                 }
             };
             match read {
-                Ok(read) => self.keep(read),
+                Ok(read) => {
+                    self.keep(read);
+                    writer.answer().await.ok()?;
+                    if let Some(stranger) = self.intake.stranger() {
+                        self.refuse(writer, &Refusal::WrongProtocol(stranger)).await;
+                        return None;
+                    }
+                }
                 Err(_silent) => {
                     prompt = Duration::MAX;
                     if !self.intake.is_inside_line() {
@@ -112,6 +123,12 @@ impl Session {
             }
         }
         self.waiting.pop_front()
+    }
+
+    /// Says why the connection is closed, which it is whether that can be said or not.
+    async fn refuse(&self, writer: &mut Writer, refusal: &Refusal) {
+        self.house.journal.note(Record::Refused { peer: self.peer, code: refusal.code() });
+        let _ = writer.say(&Reply::Refused(refusal)).await;
     }
 
     /// Asks the broker for a name. `None`: there is no broker any more.
@@ -142,10 +159,11 @@ impl Session {
         let reason = match talked {
             Ok(Leaving::Wish(reason)) => reason,
             Ok(Leaving::Stop) => None,
-            Ok(Leaving::Lost) => Some(SafeText::new("connection lost".to_owned())),
+            Ok(Leaving::Expelled) => Some(words("sent lines that are too long")),
+            Ok(Leaving::Lost) => Some(words("connection lost")),
             Err(_) => {
                 self.house.journal.note(Record::SessionDied { peer: self.peer });
-                Some(SafeText::new("an error of the server".to_owned()))
+                Some(words("an error of the server"))
             }
         };
         // Without a broker there is nobody to tell, and the writer has ended with it.
@@ -192,19 +210,35 @@ impl Session {
             Some(End::HalfClose) => Some(Leaving::Wish(None)),
             Some(End::Lost) => Some(Leaving::Lost),
         };
-        for line in self.waiting.drain(..) {
-            match Command::parse(line) {
+        while let Some(line) = self.waiting.pop_front() {
+            let parsed = match Command::parse(line) {
                 Ok(Command::Quit(reason)) => {
                     leaving = Some(Leaving::Wish(reason));
                     break;
                 }
-                parsed => lines.push(parsed),
+                Err(Refusal::LineTooLong) if self.has_sent_long_lines() => Err(Refusal::LongLines),
+                parsed => parsed,
+            };
+            let is_last_straw = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
+            lines.push(parsed);
+            if is_last_straw {
+                leaving = Some(Leaving::Expelled);
+                break;
             }
         }
         if !lines.is_empty() && self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await.is_err() {
             leaving = Some(Leaving::Stop);
         }
         leaving
+    }
+
+    /// Notes a line that was too long, and says whether there were too many of them lately.
+    fn has_sent_long_lines(&mut self) -> bool {
+        let (limit, period) = LONG_LINES;
+        let now = Instant::now();
+        self.long_lines.retain(|&then| now.duration_since(then) < period);
+        self.long_lines.push_back(now);
+        self.long_lines.len() >= limit
     }
 
     /// Waits a moment for the peer to close its side, so that closing ours destroys nothing that it has yet to read.
@@ -216,11 +250,16 @@ impl Session {
     }
 }
 
+/// Words of our own, for the others to read.
+fn words(text: &str) -> SafeText {
+    SafeText::new(text.to_owned())
+}
+
 fn parse_name(line: Line) -> Result<Name, Refusal> {
     match line {
         Line::Text(text) => Ok(Name::parse(&text)?),
         Line::NotUtf8 => Err(Refusal::NotUtf8),
-        Line::TooLong => Err(Refusal::LineTooLong),
+        Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 
 use async_std::net::TcpStream;
-use futures::{AsyncWriteExt, io::AsyncWrite};
+use futures::{AsyncWrite, AsyncWriteExt, FutureExt};
 
 use super::link::Link;
 use crate::journal::{Journal, Record};
@@ -36,6 +36,11 @@ impl Writer {
         self.write(&mut [IoSlice::new(line.as_bytes())]).await
     }
 
+    /// Sends what the intake has answered to telnet commands of a peer that is not in the room.
+    pub(super) async fn answer(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.link.take_answers()).await
+    }
+
     /// Sends all that the feed has for the peer, to its farewell or the end of the feed, and then ends this side of
     /// the connection.
     ///
@@ -59,7 +64,15 @@ impl Writer {
     }
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
-        while let Some(portion) = reader.next().await {
+        loop {
+            let next = futures::select_biased! {
+                answers = self.link.answers().fuse() => {
+                    self.stream.write_all(&answers).await?;
+                    continue;
+                }
+                next = reader.next().fuse() => next,
+            };
+            let Some(portion) = next else { break };
             if portion.missed() > 0 {
                 self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed() });
                 self.say(&Reply::Missed(portion.missed())).await?;

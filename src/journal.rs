@@ -64,6 +64,11 @@ pub enum Record {
         /// See [`Refusal::code`](crate::protocol::Refusal::code).
         code: &'static str,
     },
+    /// A peer talks faster than it may.
+    Slowed {
+        /// Who.
+        peer: PeerId,
+    },
     /// A peer fell behind so far that lines meant for it were lost.
     Missed {
         /// Who.
@@ -194,6 +199,7 @@ fn write(record: Record) {
         }
         Record::Renamed { peer, old, new } => info!("renamed", { peer: peer.0, old: old.as_str(), new: new.as_str() }),
         Record::Refused { peer, code } => info!("refused", { peer: peer.0, code: code }),
+        Record::Slowed { peer } => warn!("slowed", { peer: peer.0 }),
         Record::Missed { peer, lines } => warn!("missed", { peer: peer.0, lines: lines }),
         Record::Left { peer, name, from, reason, accepted, refused } => info!("left", {
             peer: peer.0,

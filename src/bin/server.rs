@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use async_signal::{Signal, Signals};
 use async_std::task;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use futures::StreamExt;
 use linechat::journal::{Journal, LevelFilter};
+use linechat::server::pace::Profile;
 use linechat::server::{self, Config, Listener};
 
 /// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
@@ -37,9 +38,33 @@ struct Arguments {
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     idle_line: Option<u64>,
 
+    /// How fast each peer may talk; whoever is faster is slowed down, and nothing is lost
+    #[arg(long, value_enum, default_value_t = Pace::Open)]
+    pace: Pace,
+
     /// What to log: off, error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
     log_level: LevelFilter,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Pace {
+    /// 200 lines at once, then 100 lines and 256 KiB a second
+    Open,
+    /// 10 lines at once, then 2 lines a second
+    Public,
+    /// As fast as it goes
+    Off,
+}
+
+impl From<Pace> for Profile {
+    fn from(pace: Pace) -> Self {
+        match pace {
+            Pace::Open => Self::Open,
+            Pace::Public => Self::Public,
+            Pace::Off => Self::Off,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -59,7 +84,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Whoever started us may have closed our standard output; we serve all the same.
     let _ = writeln!(std::io::stdout(), "Server listening on {}", listener.address());
     let (journal, scribe) = Journal::start(arguments.log_level);
-    let config = Config { idle_line: arguments.idle_line.map(Duration::from_millis) };
+    let config = Config { idle_line: arguments.idle_line.map(Duration::from_millis), pace: arguments.pace.into() };
     let served = server::run(listener, config, journal, first_of(signals)).await;
     scribe.flush();
     Ok(served?)

@@ -62,6 +62,8 @@ pub enum Reply<'a> {
     Here(&'a [&'a Name]),
     /// The answer to `/help`.
     Help,
+    /// The peer talks faster than it may.
+    Slowed,
     /// How many lines a peer that fell behind has missed.
     Missed(u64),
     /// The last line to a peer that leaves.
@@ -164,6 +166,7 @@ impl fmt::Display for Reply<'_> {
             Self::SameName(name) => write!(f, "* You are {name} already."),
             Self::Here(names) => write_here(f, names),
             Self::Help => f.write_str(HELP),
+            Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
             Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
             Self::Bye { name, accepted, refused } => {
                 write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))

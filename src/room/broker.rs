@@ -85,6 +85,10 @@ impl Broker {
                     }
                 }
             }
+            Event::Slowed { peer } => {
+                self.batch.push(Audience::Only(peer), &Reply::Slowed);
+                self.journal.note(Record::Slowed { peer });
+            }
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;

@@ -44,6 +44,11 @@ pub enum Event {
         /// What each line means.
         lines: Vec<Result<Command, Refusal>>,
     },
+    /// A peer talks faster than it may, and is read more slowly from now on.
+    Slowed {
+        /// Who.
+        peer: PeerId,
+    },
     /// A peer has left. Sent exactly once by each session that joined.
     Leave {
         /// Who.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::pace::Profile;
+
 /// The settings of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
@@ -9,4 +11,7 @@ pub struct Config {
     ///
     /// The price: somebody who types in character mode and pauses for that long sends half a line.
     pub idle_line: Option<Duration>,
+
+    /// How fast each peer may talk.
+    pub pace: Profile,
 }

@@ -43,6 +43,8 @@ struct Opening {
 pub(super) struct Read {
     /// The lines that were completed by it; often one, and none when it held only a part of one.
     pub(super) lines: Vec<Line>,
+    /// How many bytes it brought, those of no line included.
+    pub(super) bytes: usize,
     /// Whether the peer will send nothing more, and how that came.
     pub(super) end: Option<End>,
 }
@@ -82,18 +84,13 @@ impl Intake {
     ///
     /// At a half-close an unfinished line counts as a line; when the connection breaks it does not.
     pub(super) async fn read(&mut self) -> Read {
-        let mut lines = Vec::new();
-        let end = match self.idle_line {
-            Some(silence) if self.is_inside_line() => match timeout(silence, self.read_lines(&mut lines)).await {
-                Ok(end) => end,
-                Err(_silent) => {
-                    self.decoder.finish(&mut lines);
-                    None
-                }
+        match self.idle_line {
+            Some(silence) if self.is_inside_line() => match timeout(silence, self.read_lines()).await {
+                Ok(read) => read,
+                Err(_silent) => self.finish_line(None),
             },
-            _ => self.read_lines(&mut lines).await,
-        };
-        Read { lines, end }
+            _ => self.read_lines().await,
+        }
     }
 
     /// Reads and throws away up to `limit` bytes, until the peer ends its side or the connection breaks.
@@ -113,35 +110,45 @@ impl Intake {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    async fn read_lines(&mut self, lines: &mut Vec<Line>) -> Option<End> {
+    async fn read_lines(&mut self) -> Read {
         let Self { stream, telnet, decoder, opening, .. } = self;
+        let mut lines = Vec::new();
         let decode = |bytes: &[u8]| {
             if !std::mem::replace(&mut opening.seen, true) {
                 opening.stranger = Stranger::recognise(bytes);
             }
             telnet.decode(bytes, |piece| match piece {
-                Piece::Text(text) => decoder.decode(text, lines),
+                Piece::Text(text) => decoder.decode(text, &mut lines),
                 Piece::EraseCharacter => decoder.erase_character(),
                 Piece::EraseLine => decoder.erase_line(),
             });
         };
         match read_bytes(stream, decode).await {
-            Ok(0) if self.link.is_broken() => Some(End::Lost),
-            Ok(0) => {
-                self.decoder.finish(lines);
-                Some(End::HalfClose)
+            Ok(0) if self.link.is_broken() => Read { lines, bytes: 0, end: Some(End::Lost) },
+            Ok(0) => self.finish_line(Some(End::HalfClose)),
+            Ok(bytes) => {
+                self.tell_writer();
+                Read { lines, bytes, end: None }
             }
-            Ok(_) => {
-                if self.decoder.wants_crlf() || self.telnet.is_spoken() {
-                    self.link.want_crlf();
-                }
-                let answers = self.telnet.take_answers();
-                if !answers.is_empty() {
-                    self.link.answer(&answers);
-                }
-                None
-            }
-            Err(_) => Some(End::Lost),
+            Err(_) => Read { lines, bytes: 0, end: Some(End::Lost) },
+        }
+    }
+
+    /// Takes the unfinished line as complete.
+    fn finish_line(&mut self, end: Option<End>) -> Read {
+        let mut lines = Vec::new();
+        self.decoder.finish(&mut lines);
+        Read { lines, bytes: 0, end }
+    }
+
+    /// Hands on what concerns the other side of the connection.
+    fn tell_writer(&mut self) {
+        if self.decoder.wants_crlf() || self.telnet.is_spoken() {
+            self.link.want_crlf();
+        }
+        let answers = self.telnet.take_answers();
+        if !answers.is_empty() {
+            self.link.answer(&answers);
         }
     }
 }

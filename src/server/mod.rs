@@ -7,6 +7,7 @@ pub mod config;
 mod intake;
 mod link;
 pub mod listener;
+pub mod pace;
 mod session;
 mod writer;
 

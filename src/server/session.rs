@@ -19,6 +19,7 @@ use futures::future::{Fuse, FusedFuture};
 use super::House;
 use super::intake::{End, Intake, Read};
 use super::link::Link;
+use super::pace::{Pace, Profile};
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LINGER_LIMIT, LONG_LINES, NAME_TRIES, PROMPT_AFTER};
@@ -30,8 +31,9 @@ pub(super) async fn attend(stream: TcpStream, from: SocketAddr, peer: PeerId, ho
     let link = Arc::new(Link::default());
     let mut writer = Writer::new(stream.clone(), peer, house.journal.clone(), Arc::clone(&link));
     let intake = Intake::new(stream, house.config.idle_line, link);
-    let mut session =
-        Session { from, peer, house, intake, waiting: VecDeque::new(), end: None, long_lines: VecDeque::new() };
+    let pace = Pace::new(house.config.pace, Instant::now());
+    let (waiting, long_lines) = Default::default();
+    let mut session = Session { from, peer, house, intake, waiting, end: None, pace, long_lines };
     match session.join(&mut writer).await {
         Some(reader) => session.stay(task::spawn(writer.follow(reader)).fuse()).await,
         None => writer.end(),
@@ -48,8 +50,22 @@ struct Session {
     waiting: VecDeque<Line>,
     /// How the peer's input has ended, once it has.
     end: Option<End>,
-    /// When the peer's latest lines that were too long came.
-    long_lines: VecDeque<Instant>,
+    pace: Pace,
+    long_lines: LongLines,
+}
+
+/// When the latest lines that were too long came.
+#[derive(Default)]
+struct LongLines(VecDeque<Instant>);
+
+impl LongLines {
+    /// Notes another one, and says whether there were too many of them lately.
+    fn is_one_too_many(&mut self, now: Instant) -> bool {
+        let (limit, period) = LONG_LINES;
+        self.0.retain(|&then| now.duration_since(then) < period);
+        self.0.push_back(now);
+        self.0.len() >= limit
+    }
 }
 
 /// The task that writes to the peer.
@@ -144,6 +160,7 @@ impl Session {
     }
 
     fn keep(&mut self, read: Read) {
+        self.pace.take_bytes(read.bytes, Instant::now());
         self.waiting.extend(read.lines);
         self.end = read.end;
     }
@@ -174,24 +191,41 @@ impl Session {
         }
     }
 
-    /// Passes on what the peer sends until there is a reason to leave.
+    /// Passes on what the peer sends, at its pace, until there is a reason to leave.
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.house.stop.clone().fuse();
         loop {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
             }
+            let pause = self.pace.pause(self.waiting.len());
+            if pause.is_some() && self.pace.is_news() {
+                // Without a broker the writer ends, which is noticed below.
+                let _ = self.house.inbox.send(Event::Slowed { peer: self.peer }).await;
+            }
             let read = futures::select_biased! {
                 () = writing => return Leaving::Lost,
-                read = self.intake.read().fuse() => read,
+                read = self.read_after(pause).fuse() => read,
                 () = stop => return self.last_reads().await,
             };
-            self.keep(read);
+            read.into_iter().for_each(|read| self.keep(read));
+        }
+    }
+
+    /// The next read or, when the peer is too fast to be read, nothing but the time that it has to wait.
+    async fn read_after(&mut self, pause: Option<Duration>) -> Option<Read> {
+        match pause {
+            None => Some(self.intake.read().await),
+            Some(pause) => {
+                task::sleep(pause).await;
+                None
+            }
         }
     }
 
     /// Takes in what had arrived when the server was stopped.
     async fn last_reads(&mut self) -> Leaving {
+        self.pace = Pace::new(Profile::Off, Instant::now());
         for _ in 0..LAST_READS {
             let Some(read) = self.intake.read().now_or_never() else { break };
             self.keep(read);
@@ -202,21 +236,18 @@ impl Session {
         Leaving::Stop
     }
 
-    /// Sends the lines that wait to the broker, as one event.
+    /// Sends the lines that wait to the broker, as one event: as many of them as the pace allows.
     async fn pass_on(&mut self) -> Option<Leaving> {
-        let mut lines = Vec::with_capacity(self.waiting.len());
-        let mut leaving = match self.end {
-            None => None,
-            Some(End::HalfClose) => Some(Leaving::Wish(None)),
-            Some(End::Lost) => Some(Leaving::Lost),
-        };
-        while let Some(line) = self.waiting.pop_front() {
+        let allowed = self.pace.take_lines(self.waiting.len(), Instant::now());
+        let mut lines = Vec::with_capacity(allowed);
+        let mut leaving = None;
+        for line in self.waiting.drain(..allowed) {
             let parsed = match Command::parse(line) {
                 Ok(Command::Quit(reason)) => {
                     leaving = Some(Leaving::Wish(reason));
                     break;
                 }
-                Err(Refusal::LineTooLong) if self.has_sent_long_lines() => Err(Refusal::LongLines),
+                Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(Instant::now()) => Err(Refusal::LongLines),
                 parsed => parsed,
             };
             let is_last_straw = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
@@ -227,18 +258,14 @@ impl Session {
             }
         }
         if !lines.is_empty() && self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await.is_err() {
-            leaving = Some(Leaving::Stop);
+            return Some(Leaving::Stop);
         }
-        leaving
-    }
-
-    /// Notes a line that was too long, and says whether there were too many of them lately.
-    fn has_sent_long_lines(&mut self) -> bool {
-        let (limit, period) = LONG_LINES;
-        let now = Instant::now();
-        self.long_lines.retain(|&then| now.duration_since(then) < period);
-        self.long_lines.push_back(now);
-        self.long_lines.len() >= limit
+        match self.end {
+            _ if leaving.is_some() || !self.waiting.is_empty() => leaving,
+            None => None,
+            Some(End::HalfClose) => Some(Leaving::Wish(None)),
+            Some(End::Lost) => Some(Leaving::Lost),
+        }
     }
 
     /// Waits a moment for the peer to close its side, so that closing ours destroys nothing that it has yet to read.

@@ -48,6 +48,15 @@ pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 /// How many bytes a writer takes from the feed at once, rounded up to a whole batch.
 pub const PORTION_BYTES: usize = 64 * 1024;
 
+/// How many joins and leaves are told one by one in a second; above that they are gathered.
+pub const NOTICES_PER_SECOND: f64 = 20.0;
+
+/// For how long joins and leaves are gathered into one line.
+pub const GATHER: Duration = Duration::from_millis(200);
+
+/// How many names such a line lists.
+pub const GATHERED_NAMES: usize = 3;
+
 /// How many names the welcome lists; `/who` lists all.
 pub const WELCOME_NAMES: usize = 10;
 

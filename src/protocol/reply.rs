@@ -49,6 +49,20 @@ pub enum Reply<'a> {
         /// Why, when a reason is known.
         reason: Option<&'a SafeText>,
     },
+    /// So many came at about the same time.
+    ManyJoined {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        names: &'a [Name],
+    },
+    /// So many went at about the same time.
+    ManyLeft {
+        /// How many.
+        count: usize,
+        /// The first of them.
+        names: &'a [Name],
+    },
     /// Somebody is called something else now.
     Renamed {
         /// The former name.
@@ -162,6 +176,8 @@ impl fmt::Display for Reply<'_> {
             Self::Joined(name) => write!(f, "* {name} has joined"),
             Self::Left { name, reason: None } => write!(f, "* {name} has left"),
             Self::Left { name, reason: Some(reason) } => write!(f, "* {name} has left: {reason}"),
+            Self::ManyJoined { count, names } => write_many(f, count, "joined", names),
+            Self::ManyLeft { count, names } => write_many(f, count, "left", names),
             Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
             Self::SameName(name) => write!(f, "* You are {name} already."),
             Self::Here(names) => write_here(f, names),
@@ -197,6 +213,20 @@ fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: 
         more => write!(f, " and {more} more.")?,
     }
     write!(f, " /help lists the commands.")
+}
+
+fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Name]) -> fmt::Result {
+    if let ([name], 1) = (names, count) {
+        return write!(f, "* {name} has {what}");
+    }
+    write!(f, "* {count} have {what}: ")?;
+    for (at, name) in names.iter().enumerate() {
+        write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
+    }
+    match count.saturating_sub(names.len()) {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
 }
 
 /// One line as long as it stays readable; further names go on further lines, each marked as a notice.

@@ -7,10 +7,14 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::Poll;
+use std::time::Instant;
 
 use async_channel::Receiver;
+use async_io::Timer;
+use futures::FutureExt;
 
 use super::roster::Roster;
+use super::traffic::Traffic;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::WELCOME_NAMES;
@@ -24,6 +28,9 @@ pub struct Broker {
     peers: HashMap<PeerId, Peer>,
     names: Roster,
     batch: BatchBuilder,
+    traffic: Traffic,
+    /// When this turn began.
+    now: Instant,
     /// The server stops; the room is over when the last peer has left.
     closing: bool,
 }
@@ -41,13 +48,15 @@ struct Peer {
 
 impl Broker {
     /// An empty room that publishes to `feed`.
-    pub fn new(feed: Feed, journal: Journal) -> Self {
+    pub fn new(feed: Feed, journal: Journal, now: Instant) -> Self {
         Self {
             feed,
             journal,
             peers: HashMap::new(),
             names: Roster::default(),
             batch: BatchBuilder::default(),
+            traffic: Traffic::new(now),
+            now,
             closing: false,
         }
     }
@@ -58,14 +67,49 @@ impl Broker {
     /// A turn takes all events that wait, up to about a batch, and publishes what they led to.
     pub async fn run(mut self, inbox: Receiver<Event>) {
         while !self.is_over() {
-            let Ok(event) = inbox.recv().await else { break };
-            self.handle(event);
+            let event = futures::select_biased! {
+                event = inbox.recv().fuse() => match event {
+                    Ok(event) => Some(event),
+                    Err(_nobody) => break,
+                },
+                () = self.until_due().fuse() => None,
+            };
+            self.tick(Instant::now());
+            event.into_iter().for_each(|event| self.handle(event));
             while !self.batch.is_full() {
                 let Ok(event) = inbox.try_recv() else { break };
                 self.handle(event);
             }
             self.publish();
             let_others_run().await;
+        }
+    }
+
+    /// Begins a turn: what is due by `now` is told.
+    pub fn tick(&mut self, now: Instant) {
+        self.now = now;
+        if self.traffic.due().is_some_and(|due| due <= now) {
+            self.tell_gathered();
+        }
+    }
+
+    /// Waits until something is due, or for ever.
+    async fn until_due(&self) {
+        match self.traffic.due() {
+            Some(due) => drop(Timer::at(due).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell_gathered(&mut self) {
+        let (joined, left) = self.traffic.take();
+        if joined.count > 0 {
+            let notice = Reply::ManyJoined { count: joined.count, names: &joined.names };
+            self.batch.push(Audience::Everyone, &notice);
+        }
+        if left.count > 0 {
+            let notice = Reply::ManyLeft { count: left.count, names: &left.names };
+            self.batch.push(Audience::Everyone, &notice);
         }
     }
 
@@ -92,6 +136,7 @@ impl Broker {
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;
+                self.tell_gathered();
                 self.batch.push(Audience::Everyone, &Reply::ShuttingDown);
             }
         }
@@ -117,7 +162,9 @@ impl Broker {
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
-        self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
+        if self.traffic.joins(&name, self.now) {
+            self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
+        }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0 });
@@ -128,7 +175,7 @@ impl Broker {
         let Some(Peer { name, from, accepted, refused }) = self.peers.remove(&peer) else { return };
         self.names.remove(&name);
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
-        if !self.closing {
+        if !self.closing && self.traffic.leaves(&name, self.now) {
             self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
         }
         self.journal.note(Record::Left { peer, name, from, reason, accepted, refused });
@@ -208,12 +255,13 @@ async fn let_others_run() {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
-    use futures::FutureExt;
     use futures::channel::oneshot;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::GATHER;
     use crate::protocol::Line;
     use crate::room::Reader;
 
@@ -226,7 +274,7 @@ mod tests {
 
     impl Room {
         fn new() -> Self {
-            let broker = Broker::new(Feed::new(1 << 24), Journal::off());
+            let broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now());
             Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new() }
         }
 
@@ -242,6 +290,12 @@ mod tests {
         fn send(&mut self, peer: u64, lines: &[&str]) {
             let lines = lines.iter().map(|line| Command::parse(Line::Text(line.to_string()))).collect();
             self.broker.handle(Event::Lines { peer: PeerId(peer), lines });
+        }
+
+        /// Lets time pass.
+        fn wait(&mut self, time: Duration) {
+            let now = self.broker.now + time;
+            self.broker.tick(now);
         }
 
         fn leave(&mut self, peer: u64, reason: Option<&str>) {
@@ -382,6 +436,38 @@ mod tests {
     }
 
     #[test]
+    fn a_storm_of_joins_is_told_in_one_line_with_exact_counts() {
+        let mut room = room(&["Zoe"]);
+        room.wait(Duration::from_secs(1));
+        for peer in 2..=101 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        let told: Vec<_> = room.heard(1);
+        assert_eq!(told.len(), 20);
+        assert_eq!(told[19], "* p21x has joined");
+        room.wait(GATHER);
+        assert_eq!(room.heard(1), ["* 80 have joined: p22x, p23x, p24x and 77 more"]);
+        for peer in 2..=101 {
+            room.leave(peer, None);
+        }
+        assert_eq!(room.heard(1), ["* p2x has left", "* p3x has left", "* p4x has left", "* p5x has left"]);
+        room.wait(GATHER);
+        assert_eq!(room.heard(1), ["* 96 have left: p6x, p7x, p8x and 93 more"]);
+    }
+
+    #[test]
+    fn who_comes_and_goes_while_names_are_gathered_is_counted_both_times() {
+        let mut room = room(&["Zoe"]);
+        for peer in 2..=23 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        room.leave(23, None);
+        room.heard(1);
+        room.wait(GATHER);
+        assert_eq!(room.heard(1), ["* 3 have joined: p21x, p22x, p23x", "* p23x has left"]);
+    }
+
+    #[test]
     fn one_event_of_many_lines_is_published_in_batches() {
         let mut room = room(&["Alice", "Bob"]);
         let line = "x".repeat(1000);
@@ -413,7 +499,7 @@ mod tests {
         let feed = Feed::new(1);
         let mut reader = feed.subscribe(PeerId(1), &BatchBuilder::default());
         drop(inbox);
-        futures::executor::block_on(Broker::new(feed, Journal::off()).run(events));
+        futures::executor::block_on(Broker::new(feed, Journal::off(), Instant::now()).run(events));
         assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
     }
 
@@ -469,6 +555,8 @@ mod tests {
             // A connection joins once, so each join of a connection that has been here is by a new one.
             let mut newest = [0, 1, 2, 3, 4];
             for (number, act) in acts.into_iter().enumerate() {
+                // Slowly enough that every join and leave is told on its own.
+                room.wait(Duration::from_secs(1));
                 match act {
                     Act::Join(slot, name) => {
                         newest[slot as usize] += 10;

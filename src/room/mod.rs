@@ -11,6 +11,7 @@ pub mod batch;
 
 pub mod feed;
 mod roster;
+mod traffic;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;

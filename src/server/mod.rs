@@ -14,6 +14,7 @@ mod writer;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use async_channel::Sender;
 use async_std::future::timeout;
@@ -61,7 +62,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BrokerDied> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
-    let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone());
+    let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
     serve(listener, config, journal, shutdown, inbox, broker.run(events)).await
 }
 

@@ -18,6 +18,25 @@ pub const NAME_CHARS: usize = 32;
 /// How many names a connection may try before it is closed.
 pub const NAME_TRIES: usize = 3;
 
+/// How long a connection may go without a name. Nothing that it sends extends this.
+pub const LOGIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How many connections may wait for a name at once.
+pub const UNNAMED: usize = 512;
+
+/// How many connections may come from one IPv4 address, or one IPv6 /64 network, unless the server is told otherwise.
+pub const PER_SOURCE: usize = 64;
+
+/// How many descriptors are kept back from the connections: for the listener, the log, and for refusing politely.
+/// With a low limit it is a quarter of that.
+pub const RESERVED_DESCRIPTORS: usize = 64;
+
+/// How many connections may be refused politely at the same time; further ones are just closed.
+pub const REFUSING: usize = 16;
+
+/// How long a refused connection may take to read why.
+pub const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
+
 /// How long a new connection may be silent before it is told what to send.
 pub const PROMPT_AFTER: Duration = Duration::from_secs(1);
 
@@ -45,6 +64,12 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 /// How many bytes the feed holds for the peers that lag, all of them together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The room waits for readers that took something within this time, when most of them lag by half of the feed.
+pub const ACTIVE: Duration = Duration::from_secs(1);
+
+/// How long the room waits before it looks again whether its readers have caught up.
+pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+
 /// How many bytes a writer takes from the feed at once, rounded up to a whole batch.
 pub const PORTION_BYTES: usize = 64 * 1024;
 
@@ -65,6 +90,18 @@ pub const WHO_LINE_BYTES: usize = 400;
 
 /// How many characters of a peer's own words a refusal repeats.
 pub const QUOTED_CHARS: usize = 40;
+
+/// What the kernel may hold of one peer's lines, in bytes; Linux doubles it for its own bookkeeping.
+pub const SEND_BUFFER: usize = 32 * 1024;
+
+/// How long a peer may take nothing of what is sent to it, unless the server is told otherwise.
+pub const STALL_LIMIT: Duration = Duration::from_secs(300);
+
+/// When a silent peer is asked whether it lives, how long between two questions, and how many may go unanswered.
+pub const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+
+/// How long what was sent to a peer may go without its acknowledgement (TCP_USER_TIMEOUT, RFC 5482).
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 /// How long a peer that leaves may take to read its last lines before the connection is cut.
 pub const FAREWELL_LIMIT: Duration = Duration::from_secs(4);

@@ -10,6 +10,9 @@ use async_std::task;
 use clap::{Parser, ValueEnum};
 use futures::StreamExt;
 use linechat::journal::{Journal, LevelFilter};
+use linechat::limits::{PER_SOURCE, STALL_LIMIT, UNNAMED};
+use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
+use linechat::server::door::Capacity;
 use linechat::server::pace::Profile;
 use linechat::server::{self, Config, Listener};
 
@@ -41,6 +44,18 @@ struct Arguments {
     /// How fast each peer may talk; whoever is faster is slowed down, and nothing is lost
     #[arg(long, value_enum, default_value_t = Pace::Open)]
     pace: Pace,
+
+    /// How many connections there may be; by default as many as there are descriptors for
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_connections: Option<usize>,
+
+    /// How many connections there may be from one IPv4 address or IPv6 /64 network; this machine's own do not count
+    #[arg(long, value_name = "N", default_value_t = PER_SOURCE, value_parser = at_least_one)]
+    max_per_address: usize,
+
+    /// Disconnect a peer that takes nothing of what is sent to it for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = STALL_LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    stall_limit: u64,
 
     /// What to log: off, error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
@@ -79,15 +94,35 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    raise_descriptor_limit();
     let listener = Listener::bind(&arguments.host, arguments.port)?;
     let signals = Signals::new([Signal::Int, Signal::Term]).context("cannot wait for signals")?;
     // Whoever started us may have closed our standard output; we serve all the same.
     let _ = writeln!(std::io::stdout(), "Server listening on {}", listener.address());
     let (journal, scribe) = Journal::start(arguments.log_level);
-    let config = Config { idle_line: arguments.idle_line.map(Duration::from_millis), pace: arguments.pace.into() };
+    let config = arguments.config();
     let served = server::run(listener, config, journal, first_of(signals)).await;
     scribe.flush();
     Ok(served?)
+}
+
+impl Arguments {
+    fn config(&self) -> Config {
+        let connections = self.max_connections.unwrap_or(usize::MAX).min(spare_descriptors());
+        Config {
+            idle_line: self.idle_line.map(Duration::from_millis),
+            pace: self.pace.into(),
+            capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
+            stall_limit: Duration::from_secs(self.stall_limit),
+        }
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("there has to be room for one".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
 }
 
 /// Waits for a signal. From then on another one ends the process at once.

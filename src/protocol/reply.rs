@@ -8,7 +8,9 @@ use std::fmt;
 use thiserror::Error;
 
 use super::{BadName, Name, SafeText, Stranger};
-use crate::limits::{LINE_BYTES, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES};
+use crate::limits::{
+    LINE_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
+};
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +136,18 @@ pub enum Refusal {
     /// A private message to somebody who is not here.
     #[error("nobody here is called {0}; /who lists all")]
     NoSuchUser(SafeText),
+    /// There are as many connections as there can be.
+    #[error("there is no room for another connection; try again later")]
+    ServerFull,
+    /// There are as many connections from there as there may be.
+    #[error("there are too many connections from your address")]
+    SourceFull,
+    /// An unnamed connection has to make room for another.
+    #[error("too many connections wait for a name; connect again and send yours at once")]
+    Evicted,
+    /// No name within [`LOGIN_LIMIT`].
+    #[error("no name within {} s; connect again when you have one", LOGIN_LIMIT.as_secs())]
+    LoginTimeout,
     /// Too late: the server stops.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -152,6 +166,8 @@ impl Refusal {
             Self::UnknownCommand(_) => "unknown-command",
             Self::BadArguments(_) => "bad-arguments",
             Self::NoSuchUser(_) => "no-such-user",
+            Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
+            Self::LoginTimeout => "login-timeout",
             Self::ShuttingDown => "shutting-down",
         }
     }

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::door::Capacity;
 use super::pace::Profile;
+use crate::limits::{PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, UNNAMED};
 
 /// The settings of a server.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Take an unfinished line as complete after so much silence, for clients that send no line ends. `None`: never.
     ///
@@ -14,4 +18,30 @@ pub struct Config {
 
     /// How fast each peer may talk.
     pub pace: Profile,
+
+    /// How many connections there may be.
+    pub capacity: Capacity,
+
+    /// How long a peer may take nothing of what is sent to it before it is disconnected.
+    pub stall_limit: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let capacity = Capacity { connections: spare_descriptors(), per_source: PER_SOURCE, unnamed: UNNAMED };
+        Self { idle_line: None, pace: Profile::default(), capacity, stall_limit: STALL_LIMIT }
+    }
+}
+
+/// How many connections this process has descriptors for, beside what it needs itself.
+pub fn spare_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
+    limit - RESERVED_DESCRIPTORS.min(limit / 4)
+}
+
+/// Asks for as many descriptors as this process may have; the usual 1024 are few for a chat.
+pub fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Not granted: then there is room for fewer.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

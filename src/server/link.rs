@@ -12,6 +12,7 @@ use futures::task::AtomicWaker;
 pub(super) struct Link {
     crlf: AtomicBool,
     broken: AtomicBool,
+    stalled: AtomicBool,
     /// Bytes that the writer is to send as they are: answers to telnet commands, of which there are few.
     answers: Mutex<Vec<u8>>,
     /// The writer, when it waits for them.
@@ -52,6 +53,15 @@ impl Link {
     /// The writer has found the connection broken: when its input ends now, that is no half-close.
     pub(super) fn note_broken(&self) {
         self.broken.store(true, Ordering::Release);
+    }
+
+    /// The writer has given the peer up, because it took nothing for too long.
+    pub(super) fn note_stalled(&self) {
+        self.stalled.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::Acquire)
     }
 
     pub(super) fn is_broken(&self) -> bool {

@@ -4,20 +4,22 @@
 //! never ends it.
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
-use socket2::{Domain, Protocol, Socket, Type};
+use futures::FutureExt;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use thiserror::Error;
 
 use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
-use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG};
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, SEND_BUFFER, UNACKNOWLEDGED};
 use crate::room::PeerId;
 
 /// A socket that listens.
@@ -98,20 +100,40 @@ impl Listener {
     pub(super) async fn accept_all(self, house: House) -> Infallible {
         let mut peers = (1..).map(PeerId);
         let mut pause = ACCEPT_PAUSE.0;
+        let mut spare = Spare::new();
         loop {
             match self.socket.accept().await {
                 Ok((stream, from)) => {
                     pause = ACCEPT_PAUSE.0;
                     let peer = peers.next().expect("a process does not see 2^64 connections");
-                    open(stream, from, peer, &house);
+                    admit(stream, from, peer, &house);
                 }
                 Err(error) => {
                     house.journal.note(Record::AcceptFailed { error: fault::describe(&error) });
+                    spare.turn_one_away(&self.socket);
+                    // Nothing is gained by trying at once, and whoever is here needs the time.
                     task::sleep(pause).await;
                     pause = longer(pause);
                 }
             }
         }
+    }
+}
+
+/// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its owner
+/// knows.
+#[derive(Debug)]
+struct Spare(Option<File>);
+
+impl Spare {
+    fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    fn turn_one_away(&mut self, socket: &TcpListener) {
+        self.0 = None;
+        drop(socket.accept().now_or_never());
+        *self = Self::new();
     }
 }
 
@@ -126,12 +148,33 @@ impl BindError {
     }
 }
 
-fn open(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
+fn admit(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
     house.journal.note(Record::Connected { peer, from });
-    // Delayed acknowledgements add 40 ms to a line otherwise. A connection that is gone already fails here; its
-    // session finds out.
-    let _ = stream.set_nodelay(true);
-    task::spawn(session::attend(stream, from, peer, house.clone()));
+    // A connection that is gone already cannot be set up; its session finds out.
+    let _ = set_up(&stream);
+    match house.door.enter(peer, from) {
+        Ok((entrance, evicted)) => {
+            task::spawn(session::attend(stream, from, peer, house.clone(), entrance, evicted));
+        }
+        Err(refusal) => {
+            house.journal.note(Record::Refused { peer, code: refusal.code() });
+            if let Some(turn) = house.door.turn() {
+                task::spawn(session::turn_away(stream, refusal, turn));
+            }
+        }
+    }
+}
+
+fn set_up(stream: &TcpStream) -> io::Result<()> {
+    // Delayed acknowledgements add 40 ms to a line otherwise.
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    // nc cannot answer a ping of ours, so the kernel asks whether a silent peer lives.
+    let (time, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
 fn longer(pause: Duration) -> Duration {

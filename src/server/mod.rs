@@ -4,6 +4,7 @@
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
 pub mod config;
+pub mod door;
 mod intake;
 mod link;
 pub mod listener;
@@ -14,6 +15,7 @@ mod writer;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_channel::Sender;
@@ -23,6 +25,8 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, Shared};
 use thiserror::Error;
+
+use door::Door;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
@@ -35,6 +39,7 @@ pub use listener::{BindError, Listener};
 #[derive(Debug, Clone)]
 struct House {
     config: Config,
+    door: Arc<Door>,
     inbox: Sender<Event>,
     journal: Journal,
     /// Is ready once the server stops.
@@ -77,8 +82,14 @@ async fn serve(
 ) -> Result<(), BrokerDied> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
-    let house =
-        House { config, inbox: inbox.clone(), journal: journal.clone(), stop: stop.map(drop).boxed().shared(), alive };
+    let house = House {
+        door: Door::new(config.capacity),
+        config,
+        inbox: inbox.clone(),
+        journal: journal.clone(),
+        stop: stop.map(drop).boxed().shared(),
+        alive,
+    };
     journal.note(Record::Started { address: listener.address() });
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {

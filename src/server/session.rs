@@ -4,47 +4,85 @@
 //! gently. When the broker's inbox is full it waits, so the kernel slows its peer, and only its peer.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_lock::SemaphoreGuardArc;
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task::{self, JoinHandle};
-use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{Fuse, FusedFuture};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, io};
 
 use super::House;
+use super::door::Entrance;
 use super::intake::{End, Intake, Read};
 use super::link::Link;
 use super::pace::{Pace, Profile};
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LINGER_LIMIT, LONG_LINES, NAME_TRIES, PROMPT_AFTER};
+use crate::limits::{
+    FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LINGER_LIMIT, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PROMPT_AFTER,
+    REFUSAL_LIMIT,
+};
 use crate::protocol::{Command, Line, Name, Refusal, Reply, SafeText};
 use crate::room::{Answer, Event, PeerId, Reader};
 
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
-pub(super) async fn attend(stream: TcpStream, from: SocketAddr, peer: PeerId, house: House) {
+pub(super) async fn attend(
+    stream: TcpStream,
+    from: SocketAddr,
+    peer: PeerId,
+    house: House,
+    entrance: Entrance,
+    evicted: oneshot::Receiver<()>,
+) {
     let link = Arc::new(Link::default());
-    let mut writer = Writer::new(stream.clone(), peer, house.journal.clone(), Arc::clone(&link));
-    let intake = Intake::new(stream, house.config.idle_line, link);
-    let pace = Pace::new(house.config.pace, Instant::now());
+    let mut writer = Writer::new(stream.clone(), peer, &house, Arc::clone(&link));
+    let intake = Intake::new(stream, house.config.idle_line, Arc::clone(&link));
+    let now = Instant::now();
+    let pace = Pace::new(house.config.pace, now);
     let (waiting, long_lines) = Default::default();
-    let mut session = Session { from, peer, house, intake, waiting, end: None, pace, long_lines };
-    match session.join(&mut writer).await {
-        Some(reader) => session.stay(task::spawn(writer.follow(reader)).fuse()).await,
+    let mut session = Session { from, peer, house, link, intake, waiting, end: None, pace, long_lines };
+    let mut waiting_room = WaitingRoom { deadline: now + LOGIN_LIMIT, evicted: evicted.fuse() };
+    match session.join(&mut writer, &mut waiting_room).await {
+        Some(reader) => {
+            entrance.is_named();
+            session.stay(task::spawn(writer.follow(reader)).fuse()).await;
+        }
         None => writer.end(),
     }
     session.linger().await;
+}
+
+/// Tells a connection why it cannot come in, and closes it. Takes up a turn.
+pub(super) async fn turn_away(stream: TcpStream, refusal: Refusal, _turn: SemaphoreGuardArc) {
+    let telling = async {
+        let line = format!("{}\n", Reply::Refused(&refusal));
+        (&stream).write_all(line.as_bytes()).await?;
+        stream.shutdown(Shutdown::Write)?;
+        // As in `linger`: what it has sent is read, or closing would destroy what it has yet to read.
+        io::copy((&stream).take(LINGER_BYTES as u64), &mut io::sink()).await
+    };
+    // Nobody waits for the outcome; the connection is closed in any case.
+    let _ = timeout(REFUSAL_LIMIT, telling).await;
+}
+
+/// What a connection without a name has to reckon with.
+struct WaitingRoom {
+    deadline: Instant,
+    /// Is ready when it has to make room for another connection.
+    evicted: Fuse<oneshot::Receiver<()>>,
 }
 
 struct Session {
     from: SocketAddr,
     peer: PeerId,
     house: House,
+    link: Arc<Link>,
     intake: Intake,
     /// Lines that came with the name, and are yet to be passed on.
     waiting: VecDeque<Line>,
@@ -85,9 +123,9 @@ enum Leaving {
 
 impl Session {
     /// Reads names until one is accepted. `None`: it came to nothing, and the connection is to be closed.
-    async fn join(&mut self, writer: &mut Writer) -> Option<Reader> {
+    async fn join(&mut self, writer: &mut Writer, room: &mut WaitingRoom) -> Option<Reader> {
         for tries_left in (0..NAME_TRIES).rev() {
-            let line = self.name_line(writer).await?;
+            let line = self.name_line(writer, room).await?;
             let refusal = match self.try_name(line).await? {
                 Ok(reader) => return Some(reader),
                 Err(refusal) => refusal,
@@ -107,44 +145,41 @@ impl Session {
     }
 
     /// The next line, while the peer has no name. A peer that stays silent is told what to send.
-    async fn name_line(&mut self, writer: &mut Writer) -> Option<Line> {
-        let mut prompt = PROMPT_AFTER;
+    async fn name_line(&mut self, writer: &mut Writer, room: &mut WaitingRoom) -> Option<Line> {
+        let mut prompt = Some(PROMPT_AFTER);
         let mut stop = self.house.stop.clone().fuse();
+        let mut evicted = &mut room.evicted;
         while self.waiting.is_empty() {
             if self.end.is_some() {
                 return None;
             }
+            let left = room.deadline.saturating_duration_since(Instant::now());
+            let patience = prompt.map_or(left, |prompt| prompt.min(left));
             let read = futures::select_biased! {
-                read = timeout(prompt, self.intake.read()).fuse() => read,
-                () = stop => {
-                    self.refuse(writer, &Refusal::ShuttingDown).await;
-                    return None;
-                }
+                read = timeout(patience, self.intake.read()).fuse() => read.ok(),
+                () = stop => return self.refuse(writer, &Refusal::ShuttingDown).await,
+                _ = evicted => return self.refuse(writer, &Refusal::Evicted).await,
             };
-            match read {
-                Ok(read) => {
-                    self.keep(read);
-                    writer.answer().await.ok()?;
-                    if let Some(stranger) = self.intake.stranger() {
-                        self.refuse(writer, &Refusal::WrongProtocol(stranger)).await;
-                        return None;
-                    }
+            if let Some(read) = read {
+                self.keep(read);
+                writer.answer().await.ok()?;
+                if let Some(stranger) = self.intake.stranger() {
+                    return self.refuse(writer, &Refusal::WrongProtocol(stranger)).await;
                 }
-                Err(_silent) => {
-                    prompt = Duration::MAX;
-                    if !self.intake.is_inside_line() {
-                        writer.say(&Reply::Prompt).await.ok()?;
-                    }
-                }
+            } else if patience == left {
+                return self.refuse(writer, &Refusal::LoginTimeout).await;
+            } else if prompt.take().is_some() && !self.intake.is_inside_line() {
+                writer.say(&Reply::Prompt).await.ok()?;
             }
         }
         self.waiting.pop_front()
     }
 
-    /// Says why the connection is closed, which it is whether that can be said or not.
-    async fn refuse(&self, writer: &mut Writer, refusal: &Refusal) {
+    /// Says why the connection is closed, which it is whether that can be said or not: there is no line.
+    async fn refuse(&self, writer: &mut Writer, refusal: &Refusal) -> Option<Line> {
         self.house.journal.note(Record::Refused { peer: self.peer, code: refusal.code() });
         let _ = writer.say(&Reply::Refused(refusal)).await;
+        None
     }
 
     /// Asks the broker for a name. `None`: there is no broker any more.
@@ -177,6 +212,7 @@ impl Session {
             Ok(Leaving::Wish(reason)) => reason,
             Ok(Leaving::Stop) => None,
             Ok(Leaving::Expelled) => Some(words("sent lines that are too long")),
+            Ok(Leaving::Lost) if self.link.is_stalled() => Some(words("stopped reading")),
             Ok(Leaving::Lost) => Some(words("connection lost")),
             Err(_) => {
                 self.house.journal.note(Record::SessionDied { peer: self.peer });

@@ -7,12 +7,17 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_std::future::timeout;
 use async_std::net::TcpStream;
-use futures::{AsyncWrite, AsyncWriteExt, FutureExt};
+use futures::{AsyncWriteExt, FutureExt};
+use socket2::SockRef;
 
+use super::House;
 use super::link::Link;
 use crate::journal::{Journal, Record};
+use crate::limits::UNACKNOWLEDGED;
 use crate::protocol::Reply;
 use crate::room::{PeerId, Reader};
 
@@ -22,12 +27,13 @@ pub(super) struct Writer {
     stream: TcpStream,
     peer: PeerId,
     journal: Journal,
+    stall_limit: Duration,
     link: Arc<Link>,
 }
 
 impl Writer {
-    pub(super) fn new(stream: TcpStream, peer: PeerId, journal: Journal, link: Arc<Link>) -> Self {
-        Self { stream, peer, journal, link }
+    pub(super) fn new(stream: TcpStream, peer: PeerId, house: &House, link: Arc<Link>) -> Self {
+        Self { stream, peer, journal: house.journal.clone(), stall_limit: house.config.stall_limit, link }
     }
 
     /// Says one thing to a peer that is not in the room.
@@ -88,9 +94,43 @@ impl Writer {
 
     async fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         if self.link.wants_crlf() {
-            return self.stream.write_all(&with_crlf(slices)).await;
+            let text = with_crlf(slices);
+            return self.write_all(&mut [IoSlice::new(&text)]).await;
         }
-        write_all_vectored(&mut self.stream, slices).await
+        self.write_all(slices).await
+    }
+
+    async fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        // Empty slices are left out, or a write of nothing could be taken for a closed connection.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.write_some(slices).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => IoSlice::advance_slices(&mut slices, count),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes, and waits for that no longer than the stall limit.
+    async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(written) = self.stream.write_vectored(slices).now_or_never() {
+            return written;
+        }
+        // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
+        // rests; from here on our own limit holds.
+        self.allow_unacknowledged(self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
+        let written = timeout(self.stall_limit, self.stream.write_vectored(slices)).await;
+        self.allow_unacknowledged(UNACKNOWLEDGED);
+        written.unwrap_or_else(|_elapsed| {
+            self.link.note_stalled();
+            Err(io::ErrorKind::TimedOut.into())
+        })
+    }
+
+    fn allow_unacknowledged(&self, time: Duration) {
+        // It fails when the connection is gone, which the next write finds out.
+        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(time));
     }
 }
 
@@ -106,64 +146,13 @@ fn with_crlf(slices: &[IoSlice<'_>]) -> Vec<u8> {
     text
 }
 
-async fn write_all_vectored(stream: &mut (impl AsyncWrite + Unpin), mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-    // Empty slices are left out, or a write of nothing could be taken for a closed connection.
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        match stream.write_vectored(slices).await? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            count => IoSlice::advance_slices(&mut slices, count),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use futures::executor::block_on;
-
     use super::*;
 
     #[test]
     fn line_ends_are_mirrored_across_slices() {
         let slices = [IoSlice::new(b"a: x\nb"), IoSlice::new(b": y\n"), IoSlice::new(b"")];
         assert_eq!(with_crlf(&slices), b"a: x\r\nb: y\r\n");
-    }
-
-    /// Takes at most three bytes a call.
-    struct Sip(Vec<u8>);
-
-    impl AsyncWrite for Sip {
-        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-            let taken = bytes.len().min(3);
-            self.0.extend(&bytes[..taken]);
-            Poll::Ready(Ok(taken))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    #[test]
-    fn short_writes_lose_nothing() {
-        let mut sip = Sip(Vec::new());
-        let mut slices = ["", "a", "", "bcdefghij", "klm", ""].map(|text| IoSlice::new(text.as_bytes()));
-        block_on(write_all_vectored(&mut sip, &mut slices)).unwrap();
-        assert_eq!(sip.0, b"abcdefghijklm");
-    }
-
-    #[test]
-    fn a_socket_that_takes_nothing_is_an_error() {
-        let mut full = futures::io::Cursor::new(&mut [] as &mut [u8]);
-        let error = block_on(write_all_vectored(&mut full, &mut [IoSlice::new(b"a")])).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::WriteZero);
     }
 }

@@ -1,0 +1,223 @@
+//! The door: who may come in, before anybody has a name.
+//!
+//! It bounds the connections in all, those from one place, and those without a name. It knows no socket: the listener asks
+//! it, and each session holds an [`Entrance`] for as long as it lasts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_lock::{Semaphore, SemaphoreGuardArc};
+use futures::channel::oneshot;
+
+use crate::limits::REFUSING;
+use crate::protocol::Refusal;
+use crate::room::PeerId;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// In all, those without a name included.
+    pub connections: usize,
+    /// From one IPv4 address or one IPv6 /64 network. Connections from this machine itself do not count.
+    pub per_source: usize,
+    /// Without a name. When there are so many, the oldest of the place that has most of them makes room.
+    pub unnamed: usize,
+}
+
+/// Where connections are counted as coming from: an IPv4 address, or the network of an IPv6 one, since a single customer
+/// has 2^64 addresses of that kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Source {
+    Ours,
+    V4([u8; 4]),
+    V6([u8; 8]),
+}
+
+#[derive(Debug)]
+pub(super) struct Door {
+    capacity: Capacity,
+    inside: Mutex<Inside>,
+    refusing: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    connections: usize,
+    by_source: HashMap<Source, usize>,
+    /// By age, since later connections have higher numbers.
+    unnamed: BTreeMap<PeerId, (Source, oneshot::Sender<()>)>,
+}
+
+/// A connection's right to be there. Dropping it makes room for another.
+#[derive(Debug)]
+pub(super) struct Entrance {
+    door: Arc<Door>,
+    peer: PeerId,
+    source: Source,
+}
+
+impl Door {
+    pub(super) fn new(capacity: Capacity) -> Arc<Self> {
+        let refusing = Arc::new(Semaphore::new(REFUSING));
+        Arc::new(Self { capacity, inside: Mutex::default(), refusing })
+    }
+
+    /// Lets a connection in. It has no name yet; when what it is given here is ready, it has to make room for another.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        peer: PeerId,
+        from: SocketAddr,
+    ) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
+        let source = Source::of(from);
+        let mut inside = self.inside();
+        if inside.connections >= self.capacity.connections {
+            return Err(Refusal::ServerFull);
+        }
+        if source != Source::Ours && inside.by_source.get(&source) >= Some(&self.capacity.per_source) {
+            return Err(Refusal::SourceFull);
+        }
+        if inside.unnamed.len() >= self.capacity.unnamed {
+            inside.evict();
+        }
+        let (evict, evicted) = oneshot::channel();
+        inside.connections += 1;
+        *inside.by_source.entry(source).or_default() += 1;
+        inside.unnamed.insert(peer, (source, evict));
+        Ok((Entrance { door: Arc::clone(self), peer, source }, evicted))
+    }
+
+    /// A turn to be refused politely, which takes a descriptor for a moment. There are [`REFUSING`] of them at once.
+    pub(super) fn turn(&self) -> Option<SemaphoreGuardArc> {
+        self.refusing.try_acquire_arc()
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entrance {
+    /// The connection has a name now, and need not make room any more.
+    pub(super) fn is_named(&self) {
+        self.door.inside().unnamed.remove(&self.peer);
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        let mut inside = self.door.inside();
+        inside.unnamed.remove(&self.peer);
+        inside.connections -= 1;
+        let left = inside.by_source.get_mut(&self.source).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            inside.by_source.remove(&self.source);
+        }
+    }
+}
+
+impl Inside {
+    /// Sends away the oldest unnamed connection of the source that has most of them. Refusing the newcomer instead would let
+    /// a few idle connections lock everybody out.
+    fn evict(&mut self) {
+        let mut counts: HashMap<Source, usize> = HashMap::new();
+        for (source, _) in self.unnamed.values() {
+            *counts.entry(*source).or_default() += 1;
+        }
+        let most = counts.values().copied().max();
+        let oldest = self.unnamed.iter().find(|(_, (source, _))| counts.get(source).copied() == most);
+        if let Some((&peer, _)) = oldest
+            && let Some((_, evict)) = self.unnamed.remove(&peer)
+        {
+            // A session that is ending by itself does not listen any more.
+            let _ = evict.send(());
+        }
+    }
+}
+
+impl Source {
+    fn of(from: SocketAddr) -> Self {
+        match from.ip().to_canonical() {
+            ip if ip.is_loopback() => Self::Ours,
+            IpAddr::V4(ip) => Self::V4(ip.octets()),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(connections: usize, per_source: usize, unnamed: usize) -> Arc<Door> {
+        Door::new(Capacity { connections, per_source, unnamed })
+    }
+
+    fn enter(door: &Arc<Door>, peer: u64, ip: &str) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
+        door.enter(PeerId(peer), SocketAddr::new(ip.parse().unwrap(), 7))
+    }
+
+    #[test]
+    fn a_full_house_refuses_and_a_leave_makes_room() {
+        let door = door(2, 9, 9);
+        let first = enter(&door, 1, "192.0.2.1").unwrap();
+        let _second = enter(&door, 2, "192.0.2.2").unwrap();
+        assert_eq!(enter(&door, 3, "192.0.2.3").unwrap_err(), Refusal::ServerFull);
+        drop(first);
+        assert!(enter(&door, 4, "192.0.2.3").is_ok());
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_another_is_not_touched() {
+        let door = door(99, 2, 99);
+        let held: Vec<_> = (1..=2).map(|peer| enter(&door, peer, "192.0.2.1").unwrap()).collect();
+        assert_eq!(enter(&door, 3, "192.0.2.1").unwrap_err(), Refusal::SourceFull);
+        assert_eq!(enter(&door, 3, "::ffff:192.0.2.1").unwrap_err(), Refusal::SourceFull);
+        assert!(enter(&door, 4, "192.0.2.2").is_ok());
+        drop(held);
+        assert!(door.inside().by_source.is_empty(), "a source that is gone costs nothing");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_source() {
+        let door = door(99, 2, 99);
+        let _held = ["2001:db8::1", "2001:db8::ffff:1"].map(|ip| enter(&door, ip.len() as u64, ip).unwrap());
+        assert_eq!(enter(&door, 3, "2001:db8::abcd").unwrap_err(), Refusal::SourceFull);
+        assert!(enter(&door, 4, "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn this_machine_has_no_share() {
+        let door = door(99, 1, 99);
+        let held: Vec<_> = (0..50).map(|peer| enter(&door, peer, "127.0.0.1")).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert!(enter(&door, 50, "::1").is_ok());
+    }
+
+    #[test]
+    fn the_oldest_unnamed_of_the_busiest_source_makes_room() {
+        let door = door(99, 99, 4);
+        let mut one = enter(&door, 1, "192.0.2.1").unwrap();
+        let mut two: Vec<_> = (2..=4).map(|peer| enter(&door, peer, "192.0.2.2").unwrap()).collect();
+        let _newcomer = enter(&door, 5, "192.0.2.3").unwrap();
+        assert!(one.1.try_recv().unwrap().is_none(), "an honest connection is not touched");
+        let evicted: Vec<_> = two.iter_mut().map(|(_, evicted)| evicted.try_recv().unwrap().is_some()).collect();
+        assert_eq!(evicted, [true, false, false]);
+    }
+
+    #[test]
+    fn who_has_a_name_is_not_evicted() {
+        let door = door(99, 99, 1);
+        let (entrance, mut evicted) = enter(&door, 1, "192.0.2.1").unwrap();
+        entrance.is_named();
+        let _newcomer = enter(&door, 2, "192.0.2.1").unwrap();
+        assert!(evicted.try_recv().is_err(), "nobody can evict it any more");
+        assert_eq!(door.inside().connections, 2);
+    }
+}

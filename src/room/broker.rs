@@ -1,7 +1,8 @@
 //! The broker: the one task that owns the peers, and numbers what they say.
 //!
-//! Between the sessions' events and the feed. It waits for its inbox and for nothing else: no peer can make it wait.
-//! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
+//! Between the sessions' events and the feed. It waits for its inbox, and for the readers of the room as a whole
+//! when most of those who read are far behind; no single peer can make it wait. `handle` is plain and non-async, so
+//! the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -17,7 +18,7 @@ use super::roster::Roster;
 use super::traffic::Traffic;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, PeerId};
 use crate::journal::{Journal, Record};
-use crate::limits::WELCOME_NAMES;
+use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES};
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
 
 /// Who is here, and what is being said in this turn.
@@ -82,6 +83,9 @@ impl Broker {
             }
             self.publish();
             let_others_run().await;
+            while self.feed.is_congested(Instant::now()) {
+                Timer::after(CONGESTION_PAUSE).await;
+            }
         }
     }
 

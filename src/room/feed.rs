@@ -12,11 +12,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
+use std::time::Instant;
 
 use futures::future::poll_fn;
 
 use super::{Audience, Batch, BatchBuilder, PeerId};
-use crate::limits::PORTION_BYTES;
+use crate::limits::{ACTIVE, PORTION_BYTES};
 
 /// A handle to the ring. Clones are the same ring.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ struct Ring {
     /// What the entries cost, and may cost.
     bytes: usize,
     capacity: usize,
+    /// What all entries cost that ever were.
+    total: u64,
     /// How many public lines were published so far.
     public_lines: u64,
     seats: HashMap<PeerId, Seat>,
@@ -64,6 +67,8 @@ struct Entry {
     batch: Arc<Batch>,
     /// The number of its first public line.
     first_line: u64,
+    /// What all entries before it cost.
+    offset: u64,
     /// How many readers have still to take it.
     unread: usize,
 }
@@ -78,6 +83,8 @@ struct Seat {
     /// See [`Portion`].
     skip: usize,
     lost_farewell: bool,
+    /// When it last took something.
+    active: Instant,
 }
 
 #[derive(Debug)]
@@ -95,6 +102,7 @@ impl Feed {
             entries: VecDeque::new(),
             first: 0,
             bytes: 0,
+            total: 0,
             capacity,
             public_lines: 0,
             seats: HashMap::new(),
@@ -111,7 +119,14 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let seat = Seat { place: Place::Waiting(None), line, lost: 0, skip: batch.len(), lost_farewell: false };
+        let seat = Seat {
+            place: Place::Waiting(None),
+            line,
+            lost: 0,
+            skip: batch.len(),
+            lost_farewell: false,
+            active: Instant::now(),
+        };
         assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
     }
@@ -120,6 +135,12 @@ impl Feed {
     pub fn publish(&self, batch: Batch) {
         let wakers = lock(&self.ring).publish(batch);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the room should wait for its readers: most of those who took something within the last second are more
+    /// than half of the ring behind. Those who have stopped reading are not waited for.
+    pub fn is_congested(&self, now: Instant) -> bool {
+        lock(&self.ring).is_congested(now)
     }
 
     /// Ends the feed: readers take what is there and then find its end.
@@ -185,8 +206,10 @@ impl Ring {
         let wakers = self.seat_readers(&batch, number);
         self.public_lines += batch.public_lines();
         if self.reading > 0 {
-            self.bytes += batch.cost();
-            self.entries.push_back(Entry { batch: Arc::new(batch), first_line, unread: self.reading });
+            let (cost, offset) = (batch.cost(), self.total);
+            self.bytes += cost;
+            self.total += cost as u64;
+            self.entries.push_back(Entry { batch: Arc::new(batch), first_line, offset, unread: self.reading });
             while self.bytes > self.capacity && self.entries.len() > 1 {
                 self.lose_first();
             }
@@ -249,6 +272,7 @@ impl Ring {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
         let Place::Reading(next) = seat.place else { return None };
+        seat.active = Instant::now();
         let mut portion = Portion {
             peer,
             missed: 0,
@@ -280,6 +304,25 @@ impl Ring {
         }
         self.drop_read();
         Some(portion)
+    }
+
+    fn is_congested(&self, now: Instant) -> bool {
+        let half = self.capacity / 2;
+        if self.bytes <= half {
+            return false;
+        }
+        let (mut active, mut behind) = (0, 0);
+        for seat in self.seats.values() {
+            if now.saturating_duration_since(seat.active) > ACTIVE {
+                continue;
+            }
+            active += 1;
+            let Place::Reading(next) = seat.place else { continue };
+            let at = next.saturating_sub(self.first) as usize;
+            let lag = self.entries.get(at).map_or(0, |entry| self.total - entry.offset);
+            behind += usize::from(lag > half as u64);
+        }
+        2 * behind > active
     }
 
     fn remove(&mut self, peer: PeerId) {
@@ -502,6 +545,25 @@ mod tests {
             lines.push(text.lines().count());
         }
         assert_eq!(lines, [4, 4, 2]);
+    }
+
+    #[test]
+    fn the_room_waits_for_those_who_read_and_not_for_those_who_have_stopped() {
+        let feed = small_feed();
+        let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
+        let _stopped = subscribe(&feed, PeerId(3));
+        for _ in 0..5 {
+            publish(&feed, Audience::Everyone, "00");
+        }
+        let now = Instant::now();
+        assert!(!feed.is_congested(now), "half a ring is no congestion");
+        publish(&feed, Audience::Everyone, "00");
+        assert!(feed.is_congested(now), "all three are more than half a ring behind");
+        read(&mut a).unwrap();
+        read(&mut b).unwrap();
+        assert!(!feed.is_congested(Instant::now()), "one of three is behind");
+        let later = now + 2 * ACTIVE;
+        assert!(!feed.is_congested(later), "nobody reads at all");
     }
 
     #[test]

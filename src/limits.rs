@@ -46,6 +46,13 @@ pub const READ_BYTES: usize = 8 * 1024;
 /// How many bytes of telnet subnegotiation are taken for one; what is longer is no telnet.
 pub const SUBNEGOTIATION_BYTES: usize = 512;
 
+/// How many lines a session takes from what it has read before it passes them on; the rest waits as bytes, which take less
+/// room. It may be exceeded by half of [`DECODE_BYTES`].
+pub const READ_LINES: usize = 256;
+
+/// How many bytes are decoded before the lines are counted.
+pub const DECODE_BYTES: usize = 512;
+
 /// How many telnet commands of one connection are answered; then it is only listened to.
 pub const TELNET_ANSWERS: usize = 64;
 

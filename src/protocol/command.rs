@@ -6,7 +6,7 @@
 use super::{Line, Name, Refusal, SafeText};
 use crate::limits::QUOTED_CHARS;
 
-/// What a peer asks for.
+/// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Say something to everyone else.
@@ -14,12 +14,12 @@ pub enum Command {
     /// `/msg NAME TEXT`: say something to one peer alone.
     Tell {
         /// Whom.
-        to: Name,
+        to: Box<Name>,
         /// What.
         text: SafeText,
     },
     /// `/nick NAME`: be called something else.
-    Rename(Name),
+    Rename(Box<Name>),
     /// `/who`: who is here?
     Who,
     /// `/help`: which commands are there?
@@ -56,7 +56,7 @@ impl Command {
             "quit" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
             "who" => Ok(Self::Who),
             "help" => Ok(Self::Help),
-            "nick" if !rest.is_empty() => Ok(Self::Rename(Name::parse(rest)?)),
+            "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
             "msg" => Self::parse_tell(rest),
             _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
@@ -70,7 +70,7 @@ impl Command {
         }
         // What cannot be a name cannot be here either.
         let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
-        Ok(Self::Tell { to, text: SafeText::new(text.to_owned()) })
+        Ok(Self::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn commands_are_read_with_their_arguments() {
-        let bob = Name::parse("Bob").unwrap();
+        let bob = Box::new(Name::parse("Bob").unwrap());
         assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
         assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
         assert_eq!(parse("/who"), Ok(Command::Who));

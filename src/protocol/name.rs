@@ -17,6 +17,7 @@ use unicode_security::confusable_detection::skeleton;
 use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
 use unicode_width::UnicodeWidthStr;
 
+use super::SafeText;
 use super::text::is_unsafe;
 use crate::limits::NAME_CHARS;
 
@@ -162,6 +163,13 @@ impl Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
+    }
+}
+
+/// A name holds nothing that text may not hold.
+impl From<&Name> for SafeText {
+    fn from(name: &Name) -> Self {
+        Self::new(name.shown.clone())
     }
 }
 

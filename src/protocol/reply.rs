@@ -105,10 +105,10 @@ pub enum Refusal {
     BadName(#[from] BadName),
     /// Somebody has that name, or one that differs in case only.
     #[error("{0} is taken")]
-    NameTaken(Name),
+    NameTaken(SafeText),
     /// Somebody has a name that looks like this one.
     #[error("{0} looks like a name that is taken")]
-    NameLooksTaken(Name),
+    NameLooksTaken(SafeText),
     /// The last of [`NAME_TRIES`] names was refused too.
     #[error("{NAME_TRIES} names were refused; connect again to try another")]
     TooManyTries,

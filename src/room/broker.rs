@@ -203,12 +203,12 @@ impl Broker {
             }
             Command::Tell { to, text } => {
                 let Some(receiver) = self.names.holder(&to) else {
-                    return Err(Refusal::NoSuchUser(SafeText::new(to.to_string())));
+                    return Err(Refusal::NoSuchUser((&*to).into()));
                 };
                 sender.accepted += 1;
                 self.batch.push(Audience::Only(receiver), &Reply::Told { from: &sender.name, text: &text });
             }
-            Command::Rename(name) => return self.rename(peer, name),
+            Command::Rename(name) => return self.rename(peer, *name),
             Command::Who => {
                 let here: Vec<_> = self.names.peers().map(|peer| &self.peers[&peer].name).collect();
                 self.batch.push(Audience::Only(peer), &Reply::Here(&here));

@@ -19,10 +19,10 @@ impl Roster {
     /// Whether `peer` may have this name.
     pub(super) fn check(&self, name: &Name, peer: PeerId) -> Result<(), Refusal> {
         if self.by_key.get(name.key()).is_some_and(|&holder| holder != peer) {
-            return Err(Refusal::NameTaken(name.clone()));
+            return Err(Refusal::NameTaken(name.into()));
         }
         if self.by_look.get(name.look()).is_some_and(|&holder| holder != peer) {
-            return Err(Refusal::NameLooksTaken(name.clone()));
+            return Err(Refusal::NameLooksTaken(name.into()));
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use futures::AsyncRead;
 use futures::future::poll_fn;
 
 use super::link::Link;
-use crate::limits::READ_BYTES;
+use crate::limits::{DECODE_BYTES, READ_BYTES, READ_LINES};
 use crate::protocol::{Line, LineDecoder, Piece, Stranger, Telnet};
 
 /// The reading side of a connection.
@@ -26,6 +26,8 @@ pub(super) struct Intake {
     stream: TcpStream,
     telnet: Telnet,
     decoder: LineDecoder,
+    /// What was read and is not decoded, because it held too many lines.
+    rest: Vec<u8>,
     opening: Opening,
     idle_line: Option<Duration>,
     link: Arc<Link>,
@@ -66,13 +68,13 @@ thread_local! {
 
 impl Intake {
     pub(super) fn new(stream: TcpStream, idle_line: Option<Duration>, link: Arc<Link>) -> Self {
-        let (telnet, decoder, opening) = Default::default();
-        Self { stream, telnet, decoder, opening, idle_line, link }
+        let (telnet, decoder, rest, opening) = Default::default();
+        Self { stream, telnet, decoder, rest, opening, idle_line, link }
     }
 
-    /// Whether the peer has begun a line and not ended it.
+    /// Whether the peer has sent more than the lines that were handed on.
     pub(super) fn is_inside_line(&self) -> bool {
-        self.decoder.is_inside_line()
+        self.decoder.is_inside_line() || !self.rest.is_empty()
     }
 
     /// The protocol that the peer speaks instead of ours, if its first bytes have shown one.
@@ -111,27 +113,40 @@ impl Intake {
     }
 
     async fn read_lines(&mut self) -> Read {
-        let Self { stream, telnet, decoder, opening, .. } = self;
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Read { lines: self.decode(&rest), bytes: 0, end: None };
+        }
         let mut lines = Vec::new();
-        let decode = |bytes: &[u8]| {
-            if !std::mem::replace(&mut opening.seen, true) {
-                opening.stranger = Stranger::recognise(bytes);
-            }
-            telnet.decode(bytes, |piece| match piece {
+        let mut stream = self.stream.clone();
+        match read_bytes(&mut stream, |bytes| lines = self.decode(bytes)).await {
+            Ok(0) if self.link.is_broken() => Read { lines, bytes: 0, end: Some(End::Lost) },
+            Ok(0) => self.finish_line(Some(End::HalfClose)),
+            Ok(bytes) => Read { lines, bytes, end: None },
+            Err(_) => Read { lines, bytes: 0, end: Some(End::Lost) },
+        }
+    }
+
+    /// Makes lines of bytes, and keeps what would make too many.
+    fn decode(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let Self { telnet, decoder, opening, .. } = self;
+        if !std::mem::replace(&mut opening.seen, true) {
+            opening.stranger = Stranger::recognise(bytes);
+        }
+        let mut lines = Vec::new();
+        let mut pieces = bytes.chunks(DECODE_BYTES);
+        while lines.len() < READ_LINES
+            && let Some(piece) = pieces.next()
+        {
+            telnet.decode(piece, |piece| match piece {
                 Piece::Text(text) => decoder.decode(text, &mut lines),
                 Piece::EraseCharacter => decoder.erase_character(),
                 Piece::EraseLine => decoder.erase_line(),
             });
-        };
-        match read_bytes(stream, decode).await {
-            Ok(0) if self.link.is_broken() => Read { lines, bytes: 0, end: Some(End::Lost) },
-            Ok(0) => self.finish_line(Some(End::HalfClose)),
-            Ok(bytes) => {
-                self.tell_writer();
-                Read { lines, bytes, end: None }
-            }
-            Err(_) => Read { lines, bytes: 0, end: Some(End::Lost) },
         }
+        self.rest = pieces.flatten().copied().collect();
+        self.tell_writer();
+        lines
     }
 
     /// Takes the unfinished line as complete.

@@ -87,7 +87,7 @@ const RESERVED_WORDS: &[&str] = &[
     "null",
     "operator",
     "options",
-    "patch",
+    "patch", "ping",
     "post",
     "put",
     "quit",

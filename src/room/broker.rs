@@ -24,7 +24,8 @@ pub struct Broker {
     /// The peers by the keys of their names: what makes a name unique, and the order of `/who`.
     names: BTreeMap<String, PeerId>,
     batch: BatchBuilder,
-    /// The server stops; the room is over when the last peer has left.
+    /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
+    /// when all have.
     closing: bool,
 }
 
@@ -37,6 +38,8 @@ struct Peer {
     accepted: u64,
     /// How many of its lines were answered with a refusal.
     refused: u64,
+    /// It has left while the server stops.
+    is_done: bool,
 }
 
 impl Broker {
@@ -67,6 +70,12 @@ impl Broker {
             self.publish();
             let_others_run().await;
         }
+        // What came too late is answered; what comes later finds the inbox closed.
+        inbox.close();
+        while let Ok(event) = inbox.try_recv() {
+            self.handle(event);
+        }
+        self.publish();
     }
 
     /// Handles one event. What it leads to is in the batch of this turn, or published when that is full.
@@ -118,18 +127,35 @@ impl Broker {
         self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(name.key().to_owned(), peer);
-        self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0 });
+        self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0, is_done: false });
         Ok(reader)
     }
 
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
-        let Some(Peer { name, from, accepted, refused }) = self.peers.remove(&peer) else { return };
+        if !self.closing {
+            if let Some(left) = self.dismiss(peer, reason.clone()) {
+                self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &left, reason: reason.as_ref() });
+            }
+            return;
+        }
+        if let Some(left) = self.peers.get_mut(&peer) {
+            left.is_done = true;
+        }
+        if self.peers.values().all(|peer| peer.is_done) {
+            let all: Vec<_> = self.peers.keys().copied().collect();
+            for peer in all {
+                self.dismiss(peer, None);
+            }
+        }
+    }
+
+    /// Takes a peer out of the room, with its farewell. Gives the name that is free now.
+    fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Name> {
+        let Peer { name, from, accepted, refused, .. } = self.peers.remove(&peer)?;
         self.names.remove(name.key());
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
-        if !self.closing {
-            self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
-        }
-        self.journal.note(Record::Left { peer, name, from, reason, accepted, refused });
+        self.journal.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
+        Some(name)
     }
 
     fn line(&mut self, peer: PeerId, line: Result<Command, Refusal>) {
@@ -373,20 +399,36 @@ mod tests {
     }
 
     #[test]
-    fn at_a_shutdown_all_are_told_nobody_comes_in_and_each_gets_its_farewell() {
+    fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_line() {
         let mut room = room(&["Alice", "Bob"]);
         room.broker.handle(Event::Shutdown);
         assert_eq!(room.join(3, "Carol"), Err(Refusal::ShuttingDown));
-        room.send(1, &["last words"]);
-        room.leave(1, None);
-        assert!(!room.broker.is_over());
         room.leave(2, None);
+        room.send(1, &["last words"]);
+        assert!(!room.broker.is_over());
+        room.leave(1, None);
         assert!(room.broker.is_over());
         assert_eq!(room.heard(1), ["* The server is shutting down", "* Bye, Alice: 1 line accepted, 0 refused."]);
         assert_eq!(
             room.heard(2),
             ["* The server is shutting down", "Alice: last words", "* Bye, Bob: 0 lines accepted, 0 refused."]
         );
+    }
+
+    #[test]
+    fn a_join_that_comes_at_the_very_end_is_answered() {
+        let (inbox, events) = async_channel::unbounded();
+        let mut running = Box::pin(Broker::new(Feed::new(1), Journal::off()).run(events));
+        inbox.try_send(Event::Shutdown).unwrap();
+        // The room is over with this turn, but its task has not come to that yet.
+        assert!((&mut running).now_or_never().is_none());
+        let (answer, answered) = oneshot::channel();
+        let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse("Late").unwrap());
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
+        assert!(running.now_or_never().is_some());
+        let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
+        assert_eq!(refusal, Refusal::ShuttingDown);
+        assert!(inbox.is_closed());
     }
 
     #[test]

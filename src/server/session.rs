@@ -30,7 +30,8 @@ pub(super) async fn attend(stream: TcpStream, from: SocketAddr, peer: PeerId, ho
     let link = Arc::new(Link::default());
     let mut writer = Writer::new(stream.clone(), peer, house.journal.clone(), Arc::clone(&link));
     let intake = Intake::new(stream, house.config.idle_line, link);
-    let mut session = Session { from, peer, house, intake, waiting: VecDeque::new(), end: None };
+    let mut session =
+        Session { from, peer, house, intake, waiting: VecDeque::new(), end: None, prompt: Some(PROMPT_AFTER) };
     match session.join(&mut writer).await {
         Some(reader) => session.stay(task::spawn(writer.follow(reader)).fuse()).await,
         None => writer.end(),
@@ -47,6 +48,8 @@ struct Session {
     waiting: VecDeque<Line>,
     /// How the peer's input has ended, once it has.
     end: Option<End>,
+    /// How long the peer may be silent before it is told what to send, if it has been silent all the time.
+    prompt: Option<Duration>,
 }
 
 /// The task that writes to the peer.
@@ -67,7 +70,7 @@ impl Session {
     async fn join(&mut self, writer: &mut Writer) -> Option<Reader> {
         for tries_left in (0..NAME_TRIES).rev() {
             let line = self.name_line(writer).await?;
-            let refusal = match self.try_name(line).await? {
+            let refusal = match self.try_name(line).await {
                 Ok(reader) => return Some(reader),
                 Err(refusal) => refusal,
             };
@@ -75,7 +78,7 @@ impl Session {
             writer.say(&Reply::Refused(&refusal)).await.ok()?;
             if tries_left == 0 {
                 writer.say(&Reply::Refused(&Refusal::TooManyTries)).await.ok()?;
-            } else if self.has_said_more() || !may_try_again(&refusal) {
+            } else if !may_try_again(&refusal) || self.has_said_more() {
                 // What follows was meant as a message; it must not become a name, nor what follows that a message.
                 return None;
             } else {
@@ -87,14 +90,13 @@ impl Session {
 
     /// The next line, while the peer has no name. A peer that stays silent is told what to send.
     async fn name_line(&mut self, writer: &mut Writer) -> Option<Line> {
-        let mut prompt = PROMPT_AFTER;
         let mut stop = self.house.stop.clone().fuse();
         while self.waiting.is_empty() {
             if self.end.is_some() {
                 return None;
             }
             let read = futures::select_biased! {
-                read = timeout(prompt, self.intake.read()).fuse() => read,
+                read = timeout(self.prompt.unwrap_or(Duration::MAX), self.intake.read()).fuse() => read,
                 () = stop => {
                     // The connection is closed whether it can be told or not.
                     let _ = writer.say(&Reply::Refused(&Refusal::ShuttingDown)).await;
@@ -104,26 +106,25 @@ impl Session {
             match read {
                 Ok(read) => self.keep(read),
                 Err(_silent) => {
-                    prompt = Duration::MAX;
+                    self.prompt = None;
                     if !self.intake.is_inside_line() {
                         writer.say(&Reply::Prompt).await.ok()?;
                     }
                 }
             }
         }
+        self.prompt = None;
         self.waiting.pop_front()
     }
 
-    /// Asks the broker for a name. `None`: there is no broker any more.
-    async fn try_name(&mut self, line: Line) -> Option<Answer> {
-        let name = match parse_name(line) {
-            Ok(name) => name,
-            Err(refusal) => return Some(Err(refusal)),
-        };
+    /// Asks the broker for a name.
+    async fn try_name(&mut self, line: Line) -> Answer {
+        let name = parse_name(line)?;
         let (answer, answered) = oneshot::channel();
         let join = Event::Join { peer: self.peer, from: self.from, name, answer };
-        self.house.inbox.send(join).await.ok()?;
-        answered.await.ok()
+        // The room is over when nobody takes the event, or nobody answers it.
+        self.house.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
+        answered.await.map_err(|_| Refusal::ShuttingDown)?
     }
 
     fn keep(&mut self, read: Read) {
@@ -131,7 +132,14 @@ impl Session {
         self.end = read.end;
     }
 
-    fn has_said_more(&self) -> bool {
+    /// Whether more has arrived than the lines that were handled, be it in the socket yet.
+    fn has_said_more(&mut self) -> bool {
+        if self.waiting.is_empty()
+            && self.end.is_none()
+            && let Some(read) = self.intake.read().now_or_never()
+        {
+            self.keep(read);
+        }
         !self.waiting.is_empty() || self.intake.is_inside_line() || self.end.is_some()
     }
 

@@ -1,12 +1,13 @@
 //! The client's command line: arguments to a configuration, the outcome of the visit to an exit code.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use async_std::task;
 use clap::Parser;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
-use linechat::client::{self, Config, Outcome};
+use linechat::client::{self, Config, Lost, Outcome};
 use linechat::protocol::Name;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
@@ -35,7 +36,7 @@ Exit codes:
   0  everything was said, and you left
   1  refused: the name (taken, ...) or, in a pipe, a line
   2  wrong usage
-  3  cannot connect, or the connection was lost
+  3  cannot connect, or the connection or standard output was lost
 
 Example: echo 'backup done' | client --name cron";
 
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {}: {why}", config.name)),
+        // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
+        Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
         Err(lost) => fail(LOST, &lost.to_string()),
     }
 }

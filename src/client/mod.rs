@@ -7,6 +7,7 @@ pub mod connection;
 pub mod display;
 pub mod input;
 
+use std::cell::Cell;
 use std::io;
 use std::pin::pin;
 
@@ -33,7 +34,7 @@ pub struct Config {
 /// How a visit ended that the server saw to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything was said, and the server said goodbye. Also when nobody reads our output any more.
+    /// Everything was said, and the server said goodbye.
     Left,
     /// The server refused the name.
     NameRefused(SafeText),
@@ -56,7 +57,7 @@ pub enum Lost {
     /// The connection failed.
     #[error("the connection was lost: {}", fault::describe(.0))]
     Failed(io::Error),
-    /// What the server said could not be shown.
+    /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),
 }
@@ -68,7 +69,8 @@ pub enum Lost {
 pub async fn run(config: &Config, input: Input, mut display: Display) -> Result<Outcome, Lost> {
     let (incoming, outgoing) = connection::connect(&config.host, config.port).await?;
     display.connected().await.map_err(Lost::Output)?;
-    let mut visit = Visit { incoming, display, story: Story::default() };
+    let all_said = Cell::new(false);
+    let mut visit = Visit { incoming, display, story: Story::default(), all_said: &all_said };
     outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
     // Not before the server has taken the name: if it refuses, the next line would be taken for another name.
     while !visit.story.joined {
@@ -77,7 +79,10 @@ pub async fn run(config: &Config, input: Input, mut display: Display) -> Result<
         }
     }
     match select(pin!(send_all(input, outgoing)), pin!(visit.listen())).await {
-        Either::Left(((), listening)) => listening.await?,
+        Either::Left(((), listening)) => {
+            all_said.set(true);
+            listening.await?
+        }
         Either::Right((listened, _)) => listened?,
     }
     visit.outcome()
@@ -93,13 +98,15 @@ async fn send_all(mut input: Input, outgoing: Outgoing) {
     outgoing.finish();
 }
 
-struct Visit {
+struct Visit<'a> {
     incoming: Incoming,
     display: Display,
     story: Story,
+    /// Nothing more is to be sent.
+    all_said: &'a Cell<bool>,
 }
 
-impl Visit {
+impl Visit<'_> {
     async fn listen(&mut self) -> Result<(), Lost> {
         while self.step().await? {}
         Ok(())
@@ -118,23 +125,18 @@ impl Visit {
         }
         lines.truncate(heard);
         match self.display.show(&lines).await {
-            Ok(()) => Ok(!self.story.is_turned_away()),
-            // Whoever read our output has seen enough, as `head` does.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.story.unheard = true;
-                Ok(false)
-            }
-            Err(error) => Err(Lost::Output(error)),
+            // Nobody wants to see it, but the farewell is still waited for.
+            Err(_) if self.all_said.get() => {}
+            shown => shown.map_err(Lost::Output)?,
         }
+        Ok(!self.story.is_turned_away())
     }
 
     fn outcome(self) -> Result<Outcome, Lost> {
         let story = self.story;
         let turned_away = story.is_turned_away();
         let last_refusal = SafeText::new(story.last_refusal);
-        if story.unheard {
-            Ok(Outcome::Left)
-        } else if turned_away {
+        if turned_away {
             Ok(Outcome::NameRefused(last_refusal))
         } else if story.stopping {
             Err(Lost::ShutDown)
@@ -156,8 +158,6 @@ struct Story {
     last_refusal: String,
     stopping: bool,
     bye: bool,
-    /// Our own output is closed.
-    unheard: bool,
 }
 
 impl Story {

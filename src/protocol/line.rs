@@ -4,6 +4,8 @@
 //! line of at most [`LINE_BYTES`], whatever is sent. LF, CR LF, CR NUL and a lone CR end a line, across any
 //! split of the bytes: a split never changes the lines.
 
+use std::collections::VecDeque;
+
 use crate::limits::{LINE_BYTES, UNTERMINATED_BYTES};
 
 /// What a peer sent between two line ends. Empty lines are nothing and do not show up.
@@ -56,7 +58,7 @@ impl LineDecoder {
     }
 
     /// Appends to `lines` what `bytes` complete, and keeps the unfinished rest.
-    pub fn decode(&mut self, mut bytes: &[u8], lines: &mut Vec<Line>) {
+    pub fn decode(&mut self, mut bytes: &[u8], lines: &mut VecDeque<Line>) {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) {
                 let paired = matches!(bytes[0], b'\n' | 0);
@@ -76,10 +78,10 @@ impl LineDecoder {
     }
 
     /// Takes the unfinished line as complete: at the end of input, or when the caller has waited long enough.
-    pub fn finish(&mut self, lines: &mut Vec<Line>) {
+    pub fn finish(&mut self, lines: &mut VecDeque<Line>) {
         let bytes = std::mem::take(&mut self.unfinished);
         if std::mem::take(&mut self.discarded) == 0 && !bytes.is_empty() {
-            lines.push(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
+            lines.push_back(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
         }
     }
 
@@ -97,17 +99,17 @@ impl LineDecoder {
         self.discarded = 0;
     }
 
-    fn append(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
+    fn append(&mut self, bytes: &[u8], lines: &mut VecDeque<Line>) {
         let length = self.unfinished.len() + self.discarded + bytes.len();
         if length <= LINE_BYTES {
             return self.unfinished.extend_from_slice(bytes);
         }
         if self.discarded == 0 {
             self.unfinished = Vec::new();
-            lines.push(Line::TooLong);
+            lines.push_back(Line::TooLong);
         }
         if self.discarded <= UNTERMINATED_BYTES && length > UNTERMINATED_BYTES {
-            lines.push(Line::Endless);
+            lines.push_back(Line::Endless);
         }
         self.discarded = length;
     }
@@ -132,13 +134,13 @@ mod tests {
 
     /// All lines of `input`, handed over in pieces that end at `cuts`.
     fn decode(input: &[u8], cuts: &[usize]) -> (Vec<Line>, bool) {
-        let (mut decoder, mut lines, mut start) = (LineDecoder::default(), Vec::new(), 0);
+        let (mut decoder, mut lines, mut start) = (LineDecoder::default(), VecDeque::new(), 0);
         for &cut in cuts.iter().chain([&input.len()]) {
             decoder.decode(&input[start..cut], &mut lines);
             start = cut;
         }
         decoder.finish(&mut lines);
-        (lines, decoder.wants_crlf())
+        (lines.into(), decoder.wants_crlf())
     }
 
     /// The rule as one would say it, for input that is there as a whole.
@@ -193,19 +195,19 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_reported_at_once_and_costs_no_memory() {
-        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
         for _ in 0..1000 {
             decoder.decode(&[b'x'; 1000], &mut lines);
             assert!(decoder.unfinished.capacity() <= 2 * LINE_BYTES);
         }
         assert_eq!(lines, [Line::TooLong, Line::Endless]);
         decoder.decode(b"\nnext\n", &mut lines);
-        assert_eq!(lines[2..], [text("next")]);
+        assert_eq!(lines, [Line::TooLong, Line::Endless, text("next")]);
     }
 
     #[test]
     fn what_is_erased_was_never_typed() {
-        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
         decoder.erase_character();
         decoder.decode("aé🦀".as_bytes(), &mut lines);
         decoder.erase_character();
@@ -218,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_overlong_line_that_is_erased_is_over() {
-        let (mut decoder, mut lines) = (LineDecoder::default(), Vec::new());
+        let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
         decoder.decode(&[b'x'; LINE_BYTES + 1], &mut lines);
         decoder.erase_line();
         decoder.decode(b"next\n", &mut lines);

@@ -232,9 +232,6 @@ fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: 
 }
 
 fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Name]) -> fmt::Result {
-    if let ([name], 1) = (names, count) {
-        return write!(f, "* {name} has {what}");
-    }
     write!(f, "* {count} have {what}: ")?;
     for (at, name) in names.iter().enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;

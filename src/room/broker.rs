@@ -32,7 +32,8 @@ pub struct Broker {
     traffic: Traffic,
     /// When this turn began.
     now: Instant,
-    /// The server stops; the room is over when the last peer has left.
+    /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
+    /// when all have.
     closing: bool,
 }
 
@@ -45,6 +46,8 @@ struct Peer {
     accepted: u64,
     /// How many of its lines were answered with a refusal.
     refused: u64,
+    /// It has left while the server stops.
+    is_done: bool,
 }
 
 impl Broker {
@@ -87,6 +90,12 @@ impl Broker {
                 Timer::after(CONGESTION_PAUSE).await;
             }
         }
+        // What came too late is answered; what comes later finds the inbox closed.
+        inbox.close();
+        while let Ok(event) = inbox.try_recv() {
+            self.handle(event);
+        }
+        self.publish();
     }
 
     /// Begins a turn: what is due by `now` is told.
@@ -107,13 +116,18 @@ impl Broker {
 
     fn tell_gathered(&mut self) {
         let (joined, left) = self.traffic.take();
-        if joined.count > 0 {
-            let notice = Reply::ManyJoined { count: joined.count, names: &joined.names };
-            self.batch.push(Audience::Everyone, &notice);
+        match &joined.names[..] {
+            [] => {}
+            [name] if joined.count == 1 => self.batch.push(Audience::Everyone, &Reply::Joined(name)),
+            names => self.batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
         }
-        if left.count > 0 {
-            let notice = Reply::ManyLeft { count: left.count, names: &left.names };
-            self.batch.push(Audience::Everyone, &notice);
+        match &left.names[..] {
+            [] => {}
+            [name] if left.count == 1 => {
+                let notice = Reply::Left { name, reason: left.reason.as_ref() };
+                self.batch.push(Audience::Everyone, &notice);
+            }
+            names => self.batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
         }
     }
 
@@ -171,18 +185,37 @@ impl Broker {
         }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
-        self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0 });
+        self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0, is_done: false });
         Ok(reader)
     }
 
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
-        let Some(Peer { name, from, accepted, refused }) = self.peers.remove(&peer) else { return };
+        if !self.closing {
+            if let Some(left) = self.dismiss(peer, reason.clone())
+                && self.traffic.leaves(&left, reason.as_ref(), self.now)
+            {
+                self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &left, reason: reason.as_ref() });
+            }
+            return;
+        }
+        if let Some(left) = self.peers.get_mut(&peer) {
+            left.is_done = true;
+        }
+        if self.peers.values().all(|peer| peer.is_done) {
+            let all: Vec<_> = self.peers.keys().copied().collect();
+            for peer in all {
+                self.dismiss(peer, None);
+            }
+        }
+    }
+
+    /// Takes a peer out of the room, with its farewell. Gives the name that is free now.
+    fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Name> {
+        let Peer { name, from, accepted, refused, .. } = self.peers.remove(&peer)?;
         self.names.remove(&name);
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
-        if !self.closing && self.traffic.leaves(&name, self.now) {
-            self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
-        }
-        self.journal.note(Record::Left { peer, name, from, reason, accepted, refused });
+        self.journal.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
+        Some(name)
     }
 
     fn line(&mut self, peer: PeerId, line: Result<Command, Refusal>) {
@@ -481,20 +514,36 @@ mod tests {
     }
 
     #[test]
-    fn at_a_shutdown_all_are_told_nobody_comes_in_and_each_gets_its_farewell() {
+    fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_line() {
         let mut room = room(&["Alice", "Bob"]);
         room.broker.handle(Event::Shutdown);
         assert_eq!(room.join(3, "Carol"), Err(Refusal::ShuttingDown));
-        room.send(1, &["last words"]);
-        room.leave(1, None);
-        assert!(!room.broker.is_over());
         room.leave(2, None);
+        room.send(1, &["last words"]);
+        assert!(!room.broker.is_over());
+        room.leave(1, None);
         assert!(room.broker.is_over());
         assert_eq!(room.heard(1), ["* The server is shutting down", "* Bye, Alice: 1 line accepted, 0 refused."]);
         assert_eq!(
             room.heard(2),
             ["* The server is shutting down", "Alice: last words", "* Bye, Bob: 0 lines accepted, 0 refused."]
         );
+    }
+
+    #[test]
+    fn a_join_that_comes_at_the_very_end_is_answered() {
+        let (inbox, events) = async_channel::unbounded();
+        let mut running = Box::pin(Broker::new(Feed::new(1), Journal::off(), Instant::now()).run(events));
+        inbox.try_send(Event::Shutdown).unwrap();
+        // The room is over with this turn, but its task has not come to that yet.
+        assert!((&mut running).now_or_never().is_none());
+        let (answer, answered) = oneshot::channel();
+        let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse("Late").unwrap());
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
+        assert!(running.now_or_never().is_some());
+        let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
+        assert_eq!(refusal, Refusal::ShuttingDown);
+        assert!(inbox.is_closed());
     }
 
     #[test]

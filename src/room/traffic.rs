@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use crate::limits::{GATHER, GATHERED_NAMES, NOTICES_PER_SECOND};
-use crate::protocol::Name;
+use crate::protocol::{Name, SafeText};
 
 /// Decides which comings and goings are told at once, and gathers the others.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Gathered {
     pub(super) count: usize,
     /// The first of them.
     pub(super) names: Vec<Name>,
+    /// Why the first one went.
+    pub(super) reason: Option<SafeText>,
 }
 
 impl Traffic {
@@ -50,9 +52,12 @@ impl Traffic {
     }
 
     /// Somebody went; as above.
-    pub(super) fn leaves(&mut self, name: &Name, now: Instant) -> bool {
+    pub(super) fn leaves(&mut self, name: &Name, reason: Option<&SafeText>, now: Instant) -> bool {
         let is_calm = self.is_calm(now);
         if !is_calm {
+            if self.left.count == 0 {
+                self.left.reason = reason.cloned();
+            }
             self.left.add(name);
         }
         is_calm

@@ -1,7 +1,7 @@
 //! The door: who may come in, before anybody has a name.
 //!
-//! It bounds the connections in all, those from one place, and those without a name. It knows no socket: the listener asks
-//! it, and each session holds an [`Entrance`] for as long as it lasts.
+//! It bounds the connections in all, those from one place, and those without a name. It knows no socket: the
+//! listener asks it, and each session holds an [`Entrance`] for as long as it lasts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +25,8 @@ pub struct Capacity {
     pub unnamed: usize,
 }
 
-/// Where connections are counted as coming from: an IPv4 address, or the network of an IPv6 one, since a single customer
-/// has 2^64 addresses of that kind.
+/// Where connections are counted as coming from: an IPv4 address, or the network of an IPv6 one, since a single
+/// customer has 2^64 addresses of that kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
     Ours,
@@ -63,7 +63,8 @@ impl Door {
         Arc::new(Self { capacity, inside: Mutex::default(), refusing })
     }
 
-    /// Lets a connection in. It has no name yet; when what it is given here is ready, it has to make room for another.
+    /// Lets a connection in. It has no name yet; when what it is given here is ready, it has to make room for
+    /// another.
     pub(super) fn enter(
         self: &Arc<Self>,
         peer: PeerId,
@@ -120,8 +121,8 @@ impl Drop for Entrance {
 }
 
 impl Inside {
-    /// Sends away the oldest unnamed connection of the source that has most of them. Refusing the newcomer instead would let
-    /// a few idle connections lock everybody out.
+    /// Sends away the oldest unnamed connection of the source that has most of them. Refusing the newcomer instead
+    /// would let a few idle connections lock everybody out.
     fn evict(&mut self) {
         let mut counts: HashMap<Source, usize> = HashMap::new();
         for (source, _) in self.unnamed.values() {

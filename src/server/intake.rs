@@ -4,6 +4,7 @@
 //! its peer is silent: an idle connection costs no more than its unfinished line.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use futures::AsyncRead;
 use futures::future::poll_fn;
 
 use super::link::Link;
-use crate::limits::{DECODE_BYTES, READ_BYTES, READ_LINES};
+use crate::limits::{DECODE_BYTES, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
 use crate::protocol::{Line, LineDecoder, Piece, Stranger, Telnet};
 
 /// The reading side of a connection.
@@ -26,29 +27,14 @@ pub(super) struct Intake {
     stream: TcpStream,
     telnet: Telnet,
     decoder: LineDecoder,
-    /// What was read and is not decoded, because it held too many lines.
+    /// The lines that are complete and wait to be handled.
+    lines: VecDeque<Line>,
+    /// What was read and is not decoded yet, because it held too many lines.
     rest: Vec<u8>,
+    end: Option<End>,
     opening: Opening,
     idle_line: Option<Duration>,
     link: Arc<Link>,
-}
-
-/// What the first bytes of a connection tell.
-#[derive(Debug, Default)]
-struct Opening {
-    seen: bool,
-    stranger: Option<Stranger>,
-}
-
-/// What one read brought.
-#[derive(Debug)]
-pub(super) struct Read {
-    /// The lines that were completed by it; often one, and none when it held only a part of one.
-    pub(super) lines: Vec<Line>,
-    /// How many bytes it brought, those of no line included.
-    pub(super) bytes: usize,
-    /// Whether the peer will send nothing more, and how that came.
-    pub(super) end: Option<End>,
 }
 
 /// How a peer's input ends.
@@ -60,6 +46,13 @@ pub(super) enum End {
     Lost,
 }
 
+/// What the first bytes of a connection tell.
+#[derive(Debug, Default)]
+struct Opening {
+    seen: bool,
+    stranger: Option<Stranger>,
+}
+
 thread_local! {
     /// Where bytes stay between the socket and the decoder, while no one waits: one for each thread instead of each
     /// peer.
@@ -68,13 +61,32 @@ thread_local! {
 
 impl Intake {
     pub(super) fn new(stream: TcpStream, idle_line: Option<Duration>, link: Arc<Link>) -> Self {
-        let (telnet, decoder, rest, opening) = Default::default();
-        Self { stream, telnet, decoder, rest, opening, idle_line, link }
+        Self {
+            stream,
+            telnet: Telnet::default(),
+            decoder: LineDecoder::default(),
+            lines: VecDeque::new(),
+            rest: Vec::new(),
+            end: None,
+            opening: Opening::default(),
+            idle_line,
+            link,
+        }
     }
 
-    /// Whether the peer has sent more than the lines that were handed on.
-    pub(super) fn is_inside_line(&self) -> bool {
-        self.decoder.is_inside_line() || !self.rest.is_empty()
+    /// The lines that are complete and wait to be handled, in order.
+    pub(super) fn lines(&mut self) -> &mut VecDeque<Line> {
+        &mut self.lines
+    }
+
+    /// How the peer's input has ended, once it has. There may still be lines that wait.
+    pub(super) fn end(&self) -> Option<End> {
+        self.end
+    }
+
+    /// Whether the peer has sent anything beyond the lines that were taken.
+    pub(super) fn has_more(&self) -> bool {
+        !self.lines.is_empty() || !self.rest.is_empty() || self.decoder.is_inside_line() || self.end.is_some()
     }
 
     /// The protocol that the peer speaks instead of ours, if its first bytes have shown one.
@@ -82,28 +94,51 @@ impl Intake {
         self.opening.stranger
     }
 
-    /// Waits for bytes and makes lines of them. Dropping the future loses nothing.
+    /// Waits for bytes and makes lines of them: often one, and none of a part of one. Says how many bytes came from
+    /// the socket. Dropping the future loses nothing. Once the input has ended it must not be called.
     ///
     /// At a half-close an unfinished line counts as a line; when the connection breaks it does not.
-    pub(super) async fn read(&mut self) -> Read {
+    pub(super) async fn fill(&mut self) -> usize {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            self.decode(&rest);
+            return 0;
+        }
         match self.idle_line {
-            Some(silence) if self.is_inside_line() => match timeout(silence, self.read_lines()).await {
-                Ok(read) => read,
-                Err(_silent) => self.finish_line(None),
-            },
-            _ => self.read_lines().await,
+            Some(silence) if self.decoder.is_inside_line() => {
+                let read = timeout(silence, self.read()).await;
+                read.unwrap_or_else(|_silent| {
+                    self.decoder.finish(&mut self.lines);
+                    0
+                })
+            }
+            _ => self.read().await,
         }
     }
 
-    /// Reads and throws away up to `limit` bytes, until the peer ends its side or the connection breaks.
-    pub(super) async fn drain(&mut self, limit: usize) {
+    /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing
+    /// ours destroys nothing that it has yet to read.
+    pub(super) async fn linger(&mut self) {
+        // Time is up: the connection is closed as it is.
+        let _ = timeout(LINGER_LIMIT, self.drain()).await;
+    }
+
+    async fn drain(&mut self) {
         let mut drained = 0;
-        while drained < limit {
+        while drained < LINGER_BYTES && self.end.is_none() {
             match read_bytes(&mut self.stream, |_| ()).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => drained += count,
             }
         }
+    }
+
+    /// Whether the input has ended with the connection, and not by a half-close.
+    ///
+    /// The error of a reset is told once, and the writer may have got it: the kernel then shows us a plain end, but has
+    /// forgotten the peer's address.
+    fn is_broken(&self) -> bool {
+        self.link.is_broken() || self.stream.peer_addr().is_err()
     }
 
     /// Ends the connection as it is, whatever is still on its way.
@@ -112,48 +147,40 @@ impl Intake {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    async fn read_lines(&mut self) -> Read {
-        if !self.rest.is_empty() {
-            let rest = std::mem::take(&mut self.rest);
-            return Read { lines: self.decode(&rest), bytes: 0, end: None };
-        }
-        let mut lines = Vec::new();
+    async fn read(&mut self) -> usize {
         let mut stream = self.stream.clone();
-        match read_bytes(&mut stream, |bytes| lines = self.decode(bytes)).await {
-            Ok(0) if self.link.is_broken() => Read { lines, bytes: 0, end: Some(End::Lost) },
-            Ok(0) => self.finish_line(Some(End::HalfClose)),
-            Ok(bytes) => Read { lines, bytes, end: None },
-            Err(_) => Read { lines, bytes: 0, end: Some(End::Lost) },
+        match read_bytes(&mut stream, |bytes| self.decode(bytes)).await {
+            Ok(0) if !self.is_broken() => {
+                self.decoder.finish(&mut self.lines);
+                self.end = Some(End::HalfClose);
+                0
+            }
+            Ok(0) | Err(_) => {
+                self.end = Some(End::Lost);
+                0
+            }
+            Ok(count) => count,
         }
     }
 
     /// Makes lines of bytes, and keeps what would make too many.
-    fn decode(&mut self, bytes: &[u8]) -> Vec<Line> {
-        let Self { telnet, decoder, opening, .. } = self;
+    fn decode(&mut self, bytes: &[u8]) {
+        let Self { telnet, decoder, lines, opening, .. } = self;
         if !std::mem::replace(&mut opening.seen, true) {
             opening.stranger = Stranger::recognise(bytes);
         }
-        let mut lines = Vec::new();
-        let mut pieces = bytes.chunks(DECODE_BYTES);
+        let mut chunks = bytes.chunks(DECODE_BYTES);
         while lines.len() < READ_LINES
-            && let Some(piece) = pieces.next()
+            && let Some(chunk) = chunks.next()
         {
-            telnet.decode(piece, |piece| match piece {
-                Piece::Text(text) => decoder.decode(text, &mut lines),
+            telnet.decode(chunk, |piece| match piece {
+                Piece::Text(text) => decoder.decode(text, lines),
                 Piece::EraseCharacter => decoder.erase_character(),
                 Piece::EraseLine => decoder.erase_line(),
             });
         }
-        self.rest = pieces.flatten().copied().collect();
+        self.rest = chunks.flatten().copied().collect();
         self.tell_writer();
-        lines
-    }
-
-    /// Takes the unfinished line as complete.
-    fn finish_line(&mut self, end: Option<End>) -> Read {
-        let mut lines = Vec::new();
-        self.decoder.finish(&mut lines);
-        Read { lines, bytes: 0, end }
     }
 
     /// Hands on what concerns the other side of the connection.

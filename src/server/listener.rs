@@ -120,8 +120,8 @@ impl Listener {
     }
 }
 
-/// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its owner
-/// knows.
+/// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its
+/// owner knows.
 #[derive(Debug)]
 struct Spare(Option<File>);
 
@@ -153,8 +153,8 @@ fn admit(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&stream);
     match house.door.enter(peer, from) {
-        Ok((entrance, evicted)) => {
-            task::spawn(session::attend(stream, from, peer, house.clone(), entrance, evicted));
+        Ok(entered) => {
+            task::spawn(session::attend(stream, (peer, from), house.clone(), entered));
         }
         Err(refusal) => {
             house.journal.note(Record::Refused { peer, code: refusal.code() });

@@ -8,6 +8,7 @@ pub mod door;
 mod intake;
 mod link;
 pub mod listener;
+mod login;
 pub mod pace;
 mod session;
 mod writer;

@@ -1,7 +1,7 @@
 //! The pace: how fast one peer may talk.
 //!
-//! A token bucket for each connection, in lines and in bytes. Whoever talks faster is read more slowly, so TCP slows the
-//! sender down; nothing is lost. It knows no socket and no clock: time is a parameter.
+//! A token bucket for each connection, in lines and in bytes. Whoever talks faster is read more slowly, so TCP
+//! slows the sender down; nothing is lost. It knows no socket and no clock: time is a parameter.
 
 use std::time::{Duration, Instant};
 

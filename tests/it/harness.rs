@@ -1,6 +1,6 @@
 //! A server on a free port, and peers that talk to it. Every wait has a deadline; nothing sleeps for "long enough".
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +8,14 @@ use std::time::Duration;
 use async_std::task;
 use futures::channel::oneshot;
 use linechat::journal::Journal;
+use linechat::server::pace::Profile;
 use linechat::server::{self, BrokerDied, Config, Listener};
+use socket2::{Domain, Socket, Type};
+
+/// A server that lets every peer talk as fast as it goes, so that a test may.
+pub fn unpaced() -> Config {
+    Config { pace: Profile::Off, ..Config::default() }
+}
 
 /// How long any single wait may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -22,7 +29,7 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        Self::start_with(Config::default())
+        Self::start_with(unpaced())
     }
 
     pub fn start_with(config: Config) -> Self {
@@ -48,11 +55,7 @@ impl Server {
 
     /// A peer in the room. Its welcome has been read; the others' notice has not.
     pub fn join(&self, name: &str) -> Peer {
-        let mut peer = self.connect();
-        peer.send(&format!("{name}\n"));
-        let welcome = peer.line();
-        assert!(welcome.starts_with(&format!("* Welcome, {name}. ")), "{welcome:?}");
-        peer
+        self.connect().join(name)
     }
 
     /// Peers in the room that have read each other's arrival.
@@ -64,6 +67,20 @@ impl Server {
             }
         }
         peers
+    }
+
+    /// Waits until the server would have asked everybody for a name who is silent at this moment.
+    ///
+    /// The clock is the server's own: a later connection waits until it is asked. What is due at the same time may
+    /// be a little later, so it also waits for two answers.
+    pub fn wait_for_a_prompt(&self) {
+        let mut silent = self.connect();
+        silent.expect("* Send your name as the first line.");
+        for _ in 0..2 {
+            silent.send("*\n");
+            silent.expect("! bad-name: a name cannot hold '*'");
+            silent.expect("* Send another name.");
+        }
     }
 
     /// Tells the server to stop, and does not wait for it.
@@ -93,11 +110,33 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE).unwrap();
+        Self::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
+    }
+
+    /// A connection whose kernel keeps as few unread bytes as it can.
+    pub fn connect_with_a_small_buffer(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        // It must be set before the connection is made, or the window is large already.
+        socket.set_recv_buffer_size(1).unwrap();
+        socket.connect_timeout(&address.into(), DEADLINE).unwrap();
+        Self::new(socket.into())
+    }
+
+    /// One end of a connection, whoever made it.
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Self { reader: BufReader::new(stream) }
+    }
+
+    /// Gives this name and reads the welcome.
+    #[track_caller]
+    pub fn join(mut self, name: &str) -> Self {
+        self.send(&format!("{name}\n"));
+        let welcome = self.line();
+        assert!(welcome.starts_with(&format!("* Welcome, {name}. ")), "{welcome:?}");
+        self
     }
 
     pub fn stream(&self) -> &TcpStream {
@@ -121,6 +160,14 @@ impl Peer {
         }
     }
 
+    /// The next bytes, which need not be a line.
+    #[track_caller]
+    pub fn expect_start(&mut self, bytes: &[u8]) {
+        let mut got = vec![0; bytes.len()];
+        self.reader.read_exact(&mut got).unwrap();
+        assert_eq!(got, bytes);
+    }
+
     /// The next line without its LF. Panics at the end of the stream.
     pub fn line(&mut self) -> String {
         let line = String::from_utf8(self.raw_line()).expect("the server sends UTF-8");
@@ -132,12 +179,10 @@ impl Peer {
         assert_eq!(self.line(), line);
     }
 
-    /// The next line is a refusal with this code; gives its words.
+    /// The next line with its end, to the byte.
     #[track_caller]
-    pub fn expect_refusal(&mut self, code: &str) -> String {
-        let line = self.line();
-        let words = line.strip_prefix(&format!("! {code}: "));
-        words.unwrap_or_else(|| panic!("expected the refusal {code}, got {line:?}")).to_owned()
+    pub fn expect_bytes(&mut self, line: &[u8]) {
+        assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
     }
 
     /// Says that this was all, and goes on listening.
@@ -173,11 +218,27 @@ impl Peer {
         self.expect("! bad-arguments: it goes /nick NEWNAME");
     }
 
-    /// Whether the connection broke, as opposed to ending gently.
-    pub fn is_reset(&mut self) -> bool {
-        let mut rest = Vec::new();
-        matches!(self.reader.read_to_end(&mut rest), Err(error) if error.kind() == ErrorKind::ConnectionReset)
+    /// The rest of the connection is these lines and a gentle end.
+    #[track_caller]
+    pub fn expect_rest(&mut self, lines: &[&str]) {
+        assert_eq!(self.rest(), lines);
     }
+}
+
+/// The number of accepted lines in a farewell.
+#[track_caller]
+pub fn accepted(bye: &str) -> u64 {
+    let count = bye.strip_prefix("* Bye, ").and_then(|bye| bye.split_whitespace().nth(1));
+    count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{bye:?} is no farewell"))
+}
+
+/// Whether this machine has IPv6; when it has not, that is said aloud.
+pub fn has_ipv6() -> bool {
+    let has = std::net::TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        eprintln!("SKIPPED: this machine has no IPv6");
+    }
+    has
 }
 
 /// Does something on a thread of its own, and fails the test when it takes too long.

@@ -1,6 +1,10 @@
 //! From the connection to the welcome.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::Server;
+
+const PROMPT: &str = "* Send your name as the first line.";
 
 #[test]
 fn the_first_line_is_the_name() {
@@ -12,4 +16,219 @@ fn the_first_line_is_the_name() {
     bob.send("Bob\n");
     bob.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
+}
+
+#[test]
+fn the_welcome_names_up_to_ten_others_and_counts_the_rest() {
+    let server = Server::start();
+    let _others: Vec<_> =
+        ["p00", "p01", "p02", "p03", "p04", "p05", "p06", "p07", "p08", "p09"].map(|name| server.join(name)).into();
+    let mut eleventh = server.connect();
+    eleventh.send("p10\n");
+    eleventh.expect(
+        "* Welcome, p10. 10 others here: p00, p01, p02, p03, p04, p05, p06, p07, p08, p09. /help lists the commands.",
+    );
+    let _twelfth = server.join("p11");
+    let mut last = server.connect();
+    last.send("p12\n");
+    last.expect(
+        "* Welcome, p12. 12 others here: p00, p01, p02, p03, p04, p05, p06, p07, p08, p09 and 2 more. \
+         /help lists the commands.",
+    );
+}
+
+#[test]
+fn a_silent_connection_is_asked_for_its_name_after_a_second_and_once() {
+    let server = Server::start();
+    let before = Instant::now();
+    let mut silent = server.connect();
+    silent.expect(PROMPT);
+    assert!(before.elapsed() > Duration::from_millis(900), "asked after {:?}", before.elapsed());
+    // By the time that a later connection is asked, this one would have been asked again.
+    server.wait_for_a_prompt();
+    silent.send("Alice\n");
+    silent.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
+}
+
+#[test]
+fn a_client_that_speaks_first_is_not_asked_for_its_name() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    server.wait_for_a_prompt();
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_half_typed_name_is_not_interrupted_by_the_prompt() {
+    let server = Server::start();
+    let mut slow = server.connect();
+    slow.send("Ali");
+    server.wait_for_a_prompt();
+    slow.send("ce\n");
+    slow.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
+}
+
+#[test]
+fn empty_lines_before_the_name_are_ignored() {
+    let server = Server::start();
+    let mut alice = server.connect();
+    alice.send("\n\r\n\n\rAlice\n");
+    alice.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
+}
+
+#[test]
+fn a_name_and_messages_in_one_write_all_count() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut alice = server.connect();
+    alice.send("Alice\nhi\n/foo\nthere\n");
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+    bob.expect("Alice: there");
+    alice.expect("* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
+    alice.expect(
+        "! unknown-command: there is no /foo; /help lists the commands, and a message that begins with / is sent as //",
+    );
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_refused_name_is_asked_for_again_and_another_one_is_taken() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut peer = server.connect();
+    peer.send("Bob\n");
+    peer.expect("! name-taken: Bob is taken");
+    peer.expect("* Send another name.");
+    peer.send("two words\n");
+    peer.expect("! bad-name: a name holds no blanks");
+    peer.expect("* Send another name.");
+    peer.send("Alice\n");
+    peer.expect("* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
+    bob.expect("* Alice has joined");
+}
+
+#[test]
+fn who_thinks_about_another_name_is_not_asked_for_the_first_line() {
+    let server = Server::start();
+    let mut peer = server.connect();
+    peer.send("*\n");
+    peer.expect("! bad-name: a name cannot hold '*'");
+    peer.expect("* Send another name.");
+    server.wait_for_a_prompt();
+    peer.send("Alice\n");
+    peer.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
+}
+
+#[test]
+fn three_refused_names_end_the_connection_gently() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut peer = server.connect();
+    peer.send("Bob\n");
+    peer.expect("! name-taken: Bob is taken");
+    peer.expect("* Send another name.");
+    peer.send("BOB\n");
+    peer.expect("! name-taken: BOB is taken");
+    peer.expect("* Send another name.");
+    peer.send("bob\n");
+    peer.expect("! name-taken: bob is taken");
+    peer.expect("! too-many-tries: 3 names were refused; connect again to try another");
+    peer.expect_end();
+    bob.expect_nothing_new();
+}
+
+/// What follows a refused name was meant as a message. It must not become a name.
+#[test]
+fn a_message_behind_a_refused_name_never_becomes_a_name() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for (input, refusal) in [
+        ("Bob\nhello\n", "! name-taken: Bob is taken"),
+        ("Bob\nhello", "! name-taken: Bob is taken"),
+        ("*\nhello\n", "! bad-name: a name cannot hold '*'"),
+    ] {
+        let mut peer = server.connect();
+        peer.send(input);
+        peer.expect_rest(&[refusal]);
+    }
+    bob.expect_nothing_new();
+}
+
+/// The message is already there, but the read that brought the name has ended before it.
+#[test]
+fn a_message_that_waits_in_the_socket_behind_a_refused_name_never_becomes_a_name() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut peer = server.connect();
+    let name_at_the_end_of_a_read = "\n".repeat(linechat::limits::READ_BYTES - "Bob\n".len()) + "Bob\n";
+    peer.send(&(name_at_the_end_of_a_read + "hello\n"));
+    peer.expect("! name-taken: Bob is taken");
+    peer.expect_end();
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn a_refused_name_before_a_half_close_is_answered_and_the_connection_ends() {
+    let server = Server::start();
+    let _bob = server.join("Bob");
+    let mut peer = server.connect();
+    peer.send("Bob\n");
+    peer.half_close();
+    let answer = peer.rest();
+    // Whether the half-close came with the name or after it, there is no other name.
+    assert_eq!(answer[0], "! name-taken: Bob is taken");
+    assert!(answer[1..].iter().all(|line| line == "* Send another name."), "{answer:?}");
+}
+
+#[test]
+fn an_overlong_first_line_is_refused_and_the_connection_ends() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for end in ["\n", ""] {
+        let mut peer = server.connect();
+        peer.send(&("x".repeat(4097) + end));
+        peer.expect_rest(&["! line-too-long: a line has at most 4096 bytes; nothing of it was sent"]);
+    }
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn a_first_line_that_is_no_utf8_is_refused_and_asked_for_again() {
+    let server = Server::start();
+    let mut peer = server.connect();
+    peer.send_bytes(b"Ren\xe9\n");
+    peer.expect("! not-utf8: lines are UTF-8; nothing of it was sent");
+    peer.expect("* Send another name.");
+    peer.send("René\n");
+    peer.expect("* Welcome, René. You are the first here. /help lists the commands.");
+}
+
+#[test]
+fn a_connection_that_ends_without_a_name_leaves_no_trace() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut silent = server.connect();
+    silent.half_close();
+    silent.expect_end();
+    let mut half = server.connect();
+    half.send("Al");
+    half.reset();
+    server.connect().half_close();
+    bob.expect_nothing_new();
+    bob.send("/who\n");
+    bob.expect("* 1 here: Bob");
+}
+
+#[test]
+fn who_has_sent_a_name_is_not_prompted_for_one_again() {
+    let server = Server::start();
+    let mut peer = server.connect();
+    peer.send("not a name\n");
+    peer.expect("! bad-name: a name holds no blanks");
+    peer.expect("* Send another name.");
+    // A connection that comes later is prompted; so by then this one would have been.
+    server.connect().expect("* Send your name as the first line.");
+    peer.send("Bob\n");
+    peer.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
 }

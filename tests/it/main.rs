@@ -1,4 +1,19 @@
-//! The real server over real sockets, a file a topic.
+//! The real server over real sockets, and the real programs, a file a topic.
 
 mod harness;
+mod program;
+
+mod client;
+mod commands;
+mod errors;
+mod framing;
+mod half_close;
+mod idle_line;
+mod leave;
 mod login;
+mod names;
+mod server_program;
+mod shutdown;
+mod stall;
+mod talk;
+mod terminal;

@@ -1,0 +1,406 @@
+# shellcheck shell=bash
+#
+# What every scenario shares: the clients, the room, the people in it, and what is expected of them.
+#
+# A scenario is a script of its own, started as `compat/scenarios/NAME.sh CLIENT`. It has its own server, folder and
+# processes, so that scenarios can run side by side and one can be run alone. It exits with 0 (passed), 1 (failed: the
+# report is on stderr) or $cannot_status (the client cannot do this). On stdout it may print one remark: the reason why
+# the client cannot, or the recipe that it needed to pass.
+#
+# Nothing here sleeps for "long enough": every wait is for a condition, and has a deadline.
+
+CDPATH='' cd "${BASH_SOURCE[0]%/*}/.." || exit 1 # The root of the repository: paths are relative to it.
+
+deadline=${COMPAT_DEADLINE:-10} # seconds
+cannot_status=77
+host=127.0.0.1
+
+# ---- The clients -----------------------------------------------------------------------------------------------------
+
+# shellcheck disable=SC2034  # compat/run reads it.
+all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet bash client)
+
+package_of() { # CLIENT
+    case $1 in
+        nc.openbsd) echo netcat-openbsd ;;
+        nc.traditional) echo netcat-traditional ;;
+        telnet) echo inetutils-telnet ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# Sets `program` to the words that start the client, or fails: it is not installed.
+find_program() { # CLIENT
+    case $1 in
+        nc.openbsd) find_netcat nc.openbsd '^OpenBSD netcat' ;;
+        nc.traditional) find_netcat nc.traditional '^\[v1\.' ;;
+        busybox) program=(busybox nc) && grep -qx nc < <(busybox --list 2>&1) ;;
+        client) program=("$LINECHAT_CLIENT") ;;
+        *) program=("$1") && command -v "$1" >/dev/null ;;
+    esac
+}
+
+# Debian has both netcats under a name of their own; elsewhere plain `nc` may be one of them, and its help says which.
+find_netcat() { # PROGRAM PATTERN
+    local name
+    for name in "$1" nc; do
+        program=("$name")
+        grep -q -- "$2" < <("${program[@]}" -h 2>&1) && return
+    done
+    return 1
+}
+
+# Bash cannot half-close a socket, so the end of the input has to be said with /quit. The newline before it ends a line
+# that was left without one; if none was, it is an empty line, and those are ignored.
+# shellcheck disable=SC2016  # bash -c expands it.
+bash_chat='exec 3<>"/dev/tcp/$1/$2"; cat - <(printf "\n/quit\n") <&0 >&3 & cat <&3; kill $! 2>&-; true'
+# shellcheck disable=SC2016
+bash_no_wait='cat >"/dev/tcp/$1/$2"'
+
+# Sets `command` to the line that somebody types to chat. docs/compat.md explains the flags.
+set_chat_command() { # CLIENT NAME
+    find_program "$1"
+    case $1 in
+        nc.openbsd) command=("${program[@]}" -N "$host" "$port") ;;
+        nc.traditional) command=("${program[@]}" -q 5 "$host" "$port") ;;
+        socat) command=("${program[@]}" - "TCP:$host:$port") ;;
+        bash) command=("${program[@]}" -c "$bash_chat" bash "$host" "$port") ;;
+        client) command=("${program[@]}" --name "$2" --host "$host" --port "$port") ;;
+        *) command=("${program[@]}" "$host" "$port") ;;
+    esac
+}
+
+# Sets `command` to the line that a script pipes into.
+set_script_command() { # CLIENT NAME
+    set_chat_command "$@"
+    case $1 in
+        # By default, socat waits only half a second for the answers. In a chat that is the better choice: it is also
+        # the time that socat stays after the server has closed.
+        socat) command=("${program[@]}" -t 5 - "TCP:$host:$port") ;;
+    esac
+}
+
+# Sets `command` to the line that a script pipes into if it does not care for the answers. Not every client has one.
+set_no_wait_command() { # CLIENT
+    find_program "$1"
+    case $1 in
+        nc.openbsd | nc.traditional) command=("${program[@]}" -q 0 "$host" "$port") ;;
+        ncat) command=("${program[@]}" --send-only "$host" "$port") ;;
+        socat) command=("${program[@]}" -u - "TCP:$host:$port") ;;
+        bash) command=("${program[@]}" -c "$bash_no_wait" bash "$host" "$port") ;;
+    esac
+}
+
+# Our own client is told the name on its command line and sends it itself; everybody else types it.
+sends_its_name() { # CLIENT
+    [[ $1 == client ]]
+}
+
+# The server closes after the farewell, and most clients end with it. These go on until their input ends as well.
+waits_for_end_of_input() { # CLIENT
+    [[ $1 == nc.openbsd || $1 == ncat ]]
+}
+
+# ---- The room --------------------------------------------------------------------------------------------------------
+
+set_binaries() {
+    local folder=${CARGO_TARGET_DIR:-target}/debug
+    export LINECHAT_SERVER=${LINECHAT_SERVER:-$folder/server}
+    export LINECHAT_CLIENT=${LINECHAT_CLIENT:-$folder/client}
+}
+
+# Begins a scenario: a folder that goes when the scenario ends, however it ends, and a server.
+open_room() { # CLIENT
+    client=${1:?usage: $0 CLIENT}
+    parties=()
+    set_binaries
+    declare -gA flavour=() process=() keyboard=() command_line=()
+    trap close_room EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    room=$(mktemp -d "${TMPDIR:-/tmp}/linechat-compat.XXXXXX") || exit 1
+    start_server
+}
+
+close_room() {
+    trap '' INT TERM HUP # A second signal must not cut this short.
+    local pid IFS=$'\n' # A trap also strikes in the midst of `IFS= read`.
+    for pid in $(jobs -pr); do
+        kill_group "$pid"
+    done
+    rm -rf "${room-}"
+}
+
+# Every process gets a process group of its own, for some clients are more than one process.
+start_in_group() { # COMMAND...
+    set -m
+    "$@" &
+    set +m
+}
+
+# `wait` takes the shell's message "Killed" about the process.
+kill_group() { # PID
+    { kill -KILL -- "-$1" && wait "$1"; } 2>/dev/null
+}
+
+is_running() { # PID
+    kill -0 "$1" 2>/dev/null
+}
+
+start_server() {
+    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 </dev/null >"$room/server.out" 2>"$room/server.err"
+    server=$!
+    eventually server_has_spoken || fail "the server's first line within $deadline s" 'nothing'
+    local line
+    read -r line <"$room/server.out"
+    [[ $line =~ ^Server\ listening\ on\ $host:([0-9]+)$ ]] || fail "Server listening on $host:PORT" "$line"
+    port=${BASH_REMATCH[1]}
+}
+
+server_has_spoken() {
+    read -r <"$room/server.out" # Fails as long as the line has no end.
+}
+
+# Stops the server as a supervisor does, and expects it to end well.
+stop_server() {
+    kill -TERM "$server"
+    eventually server_has_ended || fail "the server ends within $deadline s of SIGTERM" 'it is still running'
+    wait "$server"
+    local status=$?
+    ((status == 0)) || fail 'the server ends with status 0' "status $status"
+}
+
+server_has_ended() {
+    ! is_running "$server"
+}
+
+# ---- The people ------------------------------------------------------------------------------------------------------
+
+# A party is a person in the room, or one who tries to get in: a client process, what it is typed and what it shows.
+
+# Somebody enters with the client under test.
+join() { # NAME
+    join_with "$client" "$1"
+}
+
+# Somebody enters whose transcript shows every byte as the server sent it. (Telnet, for one, hides carriage returns.)
+join_as_witness() { # NAME
+    join_with bash "$1"
+}
+
+join_with() { # CLIENT NAME
+    enter_with "$1" "$2" "$2"
+    expect_line_starting "$2" "* Welcome, $2. "
+}
+
+# Starts a client, in which the name and perhaps MORE are already typed.
+enter_with() { # CLIENT PARTY NAME [MORE]
+    local text=$3$'\n'${4-}
+    sends_its_name "$1" && text=${4-}
+    connect_with "$1" "$2" "$3" "$text"
+}
+
+# Starts a client, in which exactly TEXT is already typed. NAME is for the client that is told it by an argument.
+connect_with() { # CLIENT PARTY NAME TEXT
+    mkfifo "$room/$2.keyboard"
+    local fd
+    exec {fd}<>"$room/$2.keyboard"
+    keyboard[$2]=$fd
+    type_text "$2" "$4"
+    set_chat_command "$1" "$3"
+    start_party "$1" "$2" run_apart <"$room/$2.keyboard"
+}
+
+# Pipes TEXT into the client under test, as a script does: the input ends with the text.
+pipe_into_client() { # NAME TEXT
+    local text=$1$'\n'$2
+    sends_its_name "$client" && text=$2
+    set_script_command "$client" "$1"
+    pipe_into_command "$1" "$text"
+}
+
+# Pipes TEXT into `command`.
+pipe_into_command() { # PARTY TEXT
+    printf '%s' "$2" >"$room/$1.typed"
+    start_party "$client" "$1" run_in_pipe "$room/$1.typed"
+}
+
+start_party() { # CLIENT PARTY FUNCTION ARGUMENT...
+    parties+=("$2")
+    flavour[$2]=$1
+    command_line[$2]=${command[*]}
+    start_in_group "${@:3}" >"$room/$2.heard" 2>"$room/$2.errors"
+    process[$2]=$!
+}
+
+# A client must not hold the keyboards of the others open, or theirs would never end.
+run_apart() {
+    local fd
+    for fd in "${keyboard[@]}"; do
+        exec {fd}>&-
+    done
+    exec "${command[@]}"
+}
+
+run_in_pipe() { # FILE
+    # shellcheck disable=SC2002  # A pipe is the point here: it is what scripts use.
+    cat "$1" | run_apart
+}
+
+# Types TEXT as it is, in one write. (The builtin printf makes one write of each line.)
+type_text() { # PARTY TEXT
+    printf '%s' "$2" >>"$room/$1.typed"
+    env printf '%s' "$2" >&"${keyboard[$1]}"
+}
+
+# Types a line.
+say() { # PARTY LINE
+    type_text "$1" "$2"$'\n'
+}
+
+end_input() { # PARTY
+    local fd=${keyboard[$1]}
+    exec {fd}>&-
+    unset "keyboard[$1]"
+}
+
+vanish() { # PARTY
+    kill_group "${process[$1]}"
+}
+
+# ---- What is expected ------------------------------------------------------------------------------------------------
+
+# The server's greeting for NAME, when the OTHERS are there already.
+welcome() { # NAME [OTHER...]
+    local name=$1 list
+    shift
+    printf -v list ', %s' "$@"
+    case $# in
+        0) list='You are the first here.' ;;
+        1) list="1 other here: ${list:2}." ;;
+        *) list="$# others here: ${list:2}." ;;
+    esac
+    echo "* Welcome, $name. $list /help lists the commands."
+}
+
+farewell() { # NAME LINES
+    if (($2 == 1)); then
+        echo "* Bye, $1: 1 line accepted, 0 refused."
+    else
+        echo "* Bye, $1: $2 lines accepted, 0 refused."
+    fi
+}
+
+# What the party's client has shown. Telnet begins with three lines of its own.
+heard() { # PARTY
+    case ${flavour[$1]} in
+        telnet) tail -n +4 "$room/$1.heard" ;;
+        *) cat "$room/$1.heard" ;;
+    esac
+}
+
+expect_line() { # PARTY LINE
+    eventually has_heard "$1" "$2" || fail "$1 hears within $deadline s: $2" 'no such line'
+}
+
+# For the lines of which the protocol fixes only the beginning.
+expect_line_starting() { # PARTY BEGINNING
+    eventually has_heard "$1" "$2" '*' || fail "$1 hears within $deadline s: $2..." 'no such line'
+}
+
+has_heard() { # PARTY LINE [PATTERN of its rest]
+    local line
+    while IFS= read -r line; do
+        # shellcheck disable=SC2053  # The rest is not quoted, for it is a pattern.
+        [[ $line == "$2"${3-} ]] && return
+    done < <(heard "$1")
+    return 1
+}
+
+# Stdin is all that the party hears, from the beginning to this moment: nothing is missing, doubled or out of order.
+expect_transcript() { # PARTY
+    local expected
+    expected=$(cat; echo .) # The dot keeps the newline at the end.
+    eventually has_heard_all "$1" "$expected" ||
+        fail "$1 hears within $deadline s exactly:"$'\n'"${expected%$'\n'.}" "$(heard "$1")"
+}
+
+has_heard_all() { # PARTY TRANSCRIPT
+    [[ $(heard "$1"; echo .) == "$2" ]]
+}
+
+# The party's process ends by itself.
+expect_end() { # PARTY [STATUS]
+    eventually has_ended "$1" || fail "$1's process ends within $deadline s" 'it is still running'
+    [[ ${2-} ]] || return 0
+    wait "${process[$1]}"
+    local status=$?
+    ((status == $2)) || fail "$1's process ends with status $2" "status $status"
+}
+
+has_ended() { # PARTY
+    ! is_running "${process[$1]}"
+}
+
+eventually() { # COMMAND...
+    local end=$((SECONDS + deadline))
+    until "$@"; do
+        ((SECONDS < end)) || return 1
+        sleep 0.02
+    done
+}
+
+# ---- What is reported ------------------------------------------------------------------------------------------------
+
+# The client under test cannot do this, for that REASON.
+cannot() { # REASON
+    echo "$*"
+    exit "$cannot_status"
+}
+
+# It can, but there is something that one has to know.
+remark() { # TEXT
+    echo "$*"
+}
+
+# Ends the scenario with what was expected, what was got instead, and what every party typed and saw.
+fail() { # EXPECTED GOT
+    local party
+    {
+        report expected <<<"$1"
+        report got <<<"$2"
+        for party in "${parties[@]}"; do
+            report_party "$party"
+        done
+        echo "server: $LINECHAT_SERVER"
+        report_file stdout "$room/server.out"
+        report_file stderr "$room/server.err"
+    } >&2
+    exit 1
+}
+
+report_party() { # PARTY
+    local state=running
+    if has_ended "$1"; then
+        wait "${process[$1]}" 2>/dev/null
+        state="ended with status $?"
+    fi
+    echo "$1: ${command_line[$1]} ($state)"
+    report_file typed "$room/$1.typed"
+    report_file heard "$room/$1.heard"
+    report_file stderr "$room/$1.errors"
+}
+
+report_file() { # TITLE FILE
+    [[ -s $2 ]] && report "  $1" <"$2"
+}
+
+# Shows stdin without its colours, and with what is not seen otherwise.
+report() { # TITLE
+    local line
+    echo "$1:"
+    while IFS= read -r line; do
+        echo "    | $line"
+    done < <(sed -e $'s/\e\\[[0-9;]*m//g' -e 's/\r/\\r/g')
+    [[ $line ]] && echo "    | $line (no newline)"
+}

@@ -1,0 +1,26 @@
+//! Runs `compat/run`: the real programs, driven by the clients that are installed here.
+//!
+//! A client that is not installed is skipped, loudly; `COMPAT_REQUIRE=all` makes it a failure.
+
+use std::io::{Write, stderr};
+use std::process::Command;
+
+#[test]
+fn every_line_oriented_client_that_is_installed_can_chat() {
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/run");
+    let output = Command::new(run)
+        .env("LINECHAT_SERVER", env!("CARGO_BIN_EXE_server"))
+        .env("LINECHAT_CLIENT", env!("CARGO_BIN_EXE_client"))
+        .output()
+        .expect("compat/run can be started; it needs bash");
+    let report = String::from_utf8_lossy(&output.stdout);
+    // A skipped client must be seen although the test passes. The harness would swallow `eprintln!`, but not this; and
+    // without standard error nobody reads it anyway.
+    let _ = write!(stderr(), "\n{report}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "compat/run failed:\n{report}");
+    let last = report.lines().last().unwrap_or_default();
+    assert!(
+        last.ends_with(" skipped") && !last.starts_with("0 passed"),
+        "no summary at the end of compat/run: {last:?}"
+    );
+}

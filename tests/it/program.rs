@@ -1,0 +1,214 @@
+//! The real programs as child processes. Every wait has a deadline, and no child outlives its test.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{DEADLINE, Peer};
+
+pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
+pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
+
+/// A running program. It is killed when the test ends.
+pub struct Program {
+    child: Option<Child>,
+    stdin: Option<ChildStdin>,
+    pub stdout: Output,
+    pub stderr: Output,
+}
+
+/// What became of a program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// `None` when a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    /// Starts a program with a pipe on each side.
+    pub fn start<A: AsRef<OsStr>>(path: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut command = Command::new(path);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self::spawn(command)
+    }
+
+    /// Starts a program whose standard output the test reads itself, or does not.
+    pub fn start_unread<A: AsRef<OsStr>>(path: &str, arguments: impl IntoIterator<Item = A>) -> (Self, ChildStdout) {
+        let mut command = Command::new(path);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        (Self::adopt(child), stdout)
+    }
+
+    /// Starts a program whose standard input and output are the caller's choice.
+    pub fn spawn(mut command: Command) -> Self {
+        Self::adopt(command.stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn adopt(mut child: Child) -> Self {
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take().map_or_else(Output::none, Output::of);
+        let stderr = Output::of(child.stderr.take().unwrap());
+        Self { child: Some(child), stdin, stdout, stderr }
+    }
+
+    /// The arguments of a client for this name at this address.
+    pub fn client_arguments(address: SocketAddr, name: &str) -> [String; 6] {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        ["--name", name, "--host", &host, "--port", &port].map(str::to_owned)
+    }
+
+    /// A client in a pipe, for this name at this address.
+    pub fn client(address: SocketAddr, name: &str) -> Self {
+        Self::start(CLIENT, Self::client_arguments(address, name))
+    }
+
+    pub fn write(&mut self, text: &str) {
+        self.stdin.as_ref().expect("its input is a pipe and open").write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The end of its standard input.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn finish(&mut self) -> Finished {
+        let pid = self.pid();
+        let mut child = self.child.take().expect("it is waited for once");
+        let (done, ended) = channel();
+        thread::spawn(move || done.send(child.wait().unwrap()));
+        let Ok(status) = ended.recv_timeout(DEADLINE) else {
+            let _ = kill_process(pid, Signal::KILL);
+            panic!("it has not ended within {DEADLINE:?}");
+        };
+        let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
+        Finished { code: status.code(), stdout: text(self.stdout.rest()), stderr: text(self.stderr.rest()) }
+    }
+
+    /// Sends all of its input, ends it, and waits for the program to end.
+    #[track_caller]
+    pub fn finish_with(mut self, input: &str) -> Finished {
+        self.write(input);
+        self.end_input();
+        self.finish()
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().expect("it has not been waited for"))
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What a program writes, as it comes.
+pub struct Output {
+    incoming: Option<Receiver<Vec<u8>>>,
+    waiting: Vec<u8>,
+}
+
+impl Output {
+    /// Reads `source` to its end, on a thread of its own, so that the writer never has to wait.
+    pub fn of(source: impl Read + Send + 'static) -> Self {
+        let (sender, incoming) = channel();
+        thread::spawn(move || {
+            let mut source = BufReader::new(source);
+            // A terminal ends with an error, when the last program has closed it.
+            while let Ok(bytes @ [_, ..]) = source.fill_buf() {
+                let count = bytes.len();
+                if sender.send(bytes.to_vec()).is_err() {
+                    return;
+                }
+                source.consume(count);
+            }
+        });
+        Self { incoming: Some(incoming), waiting: Vec::new() }
+    }
+
+    fn none() -> Self {
+        Self { incoming: None, waiting: Vec::new() }
+    }
+
+    /// The next line without its LF.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.waiting.iter().position(|&byte| byte == b'\n') {
+                let rest = self.waiting.split_off(end + 1);
+                self.waiting.truncate(end);
+                return String::from_utf8(std::mem::replace(&mut self.waiting, rest)).expect("it writes UTF-8");
+            }
+            assert!(self.more(), "the output ended after {:?}", String::from_utf8_lossy(&self.waiting));
+        }
+    }
+
+    #[track_caller]
+    pub fn expect(&mut self, line: &str) {
+        assert_eq!(self.line(), line);
+    }
+
+    /// All to the end of the output.
+    #[track_caller]
+    pub fn rest(&mut self) -> Vec<u8> {
+        while self.more() {}
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Waits for more; false at the end.
+    #[track_caller]
+    fn more(&mut self) -> bool {
+        use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
+        let Some(incoming) = &self.incoming else { return false };
+        match incoming.recv_timeout(DEADLINE) {
+            Ok(bytes) => self.waiting.extend(bytes),
+            Err(Disconnected) => self.incoming = None,
+            Err(Timeout) => panic!("no more output came after {:?}", String::from_utf8_lossy(&self.waiting)),
+        }
+        self.incoming.is_some()
+    }
+}
+
+/// The server program on a free port of this machine.
+pub struct ServerProgram {
+    pub program: Program,
+    pub address: SocketAddr,
+}
+
+impl ServerProgram {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", "0"].iter().chain(arguments));
+        let address = listening_on(&program.stdout.line());
+        Self { program, address }
+    }
+
+    pub fn join(&self, name: &str) -> Peer {
+        Peer::connect(self.address).join(name)
+    }
+}
+
+/// The address in the first line of the server.
+#[track_caller]
+pub fn listening_on(line: &str) -> SocketAddr {
+    let address = line.strip_prefix("Server listening on ").and_then(|address| address.parse().ok());
+    address.unwrap_or_else(|| panic!("the first line is {line:?}"))
+}

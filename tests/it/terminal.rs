@@ -1,0 +1,174 @@
+//! The client at a terminal: a person types, and nothing that the server sends acts on the screen.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
+
+use crate::harness::{Peer, Server, within};
+use crate::program::{CLIENT, Output, Program};
+
+const CONNECTED: &str = "Connected to server. You can start typing messages.";
+const CTRL_D: &str = "\x04";
+
+/// The two ends of a terminal: the screen and keyboard, and the side of the program.
+///
+/// It neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to the byte.
+fn terminal() -> (File, OwnedFd) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&screen).unwrap();
+    unlockpt(&screen).unwrap();
+    let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
+    let flags = OpenptFlags::NOCTTY.bits().cast_signed();
+    let program: OwnedFd = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap().into();
+    let mut modes = tcgetattr(&program).unwrap();
+    modes.local_modes -= LocalModes::ECHO;
+    modes.output_modes -= OutputModes::OPOST;
+    tcsetattr(&program, OptionalActions::Now, &modes).unwrap();
+    (screen.into(), program)
+}
+
+/// A person at a client.
+struct Person {
+    program: Program,
+    keyboard: File,
+    screen: Output,
+}
+
+impl Person {
+    fn sit_down(address: SocketAddr, name: &str) -> Self {
+        let (screen, side) = terminal();
+        let mut command = client(address, name);
+        command.stdin(side.try_clone().unwrap()).stdout(side);
+        let program = Program::spawn(command);
+        Self { program, keyboard: screen.try_clone().unwrap(), screen: Output::of(screen) }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+}
+
+fn client(address: SocketAddr, name: &str) -> Command {
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(address, name));
+    command
+}
+
+#[test]
+fn a_person_is_told_of_the_connection_and_talks() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.screen.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    alice.expect("* Bob has joined");
+    bob.type_in("hi Alice\n");
+    alice.expect("Bob: hi Alice");
+    alice.send("hi Bob\n");
+    bob.screen.expect("Alice: hi Bob");
+}
+
+#[test]
+fn quit_leaves_with_code_0() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.type_in("/quit tea time\n");
+    let done = bob.program.finish();
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    let screen = String::from_utf8(bob.screen.rest()).unwrap();
+    let last = "* Bye, Bob: 0 lines accepted, 0 refused.";
+    assert_eq!(screen.lines().next_back(), Some(last));
+    alice.expect("* Bob has joined");
+    alice.expect("* Bob has left: tea time");
+}
+
+#[test]
+fn ctrl_d_leaves_with_code_0() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.type_in("hi\n");
+    bob.type_in(CTRL_D);
+    bob.screen.expect("* Bye, Bob: 1 line accepted, 0 refused.");
+    let done = bob.program.finish();
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_refused_line_is_shown_and_spoils_nothing() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.type_in("/msg Dave hi\n");
+    bob.screen.expect("! no-such-user: nobody here is called Dave; /who lists all");
+    bob.type_in("/quit\n");
+    assert_eq!(bob.program.finish().code, Some(0));
+}
+
+#[test]
+fn a_name_that_is_taken_is_code_1_and_says_so() {
+    let server = Server::start();
+    let _holder = server.join("Bob");
+    let mut bob = Person::sit_down(server.address, "Bob");
+    let done = bob.program.finish();
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.stderr, "client: the server refused Bob: name-taken: Bob is taken\n");
+}
+
+#[test]
+fn a_server_that_stops_is_code_3_and_said() {
+    let mut server = Server::start();
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    server.begin_stop();
+    let done = bob.program.finish();
+    assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
+    bob.screen.expect("* The server is shutting down");
+}
+
+/// The first connection to `listener`, which has sent its name and is welcomed with `words`.
+fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
+    let mut server = within(move || {
+        let mut server = Peer::new(listener.accept().unwrap().0);
+        server.expect("Bob");
+        server
+    });
+    server.send_bytes(words);
+    server
+}
+
+const ATTACK: &[u8] = b"* Welcome, Bob.\n\x1b]0;owned\x07\x1b[2J\r\nx\rAlice: y\n\xff\xc2\x9b2J\xe2\x80\xaegpj\n";
+const DEFUSED: [&str; 4] = ["* Welcome, Bob.", "^[]0;owned^G^[[2J", "x^MAlice: y", "\u{fffd}<U+009B>2J<U+202E>gpj"];
+
+#[test]
+fn a_hostile_server_cannot_act_on_the_screen() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bob = Person::sit_down(listener.local_addr().unwrap(), "Bob");
+    let _server = welcome(listener, ATTACK);
+    bob.screen.expect(CONNECTED);
+    DEFUSED.iter().for_each(|line| bob.screen.expect(line));
+}
+
+#[test]
+fn a_hostile_server_cannot_act_on_the_screen_behind_a_pipe() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (screen, side) = terminal();
+    let mut command = client(listener.local_addr().unwrap(), "Bob");
+    command.stdin(Stdio::piped()).stdout(side);
+    let mut program = Program::spawn(command);
+    let mut screen = Output::of(screen);
+    let _server = welcome(listener, ATTACK);
+    DEFUSED.iter().for_each(|line| screen.expect(line));
+    // Its status does not belong among what the server said, since no person types here.
+    program.stderr.expect("Connected to server.");
+}

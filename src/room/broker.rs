@@ -116,18 +116,17 @@ impl Broker {
 
     fn tell_gathered(&mut self) {
         let (joined, left) = self.traffic.take();
-        match &joined.names[..] {
-            [] => {}
-            [name] if joined.count == 1 => self.batch.push(Audience::Everyone, &Reply::Joined(name)),
-            names => self.batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
+        match (&joined.names[..], &joined.first) {
+            ([name], Some((peer, _))) => self.batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
+            ([], _) => {}
+            (names, _) => self.batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
         }
-        match &left.names[..] {
-            [] => {}
-            [name] if left.count == 1 => {
-                let notice = Reply::Left { name, reason: left.reason.as_ref() };
-                self.batch.push(Audience::Everyone, &notice);
+        match (&left.names[..], &left.first) {
+            ([name], Some((peer, reason))) => {
+                self.batch.push(Audience::AllBut(*peer), &Reply::Left { name, reason: reason.as_ref() });
             }
-            names => self.batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
+            ([], _) => {}
+            (names, _) => self.batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
         }
     }
 
@@ -180,7 +179,7 @@ impl Broker {
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
-        if self.traffic.joins(&name, self.now) {
+        if self.traffic.joins(peer, &name, self.now) {
             self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
         }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
@@ -192,7 +191,7 @@ impl Broker {
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
         if !self.closing {
             if let Some(left) = self.dismiss(peer, reason.clone())
-                && self.traffic.leaves(&left, reason.as_ref(), self.now)
+                && self.traffic.leaves(peer, &left, reason.as_ref(), self.now)
             {
                 self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &left, reason: reason.as_ref() });
             }

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use super::PeerId;
 use crate::limits::{GATHER, GATHERED_NAMES, NOTICES_PER_SECOND};
 use crate::protocol::{Name, SafeText};
 
@@ -25,10 +26,10 @@ pub(super) struct Traffic {
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     pub(super) count: usize,
-    /// The first of them.
+    /// The names of the first of them.
     pub(super) names: Vec<Name>,
-    /// Why the first one went.
-    pub(super) reason: Option<SafeText>,
+    /// Who the first one is, and why it went.
+    pub(super) first: Option<(PeerId, Option<SafeText>)>,
 }
 
 impl Traffic {
@@ -43,22 +44,19 @@ impl Traffic {
     }
 
     /// Somebody came: true when that is to be told at once, otherwise it is gathered.
-    pub(super) fn joins(&mut self, name: &Name, now: Instant) -> bool {
+    pub(super) fn joins(&mut self, peer: PeerId, name: &Name, now: Instant) -> bool {
         let is_calm = self.is_calm(now);
         if !is_calm {
-            self.joined.add(name);
+            self.joined.add(peer, name, None);
         }
         is_calm
     }
 
     /// Somebody went; as above.
-    pub(super) fn leaves(&mut self, name: &Name, reason: Option<&SafeText>, now: Instant) -> bool {
+    pub(super) fn leaves(&mut self, peer: PeerId, name: &Name, reason: Option<&SafeText>, now: Instant) -> bool {
         let is_calm = self.is_calm(now);
         if !is_calm {
-            if self.left.count == 0 {
-                self.left.reason = reason.cloned();
-            }
-            self.left.add(name);
+            self.left.add(peer, name, reason);
         }
         is_calm
     }
@@ -90,8 +88,9 @@ impl Traffic {
 }
 
 impl Gathered {
-    fn add(&mut self, name: &Name) {
+    fn add(&mut self, peer: PeerId, name: &Name, reason: Option<&SafeText>) {
         self.count += 1;
+        self.first.get_or_insert_with(|| (peer, reason.cloned()));
         if self.names.len() < GATHERED_NAMES {
             self.names.push(name.clone());
         }

@@ -136,13 +136,16 @@ fn joins_and_leaves_of_one_name_by_many_are_all_counted() {
             .collect();
         claimants.into_iter().for_each(|claimant| claimant.join().unwrap());
     });
+    watcher.send("/who\n");
     // Each is counted, whether it was told on its own or with others; and everybody has left again.
-    let (mut joined, mut left) = (0, 0);
-    while joined == 0 || joined != left {
+    let (mut joined, mut left, mut has_answer) = (0, 0, false);
+    while !has_answer || joined != left {
         let notice = watcher.line();
         joined += told(&notice, "joined");
         left += told(&notice, "left");
+        has_answer |= notice == "* 1 here: Watcher";
     }
+    assert!(joined > 0);
     watcher.expect_nothing_new();
 }
 

@@ -101,6 +101,9 @@ pub const QUOTED_CHARS: usize = 40;
 /// What the kernel may hold of one peer's lines, in bytes; Linux doubles it for its own bookkeeping.
 pub const SEND_BUFFER: usize = 32 * 1024;
 
+/// What the kernel may hold of what one peer sent and the server has not read, in bytes; Linux doubles it likewise.
+pub const RECEIVE_BUFFER: usize = 32 * 1024;
+
 /// How long a peer may take nothing of what is sent to it, unless the server is told otherwise.
 pub const STALL_LIMIT: Duration = Duration::from_secs(300);
 

@@ -19,7 +19,7 @@ use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEND_BUFFER, UNACKNOWLEDGED};
 use crate::room::PeerId;
 
 /// A socket that listens.
@@ -170,6 +170,7 @@ fn set_up(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     // nc cannot answer a ping of ours, so the kernel asks whether a silent peer lives.
     let (time, interval, retries) = KEEPALIVE;
     let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);

@@ -264,3 +264,17 @@ fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
     alice.send("/quit\n");
     alice.expect("* Bye, Alice: 3 lines accepted, 3 refused.");
 }
+
+#[test]
+fn telnet_is_answered_so_that_ctrl_c_does_not_make_its_user_deaf() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    // What Ctrl-C sends while a line is half typed: the line is taken back, and the mark is answered.
+    alice.send_bytes(&[b"half", &[IAC, 244, IAC, 253, 6][..]].concat());
+    alice.expect_start(&[IAC, 251, 6]);
+    alice.send_bytes(b"whole\r\n");
+    bob.expect("Alice: whole");
+    // AYT, and the same option twice.
+    alice.send_bytes(&[IAC, 246, IAC, 253, 1, IAC, 253, 1, IAC, 253, 6]);
+    alice.expect_start(&[&b"[yes]\r\n"[..], &[IAC, 252, 1, IAC, 251, 6]].concat());
+}

@@ -139,6 +139,11 @@ impl Peer {
         self
     }
 
+    /// Another handle to the same connection, for a thread of its own.
+    pub fn try_clone(&self) -> Self {
+        Self { reader: BufReader::new(self.stream().try_clone().unwrap()) }
+    }
+
     pub fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }

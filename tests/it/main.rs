@@ -1,6 +1,7 @@
 //! The real server over real sockets, and the real programs, a file a topic.
 
 mod harness;
+mod pace;
 mod program;
 
 mod client;
@@ -12,8 +13,10 @@ mod idle_line;
 mod leave;
 mod login;
 mod names;
+mod scalars;
 mod server_program;
 mod shutdown;
 mod stall;
+mod strangers;
 mod talk;
 mod terminal;

@@ -157,3 +157,33 @@ fn told(notice: &str, what: &str) -> usize {
         None => usize::from(notice == format!("Alice has {what}")),
     }
 }
+
+#[test]
+fn a_name_that_looks_like_one_here_is_refused_and_free_when_that_one_has_left() {
+    let server = Server::start();
+    let [mut copy, mut bob] = server.join_all(["copy", "Bob"]);
+    for twin in ["сору", "c0py"] {
+        let mut mallory = server.connect();
+        mallory.send(&format!("{twin}\n"));
+        mallory.expect(&format!("! name-taken: {twin} looks like a name that is taken"));
+        bob.send(&format!("/nick {twin}\n"));
+        bob.expect(&format!("! name-taken: {twin} looks like a name that is taken"));
+    }
+    copy.send("/quit\n");
+    bob.expect("* copy has left");
+    server.join("сору");
+}
+
+#[test]
+fn a_name_that_mixes_alphabets_or_poses_as_the_server_is_refused() {
+    let server = Server::start();
+    for (name, why) in [
+        ("сanary", "a name does not mix alphabets that look alike"),
+        ("Server", "that word is reserved"),
+        ("r00t", "that word is reserved"),
+    ] {
+        let mut mallory = server.connect();
+        mallory.send(&format!("{name}\n"));
+        mallory.expect(&format!("! bad-name: {why}"));
+    }
+}

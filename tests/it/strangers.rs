@@ -1,0 +1,77 @@
+//! Programs that came to the wrong port, and connections for which there is no room.
+
+use linechat::server::Config;
+use linechat::server::door::Capacity;
+
+use crate::harness::Server;
+
+#[test]
+fn other_protocols_are_told_in_one_line_and_sent_away() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for (greeting, name, end) in [
+        (&b"GET / HTTP/1.1\r\nHost: chat\r\n\r\n"[..], "HTTP", "\r\n"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 16\r\n\r\nx\nmallory\nhello\n", "HTTP", "\r\n"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS", "\n"),
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH", "\r\n"),
+    ] {
+        let mut stranger = server.connect();
+        stranger.send_bytes(greeting);
+        let told = format!("! wrong-protocol: this is a chat of plain lines, not {name}; try nc{end}");
+        stranger.expect_bytes(told.as_bytes());
+        stranger.expect_end();
+    }
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn what_follows_a_greeting_that_is_no_name_never_becomes_one() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut mail = server.connect();
+    mail.send("EHLO example.org\r\nmallory\r\nhello\r\n");
+    mail.expect_bytes(b"! bad-name: a name holds no blanks\r\n");
+    mail.expect_end();
+    let mut redis = server.connect();
+    redis.send("PING\r\nhello\r\n");
+    redis.expect_bytes(b"! bad-name: that word is reserved\r\n");
+    redis.expect_end();
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn a_full_server_refuses_the_next_connection_and_a_leave_makes_room() {
+    let capacity = Capacity { connections: 2, per_source: 1, unnamed: 9 };
+    let server = Server::start_with(Config { capacity, ..Config::default() });
+    let [mut alice, bob] = server.join_all(["Alice", "Bob"]);
+    let mut late = server.connect();
+    late.send("Carol\nhi\n");
+    late.expect_rest(&["! server-full: there is no room for another connection; try again later"]);
+    drop(bob);
+    alice.expect("* Bob has left");
+    // The connection of one who has left lingers for a moment.
+    loop {
+        let mut carol = server.connect();
+        carol.send("Carol\n");
+        match carol.line() {
+            line if line.starts_with("! server-full") => continue,
+            line => break assert!(line.starts_with("* Welcome, Carol. "), "{line:?}"),
+        }
+    }
+}
+
+#[test]
+fn when_too_many_wait_for_a_name_the_oldest_makes_room() {
+    let capacity = Capacity { connections: 99, per_source: 99, unnamed: 2 };
+    let server = Server::start_with(Config { capacity, ..Config::default() });
+    let mut oldest = server.connect();
+    oldest.expect("* Send your name as the first line.");
+    let mut second = server.connect();
+    second.expect("* Send your name as the first line.");
+    let mut newcomer = server.connect();
+    oldest.expect_rest(&["! server-full: too many connections wait for a name; connect again and send yours at once"]);
+    newcomer.send("Carol\n");
+    newcomer.expect("* Welcome, Carol. You are the first here. /help lists the commands.");
+    second.send("Bob\n");
+    second.expect("* Welcome, Bob. 1 other here: Carol. /help lists the commands.");
+}

@@ -5,17 +5,19 @@
 //! writing. When nobody reads the log, or its reader is gone, records are dropped, and counted when writing goes
 //! on.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
 
-use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS};
+use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, REFUSALS_LOGGED};
 use crate::protocol::{Name, SafeText};
 use crate::room::PeerId;
 
@@ -57,7 +59,7 @@ pub enum Record {
         /// Its new one.
         new: Name,
     },
-    /// A name or a line was refused.
+    /// A name or a line was refused. Of each code, one a second is written.
     Refused {
         /// Whose.
         peer: PeerId,
@@ -167,7 +169,13 @@ const THREAD: &str = "journal";
 
 fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
     hush_panics_of_this_thread();
+    let mut quiet = Quiet::default();
     for record in records {
+        if let Record::Refused { code, .. } = record
+            && !quiet.lets_pass(code, Instant::now())
+        {
+            continue;
+        }
         let lost = dropped.swap(0, Ordering::Relaxed);
         // femme panics when standard output is closed. The chat goes on, without a log.
         let _ = catch_unwind(AssertUnwindSafe(|| {
@@ -176,6 +184,22 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
             }
             write(record);
         }));
+    }
+}
+
+/// Keeps a flood of refusals out of the log: one a second for each code.
+#[derive(Debug, Default)]
+struct Quiet {
+    latest: HashMap<&'static str, Instant>,
+}
+
+impl Quiet {
+    fn lets_pass(&mut self, code: &'static str, now: Instant) -> bool {
+        let passes = self.latest.get(code).is_none_or(|&then| now.duration_since(then) >= REFUSALS_LOGGED);
+        if passes {
+            self.latest.insert(code, now);
+        }
+        passes
     }
 }
 
@@ -212,5 +236,29 @@ fn write(record: Record) {
         Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
         Record::Stopping => info!("stopping"),
         Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_of_refusals_is_logged_once_a_second_for_each_code() {
+        let (mut quiet, start) = (Quiet::default(), Instant::now());
+        assert!(quiet.lets_pass("not-utf8", start));
+        assert!(!quiet.lets_pass("not-utf8", start + Duration::from_millis(999)));
+        assert!(quiet.lets_pass("bad-name", start));
+        assert!(quiet.lets_pass("not-utf8", start + REFUSALS_LOGGED));
+    }
+
+    #[test]
+    fn a_full_log_drops_records_and_counts_them() {
+        let (queue, _records) = sync_channel(1);
+        let journal = Journal { queue: Some(queue), dropped: Arc::default() };
+        (0..3).for_each(|_| journal.note(Record::Stopping));
+        assert_eq!(journal.dropped.load(Ordering::Relaxed), 2);
     }
 }

@@ -142,6 +142,9 @@ pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Durat
 /// How many log records wait for a slow standard output before further ones are dropped and counted.
 pub const JOURNAL_RECORDS: usize = 1024;
 
+/// Of the refusals with the same code, one within this time is logged.
+pub const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
+
 /// How long the end of the program waits for the log to be written.
 pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);
 

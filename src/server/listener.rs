@@ -187,6 +187,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_connection_is_set_up_to_be_quick_small_and_watched() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = TcpStream::from(listener.accept().unwrap().0);
+        set_up(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        // Linux doubles what it is asked for.
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
+        assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER);
+        assert!(socket.keepalive().unwrap());
+        let (time, interval, retries) = KEEPALIVE;
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), time);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+    }
+
+    #[test]
     fn an_address_in_use_is_named_with_a_way_out() {
         let first = Listener::bind("127.0.0.1", 0).unwrap();
         let error = Listener::bind("127.0.0.1", first.address().port()).unwrap_err().to_string();

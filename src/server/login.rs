@@ -79,17 +79,18 @@ impl<'a> Login<'a> {
         let mut stop = self.house.stop.clone().fuse();
         while self.intake.lines().is_empty() && self.intake.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Refusal::LoginTimeout);
+            }
             let patience = self.prompt.map_or(left, |prompt| prompt.min(left));
+            // What the peer sends comes last, or it could keep the others from ever being looked at.
             let is_silent = futures::select_biased! {
-                filled = timeout(patience, self.intake.fill()).fuse() => filled.is_err(),
                 () = stop => return Err(Refusal::ShuttingDown),
                 _ = &mut self.evicted => return Err(Refusal::Evicted),
+                filled = timeout(patience, self.intake.fill()).fuse() => filled.is_err(),
             };
             if let Some(stranger) = self.intake.stranger() {
                 return Err(Refusal::WrongProtocol(stranger));
-            }
-            if is_silent && patience == left {
-                return Err(Refusal::LoginTimeout);
             }
             if is_silent && self.prompt.take().is_some() && !self.intake.has_more() {
                 // A broken connection is noticed by the next read.

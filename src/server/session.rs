@@ -152,13 +152,15 @@ impl Session {
                     None => self.intake.fill().await,
                 }
             };
+            // What the peer sends comes last, or it could keep the others from ever being looked at.
             let bytes = futures::select_biased! {
                 () = writing => return Leaving::Lost,
+                () = stop => break,
                 bytes = fill.fuse() => bytes,
-                () = stop => return self.last_words().await,
             };
             self.pace.take_bytes(bytes, Instant::now());
         }
+        self.last_words().await
     }
 
     /// Takes in what had arrived when the server was stopped.

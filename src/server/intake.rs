@@ -93,6 +93,14 @@ impl Intake {
         }
     }
 
+    /// Whether the input has ended with the connection, and not by a half-close.
+    ///
+    /// The error of a reset is told once, and the writer may have got it: the kernel then shows us a plain end, but has
+    /// forgotten the peer's address.
+    fn is_broken(&self) -> bool {
+        self.link.is_broken() || self.stream.peer_addr().is_err()
+    }
+
     /// Ends the connection as it is, whatever is still on its way.
     pub(super) fn cut(&self) {
         // It fails when the peer is gone already, which is just as well.
@@ -102,7 +110,7 @@ impl Intake {
     async fn read_lines(&mut self, lines: &mut Vec<Line>) -> Option<End> {
         let Self { stream, telnet, decoder, .. } = self;
         match read_bytes(stream, |bytes| decoder.decode(&telnet.strip(bytes), lines)).await {
-            Ok(0) if self.link.is_broken() => Some(End::Lost),
+            Ok(0) if self.is_broken() => Some(End::Lost),
             Ok(0) => {
                 self.decoder.finish(lines);
                 Some(End::HalfClose)

@@ -96,12 +96,12 @@ impl Session {
                 return None;
             }
             let read = futures::select_biased! {
-                read = timeout(self.prompt.unwrap_or(Duration::MAX), self.intake.read()).fuse() => read,
                 () = stop => {
                     // The connection is closed whether it can be told or not.
                     let _ = writer.say(&Reply::Refused(&Refusal::ShuttingDown)).await;
                     return None;
                 }
+                read = timeout(self.prompt.unwrap_or(Duration::MAX), self.intake.read()).fuse() => read,
             };
             match read {
                 Ok(read) => self.keep(read),
@@ -173,11 +173,13 @@ impl Session {
             }
             let read = futures::select_biased! {
                 () = writing => return Leaving::Lost,
+                // Before the read: a peer that never pauses would keep it from ever being looked at.
+                () = stop => break,
                 read = self.intake.read().fuse() => read,
-                () = stop => return self.last_reads().await,
             };
             self.keep(read);
         }
+        self.last_reads().await
     }
 
     /// Takes in what had arrived when the server was stopped.

@@ -71,7 +71,8 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 /// How many bytes the feed holds for the peers that lag, all of them together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The room waits for readers that took something within this time, when most of them lag by half of the feed.
+/// The room waits for readers that took something within this time, when half or more of them lag by more than half of the
+/// feed.
 pub const ACTIVE: Duration = Duration::from_secs(1);
 
 /// How long the room waits before it looks again whether its readers have caught up.

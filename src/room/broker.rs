@@ -1,8 +1,8 @@
 //! The broker: the one task that owns the peers, and numbers what they say.
 //!
 //! Between the sessions' events and the feed. It waits for its inbox, and for the readers of the room as a whole
-//! when most of those who read are far behind; no single peer can make it wait. `handle` is plain and non-async, so
-//! the whole behaviour of the room is tested without an executor.
+//! when half or more of those who read are far behind; no single peer can make it wait. `handle` is plain and
+//! non-async, so the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
 use std::future::poll_fn;

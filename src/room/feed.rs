@@ -119,14 +119,8 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let seat = Seat {
-            place: Place::Waiting(None),
-            line,
-            lost: 0,
-            skip: batch.len(),
-            lost_farewell: false,
-            active: Instant::now(),
-        };
+        let seat =
+            Seat { place: Place::Waiting(None), line, lost: 0, skip: batch.len(), lost_farewell: false, active: None };
         assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
     }

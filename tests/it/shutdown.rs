@@ -82,15 +82,20 @@ fn an_empty_server_stops_at_once() {
 
 #[test]
 fn lines_that_had_arrived_before_the_stop_are_delivered() {
-    let mut server = Server::start();
-    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    alice.send("one\ntwo\n");
-    server.begin_stop();
-    let heard = bob.rest();
-    let farewell = alice.rest();
-    let said: Vec<_> = heard.iter().filter(|line| line.starts_with("Alice: ")).collect();
-    assert_eq!(said, ["Alice: one", "Alice: two"]);
-    assert_eq!(farewell, [STOPPING, "* Bye, Alice: 2 lines accepted, 0 refused."]);
+    const LINES: usize = 8000;
+    for _ in 0..5 {
+        let mut server = Server::start();
+        let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+        // More than one read, and less than the kernel keeps for the server.
+        let lines: String = (0..LINES).map(|line| format!("{line}\n")).collect();
+        alice.send(&lines);
+        server.begin_stop();
+        let heard = bob.rest();
+        let said: Vec<_> = heard.iter().filter_map(|line| line.strip_prefix("Alice: ")).collect();
+        assert_eq!(said.join("\n") + "\n", lines);
+        let farewell = format!("* Bye, Alice: {LINES} lines accepted, 0 refused.");
+        alice.expect_rest(&[STOPPING, &farewell]);
+    }
 }
 
 #[test]
@@ -135,17 +140,26 @@ fn stream_until_told(mut sender: Peer) -> u64 {
     unreachable!("the numbers do not end")
 }
 
-/// What the server has not read when it closes would turn its close into a reset.
+/// What the server has not read when it closes would turn its close into a reset, which destroys what is on its way.
 #[test]
-fn a_peer_that_goes_on_sending_still_reads_its_farewell_and_a_gentle_end() {
+fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
+    const QUESTIONS: usize = 20_000;
     let mut server = Server::start();
+    let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
+    bob.expect("* Alice has joined");
+    alice.send(&("/nick\n".repeat(QUESTIONS) + "that was all\n"));
+    bob.expect("Alice: that was all");
     server.begin_stop();
-    alice.expect(STOPPING);
-    alice.send(&"too late\n".repeat(40_000));
-    let rest = alice.rest();
-    assert_eq!(rest.len(), 1, "{rest:?}");
-    accepted(&rest[0]);
+    bob.expect(STOPPING);
+    alice.send(&"/quit\n".repeat(40_000));
+    drop(bob);
+    // By then it would have been closed. Most of the answers have not been sent yet: there is no room for them.
+    Server::start().wait_for_a_prompt();
+    let mut answers = alice.rest();
+    assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 1 line accepted, {QUESTIONS} refused."));
+    assert_eq!(answers.pop().unwrap(), STOPPING);
+    assert_eq!(answers, vec!["! bad-arguments: it goes /nick NEWNAME"; QUESTIONS]);
 }
 
 #[test]
@@ -179,18 +193,29 @@ fn stall(address: std::net::SocketAddr) -> Peer {
 }
 
 #[test]
-fn peers_that_never_stop_talking_do_not_hold_it_up() {
-    let mut server = Server::start();
-    let peers = server.join_all(["Alice", "Bob", "Carol"]);
-    for peer in &peers {
+fn peers_that_never_stop_talking_do_not_hold_it_up_and_none_has_to_be_cut_off() {
+    let mut server = ServerProgram::start(&[]);
+    for name in ["Alice", "Bob", "Carol"] {
+        let peer = server.join(name);
         let (mut mouth, mut ears) = (peer.stream().try_clone().unwrap(), peer.stream().try_clone().unwrap());
         thread::spawn(move || while mouth.write_all(&b"blah\n".repeat(1000)).is_ok() {});
         thread::spawn(move || std::io::copy(&mut ears, &mut std::io::sink()));
     }
     let before = Instant::now();
-    server.begin_stop();
-    server.wait().unwrap();
+    server.program.signal(Signal::TERM);
+    let finished = server.program.finish();
     assert!(before.elapsed() < Duration::from_secs(10), "it took {:?}", before.elapsed());
+    assert_eq!(finished.code, Some(0));
+    let log = without_colours(&finished.stdout);
+    let cut = log.rsplit_once("cut").expect("the last record tells how many were cut off").1;
+    assert_eq!(cut.trim_matches(|char: char| !char.is_ascii_digit()), "0", "{log}");
+}
+
+/// The text without the escape sequences that colour it.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_colour, rest)| rest))
 }
 
 #[test]

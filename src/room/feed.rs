@@ -547,7 +547,7 @@ mod tests {
         let [mut a, mut b, mut c] = [A, B, PeerId(3)].map(|peer| subscribe(&feed, peer));
         let _never_read = subscribe(&feed, PeerId(4));
         publish(&feed, Audience::Everyone, "00");
-        [&mut a, &mut b, &mut c].map(|reader| read(reader).unwrap());
+        [&mut a, &mut b, &mut c].into_iter().for_each(|reader| drop(read(reader).unwrap()));
         for _ in 0..4 {
             publish(&feed, Audience::Everyone, "00");
         }

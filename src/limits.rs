@@ -46,8 +46,8 @@ pub const READ_BYTES: usize = 8 * 1024;
 /// How many bytes of telnet subnegotiation are taken for one; what is longer is no telnet.
 pub const SUBNEGOTIATION_BYTES: usize = 512;
 
-/// How many lines a session takes from what it has read before it passes them on; the rest waits as bytes, which take less
-/// room. It may be exceeded by half of [`DECODE_BYTES`].
+/// How many lines a session takes from what it has read before it passes them on; the rest waits as bytes, which
+/// take less room. It may be exceeded by half of [`DECODE_BYTES`].
 pub const READ_LINES: usize = 256;
 
 /// How many bytes are decoded before the lines are counted.
@@ -71,8 +71,8 @@ pub const BATCH_BYTES: usize = 64 * 1024;
 /// How many bytes the feed holds for the peers that lag, all of them together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
-/// The room waits for readers that took something within this time, when half or more of them lag by more than half of the
-/// feed.
+/// The room waits for readers that made progress within this time, when half or more of them lag by more than half of
+/// the feed.
 pub const ACTIVE: Duration = Duration::from_secs(1);
 
 /// How long the room waits before it looks again whether its readers have caught up.

@@ -29,6 +29,8 @@ pub struct Broker {
     peers: HashMap<PeerId, Peer>,
     names: Roster,
     batch: BatchBuilder,
+    /// A whole batch was published in this turn: others are to have theirs before more is taken in.
+    is_turn_over: bool,
     traffic: Traffic,
     /// When this turn began.
     now: Instant,
@@ -59,6 +61,7 @@ impl Broker {
             peers: HashMap::new(),
             names: Roster::default(),
             batch: BatchBuilder::default(),
+            is_turn_over: false,
             traffic: Traffic::new(now),
             now,
             closing: false,
@@ -80,11 +83,14 @@ impl Broker {
             };
             self.tick(Instant::now());
             event.into_iter().for_each(|event| self.handle(event));
-            while !self.batch.is_full() {
-                let Ok(event) = inbox.try_recv() else { break };
+            while !self.is_turn_over
+                && !self.batch.is_full()
+                && let Ok(event) = inbox.try_recv()
+            {
                 self.handle(event);
             }
             self.publish();
+            self.is_turn_over = false;
             let_others_run().await;
             while self.feed.is_congested(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;
@@ -143,6 +149,7 @@ impl Broker {
                     self.line(peer, line);
                     if self.batch.is_full() {
                         self.publish();
+                        self.is_turn_over = true;
                     }
                 }
             }
@@ -543,6 +550,23 @@ mod tests {
         let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
         assert_eq!(refusal, Refusal::ShuttingDown);
         assert!(inbox.is_closed());
+    }
+
+    #[test]
+    fn a_turn_ends_with_a_full_batch_although_more_waits() {
+        let (inbox, events) = async_channel::unbounded();
+        let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).run(events));
+        let (answer, answered) = oneshot::channel();
+        let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse("Alice").unwrap());
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
+        for _ in 0..100 {
+            let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
+            inbox.try_send(Event::Lines { peer: PeerId(1), lines }).unwrap();
+        }
+        assert!((&mut running).now_or_never().is_none());
+        drop(answered);
+        // 100 kB an event, and a batch is about 64 KiB.
+        assert_eq!(inbox.len(), 99);
     }
 
     #[test]

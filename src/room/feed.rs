@@ -10,9 +10,10 @@
 //! three.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::future::poll_fn;
 
@@ -30,6 +31,7 @@ pub struct Feed {
 pub struct Reader {
     peer: PeerId,
     ring: Arc<Mutex<Ring>>,
+    pulse: Arc<Pulse>,
 }
 
 /// What waits for one reader.
@@ -42,6 +44,14 @@ pub struct Portion {
     skip: usize,
     /// The reader's farewell is among what is lost.
     lost_farewell: bool,
+}
+
+/// When a reader last made progress: took something from the feed, or got some of it to its peer.
+#[derive(Debug)]
+pub struct Pulse {
+    epoch: Instant,
+    /// In milliseconds since the epoch, from 1 on; 0 is never.
+    latest: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -83,8 +93,7 @@ struct Seat {
     /// See [`Portion`].
     skip: usize,
     lost_farewell: bool,
-    /// When it last took something, if it has.
-    active: Option<Instant>,
+    pulse: Arc<Pulse>,
 }
 
 #[derive(Debug)]
@@ -119,10 +128,17 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let seat =
-            Seat { place: Place::Waiting(None), line, lost: 0, skip: batch.len(), lost_farewell: false, active: None };
+        let pulse = Arc::new(Pulse::new());
+        let seat = Seat {
+            place: Place::Waiting(None),
+            line,
+            lost: 0,
+            skip: batch.len(),
+            lost_farewell: false,
+            pulse: Arc::clone(&pulse),
+        };
         assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
-        Reader { peer, ring: Arc::clone(&self.ring) }
+        Reader { peer, ring: Arc::clone(&self.ring), pulse }
     }
 
     /// Hands a batch to all whom it concerns. Never waits.
@@ -131,8 +147,8 @@ impl Feed {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether the room should wait for its readers: half or more of those who took something within the last second are
-    /// more than half of the ring behind. Those who have stopped reading are not waited for.
+    /// Whether the room should wait for its readers: half or more of those who lately made progress are more than
+    /// half of the ring behind. Those who have stopped reading are not waited for.
     pub fn is_congested(&self, now: Instant) -> bool {
         lock(&self.ring).is_congested(now)
     }
@@ -148,6 +164,11 @@ impl Feed {
 }
 
 impl Reader {
+    /// Where whoever reads notes progress with what it has taken.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// Waits until something is there for this peer and takes it, up to a limit. `None` is the end of the feed.
     ///
     /// Dropping the future loses nothing.
@@ -164,6 +185,23 @@ impl Reader {
             Poll::Pending
         })
         .await
+    }
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { epoch: Instant::now(), latest: AtomicU64::new(0) }
+    }
+
+    /// Notes progress.
+    pub fn beat(&self) {
+        self.latest.store(self.epoch.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Whether there was progress within [`ACTIVE`].
+    fn is_felt(&self, now: Instant) -> bool {
+        let latest = self.latest.load(Ordering::Relaxed);
+        latest > 0 && now.saturating_duration_since(self.epoch + Duration::from_millis(latest)) <= ACTIVE
     }
 }
 
@@ -266,7 +304,7 @@ impl Ring {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
         let Place::Reading(next) = seat.place else { return None };
-        seat.active = Some(Instant::now());
+        seat.pulse.beat();
         let mut portion = Portion {
             peer,
             missed: 0,
@@ -307,7 +345,7 @@ impl Ring {
         }
         let (mut active, mut behind) = (0, 0);
         for seat in self.seats.values() {
-            if seat.active.is_none_or(|then| now.saturating_duration_since(then) > ACTIVE) {
+            if !seat.pulse.is_felt(now) {
                 continue;
             }
             active += 1;

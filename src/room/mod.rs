@@ -16,4 +16,4 @@ mod traffic;
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
 pub use event::{Answer, Event, PeerId};
-pub use feed::{Feed, Portion, Reader};
+pub use feed::{Feed, Portion, Pulse, Reader};

@@ -19,7 +19,7 @@ use super::link::Link;
 use crate::journal::{Journal, Record};
 use crate::limits::UNACKNOWLEDGED;
 use crate::protocol::Reply;
-use crate::room::{PeerId, Reader};
+use crate::room::{PeerId, Pulse, Reader};
 
 /// The writing side of a connection.
 #[derive(Debug)]
@@ -29,11 +29,13 @@ pub(super) struct Writer {
     journal: Journal,
     stall_limit: Duration,
     link: Arc<Link>,
+    /// Where progress is noted, once the peer has joined.
+    pulse: Option<Arc<Pulse>>,
 }
 
 impl Writer {
     pub(super) fn new(stream: TcpStream, peer: PeerId, house: &House, link: Arc<Link>) -> Self {
-        Self { stream, peer, journal: house.journal.clone(), stall_limit: house.config.stall_limit, link }
+        Self { stream, peer, journal: house.journal.clone(), stall_limit: house.config.stall_limit, link, pulse: None }
     }
 
     /// Says one thing to a peer that is not in the room.
@@ -52,6 +54,7 @@ impl Writer {
     ///
     /// When the connection fails, both its sides are ended, so that the session notices too.
     pub(super) async fn follow(mut self, mut reader: Reader) {
+        self.pulse = Some(reader.pulse());
         let side = match self.follow_to_end(&mut reader).await {
             Ok(()) => Shutdown::Write,
             Err(_lost) => {
@@ -122,6 +125,7 @@ impl Writer {
         self.allow_unacknowledged(self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
         let written = timeout(self.stall_limit, self.stream.write_vectored(slices)).await;
         self.allow_unacknowledged(UNACKNOWLEDGED);
+        self.pulse.iter().for_each(|pulse| pulse.beat());
         written.unwrap_or_else(|_elapsed| {
             self.link.note_stalled();
             Err(io::ErrorKind::TimedOut.into())

@@ -1,7 +1,7 @@
 //! The door: who may come in, before anybody has a name.
 //!
 //! It bounds the connections in all, those from one place, and those without a name. It knows no socket: the
-//! listener asks it, and each session holds an [`Entrance`] for as long as it lasts.
+//! listener asks it, and each session holds an `Entrance` for as long as it lasts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};

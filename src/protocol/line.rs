@@ -124,8 +124,6 @@ impl LineDecoder {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn text(line: &str) -> Line {
@@ -141,33 +139,6 @@ mod tests {
         }
         decoder.finish(&mut lines);
         (lines.into(), decoder.wants_crlf())
-    }
-
-    /// The rule as one would say it, for input that is there as a whole.
-    fn model(input: &[u8]) -> Vec<Line> {
-        let (mut lines, mut line, mut bytes) = (Vec::new(), Vec::new(), input.iter().peekable());
-        loop {
-            let byte = bytes.next();
-            match byte {
-                Some(b'\n' | b'\r') | None => {
-                    match String::from_utf8(std::mem::take(&mut line)) {
-                        Ok(line) if line.is_empty() => {}
-                        bytes if bytes.as_ref().map_or_else(|e| e.as_bytes().len(), String::len) > LINE_BYTES => {
-                            lines.push(Line::TooLong)
-                        }
-                        Ok(line) => lines.push(Line::Text(line)),
-                        Err(_) => lines.push(Line::NotUtf8),
-                    }
-                    if byte == Some(&b'\r') {
-                        bytes.next_if(|next| matches!(next, b'\n' | 0));
-                    }
-                }
-                Some(&other) => line.push(other),
-            }
-            if byte.is_none() {
-                return lines;
-            }
-        }
     }
 
     #[test]
@@ -231,36 +202,5 @@ mod tests {
     fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
         let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
         assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
-    }
-
-    /// Bytes in which line ends, NUL, multi-byte characters and overlong lines are frequent.
-    fn input() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            4 => prop::sample::select(vec![b"\n".to_vec(), b"\r".to_vec(), b"\r\n".to_vec(), b"\0".to_vec()]),
-            4 => "[a-zé🦀/ ]{1,5}".prop_map(String::into_bytes),
-            1 => prop::collection::vec(any::<u8>(), 1..4),
-            1 => (LINE_BYTES - 2..LINE_BYTES + 3).prop_map(|length| vec![b'x'; length]),
-        ];
-        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_gives_the_lines_of_the_model(
-            input in input(),
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-        ) {
-            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(input.len() + 1)).collect();
-            cuts.sort_unstable();
-            let (lines, crlf) = decode(&input, &cuts);
-            prop_assert_eq!(&lines, &model(&input));
-            prop_assert_eq!(crlf, decode(&input, &[]).1);
-        }
-
-        #[test]
-        fn byte_by_byte_gives_the_lines_of_the_model(input in input()) {
-            let cuts: Vec<_> = (0..=input.len()).collect();
-            prop_assert_eq!(decode(&input, &cuts).0, model(&input));
-        }
     }
 }

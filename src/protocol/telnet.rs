@@ -184,8 +184,6 @@ fn not_telnet(byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) -> State {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     /// The text of all pieces, with what is erased as `<C` and `<L`, the answers, and whether telnet was spoken.
@@ -270,20 +268,5 @@ mod tests {
     #[test]
     fn a_flood_of_requests_is_answered_sixty_four_times() {
         assert_eq!(decode(&b"\xff\xfd\x06".repeat(100_000), &[]).1.len(), 3 * TELNET_ANSWERS);
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_gives_the_same_text_and_answers(
-            bytes in prop::collection::vec(
-                prop_oneof![3 => 240..=255u8, 1 => Just(TIMING_MARK), 2 => any::<u8>(), 1 => Just(b'\n')], 0..200),
-            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
-        ) {
-            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-            cuts.sort_unstable();
-            let whole = decode(&bytes, &[]);
-            prop_assert!(whole.1.len() <= 7 * TELNET_ANSWERS);
-            prop_assert_eq!(decode(&bytes, &cuts), whole);
-        }
     }
 }

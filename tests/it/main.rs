@@ -13,6 +13,7 @@ mod idle_line;
 mod leave;
 mod login;
 mod names;
+mod promises;
 mod scalars;
 mod server_program;
 mod shutdown;

@@ -75,6 +75,16 @@ pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 /// the feed.
 pub const ACTIVE: Duration = Duration::from_secs(1);
 
+/// The room also waits for a single reader that made progress within this time and is more than three quarters of the
+/// feed behind ...
+pub const JUST_NOW: Duration = Duration::from_millis(100);
+
+/// ... but for so long at most, ...
+pub const PATIENCE: Duration = Duration::from_millis(500);
+
+/// ... and in the long run for no more than this part of the time, so that nobody can slow the room down.
+pub const PATIENCE_REGAINED: f64 = 0.1;
+
 /// How long the room waits before it looks again whether its readers have caught up.
 pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
@@ -104,6 +114,13 @@ pub const SEND_BUFFER: usize = 32 * 1024;
 
 /// What the kernel may hold of what one peer sent and the server has not read, in bytes; Linux doubles it likewise.
 pub const RECEIVE_BUFFER: usize = 32 * 1024;
+
+/// The longest TCP segment (TCP_MAXSEG), in bytes: several must fit into [`SEND_BUFFER`].
+///
+/// On the loopback interface a segment could have 64 KiB, which is all that the buffer holds. Its receiver waits 40 ms
+/// for a second one before it acknowledges the first (RFC 1122, section 4.2.3.2), so a peer would get 3 MB/s at most.
+/// Networks have smaller segments anyway.
+pub const SEGMENT_BYTES: u32 = 8 * 1024;
 
 /// How long a peer may take nothing of what is sent to it, unless the server is told otherwise.
 pub const STALL_LIMIT: Duration = Duration::from_secs(300);

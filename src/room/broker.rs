@@ -1,7 +1,7 @@
 //! The broker: the one task that owns the peers, and numbers what they say.
 //!
 //! Between the sessions' events and the feed. It waits for its inbox, and for the readers of the room as a whole
-//! when half or more of those who read are far behind; no single peer can make it wait. `handle` is plain and
+//! when half or more of those who read are far behind; for a single one it waits a little at most. `handle` is plain and
 //! non-async, so the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
@@ -14,9 +14,10 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
+use super::patience::Patience;
 use super::roster::Roster;
 use super::traffic::Traffic;
-use super::{Answer, Audience, BatchBuilder, Event, Feed, PeerId};
+use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES};
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
@@ -32,6 +33,7 @@ pub struct Broker {
     /// A whole batch was published in this turn: others are to have theirs before more is taken in.
     is_turn_over: bool,
     traffic: Traffic,
+    patience: Patience,
     /// When this turn began.
     now: Instant,
     /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
@@ -63,6 +65,7 @@ impl Broker {
             batch: BatchBuilder::default(),
             is_turn_over: false,
             traffic: Traffic::new(now),
+            patience: Patience::new(now),
             now,
             closing: false,
         }
@@ -92,7 +95,7 @@ impl Broker {
             self.publish();
             self.is_turn_over = false;
             let_others_run().await;
-            while self.feed.is_congested(Instant::now()) {
+            while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;
             }
         }
@@ -102,6 +105,15 @@ impl Broker {
             self.handle(event);
         }
         self.publish();
+    }
+
+    /// Whether nothing is to be taken in until the readers have caught up.
+    fn has_to_wait(&mut self, now: Instant) -> bool {
+        match self.feed.laggards(now) {
+            Laggards::None => false,
+            Laggards::Some => self.patience.spend(CONGESTION_PAUSE, now),
+            Laggards::Most => true,
+        }
     }
 
     /// Begins a turn: what is due by `now` is told.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures::future::poll_fn;
 
 use super::{Audience, Batch, BatchBuilder, PeerId};
-use crate::limits::{ACTIVE, PORTION_BYTES};
+use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES};
 
 /// A handle to the ring. Clones are the same ring.
 #[derive(Debug, Clone)]
@@ -52,6 +52,17 @@ pub struct Pulse {
     epoch: Instant,
     /// In milliseconds since the epoch, from 1 on; 0 is never.
     latest: AtomicU64,
+}
+
+/// Which readers are so far behind that they may soon lose lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Laggards {
+    /// None that reads.
+    None,
+    /// One that has read within [`JUST_NOW`] is more than three quarters of the ring behind.
+    Some,
+    /// Half or more of those that have read within [`ACTIVE`] are more than half of the ring behind.
+    Most,
 }
 
 #[derive(Debug)]
@@ -147,10 +158,9 @@ impl Feed {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether the room should wait for its readers: half or more of those who lately made progress are more than
-    /// half of the ring behind. Those who have stopped reading are not waited for.
-    pub fn is_congested(&self, now: Instant) -> bool {
-        lock(&self.ring).is_congested(now)
+    /// Who of those that lately made progress is far behind. Those who have stopped reading do not count.
+    pub fn laggards(&self, now: Instant) -> Laggards {
+        lock(&self.ring).laggards(now)
     }
 
     /// Ends the feed: readers take what is there and then find its end.
@@ -198,10 +208,10 @@ impl Pulse {
         self.latest.store(self.epoch.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
     }
 
-    /// Whether there was progress within [`ACTIVE`].
-    fn is_felt(&self, now: Instant) -> bool {
+    /// Whether there was progress within this time.
+    fn is_felt(&self, within: Duration, now: Instant) -> bool {
         let latest = self.latest.load(Ordering::Relaxed);
-        latest > 0 && now.saturating_duration_since(self.epoch + Duration::from_millis(latest)) <= ACTIVE
+        latest > 0 && now.saturating_duration_since(self.epoch + Duration::from_millis(latest)) <= within
     }
 }
 
@@ -338,23 +348,35 @@ impl Ring {
         Some(portion)
     }
 
-    fn is_congested(&self, now: Instant) -> bool {
-        let half = self.capacity / 2;
-        if self.bytes <= half {
-            return false;
+    fn laggards(&self, now: Instant) -> Laggards {
+        let (half, three_quarters) = (self.capacity as u64 / 2, self.capacity as u64 / 4 * 3);
+        if self.bytes as u64 <= half {
+            return Laggards::None;
         }
-        let (mut active, mut behind) = (0, 0);
+        let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
         for seat in self.seats.values() {
-            if !seat.pulse.is_felt(now) {
+            // Who has all could not have made progress.
+            let has_all = matches!(seat.place, Place::Waiting(_));
+            if !has_all && !seat.pulse.is_felt(ACTIVE, now) {
                 continue;
             }
             active += 1;
-            let Place::Reading(next) = seat.place else { continue };
-            let at = next.saturating_sub(self.first) as usize;
-            let lag = self.entries.get(at).map_or(0, |entry| self.total - entry.offset);
-            behind += usize::from(lag > half as u64);
+            let lag = self.lag(seat);
+            behind += usize::from(lag > half);
+            is_one_about_to_lose |= lag > three_quarters && seat.pulse.is_felt(JUST_NOW, now);
         }
-        behind > 0 && 2 * behind >= active
+        match () {
+            () if behind > 0 && 2 * behind >= active => Laggards::Most,
+            () if is_one_about_to_lose => Laggards::Some,
+            () => Laggards::None,
+        }
+    }
+
+    /// What the entries cost that this reader has still to take.
+    fn lag(&self, seat: &Seat) -> u64 {
+        let Place::Reading(next) = seat.place else { return 0 };
+        let at = next.saturating_sub(self.first) as usize;
+        self.entries.get(at).map_or(0, |entry| self.total - entry.offset)
     }
 
     fn remove(&mut self, peer: PeerId) {
@@ -589,16 +611,22 @@ mod tests {
         for _ in 0..4 {
             publish(&feed, Audience::Everyone, "00");
         }
-        assert!(!feed.is_congested(Instant::now()), "half a ring is no congestion");
+        assert_eq!(feed.laggards(Instant::now()), Laggards::None, "half a ring is not much");
         publish(&feed, Audience::Everyone, "00");
         publish(&feed, Audience::Everyone, "00");
         let now = Instant::now();
-        assert!(feed.is_congested(now), "all who read are more than half a ring behind");
-        assert!(!feed.is_congested(now + 2 * ACTIVE), "nobody reads any more");
+        assert_eq!(feed.laggards(now), Laggards::Most, "all who read are more than half a ring behind");
+        assert_eq!(feed.laggards(now + 2 * ACTIVE), Laggards::None, "nobody reads any more");
         read(&mut a).unwrap();
-        assert!(feed.is_congested(Instant::now()), "two of three are");
+        assert_eq!(feed.laggards(Instant::now()), Laggards::Most, "two of three are");
         read(&mut b).unwrap();
-        assert!(!feed.is_congested(Instant::now()), "one of three is");
+        assert_eq!(feed.laggards(Instant::now()), Laggards::None, "one of three is, but not by three quarters");
+        publish(&feed, Audience::Everyone, "00");
+        publish(&feed, Audience::Everyone, "00");
+        [&mut a, &mut b].into_iter().for_each(|reader| drop(read(reader).unwrap()));
+        let now = Instant::now();
+        assert_eq!(feed.laggards(now), Laggards::Some, "one of three is about to lose lines");
+        assert_eq!(feed.laggards(now + 2 * JUST_NOW), Laggards::None, "it has not read just now");
     }
 
     #[test]

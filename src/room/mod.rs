@@ -10,10 +10,11 @@ pub mod broker;
 pub mod batch;
 
 pub mod feed;
+mod patience;
 mod roster;
 mod traffic;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
 pub use event::{Answer, Event, PeerId};
-pub use feed::{Feed, Portion, Pulse, Reader};
+pub use feed::{Feed, Laggards, Portion, Pulse, Reader};

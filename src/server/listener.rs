@@ -19,7 +19,9 @@ use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::limits::{
+    ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED,
+};
 use crate::room::PeerId;
 
 /// A socket that listens.
@@ -89,6 +91,8 @@ impl Listener {
         }
         // Without it a restarted server has to wait for the connections of the former one to time out.
         socket.set_reuse_address(true)?;
+        // It must be set before a connection is made; those that are accepted inherit it.
+        socket.set_tcp_mss(SEGMENT_BYTES)?;
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let socket = TcpListener::from(std::net::TcpListener::from(socket));

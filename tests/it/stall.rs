@@ -1,5 +1,7 @@
 //! Nobody's trouble is anybody else's.
 
+use linechat::limits::SEND_BUFFER;
+
 use crate::harness::{Peer, Server, within};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold for one who does not read.
@@ -96,4 +98,13 @@ fn a_storm_of_connections_is_queued_until_it_is_accepted() {
     // Nobody accepts them.
     let connected: Vec<_> = (0..300).map(|_| Peer::connect(address)).collect();
     assert_eq!(connected.len(), 300);
+}
+
+/// A segment as long as the send buffer is acknowledged 40 ms late, and the peer gets 3 MB/s.
+#[test]
+fn several_segments_fit_into_the_send_buffer() {
+    let server = Server::start();
+    let peer = server.join("Alice");
+    let segment = socket2::SockRef::from(peer.stream()).tcp_mss().unwrap();
+    assert!(segment > 0 && segment as usize * 4 <= SEND_BUFFER, "{segment} bytes");
 }

@@ -131,6 +131,9 @@ pub const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Durat
 /// How long what was sent to a peer may go without its acknowledgement (TCP_USER_TIMEOUT, RFC 5482).
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
+/// How often the kernel is asked whether a peer that takes nothing still acknowledges what it was sent.
+pub const LINK_CHECK: Duration = Duration::from_secs(4);
+
 /// How long a peer that leaves may take to read its last lines before the connection is cut.
 pub const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
 

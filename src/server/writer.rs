@@ -7,7 +7,7 @@
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
 use async_std::net::TcpStream;
@@ -15,9 +15,10 @@ use futures::{AsyncWriteExt, FutureExt};
 use socket2::SockRef;
 
 use super::House;
+use super::diagnosis::unacknowledged_for;
 use super::link::Link;
 use crate::journal::{Journal, Record};
-use crate::limits::UNACKNOWLEDGED;
+use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
 use crate::room::{PeerId, Pulse, Reader};
 
@@ -121,15 +122,30 @@ impl Writer {
             return written;
         }
         // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
-        // rests; from here on our own limit holds.
+        // rests; from here on we look ourselves.
         self.allow_unacknowledged(self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
-        let written = timeout(self.stall_limit, self.stream.write_vectored(slices)).await;
+        let written = self.write_some_within_limits(slices).await;
         self.allow_unacknowledged(UNACKNOWLEDGED);
         self.pulse.iter().for_each(|pulse| pulse.beat());
-        written.unwrap_or_else(|_elapsed| {
-            self.link.note_stalled();
-            Err(io::ErrorKind::TimedOut.into())
-        })
+        written
+    }
+
+    async fn write_some_within_limits(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let deadline = Instant::now() + self.stall_limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.link.note_stalled();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if let Ok(written) = timeout(left.min(LINK_CHECK), self.stream.write_vectored(slices)).await {
+                return written;
+            }
+            // When the kernel does not tell, the stall limit is all that is left.
+            if unacknowledged_for(&self.stream).is_ok_and(|time| time >= UNACKNOWLEDGED) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
     }
 
     fn allow_unacknowledged(&self, time: Duration) {

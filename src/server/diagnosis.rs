@@ -1,0 +1,94 @@
+//! What the kernel knows of a connection that takes nothing (sock_diag(7)).
+//!
+//! A peer that rests and a peer whose link is lost look the same to a write that waits. The kernel can tell them apart:
+//! the one acknowledges what it was sent, the other does not.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use async_std::net::TcpStream;
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::nlas::Nla;
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+/// For how long the peer has acknowledged nothing, if something is on its way to it. Never waits.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(super) fn unacknowledged_for(stream: &TcpStream) -> io::Result<Duration> {
+    let request = request(stream.local_addr()?, stream.peer_addr()?);
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
+    rustix::net::send(&kernel, &request, SendFlags::empty())?;
+    let mut answer = [0; 4096];
+    let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
+    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..length]).map_err(io::Error::other)?;
+    let NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) = answer.payload else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let info = answer.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => Some(info),
+        _ => None,
+    });
+    let info = info.ok_or(io::ErrorKind::Unsupported)?;
+    let is_waited_for = info.unacked > 0;
+    Ok(if is_waited_for { Duration::from_millis(info.last_ack_recv.into()) } else { Duration::ZERO })
+}
+
+/// Asks for the one connection between these two.
+fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+    let socket_id = SocketId {
+        source_port: local.port(),
+        destination_port: peer.port(),
+        source_address: local.ip(),
+        destination_address: peer.ip(),
+        interface_id: 0,
+        cookie: [0xff; 8], // any
+    };
+    let family = match local.ip() {
+        IpAddr::V4(_) => AF_INET,
+        IpAddr::V6(_) => AF_INET6,
+    };
+    let (protocol, extensions, states) = (IPPROTO_TCP, ExtensionFlags::INFO, StateFlags::all());
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let request = SockDiagMessage::InetRequest(InetRequest { family, protocol, extensions, states, socket_id });
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Instant;
+
+    use async_std::task::block_on;
+    use futures::{AsyncWriteExt, FutureExt};
+
+    use super::*;
+
+    #[test]
+    fn who_rests_acknowledges_and_nothing_is_on_its_way() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
+            let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut stream = TcpStream::from(listener.accept().unwrap().0);
+            while block_on(async { stream.write(&[0; 65536]).now_or_never() }).is_some() {}
+            // It may take a moment until the last of it is acknowledged.
+            let since = Instant::now();
+            while unacknowledged_for(&stream).unwrap() > Duration::ZERO {
+                assert!(since.elapsed() < Duration::from_secs(10), "{host}");
+            }
+            peer.read_exact(&mut [0; 65536]).unwrap();
+            drop((peer, listener));
+            assert!(unacknowledged_for(&stream).is_err(), "the connection is gone");
+        }
+    }
+}

@@ -241,9 +241,14 @@ pub fn accepted(bye: &str) -> u64 {
 pub fn has_ipv6() -> bool {
     let has = std::net::TcpListener::bind("[::1]:0").is_ok();
     if !has {
-        eprintln!("SKIPPED: this machine has no IPv6");
+        skipped("this machine has no IPv6");
     }
     has
+}
+
+/// Says aloud that something was not tested. (`eprintln!` is not heard of when a test passes.)
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Does something on a thread of its own, and fails the test when it takes too long.

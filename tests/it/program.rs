@@ -107,7 +107,7 @@ impl Program {
         self.finish()
     }
 
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().expect("it has not been waited for"))
     }
 }

@@ -1,0 +1,105 @@
+//! Many at once.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
+
+use crate::harness::{Peer, skipped};
+use crate::scene::{Scene, first_to_get, trouble};
+
+#[test]
+fn five_hundred_race_for_one_name() {
+    const RACERS: usize = 500;
+    raise_descriptor_limit();
+    let scene = Scene::start(&[]);
+    let mut waits = Vec::new();
+    for round in 0..10 {
+        let mut winner = race(scene.address(), RACERS);
+        winner.send("mine\n");
+        if round % 2 == 0 {
+            winner.half_close();
+        } else {
+            winner.reset();
+        }
+        let since = Instant::now();
+        let next = first_to_get(scene.address(), "racer");
+        waits.push(since.elapsed());
+        drop(next);
+    }
+    waits.sort_unstable();
+    eprintln!("a name was free again after {:?} (median), {:?} at most", waits[waits.len() / 2], waits.last().unwrap());
+    let heard = scene.finish();
+    assert_eq!(heard.traffic(), (20, 20));
+    let said = &heard.said()["racer"];
+    // What had not been read when the reset came may be lost.
+    assert!((5..=10).contains(&said.len()), "{said:?}");
+}
+
+/// Lets so many connections send the same name, and returns the only one that got it.
+fn race(address: SocketAddr, racers: usize) -> Peer {
+    let (waiting, winners, losers) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), AtomicUsize::new(0));
+    trouble(racers, |_| waiting.lock().unwrap().push(Peer::connect(address)));
+    let waiting = waiting.into_inner().unwrap().into_iter().map(|peer| Mutex::new(Some(peer))).collect::<Vec<_>>();
+    trouble(racers, |number| waiting[number].lock().unwrap().as_mut().unwrap().send("racer\n"));
+    trouble(racers, |number| {
+        let mut peer = waiting[number].lock().unwrap().take().unwrap();
+        match peer.line().as_str() {
+            "! name-taken: racer is taken" => _ = losers.fetch_add(1, Ordering::Relaxed),
+            line if line.starts_with("* Welcome, racer. ") => winners.lock().unwrap().push(peer),
+            line => panic!("{line:?}"),
+        }
+    });
+    let mut winners = winners.into_inner().unwrap();
+    assert_eq!((winners.len(), losers.into_inner()), (1, racers - 1));
+    winners.pop().unwrap()
+}
+
+#[test]
+fn five_thousand_join_and_all_reset() {
+    raise_descriptor_limit();
+    let storm = spare_descriptors().saturating_sub(200).min(5000);
+    if storm < 5000 {
+        skipped(&format!("in part: there are descriptors for {storm} connections, not for 5000"));
+    }
+    let scene = Scene::start(&[]);
+    let (address, peers) = (scene.address(), Mutex::new(Vec::new()));
+    trouble(storm, |number| {
+        let peer = Peer::connect(address).join(&format!("storm{number}"));
+        peers.lock().unwrap().push(peer);
+    });
+    scene.canaries.sing(1);
+    peers.into_inner().unwrap().into_iter().for_each(Peer::reset);
+    assert_eq!(scene.finish().traffic(), (storm, storm));
+}
+
+/// A byte a second never finishes a name, and never extends the time to give one. It takes that time, 30 s.
+#[test]
+fn slowloris() {
+    let scene = Scene::start(&[]);
+    let address = scene.address();
+    let dribbling = thread::spawn(move || {
+        let mut peers: Vec<_> = (0..100).map(|_| Peer::connect(address)).collect();
+        for _ in 0..28 {
+            peers.iter_mut().for_each(|peer| peer.send("x"));
+            thread::sleep(Duration::from_secs(1));
+        }
+        for mut peer in peers {
+            peer.expect("! login-timeout: no name within 30 s; connect again when you have one");
+            peer.expect_end();
+        }
+    });
+    while !dribbling.is_finished() {
+        let mut honest = scene.join("honest");
+        honest.send("/quit\n");
+        honest.rest();
+        thread::sleep(Duration::from_millis(500));
+    }
+    dribbling.join().unwrap();
+    let (joined, left) = scene.finish().traffic();
+    assert_eq!(joined, left);
+    assert!(joined > 20, "only {joined} honest peers came in");
+}

@@ -1,0 +1,114 @@
+//! A link goes down, and nobody at either end is told. It takes Linux, root, `ip` of iproute2 and two minutes.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Peer, skipped};
+use crate::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
+use crate::scene::{Scene, is_long};
+
+/// The server's end of the link.
+const HERE: &str = "10.83.77.1";
+/// The peer's end.
+const THERE: &str = "10.83.77.2";
+
+/// docs/limits.md: 120 s; the kernel's timers are a little late.
+const GONE_WITHIN: Duration = Duration::from_secs(125);
+
+/// In one room there is talk, so that its acknowledgement is missing; in the other nobody says a word, so that the peer
+/// has to be asked. Somebody who lives and is silent is there too, and stays.
+#[test]
+fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
+    if !is_long() {
+        return skipped("half-open links; LINECHAT_LONG_TESTS=1 tests them, in two minutes");
+    }
+    let link = match Link::new() {
+        Ok(link) => link,
+        Err(why) => return skipped(&format!("half-open links; this machine does not allow one: {why}")),
+    };
+    let talk = Scene::with(server());
+    let mut talking = link.client(talk.address(), "far");
+    assert!(talking.stdout.line().starts_with("* Welcome, far. "));
+
+    let silence = server();
+    let mut witness = silence.join("witness");
+    let mut silent = link.client(silence.address, "far");
+    assert!(silent.stdout.line().starts_with("* Welcome, far. "));
+    witness.expect("* far has joined");
+
+    let since = Instant::now();
+    link.lose();
+    let mut lines = PatientLines(&mut witness);
+    assert_eq!(lines.next(), "* far has left: connection lost");
+    eprintln!("among the silent it was found out after {:?}", since.elapsed());
+    // The witness has said nothing for so long, and is still there.
+    witness.send("hello\n/quit\n");
+    witness.expect("* Bye, witness: 1 line accepted, 0 refused.");
+
+    std::thread::sleep(GONE_WITHIN.saturating_sub(since.elapsed()));
+    assert!(talk.finish().notices().any(|notice| notice == "far has left: connection lost"));
+}
+
+/// A peer that is waited for as long as it takes to find out.
+struct PatientLines<'a>(&'a mut Peer);
+
+impl PatientLines<'_> {
+    fn next(&mut self) -> String {
+        self.0.stream().set_read_timeout(Some(GONE_WITHIN)).unwrap();
+        self.0.line()
+    }
+}
+
+fn server() -> ServerProgram {
+    let mut program = Program::start(SERVER, ["--host", HERE, "--port", "0"]);
+    let address = listening_on(&program.stdout.line());
+    ServerProgram { program, address }
+}
+
+/// A network namespace, and a pair of virtual Ethernet devices between it and ours. It is gone with this.
+struct Link {
+    space: String,
+    near: String,
+    far: String,
+}
+
+impl Link {
+    fn new() -> Result<Self, String> {
+        let id = std::process::id();
+        let link = Self { space: format!("linechat-{id}"), near: format!("lcn{id}"), far: format!("lcf{id}") };
+        let Self { space, near, far } = &link;
+        ip(&format!("netns add {space}"))?;
+        ip(&format!("link add {near} type veth peer name {far} netns {space}"))?;
+        ip(&format!("address add {HERE}/24 dev {near}"))?;
+        ip(&format!("-n {space} address add {THERE}/24 dev {far}"))?;
+        ip(&format!("link set {near} up"))?;
+        ip(&format!("-n {space} link set {far} up"))?;
+        Ok(link)
+    }
+
+    /// A client at the other end.
+    fn client(&self, address: SocketAddr, name: &str) -> Program {
+        let inside = ["netns", "exec", &self.space, CLIENT].map(str::to_owned);
+        Program::start("ip", inside.into_iter().chain(Program::client_arguments(address, name)))
+    }
+
+    fn lose(&self) {
+        ip(&format!("-n {} link set {} down", self.space, self.far)).unwrap();
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let _ = ip(&format!("netns del {}", self.space));
+        let _ = ip(&format!("link del {}", self.near));
+    }
+}
+
+fn ip(arguments: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(arguments.split(' ')).output().map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim_end())),
+    }
+}

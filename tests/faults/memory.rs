@@ -1,0 +1,79 @@
+//! The memory that docs/limits.md publishes.
+
+use std::io::Read;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::canaries::COUNT;
+use crate::harness::{DEADLINE, Peer};
+use crate::scene::{Scene, eventually, trouble};
+
+/// How many there are of each kind of trouble.
+const EACH: usize = 12;
+
+/// What each of those sends that flood the room with long lines: the server makes four times as much of it.
+const LONG_BYTES: usize = 1024 * 1024;
+/// And those with lines of one letter: the server adds the sender's name to each.
+const SHORT_BYTES: usize = 64 * 1024;
+
+/// All at once, each in a peer of its own: floods of text that grows when it is made safe, floods of the shortest lines,
+/// neither of whom ever reads and all of whom are answered in CR LF; readers who are slow, so that the room waits for
+/// them and every queue fills up; half lines in the room and before it.
+#[test]
+fn the_worst_mix_stays_below_the_published_bound() {
+    let scene = Scene::start(&["--pace", "off"]);
+    let deaf = |name: String| {
+        let mut peer = Peer::connect_with_a_small_buffer(scene.address());
+        peer.send(&format!("{name}\r\n"));
+        peer.expect_start(b"* Welcome, ");
+        peer
+    };
+    let half_names: Vec<_> = (0..EACH)
+        .map(|_| {
+            let mut peer = Peer::connect(scene.address());
+            peer.send(&"x".repeat(4000));
+            peer
+        })
+        .collect();
+    let half_lines: Vec<_> = (0..EACH)
+        .map(|number| {
+            let mut peer = deaf(format!("half{number}"));
+            peer.send(&"x".repeat(4000));
+            peer
+        })
+        .collect();
+    let slow: Vec<_> = (0..EACH).map(|number| deaf(format!("slow{number}"))).collect();
+    let slow: Vec<_> = slow.into_iter().map(|peer| thread::spawn(|| read_slowly(peer))).collect();
+    let floods: Vec<_> = (0..2 * EACH).map(|number| deaf(format!("flood{number}"))).collect();
+    trouble(floods.len(), |number| {
+        // Marks beyond the eighth are shown as <U+0301>.
+        let (line, bytes) = match number % 2 {
+            0 => (format!("x{}\n", "\u{301}".repeat(2000)), LONG_BYTES),
+            _ => ("x\n".to_owned(), SHORT_BYTES),
+        };
+        let mut flood = floods[number].try_clone();
+        flood.send(&line.repeat(bytes / line.len()));
+        flood.half_close();
+    });
+    // They do not read their farewell, so they are cut when all that they sent was taken in.
+    let others = scene.vitals().descriptors() - floods.len();
+    eventually("the floods are over", || scene.vitals().descriptors() <= others);
+    let peak = scene.vitals().peak_resident();
+    let connections = (5 * EACH + COUNT) as u64;
+    let bound = (48 << 20) + connections * (384 << 10);
+    eprintln!("{connections} connections: {} KiB at most, and {} KiB are allowed", peak >> 10, bound >> 10);
+    assert!(peak <= bound, "{peak} bytes, and {bound} are published");
+    slow.into_iter().for_each(|reader| drop(reader.join().unwrap()));
+    drop((half_names, half_lines, floods));
+    let heard = scene.finish();
+    assert!(heard.said().len() == 2 * EACH, "a flood was not heard of");
+}
+
+/// Takes about 100 KiB a second for as long as there is more, but not for ever, and then nothing any more.
+fn read_slowly(peer: Peer) -> Peer {
+    let since = Instant::now();
+    while since.elapsed() < DEADLINE / 4 && peer.stream().read(&mut [0; 1024]).unwrap() > 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    peer
+}

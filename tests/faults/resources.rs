@@ -1,0 +1,77 @@
+//! The machine runs out of something.
+
+use std::io::{BufRead, BufReader};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, prlimit};
+
+use crate::harness::Peer;
+use crate::program::{Program, SERVER, ServerProgram, listening_on};
+use crate::scene::{Scene, first_to_get, trouble};
+
+/// So few descriptors that 48 connections fit (docs/limits.md).
+#[test]
+fn eighty_come_where_there_are_sixty_four_descriptors() {
+    let limited = ["-c", "ulimit -n 64; exec \"$0\" --host 127.0.0.1 --port 0", SERVER];
+    let mut program = Program::start("/bin/sh", limited);
+    let address = listening_on(&program.stdout.line());
+    let scene = Scene::with(ServerProgram { program, address });
+    let mut crowd: Vec<_> = (0..80).map(|_| Peer::connect(address)).collect();
+    let crowded = |at: usize, peer: &mut Peer| {
+        // Who is refused may be told why, or just closed.
+        let _ = std::io::Write::write_all(&mut peer.stream(), format!("crowd{at}\n").as_bytes());
+        let mut first = [0; 9];
+        std::io::Read::read(&mut peer.stream(), &mut first)
+            .is_ok_and(|length| first[..length].starts_with(b"* Welcome"))
+    };
+    let inside = crowd.iter_mut().enumerate().filter_map(|(at, peer)| crowded(at, peer).then_some(())).count();
+    assert_eq!(inside, 48 - crate::canaries::COUNT);
+    scene.canaries.sing(10);
+    drop(crowd);
+    drop(first_to_get(address, "relieved"));
+    let (joined, left) = scene.finish().traffic();
+    assert_eq!((joined, left), (inside + 1, inside + 1));
+}
+
+/// `accept` itself fails. The server must neither spin nor give up listening.
+#[test]
+fn accept_finds_no_descriptor() {
+    let scene = Scene::start(&["--log-level", "error"]);
+    let (address, vitals) = (scene.address(), scene.vitals());
+    let limit = |current| {
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        prlimit(Some(vitals.0), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
+    };
+    // All that it has, and no more: the next connection takes the spare one at best.
+    limit(vitals.descriptors() as u64);
+    let before = vitals.cpu();
+    let waiting: Vec<_> = (0..100).map(|_| Peer::connect(address)).collect();
+    scene.canaries.sing(100);
+    let tried = Instant::now();
+    thread::sleep(Duration::from_secs(1));
+    let cpu = vitals.cpu() - before;
+    eprintln!("no descriptors: {cpu:?} of CPU, canaries included, until {:?} after", tried.elapsed());
+    drop(waiting);
+
+    limit(1024);
+    let since = Instant::now();
+    drop(first_to_get(address, "relieved"));
+    eprintln!("a join works {:?} after descriptors are back", since.elapsed());
+    scene.finish();
+}
+
+#[test]
+fn nobody_reads_the_log() {
+    let (program, stdout) =
+        Program::start_unread(SERVER, ["--host", "127.0.0.1", "--port", "0", "--log-level", "debug"]);
+    let mut stdout = BufReader::new(stdout);
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    let address = listening_on(first.trim_end());
+    let scene = Scene::with(ServerProgram { program, address });
+    // Each leaves several records: far more than the pipe and the queue hold.
+    trouble(3000, |number| drop(Peer::connect(address).join(&format!("logged{number}"))));
+    assert_eq!(scene.finish().traffic(), (3000, 3000));
+    drop(stdout);
+}

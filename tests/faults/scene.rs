@@ -1,0 +1,138 @@
+//! The scene of every fault: the real server, canaries in its room, and an eye on its health.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::canaries::{COUNT, Canaries};
+use crate::harness::{DEADLINE, Peer};
+use crate::program::ServerProgram;
+use crate::vitals::Vitals;
+
+pub struct Scene {
+    pub server: ServerProgram,
+    pub canaries: Canaries,
+    /// What the server has open when nobody is there.
+    descriptors: usize,
+}
+
+impl Scene {
+    /// A server with these arguments, and canaries.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::with(ServerProgram::start(arguments))
+    }
+
+    /// This server, in which nobody is yet, and canaries.
+    pub fn with(server: ServerProgram) -> Self {
+        let canaries = Canaries::join(server.address);
+        let descriptors = Vitals(server.program.pid()).descriptors() - COUNT;
+        Self { server, canaries, descriptors }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    pub fn join(&self, name: &str) -> Peer {
+        self.server.join(name)
+    }
+
+    pub fn vitals(&self) -> Vitals {
+        Vitals(self.server.program.pid())
+    }
+
+    /// The trouble is over. Holds the server to be as it was before: the canaries have missed nothing, it has given
+    /// back every descriptor, uses no CPU, ends gently, and no thread of it has panicked.
+    #[track_caller]
+    pub fn finish(mut self) -> Heard {
+        self.canaries.sing(10);
+        let heard = self.canaries.finish();
+        let vitals = Vitals(self.server.program.pid());
+        eventually("every descriptor is given back", || vitals.descriptors() <= self.descriptors);
+        eventually("it is idle", || {
+            let (before, span) = (vitals.cpu(), Duration::from_millis(300));
+            thread::sleep(span);
+            vitals.cpu() - before < span / 20
+        });
+        self.server.program.signal(Signal::TERM);
+        let finished = self.server.program.finish();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+        Heard(heard)
+    }
+}
+
+/// Lets so many trouble makers loose, from eight threads; each is told its number.
+pub fn trouble(count: usize, maker: impl Fn(usize) + Sync) {
+    const THREADS: usize = 8;
+    thread::scope(|scope| {
+        for first in 0..THREADS {
+            let maker = &maker;
+            scope.spawn(move || (first..count).step_by(THREADS).for_each(maker));
+        }
+    });
+}
+
+/// Asks for a name until it is given.
+#[track_caller]
+pub fn first_to_get(address: SocketAddr, name: &str) -> Peer {
+    let mut holder = None;
+    eventually("the name is free", || {
+        let mut peer = Peer::connect(address);
+        peer.send(&format!("{name}\n"));
+        holder = peer.line().starts_with("* Welcome, ").then_some(peer);
+        holder.is_some()
+    });
+    holder.unwrap()
+}
+
+/// Waits until something holds.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !holds() {
+        assert!(since.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What a canary heard from others than canaries.
+pub struct Heard(Vec<String>);
+
+impl Heard {
+    /// How many have joined and left, as the notices say, gathered or not.
+    pub fn traffic(&self) -> (usize, usize) {
+        (self.count("joined"), self.count("left"))
+    }
+
+    fn count(&self, what: &str) -> usize {
+        let (one, many) = (format!(" has {what}"), format!(" have {what}: "));
+        self.notices()
+            .map(|notice| match notice.split_once(&many) {
+                Some((count, _)) => count.parse().unwrap(),
+                None => usize::from(notice.contains(&one)),
+            })
+            .sum()
+    }
+
+    /// Everything that was said, by whom. Panics at a line that is neither a message nor a notice.
+    pub fn said(&self) -> HashMap<&str, Vec<&str>> {
+        let mut said: HashMap<_, Vec<_>> = HashMap::new();
+        for line in self.0.iter().filter(|line| !line.starts_with("* ")) {
+            let (name, text) = line.split_once(": ").unwrap_or_else(|| panic!("what is {line:?}?"));
+            said.entry(name).or_default().push(text);
+        }
+        said
+    }
+
+    pub fn notices(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|line| line.strip_prefix("* "))
+    }
+}
+
+/// Whether the long tests are asked for: see docs/testing.md.
+pub fn is_long() -> bool {
+    std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1")
+}

@@ -1,0 +1,127 @@
+//! Readers who stop reading, and senders who never pause.
+
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::harness::Peer;
+use crate::program::Program;
+use crate::scene::{Scene, eventually, first_to_get, is_long};
+
+/// So many lines of so many bytes are well above what the feed and the kernel hold.
+const LINES: usize = 6000;
+const LINE_BYTES: usize = 4000;
+
+#[test]
+fn clients_that_never_read_hold_up_nobody_and_are_told_what_they_missed() {
+    let scene = Scene::start(&["--pace", "off"]);
+    let stalled: Vec<_> = (0..20)
+        .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("stalled{number}")))
+        .collect();
+    flood(&scene);
+    for mut peer in stalled {
+        let (received, missed) = hear_out(|| peer.line());
+        assert_eq!(received + missed, LINES);
+        assert!(missed > 0, "the feed held everything");
+    }
+    scene.finish();
+}
+
+#[test]
+fn clients_that_are_stopped_hold_up_nobody_and_are_told_what_they_missed() {
+    let scene = Scene::start(&["--pace", "off"]);
+    let mut stopped: Vec<_> =
+        (0..3).map(|number| Program::client(scene.address(), &format!("stopped{number}"))).collect();
+    for client in &mut stopped {
+        assert!(client.stdout.line().starts_with("* Welcome"));
+        client.signal(Signal::STOP);
+    }
+    flood(&scene);
+    for mut client in stopped {
+        client.signal(Signal::CONT);
+        let (received, missed) = hear_out(|| client.stdout.line());
+        assert_eq!(received + missed, LINES);
+        assert!(missed > 0, "the feed held everything");
+    }
+    scene.finish();
+}
+
+/// A peer says numbered lines and then that this was all; the canaries go on meanwhile and hear them.
+fn flood(scene: &Scene) {
+    let mut flood = scene.join("flood");
+    let padding = "x".repeat(LINE_BYTES);
+    for number in 0..LINES {
+        flood.send(&format!("{number} {padding}\n"));
+    }
+    flood.send("the end\n");
+    flood.half_close();
+    assert_eq!(flood.rest().last(), Some(&format!("* Bye, flood: {} lines accepted, 0 refused.", LINES + 1)));
+    scene.canaries.sing(1);
+}
+
+/// How many lines of the flood a reader got, and how many it did not get. None is missing without a word.
+///
+/// What it is told counts the canaries' lines too, so it can be more. (tests/it/stall.rs holds it to the exact number.)
+fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
+    let (mut next, mut received, mut missed, mut told) = (0, 0, 0, 0);
+    loop {
+        let line = line();
+        if let Some(count) = line.strip_prefix("* You missed ") {
+            told += count.split_once(' ').unwrap().0.parse::<usize>().unwrap();
+            continue;
+        }
+        let Some(text) = line.strip_prefix("flood: ") else { continue };
+        let number = if text == "the end" { LINES } else { text.split_once(' ').unwrap().0.parse().unwrap() };
+        assert!(
+            number >= next && number - next <= told,
+            "{number} came after {next}, and {told} were said to be missed"
+        );
+        missed += number - next;
+        if number == LINES {
+            return (received, missed);
+        }
+        (received, next, told) = (received + 1, number + 1, 0);
+    }
+}
+
+#[test]
+fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
+    let scene = Scene::start(&["--pace", "off", "--stall-limit", "2"]);
+    let stalled = Peer::connect_with_a_small_buffer(scene.address()).join("stalled");
+    flood(&scene);
+    drop((first_to_get(scene.address(), "stalled"), stalled));
+    assert!(scene.finish().notices().any(|notice| notice == "stalled has left: stopped reading"));
+}
+
+/// The room waits for those who read: nobody misses anything of a pipe at full speed.
+#[test]
+fn a_million_lines_into_twenty_readers() {
+    let lines = if is_long() { 1_000_000 } else { 100_000 };
+    let padding = "x".repeat(200);
+    let scene = Scene::start(&["--pace", "off"]);
+    let readers: Vec<_> = (0..20)
+        .map(|number| {
+            let mut reader = scene.join(&format!("reader{number}"));
+            thread::spawn(move || {
+                let mut next = 0;
+                while next < lines {
+                    let line = reader.line();
+                    assert!(!line.starts_with("* You missed"), "{line}");
+                    if let Some(number) = line.strip_prefix("pipe: ") {
+                        assert_eq!(number.split_once(' ').unwrap().0.parse(), Ok(next));
+                        next += 1;
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut pipe = scene.join("pipe");
+    for start in (0..lines).step_by(100) {
+        pipe.send(&(start..start + 100).map(|number| format!("{number} {padding}\n")).collect::<String>());
+    }
+    pipe.half_close();
+    readers.into_iter().for_each(|reader| reader.join().expect("every reader gets all"));
+    eventually("the pipe is told", || pipe.line() == format!("* Bye, pipe: {lines} lines accepted, 0 refused."));
+    drop(pipe);
+    assert_eq!(scene.finish().said()["pipe"].len(), lines);
+}

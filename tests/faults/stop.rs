@@ -1,0 +1,72 @@
+//! The end of the server in the midst of everything.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::harness::{Peer, accepted};
+use crate::program::ServerProgram;
+
+const TALKERS: usize = 4;
+
+/// Every line that was accepted reaches all, and the farewell to its sender counts it. (They are their own canaries.)
+#[test]
+fn twenty_times_sigterm_under_load_loses_no_accepted_line() {
+    for round in 1..=20 {
+        let mut server = ServerProgram::start(&["--pace", "off"]);
+        let talkers: Vec<_> = (0..TALKERS).map(|at| server.join(&format!("talker{at}"))).collect();
+        let mut witness = server.join("witness");
+        let talks: Vec<_> = talkers.into_iter().map(|peer| thread::spawn(|| talk_until_told(peer))).collect();
+        // The stop comes in the midst of it, each time a bit later.
+        let mut witnessed: Vec<_> = (0..round * 250).map(|_| witness.line()).collect();
+        server.program.signal(Signal::TERM);
+        witnessed.extend(witness.rest());
+        drop(witness);
+
+        let heard: Vec<_> = talks.into_iter().map(|talk| talk.join().unwrap()).collect();
+        for at in 0..TALKERS {
+            let said = accepted(heard[at].last().unwrap());
+            assert!(said > 0, "talker{at} was not in the midst of it");
+            let others = heard.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, heard)| heard);
+            for heard in others.chain([&witnessed]) {
+                let prefix = format!("talker{at}: ");
+                let numbers = heard.iter().filter_map(|line| line.strip_prefix(&prefix)).map(str::parse);
+                assert!(numbers.eq((0..said).map(Ok)), "round {round}: not the {said} lines of talker{at}");
+            }
+        }
+        let finished = server.program.finish();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+/// Says numbered lines as fast as it goes until the server is shutting down, and returns all that it heard.
+fn talk_until_told(mut peer: Peer) -> Vec<String> {
+    let is_told = Arc::new(AtomicBool::new(false));
+    let writing = thread::spawn({
+        let (is_told, stream) = (is_told.clone(), peer.stream().try_clone().unwrap());
+        move || {
+            let mut numbers = 0..;
+            while !is_told.load(Ordering::Relaxed) {
+                let lines: String = numbers.by_ref().take(20).map(|number: u64| format!("{number}\n")).collect();
+                // The server takes in nothing more once it has stopped.
+                if (&stream).write_all(lines.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let mut heard = Vec::new();
+    loop {
+        heard.push(peer.line());
+        if heard.last().unwrap() == "* The server is shutting down" {
+            break;
+        }
+    }
+    is_told.store(true, Ordering::Relaxed);
+    heard.extend(peer.rest());
+    writing.join().unwrap();
+    heard
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use linechat::limits::GATHER;
 use rustix::process::Signal;
 
 use crate::canaries::{COUNT, Canaries};
@@ -48,9 +49,13 @@ impl Scene {
     /// back every descriptor, uses no CPU, ends gently, and no thread of it has panicked.
     #[track_caller]
     pub fn finish(mut self) -> Heard {
+        let vitals = self.vitals();
+        eventually("the descriptors are given back", || vitals.descriptors() <= self.descriptors + COUNT);
+        // All that led to a notice has been handled when the canaries are heard, and is told when it was gathered.
         self.canaries.sing(10);
+        thread::sleep(GATHER);
+        self.canaries.sing(1);
         let heard = self.canaries.finish();
-        let vitals = Vitals(self.server.program.pid());
         eventually("every descriptor is given back", || vitals.descriptors() <= self.descriptors);
         eventually("it is idle", || {
             let (before, span) = (vitals.cpu(), Duration::from_millis(300));

@@ -12,6 +12,7 @@ pub mod listener;
 mod login;
 pub mod pace;
 mod session;
+mod turns;
 mod writer;
 
 use std::convert::Infallible;

@@ -23,6 +23,7 @@ use super::intake::{End, Intake};
 use super::link::Link;
 use super::login::Login;
 use super::pace::{Pace, Profile};
+use super::turns::Turns;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, REFUSAL_LIMIT};
@@ -134,6 +135,7 @@ impl Session {
     /// Passes on what the peer sends, at its pace, until there is a reason to leave.
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.house.stop.clone().fuse();
+        let mut turns = Turns::default();
         loop {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
@@ -159,6 +161,7 @@ impl Session {
                 bytes = fill.fuse() => bytes,
             };
             self.pace.take_bytes(bytes, Instant::now());
+            turns.end_round().await;
         }
         self.last_words().await
     }

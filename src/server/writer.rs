@@ -17,6 +17,7 @@ use socket2::SockRef;
 use super::House;
 use super::diagnosis::unacknowledged_for;
 use super::link::Link;
+use super::turns::Turns;
 use crate::journal::{Journal, Record};
 use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
@@ -74,6 +75,7 @@ impl Writer {
     }
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
+        let mut turns = Turns::default();
         loop {
             let next = futures::select_biased! {
                 answers = self.link.answers().fuse() => {
@@ -92,6 +94,7 @@ impl Writer {
             if is_last {
                 break;
             }
+            turns.end_round().await;
         }
         Ok(())
     }

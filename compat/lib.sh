@@ -18,13 +18,14 @@ host=127.0.0.1
 # ---- The clients -----------------------------------------------------------------------------------------------------
 
 # shellcheck disable=SC2034  # compat/run reads it.
-all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet bash client)
+all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet plink-telnet plink-raw bash client)
 
 package_of() { # CLIENT
     case $1 in
         nc.openbsd) echo netcat-openbsd ;;
         nc.traditional) echo netcat-traditional ;;
         telnet) echo inetutils-telnet ;;
+        plink-*) echo putty-tools ;;
         *) echo "$1" ;;
     esac
 }
@@ -36,6 +37,7 @@ find_program() { # CLIENT
         nc.traditional) find_netcat nc.traditional '^\[v1\.' ;;
         busybox) program=(busybox nc) && grep -qx nc < <(busybox --list 2>&1) ;;
         client) program=("$LINECHAT_CLIENT") ;;
+        plink-*) program=(plink "-${1#*-}") && command -v plink >/dev/null ;;
         *) program=("$1") && command -v "$1" >/dev/null ;;
     esac
 }
@@ -64,6 +66,7 @@ set_chat_command() { # CLIENT NAME
         nc.openbsd) command=("${program[@]}" -N "$host" "$port") ;;
         nc.traditional) command=("${program[@]}" -q 5 "$host" "$port") ;;
         socat) command=("${program[@]}" - "TCP:$host:$port") ;;
+        plink-*) command=("${program[@]}" -P "$port" "$host") ;;
         bash) command=("${program[@]}" -c "$bash_chat" bash "$host" "$port") ;;
         client) command=("${program[@]}" --name "$2" --host "$host" --port "$port") ;;
         *) command=("${program[@]}" "$host" "$port") ;;
@@ -98,7 +101,7 @@ sends_its_name() { # CLIENT
 
 # The server closes after the farewell, and most clients end with it. These go on until their input ends as well.
 waits_for_end_of_input() { # CLIENT
-    [[ $1 == nc.openbsd || $1 == ncat ]]
+    [[ $1 == nc.openbsd || $1 == ncat || $1 == plink-raw ]]
 }
 
 # ---- The room --------------------------------------------------------------------------------------------------------
@@ -291,10 +294,12 @@ farewell() { # NAME LINES
     fi
 }
 
-# What the party's client has shown. Telnet begins with three lines of its own.
+# What the party's client has shown. Telnet begins with three lines of its own. Plink speaks telnet, so each line must
+# come in CR LF; what it does not end so is marked, and is then not what is expected.
 heard() { # PARTY
     case ${flavour[$1]} in
         telnet) tail -n +4 "$room/$1.heard" ;;
+        plink-telnet) sed -e $'s/\r$//; t' -e 's/$/ (without CR)/' "$room/$1.heard" ;;
         *) cat "$room/$1.heard" ;;
     esac
 }

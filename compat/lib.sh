@@ -4,8 +4,8 @@
 #
 # A scenario is a script of its own, started as `compat/scenarios/NAME.sh CLIENT`. It has its own server, folder and
 # processes, so that scenarios can run side by side and one can be run alone. It exits with 0 (passed), 1 (failed: the
-# report is on stderr) or $cannot_status (the client cannot do this). On stdout it may print one remark: the reason why
-# the client cannot, or the recipe that it needed to pass.
+# report is on stderr), $cannot_status (the client cannot do this) or $missing_status (something is not installed). On
+# stdout it may print one remark: the reason why it did not run, or the recipe that the client needed to pass.
 #
 # Nothing here sleeps for "long enough": every wait is for a condition, and has a deadline.
 
@@ -13,6 +13,7 @@ CDPATH='' cd "${BASH_SOURCE[0]%/*}/.." || exit 1 # The root of the repository: p
 
 deadline=${COMPAT_DEADLINE:-10} # seconds
 cannot_status=77
+missing_status=78
 host=127.0.0.1
 
 # ---- The clients -----------------------------------------------------------------------------------------------------
@@ -53,9 +54,10 @@ find_netcat() { # PROGRAM PATTERN
 }
 
 # Bash cannot half-close a socket, so the end of the input has to be said with /quit. The newline before it ends a line
-# that was left without one; if none was, it is an empty line, and those are ignored.
+# that was left without one; if none was, it is an empty line, and those are ignored. Ctrl-C does not reach what runs in
+# the background, hence the trap.
 # shellcheck disable=SC2016  # bash -c expands it.
-bash_chat='exec 3<>"/dev/tcp/$1/$2"; cat - <(printf "\n/quit\n") <&0 >&3 & cat <&3; kill $! 2>&-; true'
+bash_chat='exec 3<>"/dev/tcp/$1/$2"; cat - <(printf "\n/quit\n") <&0 >&3 & trap "kill $! 2>&-" EXIT; cat <&3'
 # shellcheck disable=SC2016
 bash_no_wait='cat >"/dev/tcp/$1/$2"'
 
@@ -253,6 +255,10 @@ run_in_pipe() { # FILE
 # Types TEXT as it is, in one write. (The builtin printf makes one write of each line.)
 type_text() { # PARTY TEXT
     printf '%s' "$2" >>"$room/$1.typed"
+    if [[ ${flavour[$1]-} == terminal ]]; then
+        in_terminals send-keys -t "$1" -l "${2//$'\n'/$'\r'}" # Enter is CR.
+        return
+    fi
     env printf '%s' "$2" >&"${keyboard[$1]}"
 }
 
@@ -269,6 +275,60 @@ end_input() { # PARTY
 
 vanish() { # PARTY
     kill_group "${process[$1]}"
+}
+
+# ---- At a terminal ---------------------------------------------------------------------------------------------------
+
+# An interactive shell, as everybody has: the client is its job, and has the terminal until it ends. Then the screen says
+# so, and stays.
+# shellcheck disable=SC2016
+terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with status %s]\n" $?; exec tail -f /dev/null'
+
+# Somebody enters with the client under test at a real terminal, where keys can be pressed: type_text() and say() press
+# them too. What such a person hears is what is on the screen.
+join_at_terminal() { # NAME
+    [[ ${terminals-} ]] || start_terminals
+    parties+=("$1")
+    flavour[$1]=terminal
+    process[$1]=$terminals
+    set_chat_command "$client" "$1"
+    command_line[$1]=${command[*]}
+    in_terminals new-session -d -s "$1" -x 120 -y 50 bash --norc -ic "$terminal_shell" bash "${command[@]}" ||
+        fail "a terminal for $1" 'none'
+    if ! sends_its_name "$client"; then
+        # What is typed before the client has set up its terminal may be lost.
+        expect_line "$1" '* Send your name as the first line.'
+        say "$1" "$1"
+    fi
+    expect_line_starting "$1" "* Welcome, $1. "
+}
+
+# It does not become a daemon, so it ends with the other processes of the scenario, and all terminals with it.
+start_terminals() {
+    need_program tmux tmux
+    start_in_group tmux -u -f /dev/null -S "$room/tmux" -D </dev/null >/dev/null 2>"$room/tmux.errors"
+    terminals=$!
+    eventually in_terminals set-option -g history-limit 5000 2>/dev/null ||
+        fail "tmux starts within $deadline s" "$(<"$room/tmux.errors")"
+}
+
+in_terminals() { # TMUX-COMMAND...
+    tmux -N -S "$room/tmux" "$@"
+}
+
+press() { # PARTY KEY
+    echo "<$2>" >>"$room/$1.typed"
+    in_terminals send-keys -t "$1" "$2"
+}
+
+# The lines above the top of the screen belong to it, and the empty ones at its end do not.
+screen() { # PARTY
+    # shellcheck disable=SC2005  # This takes the empty lines away.
+    echo "$(in_terminals capture-pane -p -J -S - -t "$1")" | tee "$room/$1.heard"
+}
+
+expect_end_at_terminal() { # PARTY
+    expect_line_starting "$1" '[ended with status '
 }
 
 # ---- What is expected ------------------------------------------------------------------------------------------------
@@ -298,6 +358,7 @@ farewell() { # NAME LINES
 # come in CR LF; what it does not end so is marked, and is then not what is expected.
 heard() { # PARTY
     case ${flavour[$1]} in
+        terminal) screen "$1" ;;
         telnet) tail -n +4 "$room/$1.heard" ;;
         plink-telnet) sed -e $'s/\r$//; t' -e 's/$/ (without CR)/' "$room/$1.heard" ;;
         *) cat "$room/$1.heard" ;;
@@ -361,6 +422,14 @@ eventually() { # COMMAND...
 cannot() { # REASON
     echo "$*"
     exit "$cannot_status"
+}
+
+# The scenario cannot do without this program.
+need_program() { # PROGRAM PACKAGE
+    command -v "$1" >/dev/null && return
+    [[ ${COMPAT_REQUIRE-} ]] && fail "$1 is installed (Debian package $2), for COMPAT_REQUIRE is set" 'it is not'
+    echo "needs $1, which is not installed (Debian package $2)"
+    exit "$missing_status"
 }
 
 # It can, but there is something that one has to know.

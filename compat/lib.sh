@@ -15,6 +15,7 @@ deadline=${COMPAT_DEADLINE:-10} # seconds
 cannot_status=77
 missing_status=78
 host=127.0.0.1
+server_options=() # A scenario may set some before it opens the room.
 
 # ---- The clients -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ is_running() { # PID
 }
 
 start_server() {
-    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 </dev/null >"$room/server.out" 2>"$room/server.err"
+    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 "${server_options[@]}" </dev/null >"$room/server.out" 2>"$room/server.err"
     server=$!
     eventually server_has_spoken || fail "the server's first line within $deadline s" 'nothing'
     local line
@@ -319,6 +320,12 @@ in_terminals() { # TMUX-COMMAND...
 press() { # PARTY KEY
     echo "<$2>" >>"$room/$1.typed"
     in_terminals send-keys -t "$1" "$2"
+}
+
+# Pastes stdin.
+paste() { # PARTY
+    tee -a "$room/$1.typed" | in_terminals load-buffer -
+    in_terminals paste-buffer -t "$1"
 }
 
 # The lines above the top of the screen belong to it, and the empty ones at its end do not.

@@ -476,12 +476,16 @@ report_file() { # TITLE FILE
     [[ -s $2 ]] && report "  $1" <"$2"
 }
 
-# Shows stdin without its colours, and with what is not seen otherwise.
+# Shows stdin without its colours, and with what is not seen otherwise. Of what is long it shows the beginning and the end.
 report() { # TITLE
-    local line
+    local lines i line ends=20
     echo "$1:"
-    while IFS= read -r line; do
-        echo "    | $line"
-    done < <(sed -e $'s/\e\\[[0-9;]*m//g' -e 's/\r/\\r/g')
-    [[ $line ]] && echo "    | $line (no newline)"
+    readarray lines < <(sed -e $'s/\e\\[[0-9;]*m//g' -e 's/\r/\\r/g')
+    for i in "${!lines[@]}"; do
+        line=${lines[i]}
+        ((i == ends && i < ${#lines[@]} - ends)) && echo "    ... $((${#lines[@]} - 2 * ends)) more lines"
+        ((i >= ends && i < ${#lines[@]} - ends)) && continue
+        ((${#line} > 300)) && line="${line:0:300}..."$'\n'
+        [[ $line == *$'\n' ]] && echo "    | ${line%$'\n'}" || echo "    | $line (no newline)"
+    done
 }

@@ -281,9 +281,9 @@ vanish() { # PARTY
 # ---- At a terminal ---------------------------------------------------------------------------------------------------
 
 # An interactive shell, as everybody has: the client is its job, and has the terminal until it ends. Then the screen says
-# so, and stays.
+# so, and stays until cat finds the terminal gone.
 # shellcheck disable=SC2016
-terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with status %s]\n" $?; exec tail -f /dev/null'
+terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with status %s]\n" $?; exec cat'
 
 # Somebody enters with the client under test at a real terminal, where keys can be pressed: type_text() and say() press
 # them too. What such a person hears is what is on the screen.

@@ -4,8 +4,8 @@
 #
 # A scenario is a script of its own, started as `compat/scenarios/NAME.sh CLIENT`. It has its own server, folder and
 # processes, so that scenarios can run side by side and one can be run alone. It exits with 0 (passed), 1 (failed: the
-# report is on stderr) or $cannot_status (the client cannot do this). On stdout it may print one remark: the reason why
-# the client cannot, or the recipe that it needed to pass.
+# report is on stderr), $cannot_status (the client cannot do this) or $missing_status (something is not installed). On
+# stdout it may print one remark: the reason why it did not run, or the recipe that the client needed to pass.
 #
 # Nothing here sleeps for "long enough": every wait is for a condition, and has a deadline.
 
@@ -13,18 +13,21 @@ CDPATH='' cd "${BASH_SOURCE[0]%/*}/.." || exit 1 # The root of the repository: p
 
 deadline=${COMPAT_DEADLINE:-10} # seconds
 cannot_status=77
+missing_status=78
 host=127.0.0.1
+server_options=() # A scenario may set some before it opens the room.
 
 # ---- The clients -----------------------------------------------------------------------------------------------------
 
 # shellcheck disable=SC2034  # compat/run reads it.
-all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet bash client)
+all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet plink-telnet plink-raw bash client)
 
 package_of() { # CLIENT
     case $1 in
         nc.openbsd) echo netcat-openbsd ;;
         nc.traditional) echo netcat-traditional ;;
         telnet) echo inetutils-telnet ;;
+        plink-*) echo putty-tools ;;
         *) echo "$1" ;;
     esac
 }
@@ -36,6 +39,7 @@ find_program() { # CLIENT
         nc.traditional) find_netcat nc.traditional '^\[v1\.' ;;
         busybox) program=(busybox nc) && grep -qx nc < <(busybox --list 2>&1) ;;
         client) program=("$LINECHAT_CLIENT") ;;
+        plink-*) program=(plink "-${1#*-}") && command -v plink >/dev/null ;;
         *) program=("$1") && command -v "$1" >/dev/null ;;
     esac
 }
@@ -51,9 +55,10 @@ find_netcat() { # PROGRAM PATTERN
 }
 
 # Bash cannot half-close a socket, so the end of the input has to be said with /quit. The newline before it ends a line
-# that was left without one; if none was, it is an empty line, and those are ignored.
+# that was left without one; if none was, it is an empty line, and those are ignored. Ctrl-C does not reach what runs in
+# the background, hence the trap.
 # shellcheck disable=SC2016  # bash -c expands it.
-bash_chat='exec 3<>"/dev/tcp/$1/$2"; cat - <(printf "\n/quit\n") <&0 >&3 & cat <&3; kill $! 2>&-; true'
+bash_chat='exec 3<>"/dev/tcp/$1/$2"; cat - <(printf "\n/quit\n") <&0 >&3 & trap "kill $! 2>&-" EXIT; cat <&3'
 # shellcheck disable=SC2016
 bash_no_wait='cat >"/dev/tcp/$1/$2"'
 
@@ -64,6 +69,7 @@ set_chat_command() { # CLIENT NAME
         nc.openbsd) command=("${program[@]}" -N "$host" "$port") ;;
         nc.traditional) command=("${program[@]}" -q 5 "$host" "$port") ;;
         socat) command=("${program[@]}" - "TCP:$host:$port") ;;
+        plink-*) command=("${program[@]}" -P "$port" "$host") ;;
         bash) command=("${program[@]}" -c "$bash_chat" bash "$host" "$port") ;;
         client) command=("${program[@]}" --name "$2" --host "$host" --port "$port") ;;
         *) command=("${program[@]}" "$host" "$port") ;;
@@ -98,7 +104,7 @@ sends_its_name() { # CLIENT
 
 # The server closes after the farewell, and most clients end with it. These go on until their input ends as well.
 waits_for_end_of_input() { # CLIENT
-    [[ $1 == nc.openbsd || $1 == ncat ]]
+    [[ $1 == nc.openbsd || $1 == ncat || $1 == plink-raw ]]
 }
 
 # ---- The room --------------------------------------------------------------------------------------------------------
@@ -148,7 +154,7 @@ is_running() { # PID
 }
 
 start_server() {
-    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 </dev/null >"$room/server.out" 2>"$room/server.err"
+    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 "${server_options[@]}" </dev/null >"$room/server.out" 2>"$room/server.err"
     server=$!
     eventually server_has_spoken || fail "the server's first line within $deadline s" 'nothing'
     local line
@@ -250,6 +256,10 @@ run_in_pipe() { # FILE
 # Types TEXT as it is, in one write. (The builtin printf makes one write of each line.)
 type_text() { # PARTY TEXT
     printf '%s' "$2" >>"$room/$1.typed"
+    if [[ ${flavour[$1]-} == terminal ]]; then
+        in_terminals send-keys -t "$1" -l "${2//$'\n'/$'\r'}" # Enter is CR.
+        return
+    fi
     env printf '%s' "$2" >&"${keyboard[$1]}"
 }
 
@@ -266,6 +276,66 @@ end_input() { # PARTY
 
 vanish() { # PARTY
     kill_group "${process[$1]}"
+}
+
+# ---- At a terminal ---------------------------------------------------------------------------------------------------
+
+# An interactive shell, as everybody has: the client is its job, and has the terminal until it ends. Then the screen says
+# so, and stays until cat finds the terminal gone.
+# shellcheck disable=SC2016
+terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with status %s]\n" $?; exec cat'
+
+# Somebody enters with the client under test at a real terminal, where keys can be pressed: type_text() and say() press
+# them too. What such a person hears is what is on the screen.
+join_at_terminal() { # NAME
+    [[ ${terminals-} ]] || start_terminals
+    parties+=("$1")
+    flavour[$1]=terminal
+    process[$1]=$terminals
+    set_chat_command "$client" "$1"
+    command_line[$1]=${command[*]}
+    in_terminals new-session -d -s "$1" -x 120 -y 50 bash --norc -ic "$terminal_shell" bash "${command[@]}" ||
+        fail "a terminal for $1" 'none'
+    if ! sends_its_name "$client"; then
+        # What is typed before the client has set up its terminal may be lost.
+        expect_line "$1" '* Send your name as the first line.'
+        say "$1" "$1"
+    fi
+    expect_line_starting "$1" "* Welcome, $1. "
+}
+
+# It does not become a daemon, so it ends with the other processes of the scenario, and all terminals with it.
+start_terminals() {
+    need_program tmux tmux
+    start_in_group tmux -u -f /dev/null -S "$room/tmux" -D </dev/null >/dev/null 2>"$room/tmux.errors"
+    terminals=$!
+    eventually in_terminals set-option -g history-limit 5000 2>/dev/null ||
+        fail "tmux starts within $deadline s" "$(<"$room/tmux.errors")"
+}
+
+in_terminals() { # TMUX-COMMAND...
+    tmux -N -S "$room/tmux" "$@"
+}
+
+press() { # PARTY KEY
+    echo "<$2>" >>"$room/$1.typed"
+    in_terminals send-keys -t "$1" "$2"
+}
+
+# Pastes stdin.
+paste() { # PARTY
+    tee -a "$room/$1.typed" | in_terminals load-buffer -
+    in_terminals paste-buffer -t "$1"
+}
+
+# The lines above the top of the screen belong to it, and the empty ones at its end do not.
+screen() { # PARTY
+    # shellcheck disable=SC2005  # This takes the empty lines away.
+    echo "$(in_terminals capture-pane -p -J -S - -t "$1")" | tee "$room/$1.heard"
+}
+
+expect_end_at_terminal() { # PARTY
+    expect_line_starting "$1" '[ended with status '
 }
 
 # ---- What is expected ------------------------------------------------------------------------------------------------
@@ -291,10 +361,13 @@ farewell() { # NAME LINES
     fi
 }
 
-# What the party's client has shown. Telnet begins with three lines of its own.
+# What the party's client has shown. Telnet begins with three lines of its own. Plink speaks telnet, so each line must
+# come in CR LF; what it does not end so is marked, and is then not what is expected.
 heard() { # PARTY
     case ${flavour[$1]} in
+        terminal) screen "$1" ;;
         telnet) tail -n +4 "$room/$1.heard" ;;
+        plink-telnet) sed -e $'s/\r$//; t' -e 's/$/ (without CR)/' "$room/$1.heard" ;;
         *) cat "$room/$1.heard" ;;
     esac
 }
@@ -358,6 +431,14 @@ cannot() { # REASON
     exit "$cannot_status"
 }
 
+# The scenario cannot do without this program.
+need_program() { # PROGRAM PACKAGE
+    command -v "$1" >/dev/null && return
+    [[ ${COMPAT_REQUIRE-} ]] && fail "$1 is installed (Debian package $2), for COMPAT_REQUIRE is set" 'it is not'
+    echo "needs $1, which is not installed (Debian package $2)"
+    exit "$missing_status"
+}
+
 # It can, but there is something that one has to know.
 remark() { # TEXT
     echo "$*"
@@ -395,12 +476,16 @@ report_file() { # TITLE FILE
     [[ -s $2 ]] && report "  $1" <"$2"
 }
 
-# Shows stdin without its colours, and with what is not seen otherwise.
+# Shows stdin without its colours, and with what is not seen otherwise. Of what is long it shows the beginning and the end.
 report() { # TITLE
-    local line
+    local lines i line ends=20
     echo "$1:"
-    while IFS= read -r line; do
-        echo "    | $line"
-    done < <(sed -e $'s/\e\\[[0-9;]*m//g' -e 's/\r/\\r/g')
-    [[ $line ]] && echo "    | $line (no newline)"
+    readarray lines < <(sed -e $'s/\e\\[[0-9;]*m//g' -e 's/\r/\\r/g')
+    for i in "${!lines[@]}"; do
+        line=${lines[i]}
+        ((i == ends && i < ${#lines[@]} - ends)) && echo "    ... $((${#lines[@]} - 2 * ends)) more lines"
+        ((i >= ends && i < ${#lines[@]} - ends)) && continue
+        ((${#line} > 300)) && line="${line:0:300}..."$'\n'
+        [[ $line == *$'\n' ]] && echo "    | ${line%$'\n'}" || echo "    | $line (no newline)"
+    done
 }

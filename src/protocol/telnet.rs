@@ -1,4 +1,4 @@
-//! Telnet commands (RFC 854), taken out of a peer's bytes before they become lines, and answered.
+//! Telnet commands (RFC 854, 885, 1184), taken out of a peer's bytes before they become lines, and answered.
 //!
 //! Stands between the socket and [`LineDecoder`](super::LineDecoder), and knows neither. A byte 0xFF never occurs
 //! in UTF-8, so a peer that sends plain text is never touched. What only looks like telnet is not dropped: it is
@@ -20,6 +20,10 @@ const ABORT_OUTPUT: u8 = 245;
 const INTERRUPT: u8 = 244;
 const BREAK: u8 = 243;
 const SE: u8 = 240;
+const ABORT: u8 = 238;
+const SUSPEND: u8 = 237;
+/// The first of the commands. END OF RECORD, 239, is another.
+const END_OF_FILE: u8 = 236;
 
 /// The option TIMING-MARK (RFC 860).
 const TIMING_MARK: u8 = 6;
@@ -56,6 +60,8 @@ enum State {
     Subnegotiation(usize),
     /// After an IAC inside a subnegotiation.
     SubnegotiationCommand(usize),
+    /// After the end of file. There is no way back.
+    Ended,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +81,12 @@ impl Telnet {
         self.spoken.is_some()
     }
 
+    /// Whether the peer has said that its input is at an end, although it has not half-closed. What follows is not
+    /// handed on.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
     /// What is to be sent to the peer, as it is; often nothing.
     pub fn take_answers(&mut self) -> Vec<u8> {
         self.spoken.as_mut().map(|spoken| std::mem::take(&mut spoken.answers)).unwrap_or_default()
@@ -83,7 +95,9 @@ impl Telnet {
     /// Hands on what is left of `bytes` without the telnet commands.
     pub fn decode(&mut self, bytes: &[u8], mut hand_on: impl FnMut(Piece<'_>)) {
         let mut rest = bytes;
-        while let Some((&byte, after)) = rest.split_first() {
+        while !self.has_ended()
+            && let Some((&byte, after)) = rest.split_first()
+        {
             if !matches!(self.state, State::Text) {
                 self.take(byte, &mut hand_on);
                 rest = after;
@@ -105,16 +119,16 @@ impl Telnet {
         self.state = match (self.state, byte) {
             (State::Command, WILL..=DONT) => State::Option(byte),
             (State::Command, SB) => State::Subnegotiation(0),
-            (State::Command, SE..SB) => self.command(byte, hand_on),
+            (State::Command, END_OF_FILE..SB) => self.command(byte, hand_on),
             // The options 10 and 13 are long obsolete (RFC 652, 654): this is rubbish at the end of a line.
             (State::Option(_), b'\n' | b'\r') => not_telnet(byte, hand_on),
             (State::Option(verb), _) => self.option(verb, byte),
-            // IAC IAC is the byte 255 itself, and below SE there is no command.
+            // IAC IAC is the byte 255 itself, and below the end of file there is no command.
             (State::Command, IAC) => {
                 hand_on(Piece::Text(&[IAC]));
                 State::Text
             }
-            (State::Command | State::Text, _) => not_telnet(byte, hand_on),
+            (State::Command | State::Text | State::Ended, _) => not_telnet(byte, hand_on),
             (State::Subnegotiation(length), IAC) => State::SubnegotiationCommand(length),
             (State::SubnegotiationCommand(_), SE) => {
                 self.conversation();
@@ -135,8 +149,10 @@ impl Telnet {
         match command {
             ARE_YOU_THERE => conversation.answer(b"[yes]\r\n"),
             ERASE_CHARACTER => hand_on(Piece::EraseCharacter),
-            ERASE_LINE | ABORT_OUTPUT | INTERRUPT | BREAK => hand_on(Piece::EraseLine),
-            _ => {} // NOP, GA and the data mark ask for nothing.
+            // What telnet makes of Ctrl-C, Ctrl-\ and Ctrl-Z is here too: at a terminal each of them takes the line back.
+            ERASE_LINE | ABORT_OUTPUT | INTERRUPT | BREAK | ABORT | SUSPEND => hand_on(Piece::EraseLine),
+            END_OF_FILE => return State::Ended,
+            _ => {} // NOP, GA, the end of a record and the data mark ask for nothing.
         }
         State::Text
     }
@@ -226,6 +242,24 @@ mod tests {
     #[test]
     fn editing_commands_take_back_what_was_typed() {
         assert_eq!(text(b"ab\xff\xf7c\xff\xf8d\xff\xf4e").0, b"ab<Cc<Ld<Le");
+    }
+
+    #[test]
+    fn ctrl_backslash_and_ctrl_z_take_the_line_back_and_the_end_of_a_record_is_nothing() {
+        assert_eq!(text(b"a\xff\xeeb\xff\xedc\xff\xefd"), (b"a<Lb<Lcd".to_vec(), true));
+    }
+
+    #[test]
+    fn after_the_end_of_file_nothing_is_handed_on_or_answered() {
+        let (mut telnet, mut text) = (Telnet::default(), Vec::new());
+        for bytes in [&b"last\xff"[..], b"\xecmore\xff\xf6", b"still more"] {
+            telnet.decode(bytes, |piece| match piece {
+                Piece::Text(piece) => text.extend(piece),
+                other => panic!("{other:?}"),
+            });
+        }
+        assert!(telnet.has_ended() && telnet.is_spoken());
+        assert_eq!((text, telnet.take_answers()), (b"last".to_vec(), vec![]));
     }
 
     #[test]

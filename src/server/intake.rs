@@ -40,8 +40,8 @@ pub(super) struct Intake {
 /// How a peer's input ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// The peer has said everything. It may still listen.
-    HalfClose,
+    /// The peer has said everything, by a half-close or in telnet. It may still listen.
+    Said,
     /// The connection broke.
     Lost,
 }
@@ -97,7 +97,7 @@ impl Intake {
     /// Waits for bytes and makes lines of them: often one, and none of a part of one. Says how many bytes came from
     /// the socket. Dropping the future loses nothing. Once the input has ended it must not be called.
     ///
-    /// At a half-close an unfinished line counts as a line; when the connection breaks it does not.
+    /// When all is said an unfinished line counts as a line; when the connection breaks it does not.
     pub(super) async fn fill(&mut self) -> usize {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
@@ -125,7 +125,7 @@ impl Intake {
 
     async fn drain(&mut self) {
         let mut drained = 0;
-        while drained < LINGER_BYTES && self.end.is_none() {
+        while drained < LINGER_BYTES {
             match read_bytes(&mut self.stream, |_| ()).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => drained += count,
@@ -151,8 +151,7 @@ impl Intake {
         let mut stream = self.stream.clone();
         match read_bytes(&mut stream, |bytes| self.decode(bytes)).await {
             Ok(0) if !self.is_broken() => {
-                self.decoder.finish(&mut self.lines);
-                self.end = Some(End::HalfClose);
+                self.finish();
                 0
             }
             Ok(0) | Err(_) => {
@@ -161,6 +160,12 @@ impl Intake {
             }
             Ok(count) => count,
         }
+    }
+
+    /// The peer has said everything.
+    fn finish(&mut self) {
+        self.decoder.finish(&mut self.lines);
+        self.end = Some(End::Said);
     }
 
     /// Makes lines of bytes, and keeps what would make too many.
@@ -180,6 +185,9 @@ impl Intake {
             });
         }
         self.rest = chunks.flatten().copied().collect();
+        if self.telnet.has_ended() {
+            self.finish();
+        }
         self.tell_writer();
     }
 

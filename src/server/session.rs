@@ -208,7 +208,7 @@ impl Session {
         match self.intake.end() {
             _ if leaving.is_some() || !self.intake.lines().is_empty() => leaving,
             None => None,
-            Some(End::HalfClose) => Some(Leaving::Wish(None)),
+            Some(End::Said) => Some(Leaving::Wish(None)),
             Some(End::Lost) => Some(Leaving::Lost),
         }
     }

@@ -64,6 +64,37 @@ fn answers_to_what_was_sent_before_a_half_close_are_delivered() {
     ]);
 }
 
+/// PuTTY's plink never half-closes: it sends this command, and waits for the server to close.
+#[test]
+fn the_end_of_file_in_telnet_is_an_end_of_input() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut alice = server.connect();
+    alice.send_bytes(b"Alice\nhi\nlast words\xff\xec");
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+    bob.expect("Alice: last words");
+    bob.expect("* Alice has left");
+    alice.expect_rest(&[
+        "* Welcome, Alice. 1 other here: Bob. /help lists the commands.",
+        "* Bye, Alice: 2 lines accepted, 0 refused.",
+    ]);
+}
+
+#[test]
+fn what_follows_the_end_of_file_in_telnet_is_not_said_and_destroys_no_farewell() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    alice.send_bytes(b"last words\xff");
+    bob.send("anything else?\n");
+    alice.expect("Bob: anything else?");
+    // More than the server reads at once, so some of it is unread when the connection is closed.
+    alice.send_bytes(&[b"\xec", "more\n".repeat(40_000).as_bytes()].concat());
+    bob.expect("Alice: last words");
+    bob.expect("* Alice has left");
+    alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
+}
+
 #[test]
 fn a_tail_that_is_cut_inside_a_character_is_refused() {
     let server = Server::start();

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# 2000 lines are pasted at a terminal: the others hear each of them, in order, and the farewell counts them.
+set -u
+# shellcheck source-path=SCRIPTDIR source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+server_options=(--pace off) # At the default pace it would take 18 s.
+open_room "$@"
+
+lines() {
+    seq -f 'This is line %04g of what was pasted.' 2000
+}
+
+join_as_witness Bob
+join_at_terminal Alice
+paste Alice < <(lines)
+expect_line Bob 'Alice: This is line 2000 of what was pasted.'
+expect_transcript Bob <<END
+$(welcome Bob)
+* Alice has joined
+$(lines | sed 's/^/Alice: /')
+END
+say Alice '/quit'
+expect_line Alice "$(farewell Alice 2000)"

@@ -70,6 +70,8 @@ fn a_sender_of_an_endless_line_reads_why_it_is_sent_away() {
         // It is refused when it is too long, and again when it does not end.
         assert_eq!(rest.iter().filter(|line| line.starts_with("! line-too-long: ")).count(), 2, "{rest:?}");
         assert_eq!(rest.last(), Some(&format!("* Bye, endless{number}: 0 lines accepted, 2 refused.")));
+        // The close is no reset: what it still sends is read for a while.
+        peer.send("x");
     });
     assert_eq!(scene.finish().traffic(), (100, 100));
 }

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use linechat::protocol::SafeText;
-
 use crate::harness::{DEADLINE, Peer};
 
 /// How many canaries sing in a room.
@@ -78,7 +76,8 @@ impl Canaries {
         let digests: Vec<_> = flock[1..].iter().map(|canary| canary.digest.finish()).collect();
         assert!(digests.iter().all(|digest| *digest == digests[0]), "there were two orders");
         let heard = flock.into_iter().nth(1).unwrap().heard;
-        heard.iter().for_each(|line| assert_eq!(SafeText::new(line.clone()).as_str(), line, "an unsafe line"));
+        let is_unsafe = |line: &&String| line.chars().any(|char| char.is_control() && char != '\t');
+        assert_eq!(heard.iter().find(is_unsafe), None);
         heard
     }
 }

@@ -7,7 +7,7 @@ use async_std::task;
 use clap::Parser;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
-use linechat::client::{self, Config, Lost, Outcome};
+use linechat::client::{Config, Lost, Outcome, pipe};
 use linechat::protocol::Name;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let display = Display::standard();
     let interactive = display.is_interactive();
     let config = Config { name, host, port };
-    match task::block_on(client::run(&config, Input::standard(), display)) {
+    match task::block_on(pipe::run(&config, Input::standard(), display)) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,

@@ -176,3 +176,29 @@ pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
 
 /// How long the client waits for a server to answer its connection.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many lines the client keeps of what was typed in former visits.
+pub const CLIENT_HISTORY_LINES: usize = 1000;
+
+/// How many lines wait for the client's screen before the server has to.
+pub const CLIENT_SCREEN_LINES: usize = 256;
+
+/// How long the client waits at its end until its last lines are on the screen.
+pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
+
+/// How many lines may be typed before the client has looked at the first of them.
+pub const CLIENT_TYPED_LINES: usize = 4096;
+
+/// How many lines of a person wait to be sent; what is typed beyond them is refused.
+pub const CLIENT_UNSENT_LINES: usize = 10_000;
+
+/// Lines with less time than this between them are one paste, and if there are more of them than
+/// [`PASTE_LINES`] the person is asked.
+pub const PASTE_QUIET: Duration = Duration::from_millis(40);
+
+/// See [`PASTE_QUIET`].
+pub const PASTE_LINES: usize = 5;
+
+/// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
+/// of a server that was restarted do not come at once.
+pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));

@@ -8,6 +8,7 @@ pub mod display;
 pub mod input;
 pub mod pipe;
 mod story;
+pub mod terminal;
 
 use std::io;
 

@@ -20,6 +20,16 @@ impl Story {
         !self.joined && self.refused > 0
     }
 
+    /// The server has said goodbye, and not because it stops.
+    pub(super) fn was_dismissed(&self) -> bool {
+        self.bye && !self.stopping
+    }
+
+    /// The server has said goodbye.
+    pub(super) fn is_over(&self) -> bool {
+        self.bye
+    }
+
     /// Takes in a line, with or without its end.
     pub(super) fn hear(&mut self, line: &[u8]) {
         if let Some(refusal) = line.strip_prefix(b"! ") {

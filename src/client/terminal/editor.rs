@@ -1,0 +1,243 @@
+//! The editor: the line that is being typed. It alone draws on the screen, so nothing can break the line.
+//!
+//! Enter does not end the editing. The line is taken from under the cursor and comes back as a message, in its place among
+//! those of the others.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use async_channel::{Receiver, Sender, bounded};
+use rustyline::completion::{Completer, Pair};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::validate::Validator;
+use rustyline::{
+    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
+    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+};
+
+use super::history::History;
+use super::people::People;
+use crate::client::Lost;
+use crate::limits::CLIENT_TYPED_LINES;
+
+/// The commands that Tab completes, with what follows them.
+const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
+
+/// What a person did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Typed {
+    /// Enter. A paste can hold several lines.
+    Line(String),
+    /// Enter, and there was nothing to send.
+    Nothing,
+    /// Ctrl-C on an empty line.
+    Interrupt,
+    /// Ctrl-D on an empty line, or the terminal is gone.
+    Leave,
+}
+
+/// What the keys need to know.
+#[derive(Clone)]
+pub(super) struct Editing {
+    typed: Sender<Typed>,
+    people: People,
+    history: History,
+}
+
+impl Editing {
+    /// An editor that has not begun, and what will be typed.
+    pub(super) fn new(people: People, history: History) -> (Self, Receiver<Typed>) {
+        let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
+        (Self { typed, people, history }, receiver)
+    }
+
+    /// Begins, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the terminal cannot be used.
+    pub(super) fn start(self, prompt: Prompt) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+        let (ready, started) = mpsc::channel();
+        thread::spawn(move || {
+            let mut editor = match self.editor(prompt.clone()) {
+                Ok(editor) => editor,
+                Err(error) => return drop(ready.send(Err(error))),
+            };
+            let _ = ready.send(editor.create_external_printer());
+            // The keys never end it, so the terminal is gone when it ends.
+            while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(prompt.text) {}
+            let _ = self.typed.send_blocking(Typed::Leave);
+        });
+        started
+            .recv()
+            .map_err(io::Error::other)
+            .map_err(Lost::Output)?
+            .map_err(|error| Lost::Output(io::Error::other(error)))
+    }
+
+    fn editor(&self, prompt: Prompt) -> rustyline::Result<Editor<Assistant, History>> {
+        let config = Config::builder().completion_type(CompletionType::List).bracketed_paste(true).build();
+        let mut editor = Editor::with_history(config, self.history.clone())?;
+        editor.set_helper(Some(Assistant { people: self.people.clone(), prompt }));
+        let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
+        let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
+        let keys: [(KeyEvent, Act); 8] = [
+            (KeyEvent::from('\r'), Self::enter),
+            (KeyEvent::ctrl('J'), Self::enter),
+            (KeyEvent::ctrl('C'), Self::interrupt),
+            (KeyEvent::ctrl('D'), Self::end),
+            (up, Self::earlier),
+            (KeyEvent::ctrl('P'), Self::earlier),
+            (down, Self::later),
+            (KeyEvent::ctrl('N'), Self::later),
+        ];
+        for (key, act) in keys {
+            let key_does = Key { editing: self.clone(), act };
+            editor.bind_sequence(key, EventHandler::Conditional(Box::new(key_does)));
+        }
+        Ok(editor)
+    }
+
+    fn enter(&self, context: &EventContext<'_>) -> Option<Cmd> {
+        let line = context.line();
+        let typed = if line.trim().is_empty() { Typed::Nothing } else { Typed::Line(line.to_owned()) };
+        if self.typed.try_send(typed).is_err() {
+            // Too many lines wait. It stays where it is, to be sent later.
+            return Some(Cmd::Noop);
+        }
+        self.history.keep(line);
+        Some(Cmd::Kill(Movement::WholeBuffer))
+    }
+
+    fn interrupt(&self, context: &EventContext<'_>) -> Option<Cmd> {
+        if context.line().is_empty() {
+            let _ = self.typed.try_send(Typed::Interrupt);
+        }
+        Some(Cmd::Kill(Movement::WholeBuffer))
+    }
+
+    fn end(&self, context: &EventContext<'_>) -> Option<Cmd> {
+        if !context.line().is_empty() {
+            return None; // It deletes what is under the cursor.
+        }
+        let _ = self.typed.try_send(Typed::Leave);
+        Some(Cmd::Noop)
+    }
+
+    fn earlier(&self, context: &EventContext<'_>) -> Option<Cmd> {
+        self.recall(context, |history| history.earlier(context.line()))
+    }
+
+    fn later(&self, context: &EventContext<'_>) -> Option<Cmd> {
+        self.recall(context, History::later)
+    }
+
+    fn recall(&self, context: &EventContext<'_>, line: impl FnOnce(&History) -> Option<String>) -> Option<Cmd> {
+        if context.line().contains('\n') {
+            return None; // It goes up and down in what was pasted.
+        }
+        Some(line(&self.history).map_or(Cmd::Noop, |line| Cmd::Replace(Movement::WholeBuffer, Some(line))))
+    }
+}
+
+type Act = fn(&Editing, &EventContext<'_>) -> Option<Cmd>;
+
+/// A key and what it does.
+struct Key {
+    editing: Editing,
+    act: Act,
+}
+
+impl ConditionalEventHandler for Key {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        (self.act)(&self.editing, context)
+    }
+}
+
+/// What stands before the line. Its colour says whether there is a connection; its width never changes.
+#[derive(Clone)]
+pub(super) struct Prompt {
+    text: &'static str,
+    color: bool,
+    connected: Arc<AtomicBool>,
+}
+
+impl Prompt {
+    pub(super) fn new(color: bool) -> Self {
+        Self { text: "> ", color, connected: Arc::default() }
+    }
+
+    pub(super) fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
+    }
+}
+
+/// What the editor asks while a line is typed.
+struct Assistant {
+    people: People,
+    prompt: Prompt,
+}
+
+impl Completer for Assistant {
+    type Candidate = Pair;
+
+    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+        Ok(complete(&line[..position], &self.people))
+    }
+}
+
+/// Where the word before the cursor begins, and what it may become.
+fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
+    let start = line.rfind(' ').map_or(0, |blank| blank + 1);
+    let word = &line[start..];
+    if start == 0 && word.starts_with('/') {
+        let pair = |command: &&str| Pair { display: command.trim_end().to_owned(), replacement: (*command).to_owned() };
+        return (0, COMMANDS.iter().filter(|command| command.starts_with(word)).map(pair).collect());
+    }
+    let end = if start == 0 { ": " } else { " " };
+    let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };
+    (start, people.that_begin_with(word).into_iter().map(pair).collect())
+}
+
+impl Highlighter for Assistant {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+        let Prompt { color, connected, .. } = &self.prompt;
+        match (color, connected.load(Ordering::Relaxed)) {
+            (false, _) => prompt.into(),
+            (true, true) => format!("\x1b[32m{prompt}\x1b[0m").into(),
+            (true, false) => format!("\x1b[31m{prompt}\x1b[0m").into(),
+        }
+    }
+}
+
+impl Hinter for Assistant {
+    type Hint = String;
+}
+impl Validator for Assistant {}
+impl Helper for Assistant {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_commands_are_completed() {
+        let people = People::default();
+        ["* Alice has joined", "* alan has joined"].iter().for_each(|line| people.hear(line));
+        let complete = |line| {
+            let (start, pairs) = super::complete(line, &people);
+            (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())
+        };
+        assert_eq!(complete("ali"), (0, vec!["Alice: ".to_owned()]));
+        assert_eq!(complete("al"), (0, vec!["Alice: ".to_owned(), "alan: ".to_owned()]));
+        assert_eq!(complete("hello ali"), (6, vec!["Alice ".to_owned()]));
+        assert_eq!(complete("/m"), (0, vec!["/msg ".to_owned()]));
+        assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
+        assert_eq!(complete("zoë"), (0, vec![]));
+    }
+}

@@ -1,0 +1,254 @@
+//! The history: lines that were typed before, kept in a file of the person's own.
+
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustyline::Result;
+use rustyline::history::{SearchDirection, SearchResult};
+
+use crate::fault;
+use crate::limits::CLIENT_HISTORY_LINES;
+
+/// A handle to the lines; clones share them.
+#[derive(Clone)]
+pub(super) struct History(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    lines: Vec<String>,
+    file: Option<File>,
+    /// Where the person is in it, while looking through it, and what they had typed before.
+    at: Option<usize>,
+    draft: String,
+}
+
+impl History {
+    /// The history in this file, if any, and what went wrong: then it is kept as long as the program runs.
+    pub(super) fn open(path: Option<PathBuf>) -> (Self, Option<String>) {
+        let opened = path.map(|path| open(&path).map_err(|error| (path, error))).transpose();
+        let (lines, complaint) = match opened {
+            Ok(opened) => (opened.unwrap_or_default(), None),
+            Err((path, error)) => {
+                let why = fault::describe(&error);
+                (Lines::default(), Some(format!("The history {} cannot be used: {why}", path.display())))
+            }
+        };
+        (Self(Arc::new(Mutex::new(lines))), complaint)
+    }
+
+    /// Keeps a line that was typed, unless it is secret or the same as the last one.
+    pub(super) fn keep(&self, line: &str) {
+        let mut this = self.lock();
+        this.at = None;
+        if line.contains('\n') || is_secret(line) || this.lines.last().is_some_and(|last| last == line) {
+            return;
+        }
+        // A full disk is no reason to stop talking.
+        let _ = this.file.as_mut().map(|file| file.write_all(format!("{line}\n").as_bytes()));
+        this.lines.push(line.to_owned());
+    }
+
+    /// The line before the one that is looked at. `draft` is what has been typed.
+    pub(super) fn earlier(&self, draft: &str) -> Option<String> {
+        let mut this = self.lock();
+        let at = match this.at {
+            None => {
+                this.draft = draft.to_owned();
+                this.lines.len()
+            }
+            Some(at) => at,
+        };
+        this.at = Some(at.checked_sub(1)?);
+        this.lines.get(at - 1).cloned()
+    }
+
+    /// The line after it, and at last the draft.
+    pub(super) fn later(&self) -> Option<String> {
+        let mut this = self.lock();
+        let at = this.at? + 1;
+        let line = this.lines.get(at).cloned();
+        this.at = line.is_some().then_some(at);
+        Some(line.unwrap_or_else(|| this.draft.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lines that hold a password.
+fn is_secret(line: &str) -> bool {
+    let command = line.trim_start().split(' ').next().unwrap_or_default().to_ascii_lowercase();
+    command == "/register" || command == "/password"
+}
+
+fn open(path: &Path) -> io::Result<Lines> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let text = match fs::read(path) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let kept = lines[lines.len().saturating_sub(CLIENT_HISTORY_LINES)..].to_vec();
+    if lines.len() > 2 * CLIENT_HISTORY_LINES {
+        // Another client may add a line at this moment; it is one line of a history.
+        let shorter = path.with_extension("new");
+        private(&shorter)?.write_all(kept.iter().flat_map(|line| [line, "\n"]).collect::<String>().as_bytes())?;
+        fs::rename(shorter, path)?;
+    }
+    Ok(Lines { lines: kept, file: Some(private(path)?), ..Lines::default() })
+}
+
+/// A file that nobody else can read, to add to.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself.
+impl rustyline::history::History for History {
+    fn get(&self, index: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        Ok(self.lock().lines.get(index).map(|line| found(line, index, 0)))
+    }
+
+    fn search(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        self.look(start, direction, |line| line.find(term).filter(|_| !term.is_empty()))
+    }
+
+    fn starts_with(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        self.look(start, direction, |line| line.starts_with(term).then_some(term.len()))
+    }
+
+    fn len(&self) -> usize {
+        self.lock().lines.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn add(&mut self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn add_owned(&mut self, _: String) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn set_max_len(&mut self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn ignore_dups(&mut self, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn ignore_space(&mut self, _: bool) {}
+
+    fn save(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn append(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl History {
+    fn look(
+        &self,
+        start: usize,
+        direction: SearchDirection,
+        matches: impl Fn(&str) -> Option<usize>,
+    ) -> Result<Option<SearchResult<'static>>> {
+        let this = self.lock();
+        let mut lines = this.lines.iter().enumerate();
+        let hit = |(at, line): (usize, &String)| matches(line).map(|place| found(line, at, place));
+        Ok(match direction {
+            SearchDirection::Forward => lines.skip(start).find_map(hit),
+            SearchDirection::Reverse => lines.by_ref().take(start + 1).rev().find_map(hit),
+        })
+    }
+}
+
+fn found(line: &str, idx: usize, pos: usize) -> SearchResult<'static> {
+    SearchResult { entry: Cow::Owned(line.to_owned()), idx, pos }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustyline::history::History as _;
+
+    use super::*;
+
+    fn typed(lines: &[&str]) -> History {
+        let (history, _) = History::open(None);
+        lines.iter().for_each(|line| history.keep(line));
+        history
+    }
+
+    #[test]
+    fn one_walks_back_and_comes_home_to_the_draft() {
+        let history = typed(&["one", "two", "two"]);
+        assert_eq!(history.earlier("draft").unwrap(), "two");
+        assert_eq!(history.earlier("two").unwrap(), "one");
+        assert_eq!(history.earlier("one"), None);
+        assert_eq!(history.later().unwrap(), "two");
+        assert_eq!(history.later().unwrap(), "draft");
+        assert_eq!(history.later(), None);
+    }
+
+    #[test]
+    fn passwords_and_pastes_are_not_kept() {
+        let history = typed(&["/register hunter2", " /PASSWORD a b", "two\nlines", "/registers"]);
+        assert_eq!(history.lock().lines, ["/registers"]);
+    }
+
+    #[test]
+    fn it_is_searched_from_where_one_is() {
+        let history = typed(&["alpha", "beta", "gamma"]);
+        let at = |term, start, direction| history.search(term, start, direction).unwrap().map(|found| found.idx);
+        assert_eq!(at("a", 2, SearchDirection::Reverse), Some(2));
+        assert_eq!(at("a", 1, SearchDirection::Reverse), Some(1));
+        assert_eq!(at("ph", 2, SearchDirection::Reverse), Some(0));
+        assert_eq!(at("mm", 0, SearchDirection::Forward), Some(2));
+        assert_eq!(at("mm", 1, SearchDirection::Reverse), None);
+    }
+
+    #[test]
+    fn the_file_is_private_and_does_not_grow_for_ever() {
+        let folder = std::env::temp_dir().join(format!("linechat-history-{}", std::process::id()));
+        let path = folder.join("deep/history");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let many: String = (0..=2 * CLIENT_HISTORY_LINES).map(|line| format!("{line}\n")).collect();
+        fs::write(&path, many).unwrap();
+        let (history, complaint) = History::open(Some(path.clone()));
+        assert_eq!(complaint, None);
+        history.keep("new");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), CLIENT_HISTORY_LINES + 1);
+        assert_eq!(text.lines().last(), Some("new"));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let (again, _) = History::open(Some(path));
+        assert_eq!(again.earlier("").unwrap(), "new");
+        let (_, complaint) = History::open(Some("/dev/null/history".into()));
+        assert!(complaint.unwrap().starts_with("The history /dev/null/history cannot be used: "));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

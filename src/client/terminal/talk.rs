@@ -1,0 +1,450 @@
+//! The talk: what is typed goes to the server, what the server says goes to the screen, through every loss of the
+//! connection.
+//!
+//! It knows neither keys nor the terminal. A typed line is sent, or kept until it can be, or refused in so many words.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender, bounded};
+use async_io::Timer;
+use async_std::task;
+use futures::FutureExt;
+use jiff::ZonedDateTime;
+
+use super::editor::Typed;
+use super::look::Look;
+use super::paste::{Paste, Verdict};
+use super::people::People;
+use super::screen::Screen;
+use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::story::Story;
+use crate::client::{Config, Lost, Outcome};
+use crate::fault;
+use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
+
+/// How soon a second Ctrl-C has to follow the first one to leave.
+const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
+
+type Done = Result<Outcome, Lost>;
+
+pub(super) struct Talk {
+    config: Config,
+    reconnect: bool,
+    screen: Screen,
+    look: Look,
+    typed: Receiver<Typed>,
+    people: People,
+    paste: Paste,
+    /// Lines that are to be sent; the first one perhaps at this moment.
+    unsent: VecDeque<String>,
+    link: Option<Link>,
+    absence: Option<Absence>,
+    interrupted: Option<Instant>,
+    is_leaving: bool,
+}
+
+/// A connection, from the attempt on.
+struct Link {
+    events: Receiver<Event>,
+    /// Dropping it half-closes the connection.
+    lines: Option<Sender<String>>,
+    is_sending: bool,
+    /// How many lines were sent since the server was last heard.
+    unheard: usize,
+    story: Story,
+}
+
+/// What happens on a connection.
+enum Event {
+    /// Somebody listens, and has been told the name.
+    Connected,
+    NotConnected(ConnectError),
+    Heard(Vec<u8>),
+    Sent(io::Result<()>),
+    /// The server has closed the connection, or it broke.
+    Ended(io::Result<()>),
+}
+
+/// What happens next.
+enum Next {
+    Typed(Typed),
+    Link(Event),
+    Due,
+}
+
+/// The time without a connection.
+struct Absence {
+    /// When it began, as the person is told.
+    since: String,
+    pause: Duration,
+    next_try: Instant,
+    /// The person knows that the name is taken.
+    told_of_ghost: bool,
+}
+
+impl Talk {
+    pub(super) fn new(
+        config: Config,
+        reconnect: bool,
+        (screen, look): (Screen, Look),
+        (typed, people): (Receiver<Typed>, People),
+    ) -> Self {
+        Self {
+            config,
+            reconnect,
+            screen,
+            look,
+            typed,
+            people,
+            paste: Paste::default(),
+            unsent: VecDeque::new(),
+            link: None,
+            absence: None,
+            interrupted: None,
+            is_leaving: false,
+        }
+    }
+
+    /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay.
+    pub(super) async fn run(mut self, sit_down: impl FnOnce() -> Result<(), Lost>) -> Done {
+        let first = self.first_lines().await?;
+        let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
+        sit_down()?;
+        self.screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+        self.joined();
+        self.show(&first).await;
+        loop {
+            let done = match self.next().await {
+                Next::Typed(typed) => self.type_in(typed),
+                Next::Link(event) => self.happen(event).await,
+                Next::Due => self.due(),
+            };
+            if let Break(done) = done {
+                return done;
+            }
+            self.send_next();
+        }
+    }
+
+    /// Connects for the first time. What the server says until it has taken the name, or nothing if it has not.
+    async fn first_lines(&mut self) -> Result<Option<Vec<u8>>, Lost> {
+        self.link = Some(Link::begin(&self.config, self.look.own_name()));
+        let mut lines = Vec::new();
+        loop {
+            let link = self.link.as_mut().expect("it has begun");
+            match link.next().await {
+                Event::NotConnected(error) => return Err(error.into()),
+                Event::Heard(heard) => {
+                    link.hear(&heard);
+                    lines.extend(heard);
+                    if link.story.is_turned_away() {
+                        return Ok(None);
+                    }
+                    if link.story.joined {
+                        return Ok(Some(lines));
+                    }
+                }
+                Event::Ended(Ok(())) => return Err(Lost::Cut),
+                Event::Ended(Err(error)) => return Err(Lost::Failed(error)),
+                Event::Connected | Event::Sent(_) => {}
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let due = self.paste.due().into_iter().chain(self.absence.as_ref().map(|absence| absence.next_try)).min();
+        let link = self.link.as_ref();
+        // All of these can be dropped without a loss.
+        futures::select_biased! {
+            typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
+            event = async {
+                match link {
+                    Some(link) => link.next().await,
+                    None => std::future::pending().await,
+                }
+            }.fuse() => Next::Link(event),
+            _ = async {
+                match due {
+                    Some(due) => Timer::at(due).await,
+                    None => std::future::pending().await,
+                }
+            }.fuse() => Next::Due,
+        }
+    }
+
+    // ---- What the person does ----
+
+    fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+        match typed {
+            Typed::Line(text) => self.paste.add(&text, Instant::now()),
+            Typed::Nothing => {
+                let lines = self.paste.confirm();
+                self.keep(lines.unwrap_or_default());
+            }
+            Typed::Interrupt => return self.interrupt(),
+            Typed::Leave => return self.leave(),
+        }
+        Continue(())
+    }
+
+    fn interrupt(&mut self) -> ControlFlow<Done> {
+        if let Some(count) = self.paste.discard() {
+            self.screen.say(&format!("{} thrown away.", lines(count)));
+            return Continue(());
+        }
+        if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
+            return self.leave();
+        }
+        self.interrupted = Some(Instant::now());
+        self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
+        Continue(())
+    }
+
+    fn leave(&mut self) -> ControlFlow<Done> {
+        if let Some(Verdict::Send(lines)) = self.paste.settle() {
+            self.keep(lines);
+        }
+        let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
+        if is_here && !self.is_leaving {
+            // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
+            self.is_leaving = true;
+            return Continue(());
+        }
+        if !self.unsent.is_empty() {
+            self.screen.say(&format!("Not sent: {}.", lines(self.unsent.len())));
+        }
+        Break(Ok(Outcome::Left))
+    }
+
+    /// Takes in lines that are to be sent.
+    fn keep(&mut self, typed: Vec<String>) {
+        let was_empty = self.unsent.is_empty();
+        for line in typed {
+            if self.unsent.len() < CLIENT_UNSENT_LINES {
+                self.unsent.push_back(line);
+            } else {
+                self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {line}"));
+            }
+        }
+        if self.absence.is_some() && was_empty && !self.unsent.is_empty() {
+            self.screen.say("Not connected; your line will be sent when you are back.");
+        }
+    }
+
+    fn due(&mut self) -> ControlFlow<Done> {
+        let now = Instant::now();
+        if self.paste.due().is_some_and(|due| due <= now) {
+            match self.paste.settle() {
+                Some(Verdict::Send(lines)) => self.keep(lines),
+                Some(Verdict::Ask(count)) => {
+                    self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
+                }
+                None => {}
+            }
+        }
+        if let Some(absence) = &mut self.absence
+            && absence.next_try <= now
+            && self.link.is_none()
+        {
+            self.link = Some(Link::begin(&self.config, self.look.own_name()));
+            absence.next_try = now + connection_patience();
+        }
+        Continue(())
+    }
+
+    // ---- What happens on the connection ----
+
+    async fn happen(&mut self, event: Event) -> ControlFlow<Done> {
+        match event {
+            Event::Connected => {}
+            Event::Heard(bytes) => {
+                let Some(link) = &mut self.link else { return Continue(()) };
+                link.hear(&bytes);
+                if link.story.is_turned_away() {
+                    return self.turned_away(&bytes);
+                }
+                if link.story.joined && self.absence.is_some() {
+                    self.back();
+                }
+                self.show(&bytes).await;
+            }
+            Event::Sent(Ok(())) => self.sent().await,
+            // The other direction says how it ended.
+            Event::Sent(Err(_)) => {}
+            Event::Ended(how) => return self.ended(how),
+            Event::NotConnected(_) => self.try_later(),
+        }
+        Continue(())
+    }
+
+    async fn show(&mut self, bytes: &[u8]) {
+        for line in String::from_utf8_lossy(bytes).lines() {
+            self.people.hear(line);
+            let shown = self.look.heard(line);
+            self.screen.show(shown).await;
+        }
+    }
+
+    /// Sends what waits, a line at a time.
+    fn send_next(&mut self) {
+        let Some(link) = self.link.as_mut().filter(|link| link.story.joined && !link.is_sending) else { return };
+        match self.unsent.front() {
+            Some(line) => {
+                link.is_sending = true;
+                self.is_leaving |= is_quit(line);
+                // It has room for one, and the connection's end is an event of its own.
+                link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+            }
+            None if self.is_leaving => link.lines = None,
+            None => {}
+        }
+    }
+
+    async fn sent(&mut self) {
+        let (Some(link), Some(line)) = (&mut self.link, self.unsent.pop_front()) else { return };
+        link.is_sending = false;
+        link.unheard += 1;
+        if let Some(shown) = self.look.said(&line) {
+            self.screen.show(shown).await;
+        }
+    }
+
+    fn joined(&mut self) {
+        self.look.prompt().set_connected(true);
+        self.people.clear();
+    }
+
+    fn back(&mut self) {
+        if let Some(absence) = self.absence.take() {
+            self.screen.say(&format!("Back again. You were away since {}.", absence.since));
+        }
+        self.joined();
+    }
+
+    /// The name is not to be had at this moment, most likely because the lost connection still has it.
+    fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+        let refusal =
+            String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
+        let own = self.look.own_name().to_owned();
+        if let Some(absence) = &mut self.absence
+            && !std::mem::replace(&mut absence.told_of_ghost, true)
+        {
+            self.screen.say(&format!("Not yet back as {own} ({refusal}); trying again."));
+        }
+        self.try_later();
+        Continue(())
+    }
+
+    fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+        let Some(link) = self.link.take() else { return Continue(()) };
+        if self.is_leaving || link.story.was_dismissed() {
+            return Break(match how {
+                Err(error) if !self.is_leaving => Err(Lost::Failed(error)),
+                _ if self.is_leaving => Ok(Outcome::Left),
+                _ => link.story.outcome(),
+            });
+        }
+        if !self.reconnect {
+            return Break(how.map_err(Lost::Failed).and_then(|()| link.story.outcome()));
+        }
+        if self.absence.is_none() {
+            self.told_of_loss(&how, &link);
+        }
+        self.try_later();
+        Continue(())
+    }
+
+    fn told_of_loss(&mut self, how: &io::Result<()>, link: &Link) {
+        self.look.prompt().set_connected(false);
+        let why = how.as_ref().err().map(|error| format!(": {}", fault::describe(error))).unwrap_or_default();
+        self.screen.say(&format!("The connection is lost{why}. What you type is kept; trying to connect again."));
+        // A server that says why it closes has taken in what it got.
+        if link.unheard > 0 && !link.story.is_over() {
+            self.screen.say(&format!("{} that you sent just before may not have arrived.", lines(link.unheard)));
+        }
+        let since = ZonedDateTime::now().strftime("%H:%M").to_string();
+        let (pause, _) = RECONNECT_PAUSE;
+        self.absence = Some(Absence { since, pause, next_try: Instant::now(), told_of_ghost: false });
+    }
+
+    fn try_later(&mut self) {
+        self.link = None;
+        if let Some(absence) = &mut self.absence {
+            absence.next_try = Instant::now() + absence.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+            absence.pause = (2 * absence.pause).min(RECONNECT_PAUSE.1);
+        }
+    }
+}
+
+/// An attempt takes no longer than the connection's own limit; this is only so that no timer runs meanwhile.
+fn connection_patience() -> Duration {
+    Duration::from_secs(3600)
+}
+
+fn is_quit(line: &str) -> bool {
+    line.split([' ', '\t']).next().is_some_and(|command| command.eq_ignore_ascii_case("/quit"))
+}
+
+fn lines(count: usize) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
+}
+
+impl Link {
+    fn begin(config: &Config, name: &str) -> Self {
+        let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
+        task::spawn(connect(config.clone(), name.to_owned(), typed, events));
+        Self { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story: Story::default() }
+    }
+
+    /// Dropping the future loses nothing.
+    async fn next(&self) -> Event {
+        self.events.recv().await.unwrap_or(Event::Ended(Ok(())))
+    }
+
+    fn hear(&mut self, lines: &[u8]) {
+        lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
+        self.unheard = 0;
+    }
+}
+
+/// Connects, and carries lines in both directions until one of them ends.
+async fn connect(config: Config, name: String, lines: Receiver<String>, events: Sender<Event>) {
+    let connected = connection::connect(&config.host, config.port).await;
+    let (incoming, outgoing) = match connected {
+        Ok(both) => both,
+        Err(error) => return drop(events.send(Event::NotConnected(error)).await),
+    };
+    // When it fails, the other direction says so.
+    let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
+    let _ = events.send(Event::Connected).await;
+    task::spawn(send_lines(outgoing, lines, events.clone()));
+    hear_lines(incoming, events).await;
+}
+
+async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
+    let ended = loop {
+        match incoming.next().await {
+            Ok(Some(lines)) => {
+                if events.send(Event::Heard(lines)).await.is_err() {
+                    return; // The talk is over.
+                }
+            }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let _ = events.send(Event::Ended(ended)).await;
+}
+
+async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<Event>) {
+    while let Ok(line) = lines.recv().await {
+        let sent = outgoing.send(format!("{line}\n").as_bytes()).await;
+        if sent.is_err() || events.send(Event::Sent(Ok(()))).await.is_err() {
+            return;
+        }
+    }
+    outgoing.finish();
+}

@@ -328,10 +328,11 @@ paste() { # PARTY
     in_terminals paste-buffer -t "$1"
 }
 
-# The lines above the top of the screen belong to it, and the empty ones at its end do not.
+# The lines above the top of the screen belong to it, and the empty ones at its end do not, nor do the times that our own
+# client shows.
 screen() { # PARTY
     # shellcheck disable=SC2005  # This takes the empty lines away.
-    echo "$(in_terminals capture-pane -p -J -S - -t "$1")" | tee "$room/$1.heard"
+    echo "$(in_terminals capture-pane -p -J -S - -t "$1" | sed -E 's/^[0-9]{2}:[0-9]{2} //')" | tee "$room/$1.heard"
 }
 
 expect_end_at_terminal() { # PARTY

@@ -36,7 +36,15 @@ if [[ $client == telnet ]]; then
     done
 else
     type_text Alice 'I must te'
-    expect_line_starting Alice 'I must te'
+    if [[ $client == client ]]; then
+        remark 'Ctrl-C takes back what is typed; on an empty line it asks, and then leaves'
+        expect_line Alice '> I must te'
+        press Alice C-c
+        press Alice C-c
+        expect_line Alice '-- Ctrl-C again leaves, and so does Ctrl-D.'
+    else
+        expect_line_starting Alice 'I must te'
+    fi
     press Alice C-c
     expect_end_at_terminal Alice
     said=$'\n* Alice has left'

@@ -13,6 +13,11 @@ lines() {
 join_as_witness Bob
 join_at_terminal Alice
 paste Alice < <(lines)
+if [[ $client == client ]]; then
+    remark 'asks before it sends many lines: press Enter'
+    expect_line_starting Alice '-- Send 2000 lines?'
+    press Alice Enter
+fi
 expect_line Bob 'Alice: This is line 2000 of what was pasted.'
 expect_transcript Bob <<END
 $(welcome Bob)

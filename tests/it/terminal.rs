@@ -1,4 +1,4 @@
-//! The client at a terminal: a person types, and nothing that the server sends acts on the screen.
+//! The client at a terminal with --plain: a person types, and nothing that the server sends acts on the screen.
 
 use std::fs::File;
 use std::io::Write;
@@ -56,7 +56,7 @@ impl Person {
 
 fn client(address: SocketAddr, name: &str) -> Command {
     let mut command = Command::new(CLIENT);
-    command.args(Program::client_arguments(address, name));
+    command.args(Program::client_arguments(address, name)).arg("--plain");
     command
 }
 

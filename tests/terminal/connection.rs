@@ -1,0 +1,102 @@
+//! Losing the connection, and having it again.
+
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+
+use crate::desk::Desk;
+use crate::harness::{Peer, Server};
+use crate::program::{Program, SERVER, ServerProgram, listening_on};
+
+/// A server at the address of one that is gone.
+fn server_at(address: SocketAddr) -> ServerProgram {
+    let port = address.port().to_string();
+    let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", &port]);
+    assert_eq!(listening_on(&program.stdout.line()), address);
+    ServerProgram { program, address }
+}
+
+#[test]
+fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let server = ServerProgram::start(&[]);
+        let address = server.address;
+        let Some(desk) = Desk::sit_down(address, &[]) else { return };
+        desk.keys("half a li");
+        desk.has_typed("half a li");
+        server.program.signal(signal);
+        drop(server);
+        desk.sees("-- The connection is lost");
+        desk.has_typed("half a li");
+        desk.keys("ne\n");
+        desk.sees("-- Not connected; your line will be sent when you are back.");
+        let again = server_at(address);
+        let mut alice = Peer::connect(address);
+        alice.send("Alice\n");
+        desk.sees("-- Back again. You were away since ");
+        let screen = desk.sees("Bob: half a line");
+        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection is lost")).count(), 1);
+        while alice.line() != "Bob: half a line" {}
+        drop(again);
+    }
+}
+
+#[test]
+fn it_waits_out_its_own_ghost() {
+    let server = ServerProgram::start(&[]);
+    let address = server.address;
+    let Some(desk) = Desk::sit_down(address, &[]) else { return };
+    drop(server);
+    desk.sees("-- The connection is lost");
+    let again = server_at(address);
+    // It may be there first, and lose its name by no fault of its own.
+    let ghost = crate::harness::within(move || {
+        loop {
+            let mut ghost = Peer::connect(address);
+            ghost.send("Bob\n");
+            if ghost.line().starts_with("* Welcome") {
+                return ghost;
+            }
+        }
+    });
+    desk.sees("-- Not yet back as Bob (! name-taken: Bob is taken); trying again.");
+    drop(ghost);
+    desk.sees("-- Back again.");
+    drop(again);
+}
+
+#[test]
+fn without_reconnecting_it_ends() {
+    let server = ServerProgram::start(&[]);
+    let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
+    server.program.signal(Signal::TERM);
+    desk.sees("client: the server was shut down");
+    desk.sees("ended with 3");
+    desk.is_sane();
+}
+
+#[test]
+fn a_taken_name_and_a_missing_server_end_it_at_once() {
+    let server = Server::start();
+    let _bob = server.join("Bob");
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    desk.sees("client: the server refused Bob: name-taken: Bob is taken");
+    desk.sees("ended with 1");
+    let address = server.address;
+    drop(server);
+    let Some(desk) = Desk::hurry(address, &[]) else { return };
+    desk.sees("ended with 3");
+}
+
+#[test]
+fn the_terminal_is_sane_after_a_signal() {
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        let server = Server::start();
+        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        desk.keys("half a line");
+        desk.has_typed("half a line");
+        desk.signal(signal);
+        desk.sees(&format!("ended with {status}"));
+        desk.is_sane();
+    }
+}

@@ -1,0 +1,170 @@
+//! A desk: a terminal in tmux, and a client at it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{DEADLINE, skipped};
+use crate::program::{CLIENT, Program};
+
+pub const COLUMNS: usize = 60;
+
+/// A terminal of 60 columns and 20 rows with a client of the name Bob. It is gone with this.
+pub struct Desk {
+    socket: String,
+    /// The person's home.
+    home: PathBuf,
+}
+
+impl Desk {
+    /// Sits down and waits for the welcome. `None`: there is no tmux here, which is said aloud.
+    pub fn sit_down(address: SocketAddr, options: &[&str]) -> Option<Self> {
+        let desk = Self::hurry(address, options)?;
+        desk.sees("* Welcome, Bob.");
+        Some(desk)
+    }
+
+    /// Sits down and does not wait.
+    pub fn hurry(address: SocketAddr, options: &[&str]) -> Option<Self> {
+        static DESKS: AtomicU32 = AtomicU32::new(0);
+        if Command::new("tmux").arg("-V").output().is_err() {
+            assert!(std::env::var_os("COMPAT_REQUIRE").is_none(), "tmux is not installed, and COMPAT_REQUIRE is set");
+            skipped("the client at a terminal; tmux is not installed");
+            return None;
+        }
+        let id = format!("linechat-{}-{}", std::process::id(), DESKS.fetch_add(1, Ordering::Relaxed));
+        let desk = Self { home: std::env::temp_dir().join(&id), socket: id };
+        fs::create_dir_all(&desk.home).unwrap();
+        let size = [COLUMNS.to_string(), "20".to_owned()];
+        // The shell is interactive, so that it has jobs, and shows when the client is gone.
+        let shell = ["new-session", "-d", "-s", "desk", "-x", &size[0], "-y", &size[1], "bash --norc -i"];
+        desk.tmux(&[&["-f", "/dev/null", "set-option", "-g", "history-limit", "20000", ";"], &shell[..]].concat());
+        let arguments = Program::client_arguments(address, "Bob");
+        let words: Vec<_> = arguments.iter().map(String::as_str).chain(options.iter().copied()).collect();
+        let home = desk.home.display();
+        desk.keys(&format!(
+            "PS1='$ '; clear; HOME={home} XDG_STATE_HOME={home} {CLIENT} {}; echo ended with $?\n",
+            words.join(" ")
+        ));
+        Some(desk)
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> Output {
+        let output = Command::new("tmux").args(["-u", "-L", &self.socket]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        output
+    }
+
+    /// Types text; LF is Enter.
+    pub fn keys(&self, text: &str) {
+        self.tmux(&["send-keys", "-t", "desk", "-l", "--", &text.replace('\n', "\r")]);
+    }
+
+    /// Presses a key, by tmux's name for it.
+    pub fn press(&self, key: &str) {
+        self.tmux(&["send-keys", "-t", "desk", key]);
+    }
+
+    /// Pastes text, in brackets if the client asks for them.
+    pub fn paste(&self, text: &str, bracketed: bool) {
+        let path = self.home.join("paste");
+        fs::write(&path, text).unwrap();
+        self.tmux(&["load-buffer", path.to_str().unwrap()]);
+        self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "desk"] } else { &["paste-buffer", "-t", "desk"] });
+    }
+
+    pub fn resize(&self, columns: usize) {
+        self.tmux(&["resize-window", "-t", "desk", "-x", &columns.to_string()]);
+    }
+
+    /// All that is on the screen and has left it at the top, with wrapped lines joined and without the times.
+    pub fn screen(&self) -> Vec<String> {
+        self.capture(&["-J"])
+    }
+
+    /// Likewise, with colours.
+    pub fn colours(&self) -> Vec<String> {
+        self.capture(&["-J", "-e"])
+    }
+
+    fn capture(&self, options: &[&str]) -> Vec<String> {
+        let capture = [&["capture-pane", "-p", "-t", "desk", "-S", "-"], options].concat();
+        let text = String::from_utf8(self.tmux(&capture).stdout).unwrap();
+        let lines = text.lines().map(|line| without_time(line.trim_end()).to_owned());
+        let mut lines: Vec<_> = lines.collect();
+        while lines.last().is_some_and(String::is_empty) {
+            lines.pop();
+        }
+        lines
+    }
+
+    /// Waits until the screen is as it should be.
+    #[track_caller]
+    pub fn shows(&self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let since = Instant::now();
+        loop {
+            let screen = self.screen();
+            if is_so(&screen) {
+                return screen;
+            }
+            assert!(since.elapsed() < DEADLINE, "not seen: {what}, but\n{}", screen.join("\n"));
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for a line that begins so.
+    #[track_caller]
+    pub fn sees(&self, line: &str) -> Vec<String> {
+        self.shows(line, |screen| screen.iter().any(|shown| shown.starts_with(line)))
+    }
+
+    /// Waits until this is what is typed, on the last line.
+    #[track_caller]
+    pub fn has_typed(&self, line: &str) -> Vec<String> {
+        let line = format!("> {line}");
+        self.shows(&line, |screen| screen.last().is_some_and(|last| *last == line.trim_end()))
+    }
+
+    pub fn history(&self) -> Option<String> {
+        fs::read_to_string(self.home.join("linechat/history")).ok()
+    }
+
+    /// Sends a signal to the client, which is in the foreground.
+    pub fn signal(&self, signal: &str) {
+        let tty = String::from_utf8(self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]).stdout).unwrap();
+        let tty = tty.trim().trim_start_matches("/dev/");
+        let output = Command::new("pkill").args([&format!("-{signal}"), "-x", "client", "-t", tty]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// The terminal is as the shell left it: it echoes, and keeps a line until Enter.
+    #[track_caller]
+    pub fn is_sane(&self) {
+        self.keys("stty -a | grep -cE '(^| )(icanon|echo|isig|opost)( |;|$)' | sed s/^/sane:/\n");
+        self.shows("the terminal is sane", |screen| {
+            screen.iter().any(|line| line.starts_with("sane:") && line != "sane:0")
+        });
+        self.keys("stty -a | grep -oE '\\-(icanon|echo|isig|opost)\\b' | sed s/^/off:/; echo looked\n");
+        let screen = self.sees("looked");
+        assert!(!screen.iter().any(|line| line.starts_with("off:")), "{screen:#?}");
+    }
+}
+
+/// `HH:MM ` stands before what is shown, perhaps in colour, which stays.
+fn without_time(line: &str) -> &str {
+    match line.as_bytes() {
+        [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],
+        _ => line,
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}

@@ -1,0 +1,131 @@
+//! What keys do.
+
+use crate::desk::Desk;
+use crate::harness::Server;
+
+#[test]
+fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    for line in ["first words", "other words", "/register hunter2"] {
+        desk.keys(&format!("{line}\n"));
+        desk.has_typed("");
+        if !line.starts_with('/') {
+            alice.expect(&format!("Bob: {line}"));
+        }
+    }
+    desk.keys("draft");
+    desk.press("Up");
+    desk.has_typed("other words");
+    desk.press("Up");
+    desk.has_typed("first words");
+    desk.press("Down");
+    desk.press("Down");
+    desk.has_typed("draft");
+    desk.press("C-c");
+    desk.press("C-r");
+    desk.keys("fir");
+    desk.shows("what was searched", |screen| screen.last().is_some_and(|line| line.ends_with("first words")));
+    desk.press("Enter");
+    alice.expect("Bob: first words");
+    assert_eq!(desk.history().unwrap(), "first words\nother words\nfirst words\n");
+}
+
+#[test]
+fn no_history_keeps_nothing() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &["--no-history"]) else { return };
+    desk.keys("hello\n");
+    desk.sees("Bob: hello");
+    desk.press("Up");
+    desk.has_typed("hello");
+    assert_eq!(desk.history(), None);
+}
+
+#[test]
+fn words_are_moved_over_and_deleted() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    desk.keys("one two three");
+    desk.press("C-w");
+    desk.press("M-b");
+    desk.keys("and ");
+    desk.has_typed("one and two");
+    desk.press("C-a");
+    desk.press("M-f");
+    desk.keys(" more");
+    desk.has_typed("one more and two");
+}
+
+#[test]
+fn tab_completes_the_names_of_those_who_are_here_and_commands() {
+    let server = Server::start();
+    let mut early = server.join("Early");
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let late = server.join("Late");
+    desk.sees("* Late has joined");
+    desk.keys("ea\tgood morning");
+    desk.has_typed("Early: good morning");
+    desk.press("C-c");
+    desk.keys("/m\tla\tpsst");
+    desk.has_typed("/msg Late psst");
+    desk.press("C-c");
+    drop(late);
+    desk.sees("* Late has left");
+    desk.keys("la\t");
+    desk.has_typed("la");
+    desk.press("C-c");
+    early.send("/nick Dawn\n");
+    desk.sees("* Early is now Dawn");
+    desk.keys("hello da\t");
+    desk.shows("the new name", |screen| screen.last().is_some_and(|line| line == "> hello Dawn"));
+}
+
+#[test]
+fn ctrl_c_clears_the_line_then_asks_then_leaves() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("never mind");
+    desk.has_typed("never mind");
+    desk.press("C-c");
+    desk.has_typed("");
+    desk.press("C-c");
+    desk.sees("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    desk.press("C-c");
+    alice.expect("* Bob has left");
+    desk.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    desk.sees("ended with 0");
+    desk.is_sane();
+}
+
+#[test]
+fn ctrl_d_leaves_and_the_last_line_is_sent_first() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("last words\n");
+    desk.press("C-d");
+    alice.expect("Bob: last words");
+    alice.expect("* Bob has left");
+    desk.sees("* Bye, Bob: 1 line accepted, 0 refused.");
+    desk.sees("ended with 0");
+}
+
+#[test]
+fn ctrl_z_stops_it_and_fg_goes_on_with_the_typed_line() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("half a li");
+    desk.has_typed("half a li");
+    desk.press("C-z");
+    desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+    alice.send("while you were away\n");
+    desk.keys("fg\n");
+    desk.sees("Alice: while you were away");
+    desk.has_typed("half a li");
+    desk.keys("ne\n");
+    alice.expect("Bob: half a line");
+}

@@ -1,0 +1,137 @@
+//! The typed line is never broken.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::desk::{COLUMNS, Desk};
+use crate::harness::Server;
+
+#[test]
+fn a_half_typed_line_survives_what_comes_in_and_a_resize() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("half a li");
+    desk.has_typed("half a li");
+    alice.send("one\nzwei: Grüße, 世界 🎉 👩‍👩‍👧\nthree\n");
+    let screen = desk.sees("Alice: three");
+    assert_eq!(
+        screen[screen.len() - 4..],
+        ["Alice: one", "Alice: zwei: Grüße, 世界 🎉 👩‍👩‍👧", "Alice: three", "> half a li"]
+    );
+    desk.resize(30);
+    alice.send("narrow\n");
+    desk.sees("Alice: narrow");
+    desk.resize(90);
+    alice.send("wide\n");
+    desk.sees("Alice: wide");
+    desk.keys("ne\n");
+    alice.expect("Bob: half a line");
+    let screen = desk.sees("Bob: half a line");
+    assert!(!screen.iter().any(|line| line.starts_with("> half")), "an echo was left: {screen:#?}");
+}
+
+#[test]
+fn a_typed_line_of_several_rows_and_wide_characters_survives() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    let long = "山田さん ".repeat(COLUMNS / 4);
+    desk.keys(&long);
+    desk.has_typed(long.trim_end());
+    alice.send("one\ntwo\nthree\n");
+    desk.sees("Alice: three");
+    desk.has_typed(long.trim_end());
+    desk.keys("!\n");
+    alice.expect(&format!("Bob: {long}!"));
+    let screen = desk.sees("Bob: 山田さん");
+    assert_eq!(screen.iter().filter(|line| line.contains("山田")).count(), 1, "{screen:#?}");
+}
+
+#[test]
+fn a_half_typed_line_survives_four_thousand_messages() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("half a li");
+    desk.has_typed("half a li");
+    alice.send(&(0..4000).map(|number| format!("{number}\n")).collect::<String>());
+    let screen = desk.sees("Alice: 3999");
+    let numbers = screen.iter().filter_map(|line| line.strip_prefix("Alice: "));
+    assert!(numbers.eq((0..4000).map(|number| number.to_string())), "a message is missing, doubled or out of order");
+    desk.has_typed("half a li");
+    desk.keys("ne\n");
+    alice.expect("Bob: half a line");
+}
+
+/// None of either is lost, doubled or out of order.
+#[test]
+fn a_hundred_own_lines_race_against_seven_hundred() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    let mut talking = alice.try_clone();
+    let talk = thread::spawn(move || {
+        for number in 0..700 {
+            talking.send(&format!("{number}\n"));
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+    for number in 0..100 {
+        desk.keys(&format!("mine {number}\n"));
+        // As fast as somebody types; what comes faster is a paste.
+        thread::sleep(Duration::from_millis(60));
+    }
+    talk.join().unwrap();
+    (0..100).for_each(|number| alice.expect(&format!("Bob: mine {number}")));
+    desk.sees("Alice: 699");
+    let screen = desk.sees("Bob: mine 99");
+    let of = |who: &str| screen.iter().filter_map(|line| line.strip_prefix(who)).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(of("Bob: "), (0..100).map(|number| format!("mine {number}")).collect::<Vec<_>>());
+    assert_eq!(of("Alice: "), (0..700).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_typed_ahead_arrives_whole_and_in_order() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    desk.keys("one\ntwo\nthree\n");
+    alice.expect("* Bob has joined");
+    ["one", "two", "three"].iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
+}
+
+#[test]
+fn a_paste_is_asked_about_once_and_arrives_whole() {
+    for bracketed in [true, false] {
+        let server = Server::start();
+        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        let mut alice = server.join("Alice");
+        let lines: Vec<_> = (0..200).map(|number| format!("pasted {number} ☃")).collect();
+        desk.paste(&(lines.join("\n") + "\n"), bracketed);
+        if bracketed {
+            desk.sees("pasted 199");
+            desk.press("Enter");
+        }
+        desk.sees("-- Send 200 lines? Enter sends them, Ctrl-C throws them away.");
+        alice.expect_nothing_new();
+        desk.press("Enter");
+        lines.iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
+        let screen = desk.sees("Bob: pasted 199");
+        assert_eq!(screen.iter().filter(|line| line.starts_with("-- Send ")).count(), 1);
+        assert!(screen.iter().filter_map(|line| line.strip_prefix("Bob: ")).eq(&lines));
+    }
+}
+
+#[test]
+fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\n", false);
+    desk.sees("-- Send 6 lines?");
+    desk.press("C-c");
+    desk.sees("-- 6 lines thrown away.");
+    desk.paste("1\n2\n3\n4\n5\n", false);
+    (1..=5).for_each(|number| alice.expect(&format!("Bob: {number}")));
+}

@@ -125,6 +125,7 @@ open_room() { # CLIENT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     room=$(mktemp -d "${TMPDIR:-/tmp}/linechat-compat.XXXXXX") || exit 1
+    export XDG_STATE_HOME=$room # Our own client would keep what is typed here.
     start_server
 }
 

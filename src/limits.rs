@@ -176,3 +176,6 @@ pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
 
 /// How long the client waits for a server to answer its connection.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the client can be told to stay after the end of its input.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);

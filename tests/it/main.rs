@@ -3,6 +3,9 @@
 mod harness;
 mod pace;
 mod program;
+#[allow(dead_code, reason = "tests/faults uses the rest of it")]
+#[path = "../faults/vitals.rs"]
+mod vitals;
 
 mod client;
 mod commands;
@@ -13,6 +16,7 @@ mod idle_line;
 mod leave;
 mod login;
 mod names;
+mod pipes;
 mod promises;
 mod scalars;
 mod server_program;

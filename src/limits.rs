@@ -179,3 +179,9 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long the client can be told to stay after the end of its input.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many messages wait for the program that the client runs for each; further ones are not run, and counted.
+pub const EXEC_MESSAGES: usize = 64;
+
+/// How much of what that program writes for one message is said.
+pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! The client's command line: arguments to a configuration, the outcome of the visit to an exit code.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use async_std::task;
 use clap::Parser;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
-use linechat::client::{Config, Lost, Outcome, pipe, status};
+use linechat::client::program::Program;
+use linechat::client::{Config, Lost, Outcome, bot, pipe, status};
 use linechat::limits::WAIT_LIMIT;
 use linechat::protocol::Name;
 
@@ -39,6 +41,22 @@ struct Arguments {
     /// Stay so many seconds after the end of standard input, for answers; 0.5 is half a second
     #[arg(long, value_name = "SECONDS", default_value = "0", hide_default_value = true, value_parser = parse_wait, help_heading = "In a pipe")]
     wait: Duration,
+
+    /// Run CMD for each message; its environment has LINECHAT_FROM, LINECHAT_TEXT, LINECHAT_PRIVATE (1 or 0)
+    ///
+    /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after `--`. One runs at a
+    /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
+    /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
+    #[arg(long, value_name = "CMD", conflicts_with = "wait", help_heading = "As a bot")]
+    exec: Option<OsString>,
+
+    /// Say what CMD writes, line by line; privately to whom has spoken privately
+    #[arg(long, requires = "exec", help_heading = "As a bot")]
+    reply: bool,
+
+    /// The arguments of CMD
+    #[arg(value_name = "ARG", requires = "exec", help_heading = "As a bot")]
+    arguments: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
@@ -51,27 +69,38 @@ Exit codes:
 Examples:
   echo 'backup done' | client --name cron
   echo 'anybody here?' | client --name poll --lines-only --wait 30
-  tail -f access.log | client --name log > /dev/null";
+  tail -f access.log | client --name log > /dev/null
+  client --name clock --reply --exec date -- -u +%T > /dev/null
+  client --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null";
 
 const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 fn main() -> ExitCode {
-    let Arguments { name, host, port, lines_only, wait } = Arguments::parse();
+    let arguments = Arguments::parse();
+    let name = arguments.name.clone();
     let display = Display::standard();
     let interactive = display.is_interactive();
-    let config = Config { name, host, port };
-    let options = pipe::Options { lines_only, wait };
-    match task::block_on(pipe::run(&config, &options, Input::standard(), display)) {
+    match task::block_on(visit(arguments, display)) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
-        Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {}: {why}", config.name)),
+        Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
         Err(lost) => fail(LOST, &lost.to_string()),
     }
+}
+
+async fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
+    let Arguments { name, host, port, lines_only, wait, exec, reply, arguments } = arguments;
+    let config = Config { name, host, port };
+    if let Some(path) = exec {
+        let program = Program { path, arguments };
+        return bot::run(&config, bot::Options { program, reply, lines_only }, display).await;
+    }
+    pipe::run(&config, &pipe::Options { lines_only, wait }, Input::standard(), display).await
 }
 
 fn fail(code: u8, why: &str) -> ExitCode {

@@ -2,12 +2,17 @@
 //!
 //! [`input`] brings what is typed or piped, [`connection`] carries it, [`display`] shows what comes back; none of
 //! them knows the others. [`pipe::run`] joins them in a `visit`, whose `story` reads in what the server says how it all
-//! went; `sieve` tells messages from notices.
+//! went; `sieve` tells messages from notices. [`bot::run`] is the same visit with a [`program`] that answers, by way of
+//! `message` and `answer`.
 
+mod answer;
+pub mod bot;
 pub mod connection;
 pub mod display;
 pub mod input;
+mod message;
 pub mod pipe;
+pub mod program;
 mod sieve;
 pub mod status;
 mod story;

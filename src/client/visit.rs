@@ -7,6 +7,7 @@ use std::io;
 
 use futures::channel::oneshot;
 
+use super::bot::Ears;
 use super::connection::{self, Incoming, Outgoing};
 use super::display::Display;
 use super::sieve::Sieve;
@@ -21,6 +22,8 @@ pub(super) struct Visit<'a> {
     /// Only messages are shown.
     sieve: Option<Sieve>,
     story: Story,
+    /// Who else wants to know what is said.
+    ears: Option<Ears>,
     /// Nothing more is to be sent.
     all_said: &'a Cell<bool>,
     /// Dropped when nothing more can be shown.
@@ -41,8 +44,22 @@ impl<'a> Visit<'a> {
         display.connected().await.map_err(Lost::Output)?;
         outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
         let sieve = lines_only.then(Sieve::default);
-        let visit = Self { incoming, display, sieve, story: Story::default(), all_said, shown: None, unshown: None };
+        let visit = Self {
+            incoming,
+            display,
+            sieve,
+            story: Story::default(),
+            ears: None,
+            all_said,
+            shown: None,
+            unshown: None,
+        };
         Ok((visit, outgoing))
+    }
+
+    /// Whoever else wants to know what is said.
+    pub(super) fn hear_with(&mut self, ears: Ears) {
+        self.ears = Some(ears);
     }
 
     /// Waits until the server has taken the name; false when it did not, and the visit is over.
@@ -85,6 +102,9 @@ impl<'a> Visit<'a> {
         let mut heard = 0;
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             self.story.hear(line);
+            if let Some(ears) = &mut self.ears {
+                ears.hear(line);
+            }
             heard += line.len();
             if self.story.is_turned_away() {
                 break; // Another name is asked for, and there is none.

@@ -7,6 +7,7 @@ mod program;
 #[path = "../faults/vitals.rs"]
 mod vitals;
 
+mod bot;
 mod client;
 mod commands;
 mod errors;

@@ -12,6 +12,7 @@ use linechat::client::input::Input;
 use linechat::client::program::Program;
 use linechat::client::{Config, Lost, Outcome, bot, pipe, status};
 use linechat::limits::WAIT_LIMIT;
+use linechat::manual::Manual;
 use linechat::protocol::Name;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
@@ -20,7 +21,7 @@ use linechat::protocol::Name;
 /// output carries only what the server said and status goes to standard error; at the end of standard input the
 /// client waits for the last answers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = MANUAL.after_help())]
 struct Arguments {
     /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks
     #[arg(long, value_parser = |text: &str| Name::parse(text))]
@@ -39,12 +40,12 @@ struct Arguments {
     lines_only: bool,
 
     /// Stay so many seconds after the end of standard input, for answers; 0.5 is half a second
-    #[arg(long, value_name = "SECONDS", default_value = "0", hide_default_value = true, value_parser = parse_wait, help_heading = "In a pipe")]
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_wait, help_heading = "In a pipe")]
     wait: Duration,
 
     /// Run CMD for each message; its environment has LINECHAT_FROM, LINECHAT_TEXT, LINECHAT_PRIVATE (1 or 0)
     ///
-    /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after `--`. One runs at a
+    /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after --. One runs at a
     /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
     /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
     #[arg(long, value_name = "CMD", conflicts_with = "wait", help_heading = "As a bot")]
@@ -59,25 +60,37 @@ struct Arguments {
     arguments: Vec<OsString>,
 }
 
-const AFTER_HELP: &str = "\
-Exit codes:
-  0  everything was said, and you left
-  1  refused: the name (taken, ...) or, in a pipe, a line
-  2  wrong usage
-  3  cannot connect, or the connection, standard input or standard output was lost
-
-Examples:
-  echo 'backup done' | client --name cron
-  echo 'anybody here?' | client --name poll --lines-only --wait 30
-  tail -f access.log | client --name log > /dev/null
-  client --name clock --reply --exec date -- -u +%T > /dev/null
-  client --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null";
+const MANUAL: Manual = Manual {
+    program: "client",
+    purpose: "talk in a linechat room, from a terminal, a pipe or a program",
+    synopsis: &["--name NAME [OPTION]...", "--name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]..."],
+    exit_codes: &[
+        ("0", "everything was said, and you left"),
+        ("1", "refused: the name (taken, ...) or, in a pipe, a line"),
+        ("2", "wrong usage"),
+        ("3", "cannot connect, or the connection, standard input or standard output was lost"),
+    ],
+    environment: &[
+        ("LINECHAT_FROM", "set for the command of --exec: who said the message"),
+        ("LINECHAT_TEXT", "set for it: what the message says; never let a shell evaluate it"),
+        ("LINECHAT_PRIVATE", "set for it: 1 if the message is to the bot alone, else 0"),
+    ],
+    examples: &[
+        "client --name Bob",
+        "echo 'backup done' | client --name cron",
+        "echo 'anybody here?' | client --name poll --lines-only --wait 30",
+        "tail -f access.log | client --name log > /dev/null",
+        "client --name clock --reply --exec date -- -u +%T > /dev/null",
+        "client --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
+    ],
+    output_lost: LOST,
+};
 
 const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = MANUAL.parse();
     let name = arguments.name.clone();
     let display = Display::standard();
     let interactive = display.is_interactive();

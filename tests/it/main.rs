@@ -16,6 +16,7 @@ mod half_close;
 mod idle_line;
 mod leave;
 mod login;
+mod manual;
 mod names;
 mod pipes;
 mod promises;

@@ -63,5 +63,12 @@ fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
+    // Half a character at the end would be said as U+FFFD.
+    if is_cut
+        && let Err(error) = std::str::from_utf8(&output)
+        && error.error_len().is_none()
+    {
+        output.truncate(error.valid_up_to());
+    }
     Ok((output, is_cut))
 }

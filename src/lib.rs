@@ -16,6 +16,7 @@
 //! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
 //! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, and [`fault`] words an
 //!   I/O error for one.
+//! * [`manual`] makes the man pages and shell completions of the two programs.
 //!
 //! A server within another program, or a test:
 //!
@@ -37,6 +38,7 @@ pub mod client;
 pub mod fault;
 pub mod journal;
 pub mod limits;
+pub mod manual;
 pub mod protocol;
 pub mod room;
 pub mod server;

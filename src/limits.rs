@@ -202,3 +202,11 @@ pub const PASTE_LINES: usize = 5;
 /// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
 /// of a server that was restarted do not come at once.
 pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How long the client can be told to stay after the end of its input.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How many messages wait for the program that the client runs for each; further ones are not run, and counted.
+pub const EXEC_MESSAGES: usize = 64;
+
+/// How much of what that program writes for one message is said.
+pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;

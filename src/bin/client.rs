@@ -1,14 +1,19 @@
 //! The client's command line: arguments to a configuration, the outcome of the visit to an exit code.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use async_std::task;
 use clap::{ColorChoice, Parser};
 use linechat::client::display::Display;
 use linechat::client::input::Input;
-use linechat::client::{Config, Lost, Outcome, pipe, terminal};
+use linechat::client::program::Program;
+use linechat::client::{Config, Lost, Outcome, bot, pipe, status, terminal};
+use linechat::limits::WAIT_LIMIT;
+use linechat::manual::Manual;
 use linechat::protocol::Name;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
@@ -17,7 +22,7 @@ use linechat::protocol::Name;
 /// output carries only what the server said and status goes to standard error; at the end of standard input the
 /// client waits for the last answers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = MANUAL.after_help())]
 struct Arguments {
     /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks
     #[arg(long, value_parser = |text: &str| Name::parse(text))]
@@ -50,23 +55,70 @@ struct Arguments {
     /// Only ever add lines, and leave the typed line to the terminal: for screen readers and script(1); so it is with TERM=dumb
     #[arg(long, help_heading = AT_A_TERMINAL)]
     plain: bool,
+
+    /// Print messages only: no notices, and refusals on standard error
+    #[arg(long, help_heading = "In a pipe")]
+    lines_only: bool,
+
+    /// Stay so many seconds after the end of standard input, for answers; 0.5 is half a second
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_wait, help_heading = "In a pipe")]
+    wait: Duration,
+
+    /// Run CMD for each message; its environment has LINECHAT_FROM, LINECHAT_TEXT, LINECHAT_PRIVATE (1 or 0)
+    ///
+    /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after --. One runs at a
+    /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
+    /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
+    #[arg(long, value_name = "CMD", conflicts_with = "wait", help_heading = "As a bot")]
+    exec: Option<OsString>,
+
+    /// Say what CMD writes, line by line; privately to whom has spoken privately
+    #[arg(long, requires = "exec", help_heading = "As a bot")]
+    reply: bool,
+
+    /// The arguments of CMD
+    #[arg(value_name = "ARG", requires = "exec", help_heading = "As a bot")]
+    arguments: Vec<OsString>,
 }
 
 const AT_A_TERMINAL: &str = "At a terminal";
 
-const AFTER_HELP: &str = "\
-Exit codes:
-  0  everything was said, and you left
-  1  refused: the name (taken, ...) or, in a pipe, a line
-  2  wrong usage
-  3  cannot connect, or the connection or standard output was lost
-
-Example: echo 'backup done' | client --name cron";
+const MANUAL: Manual = Manual {
+    program: "client",
+    purpose: "talk in a linechat room, from a terminal, a pipe or a program",
+    synopsis: &["--name NAME [OPTION]...", "--name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]..."],
+    exit_codes: &[
+        ("0", "everything was said, and you left"),
+        ("1", "refused: the name (taken, ...) or, in a pipe, a line"),
+        ("2", "wrong usage"),
+        ("3", "cannot connect, or the connection, standard input or standard output was lost"),
+    ],
+    environment: &[
+        ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),
+        ("XDG_STATE_HOME", "linechat/history in it keeps what you type; by default it is ~/.local/state"),
+        ("LINECHAT_FROM", "set for the command of --exec: who said the message"),
+        ("LINECHAT_TEXT", "set for it: what the message says; never let a shell evaluate it"),
+        ("LINECHAT_PRIVATE", "set for it: 1 if the message is to the bot alone, else 0"),
+    ],
+    examples: &[
+        "client --name Bob",
+        "echo 'backup done' | client --name cron",
+        "echo 'anybody here?' | client --name poll --lines-only --wait 30",
+        "tail -f access.log | client --name log > /dev/null",
+        "client --name clock --reply --exec date -- -u +%T > /dev/null",
+        "client --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
+    ],
+    output_lost: LOST,
+};
 
 const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 impl Arguments {
+    fn is_for_a_person(&self) -> bool {
+        !self.plain && !self.lines_only && self.wait.is_zero() && self.exec.is_none()
+    }
+
     fn at_a_terminal(&self) -> terminal::Options {
         let color = match self.color {
             ColorChoice::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -86,28 +138,41 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let config = Config { name: arguments.name.clone(), host: arguments.host.clone(), port: arguments.port };
+    let arguments: Arguments = MANUAL.parse();
+    let name = arguments.name.clone();
     let display = Display::standard();
     let interactive = display.is_interactive();
-    let visit = if !arguments.plain && terminal::is_there() {
-        terminal::run(&config, &arguments.at_a_terminal())
-    } else {
-        task::block_on(pipe::run(&config, Input::standard(), display))
-    };
-    match visit {
+    match visit(arguments, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
-        Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {}: {why}", config.name)),
+        Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
         Err(lost) => fail(LOST, &lost.to_string()),
     }
 }
 
+fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
+    let config = Config { name: arguments.name.clone(), host: arguments.host.clone(), port: arguments.port };
+    if arguments.is_for_a_person() && terminal::is_there() {
+        return terminal::run(&config, &arguments.at_a_terminal());
+    }
+    let Arguments { lines_only, wait, exec, reply, arguments, .. } = arguments;
+    if let Some(path) = exec {
+        let program = Program { path, arguments };
+        return task::block_on(bot::run(&config, bot::Options { program, reply, lines_only }, display));
+    }
+    task::block_on(pipe::run(&config, &pipe::Options { lines_only, wait }, Input::standard(), display))
+}
+
 fn fail(code: u8, why: &str) -> ExitCode {
-    eprintln!("client: {why}");
+    status::say(&format!("client: {why}"));
     ExitCode::from(code)
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let wait = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    wait.filter(|&wait| wait <= WAIT_LIMIT).ok_or_else(|| format!("seconds from 0 to {}", WAIT_LIMIT.as_secs()))
 }

@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 use futures::StreamExt;
 use linechat::journal::{Journal, LevelFilter};
 use linechat::limits::{PER_SOURCE, STALL_LIMIT, UNNAMED};
+use linechat::manual::Manual;
 use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
 use linechat::server::door::Capacity;
 use linechat::server::pace::Profile;
@@ -21,10 +22,7 @@ use linechat::server::{self, Config, Listener};
 /// The first line on standard output is `Server listening on HOST:PORT`; log records follow it. SIGINT (Ctrl-C) or
 /// SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    after_help = "Exit codes: 0 stopped by a signal; 1 it could not start, or died; 2 wrong usage; 130 or 143 ended at once by a second signal."
-)]
+#[command(version, after_help = MANUAL.after_help())]
 struct Arguments {
     /// The address to listen on; :: is IPv6 and IPv4
     #[arg(long, default_value = "0.0.0.0")]
@@ -62,6 +60,21 @@ struct Arguments {
     log_level: LevelFilter,
 }
 
+const MANUAL: Manual = Manual {
+    program: "server",
+    purpose: "hold a linechat room, which any line-oriented client can join",
+    synopsis: &["[OPTION]..."],
+    exit_codes: &[
+        ("0", "stopped by a signal"),
+        ("1", "it could not start, or died"),
+        ("2", "wrong usage"),
+        ("130, 143", "ended at once by a second signal"),
+    ],
+    environment: &[],
+    examples: &["server", "server --host :: --pace public", "server --host 127.0.0.1 --port 0 --log-level warn"],
+    output_lost: 1,
+};
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Pace {
     /// 200 lines at once, then 100 lines and 256 KiB a second
@@ -83,7 +96,7 @@ impl From<Pace> for Profile {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = MANUAL.parse();
     match task::block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

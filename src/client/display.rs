@@ -5,15 +5,17 @@
 
 use std::io::{self, IsTerminal};
 
-use async_std::io::{Stdout, stdout};
+use async_std::io::{Stderr, Stdout, stderr, stdout};
 use futures::AsyncWriteExt;
 
+use super::status;
 use crate::protocol::SafeText;
 
 /// Standard output and standard error.
 #[derive(Debug)]
 pub struct Display {
     stdout: Stdout,
+    stderr: Stderr,
     to_terminal: bool,
     interactive: bool,
 }
@@ -22,7 +24,8 @@ impl Display {
     /// The output of this process.
     pub fn standard() -> Self {
         let to_terminal = io::stdout().is_terminal();
-        Self { stdout: stdout(), to_terminal, interactive: to_terminal && io::stdin().is_terminal() }
+        let interactive = to_terminal && io::stdin().is_terminal();
+        Self { stdout: stdout(), stderr: stderr(), to_terminal, interactive }
     }
 
     /// Whether a person types and reads here. Otherwise status belongs on standard error.
@@ -38,7 +41,7 @@ impl Display {
         if self.interactive {
             return self.write(b"Connected to server. You can start typing messages.\n").await;
         }
-        eprintln!("Connected to server.");
+        status::say("Connected to server.");
         Ok(())
     }
 
@@ -48,6 +51,11 @@ impl Display {
     /// When standard output cannot be written.
     pub async fn show(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.to_terminal { self.write(safe(lines).as_bytes()).await } else { self.write(lines).await }
+    }
+
+    /// Shows lines of the server on standard error. Whether anybody reads that does not matter.
+    pub async fn warn(&mut self, lines: &[u8]) {
+        let _ = self.stderr.write_all(safe(lines).as_bytes()).await;
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

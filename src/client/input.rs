@@ -1,5 +1,7 @@
 //! What is typed at the terminal, or comes through a pipe.
 
+use std::io;
+
 use async_std::io::{Stdin, stdin};
 use futures::AsyncReadExt;
 
@@ -17,12 +19,14 @@ impl Input {
         Self { stdin: stdin() }
     }
 
-    /// The next bytes; `None` at the end (Ctrl-D at a terminal), and when it cannot be read.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next bytes; `None` at the end (Ctrl-D at a terminal).
+    ///
+    /// # Errors
+    /// When it cannot be read, as when it is a directory or a disk that fails.
+    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         let mut bytes = vec![0; READ_BYTES];
-        // An unreadable input is an empty one: there is nothing to say.
-        let count = self.stdin.read(&mut bytes).await.unwrap_or(0);
+        let count = self.stdin.read(&mut bytes).await?;
         bytes.truncate(count);
-        (count > 0).then_some(bytes)
+        Ok((count > 0).then_some(bytes))
     }
 }

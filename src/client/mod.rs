@@ -1,14 +1,23 @@
 //! The client: one person or script in the room.
 //!
 //! [`input`] brings what is typed or piped, [`connection`] carries it, [`display`] shows what comes back; none of
-//! them knows the others. [`pipe::run`] joins them, and `story` reads in what the server says how it all went.
+//! them knows the others. [`pipe::run`] joins them in a `visit`, whose `story` reads in what the server says how it all
+//! went; `sieve` tells messages from notices. [`bot::run`] is the same visit with a [`program`] that answers, by way of
+//! `message` and `answer`. [`terminal::run`] is for a person at a terminal.
 
+mod answer;
+pub mod bot;
 pub mod connection;
 pub mod display;
 pub mod input;
+mod message;
 pub mod pipe;
+pub mod program;
+mod sieve;
+pub mod status;
 mod story;
 pub mod terminal;
+mod visit;
 
 use std::io;
 
@@ -55,6 +64,9 @@ pub enum Lost {
     /// The connection failed.
     #[error("the connection was lost: {}", fault::describe(.0))]
     Failed(io::Error),
+    /// There may have been more to say.
+    #[error("cannot read standard input: {}", fault::describe(.0))]
+    Input(io::Error),
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),

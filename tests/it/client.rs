@@ -129,20 +129,20 @@ fn a_server_that_stops_during_the_visit_is_code_3() {
 }
 
 /// A server of the test's own, which can be hostile. It serves one connection.
-struct FakeServer {
+pub struct FakeServer {
     listener: TcpListener,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl FakeServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         Self { listener, address }
     }
 
     /// The first connection, and the name that it sent.
-    fn accept(self) -> (Peer, String) {
+    pub fn accept(self) -> (Peer, String) {
         within(move || {
             let mut peer = Peer::new(self.listener.accept().unwrap().0);
             let name = peer.line();

@@ -3,7 +3,11 @@
 mod harness;
 mod pace;
 mod program;
+#[allow(dead_code, reason = "tests/faults uses the rest of it")]
+#[path = "../faults/vitals.rs"]
+mod vitals;
 
+mod bot;
 mod client;
 mod commands;
 mod errors;
@@ -12,7 +16,9 @@ mod half_close;
 mod idle_line;
 mod leave;
 mod login;
+mod manual;
 mod names;
+mod pipes;
 mod promises;
 mod scalars;
 mod server_program;

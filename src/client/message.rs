@@ -1,0 +1,66 @@
+//! What somebody said, as a line of the server tells it.
+
+use crate::protocol::Name;
+
+/// A message to the room, or to us alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) from: Name,
+    /// Safe for a terminal and valid UTF-8 if the server keeps its promises, and any bytes otherwise.
+    pub(super) text: Vec<u8>,
+    pub(super) private: bool,
+}
+
+impl Message {
+    /// Reads a whole line; `None` when it is no message. No user can forge the first colon, or the mark of privacy,
+    /// since names hold neither colons nor blanks.
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.strip_suffix(b"\n")?;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let colon = memchr::memmem::find(line, b": ")?;
+        let from = std::str::from_utf8(&line[..colon]).ok()?;
+        let (from, private) = match from.strip_suffix(" (privately)") {
+            Some(from) => (from, true),
+            None => (from, false),
+        };
+        // A notice or refusal with a colon in it begins with what no name holds.
+        let from = Name::parse(from).ok()?;
+        Some(Self { from, text: line[colon + 2..].to_vec(), private })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(from: &str, text: &[u8], private: bool) -> Option<Message> {
+        Some(Message { from: Name::parse(from).unwrap(), text: text.to_vec(), private })
+    }
+
+    #[test]
+    fn what_is_said_is_a_message() {
+        assert_eq!(Message::parse(b"Alice: hi: there\n"), message("Alice", b"hi: there", false));
+        assert_eq!(Message::parse(b"Alice (privately):  hi\r\n"), message("Alice", b" hi", true));
+        assert_eq!(
+            Message::parse(b"Alice: Bob (privately): \xff\n"),
+            message("Alice", b"Bob (privately): \xff", false)
+        );
+        assert_eq!(Message::parse("Дмитрий: да\n".as_bytes()), message("Дмитрий", "да".as_bytes(), false));
+    }
+
+    #[test]
+    fn nothing_else_is() {
+        for line in [
+            "* Alice has left: connection lost\n",
+            "! bad-name: no\n",
+            "* 2 here: Alice, Bob\n",
+            "[yes]\n",
+            "\n",
+            ": hi\n",
+            "Alice: half",
+            "a b: hi\n",
+        ] {
+            assert_eq!(Message::parse(line.as_bytes()), None, "{line:?}");
+        }
+    }
+}

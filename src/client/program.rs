@@ -1,0 +1,74 @@
+//! The program that `--exec` runs for a message. It gets the message in its environment, and no shell reads it.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::message::Message;
+use crate::limits::EXEC_OUTPUT_BYTES;
+
+/// A program and its arguments.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// Its path, or a name that is looked up in `PATH`.
+    pub path: OsString,
+    /// What it is always given.
+    pub arguments: Vec<OsString>,
+}
+
+/// What became of a program that ran.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) status: ExitStatus,
+    /// What it wrote, if that was asked for.
+    pub(super) output: Vec<u8>,
+    /// It wrote more than [`EXEC_OUTPUT_BYTES`], and lost its reader there.
+    pub(super) is_cut: bool,
+}
+
+impl Program {
+    /// Runs it for a message and waits until it has ended. This blocks.
+    ///
+    /// # Errors
+    /// When it cannot be started or read.
+    pub(super) fn run(&self, message: &Message, keep_output: bool) -> io::Result<Ran> {
+        let mut child = self.start(message, keep_output)?;
+        let output = read_output(&mut child);
+        // In any case, or it would stay as a zombie.
+        let status = child.wait()?;
+        let (output, is_cut) = output?;
+        Ok(Ran { status, output, is_cut })
+    }
+
+    fn start(&self, message: &Message, keep_output: bool) -> io::Result<Child> {
+        // Our standard output is what the server said, and nothing else.
+        let stdout = if keep_output { Stdio::piped() } else { Stdio::from(io::stderr()) };
+        Command::new(&self.path)
+            .args(&self.arguments)
+            .env("LINECHAT_FROM", message.from.as_str())
+            .env("LINECHAT_TEXT", OsStr::from_bytes(&message.text))
+            .env("LINECHAT_PRIVATE", if message.private { "1" } else { "0" })
+            .stdin(Stdio::null())
+            .stdout(stdout)
+            .spawn()
+    }
+}
+
+/// What it writes, up to the limit, and whether there was more. Then nobody reads it any more, which ends most programs.
+fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
+    let mut output = Vec::new();
+    if let Some(stdout) = child.stdout.take() {
+        stdout.take(EXEC_OUTPUT_BYTES as u64 + 1).read_to_end(&mut output)?;
+    }
+    let is_cut = output.len() > EXEC_OUTPUT_BYTES;
+    output.truncate(EXEC_OUTPUT_BYTES);
+    // Half a character at the end would be said as U+FFFD.
+    if is_cut
+        && let Err(error) = std::str::from_utf8(&output)
+        && error.error_len().is_none()
+    {
+        output.truncate(error.valid_up_to());
+    }
+    Ok((output, is_cut))
+}

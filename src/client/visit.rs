@@ -1,0 +1,140 @@
+//! One visit to the room, from the name to the farewell: what the server says is shown and understood.
+//!
+//! It knows nothing of what we say but the name, and whether there is more of it to come.
+
+use std::cell::Cell;
+use std::io;
+
+use futures::channel::oneshot;
+
+use super::bot::Ears;
+use super::connection::{self, Incoming, Outgoing};
+use super::display::Display;
+use super::sieve::Sieve;
+use super::story::Story;
+use super::{Config, Lost, Outcome};
+
+/// A connection, and what has come of it so far.
+#[derive(Debug)]
+pub(super) struct Visit<'a> {
+    incoming: Incoming,
+    display: Display,
+    /// Only messages are shown.
+    sieve: Option<Sieve>,
+    story: Story,
+    /// Who else wants to know what is said.
+    ears: Option<Ears>,
+    /// Nothing more is to be sent.
+    all_said: &'a Cell<bool>,
+    /// Dropped when nothing more can be shown.
+    shown: Option<oneshot::Sender<()>>,
+    /// Why not.
+    unshown: Option<io::Error>,
+}
+
+impl<'a> Visit<'a> {
+    /// Connects and sends the name.
+    pub(super) async fn begin(
+        config: &Config,
+        lines_only: bool,
+        mut display: Display,
+        all_said: &'a Cell<bool>,
+    ) -> Result<(Self, Outgoing), Lost> {
+        let (incoming, outgoing) = connection::connect(&config.host, config.port).await?;
+        display.connected().await.map_err(Lost::Output)?;
+        outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
+        let sieve = lines_only.then(Sieve::default);
+        let visit = Self {
+            incoming,
+            display,
+            sieve,
+            story: Story::default(),
+            ears: None,
+            all_said,
+            shown: None,
+            unshown: None,
+        };
+        Ok((visit, outgoing))
+    }
+
+    /// Whoever else wants to know what is said.
+    pub(super) fn hear_with(&mut self, ears: Ears) {
+        self.ears = Some(ears);
+    }
+
+    /// Waits until the server has taken the name; false when it did not, and the visit is over.
+    ///
+    /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
+    pub(super) async fn join(&mut self) -> Result<bool, Lost> {
+        while !self.story.joined {
+            if !self.step().await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Is ready when everything was said and nothing more can be shown: then there is no reason to stay.
+    pub(super) fn until_unshown(&mut self) -> oneshot::Receiver<()> {
+        let (shown, unshown) = oneshot::channel();
+        self.shown = Some(shown);
+        unshown
+    }
+
+    /// Shows what comes until the server closes the connection.
+    pub(super) async fn listen(&mut self) -> Result<(), Lost> {
+        while self.step().await? {}
+        Ok(())
+    }
+
+    /// How it all went, when the server has closed the connection.
+    pub(super) fn outcome(self) -> Result<Outcome, Lost> {
+        match self.unshown {
+            // A reader who has seen enough is no loss, but a full disk is.
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Lost::Output(error)),
+            _ => self.story.outcome(),
+        }
+    }
+
+    /// Shows what comes next; false at the end.
+    async fn step(&mut self) -> Result<bool, Lost> {
+        let Some(mut lines) = self.incoming.next().await.map_err(Lost::Failed)? else { return Ok(false) };
+        let mut heard = 0;
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            self.story.hear(line);
+            if let Some(ears) = &mut self.ears {
+                ears.hear(line);
+            }
+            heard += line.len();
+            if self.story.is_turned_away() {
+                break; // Another name is asked for, and there is none.
+            }
+        }
+        lines.truncate(heard);
+        self.show(&lines).await?;
+        Ok(!self.story.is_turned_away())
+    }
+
+    async fn show(&mut self, lines: &[u8]) -> Result<(), Lost> {
+        if self.unshown.is_some() {
+            return Ok(());
+        }
+        let shown = match &mut self.sieve {
+            None => self.display.show(lines).await,
+            Some(sieve) => {
+                let (messages, warnings) = sieve.sift(lines);
+                self.display.warn(&warnings).await;
+                self.display.show(&messages).await
+            }
+        };
+        match shown {
+            // It cannot be shown, but the farewell is still waited for.
+            Err(error) if self.all_said.get() => {
+                self.unshown = Some(error);
+                self.shown = None;
+                Ok(())
+            }
+            shown => shown.map_err(Lost::Output),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a program says about itself beyond its options, and the man page and shell completions made of both.
+//!
+//! A hidden option writes them, so that neither a build script nor a second program is needed:
+//! `client --generate man > client.1`.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::process::exit;
+
+use clap::{Arg, Command, Parser, ValueEnum, value_parser};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::client::status;
+use crate::fault;
+
+/// The parts of a program's manual that clap knows nothing of.
+#[derive(Debug, Clone, Copy)]
+pub struct Manual {
+    /// What the program is called.
+    pub program: &'static str,
+    /// What it is for, in a few words.
+    pub purpose: &'static str,
+    /// The ways to call it, behind its name.
+    pub synopsis: &'static [&'static str],
+    /// Exit codes, and what they mean.
+    pub exit_codes: &'static [(&'static str, &'static str)],
+    /// Variables of the environment, and what they mean.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// Command lines that work as they stand.
+    pub examples: &'static [&'static str],
+    /// The exit code when standard output cannot be written.
+    pub output_lost: u8,
+}
+
+/// What can be generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// A man page
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+}
+
+const GENERATE: &str = "generate";
+
+impl Manual {
+    /// The end of `--help`.
+    pub fn after_help(&self) -> String {
+        let mut help = "Exit codes:\n".to_owned();
+        let width = self.exit_codes.iter().map(|(code, _)| code.len()).max().unwrap_or_default();
+        for (code, meaning) in self.exit_codes {
+            let _ = writeln!(help, "  {code:width$}  {meaning}");
+        }
+        help.push_str("\nExamples:");
+        for example in self.examples {
+            let _ = write!(help, "\n  {example}");
+        }
+        help
+    }
+
+    /// The arguments of this process. When they ask for something to be generated, or are wrong, this does not return.
+    pub fn parse<A: Parser>(&self) -> A {
+        let matches = A::command().arg(option()).get_matches();
+        if let Some(&form) = matches.get_one::<Form>(GENERATE) {
+            exit(self.print(A::command(), form).into());
+        }
+        A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Writes to standard output what is asked for; the exit code.
+    fn print(&self, command: Command, form: Form) -> u8 {
+        let written = self.generate(command, form).and_then(|text| {
+            io::stdout().write_all(&text)?;
+            io::stdout().flush()
+        });
+        match written {
+            Ok(()) => 0,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,
+            Err(error) => {
+                let why = fault::describe(&error);
+                status::say(&format!("{}: cannot write to standard output: {why}", self.program));
+                self.output_lost
+            }
+        }
+    }
+
+    fn generate(&self, command: Command, form: Form) -> io::Result<Vec<u8>> {
+        // clap calls the program by the name of the package.
+        let mut command = command.name(self.program).bin_name(self.program);
+        let shell = match form {
+            Form::Man => return self.man(command),
+            Form::Bash => Shell::Bash,
+            Form::Zsh => Shell::Zsh,
+            Form::Fish => Shell::Fish,
+        };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, self.program, &mut script);
+        Ok(script)
+    }
+
+    fn man(&self, command: Command) -> io::Result<Vec<u8>> {
+        let version = format!("linechat {}", env!("CARGO_PKG_VERSION"));
+        // A blank for the date: an empty one would not be written, and what follows would move to its place. A real one
+        // would make every build another.
+        let man = Man::new(command).section("1").date(" ").source(version).manual("linechat");
+        let mut page = Vec::new();
+        man.render_title(&mut page)?;
+        self.head().to_writer(&mut page)?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+        self.tail().to_writer(&mut page)?;
+        Ok(page)
+    }
+
+    /// The name and how it is called: clap would write `<--name>`, without the word that belongs to it.
+    fn head(&self) -> Roff {
+        let mut head = Roff::new();
+        head.control("SH", ["NAME"]).text([roman(format!("{} - {}", self.program, self.purpose))]);
+        head.control("SH", ["SYNOPSIS"]);
+        for (number, way) in self.synopsis.iter().enumerate() {
+            between_paragraphs(&mut head, number);
+            head.text([bold(self.program), roman(format!(" {way}"))]);
+        }
+        head
+    }
+
+    fn tail(&self) -> Roff {
+        let mut tail = Roff::new();
+        table(&mut tail, "EXIT STATUS", self.exit_codes);
+        table(&mut tail, "ENVIRONMENT", self.environment);
+        tail.control("SH", ["EXAMPLES"]);
+        for (number, example) in self.examples.iter().enumerate() {
+            between_paragraphs(&mut tail, number);
+            // As it stands: neither filled nor broken.
+            tail.control("RS", ["4"]).control("nf", []).text([roman(*example)]);
+            tail.control("fi", []).control("RE", []);
+        }
+        tail
+    }
+}
+
+/// A new paragraph, but for the first, which the title of the section has begun.
+fn between_paragraphs(page: &mut Roff, number: usize) {
+    if number > 0 {
+        page.control("PP", []);
+    }
+}
+
+/// A section that explains words one by one, unless there is none.
+fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
+    if rows.is_empty() {
+        return;
+    }
+    page.control("SH", [title]);
+    for (word, meaning) in rows {
+        page.control("TP", []).text([bold(*word)]).text([roman(*meaning)]);
+    }
+}
+
+/// The option that asks for it. It stands alone, and those who only talk need not see it.
+fn option() -> Arg {
+    Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).hide(true)
+}

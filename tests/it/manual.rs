@@ -1,0 +1,109 @@
+//! Man pages and shell completions, as the programs write them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::process::{Command, Stdio};
+
+use crate::harness::skipped;
+use crate::program::{CLIENT, Program, SERVER};
+
+const PROGRAMS: [(&str, &str); 2] = [("client", CLIENT), ("server", SERVER)];
+
+fn output(path: &str, arguments: &[&str]) -> String {
+    let done = Program::start(path, arguments).finish();
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    done.stdout
+}
+
+/// All long options, as their lines in `--help` begin with them, without the hyphens.
+fn long_options(path: &str) -> BTreeSet<String> {
+    let help = output(path, &["--help"]);
+    let lines = help.lines().map(|line| line.trim_start().trim_start_matches("-h, ").trim_start_matches("-V, "));
+    let options = lines.filter_map(|line| line.strip_prefix("--"));
+    let words = options.filter_map(|line| line.split_whitespace().next());
+    // A line of text may begin with two hyphens too.
+    words.filter(|word| word.starts_with(|first: char| first.is_alphabetic())).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_form_holds_every_option_of_the_help() {
+    for (name, path) in PROGRAMS {
+        let options = long_options(path);
+        assert!(options.len() >= 5 && options.contains("port") && options.contains("help"), "{options:?}");
+        for (form, mark) in [
+            ("man", format!("\n.TH {name} 1 ")),
+            ("bash", format!(" -F _{name} ")),
+            ("zsh", format!("#compdef {name}\n")),
+            ("fish", format!("complete -c {name} ")),
+        ] {
+            let text = output(path, &["--generate", form]).replace("\\-", "-");
+            assert!(text.contains(&mark), "{mark:?} is not in {name}'s {form}:\n{text}");
+            for option in &options {
+                let written = if form == "fish" { format!(" -l {option} ") } else { format!("--{option}") };
+                assert!(text.contains(&written), "{written} is not in {name}'s {form}:\n{text}");
+            }
+            assert!(!text.contains("generate"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
+    for (name, path) in PROGRAMS {
+        let page = output(path, &["--generate", "man"]).replace("\\-", "-").replace("\\*(Aq", "'");
+        assert!(page.contains(&format!("\n.SH NAME\n{name} - ")), "{page}");
+        for title in ["SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "EXAMPLES"] {
+            assert!(page.contains(&format!("\n.SH {title}\n")), "{title} is missing in\n{page}");
+        }
+        let help = output(path, &["--help"]);
+        for example in help.split_once("\nExamples:\n").unwrap().1.lines() {
+            assert!(page.contains(&format!("\n{}\n", example.trim())), "{example} is missing in\n{page}");
+        }
+    }
+    let page = output(CLIENT, &["--generate", "man"]);
+    assert!(page.contains("\n.SH ENVIRONMENT\n") && page.contains("\n.TP\n\\fBLINECHAT_FROM\\fR\n"), "{page}");
+}
+
+#[test]
+fn the_shells_and_man_understand_them() {
+    for (form, check) in [
+        ("man", &["man", "--warnings", "--encoding=UTF-8", "--local-file", "-"][..]),
+        ("bash", &["bash", "-n"]),
+        ("zsh", &["zsh", "-n", "/dev/stdin"]),
+        ("fish", &["fish", "--no-execute", "/dev/stdin"]),
+    ] {
+        for (name, path) in PROGRAMS {
+            if Command::new(check[0]).arg("--version").stdin(Stdio::null()).output().is_err() {
+                skipped(&format!("{} is not installed: {name}'s {form}", check[0]));
+                continue;
+            }
+            let mut reader = Command::new(check[0]);
+            reader.args(&check[1..]).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "100");
+            reader.stdin(Stdio::piped()).stdout(Stdio::null());
+            let done = Program::spawn(reader).finish_with(&output(path, &["--generate", form]));
+            assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{name}'s {form}");
+        }
+    }
+}
+
+#[test]
+fn bash_completes_an_option_and_a_value() {
+    let script = output(SERVER, &["--generate", "bash"])
+        + "\nCOMP_WORDS=(server --idle); COMP_CWORD=1; _server server --idle server; echo \"${COMPREPLY[@]}\"\
+           \nCOMP_WORDS=(server --pace p); COMP_CWORD=2; _server server p --pace; echo \"${COMPREPLY[@]}\"\n";
+    let done = Program::start("bash", ["-c", &script]).finish();
+    assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "--idle-line\npublic\n", ""));
+}
+
+#[test]
+fn it_stands_alone_and_a_full_disk_is_told() {
+    let done = Program::start(CLIENT, ["--generate", "man", "--name", "Bob"]).finish();
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
+    for (name, path, code) in [("client", CLIENT, 3), ("server", SERVER, 1)] {
+        let mut command = Command::new(path);
+        command.args(["--generate", "bash"]).stdout(File::options().write(true).open("/dev/full").unwrap());
+        let done = Program::spawn(command).finish();
+        let why = format!("{name}: cannot write to standard output: No space left on device\n");
+        assert_eq!((done.code, done.stderr), (Some(code), why));
+    }
+}

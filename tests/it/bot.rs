@@ -190,6 +190,15 @@ fn the_end_of_its_standard_input_does_not_end_it() {
     alice.expect("bot: yes");
 }
 
+#[test]
+fn a_program_has_an_empty_input() {
+    let server = Server::start();
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], "cat; echo end");
+    bot.write("not for the program\n");
+    alice.send("hi\n");
+    alice.expect("bot: end");
+}
+
 /// As when it is tried out: the terminal is not read, and is not told that one could type.
 #[test]
 fn a_bot_at_a_terminal_is_a_bot() {

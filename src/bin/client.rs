@@ -141,6 +141,8 @@ fn main() -> ExitCode {
     let arguments: Arguments = MANUAL.parse();
     let name = arguments.name.clone();
     let display = Display::standard();
+    // A bot reads no standard input.
+    let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
     match visit(arguments, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,

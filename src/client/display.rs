@@ -28,6 +28,11 @@ impl Display {
         Self { stdout: stdout(), stderr: stderr(), to_terminal, interactive }
     }
 
+    /// The same output when nobody types here, though a terminal may be there: what a bot runs at.
+    pub fn unattended(self) -> Self {
+        Self { interactive: false, ..self }
+    }
+
     /// Whether a person types and reads here. Otherwise status belongs on standard error.
     pub fn is_interactive(&self) -> bool {
         self.interactive

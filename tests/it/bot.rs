@@ -1,10 +1,13 @@
 //! `client --exec`: a program is run for each message, and with `--reply` what it writes is said.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::client::FakeServer;
 use crate::harness::{Peer, Server, within};
-use crate::program::{CLIENT, Program};
+use crate::program::{CLIENT, Output, Program};
+use crate::terminal::terminal;
 
 const CONNECTED: &str = "Connected to server.";
 
@@ -188,6 +191,36 @@ fn the_end_of_its_standard_input_does_not_end_it() {
 }
 
 #[test]
+fn a_program_has_an_empty_input() {
+    let server = Server::start();
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], "cat; echo end");
+    bot.write("not for the program\n");
+    alice.send("hi\n");
+    alice.expect("bot: end");
+}
+
+/// As when it is tried out: the terminal is not read, and is not told that one could type.
+#[test]
+fn a_bot_at_a_terminal_is_a_bot() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let (screen, side) = terminal();
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server.address, "bot")).args(["--reply", "--exec", "echo", "yes"]);
+    command.stdin(side.try_clone().unwrap()).stdout(side);
+    let mut bot = Program::spawn(command);
+    let mut keyboard = screen.try_clone().unwrap();
+    let mut screen = Output::of(screen);
+    bot.stderr.expect(CONNECTED);
+    screen.expect("* Welcome, bot. 1 other here: Alice. /help lists the commands.");
+    alice.expect("* bot has joined");
+    keyboard.write_all(b"typed\n\x04").unwrap();
+    alice.send("hi\n");
+    alice.expect("bot: yes");
+    screen.expect("Alice: hi");
+}
+
+#[test]
 fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
     let fake = FakeServer::start();
     let mut bot = start(Program::client_arguments(fake.address, "bot"), &["--reply", "--exec", "env"]);
@@ -235,7 +268,7 @@ impl Folder {
     /// A named pipe, at which a program waits until the test opens it.
     fn fifo(&self, name: &str) -> String {
         let path = format!("{}/{name}", self.path());
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         path
     }
 }

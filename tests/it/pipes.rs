@@ -148,6 +148,25 @@ fn a_full_disk_is_code_3_and_said() {
     assert_eq!(Program::spawn(command).finish(), finished(3, "", &format!("{CONNECTED}{why}")));
 }
 
+/// All was said, but what came back was lost.
+#[test]
+fn a_full_disk_is_told_also_after_the_end_of_the_input() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server.address, "poll")).args(["--lines-only", "--wait", "3600"]);
+    command.stdin(Stdio::piped()).stdout(File::options().write(true).open("/dev/full").unwrap());
+    let mut client = Program::spawn(command);
+    client.write("anybody here?\n");
+    client.end_input();
+    alice.expect("* poll has joined");
+    alice.expect("poll: anybody here?");
+    alice.send("me\n");
+    let why = "client: cannot write to standard output: No space left on device\n";
+    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+    alice.expect("* poll has left");
+}
+
 #[test]
 fn an_input_that_cannot_be_read_is_code_3_and_said() {
     let server = Server::start();

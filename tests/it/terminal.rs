@@ -19,7 +19,7 @@ const CTRL_D: &str = "\x04";
 /// The two ends of a terminal: the screen and keyboard, and the side of the program.
 ///
 /// It neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to the byte.
-fn terminal() -> (File, OwnedFd) {
+pub fn terminal() -> (File, OwnedFd) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();

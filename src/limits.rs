@@ -21,6 +21,9 @@ pub const NAME_TRIES: usize = 3;
 /// How long a connection may go without a name. Nothing that it sends extends this.
 pub const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many bytes a connection may send without a name among them, such as empty lines and telnet commands.
+pub const LOGIN_BYTES: usize = 64 * 1024;
+
 /// How many connections may wait for a name at once.
 pub const UNNAMED: usize = 512;
 
@@ -31,7 +34,8 @@ pub const PER_SOURCE: usize = 64;
 /// With a low limit it is a quarter of that.
 pub const RESERVED_DESCRIPTORS: usize = 64;
 
-/// How many connections may be refused politely at the same time; further ones are just closed.
+/// How many connections may be refused politely at the same time; further ones are just closed. With a low limit of
+/// descriptors it is a quarter of what is kept back.
 pub const REFUSING: usize = 16;
 
 /// How long a refused connection may take to read why.
@@ -100,7 +104,10 @@ pub const GATHER: Duration = Duration::from_millis(200);
 /// How many names such a line lists.
 pub const GATHERED_NAMES: usize = 3;
 
-/// How many names the welcome lists; `/who` lists all.
+/// How many names `/who` lists, so that what answers it is bounded.
+pub const WHO_NAMES: usize = 500;
+
+/// How many names the welcome lists.
 pub const WELCOME_NAMES: usize = 10;
 
 /// About how many bytes of names `/who` puts on one line.
@@ -134,6 +141,9 @@ pub const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// How often the kernel is asked whether a peer that takes nothing still acknowledges what it was sent.
 pub const LINK_CHECK: Duration = Duration::from_secs(4);
 
+/// How long after something was sent the kernel is asked what became of it.
+pub const LINK_LOOK: Duration = Duration::from_secs(30);
+
 /// How long a peer that leaves may take to read its last lines before the connection is cut.
 pub const FAREWELL_LIMIT: Duration = Duration::from_secs(4);
 
@@ -151,6 +161,9 @@ pub const LAST_READS: usize = 64;
 
 /// How long a shutdown takes at most, whatever the peers do.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
+
+/// How often a peer that is too fast, and so is not read, is looked at: a reset frees its name.
+pub const PACE_CHECK: Duration = Duration::from_millis(50);
 
 /// How many connections the kernel keeps for the listener until they are accepted.
 ///

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{BadName, Name, SafeText, Stranger};
 use crate::limits::{
-    LINE_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
+    LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
 };
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
@@ -75,7 +75,12 @@ pub enum Reply<'a> {
     /// The answer to `/nick` with the name that the peer has.
     SameName(&'a Name),
     /// The answer to `/who`: one line, and more where there are many.
-    Here(&'a [&'a Name]),
+    Here {
+        /// How many are here.
+        count: usize,
+        /// Some of them, or all.
+        names: &'a [&'a Name],
+    },
     /// The answer to `/help`.
     Help,
     /// The peer talks faster than it may.
@@ -112,6 +117,9 @@ pub enum Refusal {
     /// The last of [`NAME_TRIES`] names was refused too.
     #[error("{NAME_TRIES} names were refused; connect again to try another")]
     TooManyTries,
+    /// [`LOGIN_BYTES`] came, and no name.
+    #[error("{LOGIN_BYTES} bytes and no name in them; connect again when you have one")]
+    Nameless,
     /// More than [`LINE_BYTES`] bytes in a line.
     #[error("a line has at most {LINE_BYTES} bytes; nothing of it was sent")]
     LineTooLong,
@@ -159,7 +167,7 @@ impl Refusal {
         match self {
             Self::BadName(_) => "bad-name",
             Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
-            Self::TooManyTries => "too-many-tries",
+            Self::TooManyTries | Self::Nameless => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
             Self::WrongProtocol(_) => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
@@ -196,7 +204,7 @@ impl fmt::Display for Reply<'_> {
             Self::ManyLeft { count, names } => write_many(f, count, "left", names),
             Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
             Self::SameName(name) => write!(f, "* You are {name} already."),
-            Self::Here(names) => write_here(f, names),
+            Self::Here { count, names } => write_here(f, count, names),
             Self::Help => f.write_str(HELP),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
             Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
@@ -243,8 +251,8 @@ fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Nam
 }
 
 /// One line as long as it stays readable; further names go on further lines, each marked as a notice.
-fn write_here(f: &mut fmt::Formatter<'_>, names: &[&Name]) -> fmt::Result {
-    write!(f, "* {} here:", names.len())?;
+fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
+    write!(f, "* {count} here:")?;
     let mut length = 0;
     for (at, name) in names.iter().enumerate() {
         if length > WHO_LINE_BYTES {
@@ -255,7 +263,10 @@ fn write_here(f: &mut fmt::Formatter<'_>, names: &[&Name]) -> fmt::Result {
         write!(f, " {name}{comma}")?;
         length += name.as_str().len() + 2;
     }
-    Ok(())
+    match count - names.len() {
+        0 => Ok(()),
+        more => write!(f, " and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -283,13 +294,15 @@ mod tests {
     #[test]
     fn who_names_all_on_lines_that_can_be_read() {
         let names: Vec<_> = (0..100).map(|at| name(&format!("person{at:03}"))).collect();
-        let shown = Reply::Here(&names.iter().collect::<Vec<_>>()).to_string();
+        let shown = Reply::Here { count: 100, names: &names.iter().collect::<Vec<_>>() }.to_string();
         let lines: Vec<_> = shown.lines().collect();
         assert!(lines[0].starts_with("* 100 here: person000, person001,"));
         assert!(lines[1..].iter().all(|line| line.starts_with("* and: person")));
         assert!(lines.iter().all(|line| line.len() < WHO_LINE_BYTES + 40));
         assert!(names.iter().all(|name| shown.contains(name.as_str())));
         assert!(shown.ends_with("person099"));
+        let some = Reply::Here { count: 1000, names: &names.iter().collect::<Vec<_>>() }.to_string();
+        assert!(some.starts_with("* 1000 here: ") && some.ends_with("person099 and 900 more"));
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl BatchBuilder {
 
     /// Whether there is enough in it to end the turn.
     pub fn is_full(&self) -> bool {
-        self.len() >= BATCH_BYTES
+        self.len() + size_of_val(&self.batch.segments[..]) >= BATCH_BYTES
     }
 
     /// Whether nothing is in it.

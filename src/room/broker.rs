@@ -19,7 +19,7 @@ use super::roster::Roster;
 use super::traffic::Traffic;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, PeerId};
 use crate::journal::{Journal, Record};
-use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES};
+use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
 
 /// Who is here, and what is being said in this turn.
@@ -34,6 +34,8 @@ pub struct Broker {
     is_turn_over: bool,
     traffic: Traffic,
     patience: Patience,
+    /// The room waits for most of its readers for as long as it takes.
+    is_patient: bool,
     /// When this turn began.
     now: Instant,
     /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
@@ -66,9 +68,18 @@ impl Broker {
             is_turn_over: false,
             traffic: Traffic::new(now),
             patience: Patience::new(now),
+            is_patient: false,
             now,
             closing: false,
         }
+    }
+
+    /// Lets the room wait for its readers, when half or more of them lag, for as long as it takes.
+    ///
+    /// Where peers are paced it must not: many who read slowly, and talk, could bring the others to a halt.
+    pub fn patient(mut self, is_patient: bool) -> Self {
+        self.is_patient = is_patient;
+        self
     }
 
     /// Takes turns until the room is over: after [`Event::Shutdown`] and the last leave, or when nobody can send
@@ -111,8 +122,8 @@ impl Broker {
     fn has_to_wait(&mut self, now: Instant) -> bool {
         match self.feed.laggards(now) {
             Laggards::None => false,
-            Laggards::Some => self.patience.spend(CONGESTION_PAUSE, now),
-            Laggards::Most => true,
+            Laggards::Most if self.is_patient => true,
+            Laggards::Some | Laggards::Most => self.patience.spend(CONGESTION_PAUSE, now),
         }
     }
 
@@ -261,8 +272,8 @@ impl Broker {
             }
             Command::Rename(name) => return self.rename(peer, *name),
             Command::Who => {
-                let here: Vec<_> = self.names.peers().map(|peer| &self.peers[&peer].name).collect();
-                self.batch.push(Audience::Only(peer), &Reply::Here(&here));
+                let names: Vec<_> = self.names.peers().take(WHO_NAMES).map(|peer| &self.peers[&peer].name).collect();
+                self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
             // The session leaves by an event of its own, so that every way out is the same.

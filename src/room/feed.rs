@@ -333,7 +333,8 @@ impl Ring {
         while next_to_take < end && bytes < PORTION_BYTES && !portion.lost_farewell {
             let entry = &mut self.entries[(next_to_take - first) as usize];
             entry.unread -= 1;
-            bytes += entry.batch.len();
+            // Many small batches cost more than their text.
+            bytes += entry.batch.len().max(entry.batch.cost() / 4);
             portion.batches.push(Arc::clone(&entry.batch));
             next_to_take += 1;
         }

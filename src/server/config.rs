@@ -35,8 +35,16 @@ impl Default for Config {
 
 /// How many connections this process has descriptors for, beside what it needs itself.
 pub fn spare_descriptors() -> usize {
-    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX));
-    limit - RESERVED_DESCRIPTORS.min(limit / 4)
+    descriptor_limit() - reserved_descriptors()
+}
+
+/// How many are kept back.
+pub(super) fn reserved_descriptors() -> usize {
+    RESERVED_DESCRIPTORS.min(descriptor_limit() / 4)
+}
+
+fn descriptor_limit() -> usize {
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX))
 }
 
 /// Asks for as many descriptors as this process may have; the usual 1024 are few for a chat.

@@ -15,11 +15,22 @@ use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
-/// For how long the peer has acknowledged nothing, if something is on its way to it. Never waits.
+/// What has become of the bytes that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Health {
+    /// For how long the peer has acknowledged nothing, if something is on its way to it.
+    pub(super) unacknowledged: Duration,
+    /// All that is on its way is acknowledged, but the peer takes no more, and there is more.
+    pub(super) is_resting: bool,
+    /// How many bytes it has acknowledged in all.
+    pub(super) acknowledged: u64,
+}
+
+/// Asks the kernel. Never waits.
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub(super) fn unacknowledged_for(stream: &TcpStream) -> io::Result<Duration> {
+pub(super) fn diagnose(stream: &TcpStream) -> io::Result<Health> {
     let request = request(stream.local_addr()?, stream.peer_addr()?);
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
@@ -36,7 +47,11 @@ pub(super) fn unacknowledged_for(stream: &TcpStream) -> io::Result<Duration> {
     });
     let info = info.ok_or(io::ErrorKind::Unsupported)?;
     let is_waited_for = info.unacked > 0;
-    Ok(if is_waited_for { Duration::from_millis(info.last_ack_recv.into()) } else { Duration::ZERO })
+    Ok(Health {
+        unacknowledged: Duration::from_millis(if is_waited_for { info.last_ack_recv.into() } else { 0 }),
+        is_resting: !is_waited_for && info.notsent_bytes > 0,
+        acknowledged: info.bytes_acked,
+    })
 }
 
 /// Asks for the one connection between these two.
@@ -83,12 +98,17 @@ mod tests {
             while block_on(async { stream.write(&[0; 65536]).now_or_never() }).is_some() {}
             // It may take a moment until the last of it is acknowledged.
             let since = Instant::now();
-            while unacknowledged_for(&stream).unwrap() > Duration::ZERO {
-                assert!(since.elapsed() < Duration::from_secs(10), "{host}");
-            }
+            let resting = loop {
+                let health = diagnose(&stream).unwrap();
+                if health.is_resting {
+                    break health;
+                }
+                assert!(since.elapsed() < Duration::from_secs(10), "{host}: {health:?}");
+            };
+            assert!(resting.unacknowledged.is_zero() && resting.acknowledged > 0, "{host}: {resting:?}");
             peer.read_exact(&mut [0; 65536]).unwrap();
             drop((peer, listener));
-            assert!(unacknowledged_for(&stream).is_err(), "the connection is gone");
+            assert!(diagnose(&stream).is_err(), "the connection is gone");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use futures::channel::oneshot;
 
+use super::config::reserved_descriptors;
 use crate::limits::REFUSING;
 use crate::protocol::Refusal;
 use crate::room::PeerId;
@@ -59,7 +60,7 @@ pub(super) struct Entrance {
 
 impl Door {
     pub(super) fn new(capacity: Capacity) -> Arc<Self> {
-        let refusing = Arc::new(Semaphore::new(REFUSING));
+        let refusing = Arc::new(Semaphore::new(REFUSING.min(reserved_descriptors() / 4)));
         Arc::new(Self { capacity, inside: Mutex::default(), refusing })
     }
 

@@ -74,6 +74,11 @@ impl Intake {
         }
     }
 
+    /// The connection.
+    pub(super) fn stream(&self) -> TcpStream {
+        self.stream.clone()
+    }
+
     /// The lines that are complete and wait to be handled, in order.
     pub(super) fn lines(&mut self) -> &mut VecDeque<Line> {
         &mut self.lines
@@ -137,7 +142,7 @@ impl Intake {
     ///
     /// The error of a reset is told once, and the writer may have got it: the kernel then shows us a plain end, but has
     /// forgotten the peer's address.
-    fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.link.is_broken() || self.stream.peer_addr().is_err()
     }
 

@@ -13,6 +13,10 @@ pub(super) struct Link {
     crlf: AtomicBool,
     broken: AtomicBool,
     stalled: AtomicBool,
+    /// Something was sent since the watch last looked.
+    has_sent: AtomicBool,
+    /// The watch, when it waits for that.
+    watch: AtomicWaker,
     /// Bytes that the writer is to send as they are: answers to telnet commands, of which there are few.
     answers: Mutex<Vec<u8>>,
     /// The writer, when it waits for them.
@@ -46,6 +50,23 @@ impl Link {
             self.writer.register(context.waker());
             let answers = self.take_answers();
             if answers.is_empty() { Poll::Pending } else { Poll::Ready(answers) }
+        })
+        .await
+    }
+
+    /// Something is sent to the peer.
+    pub(super) fn note_sent(&self) {
+        if !self.has_sent.load(Ordering::Relaxed) {
+            self.has_sent.store(true, Ordering::Release);
+            self.watch.wake();
+        }
+    }
+
+    /// Waits until something is sent. Dropping the future loses nothing.
+    pub(super) async fn sent(&self) {
+        poll_fn(|context| {
+            self.watch.register(context.waker());
+            if self.has_sent.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await
     }

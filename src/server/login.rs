@@ -13,9 +13,10 @@ use futures::future::Fuse;
 
 use super::House;
 use super::intake::Intake;
+use super::turns::Turns;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{LOGIN_LIMIT, NAME_TRIES, PROMPT_AFTER};
+use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PROMPT_AFTER};
 use crate::protocol::{Line, Name, Refusal, Reply};
 use crate::room::{Answer, Event, PeerId, Reader};
 
@@ -26,6 +27,8 @@ pub(super) struct Login<'a> {
     intake: &'a mut Intake,
     writer: &'a mut Writer,
     deadline: Instant,
+    /// How many bytes have come.
+    bytes: usize,
     /// Is ready when this connection has to make room for another.
     evicted: Fuse<oneshot::Receiver<()>>,
     /// How long the peer may be silent before it is told what to send, as long as it has been silent all the time.
@@ -41,7 +44,17 @@ impl<'a> Login<'a> {
         evicted: oneshot::Receiver<()>,
     ) -> Self {
         let deadline = Instant::now() + LOGIN_LIMIT;
-        Self { house, peer, from, intake, writer, deadline, evicted: evicted.fuse(), prompt: Some(PROMPT_AFTER) }
+        Self {
+            house,
+            peer,
+            from,
+            intake,
+            writer,
+            deadline,
+            bytes: 0,
+            evicted: evicted.fuse(),
+            prompt: Some(PROMPT_AFTER),
+        }
     }
 
     /// Reads names until one is accepted. `None`: it came to nothing, and the connection is to be closed.
@@ -77,6 +90,7 @@ impl<'a> Login<'a> {
     /// Why the peer is not listened to any longer.
     async fn name_line(&mut self) -> Result<Option<Line>, Refusal> {
         let mut stop = self.house.stop.clone().fuse();
+        let mut turns = Turns::default();
         while self.intake.lines().is_empty() && self.intake.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -87,8 +101,14 @@ impl<'a> Login<'a> {
             let is_silent = futures::select_biased! {
                 () = stop => return Err(Refusal::ShuttingDown),
                 _ = &mut self.evicted => return Err(Refusal::Evicted),
-                filled = timeout(patience, self.intake.fill()).fuse() => filled.is_err(),
+                filled = timeout(patience, self.intake.fill()).fuse() => {
+                    self.bytes += filled.unwrap_or(0);
+                    filled.is_err()
+                }
             };
+            if self.bytes > LOGIN_BYTES && self.intake.lines().is_empty() {
+                return Err(Refusal::Nameless);
+            }
             if let Some(stranger) = self.intake.stranger() {
                 return Err(Refusal::WrongProtocol(stranger));
             }
@@ -97,6 +117,7 @@ impl<'a> Login<'a> {
                 let _ = self.writer.say(&Reply::Prompt).await;
             }
             let _ = self.writer.answer().await;
+            turns.end_round().await;
         }
         self.prompt = None;
         Ok(self.intake.lines().pop_front())

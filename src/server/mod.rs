@@ -13,6 +13,7 @@ mod login;
 pub mod pace;
 mod session;
 mod turns;
+mod watch;
 mod writer;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use futures::future::{BoxFuture, Shared};
 use thiserror::Error;
 
 use door::Door;
+use pace::Profile;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
@@ -71,6 +73,7 @@ pub async fn run(
 ) -> Result<(), BrokerDied> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
+    let broker = broker.patient(config.pace == Profile::Off);
     serve(listener, config, journal, shutdown, inbox, broker.run(events)).await
 }
 

@@ -24,9 +24,10 @@ use super::link::Link;
 use super::login::Login;
 use super::pace::{Pace, Profile};
 use super::turns::Turns;
+use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, REFUSAL_LIMIT};
+use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
 use crate::protocol::{Command, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
 
@@ -136,11 +137,17 @@ impl Session {
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
+        let (stream, link) = (self.intake.stream(), Arc::clone(&self.link));
+        let watching = watch(&stream, &link, self.house.config.stall_limit).fuse();
+        futures::pin_mut!(watching);
         loop {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
             }
             let pause = self.pace.pause(self.intake.lines().len());
+            if pause.is_some() && self.intake.is_broken() {
+                return Leaving::Lost;
+            }
             if pause.is_some() && self.pace.is_news() {
                 // Without a broker the writer ends, which is noticed below.
                 let _ = self.house.inbox.send(Event::Slowed { peer: self.peer }).await;
@@ -148,7 +155,7 @@ impl Session {
             let fill = async {
                 match pause {
                     Some(pause) => {
-                        task::sleep(pause).await;
+                        task::sleep(pause.min(PACE_CHECK)).await;
                         0
                     }
                     None => self.intake.fill().await,
@@ -157,6 +164,7 @@ impl Session {
             // What the peer sends comes last, or it could keep the others from ever being looked at.
             let bytes = futures::select_biased! {
                 () = writing => return Leaving::Lost,
+                () = watching => return Leaving::Lost,
                 () = stop => break,
                 bytes = fill.fuse() => bytes,
             };

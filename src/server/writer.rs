@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use futures::{AsyncWriteExt, FutureExt};
-use socket2::SockRef;
 
 use super::House;
-use super::diagnosis::unacknowledged_for;
+use super::diagnosis::diagnose;
 use super::link::Link;
 use super::turns::Turns;
+use super::watch::allow_unacknowledged;
 use crate::journal::{Journal, Record};
 use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
@@ -79,7 +79,7 @@ impl Writer {
         loop {
             let next = futures::select_biased! {
                 answers = self.link.answers().fuse() => {
-                    self.stream.write_all(&answers).await?;
+                    self.write_all(&mut [IoSlice::new(&answers)]).await?;
                     continue;
                 }
                 next = reader.next().fuse() => next,
@@ -121,14 +121,15 @@ impl Writer {
 
     /// Writes what the socket takes, and waits for that no longer than the stall limit.
     async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.link.note_sent();
         if let Some(written) = self.stream.write_vectored(slices).now_or_never() {
             return written;
         }
         // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
         // rests; from here on we look ourselves.
-        self.allow_unacknowledged(self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
+        allow_unacknowledged(&self.stream, self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
         let written = self.write_some_within_limits(slices).await;
-        self.allow_unacknowledged(UNACKNOWLEDGED);
+        allow_unacknowledged(&self.stream, UNACKNOWLEDGED);
         self.pulse.iter().for_each(|pulse| pulse.beat());
         written
     }
@@ -145,15 +146,10 @@ impl Writer {
                 return written;
             }
             // When the kernel does not tell, the stall limit is all that is left.
-            if unacknowledged_for(&self.stream).is_ok_and(|time| time >= UNACKNOWLEDGED) {
+            if diagnose(&self.stream).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
-    }
-
-    fn allow_unacknowledged(&self, time: Duration) {
-        // It fails when the connection is gone, which the next write finds out.
-        let _ = SockRef::from(&self.stream).set_tcp_user_timeout(Some(time));
     }
 }
 

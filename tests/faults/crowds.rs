@@ -1,5 +1,6 @@
 //! Many at once.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -39,6 +40,21 @@ fn five_hundred_race_for_one_name() {
     assert!((5..=10).contains(&said.len()), "{said:?}");
 }
 
+/// A sender that is too fast is not read for a while, and its reset is noticed all the same.
+#[test]
+fn a_name_is_free_again_after_the_reset_of_one_who_is_paced() {
+    let scene = Scene::start(&["--pace", "public"]);
+    let mut ghost = scene.join("ghost");
+    ghost.send(&"boo\n".repeat(10_000));
+    while ghost.line() != "* You are too fast: your lines are passed on more slowly. None is lost." {}
+    ghost.reset();
+    let since = Instant::now();
+    drop(first_to_get(scene.address(), "ghost"));
+    eprintln!("the name of a paced sender was free again after {:?}", since.elapsed());
+    let heard = scene.finish();
+    assert!(heard.said()["ghost"].len() < 20, "what waited was said after the reset");
+}
+
 /// Lets so many connections send the same name, and returns the only one that got it.
 fn race(address: SocketAddr, racers: usize) -> Peer {
     let (waiting, winners, losers) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), AtomicUsize::new(0));
@@ -74,6 +90,26 @@ fn five_thousand_join_and_all_reset() {
     scene.canaries.sing(1);
     peers.into_inner().unwrap().into_iter().for_each(Peer::reset);
     assert_eq!(scene.finish().traffic(), (storm, storm));
+}
+
+/// Empty lines and telnet commands without end, before any name: the canaries sing on, and the senders are sent away.
+#[test]
+fn floods_without_a_name() {
+    let scene = Scene::start(&[]);
+    let address = scene.address();
+    let flooding = thread::spawn(move || {
+        trouble(40, |number| {
+            let flood = [&b"\n"[..], b"\xff\xf1"][number % 2].repeat(16 * 1024);
+            let peer = Peer::connect(address);
+            // Sooner or later the server has closed.
+            while (&mut peer.stream()).write_all(&flood).is_ok() {}
+        });
+    });
+    while !flooding.is_finished() {
+        scene.canaries.sing(1);
+    }
+    flooding.join().unwrap();
+    assert_eq!(scene.finish().traffic(), (0, 0));
 }
 
 /// A byte a second never finishes a name, and never extends the time to give one. It takes that time, 30 s.

@@ -9,10 +9,10 @@ use crate::harness::{DEADLINE, Peer};
 use crate::scene::{Scene, eventually, trouble};
 
 /// How many there are of each kind of trouble.
-const EACH: usize = 12;
+const EACH: usize = 4;
 
 /// What each of those sends that flood the room with long lines: the server makes four times as much of it.
-const LONG_BYTES: usize = 1024 * 1024;
+const LONG_BYTES: usize = 4 * 1024 * 1024;
 /// And those with lines of one letter: the server adds the sender's name to each.
 const SHORT_BYTES: usize = 64 * 1024;
 
@@ -45,22 +45,23 @@ fn the_worst_mix_stays_below_the_published_bound() {
     let slow: Vec<_> = (0..EACH).map(|number| deaf(format!("slow{number}"))).collect();
     let slow: Vec<_> = slow.into_iter().map(|peer| thread::spawn(|| read_slowly(peer))).collect();
     let floods: Vec<_> = (0..2 * EACH).map(|number| deaf(format!("flood{number}"))).collect();
+    let others = scene.vitals().descriptors() - floods.len();
     trouble(floods.len(), |number| {
         // Marks beyond the eighth are shown as <U+0301>.
         let (line, bytes) = match number % 2 {
             0 => (format!("x{}\n", "\u{301}".repeat(2000)), LONG_BYTES),
-            _ => ("x\n".to_owned(), SHORT_BYTES),
+            // Each line has an audience of its own, and now and then there is a long answer.
+            _ => (format!("x\n/msg flood{number} y\n").repeat(100) + "/who\n", SHORT_BYTES),
         };
         let mut flood = floods[number].try_clone();
         flood.send(&line.repeat(bytes / line.len()));
         flood.half_close();
     });
     // They do not read their farewell, so they are cut when all that they sent was taken in.
-    let others = scene.vitals().descriptors() - floods.len();
     eventually("the floods are over", || scene.vitals().descriptors() <= others);
     let peak = scene.vitals().peak_resident();
     let connections = (5 * EACH + COUNT) as u64;
-    let bound = (48 << 20) + connections * (384 << 10);
+    let bound = (48 << 20) + connections * (1 << 20);
     eprintln!("{connections} connections: {} KiB at most, and {} KiB are allowed", peak >> 10, bound >> 10);
     assert!(peak <= bound, "{peak} bytes, and {bound} are published");
     slow.into_iter().for_each(|reader| drop(reader.join().unwrap()));

@@ -1,12 +1,14 @@
 //! Readers who stop reading, and senders who never pause.
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::harness::Peer;
-use crate::program::Program;
+use crate::program::{Program, ServerProgram};
 use crate::scene::{Scene, eventually, first_to_get, is_long};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold.
@@ -85,6 +87,35 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
     }
 }
 
+/// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
+#[test]
+fn who_rests_in_a_quiet_room_has_as_long_as_the_stall_limit() {
+    let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
+    let limit = (rest.as_secs() + 60).to_string();
+    let mut quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", &limit]);
+    let mut stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
+    let mut alice = quiet.join("Alice");
+    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(40));
+    thread::sleep(rest);
+    alice.send("/who\n");
+    alice.expect("* 2 here: Alice, resting");
+    stalled.expect("* Alice has joined");
+    (0..40).for_each(|_| assert!(stalled.line().starts_with("Alice: x")));
+    quiet.program.signal(Signal::TERM);
+    drop((alice, stalled));
+    assert_eq!(quiet.program.finish().code, Some(0));
+}
+
+#[test]
+fn who_rests_in_a_quiet_room_for_too_long_is_closed_with_a_reason() {
+    let quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", "2"]);
+    let stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
+    let mut alice = quiet.join("Alice");
+    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(40));
+    alice.expect("* resting has left: stopped reading");
+    drop(stalled);
+}
+
 #[test]
 fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
     let scene = Scene::start(&["--pace", "off", "--stall-limit", "2"]);
@@ -92,6 +123,32 @@ fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
     flood(&scene);
     drop((first_to_get(scene.address(), "stalled"), stalled));
     assert!(scene.finish().notices().any(|notice| notice == "stalled has left: stopped reading"));
+}
+
+/// They read, but slowly, and there are more of them than of the others. Where peers are paced nobody has to wait for them.
+#[test]
+fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
+    let scene = Scene::start(&[]);
+    let crowd: Vec<_> = (0..10)
+        .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("slow{number}")))
+        .collect();
+    // The marks beyond the eighth are shown as <U+0301>.
+    let line = format!("x{}\n", "\u{301}".repeat(2000));
+    let mut hands = Vec::new();
+    for peer in &crowd {
+        let (talking, reading, lines) = (peer.try_clone(), peer.try_clone(), line.repeat(2000));
+        hands.push(thread::spawn(move || drop((&mut talking.stream()).write_all(lines.as_bytes()))));
+        hands.push(thread::spawn(move || {
+            while (&mut reading.stream()).read(&mut [0; 4096]).is_ok_and(|count| count > 0) {
+                thread::sleep(Duration::from_millis(200));
+            }
+        }));
+    }
+    scene.canaries.sing(200);
+    crowd.iter().for_each(|peer| peer.stream().shutdown(Shutdown::Both).unwrap());
+    hands.into_iter().for_each(|hand| hand.join().unwrap());
+    crowd.into_iter().for_each(Peer::reset);
+    scene.finish();
 }
 
 /// The room waits for those who read: nobody misses anything of a pipe at full speed.

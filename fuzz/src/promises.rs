@@ -151,8 +151,17 @@ fn check_harmless(text: &str) {
     assert!(!text.contains(is_unsafe), "an unsafe character in {text:?}");
     let mut marks = 0;
     for char in text.chars() {
-        marks = if is_combining_mark(char) { marks + 1 } else { 0 };
+        marks = pile(char, marks);
         assert!(marks <= MARKS_IN_A_ROW, "a pile of marks in {text:?}");
+    }
+}
+
+/// How many marks are piled up after a character, when there were so many before it.
+fn pile(char: char, marks: usize) -> usize {
+    match char {
+        '\u{200c}' | '\u{200d}' => marks,
+        _ if is_combining_mark(char) && !is_unsafe(char) => marks + 1,
+        _ => 0,
     }
 }
 
@@ -160,11 +169,12 @@ fn check_harmless(text: &str) {
 fn shown(text: &str) -> String {
     let mut marks = 0;
     let shown = text.chars().map(|char| {
-        marks = if is_combining_mark(char) { marks + 1 } else { 0 };
+        marks = pile(char, marks);
         match char {
             '\t' => char.to_string(),
             '\0'..='\x1f' => format!("^{}", char::from(char as u8 + b'@')),
             '\x7f' => "^?".to_owned(),
+            '\u{200c}' | '\u{200d}' => char.to_string(),
             _ if is_unsafe(char) || marks > MARKS_IN_A_ROW => format!("<U+{:04X}>", u32::from(char)),
             _ => char.to_string(),
         }

@@ -212,9 +212,12 @@ fn fault(char: char) -> Option<BadName> {
         _ if char.is_whitespace() => Some(BadName::Blank),
         ':' | '*' | '!' | '<' | '>' | '(' | ')' | '/' | ',' => Some(BadName::Reserved(char)),
         // Joiners and variation selectors are allowed in text; in a name they only make two look like one.
-        '\u{200c}' | '\u{200d}' | '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
-            Some(BadName::Invisible(char))
-        }
+        '\u{200c}'
+        | '\u{200d}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{180f}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}' => Some(BadName::Invisible(char)),
         _ if is_unsafe(char) => Some(BadName::Invisible(char)),
         _ => None,
     }

@@ -6,7 +6,9 @@ use std::collections::{HashSet, VecDeque};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
 use linechat::protocol::text::is_unsafe;
-use linechat::protocol::{Command, Line, LineDecoder, Name, Piece, Refusal, Reply, SafeText, Stranger, Telnet};
+use linechat::protocol::{
+    Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
+};
 use unicode_normalization::char::is_combining_mark;
 
 const IAC: u8 = 255;
@@ -198,11 +200,9 @@ pub fn name(text: &str, said: &str) {
     }
     assert_eq!(Name::parse(name.as_str()).as_ref(), Ok(&name), "the shown name is another name");
     assert_eq!(Name::parse(name.key()).as_ref().map(Name::key), Ok(name.key()), "the key has another key");
-    // A name that begins like the banner of SSH is the only one that is not let in.
-    assert!(
-        Stranger::recognise(format!("{text}\n").as_bytes()).is_none() || text.starts_with("SSH-"),
-        "sent away {text:?}"
-    );
+    let mut opening = Opening::default();
+    opening.read(format!("{text}\n").as_bytes());
+    assert!(opening.stranger().or(Stranger::of_line(text)).is_none(), "sent away {text:?}");
 
     check_spoken(&name, &SafeText::new(said.to_owned()));
     check_refusal(&Refusal::NameTaken((&name).into()));

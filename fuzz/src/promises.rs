@@ -6,7 +6,9 @@ use std::collections::{HashSet, VecDeque};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
 use linechat::protocol::text::is_unsafe;
-use linechat::protocol::{Command, Line, LineDecoder, Name, Piece, Refusal, Reply, SafeText, Stranger, Telnet};
+use linechat::protocol::{
+    Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
+};
 use unicode_normalization::char::is_combining_mark;
 
 const IAC: u8 = 255;
@@ -151,8 +153,17 @@ fn check_harmless(text: &str) {
     assert!(!text.contains(is_unsafe), "an unsafe character in {text:?}");
     let mut marks = 0;
     for char in text.chars() {
-        marks = if is_combining_mark(char) { marks + 1 } else { 0 };
+        marks = pile(char, marks);
         assert!(marks <= MARKS_IN_A_ROW, "a pile of marks in {text:?}");
+    }
+}
+
+/// How many marks are piled up after a character, when there were so many before it.
+fn pile(char: char, marks: usize) -> usize {
+    match char {
+        '\u{200c}' | '\u{200d}' => marks,
+        _ if is_combining_mark(char) && !is_unsafe(char) => marks + 1,
+        _ => 0,
     }
 }
 
@@ -160,11 +171,12 @@ fn check_harmless(text: &str) {
 fn shown(text: &str) -> String {
     let mut marks = 0;
     let shown = text.chars().map(|char| {
-        marks = if is_combining_mark(char) { marks + 1 } else { 0 };
+        marks = pile(char, marks);
         match char {
             '\t' => char.to_string(),
             '\0'..='\x1f' => format!("^{}", char::from(char as u8 + b'@')),
             '\x7f' => "^?".to_owned(),
+            '\u{200c}' | '\u{200d}' => char.to_string(),
             _ if is_unsafe(char) || marks > MARKS_IN_A_ROW => format!("<U+{:04X}>", u32::from(char)),
             _ => char.to_string(),
         }
@@ -188,11 +200,9 @@ pub fn name(text: &str, said: &str) {
     }
     assert_eq!(Name::parse(name.as_str()).as_ref(), Ok(&name), "the shown name is another name");
     assert_eq!(Name::parse(name.key()).as_ref().map(Name::key), Ok(name.key()), "the key has another key");
-    // A name that begins like the banner of SSH is the only one that is not let in.
-    assert!(
-        Stranger::recognise(format!("{text}\n").as_bytes()).is_none() || text.starts_with("SSH-"),
-        "sent away {text:?}"
-    );
+    let mut opening = Opening::default();
+    opening.read(format!("{text}\n").as_bytes());
+    assert!(opening.stranger().or(Stranger::of_line(text)).is_none(), "sent away {text:?}");
 
     check_spoken(&name, &SafeText::new(said.to_owned()));
     check_refusal(&Refusal::NameTaken((&name).into()));

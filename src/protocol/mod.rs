@@ -19,6 +19,6 @@ pub use command::Command;
 pub use line::{Line, LineDecoder};
 pub use name::{BadName, Name};
 pub use reply::{Refusal, Reply};
-pub use stranger::Stranger;
+pub use stranger::{Opening, Stranger};
 pub use telnet::{Piece, Telnet};
 pub use text::SafeText;

@@ -61,6 +61,9 @@ pub enum BadName {
     /// Letters of several scripts that are not written together.
     #[error("a name does not mix alphabets that look alike")]
     MixedScripts,
+    /// It begins like the banner of a secure shell, in any case.
+    #[error("a name cannot begin with SSH-")]
+    Banner,
     /// A word that could be taken for the server or its staff.
     #[error("that word is reserved")]
     ReservedWord,
@@ -127,6 +130,9 @@ impl Name {
         check(&key)?;
         if !key.is_ascii() && !key.as_str().check_restriction_level(RestrictionLevel::HighlyRestrictive) {
             return Err(BadName::MixedScripts);
+        }
+        if key.starts_with("ssh-") {
+            return Err(BadName::Banner);
         }
         let look = look(&shown);
         if RESERVED_WORDS.contains(&key.as_str()) || RESERVED_LOOKS.contains(&look) {
@@ -212,9 +218,12 @@ fn fault(char: char) -> Option<BadName> {
         _ if char.is_whitespace() => Some(BadName::Blank),
         ':' | '*' | '!' | '<' | '>' | '(' | ')' | '/' | ',' => Some(BadName::Reserved(char)),
         // Joiners and variation selectors are allowed in text; in a name they only make two look like one.
-        '\u{200c}' | '\u{200d}' | '\u{34f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => {
-            Some(BadName::Invisible(char))
-        }
+        '\u{200c}'
+        | '\u{200d}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{180f}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}' => Some(BadName::Invisible(char)),
         _ if is_unsafe(char) => Some(BadName::Invisible(char)),
         _ => None,
     }
@@ -324,6 +333,14 @@ mod tests {
         for word in ["Server", "ADMIN", "r00t", "everyone", "GET", "\u{ff41}dmin"] {
             assert_eq!(Name::parse(word), Err(BadName::ReservedWord), "{word}");
         }
+    }
+
+    #[test]
+    fn nobody_begins_like_a_secure_shell() {
+        for name in ["SSH-2.0-x", "ssh-susi", "Ssh-", "ＳＳＨ-x"] {
+            assert_eq!(Name::parse(name), Err(BadName::Banner), "{name}");
+        }
+        assert!(Name::parse("sshd").is_ok());
     }
 
     #[test]

@@ -16,21 +16,63 @@ pub enum Stranger {
     Ssh,
 }
 
-const HTTP_METHODS: &[&str] =
-    &["GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "CONNECT ", "OPTIONS ", "TRACE ", "PATCH ", "PRI "];
+/// How a stranger begins. No name does: a name holds no blank and no control character, and does not begin with `SSH-`.
+const GREETINGS: &[(&[u8], Stranger)] = &[
+    (b"GET ", Stranger::Http),
+    (b"HEAD ", Stranger::Http),
+    (b"POST ", Stranger::Http),
+    (b"PUT ", Stranger::Http),
+    (b"DELETE ", Stranger::Http),
+    (b"CONNECT ", Stranger::Http),
+    (b"OPTIONS ", Stranger::Http),
+    (b"TRACE ", Stranger::Http),
+    (b"PATCH ", Stranger::Http),
+    (b"PRI ", Stranger::Http),
+    (b"\x16\x03", Stranger::Tls),
+    (b"SSH-", Stranger::Ssh),
+];
+
+/// The longest greeting.
+const GREETING_BYTES: usize = 8;
+
+/// The first bytes of a connection, however they are split over reads.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// As many as it takes, without the line ends before them: an HTTP server would ignore those (RFC 9112, section 2.2).
+    bytes: [u8; GREETING_BYTES],
+    count: usize,
+}
+
+impl Opening {
+    /// Takes bytes that were read.
+    pub fn read(&mut self, bytes: &[u8]) {
+        if self.count == GREETING_BYTES {
+            return;
+        }
+        let begun = self.count > 0;
+        for &byte in bytes.iter().skip_while(|byte| !begun && matches!(byte, b'\r' | b'\n')) {
+            let Some(free) = self.bytes.get_mut(self.count) else { return };
+            *free = byte;
+            self.count += 1;
+        }
+    }
+
+    /// The protocol that the bytes so far have shown.
+    pub fn stranger(&self) -> Option<Stranger> {
+        let bytes = &self.bytes[..self.count];
+        GREETINGS.iter().find(|(greeting, _)| bytes.starts_with(greeting)).map(|&(_, stranger)| stranger)
+    }
+}
 
 impl Stranger {
-    /// Looks at the first bytes of a connection. Nobody who sends a name is taken for a stranger: no name holds a
-    /// blank, and `SSH-` is followed by a version.
-    pub fn recognise(bytes: &[u8]) -> Option<Self> {
-        if HTTP_METHODS.iter().any(|method| bytes.starts_with(method.as_bytes())) {
-            return Some(Self::Http);
-        }
-        match bytes {
-            [0x16, 0x03, ..] => Some(Self::Tls),
-            [b'S', b'S', b'H', b'-', b'1' | b'2', b'.', ..] => Some(Self::Ssh),
-            _ => None,
-        }
+    /// Looks at a whole line that should be a name: `BREW /pot HTTP/1.1` is a request, whatever its method.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let is_request = words.next().is_some_and(|method| !method.is_empty())
+            && words.next().is_some_and(|target| !target.is_empty())
+            && words.next().is_some_and(|version| version.starts_with("HTTP/1."))
+            && words.next().is_none();
+        is_request.then_some(Self::Http)
     }
 }
 
@@ -48,17 +90,60 @@ impl fmt::Display for Stranger {
 mod tests {
     use super::*;
 
+    /// What is known after each read.
+    fn recognise<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Option<Stranger> {
+        let mut opening = Opening::default();
+        reads.into_iter().for_each(|read| opening.read(read));
+        opening.stranger()
+    }
+
     #[test]
-    fn the_usual_strangers_are_known() {
-        assert_eq!(Stranger::recognise(b"GET / HTTP/1.1\r\n"), Some(Stranger::Http));
-        assert_eq!(Stranger::recognise(b"\x16\x03\x01\x02\x00\x01"), Some(Stranger::Tls));
-        assert_eq!(Stranger::recognise(b"SSH-2.0-OpenSSH_9.2\r\n"), Some(Stranger::Ssh));
+    fn a_stranger_is_known_wherever_its_greeting_is_split() {
+        for (greeting, stranger) in [
+            (&b"GET / HTTP/1.1\r\n"[..], Stranger::Http),
+            (b"\r\n\nCONNECT example.org:443 HTTP/1.1\r\n", Stranger::Http),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Stranger::Http),
+            (b"\x16\x03\x01\x02\x00\x01", Stranger::Tls),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", Stranger::Ssh),
+            (b"\r\nSSH-1.99-x\n", Stranger::Ssh),
+        ] {
+            for cut in 0..=greeting.len() {
+                let (first, second) = greeting.split_at(cut);
+                assert_eq!(recognise([first, second]), Some(stranger), "{greeting:?} split at {cut}");
+            }
+            assert_eq!(recognise(greeting.chunks(1)), Some(stranger), "{greeting:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn every_greeting_is_known_with_its_last_byte_and_not_before() {
+        for &(greeting, stranger) in GREETINGS {
+            assert!(greeting.len() <= GREETING_BYTES);
+            assert_eq!(recognise([greeting]), Some(stranger));
+            assert_eq!(recognise([&greeting[..greeting.len() - 1]]), None);
+        }
     }
 
     #[test]
     fn people_are_no_strangers() {
-        for name in ["Getty\n", "GETTY\n", "SSH-Susi\n", "Post\n", "", "\u{16}"] {
-            assert_eq!(Stranger::recognise(name.as_bytes()), None);
+        for name in
+            ["Getty\n", "GETTY\n", "SSHeila\n", "ssh-susi\n", "Post\n", "G\nET /\n", "Al\nGET /\n", "", "\u{16}"]
+        {
+            assert_eq!(recognise([name.as_bytes()]), None, "{name:?}");
+            assert_eq!(recognise(name.as_bytes().chunks(1)), None, "{name:?} byte by byte");
+            assert_eq!(Stranger::of_line(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_line_whatever_its_method() {
+        for line in ["PROPFIND /dav HTTP/1.1", "BREW coffee://pot HTTP/1.0", "get / HTTP/1.1"] {
+            assert_eq!(Stranger::of_line(line), Some(Stranger::Http), "{line:?}");
+        }
+        for line in
+            ["HTTP/1.1", "I speak HTTP", "we all like HTTP/1.1", " / HTTP/1.1", "x  HTTP/1.1", "EHLO example.org"]
+        {
+            assert_eq!(Stranger::of_line(line), None, "{line:?}");
         }
     }
 }

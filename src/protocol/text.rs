@@ -12,9 +12,10 @@ use crate::limits::MARKS_IN_A_ROW;
 /// Text without anything that acts on a terminal or hides from its reader.
 ///
 /// C0 controls (except TAB) and DEL are shown in caret notation (`^[`); C1 controls, line separators, bidirectional
-/// controls, invisible format characters, tags and noncharacters as `<U+202E>`, and so are combining marks beyond
+/// controls, everything else that cannot be seen, and noncharacters as `<U+202E>`, and so are combining marks beyond
 /// [`MARKS_IN_A_ROW`], which pile up over other lines and have crashed terminals. Joiners (ZWJ, ZWNJ) and variation
-/// selectors stay, because emoji and several scripts need them. In this form the text grows at most fourfold.
+/// selectors stay, because emoji and several scripts need them, but divide no pile of marks. In this form the text
+/// grows at most fourfold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SafeText(String);
 
@@ -63,11 +64,22 @@ impl fmt::Display for SafeText {
 
 /// Whether a character may be shown as it is, after so many marks in a row; counts them.
 fn passes(char: char, marks: &mut usize) -> bool {
-    *marks = if is_combining_mark(char) { *marks + 1 } else { 0 };
+    *marks = match char {
+        // What comes next stands on the escape.
+        _ if is_unsafe(char) => 0,
+        // They cannot be seen, so that the marks around them are one pile. Selectors are marks.
+        '\u{200c}' | '\u{200d}' => return true,
+        _ if is_combining_mark(char) => *marks + 1,
+        _ => 0,
+    };
     !is_unsafe(char) && *marks <= MARKS_IN_A_ROW
 }
 
-/// Whether a character could act on a terminal, end a line for some reader, or hide (RFC 9839 and the bidi controls).
+/// Whether a character could act on a terminal, end a line for some reader, or hide (RFC 9839, and what Unicode 16 has
+/// as Default_Ignorable_Code_Point or as the category Cf).
+///
+/// What is not listed and stays, although it is one of those: the joiners, the variation selectors (180B..180D, 180F,
+/// FE00..FE0F, E0100..E01EF), and the format characters of Arabic, Syriac and Kaithi that can be seen.
 pub fn is_unsafe(char: char) -> bool {
     match char {
         '\t' => false,
@@ -76,11 +88,16 @@ pub fn is_unsafe(char: char) -> bool {
         '\u{ad}' // soft hyphen
         | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' // bidi controls
         | '\u{2028}' | '\u{2029}' // line and paragraph separator
+        | '\u{34f}' // combining grapheme joiner, which joins nothing
+        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers
+        | '\u{17b4}' | '\u{17b5}' // inherent vowels of Khmer
         | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{feff}' // invisible
         | '\u{fdd0}'..='\u{fdef}' // noncharacters
+        | '\u{fff0}'..='\u{fff8}' // unassigned, to be invisible
         | '\u{fff9}'..='\u{fffb}' // interlinear annotation
+        | '\u{13430}'..='\u{1343f}' // Egyptian format controls
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' // shorthand and musical format controls
-        | '\u{e0000}'..='\u{e007f}' // tags
+        | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}' // tags, and unassigned, to be invisible
         => true,
         _ => u32::from(char) & 0xfffe == 0xfffe, // the last two of each plane are noncharacters
     }
@@ -128,6 +145,47 @@ mod tests {
         let (eight, nine) = ("\u{301}".repeat(8), "\u{301}".repeat(9));
         assert_eq!(safe(&format!("e{eight}, e{eight}")), format!("e{eight}, e{eight}"));
         assert_eq!(safe(&format!("e{nine}\u{302}, e{nine}")), format!("e{eight}<U+0301><U+0302>, e{eight}<U+0301>"));
+    }
+
+    #[test]
+    fn no_joiner_or_selector_begins_a_pile_of_marks_anew() {
+        let eight = "\u{301}".repeat(8);
+        for joiner in ["\u{200c}", "\u{200d}", "\u{200d}\u{200c}"] {
+            assert_eq!(
+                safe(&format!("e{eight}{joiner}\u{301}{joiner}\u{302}a{eight}")),
+                format!("e{eight}{joiner}<U+0301>{joiner}<U+0302>a{eight}")
+            );
+        }
+        // They are marks themselves.
+        for selector in ['\u{180b}', '\u{180f}', '\u{fe00}', '\u{fe0f}', '\u{e0100}', '\u{e01ef}'] {
+            let code = u32::from(selector);
+            assert_eq!(safe(&format!("e{eight}{selector}\u{301}")), format!("e{eight}<U+{code:04X}><U+0301>"));
+        }
+        // An escape is text that marks can stand on.
+        assert_eq!(safe(&format!("e{eight}\u{34f}{eight}")), format!("e{eight}<U+034F>{eight}"));
+    }
+
+    #[test]
+    fn joiners_and_selectors_stay_where_scripts_and_emoji_need_them() {
+        let long =
+            "क्\u{200d}षि".repeat(20) + &"می\u{200c}خواهم".repeat(20) + &"👩🏽\u{200d}❤\u{fe0f}\u{200d}👩".repeat(20);
+        for text in ["🏳\u{fe0f}\u{200d}🌈", "1\u{fe0f}\u{20e3}", "ᠠ\u{180b}", "葛\u{e0100}", "\u{2800}", &long]
+        {
+            assert_eq!(safe(text), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown_and_what_can_be_seen_is_not_touched() {
+        for char in ["\u{34f}", "\u{115f}", "\u{1160}", "\u{3164}", "\u{ffa0}", "\u{17b4}", "\u{17b5}", "\u{13430}"] {
+            let code = u32::from(char.chars().next().unwrap());
+            assert_eq!(safe(&format!("a{char}b")), format!("a<U+{code:04X}>b"));
+        }
+        for text in
+            ["\u{600}١", "\u{605}", "\u{6dd}", "\u{70f}ܐ", "\u{890}", "\u{891}", "\u{8e2}", "\u{110bd}\u{110cd}"]
+        {
+            assert_eq!(safe(text), text);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use futures::future::poll_fn;
 
 use super::link::Link;
 use crate::limits::{DECODE_BYTES, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
-use crate::protocol::{Line, LineDecoder, Piece, Stranger, Telnet};
+use crate::protocol::{Line, LineDecoder, Opening, Piece, Stranger, Telnet};
 
 /// The reading side of a connection.
 #[derive(Debug)]
@@ -44,13 +44,6 @@ pub(super) enum End {
     Said,
     /// The connection broke.
     Lost,
-}
-
-/// What the first bytes of a connection tell.
-#[derive(Debug, Default)]
-struct Opening {
-    seen: bool,
-    stranger: Option<Stranger>,
 }
 
 thread_local! {
@@ -94,9 +87,13 @@ impl Intake {
         !self.lines.is_empty() || !self.rest.is_empty() || self.decoder.is_inside_line() || self.end.is_some()
     }
 
-    /// The protocol that the peer speaks instead of ours, if its first bytes have shown one.
+    /// The protocol that the peer speaks instead of ours, if its first bytes have shown one, or the next line, which
+    /// should be a name.
     pub(super) fn stranger(&self) -> Option<Stranger> {
-        self.opening.stranger
+        self.opening.stranger().or_else(|| match self.lines.front() {
+            Some(Line::Text(line)) => Stranger::of_line(line),
+            _ => None,
+        })
     }
 
     /// Waits for bytes and makes lines of them: often one, and none of a part of one. Says how many bytes came from
@@ -176,15 +173,15 @@ impl Intake {
     /// Makes lines of bytes, and keeps what would make too many.
     fn decode(&mut self, bytes: &[u8]) {
         let Self { telnet, decoder, lines, opening, .. } = self;
-        if !std::mem::replace(&mut opening.seen, true) {
-            opening.stranger = Stranger::recognise(bytes);
-        }
         let mut chunks = bytes.chunks(DECODE_BYTES);
         while lines.len() < READ_LINES
             && let Some(chunk) = chunks.next()
         {
             telnet.decode(chunk, |piece| match piece {
-                Piece::Text(text) => decoder.decode(text, lines),
+                Piece::Text(text) => {
+                    opening.read(text);
+                    decoder.decode(text, lines);
+                }
                 Piece::EraseCharacter => decoder.erase_character(),
                 Piece::EraseLine => decoder.erase_line(),
             });

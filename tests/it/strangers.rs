@@ -14,6 +14,9 @@ fn other_protocols_are_told_in_one_line_and_sent_away() {
         (b"POST / HTTP/1.1\r\nContent-Length: 16\r\n\r\nx\nmallory\nhello\n", "HTTP", "\r\n"),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS", "\n"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH", "\r\n"),
+        (b"\r\n\r\nGET / HTTP/1.1\r\n\r\n", "HTTP", "\r\n"),
+        (b"PROPFIND /dav HTTP/1.1\r\nHost: chat\r\n\r\nmallory\r\n", "HTTP", "\r\n"),
+        (b"BREW /pot HTTP/1.0\n", "HTTP", "\n"),
     ] {
         let mut stranger = server.connect();
         stranger.send_bytes(greeting);
@@ -22,6 +25,52 @@ fn other_protocols_are_told_in_one_line_and_sent_away() {
         stranger.expect_end();
     }
     bob.expect_nothing_new();
+}
+
+#[test]
+fn other_protocols_are_known_wherever_their_greeting_is_split() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for (greeting, name) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], "HTTP"),
+        (b"\r\nGET / HTTP/1.1\r\n\r\n", "HTTP"),
+        (b"BREW /pot HTTP/1.1\r\n\r\n", "HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01", "TLS"),
+        (b"SSH-2.0-x\r\n", "SSH"),
+    ] {
+        let (mut is_known, mut cut) = (false, 0);
+        while !is_known {
+            cut += 1;
+            let mut stranger = server.connect();
+            stranger.send_bytes(&greeting[..cut]);
+            // "Are you there" of telnet: its answer shows that the first part was read on its own.
+            stranger.send_bytes(&[255, 246]);
+            let mut line = stranger.line();
+            is_known = line != "[yes]\r";
+            if !is_known {
+                stranger.send_bytes(&greeting[cut..]);
+                line = stranger.line();
+            }
+            let told = format!("! wrong-protocol: this is a chat of plain lines, not {name}; try nc");
+            assert_eq!(line.trim_end(), told, "{greeting:?} split at {cut}");
+            stranger.expect_end();
+        }
+    }
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn nobody_is_called_like_the_banner_of_a_secure_shell() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    let mut susi = server.connect();
+    susi.send("ssh-susi\n");
+    susi.expect("! bad-name: a name cannot begin with SSH-");
+    susi.expect("* Send another name.");
+    susi.send("SSH-2.0-x\n");
+    susi.expect("! bad-name: a name cannot begin with SSH-");
+    bob.send("/nick SSH-2.0-x\n");
+    bob.expect("! bad-name: a name cannot begin with SSH-");
 }
 
 #[test]

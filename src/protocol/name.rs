@@ -67,6 +67,9 @@ pub enum BadName {
     /// A word that could be taken for the server or its staff.
     #[error("that word is reserved")]
     ReservedWord,
+    /// What could be read as such a word.
+    #[error("that looks like a reserved word")]
+    ReservedLook,
 }
 
 /// Words that nobody may be called, nor anything that looks like one: who holds them could pose as the server or as
@@ -106,8 +109,16 @@ const RESERVED_WORDS: &[&str] = &[
     "you",
 ];
 
+/// What these words look like. An ASCII name is held against them without regard to case: `ALI` is `ali`, which is not
+/// taken for `all`, although its `I` on its own is taken for an `l`. Any other name also as it is shown.
 static RESERVED_LOOKS: LazyLock<HashSet<String>> =
     LazyLock::new(|| RESERVED_WORDS.iter().map(|word| look(word)).collect());
+
+/// What they look like in the three ways in which a word is written, so that `AlI` is nobody's name either.
+static RESERVED_SHAPES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let written = |word: &&str| [word.to_string(), word[..1].to_uppercase() + &word[1..], word.to_uppercase()];
+    RESERVED_WORDS.iter().flat_map(written).map(|word| skeleton(&word).collect()).collect()
+});
 
 impl Name {
     /// Checks a name. Blanks around it, and a byte order mark before it, are not part of it.
@@ -134,9 +145,15 @@ impl Name {
         if key.starts_with("ssh-") {
             return Err(BadName::Banner);
         }
-        let look = look(&shown);
-        if RESERVED_WORDS.contains(&key.as_str()) || RESERVED_LOOKS.contains(&look) {
+        if RESERVED_WORDS.contains(&key.as_str()) {
             return Err(BadName::ReservedWord);
+        }
+        let look = look(&shown);
+        if RESERVED_SHAPES.contains(&skeleton(&shown).collect::<String>())
+            || RESERVED_LOOKS.contains(&self::look(&key))
+            || !shown.is_ascii() && RESERVED_LOOKS.contains(&look)
+        {
+            return Err(BadName::ReservedLook);
         }
         Ok(Self { shown, key, look })
     }
@@ -153,7 +170,8 @@ impl Name {
 
     /// What the name looks like: the same for names that a reader would take for one another (UTS 39, section 4).
     ///
-    /// It errs on the safe side: `rn` looks like `m`, and `l`, `I` and `1` like each other.
+    /// It errs on the safe side: `rn` looks like `m`, and `l`, `I` and `1` like each other. So `Ian` looks like `lan`, and
+    /// with it like `Lan`, since case makes no difference.
     pub fn look(&self) -> &str {
         &self.look
     }
@@ -330,9 +348,44 @@ mod tests {
 
     #[test]
     fn nobody_is_the_server_or_looks_it() {
-        for word in ["Server", "ADMIN", "r00t", "everyone", "GET", "\u{ff41}dmin"] {
+        for word in ["Server", "ADMIN", "everyone", "GET", "aLL", "\u{ff41}dmin"] {
             assert_eq!(Name::parse(word), Err(BadName::ReservedWord), "{word}");
         }
+        for twin in [
+            "r00t",
+            "R00T",
+            "rnoderator",
+            "a1l",
+            "Al1",
+            "AlI",
+            "AII",
+            "cIient",
+            "CLlENT",
+            "nuII",
+            "NU11",
+            "ADMlN",
+            "\u{ff41}\u{ff4c}\u{ff11}",
+            "аll",
+            "НОЅТ",
+            "НоЅТ",
+            "РОЅТ",
+            "ΡΙΝG",
+            "ΑLL",
+        ] {
+            assert!(Name::parse(twin).is_err(), "{twin}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_refused_for_a_word_that_it_looks_like_in_another_case_only() {
+        for text in ["ALI", "Ali", "ali", "Ian", "Lan", "PlNG1", "Al", "Neil", "Bill", "Iris"] {
+            assert_eq!(name(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn the_signs_of_a_name_are_those_of_ascii() {
+        assert_eq!(Name::parse("O\u{2019}Neil"), Err(BadName::NotIdentifier));
     }
 
     #[test]

@@ -180,10 +180,12 @@ fn a_name_that_mixes_alphabets_or_poses_as_the_server_is_refused() {
     for (name, why) in [
         ("сanary", "a name does not mix alphabets that look alike"),
         ("Server", "that word is reserved"),
-        ("r00t", "that word is reserved"),
+        ("r00t", "that looks like a reserved word"),
+        ("AII", "that looks like a reserved word"),
     ] {
         let mut mallory = server.connect();
         mallory.send(&format!("{name}\n"));
         mallory.expect(&format!("! bad-name: {why}"));
     }
+    server.join("ALI");
 }

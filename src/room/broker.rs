@@ -131,7 +131,7 @@ impl Broker {
     pub fn tick(&mut self, now: Instant) {
         self.now = now;
         if self.traffic.due().is_some_and(|due| due <= now) {
-            self.tell_gathered();
+            self.traffic.tell(&mut self.batch);
         }
     }
 
@@ -140,22 +140,6 @@ impl Broker {
         match self.traffic.due() {
             Some(due) => drop(Timer::at(due).await),
             None => std::future::pending().await,
-        }
-    }
-
-    fn tell_gathered(&mut self) {
-        let (joined, left) = self.traffic.take();
-        match (&joined.names[..], &joined.first) {
-            ([name], Some((peer, _))) => self.batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
-            ([], _) => {}
-            (names, _) => self.batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
-        }
-        match (&left.names[..], &left.first) {
-            ([name], Some((peer, reason))) => {
-                self.batch.push(Audience::AllBut(*peer), &Reply::Left { name, reason: reason.as_ref() });
-            }
-            ([], _) => {}
-            (names, _) => self.batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
         }
     }
 
@@ -183,7 +167,7 @@ impl Broker {
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;
-                self.tell_gathered();
+                self.traffic.tell(&mut self.batch);
                 self.batch.push(Audience::Everyone, &Reply::ShuttingDown);
             }
         }
@@ -205,6 +189,7 @@ impl Broker {
             return Err(Refusal::ShuttingDown);
         }
         self.names.check(&name, peer)?;
+        self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         let reader = self.feed.subscribe(peer, &self.batch);
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
@@ -261,6 +246,7 @@ impl Broker {
         match command {
             Command::Say(text) => {
                 sender.accepted += 1;
+                self.traffic.tell_join_of(peer, &mut self.batch);
                 self.batch.push(Audience::AllBut(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
@@ -268,6 +254,7 @@ impl Broker {
                     return Err(Refusal::NoSuchUser((&*to).into()));
                 };
                 sender.accepted += 1;
+                self.traffic.tell_join_of(peer, &mut self.batch);
                 self.batch.push(Audience::Only(receiver), &Reply::Told { from: &sender.name, text: &text });
             }
             Command::Rename(name) => return self.rename(peer, *name),
@@ -289,6 +276,8 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
+        self.traffic.tell_join_of(peer, &mut self.batch);
+        self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
         self.journal.note(Record::Renamed { peer, old: sender.name.clone(), new: name.clone() });
         self.names.remove(&sender.name);
@@ -531,6 +520,69 @@ mod tests {
         room.heard(1);
         room.wait(GATHER);
         assert_eq!(room.heard(1), ["* 3 have joined: p21x, p22x, p23x", "* p23x has left"]);
+    }
+
+    /// A room with a witness, peer 1, and Bob, peer 2, in which every further notice is gathered.
+    fn busy_room() -> Room {
+        let mut room = room(&["Zoe", "Bob"]);
+        for peer in 103..=120 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        room.heard(1);
+        room
+    }
+
+    #[test]
+    fn nobody_hears_a_line_of_a_peer_before_its_gathered_join() {
+        for (line, heard) in
+            [("hi", "Carol: hi"), ("/msg zoe psst", "Carol (privately): psst"), ("/nick Dora", "* Carol is now Dora")]
+        {
+            let mut room = busy_room();
+            room.join(3, "Carol").unwrap();
+            room.join(4, "Eve").unwrap();
+            room.send(2, &["not of theirs"]);
+            room.send(3, &["/who", "/foo", "/msg Nobody hi", "/nick Carol", line, "more"]);
+            let last = if line.starts_with("/nick") { "Dora: more" } else { "Carol: more" };
+            assert_eq!(room.heard(1), ["Bob: not of theirs", "* 2 have joined: Carol, Eve", heard, last]);
+            room.wait(GATHER);
+            assert_eq!(room.heard(1), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_gathered_leave_is_told_before_the_name_or_one_like_it_is_used_again() {
+        for name in ["Bob", "BOB", "B0b"] {
+            let mut room = busy_room();
+            room.leave(2, None);
+            room.leave(103, None);
+            assert_eq!(room.join(3, "Zoe").unwrap_err().code(), "name-taken");
+            room.join(3, name).unwrap();
+            room.send(3, &["send money"]);
+            let (joined, said) = (format!("* {name} has joined"), format!("{name}: send money"));
+            assert_eq!(room.heard(1), ["* 2 have left: Bob, p103x", &joined, &said]);
+        }
+        let mut room = busy_room();
+        room.leave(2, None);
+        room.send(1, &["/nick Bob"]);
+        assert_eq!(room.heard(120).split_off(1), ["* Bob has left", "* Zoe is now Bob"]);
+    }
+
+    #[test]
+    fn in_a_storm_there_are_never_more_notices_than_joins_and_few_when_all_join_before_they_speak() {
+        let mut room = busy_room();
+        for peer in 1000..1500 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        for peer in 1000..1500 {
+            room.send(peer, &["hi"]);
+        }
+        let heard = room.heard(1);
+        assert_eq!((heard.len(), &*heard[0]), (501, "* 500 have joined: p1000x, p1001x, p1002x and 497 more"));
+        for peer in 2000..2500 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+            room.send(peer, &["hi"]);
+        }
+        assert_eq!(room.heard(1).len(), 1000);
     }
 
     #[test]

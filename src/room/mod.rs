@@ -1,7 +1,8 @@
 //! The room: who is here, and who hears what, in one order for all.
 //!
 //! Sessions send [`Event`]s; the [`Broker`] alone owns the peers and turns events into [`Batch`]es; the [`Feed`]
-//! keeps the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket or a clock.
+//! keeps the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
+//! [`Broker::tick`] know no clock either: only [`Broker::run`] and [`Pulse`] do.
 
 pub mod event;
 

@@ -2,13 +2,21 @@
 //!
 //! In a storm of joins every notice goes to everybody, which grows with the square of the room. So up to
 //! [`NOTICES_PER_SECOND`] are told one by one, and the rest is gathered into one line for each [`GATHER`], with exact
-//! counts. It knows no clock: time is a parameter.
+//! counts.
+//!
+//! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the first line of a
+//! peer whose join is gathered, and before a name is used again, or one that looks like it, whose leave is gathered.
+//! Nobody can pose as one whose leave is not yet told. There are never more notices than comings and goings.
+//!
+//! It knows no clock: time is a parameter.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
-use super::PeerId;
+use super::roster::Roster;
+use super::{Audience, BatchBuilder, PeerId};
 use crate::limits::{GATHER, GATHERED_NAMES, NOTICES_PER_SECOND};
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Name, Reply, SafeText};
 
 /// Decides which comings and goings are told at once, and gathers the others.
 #[derive(Debug)]
@@ -18,18 +26,21 @@ pub(super) struct Traffic {
     since: Instant,
     joined: Gathered,
     left: Gathered,
+    /// Whose joins are gathered, and under which names the leaves are.
+    newcomers: HashSet<PeerId>,
+    names_left: Roster,
     /// When what was gathered is told.
     due: Option<Instant>,
 }
 
 /// Those who came, or those who went, in one stretch of time.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
-    pub(super) count: usize,
+struct Gathered {
+    count: usize,
     /// The names of the first of them.
-    pub(super) names: Vec<Name>,
+    names: Vec<Name>,
     /// Who the first one is, and why it went.
-    pub(super) first: Option<(PeerId, Option<SafeText>)>,
+    first: Option<(PeerId, Option<SafeText>)>,
 }
 
 impl Traffic {
@@ -39,6 +50,8 @@ impl Traffic {
             since: now,
             joined: Gathered::default(),
             left: Gathered::default(),
+            newcomers: HashSet::new(),
+            names_left: Roster::default(),
             due: None,
         }
     }
@@ -48,6 +61,7 @@ impl Traffic {
         let is_calm = self.is_calm(now);
         if !is_calm {
             self.joined.add(peer, name, None);
+            self.newcomers.insert(peer);
         }
         is_calm
     }
@@ -57,6 +71,7 @@ impl Traffic {
         let is_calm = self.is_calm(now);
         if !is_calm {
             self.left.add(peer, name, reason);
+            self.names_left.insert(name, peer);
         }
         is_calm
     }
@@ -66,10 +81,41 @@ impl Traffic {
         self.due
     }
 
-    /// What was gathered: who came and who went.
-    pub(super) fn take(&mut self) -> (Gathered, Gathered) {
+    /// Tells what was gathered.
+    ///
+    /// Joins come first. Of a name that is among both, the leave is of the peer that joined: who had the name before
+    /// it left earlier, and [`Self::tell_leaves_of`] has told that.
+    pub(super) fn tell(&mut self, batch: &mut BatchBuilder) {
         self.due = None;
-        (std::mem::take(&mut self.joined), std::mem::take(&mut self.left))
+        self.newcomers = HashSet::new();
+        self.names_left = Roster::default();
+        let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
+        match (&joined.names[..], &joined.first) {
+            ([name], Some((peer, _))) => batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
+            ([], _) => {}
+            (names, _) => batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
+        }
+        match (&left.names[..], &left.first) {
+            ([name], Some((peer, reason))) => {
+                batch.push(Audience::AllBut(*peer), &Reply::Left { name, reason: reason.as_ref() });
+            }
+            ([], _) => {}
+            (names, _) => batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
+        }
+    }
+
+    /// Before others hear a line of `peer`: tells what is gathered, if its join is.
+    pub(super) fn tell_join_of(&mut self, peer: PeerId, batch: &mut BatchBuilder) {
+        if self.newcomers.contains(&peer) {
+            self.tell(batch);
+        }
+    }
+
+    /// Before `peer` gets the name: tells what is gathered, if a leave under it, or under one that looks like it, is.
+    pub(super) fn tell_leaves_of(&mut self, name: &Name, peer: PeerId, batch: &mut BatchBuilder) {
+        if self.names_left.check(name, peer).is_err() {
+            self.tell(batch);
+        }
     }
 
     fn is_calm(&mut self, now: Instant) -> bool {

@@ -309,7 +309,7 @@ async fn let_others_run() {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     use futures::channel::oneshot;
@@ -696,6 +696,138 @@ mod tests {
 
         fn holder(&self, name: &str) -> Option<u64> {
             self.here.iter().find(|(_, held)| **held == name).map(|(&peer, _)| peer)
+        }
+    }
+
+    /// What a witness knows from what it hears, and holds against what it heard before.
+    #[derive(Default)]
+    struct Witness {
+        here: BTreeSet<String>,
+        /// How many have had each name.
+        holders: BTreeMap<String, u64>,
+        joined: usize,
+        left: usize,
+    }
+
+    impl Witness {
+        fn hears(&mut self, line: &str) {
+            let (notice, rest) = line.split_once(": ").unwrap_or((line, ""));
+            match notice.split(' ').collect::<Vec<_>>()[..] {
+                ["*", name, "has", "joined"] => self.join(name),
+                ["*", count, "have", "joined"] => {
+                    assert_eq!(count.parse(), Ok(rest.split(", ").count()), "{line}");
+                    rest.split(", ").for_each(|name| self.join(name));
+                }
+                ["*", name, "has", "left"] => self.leave(name),
+                ["*", count, "have", "left"] => {
+                    assert_eq!(count.parse(), Ok(rest.split(", ").count()), "{line}");
+                    rest.split(", ").for_each(|name| self.leave(name));
+                }
+                ["*", old, "is", "now", new] => {
+                    assert!(self.here.remove(old), "{old} is not here");
+                    self.take(new);
+                }
+                [name] | [name, "(privately)"] => {
+                    assert!(self.here.contains(name), "{name} is not here");
+                    assert_eq!(rest.parse(), Ok(self.holders[name]), "this is another {name}");
+                }
+                _ => panic!("{line:?}"),
+            }
+        }
+
+        fn join(&mut self, name: &str) {
+            self.joined += 1;
+            self.take(name);
+        }
+
+        fn take(&mut self, name: &str) {
+            let look = Name::parse(name).unwrap().look().to_owned();
+            let twin = self.here.iter().find(|other| Name::parse(other).unwrap().look() == look);
+            assert_eq!(twin, None, "{name} looks like it");
+            self.here.insert(name.to_owned());
+            *self.holders.entry(name.to_owned()).or_default() += 1;
+        }
+
+        fn leave(&mut self, name: &str) {
+            self.left += 1;
+            assert!(self.here.remove(name), "{name} is not here");
+        }
+    }
+
+    /// Something that can happen in a busy room. Of its names, two look alike, so no notice has more than three.
+    fn busy_act() -> impl Strategy<Value = Act> {
+        let (peer, name) = (1..5u64, prop::sample::select(vec!["Ann", "Bea", "Bob", "B0b"]));
+        prop_oneof![
+            3 => (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Join(peer, name)),
+            1 => peer.clone().prop_map(Act::Say),
+            1 => peer.clone().prop_map(|peer| Act::Tell(peer, "Zoe")),
+            1 => (peer.clone(), name).prop_map(|(peer, name)| Act::Rename(peer, name)),
+            3 => peer.prop_map(Act::Leave),
+            1 => Just(Act::EndTurn),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_gathered_is_told_in_an_order_that_is_true(
+            acts in prop::collection::vec((busy_act(), prop_oneof![3 => Just(0), 1 => 0..150u64]), 1..80),
+        ) {
+            let mut room = room(&["Zoe"]);
+            for peer in 100..109 {
+                room.join(peer, "Filler").unwrap();
+                room.leave(peer, None);
+            }
+            room.heard(1);
+            let name = |room: &Room, peer| room.broker.peers.get(&PeerId(peer)).map(|peer| peer.name.to_string());
+            // How many have had each name: a message says which of them its sender is.
+            let mut holders = BTreeMap::<String, u64>::new();
+            let (mut joined, mut left) = (0, 0);
+            let mut newest = [0, 1001, 1002, 1003, 1004];
+            for (act, pause) in acts {
+                room.wait(Duration::from_millis(pause));
+                match act {
+                    Act::Join(slot, wanted) => {
+                        let newest = &mut newest[slot as usize];
+                        if name(&room, *newest).is_none() {
+                            *newest += 10;
+                            if room.join(*newest, wanted).is_ok() {
+                                joined += 1;
+                                *holders.entry(wanted.to_owned()).or_default() += 1;
+                            }
+                        }
+                    }
+                    Act::Say(slot) => {
+                        let peer = newest[slot as usize];
+                        let holder = name(&room, peer).map_or(0, |name| holders[&name]);
+                        room.send(peer, &[&holder.to_string()]);
+                    }
+                    Act::Tell(slot, to) => {
+                        let peer = newest[slot as usize];
+                        let holder = name(&room, peer).map_or(0, |name| holders[&name]);
+                        room.send(peer, &[&format!("/msg {to} {holder}")]);
+                    }
+                    Act::Rename(slot, new) => {
+                        let peer = newest[slot as usize];
+                        let old = name(&room, peer);
+                        room.send(peer, &[&format!("/nick {new}")]);
+                        if name(&room, peer) != old {
+                            *holders.entry(new.to_owned()).or_default() += 1;
+                        }
+                    }
+                    Act::Leave(slot) => {
+                        let peer = newest[slot as usize];
+                        left += usize::from(name(&room, peer).is_some());
+                        room.leave(peer, None);
+                    }
+                    Act::EndTurn => room.publish(),
+                }
+            }
+            room.wait(GATHER);
+            let mut witness = Witness::default();
+            room.heard(1).iter().for_each(|line| witness.hears(line));
+            prop_assert_eq!((witness.joined, witness.left), (joined, left));
+            let here: BTreeSet<_> = newest.iter().filter_map(|&peer| name(&room, peer)).collect();
+            prop_assert_eq!(witness.here, here);
         }
     }
 

@@ -374,10 +374,12 @@ impl Ring {
             behind += usize::from(lag > half);
             is_one_about_to_lose |= lag > three_quarters && seat.pulse.is_felt(JUST_NOW, now);
         }
-        match () {
-            () if behind > 0 && 2 * behind >= active => Laggards::Most,
-            () if is_one_about_to_lose => Laggards::Some,
-            () => Laggards::None,
+        if behind > 0 && 2 * behind >= active {
+            Laggards::Most
+        } else if is_one_about_to_lose {
+            Laggards::Some
+        } else {
+            Laggards::None
         }
     }
 

@@ -59,11 +59,10 @@ struct Link {
 
 /// What happens on a connection.
 enum Event {
-    /// Somebody listens, and has been told the name.
-    Connected,
     NotConnected(ConnectError),
     Heard(Vec<u8>),
-    Sent(io::Result<()>),
+    /// A line was sent. When it cannot be, that is an end.
+    Sent,
     /// The server has closed the connection, or it broke.
     Ended(io::Result<()>),
 }
@@ -120,7 +119,10 @@ impl Talk {
             let done = match self.next().await {
                 Next::Typed(typed) => self.type_in(typed),
                 Next::Link(event) => self.happen(event).await,
-                Next::Due => self.due(),
+                Next::Due => {
+                    self.due();
+                    Continue(())
+                }
             };
             if let Break(done) = done {
                 return done;
@@ -149,14 +151,15 @@ impl Talk {
                 }
                 Event::Ended(Ok(())) => return Err(Lost::Cut),
                 Event::Ended(Err(error)) => return Err(Lost::Failed(error)),
-                Event::Connected | Event::Sent(_) => {}
+                Event::Sent => {}
             }
         }
     }
 
     async fn next(&mut self) -> Next {
-        let due = self.paste.due().into_iter().chain(self.absence.as_ref().map(|absence| absence.next_try)).min();
         let link = self.link.as_ref();
+        let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
+        let due = self.paste.due().into_iter().chain(next_try).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
@@ -234,7 +237,7 @@ impl Talk {
         }
     }
 
-    fn due(&mut self) -> ControlFlow<Done> {
+    fn due(&mut self) {
         let now = Instant::now();
         if self.paste.due().is_some_and(|due| due <= now) {
             match self.paste.settle() {
@@ -245,35 +248,28 @@ impl Talk {
                 None => {}
             }
         }
-        if let Some(absence) = &mut self.absence
-            && absence.next_try <= now
-            && self.link.is_none()
-        {
+        if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
-            absence.next_try = now + connection_patience();
         }
-        Continue(())
     }
 
     // ---- What happens on the connection ----
 
     async fn happen(&mut self, event: Event) -> ControlFlow<Done> {
         match event {
-            Event::Connected => {}
             Event::Heard(bytes) => {
                 let Some(link) = &mut self.link else { return Continue(()) };
                 link.hear(&bytes);
                 if link.story.is_turned_away() {
-                    return self.turned_away(&bytes);
+                    self.turned_away(&bytes);
+                    return Continue(());
                 }
                 if link.story.joined && self.absence.is_some() {
                     self.back();
                 }
                 self.show(&bytes).await;
             }
-            Event::Sent(Ok(())) => self.sent().await,
-            // The other direction says how it ended.
-            Event::Sent(Err(_)) => {}
+            Event::Sent => self.sent().await,
             Event::Ended(how) => return self.ended(how),
             Event::NotConnected(_) => self.try_later(),
         }
@@ -325,7 +321,7 @@ impl Talk {
     }
 
     /// The name is not to be had at this moment, most likely because the lost connection still has it.
-    fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+    fn turned_away(&mut self, lines: &[u8]) {
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
         let own = self.look.own_name().to_owned();
@@ -335,7 +331,6 @@ impl Talk {
             self.screen.say(&format!("Not yet back as {own} ({refusal}); trying again."));
         }
         self.try_later();
-        Continue(())
     }
 
     fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
@@ -379,11 +374,6 @@ impl Talk {
     }
 }
 
-/// An attempt takes no longer than the connection's own limit; this is only so that no timer runs meanwhile.
-fn connection_patience() -> Duration {
-    Duration::from_secs(3600)
-}
-
 fn is_quit(line: &str) -> bool {
     line.split([' ', '\t']).next().is_some_and(|command| command.eq_ignore_ascii_case("/quit"))
 }
@@ -419,7 +409,6 @@ async fn connect(config: Config, name: String, lines: Receiver<String>, events: 
     };
     // When it fails, the other direction says so.
     let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
-    let _ = events.send(Event::Connected).await;
     task::spawn(send_lines(outgoing, lines, events.clone()));
     hear_lines(incoming, events).await;
 }
@@ -442,7 +431,7 @@ async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
 async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<Event>) {
     while let Ok(line) = lines.recv().await {
         let sent = outgoing.send(format!("{line}\n").as_bytes()).await;
-        if sent.is_err() || events.send(Event::Sent(Ok(()))).await.is_err() {
+        if sent.is_err() || events.send(Event::Sent).await.is_err() {
             return;
         }
     }

@@ -42,3 +42,4 @@ pub mod manual;
 pub mod protocol;
 pub mod room;
 pub mod server;
+mod turns;

@@ -66,6 +66,9 @@ pub const UNTERMINATED_BYTES: usize = 64 * 1024;
 /// So many lines that are too long, within so much time, close the connection.
 pub const LONG_LINES: (usize, Duration) = (3, Duration::from_secs(60));
 
+/// How often a task that reads or writes may go on without a break, as long as it always finds more to do.
+pub const ROUNDS_IN_A_TURN: u8 = 8;
+
 /// How many events wait for the broker before the sessions have to.
 pub const INBOX_EVENTS: usize = 128;
 

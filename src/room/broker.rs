@@ -5,9 +5,7 @@
 //! non-async, so the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::task::Poll;
 use std::time::Instant;
 
 use async_channel::Receiver;
@@ -21,6 +19,7 @@ use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
+use crate::turns::let_others_run;
 
 /// Who is here, and what is being said in this turn.
 #[derive(Debug)]
@@ -105,6 +104,7 @@ impl Broker {
             }
             self.publish();
             self.is_turn_over = false;
+            // An inbox that is never empty would keep the broker's thread from the writers for ever.
             let_others_run().await;
             while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;
@@ -292,19 +292,6 @@ impl Drop for Broker {
     fn drop(&mut self) {
         self.feed.close();
     }
-}
-
-/// Lets the writers have their turn: an inbox that is never empty would keep the broker's thread for ever.
-async fn let_others_run() {
-    let mut waited = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
 }
 
 #[cfg(test)]

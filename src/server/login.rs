@@ -13,12 +13,12 @@ use futures::future::Fuse;
 
 use super::House;
 use super::intake::Intake;
-use super::turns::Turns;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PROMPT_AFTER};
 use crate::protocol::{Line, Name, Refusal, Reply};
 use crate::room::{Answer, Event, PeerId, Reader};
+use crate::turns::Turns;
 
 pub(super) struct Login<'a> {
     house: &'a House,

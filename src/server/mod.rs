@@ -12,7 +12,6 @@ pub mod listener;
 mod login;
 pub mod pace;
 mod session;
-mod turns;
 mod watch;
 mod writer;
 

@@ -23,13 +23,13 @@ use super::intake::{End, Intake};
 use super::link::Link;
 use super::login::Login;
 use super::pace::{Pace, Profile};
-use super::turns::Turns;
 use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
 use crate::protocol::{Command, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
+use crate::turns::Turns;
 
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
 pub(super) async fn attend(

@@ -16,12 +16,12 @@ use futures::{AsyncWriteExt, FutureExt};
 use super::House;
 use super::diagnosis::diagnose;
 use super::link::Link;
-use super::turns::Turns;
 use super::watch::allow_unacknowledged;
 use crate::journal::{Journal, Record};
 use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
 use crate::room::{PeerId, Pulse, Reader};
+use crate::turns::Turns;
 
 /// The writing side of a connection.
 #[derive(Debug)]

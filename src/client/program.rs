@@ -3,7 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::message::Message;
 use crate::limits::EXEC_OUTPUT_BYTES;
@@ -55,11 +59,14 @@ impl Program {
     }
 }
 
-/// What it writes, up to the limit, and whether there was more. Then nobody reads it any more, which ends most programs.
+/// What it writes until it has ended, up to the limit, and whether there was more. Then nobody reads it any more, which
+/// ends most programs.
+///
+/// Its own end counts, and not that of the pipe: what it has left behind in the background may hold that for ever.
 fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout.take(EXEC_OUTPUT_BYTES as u64 + 1).read_to_end(&mut output)?;
+        read_until_it_ends(child, stdout, &mut output)?;
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
@@ -71,4 +78,28 @@ fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
         output.truncate(error.valid_up_to());
     }
     Ok((output, is_cut))
+}
+
+fn read_until_it_ends(child: &Child, mut stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    ioctl_fionbio(&stdout, true)?;
+    loop {
+        let mut ready = [PollFd::new(&end, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        // Looked at before the pipe: what it wrote before it ended is there by now.
+        let has_ended = !ready[0].revents().is_empty();
+        let room = (EXEC_OUTPUT_BYTES + 1 - output.len()) as u64;
+        match stdout.by_ref().take(room).read_to_end(output) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+            // It is full, or all who could write have closed the pipe.
+            Ok(_) => return Ok(()),
+        }
+        if has_ended {
+            return Ok(());
+        }
+    }
 }

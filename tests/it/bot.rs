@@ -179,6 +179,34 @@ fn what_still_waits_at_the_end_is_counted() {
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
 }
 
+/// What it has left in the background holds its output open, and is not waited for.
+#[test]
+fn the_answer_is_said_when_it_has_ended_whoever_else_holds_its_output() {
+    let server = Server::start();
+    let folder = Folder::new("background");
+    let gate = folder.fifo("gate");
+    let script = format!("{{ read -r go < {gate}; echo late; }} & echo said; printf 'and half a line'");
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], &script);
+    for _ in 0..2 {
+        alice.send("hi\n");
+        bot.stdout.expect("Alice: hi");
+        alice.expect("bot: said");
+        alice.expect("bot: and half a line");
+    }
+    // They write to nobody, and end by that.
+    drop(within(move || std::fs::File::options().read(true).write(true).open(gate).unwrap()));
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_program_that_closes_its_output_is_waited_for() {
+    let server = Server::start();
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], "echo said; exec >&-; sleep 0.2; exit 7");
+    alice.send("hi\n");
+    alice.expect("bot: said");
+    bot.stderr.expect("client: sh failed for a message of Alice: exit status: 7");
+}
+
 #[test]
 fn the_end_of_its_standard_input_does_not_end_it() {
     let server = Server::start();

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -29,6 +31,31 @@ pub(super) struct Ran {
     pub(super) output: Vec<u8>,
     /// It wrote more than [`EXEC_OUTPUT_BYTES`], and lost its reader there.
     pub(super) is_cut: bool,
+}
+
+/// Whether there is such a program at this moment, so that a mistyped one is told before the first message.
+///
+/// # Errors
+/// Why it cannot be run, as far as one can know without running it.
+pub fn check(path: &OsStr) -> io::Result<()> {
+    if path.as_bytes().contains(&b'/') {
+        return is_executable(Path::new(path));
+    }
+    // Like execvp(3), which looks nowhere else for a name without a slash.
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let places: Vec<PathBuf> = std::env::split_paths(&folders).map(|folder| folder.join(path)).collect();
+    if path.is_empty() || !places.iter().any(|place| is_executable(place).is_ok()) {
+        return Err(io::Error::other("there is no such program in PATH"));
+    }
+    Ok(())
+}
+
+fn is_executable(path: &Path) -> io::Result<()> {
+    let file = path.metadata()?;
+    if !file.is_file() || file.permissions().mode() & 0o111 == 0 {
+        return Err(Errno::ACCESS.into());
+    }
+    Ok(())
 }
 
 impl Program {

@@ -125,11 +125,31 @@ fn a_program_that_fails_is_told_and_the_next_message_runs_it_again() {
 fn a_program_that_cannot_be_started_is_told_and_the_bot_stays() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bot = bot(&server, &["--exec", "/no/such/program"]);
+    let folder = Folder::new("gone");
+    let program = format!("{}/program", folder.path());
+    std::fs::copy("/bin/true", &program).unwrap();
+    let mut bot = bot(&server, &["--exec", &program]);
     alice.expect("* bot has joined");
+    drop(folder);
     for _ in 0..2 {
         alice.send("hi\n");
-        bot.stderr.expect("client: cannot run /no/such/program: No such file or directory");
+        bot.stderr.expect(&format!("client: cannot run {program}: No such file or directory"));
+    }
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_wrong_usage_at_once() {
+    for (program, why) in [
+        ("", "there is no such program in PATH"),
+        ("no-such-program", "there is no such program in PATH"),
+        ("/no/such/program", "No such file or directory"),
+        ("/etc", "Permission denied"),
+        ("/etc/passwd", "Permission denied"),
+    ] {
+        let done = Program::start(CLIENT, ["--name", "bot", "--exec", program]).finish();
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{program:?}");
+        let why = format!("error: invalid value '{program}' for '--exec <CMD>': {why}\n");
+        assert!(done.stderr.starts_with(&why), "{}", done.stderr);
     }
 }
 

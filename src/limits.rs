@@ -212,6 +212,10 @@ pub const CLIENT_UNSENT_LINES: usize = 10_000;
 /// [`PASTE_LINES`] the person is asked.
 pub const PASTE_QUIET: Duration = Duration::from_millis(40);
 
+/// How long no key may be pressed before the person is asked about a paste, and before and after the Enter that answers:
+/// a paste over a slow link pauses for less.
+pub const ANSWER_QUIET: Duration = Duration::from_millis(300);
+
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 

@@ -103,12 +103,12 @@ fn what_is_typed_ahead_arrives_whole_and_in_order() {
 
 #[test]
 fn a_paste_is_asked_about_once_and_arrives_whole() {
-    for bracketed in [true, false] {
+    for (bracketed, last_end) in [(true, "\n"), (true, ""), (false, "\n"), (false, "")] {
         let server = Server::start();
         let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
         let mut alice = server.join("Alice");
         let lines: Vec<_> = (0..200).map(|number| format!("pasted {number} ☃")).collect();
-        desk.paste(&(lines.join("\n") + "\n"), bracketed);
+        desk.paste(&(lines.join("\n") + last_end), bracketed);
         if bracketed {
             desk.sees("pasted 199");
             desk.press("Enter");
@@ -134,4 +134,34 @@ fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
     desk.sees("-- 6 lines thrown away.");
     desk.paste("1\n2\n3\n4\n5\n", false);
     (1..=5).for_each(|number| alice.expect(&format!("Bob: {number}")));
+}
+
+/// As over a link that pauses behind the seventh line, for long enough that the question comes.
+#[test]
+fn a_paste_cannot_answer_the_question_itself() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\ng\n", false);
+    desk.sees("-- Send 7 lines?");
+    desk.paste("\nh\ni\nj", false);
+    desk.sees("-- Send 10 lines?");
+    alice.expect_nothing_new();
+    desk.press("Enter");
+    "abcdefghij".chars().for_each(|line| alice.expect(&format!("Bob: {line}")));
+    desk.has_typed("");
+}
+
+#[test]
+fn a_paste_is_thrown_away_with_its_rest() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\nrest", false);
+    desk.sees("-- Send 7 lines?");
+    desk.press("C-c");
+    desk.sees("-- 7 lines thrown away.");
+    desk.has_typed("");
+    desk.keys("hello\n");
+    alice.expect("Bob: hello");
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::completion::{Completer, Pair};
@@ -22,7 +23,7 @@ use rustyline::{
 };
 
 use super::history::History;
-use super::keys::Keys;
+use super::keys::{Keys, Press};
 use super::people::People;
 use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
@@ -34,11 +35,13 @@ const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Typed {
     /// Enter. A paste can hold several lines.
-    Line(String),
+    Line(String, Press),
     /// Enter, and there was nothing to send.
-    Nothing,
+    Nothing(Press),
     /// Ctrl-C on an empty line.
     Interrupt,
+    /// Ctrl-C on a line that was not empty, and is now.
+    Cleared,
     /// Ctrl-D on an empty line, or the terminal is gone.
     Leave,
 }
@@ -57,6 +60,11 @@ impl Editing {
     pub(super) fn new(people: People, history: History) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
         (Self { typed, people, history, keys: Keys::default() }, receiver)
+    }
+
+    /// What is pressed, from now on.
+    pub(super) fn keys(&self) -> Keys {
+        self.keys.clone()
     }
 
     /// Begins, on a thread of its own.
@@ -85,7 +93,7 @@ impl Editing {
     fn editor(&self, prompt: Prompt) -> rustyline::Result<Editor<Assistant, History>> {
         let config = Config::builder().completion_type(CompletionType::List).bracketed_paste(true).build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
-        editor.set_helper(Some(Assistant { people: self.people.clone(), prompt }));
+        editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
         let keys: [(Event, Act); 9] = [
@@ -106,9 +114,9 @@ impl Editing {
         Ok(editor)
     }
 
-    fn enter(&self, context: &EventContext<'_>) -> Option<Cmd> {
+    fn enter(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
         let line = context.line();
-        let typed = if line.trim().is_empty() { Typed::Nothing } else { Typed::Line(line.to_owned()) };
+        let typed = if line.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(line.to_owned(), press) };
         if self.typed.try_send(typed).is_err() {
             // Too many lines wait. It stays where it is, to be sent later.
             return Some(Cmd::Noop);
@@ -117,14 +125,14 @@ impl Editing {
         Some(clear(line))
     }
 
-    fn interrupt(&self, context: &EventContext<'_>) -> Option<Cmd> {
-        if context.line().is_empty() && !self.keys.is_searching() {
-            let _ = self.typed.try_send(Typed::Interrupt);
+    fn interrupt(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
+        if !press.in_search {
+            let _ = self.typed.try_send(if context.line().is_empty() { Typed::Interrupt } else { Typed::Cleared });
         }
         Some(clear(context.line()))
     }
 
-    fn end(&self, context: &EventContext<'_>) -> Option<Cmd> {
+    fn end(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
         if !context.line().is_empty() {
             return None; // It deletes what is under the cursor.
         }
@@ -133,15 +141,15 @@ impl Editing {
     }
 
     /// Any other key does what it does.
-    fn other(&self, _: &EventContext<'_>) -> Option<Cmd> {
+    fn other(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         None
     }
 
-    fn earlier(&self, context: &EventContext<'_>) -> Option<Cmd> {
+    fn earlier(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.recall(context, |history| history.earlier(context.line()))
     }
 
-    fn later(&self, context: &EventContext<'_>) -> Option<Cmd> {
+    fn later(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.recall(context, History::later)
     }
 
@@ -158,7 +166,7 @@ fn clear(line: &str) -> Cmd {
     if line.is_empty() { Cmd::Repaint } else { Cmd::Kill(Movement::WholeBuffer) }
 }
 
-type Act = fn(&Editing, &EventContext<'_>) -> Option<Cmd>;
+type Act = fn(&Editing, &EventContext<'_>, Press) -> Option<Cmd>;
 
 /// A key and what it does.
 struct Key {
@@ -168,9 +176,8 @@ struct Key {
 
 impl ConditionalEventHandler for Key {
     fn handle(&self, event: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
-        let command = (self.act)(&self.editing, context);
-        event.get(0).iter().for_each(|key| self.editing.keys.pressed(**key));
-        command
+        let press = self.editing.keys.press(*event.get(0)?, Instant::now());
+        (self.act)(&self.editing, context, press)
     }
 }
 
@@ -195,6 +202,7 @@ impl Prompt {
 /// What the editor asks while a line is typed.
 struct Assistant {
     people: People,
+    keys: Keys,
     prompt: Prompt,
 }
 
@@ -232,6 +240,12 @@ impl Highlighter for Assistant {
 
 impl Hinter for Assistant {
     type Hint = String;
+
+    /// It is asked whenever the line has changed. There is no hint.
+    fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
+        self.keys.now_typed(line);
+        None
+    }
 }
 impl Validator for Assistant {}
 impl Helper for Assistant {}

@@ -1,6 +1,7 @@
 //! The keys that were pressed, as far as others than the editor have to know of them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rustyline::{KeyCode, KeyEvent, Modifiers};
 
@@ -10,13 +11,26 @@ pub(super) struct Keys(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
+    last: Option<Instant>,
     is_searching: bool,
+    has_text: bool,
+}
+
+/// A key that was pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Press {
+    pub(super) at: Instant,
+    /// When the key before it was pressed.
+    pub(super) before: Option<Instant>,
+    /// The history was being searched. (When there is none this may be so without need.)
+    pub(super) in_search: bool,
 }
 
 impl Keys {
-    /// A key was pressed, and has been acted on.
-    pub(super) fn pressed(&self, key: KeyEvent) {
+    /// A key was pressed, and is going to be acted on.
+    pub(super) fn press(&self, key: KeyEvent, at: Instant) -> Press {
         let mut this = self.lock();
+        let press = Press { at, before: this.last.replace(at), in_search: this.is_searching };
         match key {
             KeyEvent(KeyCode::Char('R' | 'S'), Modifiers::CTRL) => this.is_searching = true,
             // They change what is searched.
@@ -24,11 +38,22 @@ impl Keys {
             | KeyEvent(KeyCode::Char('H'), Modifiers::CTRL) => {}
             _ => this.is_searching = false,
         }
+        press
     }
 
-    /// Whether the history is being searched. (When there is none it may say so without need.)
-    pub(super) fn is_searching(&self) -> bool {
-        self.lock().is_searching
+    /// When the last key was pressed.
+    pub(super) fn last(&self) -> Option<Instant> {
+        self.lock().last
+    }
+
+    /// What is in the editor by now.
+    pub(super) fn now_typed(&self, line: &str) {
+        self.lock().has_text = !line.trim().is_empty();
+    }
+
+    /// Whether there is something in the editor.
+    pub(super) fn have_text(&self) -> bool {
+        self.lock().has_text
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

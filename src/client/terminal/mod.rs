@@ -27,6 +27,7 @@ use editor::Editing;
 use history::History;
 use look::Look;
 use modes::Modes;
+use paste::Paste;
 use people::People;
 use screen::Screen;
 use talk::Talk;
@@ -53,10 +54,11 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
     let (editing, typed) = Editing::new(people.clone(), history);
+    let paste = Paste::new(editing.keys());
     let look = Look::new(config.name.clone(), options);
     let prompt = look.prompt();
     let (screen, showing) = Screen::new();
-    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people));
+    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
     let done = block_on(async {
         let talking = talk.run(|| {
             let printer = editing.start(prompt)?;

@@ -1,19 +1,24 @@
 //! A paste: lines that come faster than anybody types. Many of them are asked about before they are sent.
 //!
-//! It knows no clock: time is a parameter.
+//! Over a slow link a paste pauses, so that it could answer the question itself. An Enter is an answer only when it is
+//! quiet before it and after it. It knows no clock: time is a parameter.
 
 use std::time::Instant;
 
-use crate::limits::{PASTE_LINES, PASTE_QUIET};
+use super::keys::{Keys, Press};
+use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
 /// Lines that were typed and are not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Paste {
     lines: Vec<String>,
-    /// When it will have been quiet for long enough.
+    /// When it may have been quiet for long enough.
     due: Option<Instant>,
-    /// The person has been asked about so many lines.
-    asked: bool,
+    /// The person has been asked about the lines.
+    asked: Option<Instant>,
+    /// When an Enter came that answers the question, if it stays quiet.
+    answered: Option<Instant>,
+    keys: Keys,
 }
 
 /// What is to be done with them.
@@ -24,10 +29,29 @@ pub(super) enum Verdict {
 }
 
 impl Paste {
+    /// Nothing is pasted yet. The keys tell when it is quiet, and whether there is a rest without a line end.
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { keys, ..Self::default() }
+    }
+
     /// Enter was pressed; a paste with line ends of its own brings several lines.
-    pub(super) fn add(&mut self, text: &str, now: Instant) {
+    pub(super) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
-        self.due = Some(now + PASTE_QUIET);
+        // With no key since the question, the line is what the paste has left in the editor.
+        let is_answer = self.asked.is_some_and(|asked| enter.before.is_none_or(|before| before <= asked));
+        self.entered(enter, is_answer);
+    }
+
+    /// Enter on an empty line: an answer, if there was a question.
+    pub(super) fn confirm(&mut self, enter: Press) {
+        if self.asked.is_some() {
+            self.entered(enter, enter.before.is_none_or(|before| before + ANSWER_QUIET <= enter.at));
+        }
+    }
+
+    fn entered(&mut self, enter: Press, is_answer: bool) {
+        self.answered = is_answer.then_some(enter.at);
+        self.due = Some(enter.at + if is_answer { ANSWER_QUIET } else { PASTE_QUIET });
     }
 
     /// When to look again, if at all.
@@ -35,64 +59,177 @@ impl Paste {
         self.due
     }
 
-    /// It has been quiet: what has come, has come.
-    pub(super) fn settle(&mut self) -> Option<Verdict> {
-        self.due.take()?;
-        if self.lines.len() <= PASTE_LINES && !self.asked {
+    /// What is to be done by now, if anything.
+    pub(super) fn look(&mut self, now: Instant) -> Option<Verdict> {
+        self.due.filter(|due| *due <= now)?;
+        let last = self.keys.last();
+        if self.answered.take().is_some_and(|answered| last.is_none_or(|last| last <= answered)) {
+            (self.due, self.asked) = (None, None);
             return Some(Verdict::Send(std::mem::take(&mut self.lines)));
         }
-        self.asked = true;
-        Some(Verdict::Ask(self.lines.len()))
+        if self.is_small() {
+            return self.settle();
+        }
+        match last.map(|last| last + ANSWER_QUIET).filter(|quiet| *quiet > now) {
+            Some(quiet) => self.due = Some(quiet),
+            None => return self.settle(),
+        }
+        None
     }
 
-    /// Enter on an empty line: an answer, if there was a question.
-    pub(super) fn confirm(&mut self) -> Option<Vec<String>> {
-        std::mem::take(&mut self.asked).then(|| std::mem::take(&mut self.lines))
+    /// What has come, has come.
+    pub(super) fn settle(&mut self) -> Option<Verdict> {
+        let due = self.due.take()?;
+        if self.is_small() {
+            return Some(Verdict::Send(std::mem::take(&mut self.lines)));
+        }
+        self.asked = Some(due);
+        self.answered = None;
+        Some(Verdict::Ask(self.lines.len() + usize::from(self.keys.have_text())))
+    }
+
+    fn is_small(&self) -> bool {
+        self.lines.len() <= PASTE_LINES && self.asked.is_none()
     }
 
     /// Ctrl-C: how many lines are thrown away, if there was a question.
     pub(super) fn discard(&mut self) -> Option<usize> {
-        self.due = None;
-        self.confirm().map(|lines| lines.len())
+        self.asked.take()?;
+        (self.due, self.answered) = (None, None);
+        Some(std::mem::take(&mut self.lines).len())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use rustyline::{KeyCode, KeyEvent, Modifiers};
+
     use super::*;
 
-    fn typed(lines: usize) -> Paste {
-        let mut paste = Paste::default();
-        (0..lines).for_each(|line| paste.add(&line.to_string(), Instant::now()));
-        paste
+    /// Somebody, or a paste, at the keys, on a clock of its own.
+    struct Typist {
+        keys: Keys,
+        now: Instant,
+        paste: Paste,
+    }
+
+    impl Typist {
+        fn new() -> Self {
+            let keys = Keys::default();
+            Self { keys: keys.clone(), now: Instant::now(), paste: Paste::new(keys) }
+        }
+
+        /// So many lines at once.
+        fn paste(lines: usize) -> Self {
+            let mut typist = Self::new();
+            (0..lines).for_each(|line| typist.line(&line.to_string()));
+            typist
+        }
+
+        fn press(&self) -> Press {
+            self.keys.press(KeyEvent(KeyCode::Char('x'), Modifiers::NONE), self.now)
+        }
+
+        fn line(&mut self, line: &str) {
+            self.press();
+            self.enter(line);
+        }
+
+        fn enter(&mut self, line: &str) {
+            let press = self.press();
+            if line.is_empty() { self.paste.confirm(press) } else { self.paste.add(line, press) }
+        }
+
+        /// What is done by so many milliseconds later. Keys within that time would change it.
+        fn later(&mut self, milliseconds: u64) -> Option<Verdict> {
+            self.now += Duration::from_millis(milliseconds);
+            self.paste.look(self.now)
+        }
+    }
+
+    fn sent(verdict: Option<Verdict>) -> usize {
+        let Some(Verdict::Send(lines)) = verdict else { panic!("{verdict:?}") };
+        lines.len()
     }
 
     #[test]
     fn a_few_lines_are_sent_and_many_are_asked_about_once() {
-        assert_eq!(typed(1).settle(), Some(Verdict::Send(vec!["0".into()])));
-        assert!(matches!(typed(5).settle(), Some(Verdict::Send(lines)) if lines.len() == 5));
-        let mut paste = typed(6);
-        assert_eq!(paste.confirm(), None, "nothing was asked");
-        assert_eq!((paste.settle(), paste.settle()), (Some(Verdict::Ask(6)), None));
-        assert_eq!(paste.confirm().map(|lines| lines.len()), Some(6));
-        assert_eq!(paste.confirm(), None);
+        assert_eq!(sent(Typist::paste(1).later(40)), 1);
+        assert_eq!(sent(Typist::paste(5).later(40)), 5);
+        let mut typist = Typist::paste(6);
+        typist.enter("");
+        assert_eq!((typist.later(299), typist.later(1), typist.later(1000)), (None, Some(Verdict::Ask(6)), None));
+        typist.enter("");
+        assert_eq!(typist.later(299), None);
+        assert_eq!(sent(typist.later(1)), 6);
+        typist.enter("");
+        assert_eq!(typist.later(1000), None);
     }
 
     #[test]
     fn a_bracketed_paste_is_several_lines_and_empty_ones_do_not_count() {
-        let mut paste = Paste::default();
-        paste.add("one\n\ntwo\r\n three\n", Instant::now());
-        assert_eq!(paste.settle(), Some(Verdict::Send(vec!["one".into(), "two".into(), " three".into()])));
+        let mut typist = Typist::new();
+        typist.enter("one\n\ntwo\r\n three\n");
+        assert_eq!(typist.later(40), Some(Verdict::Send(vec!["one".into(), "two".into(), " three".into()])));
+    }
+
+    #[test]
+    fn a_paste_that_pauses_does_not_answer() {
+        let mut typist = Typist::paste(7);
+        assert_eq!(typist.later(150), None);
+        typist.enter("");
+        typist.line("h");
+        assert_eq!(typist.later(299), None);
+        assert_eq!(typist.later(1), Some(Verdict::Ask(8)));
+        // There are keys behind it.
+        typist.later(1000);
+        typist.enter("");
+        typist.later(1);
+        typist.press();
+        assert_eq!((typist.later(299), typist.later(1)), (None, Some(Verdict::Ask(8))));
+        // There are keys before it.
+        typist.later(1000);
+        typist.press();
+        typist.later(299);
+        typist.enter("");
+        assert_eq!(typist.later(300), Some(Verdict::Ask(8)));
+    }
+
+    #[test]
+    fn a_rest_without_a_line_end_belongs_to_it() {
+        let mut typist = Typist::paste(7);
+        typist.keys.now_typed("rest");
+        assert_eq!(typist.later(300), Some(Verdict::Ask(8)));
+        typist.enter("rest");
+        typist.keys.now_typed("");
+        assert_eq!(sent(typist.later(300)), 8);
+        // It is no answer when the paste goes on behind it.
+        let mut typist = Typist::paste(7);
+        typist.later(300);
+        typist.enter("rest");
+        typist.line("more");
+        assert_eq!(typist.later(300), Some(Verdict::Ask(9)));
     }
 
     #[test]
     fn what_is_typed_behind_a_question_waits_with_it() {
-        let mut paste = typed(6);
-        paste.settle();
-        paste.add("more", Instant::now());
-        assert_eq!(paste.settle(), Some(Verdict::Ask(7)));
-        assert_eq!(paste.discard(), Some(7));
-        assert_eq!(paste.discard(), None);
-        assert!(matches!(typed(1).settle(), Some(Verdict::Send(_))));
+        let mut typist = Typist::paste(6);
+        typist.later(300);
+        typist.later(1000);
+        typist.line("more");
+        assert_eq!(typist.later(300), Some(Verdict::Ask(7)));
+        assert_eq!(typist.paste.discard(), Some(7));
+        assert_eq!(typist.paste.discard(), None);
+        typist.line("another");
+        assert_eq!(sent(typist.later(40)), 1);
+    }
+
+    #[test]
+    fn what_was_not_asked_about_is_not_thrown_away() {
+        let mut typist = Typist::paste(2);
+        assert_eq!(typist.paste.discard(), None);
+        assert_eq!(sent(typist.later(40)), 2);
     }
 }

@@ -89,7 +89,7 @@ impl Talk {
         config: Config,
         reconnect: bool,
         (screen, look): (Screen, Look),
-        (typed, people): (Receiver<Typed>, People),
+        (typed, people, paste): (Receiver<Typed>, People, Paste),
     ) -> Self {
         Self {
             config,
@@ -98,7 +98,7 @@ impl Talk {
             look,
             typed,
             people,
-            paste: Paste::default(),
+            paste,
             unsent: VecDeque::new(),
             link: None,
             absence: None,
@@ -182,10 +182,13 @@ impl Talk {
 
     fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
         match typed {
-            Typed::Line(text) => self.paste.add(&text, Instant::now()),
-            Typed::Nothing => {
-                let lines = self.paste.confirm();
-                self.keep(lines.unwrap_or_default());
+            Typed::Line(text, enter) => self.paste.add(&text, enter),
+            Typed::Nothing(enter) => self.paste.confirm(enter),
+            Typed::Cleared => {
+                // What was in the editor is the rest of the paste.
+                if let Some(count) = self.paste.discard() {
+                    self.screen.say(&format!("{} thrown away.", lines(count + 1)));
+                }
             }
             Typed::Interrupt => return self.interrupt(),
             Typed::Leave => return self.leave(),
@@ -239,14 +242,12 @@ impl Talk {
 
     fn due(&mut self) {
         let now = Instant::now();
-        if self.paste.due().is_some_and(|due| due <= now) {
-            match self.paste.settle() {
-                Some(Verdict::Send(lines)) => self.keep(lines),
-                Some(Verdict::Ask(count)) => {
-                    self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
-                }
-                None => {}
+        match self.paste.look(now) {
+            Some(Verdict::Send(lines)) => self.keep(lines),
+            Some(Verdict::Ask(count)) => {
+                self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
             }
+            None => {}
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));

@@ -1,7 +1,10 @@
 //! What keys do.
 
+use rustix::process::Signal;
+
 use crate::desk::Desk;
 use crate::harness::Server;
+use crate::program::ServerProgram;
 
 #[test]
 fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
@@ -139,6 +142,29 @@ fn ctrl_d_leaves_and_the_last_line_is_sent_first() {
     alice.expect("* Bob has left");
     desk.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     desk.sees("ended with 0");
+}
+
+#[test]
+fn ctrl_d_says_what_it_waits_for_when_the_server_hangs() {
+    let server = ServerProgram::start(&[]);
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    server.program.signal(Signal::STOP);
+    desk.press("C-d");
+    desk.sees("-- Waiting for the server to say goodbye. Ctrl-D leaves without that.");
+    desk.press("C-d");
+    desk.sees("ended with ");
+}
+
+#[test]
+fn what_stands_behind_quit_is_said_to_be_thrown_away() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("one\n/quit two\nthree\nfour\n", false);
+    alice.expect("Bob: one");
+    alice.expect("* Bob has left: two");
+    let screen = desk.sees("ended with 0");
+    assert!(screen.iter().any(|line| line == "-- 2 lines behind /quit thrown away."), "{screen:#?}");
 }
 
 #[test]

@@ -28,6 +28,9 @@ use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
 /// How soon a second Ctrl-C has to follow the first one to leave.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 
+/// How long the server may take to say goodbye before the person is told what is waited for.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+
 type Done = Result<Outcome, Lost>;
 
 pub(super) struct Talk {
@@ -44,6 +47,8 @@ pub(super) struct Talk {
     absence: Option<Absence>,
     interrupted: Option<Instant>,
     is_leaving: bool,
+    /// When the person who leaves is told what is waited for.
+    goodbye_due: Option<Instant>,
 }
 
 /// A connection, from the attempt on.
@@ -104,6 +109,7 @@ impl Talk {
             absence: None,
             interrupted: None,
             is_leaving: false,
+            goodbye_due: None,
         }
     }
 
@@ -159,7 +165,7 @@ impl Talk {
     async fn next(&mut self) -> Next {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
-        let due = self.paste.due().into_iter().chain(next_try).min();
+        let due = self.paste.due().into_iter().chain(next_try).chain(self.goodbye_due).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
@@ -216,13 +222,18 @@ impl Talk {
         let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_here && !self.is_leaving {
             // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
-            self.is_leaving = true;
+            self.begin_to_leave();
             return Continue(());
         }
         if !self.unsent.is_empty() {
             self.screen.say(&format!("Not sent: {}.", lines(self.unsent.len())));
         }
         Break(Ok(Outcome::Left))
+    }
+
+    fn begin_to_leave(&mut self) {
+        self.is_leaving = true;
+        self.goodbye_due = Some(Instant::now() + GOODBYE_PATIENCE);
     }
 
     /// Takes in lines that are to be sent.
@@ -248,6 +259,13 @@ impl Talk {
                 self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
             }
             None => {}
+        }
+        if self.goodbye_due.take_if(|due| *due <= now).is_some() {
+            let what = match self.unsent.len() {
+                0 => "say goodbye".to_owned(),
+                count => format!("take {}", lines(count)),
+            };
+            self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without that."));
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
@@ -291,12 +309,24 @@ impl Talk {
         match self.unsent.front() {
             Some(line) => {
                 link.is_sending = true;
-                self.is_leaving |= is_quit(line);
                 // It has room for one, and the connection's end is an event of its own.
                 link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+                if is_quit(line) {
+                    self.quit();
+                }
             }
             None if self.is_leaving => link.lines = None,
             None => {}
+        }
+    }
+
+    /// The person leaves by a line, and what stands behind it, as in a paste, cannot be said any more.
+    fn quit(&mut self) {
+        self.begin_to_leave();
+        let behind = self.unsent.len() - 1;
+        self.unsent.truncate(1);
+        if behind > 0 {
+            self.screen.say(&format!("{} behind /quit thrown away.", lines(behind)));
         }
     }
 

@@ -30,6 +30,11 @@ impl Desk {
 
     /// Sits down and does not wait.
     pub fn hurry(address: SocketAddr, options: &[&str]) -> Option<Self> {
+        Self::in_environment("", address, options)
+    }
+
+    /// Likewise, with variables as a shell takes them before a command.
+    pub fn in_environment(variables: &str, address: SocketAddr, options: &[&str]) -> Option<Self> {
         static DESKS: AtomicU32 = AtomicU32::new(0);
         if Command::new("tmux").arg("-V").output().is_err() {
             assert!(std::env::var_os("COMPAT_REQUIRE").is_none(), "tmux is not installed, and COMPAT_REQUIRE is set");
@@ -47,7 +52,7 @@ impl Desk {
         let words: Vec<_> = arguments.iter().map(String::as_str).chain(options.iter().copied()).collect();
         let home = desk.home.display();
         desk.keys(&format!(
-            "PS1='$ '; clear; HOME={home} XDG_STATE_HOME={home} {CLIENT} {}; echo ended with $?\n",
+            "PS1='$ '; clear; HOME={home} XDG_STATE_HOME={home} {variables} {CLIENT} {}; echo ended with $?\n",
             words.join(" ")
         ));
         Some(desk)
@@ -129,6 +134,26 @@ impl Desk {
         self.shows(&line, |screen| screen.last().is_some_and(|last| *last == line.trim_end()))
     }
 
+    /// From now on, keeps what programs write to the terminal.
+    pub fn record(&self) {
+        self.tmux(&["pipe-pane", "-t", "desk", &format!("cat > {}", self.home.join("written").display())]);
+    }
+
+    /// All of that, once this is in it.
+    #[track_caller]
+    pub fn recorded(&self, text: &str) -> String {
+        let since = Instant::now();
+        loop {
+            let written = fs::read(self.home.join("written")).unwrap_or_default();
+            let written = String::from_utf8_lossy(&written).into_owned();
+            if written.contains(text) {
+                return written;
+            }
+            assert!(since.elapsed() < DEADLINE, "not written: {text:?}, but {written:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     pub fn history(&self) -> Option<String> {
         fs::read_to_string(self.home.join("linechat/history")).ok()
     }
@@ -144,13 +169,9 @@ impl Desk {
     /// The terminal is as the shell left it: it echoes, and keeps a line until Enter.
     #[track_caller]
     pub fn is_sane(&self) {
-        self.keys("stty -a | grep -cE '(^| )(icanon|echo|isig|opost)( |;|$)' | sed s/^/sane:/\n");
-        self.shows("the terminal is sane", |screen| {
-            screen.iter().any(|line| line.starts_with("sane:") && line != "sane:0")
-        });
-        self.keys("stty -a | grep -oE '\\-(icanon|echo|isig|opost)\\b' | sed s/^/off:/; echo looked\n");
-        let screen = self.sees("looked");
-        assert!(!screen.iter().any(|line| line.starts_with("off:")), "{screen:#?}");
+        self.keys("echo on: $(stty -a | tr ' ;' '\\n\\n' | grep -xE 'icanon|echo|isig|opost' | sort)\n");
+        let screen = self.shows("the modes", |screen| screen.iter().any(|line| line.starts_with("on:")));
+        assert!(screen.iter().any(|line| line == "on: echo icanon isig opost"), "{screen:#?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the screen shows.
 
-use crate::desk::Desk;
+use crate::desk::{COLUMNS, Desk};
 use crate::harness::Server;
 
 #[test]
@@ -31,13 +31,64 @@ fn without_colour_there_is_none() {
 }
 
 #[test]
+fn no_color_in_the_environment_turns_colours_off_unless_they_are_asked_for() {
+    let server = Server::start();
+    for (variables, options, colours) in [
+        ("NO_COLOR=1", &[][..], false),
+        ("NO_COLOR=", &[], true),
+        ("-u NO_COLOR", &[], true),
+        ("NO_COLOR=1", &["--color", "always"], true),
+    ] {
+        let Some(desk) = Desk::in_environment(&format!("env {variables}"), server.address, options) else { return };
+        desk.sees("* Welcome, Bob.");
+        let screen = desk.colours().join("\n");
+        assert_eq!(screen.contains("\x1b["), colours, "{variables} {options:?}: {screen:?}");
+        desk.press("C-d");
+        desk.sees("ended with 0");
+    }
+}
+
+#[test]
+fn ones_own_name_rings_the_bell_unless_it_is_off() {
+    let server = Server::start();
+    for (options, bells) in [(&[][..], 2), (&["--no-bell"], 0)] {
+        let Some(desk) = Desk::sit_down(server.address, options) else { return };
+        let mut alice = server.join("Alice");
+        desk.record();
+        alice.send("hello all\nhello bob!\n/msg bob psst\nthat was it\n");
+        let written = desk.recorded("that was it");
+        assert_eq!(written.matches('\x07').count(), bells, "{options:?}: {written:?}");
+        desk.press("C-d");
+        desk.sees("ended with 0");
+        alice.send("/quit\n");
+        alice.rest();
+    }
+}
+
+/// What is dangerous is made visible; what is wide takes its room; neither disturbs what is typed.
+#[test]
 fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    alice.send("\x1b[2J\x1b[Hgone?\x07\n");
-    desk.sees("Alice: ^[[2J^[[Hgone?^G");
-    desk.sees("* Welcome, Bob.");
+    desk.keys("half a li");
+    desk.has_typed("half a li");
+    alice.send("\x1b[2J\x1b[Hgone?\x07\u{202e}\n");
+    // Each is wider than a row, and the second and third have a wide character where only one column is left.
+    let wide =
+        ["世".repeat(COLUMNS), format!("x{}", "界".repeat(COLUMNS)), "🎉".repeat(COLUMNS), "e\u{301}".repeat(COLUMNS)];
+    wide.iter().for_each(|text| alice.send(&format!("{text}\n")));
+    alice.send("done\n");
+    let screen = desk.sees("Alice: done");
+    let shown: Vec<_> =
+        screen.iter().filter_map(|line| line.strip_prefix("Alice: ")).map(|line| line.replace(' ', "")).collect();
+    let [first, rest @ .., done] = &shown[..] else { panic!("{screen:#?}") };
+    assert_eq!((first.as_str(), done.as_str()), ("^[[2J^[[Hgone?^G<U+202E>", "done"));
+    assert_eq!(rest, wide);
+    assert!(screen.iter().any(|line| line.starts_with("* Welcome, Bob.")), "{screen:#?}");
+    desk.has_typed("half a li");
+    desk.keys("ne\n");
+    alice.expect("Bob: half a line");
 }
 
 #[test]

@@ -165,3 +165,16 @@ fn a_paste_is_thrown_away_with_its_rest() {
     desk.keys("hello\n");
     alice.expect("Bob: hello");
 }
+
+#[test]
+fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    drop(server);
+    desk.sees("-- The connection is lost");
+    desk.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
+    desk.sees("-- Send 10002 lines?");
+    desk.press("Enter");
+    desk.sees("-- Not sent, for 10000 lines wait already: one");
+    desk.sees("-- Not sent, for 10000 lines wait already: two");
+}

@@ -3,6 +3,7 @@
 //! A thread of its own edits the line (`editor`), the main thread talks to the server (`talk`), and a third one hands
 //! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last.
 
+mod backoff;
 mod editor;
 mod history;
 mod keys;

@@ -14,6 +14,7 @@ use async_std::task;
 use futures::FutureExt;
 use jiff::ZonedDateTime;
 
+use super::backoff::Backoff;
 use super::editor::Typed;
 use super::look::Look;
 use super::paste::{Paste, Verdict};
@@ -23,7 +24,7 @@ use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome};
 use crate::fault;
-use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
+use crate::limits::CLIENT_UNSENT_LINES;
 
 /// How soon a second Ctrl-C has to follow the first one to leave.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
@@ -83,7 +84,7 @@ enum Next {
 struct Absence {
     /// When it began, as the person is told.
     since: String,
-    pause: Duration,
+    backoff: Backoff,
     next_try: Instant,
     /// The person knows that the name is taken.
     told_of_ghost: bool,
@@ -392,15 +393,13 @@ impl Talk {
             self.screen.say(&format!("{} that you sent just before may not have arrived.", lines(link.unheard)));
         }
         let since = ZonedDateTime::now().strftime("%H:%M").to_string();
-        let (pause, _) = RECONNECT_PAUSE;
-        self.absence = Some(Absence { since, pause, next_try: Instant::now(), told_of_ghost: false });
+        self.absence = Some(Absence { since, backoff: Backoff::new(), next_try: Instant::now(), told_of_ghost: false });
     }
 
     fn try_later(&mut self) {
         self.link = None;
         if let Some(absence) = &mut self.absence {
-            absence.next_try = Instant::now() + absence.pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-            absence.pause = (2 * absence.pause).min(RECONNECT_PAUSE.1);
+            absence.next_try = Instant::now() + absence.backoff.next(fastrand::f64());
         }
     }
 }

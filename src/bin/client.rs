@@ -118,12 +118,17 @@ const LOST: u8 = 3;
 
 impl Arguments {
     fn is_for_a_person(&self) -> bool {
-        !self.plain && !self.lines_only && self.wait.is_zero() && self.exec.is_none()
+        !self.lines_only && self.wait.is_zero() && self.exec.is_none()
+    }
+
+    /// A terminal that only ever adds lines is all there is, or is asked for.
+    fn is_plain(&self) -> bool {
+        self.plain || terminal::is_dumb()
     }
 
     fn at_a_terminal(&self) -> terminal::Options {
         let color = match self.color {
-            ColorChoice::Auto => std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => !self.is_plain() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
@@ -161,7 +166,8 @@ fn main() -> ExitCode {
 fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
     let config = Config { name: arguments.name.clone(), host: arguments.host.clone(), port: arguments.port };
     if arguments.is_for_a_person() && terminal::is_there() {
-        return terminal::run(&config, &arguments.at_a_terminal());
+        let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
+        return run(&config, &arguments.at_a_terminal());
     }
     let Arguments { lines_only, wait, exec, reply, arguments, .. } = arguments;
     if let Some(path) = exec {

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use crate::client::FakeServer;
 use crate::harness::{Peer, Server, within};
+use crate::plain::terminal;
 use crate::program::{CLIENT, Output, Program};
-use crate::terminal::terminal;
 
 const CONNECTED: &str = "Connected to server.";
 

@@ -92,15 +92,34 @@ fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
 }
 
 #[test]
-fn plain_only_adds_lines() {
-    let server = Server::start();
-    let mut alice = server.join("Alice");
-    let Some(desk) = Desk::hurry(server.address, &["--plain"]) else { return };
-    alice.expect("* Bob has joined");
-    desk.sees("Connected to server. You can start typing messages.");
-    desk.keys("hello\n");
-    alice.expect("Bob: hello");
-    alice.send("hi\n");
-    let screen = desk.sees("Alice: hi");
-    assert!(screen.iter().any(|line| line == "hello"), "the terminal's own echo: {screen:#?}");
+fn a_plain_terminal_only_adds_lines_and_none_to_a_typed_one() {
+    for (variables, options) in [("TERM=dumb", &[][..]), ("env -u TERM", &[]), ("", &["--plain"])] {
+        let server = Server::start();
+        let mut alice = server.join("Alice");
+        let Some(desk) = Desk::in_environment(variables, server.address, options) else { return };
+        desk.record();
+        alice.expect("* Bob has joined");
+        desk.sees("Connected to server. You can start typing messages.");
+        desk.sees("* Welcome, Bob.");
+        desk.keys("hello\n");
+        alice.expect("Bob: hello");
+        desk.keys("half a li");
+        desk.sees("half a li");
+        alice.send("hi\n");
+        desk.sees("Alice: hi");
+        desk.keys("ne\n");
+        alice.expect("Bob: half a line");
+        alice.send("bye\n");
+        let screen = desk.sees("Alice: bye");
+        let lines: Vec<_> = screen.iter().filter(|line| !line.is_empty()).collect();
+        let tail = &lines[lines.len() - 5..];
+        assert_eq!(tail, ["hello", "half a li", "Alice: hi", "ne", "Alice: bye"]);
+        let written = desk.recorded("Alice: bye");
+        let acts = written.split_once("Alice: hi").unwrap().1.replace("\r\n", "");
+        assert!(!acts.contains(char::is_control), "{variables} {options:?}: {acts:?}");
+        desk.press("C-d");
+        desk.sees("* Bye, Bob: 2 lines accepted, 0 refused.");
+        desk.sees("ended with 0");
+        desk.is_sane();
+    }
 }

@@ -1,7 +1,8 @@
 //! The client at a terminal: a person types while others talk.
 //!
 //! A thread of its own edits the line (`editor`), the main thread talks to the server (`talk`), and a third one hands
-//! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last.
+//! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last. At a
+//! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 
 mod backoff;
 mod editor;
@@ -11,6 +12,7 @@ mod look;
 mod modes;
 mod paste;
 mod people;
+mod plain;
 mod screen;
 mod talk;
 
@@ -18,18 +20,22 @@ use std::io;
 use std::path::PathBuf;
 use std::process::exit;
 
+use async_channel::bounded;
 use async_signal::{Signal, Signals};
 use async_std::task::block_on;
 use futures::StreamExt;
 use futures::future::{Either, select};
 
 use super::{Config, Lost, Outcome};
+use crate::limits::CLIENT_TYPED_LINES;
 use editor::Editing;
 use history::History;
+use keys::Keys;
 use look::Look;
 use modes::Modes;
 use paste::Paste;
 use people::People;
+use plain::Paper;
 use screen::Screen;
 use talk::Talk;
 
@@ -58,32 +64,68 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let paste = Paste::new(editing.keys());
     let look = Look::new(config.name.clone(), options);
     let prompt = look.prompt();
-    let (screen, showing) = Screen::new();
+    let (screen, showing) = Screen::new(false);
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
-    let done = block_on(async {
-        let talking = talk.run(|| {
-            let printer = editing.start(prompt)?;
-            showing.start(printer);
-            complaint.iter().for_each(|complaint| screen.say(complaint));
-            Ok(())
-        });
-        let mut signals = Signals::new([Signal::Term, Signal::Hup, Signal::Int, Signal::Quit]).map_err(Lost::Output)?;
-        match select(Box::pin(talking), signals.next()).await {
-            Either::Left((done, _)) => done,
-            Either::Right((signal, _)) => {
-                modes.restore();
-                exit(128 + signal.and_then(Result::ok).map_or(0, |signal| signal as i32));
-            }
-        }
-    });
+    let sit_down = || {
+        let printer = editing.start(prompt)?;
+        showing.start(printer);
+        complaint.iter().for_each(|complaint| screen.say(complaint));
+        screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+        Ok(())
+    };
+    let ending = [Signal::Term, Signal::Hup, Signal::Int, Signal::Quit];
+    let done = stay(talk.run(sit_down), &ending, || modes.restore());
     screen.finish();
     modes.restore();
     done
 }
 
-/// Whether a person sits at both ends: they type here and read here, at something that can move its cursor.
+/// Likewise, at a terminal that only ever adds lines and keeps the typed line itself. There is no history.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+    let (keys, people) = (Keys::default(), People::default());
+    let (typing, typed) = bounded(CLIENT_TYPED_LINES);
+    let paste = Paste::new(keys.clone());
+    let look = Look::new(config.name.clone(), options);
+    let (screen, showing) = Screen::new(true);
+    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
+    let sit_down = || {
+        plain::start(typing, keys)?;
+        showing.start(Paper);
+        Ok(())
+    };
+    let done = stay(talk.run(sit_down), &[Signal::Term, Signal::Hup, Signal::Quit], || ());
+    screen.finish();
+    done
+}
+
+/// Waits for the end of the talk. One of these signals ends the program, after `restore`.
+fn stay(
+    talking: impl Future<Output = Result<Outcome, Lost>>,
+    ending: &[Signal],
+    restore: impl FnOnce(),
+) -> Result<Outcome, Lost> {
+    block_on(async {
+        let mut signals = Signals::new(ending).map_err(Lost::Output)?;
+        match select(Box::pin(talking), signals.next()).await {
+            Either::Left((done, _)) => done,
+            Either::Right((signal, _)) => {
+                restore();
+                exit(128 + signal.and_then(Result::ok).map_or(0, |signal| signal as i32));
+            }
+        }
+    })
+}
+
+/// Whether a person sits at both ends: they type here and read here.
 pub fn is_there() -> bool {
     use std::io::IsTerminal;
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+/// Whether the terminal cannot move its cursor, as far as `TERM` tells.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }

@@ -10,7 +10,7 @@ use rustyline::ExternalPrinter;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 
 /// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
-const NOTHING: &str = "\x1b[A\n";
+pub(super) const NOTHING: &str = "\x1b[A\n";
 
 /// How long drawing nothing takes at most. If it takes longer, the prompt stays on the screen.
 const LAST_DRAWING: Duration = Duration::from_millis(30);
@@ -19,6 +19,7 @@ const LAST_DRAWING: Duration = Duration::from_millis(30);
 #[derive(Clone)]
 pub(super) struct Screen {
     lines: Sender<Shown>,
+    is_plain: bool,
 }
 
 /// The other end, before there is an editor.
@@ -31,16 +32,23 @@ enum Shown {
 }
 
 impl Screen {
-    /// A screen that shows nothing yet.
-    pub(super) fn new() -> (Self, Showing) {
+    /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
+    pub(super) fn new(is_plain: bool) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
-        (Self { lines }, Showing(showing))
+        (Self { lines, is_plain }, Showing(showing))
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
     pub(super) async fn show(&self, line: String) {
         // The other end is never dropped before the program ends.
         let _ = self.lines.send(Shown::Line(line)).await;
+    }
+
+    /// Shows a line of one's own, unless it is there already.
+    pub(super) async fn show_own(&self, line: String) {
+        if !self.is_plain {
+            self.show(line).await;
+        }
     }
 
     /// Shows words of our own at once, or not at all when too many lines wait.

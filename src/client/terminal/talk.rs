@@ -119,7 +119,6 @@ impl Talk {
         let first = self.first_lines().await?;
         let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
         sit_down()?;
-        self.screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
         self.joined();
         self.show(&first).await;
         loop {
@@ -336,7 +335,7 @@ impl Talk {
         link.is_sending = false;
         link.unheard += 1;
         if let Some(shown) = self.look.said(&line) {
-            self.screen.show(shown).await;
+            self.screen.show_own(shown).await;
         }
     }
 

@@ -1,4 +1,5 @@
-//! The client at a terminal with --plain: a person types, and nothing that the server sends acts on the screen.
+//! The client at a plain terminal, which only ever adds lines: a person types, and nothing that the server sends acts on
+//! the screen.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
@@ -42,11 +44,25 @@ struct Person {
 
 impl Person {
     fn sit_down(address: SocketAddr, name: &str) -> Self {
+        Self::sit_down_with(address, name, &[])
+    }
+
+    fn sit_down_with(address: SocketAddr, name: &str, options: &[&str]) -> Self {
         let (screen, side) = terminal();
         let mut command = client(address, name);
+        command.args(options);
         command.stdin(side.try_clone().unwrap()).stdout(side);
         let program = Program::spawn(command);
         Self { program, keyboard: screen.try_clone().unwrap(), screen: Output::of(screen) }
+    }
+
+    /// The next line, behind the time.
+    #[track_caller]
+    fn sees(&mut self, line: &str) {
+        let shown = self.screen.line();
+        let is_time = |time: &str| time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).eq("00:00".chars());
+        let behind = shown.split_once(' ').filter(|(time, _)| is_time(time)).map(|(_, line)| line);
+        assert_eq!(behind, Some(line), "{shown:?}");
     }
 
     fn type_in(&mut self, keys: &str) {
@@ -66,12 +82,12 @@ fn a_person_is_told_of_the_connection_and_talks() {
     let mut alice = server.join("Alice");
     let mut bob = Person::sit_down(server.address, "Bob");
     bob.screen.expect(CONNECTED);
-    bob.screen.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
     bob.type_in("hi Alice\n");
     alice.expect("Bob: hi Alice");
     alice.send("hi Bob\n");
-    bob.screen.expect("Alice: hi Bob");
+    bob.sees("Alice: hi Bob\x07");
 }
 
 #[test]
@@ -84,7 +100,7 @@ fn quit_leaves_with_code_0() {
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
     let screen = String::from_utf8(bob.screen.rest()).unwrap();
     let last = "* Bye, Bob: 0 lines accepted, 0 refused.";
-    assert_eq!(screen.lines().next_back(), Some(last));
+    assert_eq!(screen.lines().next_back().map(|line| &line[6..]), Some(last));
     alice.expect("* Bob has joined");
     alice.expect("* Bob has left: tea time");
 }
@@ -94,10 +110,10 @@ fn ctrl_d_leaves_with_code_0() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, "Bob");
     bob.screen.expect(CONNECTED);
-    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("hi\n");
     bob.type_in(CTRL_D);
-    bob.screen.expect("* Bye, Bob: 1 line accepted, 0 refused.");
+    bob.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     let done = bob.program.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
 }
@@ -107,9 +123,9 @@ fn a_refused_line_is_shown_and_spoils_nothing() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, "Bob");
     bob.screen.expect(CONNECTED);
-    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("/msg Dave hi\n");
-    bob.screen.expect("! no-such-user: nobody here is called Dave; /who lists all");
+    bob.sees("! no-such-user: nobody here is called Dave; /who lists all");
     bob.type_in("/quit\n");
     assert_eq!(bob.program.finish().code, Some(0));
 }
@@ -125,15 +141,53 @@ fn a_name_that_is_taken_is_code_1_and_says_so() {
 }
 
 #[test]
-fn a_server_that_stops_is_code_3_and_said() {
+fn without_reconnecting_a_server_that_stops_is_code_3_and_said() {
     let mut server = Server::start();
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::sit_down_with(server.address, "Bob", &["--no-reconnect"]);
     bob.screen.expect(CONNECTED);
-    bob.screen.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     server.begin_stop();
     let done = bob.program.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
-    bob.screen.expect("* The server is shutting down");
+    bob.sees("* The server is shutting down");
+}
+
+#[test]
+fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut bob = Person::sit_down(listener.local_addr().unwrap(), "Bob");
+    let first = welcome(listener.try_clone().unwrap(), b"* Welcome, Bob.\n");
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob.");
+    drop(first);
+    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
+    bob.type_in("are you there?\n");
+    bob.screen.expect("-- Not connected; your line will be sent when you are back.");
+    let mut second = welcome(listener, b"* Welcome, Bob.\n");
+    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    bob.sees("* Welcome, Bob.");
+    second.expect("are you there?");
+    second.send("Alice: yes, Bob\n");
+    bob.sees("Alice: yes, Bob\x07");
+    bob.type_in(CTRL_D);
+    second.expect_end();
+    second.send("* Bye, Bob: 1 line accepted, 0 refused.\n");
+    drop(second);
+    bob.sees("* Bye, Bob: 1 line accepted, 0 refused.");
+    assert_eq!(bob.program.finish().code, Some(0));
+}
+
+#[test]
+fn ctrl_c_asks_once_and_then_leaves() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.program.signal(Signal::INT);
+    bob.screen.expect("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    bob.program.signal(Signal::INT);
+    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    assert_eq!(bob.program.finish().code, Some(0));
 }
 
 /// The first connection to `listener`, which has sent its name and is welcomed with `words`.
@@ -156,7 +210,7 @@ fn a_hostile_server_cannot_act_on_the_screen() {
     let mut bob = Person::sit_down(listener.local_addr().unwrap(), "Bob");
     let _server = welcome(listener, ATTACK);
     bob.screen.expect(CONNECTED);
-    DEFUSED.iter().for_each(|line| bob.screen.expect(line));
+    DEFUSED.iter().for_each(|line| bob.sees(line));
 }
 
 #[test]

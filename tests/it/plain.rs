@@ -178,6 +178,23 @@ fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
 }
 
 #[test]
+fn only_an_empty_line_answers_the_question_about_a_paste() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let mut bob = Person::sit_down(server.address, "Bob");
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    alice.expect("* Bob has joined");
+    bob.type_in("1\n2\n3\n4\n5\n6\n");
+    bob.screen.expect("-- Send 6 lines? Enter sends them, Ctrl-C throws them away.");
+    bob.type_in("by the way\n");
+    bob.screen.expect("-- Send 7 lines? Enter sends them, Ctrl-C throws them away.");
+    alice.expect_nothing_new();
+    bob.type_in("\n");
+    ["1", "2", "3", "4", "5", "6", "by the way"].iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
+}
+
+#[test]
 fn ctrl_c_asks_once_and_then_leaves() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, "Bob");

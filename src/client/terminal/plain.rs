@@ -44,8 +44,13 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys) {
     while ends < 2 {
         let mut line = Vec::new();
         let read = io::stdin().lock().read_until(b'\n', &mut line);
-        let enter = keys.press(KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
         let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
+        if !text.is_empty() {
+            // The keys before this Enter were not seen: without them a line behind a question would answer it.
+            keys.press(enter, now);
+        }
+        let enter = keys.press(enter, now);
         if !text.trim().is_empty() {
             let _ = typed.send_blocking(Typed::Line(text, enter));
         } else if !line.is_empty() {

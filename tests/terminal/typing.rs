@@ -153,6 +153,20 @@ fn a_paste_cannot_answer_the_question_itself() {
 }
 
 #[test]
+fn an_answer_and_ctrl_d_at_once_send_a_paste_and_leave() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\n", false);
+    desk.sees("-- Send 6 lines?");
+    desk.press("Enter");
+    desk.press("C-d");
+    "abcdef".chars().for_each(|line| alice.expect(&format!("Bob: {line}")));
+    alice.expect("* Bob has left");
+    desk.sees("ended with 0");
+}
+
+#[test]
 fn a_paste_is_thrown_away_with_its_rest() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };

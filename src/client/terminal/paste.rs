@@ -63,11 +63,9 @@ impl Paste {
     pub(super) fn look(&mut self, now: Instant) -> Option<Verdict> {
         self.due.filter(|due| *due <= now)?;
         let last = self.keys.last();
-        if self.answered.take().is_some_and(|answered| last.is_none_or(|last| last <= answered)) {
-            (self.due, self.asked) = (None, None);
-            return Some(Verdict::Send(std::mem::take(&mut self.lines)));
-        }
-        if self.is_small() {
+        // Keys behind it make it none.
+        self.answered.take_if(|answered| last.is_some_and(|last| last > *answered));
+        if self.is_small() || self.answered.is_some() {
             return self.settle();
         }
         match last.map(|last| last + ANSWER_QUIET).filter(|quiet| *quiet > now) {
@@ -77,14 +75,14 @@ impl Paste {
         None
     }
 
-    /// What has come, has come.
+    /// What has come, has come. Whoever has just answered is taken at their word.
     pub(super) fn settle(&mut self) -> Option<Verdict> {
         let due = self.due.take()?;
-        if self.is_small() {
+        if self.is_small() || self.answered.take().is_some() {
+            self.asked = None;
             return Some(Verdict::Send(std::mem::take(&mut self.lines)));
         }
         self.asked = Some(due);
-        self.answered = None;
         Some(Verdict::Ask(self.lines.len() + usize::from(self.keys.have_text())))
     }
 
@@ -195,6 +193,17 @@ mod tests {
         typist.later(299);
         typist.enter("");
         assert_eq!(typist.later(300), Some(Verdict::Ask(8)));
+    }
+
+    #[test]
+    fn who_answers_and_leaves_at_once_has_answered() {
+        let mut typist = Typist::paste(6);
+        typist.later(300);
+        typist.later(1000);
+        typist.enter("");
+        typist.press();
+        assert_eq!(sent(typist.paste.settle()), 6);
+        assert_eq!(typist.later(1000), None);
     }
 
     #[test]

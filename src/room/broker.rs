@@ -105,6 +105,7 @@ impl Broker {
             self.publish();
             self.is_turn_over = false;
             // An inbox that is never empty would keep the broker's thread from the writers for ever.
+            self.feed.round().await;
             let_others_run().await;
             while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;

@@ -78,7 +78,8 @@ impl Compare {
         }
         write!(
             out,
-            "\n| peers | all in the room | all known to all | memory of a silent peer | memory at the end of the load |\n|---|---|---|---|---|\n\
+            "\n| peers | all in the room | all known to all | CPU of a join | memory of a silent peer | memory at the end of the load |\n\
+             |---|---|---|---|---|---|\n\
              {joining}"
         )?;
         Ok(())
@@ -167,9 +168,10 @@ fn write_joining(out: &mut String, peers: usize, figures: &[Figures]) -> Result<
     let ready = median(figures.iter().map(|figures| figures.joining.ready.as_secs_f64())).unwrap_or_default();
     let informed = figures.iter().filter_map(|figures| figures.joining.informed);
     let informed = median(informed.map(|time| time.as_secs_f64())).unwrap_or_default();
+    let cpu = median(figures.iter().map(|figures| figures.cpu_per_join / 1e3)).unwrap_or_default();
     let idle = median(figures.iter().map(|figures| figures.idle_memory / 1024.0)).unwrap_or_default();
     let busy = median(talks(figures).map(|talk| talk.memory / 1024.0 / 1024.0)).unwrap_or_default();
-    writeln!(out, "| {peers} | {ready:.2} s | {informed:.2} s | {idle:.1} KiB | {busy:.0} MiB |")?;
+    writeln!(out, "| {peers} | {ready:.2} s | {informed:.2} s | {cpu:.0} us | {idle:.1} KiB | {busy:.0} MiB |")?;
     Ok(())
 }
 

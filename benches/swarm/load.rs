@@ -46,6 +46,8 @@ pub struct Load {
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub joining: Joining,
+    /// Nanoseconds of the server's processor time for each peer that joined, until all knew.
+    pub cpu_per_join: f64,
     /// Bytes of memory for each peer that has joined and is silent.
     pub idle_memory: f64,
     pub talk: Option<Talk>,
@@ -82,11 +84,12 @@ impl Load {
             "there must be senders among 2 peers or more"
         );
         let server = target.start(binary)?;
-        let empty = server.resident()?;
+        let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
         let mut crowd = Crowd::new(target.dialect(), self.size)?;
         let joining = crowd.join(server.address, self.peers, target.has_short_backlog())?;
+        let cpu_per_join = (server.cpu()? - idle_cpu) as f64 / self.peers as f64;
         let idle_memory = (server.resident()? as f64 - empty as f64) / self.peers as f64;
-        let mut figures = Figures { joining, idle_memory, talk: None };
+        let mut figures = Figures { joining, cpu_per_join, idle_memory, talk: None };
         if self.seconds == 0.0 {
             return Ok(figures);
         }

@@ -82,6 +82,7 @@ fn print(load: &Load, figures: &Figures) {
     if let Some(informed) = figures.joining.informed {
         println!("all of them known to all    {:>10.0} ms", informed.as_secs_f64() * 1e3);
     }
+    println!("server's CPU for each       {:>10.1} us", figures.cpu_per_join / 1e3);
     println!("memory for each             {:>10.1} KiB", figures.idle_memory / 1024.0);
     if let Some(talk) = figures.talk {
         println!("deliveries                  {:>10.0} /s", talk.deliveries_per_second);

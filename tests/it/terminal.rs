@@ -1,7 +1,7 @@
 //! The client at a terminal with --plain: a person types, and nothing that the server sends acts on the screen.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -20,7 +20,7 @@ const CTRL_D: &str = "\x04";
 ///
 /// It neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to the byte.
 pub fn terminal() -> (File, OwnedFd) {
-    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
     let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
@@ -134,6 +134,47 @@ fn a_server_that_stops_is_code_3_and_said() {
     let done = bob.program.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
     bob.screen.expect("* The server is shutting down");
+}
+
+/// As when ssh is killed, or a window closed. A session of its own makes it the terminal that signals come from.
+#[test]
+fn a_terminal_that_hangs_up_ends_it_and_frees_the_name() {
+    let (editor, plain) = ("--no-history", "--plain");
+    // SIGHUP and the end of the input race. `None` is the signal; the editor makes 129 of it.
+    let (signalled, ended) = ([Some(129), Some(0)], [Some(0); 2]);
+    for (option, in_session, codes) in [
+        (editor, true, signalled),
+        (editor, false, ended),
+        (plain, true, [None, Some(3)]),
+        (plain, false, [Some(3); 2]),
+    ] {
+        let server = Server::start();
+        let mut alice = server.join("Alice");
+        let (screen, side) = terminal();
+        let mut command = Command::new(if in_session { "setsid" } else { CLIENT });
+        if in_session {
+            command.args(["--ctty", "--wait", CLIENT]);
+        }
+        command.args(Program::client_arguments(server.address, "Bob")).arg(option).env("TERM", "xterm");
+        command.stdin(side.try_clone().unwrap()).stdout(side);
+        let mut program = Program::spawn(command);
+        alice.expect("* Bob has joined");
+        let screen = within(move || read_until(screen, "* Welcome, Bob."));
+        drop(screen);
+        alice.expect("* Bob has left");
+        let code = program.finish().code;
+        assert!(codes.contains(&code), "{option} ended with {code:?}, in a session: {in_session}");
+    }
+}
+
+fn read_until(mut screen: File, text: &str) -> File {
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains(text) {
+        let mut bytes = [0; 512];
+        let count = screen.read(&mut bytes).unwrap();
+        shown.extend_from_slice(&bytes[..count]);
+    }
+    screen
 }
 
 /// The first connection to `listener`, which has sent its name and is welcomed with `words`.

@@ -40,6 +40,8 @@ pub(super) struct Talk {
     paste: Paste,
     /// Lines that are to be sent; the first one perhaps at this moment.
     unsent: VecDeque<String>,
+    /// The first of them is on the screen.
+    is_shown: bool,
     link: Option<Link>,
     absence: Option<Absence>,
     interrupted: Option<Instant>,
@@ -100,6 +102,7 @@ impl Talk {
             people,
             paste: Paste::default(),
             unsent: VecDeque::new(),
+            is_shown: false,
             link: None,
             absence: None,
             interrupted: None,
@@ -127,7 +130,7 @@ impl Talk {
             if let Break(done) = done {
                 return done;
             }
-            self.send_next();
+            self.send_next().await;
         }
     }
 
@@ -269,7 +272,7 @@ impl Talk {
                 }
                 self.show(&bytes).await;
             }
-            Event::Sent => self.sent().await,
+            Event::Sent => self.sent(),
             Event::Ended(how) => return self.ended(how),
             Event::NotConnected(_) => self.try_later(),
         }
@@ -284,28 +287,32 @@ impl Talk {
         }
     }
 
-    /// Sends what waits, a line at a time.
-    fn send_next(&mut self) {
+    /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
+    async fn send_next(&mut self) {
         let Some(link) = self.link.as_mut().filter(|link| link.story.joined && !link.is_sending) else { return };
-        match self.unsent.front() {
-            Some(line) => {
-                link.is_sending = true;
-                self.is_leaving |= is_quit(line);
-                // It has room for one, and the connection's end is an event of its own.
-                link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+        let Some(line) = self.unsent.front() else {
+            if self.is_leaving {
+                link.lines = None;
             }
-            None if self.is_leaving => link.lines = None,
-            None => {}
-        }
-    }
-
-    async fn sent(&mut self) {
-        let (Some(link), Some(line)) = (&mut self.link, self.unsent.pop_front()) else { return };
-        link.is_sending = false;
-        link.unheard += 1;
-        if let Some(shown) = self.look.said(&line) {
+            return;
+        };
+        if !std::mem::replace(&mut self.is_shown, true)
+            && let Some(shown) = self.look.said(line)
+        {
             self.screen.show(shown).await;
         }
+        link.is_sending = true;
+        self.is_leaving |= is_quit(line);
+        // It has room for one, and the connection's end is an event of its own.
+        link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+    }
+
+    fn sent(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        self.unsent.pop_front();
+        self.is_shown = false;
+        link.is_sending = false;
+        link.unheard += 1;
     }
 
     fn joined(&mut self) {
@@ -436,4 +443,53 @@ async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<
         }
     }
     outgoing.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use async_std::task::block_on;
+    use rustyline::ExternalPrinter;
+
+    use super::*;
+    use crate::client::terminal::Options;
+    use crate::protocol::Name;
+
+    struct Paper(mpsc::Sender<String>);
+
+    impl ExternalPrinter for Paper {
+        fn print(&mut self, text: String) -> rustyline::Result<()> {
+            self.0.send(text).map_err(|error| io::Error::other(error).into())
+        }
+    }
+
+    /// The server is quicker than the task that says that the line was sent.
+    #[test]
+    fn an_answer_never_stands_before_the_line_that_it_answers() {
+        let name = Name::parse("Bob").unwrap();
+        let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: false });
+        let (screen, showing) = Screen::new();
+        let (_typing, typed) = bounded(1);
+        let config = Config { name, host: String::new(), port: 0 };
+        let mut talk = Talk::new(config, false, (screen.clone(), look), (typed, People::default()));
+        let ((_events, happening), (lines, sent)) = (bounded(1), bounded(1));
+        let mut story = Story::default();
+        story.hear(b"* Welcome, Bob.");
+        talk.link = Some(Link { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story });
+        talk.keep(vec!["/msg Dave hi".to_owned()]);
+        block_on(async {
+            talk.send_next().await;
+            assert_eq!(sent.recv().await.unwrap(), "/msg Dave hi");
+            assert!(talk.happen(Event::Heard(b"! no-such-user: Dave\n".to_vec())).await.is_continue());
+            assert!(talk.happen(Event::Sent).await.is_continue());
+            talk.send_next().await;
+        });
+        let (paper, printed) = mpsc::channel();
+        showing.start(Paper(paper));
+        screen.finish();
+        let printed = printed.try_iter().next().unwrap();
+        let lines: Vec<_> = printed.lines().map(|line| &line["00:00 ".len()..]).collect();
+        assert_eq!(lines, ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+    }
 }

@@ -11,5 +11,6 @@ mod desk;
 
 mod connection;
 mod display;
+mod hostile;
 mod keys;
 mod typing;

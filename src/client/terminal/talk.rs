@@ -17,13 +17,15 @@ use jiff::ZonedDateTime;
 use super::editor::Typed;
 use super::look::Look;
 use super::paste::{Paste, Verdict};
-use super::people::People;
+use super::people::{People, renaming};
 use super::screen::Screen;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::message::Message;
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome};
 use crate::fault;
 use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
+use crate::protocol::{Name, SafeText};
 
 /// How soon a second Ctrl-C has to follow the first one to leave.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
@@ -277,9 +279,17 @@ impl Talk {
     }
 
     async fn show(&mut self, bytes: &[u8]) {
-        for line in String::from_utf8_lossy(bytes).lines() {
-            self.people.hear(line);
-            let shown = self.look.heard(line);
+        for raw in String::from_utf8_lossy(bytes).lines() {
+            // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
+            let message = Message::parse(raw.as_bytes());
+            match &message {
+                Some(message) => self.people.hear_message(message),
+                None => self.people.hear(raw),
+            }
+            if let Some((old, new)) = renaming(raw) {
+                self.look.rename(&old, new);
+            }
+            let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
             self.screen.show(shown).await;
         }
     }
@@ -324,7 +334,7 @@ impl Talk {
     fn turned_away(&mut self, lines: &[u8]) {
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
-        let own = self.look.own_name().to_owned();
+        let own = self.look.own_name().clone();
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
@@ -383,9 +393,9 @@ fn lines(count: usize) -> String {
 }
 
 impl Link {
-    fn begin(config: &Config, name: &str) -> Self {
+    fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
-        task::spawn(connect(config.clone(), name.to_owned(), typed, events));
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
         Self { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story: Story::default() }
     }
 
@@ -401,7 +411,7 @@ impl Link {
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(config: Config, name: String, lines: Receiver<String>, events: Sender<Event>) {
+async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
     let connected = connection::connect(&config.host, config.port).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,

@@ -13,4 +13,5 @@ mod connection;
 mod display;
 mod hostile;
 mod keys;
+mod loss;
 mod typing;

@@ -21,6 +21,11 @@ const LAST_DRAWING: Duration = Duration::from_millis(30);
 pub(super) struct Painted(String);
 
 impl Painted {
+    /// A line in which the program speaks for itself. What it quotes is made safe here.
+    fn words(words: &str) -> Self {
+        Self::default().own("-- ").text(&SafeText::new(words.to_owned()))
+    }
+
     /// Adds text as it is.
     pub(super) fn text(mut self, text: &SafeText) -> Self {
         self.0.push_str(text.as_str());
@@ -87,10 +92,14 @@ impl Screen {
         let _ = self.lines.send(Shown::Line(line)).await;
     }
 
-    /// Shows words of our own at once, or not at all when too many lines wait. What they quote is made safe here.
+    /// Shows words of our own at once, or not at all when too many lines wait.
     pub(super) fn say(&self, words: &str) {
-        let words = Painted::default().own("-- ").text(&SafeText::new(words.to_owned()));
-        let _ = self.lines.try_send(Shown::Line(words));
+        let _ = self.lines.try_send(Shown::Line(Painted::words(words)));
+    }
+
+    /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
+    pub(super) async fn tell(&self, words: &str) {
+        self.show(Painted::words(words)).await;
     }
 
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.

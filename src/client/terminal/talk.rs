@@ -18,13 +18,14 @@ use super::editor::Typed;
 use super::look::Look;
 use super::paste::{Paste, Verdict};
 use super::people::{People, renaming};
+use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::message::Message;
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome};
 use crate::fault;
-use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
+use crate::limits::{CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE};
 use crate::protocol::{Name, SafeText};
 
 /// How soon a second Ctrl-C has to follow the first one to leave.
@@ -53,10 +54,18 @@ struct Link {
     events: Receiver<Event>,
     /// Dropping it half-closes the connection.
     lines: Option<Sender<String>>,
-    is_sending: bool,
-    /// How many lines were sent since the server was last heard.
-    unheard: usize,
+    sending: Option<Sending>,
+    receipts: Receipts,
     story: Story,
+}
+
+/// What is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// The first of the lines that wait.
+    Line,
+    /// Whether the lines before have arrived.
+    Question,
 }
 
 /// What happens on a connection.
@@ -161,7 +170,8 @@ impl Talk {
     async fn next(&mut self) -> Next {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
-        let due = self.paste.due().into_iter().chain(next_try).min();
+        let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
+        let due = self.paste.due().into_iter().chain(next_try).chain(question).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
@@ -272,7 +282,7 @@ impl Talk {
                 self.show(&bytes).await;
             }
             Event::Sent => self.sent().await,
-            Event::Ended(how) => return self.ended(how),
+            Event::Ended(how) => return self.ended(how).await,
             Event::NotConnected(_) => self.try_later(),
         }
         Continue(())
@@ -280,6 +290,9 @@ impl Talk {
 
     async fn show(&mut self, bytes: &[u8]) {
         for raw in String::from_utf8_lossy(bytes).lines() {
+            if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
+                continue;
+            }
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
             match &message {
@@ -296,13 +309,17 @@ impl Talk {
 
     /// Sends what waits, a line at a time.
     fn send_next(&mut self) {
-        let Some(link) = self.link.as_mut().filter(|link| link.story.joined && !link.is_sending) else { return };
+        let Some(link) = self.link.as_mut().filter(|link| link.can_send()) else { return };
+        let is_due = link.receipts.due().is_some_and(|due| due <= Instant::now());
+        // Who leaves gets a farewell, which is better.
+        if is_due && !(self.is_leaving && self.unsent.is_empty()) {
+            let question = link.receipts.ask(self.look.own_name());
+            return link.send(Sending::Question, question);
+        }
         match self.unsent.front() {
             Some(line) => {
-                link.is_sending = true;
                 self.is_leaving |= is_quit(line);
-                // It has room for one, and the connection's end is an event of its own.
-                link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+                link.send(Sending::Line, line.clone());
             }
             None if self.is_leaving => link.lines = None,
             None => {}
@@ -310,9 +327,12 @@ impl Talk {
     }
 
     async fn sent(&mut self) {
-        let (Some(link), Some(line)) = (&mut self.link, self.unsent.pop_front()) else { return };
-        link.is_sending = false;
-        link.unheard += 1;
+        let Some(link) = &mut self.link else { return };
+        if link.sending.take() != Some(Sending::Line) {
+            return;
+        }
+        let Some(line) = self.unsent.pop_front() else { return };
+        link.receipts.sent(&line, Instant::now());
         if let Some(shown) = self.look.said(&line) {
             self.screen.show(shown).await;
         }
@@ -343,7 +363,11 @@ impl Talk {
         self.try_later();
     }
 
-    fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+    async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+        // A line that was sent is not to be sent again.
+        while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
+            self.sent().await;
+        }
         let Some(link) = self.link.take() else { return Continue(()) };
         if self.is_leaving || link.story.was_dismissed() {
             return Break(match how {
@@ -356,23 +380,34 @@ impl Talk {
             return Break(how.map_err(Lost::Failed).and_then(|()| link.story.outcome()));
         }
         if self.absence.is_none() {
-            self.told_of_loss(&how, &link);
+            self.tell_loss(&how).await;
+            self.tell_missing(&link.receipts).await;
         }
         self.try_later();
         Continue(())
     }
 
-    fn told_of_loss(&mut self, how: &io::Result<()>, link: &Link) {
+    async fn tell_loss(&mut self, how: &io::Result<()>) {
         self.look.prompt().set_connected(false);
         let why = how.as_ref().err().map(|error| format!(": {}", fault::describe(error))).unwrap_or_default();
-        self.screen.say(&format!("The connection is lost{why}. What you type is kept; trying to connect again."));
-        // A server that says why it closes has taken in what it got.
-        if link.unheard > 0 && !link.story.is_over() {
-            self.screen.say(&format!("{} that you sent just before may not have arrived.", lines(link.unheard)));
-        }
+        self.screen
+            .tell(&format!("The connection is lost{why}. What you type is kept; trying to connect again."))
+            .await;
         let since = ZonedDateTime::now().strftime("%H:%M").to_string();
         let (pause, _) = RECONNECT_PAUSE;
         self.absence = Some(Absence { since, pause, next_try: Instant::now(), told_of_ghost: false });
+    }
+
+    async fn tell_missing(&self, receipts: &Receipts) {
+        let Some(Missing { lines, first }) = receipts.missing() else { return };
+        let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
+        let words = match (lines, first) {
+            (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
+            (1, None) => "The last line that you sent may not have arrived.".to_owned(),
+            (_, Some(first)) => format!("Up to {lines} of the lines you sent may not have arrived; the first: {first}"),
+            (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
+        };
+        self.screen.tell(&words).await;
     }
 
     fn try_later(&mut self) {
@@ -396,7 +431,13 @@ impl Link {
     fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
         task::spawn(connect(config.clone(), name.clone(), typed, events));
-        Self { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story: Story::default() }
+        Self {
+            events: happening,
+            lines: Some(lines),
+            sending: None,
+            receipts: Receipts::default(),
+            story: Story::default(),
+        }
     }
 
     /// Dropping the future loses nothing.
@@ -406,7 +447,17 @@ impl Link {
 
     fn hear(&mut self, lines: &[u8]) {
         lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
-        self.unheard = 0;
+    }
+
+    /// The server has taken the name, and nothing else is on its way to it.
+    fn can_send(&self) -> bool {
+        self.story.joined && self.sending.is_none() && self.lines.is_some()
+    }
+
+    fn send(&mut self, what: Sending, line: String) {
+        self.sending = Some(what);
+        // It has room for one, and the connection's end is an event of its own.
+        self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
     }
 }
 

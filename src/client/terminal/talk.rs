@@ -46,6 +46,8 @@ pub(super) struct Talk {
     link: Option<Link>,
     absence: Option<Absence>,
     interrupted: Option<Instant>,
+    /// The person wanted to leave while a question was open, and knows what that would throw away.
+    is_warned: bool,
     is_leaving: bool,
 }
 
@@ -114,6 +116,7 @@ impl Talk {
             link: None,
             absence: None,
             interrupted: None,
+            is_warned: false,
             is_leaving: false,
         }
     }
@@ -128,10 +131,10 @@ impl Talk {
         self.show(&first).await;
         loop {
             let done = match self.next().await {
-                Next::Typed(typed) => self.type_in(typed),
+                Next::Typed(typed) => self.type_in(typed).await,
                 Next::Link(event) => self.happen(event).await,
                 Next::Due => {
-                    self.due();
+                    self.due().await;
                     Continue(())
                 }
             };
@@ -192,35 +195,44 @@ impl Talk {
 
     // ---- What the person does ----
 
-    fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+    async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+        let is_warned = std::mem::take(&mut self.is_warned);
         match typed {
             Typed::Line(text) => self.paste.add(&text, Instant::now()),
             Typed::Nothing => {
                 let lines = self.paste.confirm();
                 self.keep(lines.unwrap_or_default());
             }
-            Typed::Interrupt => return self.interrupt(),
-            Typed::Leave => return self.leave(),
+            Typed::Interrupt => return self.interrupt().await,
+            Typed::Leave => return self.leave(is_warned).await,
         }
         Continue(())
     }
 
-    fn interrupt(&mut self) -> ControlFlow<Done> {
+    async fn interrupt(&mut self) -> ControlFlow<Done> {
         if let Some(count) = self.paste.discard() {
-            self.screen.say(&format!("{} thrown away.", lines(count)));
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
             return Continue(());
         }
         if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
-            return self.leave();
+            return self.leave(false).await;
         }
         self.interrupted = Some(Instant::now());
         self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
         Continue(())
     }
 
-    fn leave(&mut self) -> ControlFlow<Done> {
-        if let Some(Verdict::Send(lines)) = self.paste.settle() {
-            self.keep(lines);
+    /// Leaves, unless there is a question that the person has not been warned of.
+    async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
+        self.settle_paste().await;
+        if let Some(count) = self.paste.question() {
+            if !is_warned {
+                self.is_warned = true;
+                self.screen.tell(&format!("Not sent yet: {}. Ctrl-D again leaves without that.", lines(count))).await;
+                return Continue(());
+            }
+            self.paste.discard();
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
         }
         let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_here && !self.is_leaving {
@@ -249,16 +261,22 @@ impl Talk {
         }
     }
 
-    fn due(&mut self) {
+    /// What was typed quickly has come to an end.
+    async fn settle_paste(&mut self) {
+        match self.paste.settle() {
+            Some(Verdict::Send(lines)) => self.keep(lines),
+            Some(Verdict::Ask(count)) => {
+                let question = format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count));
+                self.screen.tell(&question).await;
+            }
+            None => {}
+        }
+    }
+
+    async fn due(&mut self) {
         let now = Instant::now();
         if self.paste.due().is_some_and(|due| due <= now) {
-            match self.paste.settle() {
-                Some(Verdict::Send(lines)) => self.keep(lines),
-                Some(Verdict::Ask(count)) => {
-                    self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
-                }
-                None => {}
-            }
+            self.settle_paste().await;
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));

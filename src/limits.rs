@@ -219,9 +219,16 @@ pub const PASTE_QUIET: Duration = Duration::from_millis(40);
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 
+/// How long after a line was sent the client asks whether it has arrived, ...
+pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
+
+/// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
+pub const RECEIPT_LINES: usize = 10;
+
 /// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
 /// of a server that was restarted do not come at once.
 pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
 /// How long the client can be told to stay after the end of its input.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 

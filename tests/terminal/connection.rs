@@ -9,7 +9,7 @@ use crate::harness::{Peer, Server};
 use crate::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// A server at the address of one that is gone.
-fn server_at(address: SocketAddr) -> ServerProgram {
+pub fn server_at(address: SocketAddr) -> ServerProgram {
     let port = address.port().to_string();
     let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", &port]);
     assert_eq!(listening_on(&program.stdout.line()), address);

@@ -129,6 +129,12 @@ impl Desk {
         self.shows(&line, |screen| screen.last().is_some_and(|last| *last == line.trim_end()))
     }
 
+    /// The title of the terminal, which is nothing of ours to set.
+    pub fn title(&self) -> String {
+        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_title}"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     pub fn history(&self) -> Option<String> {
         fs::read_to_string(self.home.join("linechat/history")).ok()
     }

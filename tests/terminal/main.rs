@@ -11,5 +11,7 @@ mod desk;
 
 mod connection;
 mod display;
+mod hostile;
 mod keys;
+mod loss;
 mod typing;

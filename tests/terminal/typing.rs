@@ -124,6 +124,44 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
 }
 
 #[test]
+fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    // Ctrl-D is a key behind them, and nothing comes between.
+    desk.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
+    desk.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
+    desk.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
+    desk.press("Enter");
+    (0..8).for_each(|number| alice.expect(&format!("Bob: {number}")));
+    // A few need no question.
+    desk.keys("one\ntwo\n\x04");
+    ["Bob: one", "Bob: two", "* Bob has left"].iter().for_each(|line| alice.expect(line));
+    desk.sees("* Bye, Bob: 10 lines accepted, 0 refused.");
+    desk.sees("ended with 0");
+}
+
+#[test]
+fn ctrl_d_at_an_open_question_says_what_it_throws_away_before_it_does() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\n", false);
+    desk.sees("-- Send 6 lines?");
+    desk.press("C-d");
+    desk.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
+    // Another key in between is another mind.
+    desk.keys("g\n");
+    desk.sees("-- Send 7 lines?");
+    desk.press("C-d");
+    desk.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
+    desk.press("C-d");
+    desk.sees("-- 7 lines thrown away.");
+    desk.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    alice.expect("* Bob has left");
+}
+
+#[test]
 fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };

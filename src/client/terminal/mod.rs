@@ -9,6 +9,7 @@ mod look;
 mod modes;
 mod paste;
 mod people;
+mod receipts;
 mod screen;
 mod talk;
 

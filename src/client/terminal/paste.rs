@@ -45,6 +45,11 @@ impl Paste {
         Some(Verdict::Ask(self.lines.len()))
     }
 
+    /// How many lines wait for an answer, if there was a question.
+    pub(super) fn question(&self) -> Option<usize> {
+        self.asked.then_some(self.lines.len())
+    }
+
     /// Enter on an empty line: an answer, if there was a question.
     pub(super) fn confirm(&mut self) -> Option<Vec<String>> {
         std::mem::take(&mut self.asked).then(|| std::mem::take(&mut self.lines))
@@ -52,8 +57,10 @@ impl Paste {
 
     /// Ctrl-C: how many lines are thrown away, if there was a question.
     pub(super) fn discard(&mut self) -> Option<usize> {
+        // What is not asked about yet is still to come.
+        let lines = self.confirm()?;
         self.due = None;
-        self.confirm().map(|lines| lines.len())
+        Some(lines.len())
     }
 }
 
@@ -83,6 +90,16 @@ mod tests {
         let mut paste = Paste::default();
         paste.add("one\n\ntwo\r\n three\n", Instant::now());
         assert_eq!(paste.settle(), Some(Verdict::Send(vec!["one".into(), "two".into(), " three".into()])));
+    }
+
+    #[test]
+    fn without_a_question_nothing_is_thrown_away() {
+        let mut paste = typed(2);
+        assert_eq!((paste.question(), paste.discard()), (None, None));
+        assert!(matches!(paste.settle(), Some(Verdict::Send(lines)) if lines.len() == 2));
+        let mut paste = typed(6);
+        paste.settle();
+        assert_eq!(paste.question(), Some(6));
     }
 
     #[test]

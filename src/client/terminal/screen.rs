@@ -8,12 +8,61 @@ use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
+use crate::protocol::SafeText;
 
 /// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
 const NOTHING: &str = "\x1b[A\n";
 
 /// How long drawing nothing takes at most. If it takes longer, the prompt stays on the screen.
 const LAST_DRAWING: Duration = Duration::from_millis(30);
+
+/// What may be drawn: safe text, and what this program itself puts around it. Nothing else can reach the screen.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Painted(String);
+
+impl Painted {
+    /// A line in which the program speaks for itself. What it quotes is made safe here.
+    fn words(words: &str) -> Self {
+        Self::default().own("-- ").text(&SafeText::new(words.to_owned()))
+    }
+
+    /// Adds text as it is.
+    pub(super) fn text(mut self, text: &SafeText) -> Self {
+        self.0.push_str(text.as_str());
+        self
+    }
+
+    /// Adds words of the program itself, which may hold what acts on a terminal.
+    pub(super) fn own(mut self, words: &'static str) -> Self {
+        self.0.push_str(words);
+        self
+    }
+
+    /// Adds something in a style (SGR of ECMA-48).
+    pub(super) fn styled(mut self, style: &Style, painted: &Self) -> Self {
+        match style {
+            Style::Plain => self.0.push_str(&painted.0),
+            Style::Fixed(code) => self.0.extend(["\x1b[", code, "m", &painted.0, "\x1b[0m"]),
+            Style::Color(color) => self.0.push_str(&format!("\x1b[38;5;{color}m{}\x1b[0m", painted.0)),
+        }
+        self
+    }
+
+    /// What the terminal gets.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How something is painted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    /// Parameters of SGR.
+    Fixed(&'static str),
+    /// A colour of the palette of 256.
+    Color(u8),
+}
 
 /// A handle for those who have something to show.
 #[derive(Clone)]
@@ -25,7 +74,7 @@ pub(super) struct Screen {
 pub(super) struct Showing(Receiver<Shown>);
 
 enum Shown {
-    Line(String),
+    Line(Painted),
     /// All that came before is to be on the screen; then this is dropped.
     Flush(mpsc::Sender<()>),
 }
@@ -38,14 +87,19 @@ impl Screen {
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
-    pub(super) async fn show(&self, line: String) {
+    pub(super) async fn show(&self, line: Painted) {
         // The other end is never dropped before the program ends.
         let _ = self.lines.send(Shown::Line(line)).await;
     }
 
     /// Shows words of our own at once, or not at all when too many lines wait.
     pub(super) fn say(&self, words: &str) {
-        let _ = self.lines.try_send(Shown::Line(format!("-- {words}")));
+        let _ = self.lines.try_send(Shown::Line(Painted::words(words)));
+    }
+
+    /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
+    pub(super) async fn tell(&self, words: &str) {
+        self.show(Painted::words(words)).await;
     }
 
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.

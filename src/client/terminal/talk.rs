@@ -17,13 +17,16 @@ use jiff::ZonedDateTime;
 use super::editor::Typed;
 use super::look::Look;
 use super::paste::{Paste, Verdict};
-use super::people::People;
+use super::people::{People, renaming};
+use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::message::Message;
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome};
 use crate::fault;
-use crate::limits::{CLIENT_UNSENT_LINES, RECONNECT_PAUSE};
+use crate::limits::{CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE};
+use crate::protocol::{Name, SafeText};
 
 /// How soon a second Ctrl-C has to follow the first one to leave.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
@@ -45,6 +48,8 @@ pub(super) struct Talk {
     link: Option<Link>,
     absence: Option<Absence>,
     interrupted: Option<Instant>,
+    /// The person wanted to leave while a question was open, and knows what that would throw away.
+    is_warned: bool,
     is_leaving: bool,
 }
 
@@ -53,10 +58,18 @@ struct Link {
     events: Receiver<Event>,
     /// Dropping it half-closes the connection.
     lines: Option<Sender<String>>,
-    is_sending: bool,
-    /// How many lines were sent since the server was last heard.
-    unheard: usize,
+    sending: Option<Sending>,
+    receipts: Receipts,
     story: Story,
+}
+
+/// What is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// The first of the lines that wait.
+    Line,
+    /// Whether the lines before have arrived.
+    Question,
 }
 
 /// What happens on a connection.
@@ -106,6 +119,7 @@ impl Talk {
             link: None,
             absence: None,
             interrupted: None,
+            is_warned: false,
             is_leaving: false,
         }
     }
@@ -120,10 +134,10 @@ impl Talk {
         self.show(&first).await;
         loop {
             let done = match self.next().await {
-                Next::Typed(typed) => self.type_in(typed),
+                Next::Typed(typed) => self.type_in(typed).await,
                 Next::Link(event) => self.happen(event).await,
                 Next::Due => {
-                    self.due();
+                    self.due().await;
                     Continue(())
                 }
             };
@@ -162,7 +176,8 @@ impl Talk {
     async fn next(&mut self) -> Next {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
-        let due = self.paste.due().into_iter().chain(next_try).min();
+        let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
+        let due = self.paste.due().into_iter().chain(next_try).chain(question).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
@@ -183,35 +198,44 @@ impl Talk {
 
     // ---- What the person does ----
 
-    fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+    async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+        let is_warned = std::mem::take(&mut self.is_warned);
         match typed {
             Typed::Line(text) => self.paste.add(&text, Instant::now()),
             Typed::Nothing => {
                 let lines = self.paste.confirm();
                 self.keep(lines.unwrap_or_default());
             }
-            Typed::Interrupt => return self.interrupt(),
-            Typed::Leave => return self.leave(),
+            Typed::Interrupt => return self.interrupt().await,
+            Typed::Leave => return self.leave(is_warned).await,
         }
         Continue(())
     }
 
-    fn interrupt(&mut self) -> ControlFlow<Done> {
+    async fn interrupt(&mut self) -> ControlFlow<Done> {
         if let Some(count) = self.paste.discard() {
-            self.screen.say(&format!("{} thrown away.", lines(count)));
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
             return Continue(());
         }
         if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
-            return self.leave();
+            return self.leave(false).await;
         }
         self.interrupted = Some(Instant::now());
         self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
         Continue(())
     }
 
-    fn leave(&mut self) -> ControlFlow<Done> {
-        if let Some(Verdict::Send(lines)) = self.paste.settle() {
-            self.keep(lines);
+    /// Leaves, unless there is a question that the person has not been warned of.
+    async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
+        self.settle_paste().await;
+        if let Some(count) = self.paste.question() {
+            if !is_warned {
+                self.is_warned = true;
+                self.screen.tell(&format!("Not sent yet: {}. Ctrl-D again leaves without that.", lines(count))).await;
+                return Continue(());
+            }
+            self.paste.discard();
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
         }
         let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_here && !self.is_leaving {
@@ -240,16 +264,22 @@ impl Talk {
         }
     }
 
-    fn due(&mut self) {
+    /// What was typed quickly has come to an end.
+    async fn settle_paste(&mut self) {
+        match self.paste.settle() {
+            Some(Verdict::Send(lines)) => self.keep(lines),
+            Some(Verdict::Ask(count)) => {
+                let question = format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count));
+                self.screen.tell(&question).await;
+            }
+            None => {}
+        }
+    }
+
+    async fn due(&mut self) {
         let now = Instant::now();
         if self.paste.due().is_some_and(|due| due <= now) {
-            match self.paste.settle() {
-                Some(Verdict::Send(lines)) => self.keep(lines),
-                Some(Verdict::Ask(count)) => {
-                    self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
-                }
-                None => {}
-            }
+            self.settle_paste().await;
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
@@ -273,23 +303,40 @@ impl Talk {
                 self.show(&bytes).await;
             }
             Event::Sent => self.sent(),
-            Event::Ended(how) => return self.ended(how),
+            Event::Ended(how) => return self.ended(how).await,
             Event::NotConnected(_) => self.try_later(),
         }
         Continue(())
     }
 
     async fn show(&mut self, bytes: &[u8]) {
-        for line in String::from_utf8_lossy(bytes).lines() {
-            self.people.hear(line);
-            let shown = self.look.heard(line);
+        for raw in String::from_utf8_lossy(bytes).lines() {
+            if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
+                continue;
+            }
+            // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
+            let message = Message::parse(raw.as_bytes());
+            match &message {
+                Some(message) => self.people.hear_message(message),
+                None => self.people.hear(raw),
+            }
+            if let Some((old, new)) = renaming(raw) {
+                self.look.rename(&old, new);
+            }
+            let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
             self.screen.show(shown).await;
         }
     }
 
     /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
     async fn send_next(&mut self) {
-        let Some(link) = self.link.as_mut().filter(|link| link.story.joined && !link.is_sending) else { return };
+        let Some(link) = self.link.as_mut().filter(|link| link.can_send()) else { return };
+        let is_due = link.receipts.due().is_some_and(|due| due <= Instant::now());
+        // Who leaves gets a farewell, which is better.
+        if is_due && !(self.is_leaving && self.unsent.is_empty()) {
+            let question = link.receipts.ask(self.look.own_name());
+            return link.send(Sending::Question, question);
+        }
         let Some(line) = self.unsent.front() else {
             if self.is_leaving {
                 link.lines = None;
@@ -301,18 +348,18 @@ impl Talk {
         {
             self.screen.show(shown).await;
         }
-        link.is_sending = true;
         self.is_leaving |= is_quit(line);
-        // It has room for one, and the connection's end is an event of its own.
-        link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+        link.send(Sending::Line, line.clone());
     }
 
     fn sent(&mut self) {
         let Some(link) = &mut self.link else { return };
-        self.unsent.pop_front();
+        if link.sending.take() != Some(Sending::Line) {
+            return;
+        }
+        let Some(line) = self.unsent.pop_front() else { return };
         self.is_shown = false;
-        link.is_sending = false;
-        link.unheard += 1;
+        link.receipts.sent(&line, Instant::now());
     }
 
     fn joined(&mut self) {
@@ -331,7 +378,7 @@ impl Talk {
     fn turned_away(&mut self, lines: &[u8]) {
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
-        let own = self.look.own_name().to_owned();
+        let own = self.look.own_name().clone();
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
@@ -340,7 +387,11 @@ impl Talk {
         self.try_later();
     }
 
-    fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+    async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+        // A line that was sent is not to be sent again.
+        while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
+            self.sent();
+        }
         let Some(link) = self.link.take() else { return Continue(()) };
         if self.is_leaving || link.story.was_dismissed() {
             return Break(match how {
@@ -353,23 +404,34 @@ impl Talk {
             return Break(how.map_err(Lost::Failed).and_then(|()| link.story.outcome()));
         }
         if self.absence.is_none() {
-            self.told_of_loss(&how, &link);
+            self.tell_loss(&how).await;
+            self.tell_missing(&link.receipts).await;
         }
         self.try_later();
         Continue(())
     }
 
-    fn told_of_loss(&mut self, how: &io::Result<()>, link: &Link) {
+    async fn tell_loss(&mut self, how: &io::Result<()>) {
         self.look.prompt().set_connected(false);
         let why = how.as_ref().err().map(|error| format!(": {}", fault::describe(error))).unwrap_or_default();
-        self.screen.say(&format!("The connection is lost{why}. What you type is kept; trying to connect again."));
-        // A server that says why it closes has taken in what it got.
-        if link.unheard > 0 && !link.story.is_over() {
-            self.screen.say(&format!("{} that you sent just before may not have arrived.", lines(link.unheard)));
-        }
+        self.screen
+            .tell(&format!("The connection is lost{why}. What you type is kept; trying to connect again."))
+            .await;
         let since = ZonedDateTime::now().strftime("%H:%M").to_string();
         let (pause, _) = RECONNECT_PAUSE;
         self.absence = Some(Absence { since, pause, next_try: Instant::now(), told_of_ghost: false });
+    }
+
+    async fn tell_missing(&self, receipts: &Receipts) {
+        let Some(Missing { lines, first }) = receipts.missing() else { return };
+        let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
+        let words = match (lines, first) {
+            (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
+            (1, None) => "The last line that you sent may not have arrived.".to_owned(),
+            (_, Some(first)) => format!("Up to {lines} of the lines you sent may not have arrived; the first: {first}"),
+            (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
+        };
+        self.screen.tell(&words).await;
     }
 
     fn try_later(&mut self) {
@@ -390,10 +452,16 @@ fn lines(count: usize) -> String {
 }
 
 impl Link {
-    fn begin(config: &Config, name: &str) -> Self {
+    fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
-        task::spawn(connect(config.clone(), name.to_owned(), typed, events));
-        Self { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story: Story::default() }
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
+        Self {
+            events: happening,
+            lines: Some(lines),
+            sending: None,
+            receipts: Receipts::default(),
+            story: Story::default(),
+        }
     }
 
     /// Dropping the future loses nothing.
@@ -403,12 +471,22 @@ impl Link {
 
     fn hear(&mut self, lines: &[u8]) {
         lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
-        self.unheard = 0;
+    }
+
+    /// The server has taken the name, and nothing else is on its way to it.
+    fn can_send(&self) -> bool {
+        self.story.joined && self.sending.is_none() && self.lines.is_some()
+    }
+
+    fn send(&mut self, what: Sending, line: String) {
+        self.sending = Some(what);
+        // It has room for one, and the connection's end is an event of its own.
+        self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
     }
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(config: Config, name: String, lines: Receiver<String>, events: Sender<Event>) {
+async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
     let connected = connection::connect(&config.host, config.port).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
@@ -476,7 +554,8 @@ mod tests {
         let ((_events, happening), (lines, sent)) = (bounded(1), bounded(1));
         let mut story = Story::default();
         story.hear(b"* Welcome, Bob.");
-        talk.link = Some(Link { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story });
+        let receipts = Receipts::default();
+        talk.link = Some(Link { events: happening, lines: Some(lines), sending: None, receipts, story });
         talk.keep(vec!["/msg Dave hi".to_owned()]);
         block_on(async {
             talk.send_next().await;

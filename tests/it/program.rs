@@ -174,6 +174,14 @@ impl Output {
         std::mem::take(&mut self.waiting)
     }
 
+    /// What comes next, in pieces as they come. `None` at the end, or when nothing comes for too long.
+    pub fn next_within_deadline(&mut self) -> Option<Vec<u8>> {
+        if !self.waiting.is_empty() {
+            return Some(std::mem::take(&mut self.waiting));
+        }
+        self.incoming.as_ref()?.recv_timeout(DEADLINE).ok()
+    }
+
     /// Waits for more; false at the end.
     #[track_caller]
     fn more(&mut self) -> bool {
@@ -203,6 +211,14 @@ impl ServerProgram {
 
     pub fn join(&self, name: &str) -> Peer {
         Peer::connect(self.address).join(name)
+    }
+}
+
+/// What is shown, without the `HH:MM ` before it, if there is one.
+pub fn without_time(line: &str) -> &str {
+    match line.as_bytes() {
+        [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],
+        _ => line,
     }
 }
 

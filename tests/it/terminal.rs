@@ -16,21 +16,26 @@ use crate::program::{CLIENT, Output, Program};
 const CONNECTED: &str = "Connected to server. You can start typing messages.";
 const CTRL_D: &str = "\x04";
 
-/// The two ends of a terminal: the screen and keyboard, and the side of the program.
-///
-/// It neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to the byte.
-pub fn terminal() -> (File, OwnedFd) {
+/// The two ends of a terminal: the screen and keyboard, and the side of the program. It has the modes of a new one.
+pub fn plain_terminal() -> (File, OwnedFd) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
     let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
     let flags = OpenptFlags::NOCTTY.bits().cast_signed();
     let program: OwnedFd = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap().into();
+    (screen.into(), program)
+}
+
+/// A terminal that neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to
+/// the byte.
+pub fn terminal() -> (File, OwnedFd) {
+    let (screen, program) = plain_terminal();
     let mut modes = tcgetattr(&program).unwrap();
     modes.local_modes -= LocalModes::ECHO;
     modes.output_modes -= OutputModes::OPOST;
     tcsetattr(&program, OptionalActions::Now, &modes).unwrap();
-    (screen.into(), program)
+    (screen, program)
 }
 
 /// A person at a client.

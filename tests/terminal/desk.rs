@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{DEADLINE, skipped};
-use crate::program::{CLIENT, Program};
+use crate::program::{CLIENT, Program, without_time};
 
 pub const COLUMNS: usize = 60;
 
@@ -157,14 +157,6 @@ impl Desk {
         self.keys("stty -a | grep -oE '\\-(icanon|echo|isig|opost)\\b' | sed s/^/off:/; echo looked\n");
         let screen = self.sees("looked");
         assert!(!screen.iter().any(|line| line.starts_with("off:")), "{screen:#?}");
-    }
-}
-
-/// `HH:MM ` stands before what is shown, perhaps in colour, which stays.
-fn without_time(line: &str) -> &str {
-    match line.as_bytes() {
-        [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],
-        _ => line,
     }
 }
 

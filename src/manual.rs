@@ -64,6 +64,12 @@ impl Manual {
         help
     }
 
+    /// The ways to call it, as the line of usage in `--help`.
+    pub fn usage(&self) -> String {
+        let ways: Vec<_> = self.synopsis.iter().map(|way| format!("{} {way}", self.program)).collect();
+        ways.join("\n       ")
+    }
+
     /// The arguments of this process. When they ask for something to be generated, or are wrong, this does not return.
     pub fn parse<A: Parser>(&self) -> A {
         let matches = A::command().arg(option()).get_matches();

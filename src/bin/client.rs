@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_std::task;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ColorChoice, Parser};
 use linechat::client::display::Display;
 use linechat::client::input::Input;
-use linechat::client::program::Program;
+use linechat::client::program::{self, Program};
 use linechat::client::{Config, Lost, Outcome, bot, pipe, status, terminal};
+use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
 use linechat::manual::Manual;
 use linechat::protocol::Name;
@@ -22,7 +24,7 @@ use linechat::protocol::Name;
 /// output carries only what the server said and status goes to standard error; at the end of standard input the
 /// client waits for the last answers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = MANUAL.after_help())]
+#[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
     /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks
     #[arg(long, value_parser = |text: &str| Name::parse(text))]
@@ -69,7 +71,7 @@ struct Arguments {
     /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after --. One runs at a
     /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
     /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
-    #[arg(long, value_name = "CMD", conflicts_with = "wait", help_heading = "As a bot")]
+    #[arg(long, value_name = "CMD", value_parser = a_program(), conflicts_with = "wait", help_heading = "As a bot")]
     exec: Option<OsString>,
 
     /// Say what CMD writes, line by line; privately to whom has spoken privately
@@ -172,6 +174,14 @@ fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
 fn fail(code: u8, why: &str) -> ExitCode {
     status::say(&format!("client: {why}"));
     ExitCode::from(code)
+}
+
+/// The name or path of a program that there is.
+fn a_program() -> impl TypedValueParser<Value = OsString> {
+    OsStringValueParser::new().try_map(|path| {
+        program::check(&path).map_err(|error| fault::describe(&error))?;
+        Ok::<_, String>(path)
+    })
 }
 
 fn parse_wait(text: &str) -> Result<Duration, String> {

@@ -3,7 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::message::Message;
 use crate::limits::EXEC_OUTPUT_BYTES;
@@ -25,6 +31,31 @@ pub(super) struct Ran {
     pub(super) output: Vec<u8>,
     /// It wrote more than [`EXEC_OUTPUT_BYTES`], and lost its reader there.
     pub(super) is_cut: bool,
+}
+
+/// Whether there is such a program at this moment, so that a mistyped one is told before the first message.
+///
+/// # Errors
+/// Why it cannot be run, as far as one can know without running it.
+pub fn check(path: &OsStr) -> io::Result<()> {
+    if path.as_bytes().contains(&b'/') {
+        return is_executable(Path::new(path));
+    }
+    // Like execvp(3), which looks nowhere else for a name without a slash.
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let places: Vec<PathBuf> = std::env::split_paths(&folders).map(|folder| folder.join(path)).collect();
+    if path.is_empty() || !places.iter().any(|place| is_executable(place).is_ok()) {
+        return Err(io::Error::other("there is no such program in PATH"));
+    }
+    Ok(())
+}
+
+fn is_executable(path: &Path) -> io::Result<()> {
+    let file = path.metadata()?;
+    if !file.is_file() || file.permissions().mode() & 0o111 == 0 {
+        return Err(Errno::ACCESS.into());
+    }
+    Ok(())
 }
 
 impl Program {
@@ -55,11 +86,14 @@ impl Program {
     }
 }
 
-/// What it writes, up to the limit, and whether there was more. Then nobody reads it any more, which ends most programs.
+/// What it writes until it has ended, up to the limit, and whether there was more. Then nobody reads it any more, which
+/// ends most programs.
+///
+/// Its own end counts, and not that of the pipe: what it has left behind in the background may hold that for ever.
 fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout.take(EXEC_OUTPUT_BYTES as u64 + 1).read_to_end(&mut output)?;
+        read_until_it_ends(child, stdout, &mut output)?;
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
@@ -71,4 +105,28 @@ fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
         output.truncate(error.valid_up_to());
     }
     Ok((output, is_cut))
+}
+
+fn read_until_it_ends(child: &Child, mut stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
+    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    ioctl_fionbio(&stdout, true)?;
+    loop {
+        let mut ready = [PollFd::new(&end, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        // Looked at before the pipe: what it wrote before it ended is there by now.
+        let has_ended = !ready[0].revents().is_empty();
+        let room = (EXEC_OUTPUT_BYTES + 1 - output.len()) as u64;
+        match stdout.by_ref().take(room).read_to_end(output) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+            // It is full, or all who could write have closed the pipe.
+            Ok(_) => return Ok(()),
+        }
+        if has_ended {
+            return Ok(());
+        }
+    }
 }

@@ -125,11 +125,31 @@ fn a_program_that_fails_is_told_and_the_next_message_runs_it_again() {
 fn a_program_that_cannot_be_started_is_told_and_the_bot_stays() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bot = bot(&server, &["--exec", "/no/such/program"]);
+    let folder = Folder::new("gone");
+    let program = format!("{}/program", folder.path());
+    std::fs::copy("/bin/true", &program).unwrap();
+    let mut bot = bot(&server, &["--exec", &program]);
     alice.expect("* bot has joined");
+    drop(folder);
     for _ in 0..2 {
         alice.send("hi\n");
-        bot.stderr.expect("client: cannot run /no/such/program: No such file or directory");
+        bot.stderr.expect(&format!("client: cannot run {program}: No such file or directory"));
+    }
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_wrong_usage_at_once() {
+    for (program, why) in [
+        ("", "there is no such program in PATH"),
+        ("no-such-program", "there is no such program in PATH"),
+        ("/no/such/program", "No such file or directory"),
+        ("/etc", "Permission denied"),
+        ("/etc/passwd", "Permission denied"),
+    ] {
+        let done = Program::start(CLIENT, ["--name", "bot", "--exec", program]).finish();
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{program:?}");
+        let why = format!("error: invalid value '{program}' for '--exec <CMD>': {why}\n");
+        assert!(done.stderr.starts_with(&why), "{}", done.stderr);
     }
 }
 
@@ -177,6 +197,34 @@ fn what_still_waits_at_the_end_is_counted() {
     drop(gate);
     let done = bot.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
+}
+
+/// What it has left in the background holds its output open, and is not waited for.
+#[test]
+fn the_answer_is_said_when_it_has_ended_whoever_else_holds_its_output() {
+    let server = Server::start();
+    let folder = Folder::new("background");
+    let gate = folder.fifo("gate");
+    let script = format!("{{ read -r go < {gate}; echo late; }} & echo said; printf 'and half a line'");
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], &script);
+    for _ in 0..2 {
+        alice.send("hi\n");
+        bot.stdout.expect("Alice: hi");
+        alice.expect("bot: said");
+        alice.expect("bot: and half a line");
+    }
+    // They write to nobody, and end by that.
+    drop(within(move || std::fs::File::options().read(true).write(true).open(gate).unwrap()));
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_program_that_closes_its_output_is_waited_for() {
+    let server = Server::start();
+    let (mut alice, mut bot) = scripted(&server, &["--reply"], "echo said; exec >&-; sleep 0.2; exit 7");
+    alice.send("hi\n");
+    alice.expect("bot: said");
+    bot.stderr.expect("client: sh failed for a message of Alice: exit status: 7");
 }
 
 #[test]

@@ -65,6 +65,16 @@ fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
 }
 
 #[test]
+fn the_usage_says_what_belongs_together() {
+    let help = output(CLIENT, &["--help"]);
+    let usage = "\nUsage: client --name NAME [OPTION]...\n       client --name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]...\n";
+    assert!(help.contains(usage), "{help}");
+    let done = Program::start(CLIENT, ["Bob"]).finish();
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains(usage), "{}", done.stderr);
+}
+
+#[test]
 fn the_shells_and_man_understand_them() {
     for (form, check) in [
         ("man", &["man", "--warnings", "--encoding=UTF-8", "--local-file", "-"][..]),

@@ -33,6 +33,34 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
 }
 
 #[test]
+fn the_end_of_a_search_leaves_nothing_on_the_screen() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    // Without a server nothing comes that would have the line drawn again.
+    drop(server);
+    desk.sees("-- The connection is lost");
+    desk.keys("first words\n");
+    desk.sees("-- Not connected; your line will be sent when you are back.");
+    // What is found begins with what was searched, or does not; or nothing is found, or searched.
+    for (searched, found) in [("fir", "first words"), ("wor", "first words"), ("x", ""), ("", "")] {
+        for key in ["Enter", "C-c", "Escape", "C-g"] {
+            desk.press("C-r");
+            desk.keys(searched);
+            desk.shows("the search", |screen| {
+                let prompt = format!("reverse-i-search)`{searched}': {found}");
+                screen.last().is_some_and(|last| last.ends_with(prompt.trim_end()))
+            });
+            desk.press(key);
+            desk.has_typed("");
+            desk.keys("abc");
+            desk.has_typed("abc");
+            desk.press("C-u");
+            desk.has_typed("");
+        }
+    }
+}
+
+#[test]
 fn no_history_keeps_nothing() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &["--no-history"]) else { return };

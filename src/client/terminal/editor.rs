@@ -22,6 +22,7 @@ use rustyline::{
 };
 
 use super::history::History;
+use super::keys::Keys;
 use super::people::People;
 use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
@@ -48,13 +49,14 @@ pub(super) struct Editing {
     typed: Sender<Typed>,
     people: People,
     history: History,
+    keys: Keys,
 }
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
     pub(super) fn new(people: People, history: History) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        (Self { typed, people, history }, receiver)
+        (Self { typed, people, history, keys: Keys::default() }, receiver)
     }
 
     /// Begins, on a thread of its own.
@@ -86,15 +88,16 @@ impl Editing {
         editor.set_helper(Some(Assistant { people: self.people.clone(), prompt }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
-        let keys: [(KeyEvent, Act); 8] = [
-            (KeyEvent::from('\r'), Self::enter),
-            (KeyEvent::ctrl('J'), Self::enter),
-            (KeyEvent::ctrl('C'), Self::interrupt),
-            (KeyEvent::ctrl('D'), Self::end),
-            (up, Self::earlier),
-            (KeyEvent::ctrl('P'), Self::earlier),
-            (down, Self::later),
-            (KeyEvent::ctrl('N'), Self::later),
+        let keys: [(Event, Act); 9] = [
+            (KeyEvent::from('\r').into(), Self::enter),
+            (KeyEvent::ctrl('J').into(), Self::enter),
+            (KeyEvent::ctrl('C').into(), Self::interrupt),
+            (KeyEvent::ctrl('D').into(), Self::end),
+            (up.into(), Self::earlier),
+            (KeyEvent::ctrl('P').into(), Self::earlier),
+            (down.into(), Self::later),
+            (KeyEvent::ctrl('N').into(), Self::later),
+            (Event::Any, Self::other),
         ];
         for (key, act) in keys {
             let key_does = Key { editing: self.clone(), act };
@@ -111,14 +114,14 @@ impl Editing {
             return Some(Cmd::Noop);
         }
         self.history.keep(line);
-        Some(Cmd::Kill(Movement::WholeBuffer))
+        Some(clear(line))
     }
 
     fn interrupt(&self, context: &EventContext<'_>) -> Option<Cmd> {
-        if context.line().is_empty() {
+        if context.line().is_empty() && !self.keys.is_searching() {
             let _ = self.typed.try_send(Typed::Interrupt);
         }
-        Some(Cmd::Kill(Movement::WholeBuffer))
+        Some(clear(context.line()))
     }
 
     fn end(&self, context: &EventContext<'_>) -> Option<Cmd> {
@@ -127,6 +130,11 @@ impl Editing {
         }
         let _ = self.typed.try_send(Typed::Leave);
         Some(Cmd::Noop)
+    }
+
+    /// Any other key does what it does.
+    fn other(&self, _: &EventContext<'_>) -> Option<Cmd> {
+        None
     }
 
     fn earlier(&self, context: &EventContext<'_>) -> Option<Cmd> {
@@ -145,6 +153,11 @@ impl Editing {
     }
 }
 
+/// Takes the whole line away, and the prompt of a search too. Where nothing is taken away the editor draws nothing.
+fn clear(line: &str) -> Cmd {
+    if line.is_empty() { Cmd::Repaint } else { Cmd::Kill(Movement::WholeBuffer) }
+}
+
 type Act = fn(&Editing, &EventContext<'_>) -> Option<Cmd>;
 
 /// A key and what it does.
@@ -154,8 +167,10 @@ struct Key {
 }
 
 impl ConditionalEventHandler for Key {
-    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
-        (self.act)(&self.editing, context)
+    fn handle(&self, event: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let command = (self.act)(&self.editing, context);
+        event.get(0).iter().for_each(|key| self.editing.keys.pressed(**key));
+        command
     }
 }
 

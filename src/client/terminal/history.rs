@@ -118,7 +118,8 @@ impl rustyline::history::History for History {
     }
 
     fn search(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        self.look(start, direction, |line| line.find(term).filter(|_| !term.is_empty()))
+        // At the end of the line: the editor draws its own prompt again only if what is taken away begins before the cursor.
+        self.look(start, direction, |line| (!term.is_empty() && line.contains(term)).then_some(line.len()))
     }
 
     fn starts_with(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {

@@ -5,6 +5,7 @@
 
 mod editor;
 mod history;
+mod keys;
 mod look;
 mod modes;
 mod paste;

@@ -205,6 +205,9 @@ pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 /// How many lines may be typed before the client has looked at the first of them.
 pub const CLIENT_TYPED_LINES: usize = 4096;
 
+/// How many portions of what the server said wait for the client to look at them, before the server has to.
+pub const CLIENT_LINK_EVENTS: usize = 16;
+
 /// How many lines of a person wait to be sent; what is typed beyond them is refused.
 pub const CLIENT_UNSENT_LINES: usize = 10_000;
 
@@ -215,9 +218,13 @@ pub const PASTE_QUIET: Duration = Duration::from_millis(40);
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 
+/// How soon a second Ctrl-C has to follow the first one to leave.
+pub const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
+
 /// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
 /// of a server that was restarted do not come at once.
 pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
 /// How long the client can be told to stay after the end of its input.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -209,6 +209,9 @@ pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 /// How many lines may be typed before the client has looked at the first of them.
 pub const CLIENT_TYPED_LINES: usize = 4096;
 
+/// How many portions of what the server said wait for the client to look at them, before the server has to.
+pub const CLIENT_LINK_EVENTS: usize = 16;
+
 /// How many lines of a person wait to be sent; what is typed beyond them is refused.
 pub const CLIENT_UNSENT_LINES: usize = 10_000;
 
@@ -224,6 +227,9 @@ pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
 
 /// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
 pub const RECEIPT_LINES: usize = 10;
+
+/// How soon a second Ctrl-C has to follow the first one to leave.
+pub const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 
 /// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
 /// of a server that was restarted do not come at once.

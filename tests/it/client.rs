@@ -1,10 +1,12 @@
 //! The client in a pipe: standard output carries what the server said, and nothing else.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
+use linechat::limits::CONNECT_LIMIT;
 use linechat::server::Config;
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::{Peer, Server, has_ipv6, within};
 use crate::program::{CLIENT, Finished, Program};
@@ -319,6 +321,23 @@ fn a_host_may_be_a_name_or_an_ipv6_address() {
         let done = Program::start(CLIENT, ["--name", "Bob", "--host", host, "--port", &port]).finish_with("");
         assert_eq!(done.code, Some(0), "{}", done.stderr);
     }
+}
+
+/// A listener whose queue is full answers no further connection, as a machine does that drops it.
+#[test]
+fn a_server_that_does_not_answer_is_given_up_after_a_while() {
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _queued = TcpStream::connect(address).unwrap();
+    let since = Instant::now();
+    let done = Program::client(address, "Bob").finish();
+    let why = "no answer within 10 s; check --host and --port";
+    let said = format!("client: cannot connect to 127.0.0.1, port {}: {why}\n", address.port());
+    assert_eq!(done, finished(3, "", &said));
+    assert!(since.elapsed() >= CONNECT_LIMIT);
 }
 
 #[test]

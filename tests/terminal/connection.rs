@@ -75,6 +75,21 @@ fn without_reconnecting_it_ends() {
     desk.is_sane();
 }
 
+/// The editor draws nothing while it searches, so the last words wait for it in vain.
+#[test]
+fn a_search_of_the_history_does_not_keep_it_from_ending() {
+    let server = ServerProgram::start(&[]);
+    let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
+    desk.keys("hello\n");
+    desk.sees("Bob: hello");
+    desk.press("C-r");
+    desk.sees("(reverse-i-search)");
+    server.program.signal(Signal::TERM);
+    desk.sees("client: the server was shut down");
+    desk.shows("the end", |screen| screen.iter().any(|line| line.ends_with("ended with 3")));
+    desk.is_sane();
+}
+
 #[test]
 fn a_taken_name_and_a_missing_server_end_it_at_once() {
     let server = Server::start();

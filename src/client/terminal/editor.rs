@@ -108,13 +108,17 @@ impl Editing {
 
     fn enter(&self, context: &EventContext<'_>) -> Option<Cmd> {
         let line = context.line();
+        Some(if self.take(line) { clear(line) } else { Cmd::Noop })
+    }
+
+    /// False when too many lines wait. Then it stays where it is, to be sent later.
+    fn take(&self, line: &str) -> bool {
         let typed = if line.trim().is_empty() { Typed::Nothing } else { Typed::Line(line.to_owned()) };
-        if self.typed.try_send(typed).is_err() {
-            // Too many lines wait. It stays where it is, to be sent later.
-            return Some(Cmd::Noop);
+        let is_taken = self.typed.try_send(typed).is_ok();
+        if is_taken {
+            self.history.keep(line);
         }
-        self.history.keep(line);
-        Some(clear(line))
+        is_taken
     }
 
     fn interrupt(&self, context: &EventContext<'_>) -> Option<Cmd> {
@@ -239,6 +243,17 @@ impl Helper for Assistant {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
+        let (history, _) = History::open(None);
+        let (editing, typed) = Editing::new(People::default(), history.clone());
+        (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string())));
+        assert!(!editing.take("too many"));
+        assert_eq!(history.earlier(""), Some((CLIENT_TYPED_LINES - 1).to_string()), "it is not in the history yet");
+        assert_eq!(typed.try_recv(), Ok(Typed::Line("0".to_owned())));
+        assert!(editing.take("too many"));
+    }
 
     #[test]
     fn names_and_commands_are_completed() {

@@ -25,11 +25,8 @@ use crate::client::message::Message;
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome};
 use crate::fault;
-use crate::limits::{CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE};
+use crate::limits::{CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE, SECOND_INTERRUPT};
 use crate::protocol::{Name, SafeText};
-
-/// How soon a second Ctrl-C has to follow the first one to leave.
-const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 
 type Done = Result<Outcome, Lost>;
 
@@ -250,14 +247,14 @@ impl Talk {
     }
 
     /// Takes in lines that are to be sent.
-    fn keep(&mut self, typed: Vec<String>) {
+    fn keep(&mut self, mut typed: Vec<String>) {
         let was_empty = self.unsent.is_empty();
-        for line in typed {
-            if self.unsent.len() < CLIENT_UNSENT_LINES {
-                self.unsent.push_back(line);
-            } else {
-                self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {line}"));
-            }
+        let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
+        self.unsent.extend(typed);
+        if let Some(first) = refused.first() {
+            let all =
+                if refused.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(refused.len())) };
+            self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {all}{first}"));
         }
         if self.absence.is_some() && was_empty && !self.unsent.is_empty() {
             self.screen.say("Not connected; your line will be sent when you are back.");
@@ -453,7 +450,7 @@ fn lines(count: usize) -> String {
 
 impl Link {
     fn begin(config: &Config, name: &Name) -> Self {
-        let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
+        let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
         task::spawn(connect(config.clone(), name.clone(), typed, events));
         Self {
             events: happening,
@@ -532,6 +529,7 @@ mod tests {
 
     use super::*;
     use crate::client::terminal::Options;
+    use crate::client::terminal::screen::Showing;
     use crate::protocol::Name;
 
     struct Paper(mpsc::Sender<String>);
@@ -542,20 +540,47 @@ mod tests {
         }
     }
 
+    /// A talk on a connection, what it sends there, and what it shows.
+    struct Scene {
+        talk: Talk,
+        sent: Receiver<String>,
+        screen: Screen,
+        showing: Showing,
+    }
+
+    impl Scene {
+        fn set() -> Self {
+            let name = Name::parse("Bob").unwrap();
+            let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: true });
+            let (screen, showing) = Screen::new();
+            let config = Config { name, host: String::new(), port: 0 };
+            let mut talk = Talk::new(config, true, (screen.clone(), look), (bounded(1).1, People::default()));
+            let (lines, sent) = bounded(1);
+            let mut story = Story::default();
+            story.hear(b"* Welcome, Bob.");
+            let receipts = Receipts::default();
+            let link = Link { events: bounded(1).1, lines: Some(lines), sending: None, receipts, story };
+            talk.link = Some(link);
+            Self { talk, sent, screen, showing }
+        }
+
+        /// What is on the screen, without the times.
+        fn shown(self) -> Vec<String> {
+            let (paper, printed) = mpsc::channel();
+            self.showing.start(Paper(paper));
+            self.screen.finish();
+            let printed = printed.try_iter().next().unwrap();
+            let without_time =
+                |line: &str| line.split_once(' ').filter(|(time, _)| *time != "--").map(|(_, rest)| rest.to_owned());
+            printed.lines().map(|line| without_time(line).unwrap_or_else(|| line.to_owned())).collect()
+        }
+    }
+
     /// The server is quicker than the task that says that the line was sent.
     #[test]
     fn an_answer_never_stands_before_the_line_that_it_answers() {
-        let name = Name::parse("Bob").unwrap();
-        let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: false });
-        let (screen, showing) = Screen::new();
-        let (_typing, typed) = bounded(1);
-        let config = Config { name, host: String::new(), port: 0 };
-        let mut talk = Talk::new(config, false, (screen.clone(), look), (typed, People::default()));
-        let ((_events, happening), (lines, sent)) = (bounded(1), bounded(1));
-        let mut story = Story::default();
-        story.hear(b"* Welcome, Bob.");
-        let receipts = Receipts::default();
-        talk.link = Some(Link { events: happening, lines: Some(lines), sending: None, receipts, story });
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
         talk.keep(vec!["/msg Dave hi".to_owned()]);
         block_on(async {
             talk.send_next().await;
@@ -564,11 +589,42 @@ mod tests {
             assert!(talk.happen(Event::Sent).await.is_continue());
             talk.send_next().await;
         });
-        let (paper, printed) = mpsc::channel();
-        showing.start(Paper(paper));
-        screen.finish();
-        let printed = printed.try_iter().next().unwrap();
-        let lines: Vec<_> = printed.lines().map(|line| &line["00:00 ".len()..]).collect();
-        assert_eq!(lines, ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+        assert_eq!(scene.shown(), ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+    }
+
+    #[test]
+    fn too_many_lines_are_refused_aloud_and_the_others_wait() {
+        let mut scene = Scene::set();
+        let talk = &mut scene.talk;
+        let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+        talk.keep(lines(0, CLIENT_UNSENT_LINES - 1));
+        talk.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
+        talk.keep(vec!["one more".to_owned()]);
+        assert!(talk.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+        let why = "-- Not sent, for 10000 lines wait already: ";
+        assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
+    }
+
+    #[test]
+    fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        let mut expected = RECONNECT_PAUSE.0;
+        for _ in 0..10 {
+            let pause = talk.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+            assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
+            talk.try_later();
+            expected = (2 * expected).min(RECONNECT_PAUSE.1);
+        }
+        assert_eq!(expected, RECONNECT_PAUSE.1);
+    }
+
+    #[test]
+    fn a_second_interrupt_that_comes_late_is_a_first_one() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        talk.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        assert!(block_on(talk.interrupt()).is_continue() && talk.is_leaving);
     }
 }

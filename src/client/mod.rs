@@ -64,10 +64,21 @@ pub enum Lost {
     /// The connection failed.
     #[error("the connection was lost: {}", fault::describe(.0))]
     Failed(io::Error),
+    /// The person did not wait for the goodbye.
+    #[error("left before the server said goodbye")]
+    NoFarewell,
+    /// The server said goodbye, and so many lines were not said.
+    #[error("not said: {}", lines(*.0))]
+    Unsaid(usize),
     /// There may have been more to say.
     #[error("cannot read standard input: {}", fault::describe(.0))]
     Input(io::Error),
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),
+}
+
+/// So many lines, in words.
+fn lines(count: usize) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }

@@ -25,6 +25,11 @@ impl Story {
         self.bye && !self.stopping
     }
 
+    /// The server has said goodbye.
+    pub(super) fn is_over(&self) -> bool {
+        self.bye
+    }
+
     /// Takes in a line, with or without its end.
     pub(super) fn hear(&mut self, line: &[u8]) {
         if let Some(refusal) = line.strip_prefix(b"! ") {

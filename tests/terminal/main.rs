@@ -13,5 +13,6 @@ mod connection;
 mod display;
 mod hostile;
 mod keys;
+mod leaving;
 mod loss;
 mod typing;

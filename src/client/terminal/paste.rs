@@ -45,6 +45,11 @@ impl Paste {
         Some(Verdict::Ask(self.lines.len()))
     }
 
+    /// How many lines wait.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
     /// How many lines wait for an answer, if there was a question.
     pub(super) fn question(&self) -> Option<usize> {
         self.asked.then_some(self.lines.len())

@@ -23,10 +23,10 @@ use super::screen::Screen;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::message::Message;
 use crate::client::story::Story;
-use crate::client::{Config, Lost, Outcome};
+use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
 use crate::limits::{CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE, SECOND_INTERRUPT};
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Command, Line, Name, SafeText};
 
 type Done = Result<Outcome, Lost>;
 
@@ -56,6 +56,8 @@ struct Link {
     /// Dropping it half-closes the connection.
     lines: Option<Sender<String>>,
     sending: Option<Sending>,
+    /// What follows would not be read.
+    has_quit: bool,
     receipts: Receipts,
     story: Story,
 }
@@ -240,10 +242,20 @@ impl Talk {
             self.is_leaving = true;
             return Continue(());
         }
-        if !self.unsent.is_empty() {
-            self.screen.say(&format!("Not sent: {}.", lines(self.unsent.len())));
+        let lost = if self.is_leaving { Lost::NoFarewell } else { Lost::Cut };
+        let receipts = self.link.take().map(|link| link.receipts).unwrap_or_default();
+        Break(self.done(Err(lost), &receipts).await)
+    }
+
+    /// How it ends: well only if nothing is left that was not said, and not without a word about it.
+    async fn done(&self, done: Done, receipts: &Receipts) -> Done {
+        let unsent = self.unsent.len() + self.paste.len();
+        if unsent > 0 {
+            self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        Break(Ok(Outcome::Left))
+        self.tell_missing(receipts).await;
+        let unsaid = unsent + receipts.missing().map_or(0, |missing| missing.lines);
+        if unsaid == 0 { done } else { done.and(Err(Lost::Unsaid(unsaid))) }
     }
 
     /// Takes in lines that are to be sent.
@@ -345,7 +357,8 @@ impl Talk {
         {
             self.screen.show(shown).await;
         }
-        self.is_leaving |= is_quit(line);
+        link.has_quit = is_quit(line);
+        self.is_leaving |= link.has_quit;
         link.send(Sending::Line, line.clone());
     }
 
@@ -390,15 +403,13 @@ impl Talk {
             self.sent();
         }
         let Some(link) = self.link.take() else { return Continue(()) };
-        if self.is_leaving || link.story.was_dismissed() {
-            return Break(match how {
-                Err(error) if !self.is_leaving => Err(Lost::Failed(error)),
-                _ if self.is_leaving => Ok(Outcome::Left),
+        if self.is_leaving || link.story.was_dismissed() || !self.reconnect {
+            let done = match how {
+                // After the goodbye it does not matter how it ended.
+                Err(error) if !link.story.is_over() => Err(Lost::Failed(error)),
                 _ => link.story.outcome(),
-            });
-        }
-        if !self.reconnect {
-            return Break(how.map_err(Lost::Failed).and_then(|()| link.story.outcome()));
+            };
+            return Break(self.done(done, &link.receipts).await);
         }
         if self.absence.is_none() {
             self.tell_loss(&how).await;
@@ -441,11 +452,7 @@ impl Talk {
 }
 
 fn is_quit(line: &str) -> bool {
-    line.split([' ', '\t']).next().is_some_and(|command| command.eq_ignore_ascii_case("/quit"))
-}
-
-fn lines(count: usize) -> String {
-    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
+    matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
 }
 
 impl Link {
@@ -456,6 +463,7 @@ impl Link {
             events: happening,
             lines: Some(lines),
             sending: None,
+            has_quit: false,
             receipts: Receipts::default(),
             story: Story::default(),
         }
@@ -470,9 +478,9 @@ impl Link {
         lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
     }
 
-    /// The server has taken the name, and nothing else is on its way to it.
+    /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
     fn can_send(&self) -> bool {
-        self.story.joined && self.sending.is_none() && self.lines.is_some()
+        self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
     }
 
     fn send(&mut self, what: Sending, line: String) {
@@ -559,7 +567,8 @@ mod tests {
             let mut story = Story::default();
             story.hear(b"* Welcome, Bob.");
             let receipts = Receipts::default();
-            let link = Link { events: bounded(1).1, lines: Some(lines), sending: None, receipts, story };
+            let link =
+                Link { events: bounded(1).1, lines: Some(lines), sending: None, has_quit: false, receipts, story };
             talk.link = Some(link);
             Self { talk, sent, screen, showing }
         }

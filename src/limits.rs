@@ -203,6 +203,9 @@ pub const CLIENT_HISTORY_LINES: usize = 1000;
 /// How many lines wait for the client's screen before the server has to.
 pub const CLIENT_SCREEN_LINES: usize = 256;
 
+/// How many of the lines above the typed one the client can draw again after a resize.
+pub const CLIENT_RECENT_LINES: usize = 100;
+
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 

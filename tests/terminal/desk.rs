@@ -1,12 +1,16 @@
 //! A desk: a terminal in tmux, and a client at it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::pty::OpenptFlags;
+use rustix::termios::tcgetwinsize;
 
 use crate::harness::{DEADLINE, skipped};
 use crate::program::{CLIENT, Program, without_time};
@@ -77,8 +81,23 @@ impl Desk {
         self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "desk"] } else { &["paste-buffer", "-t", "desk"] });
     }
 
-    pub fn resize(&self, columns: usize) {
+    /// Makes the terminal so wide, and waits until the client can know.
+    #[track_caller]
+    pub fn resize(&self, columns: u16) {
         self.tmux(&["resize-window", "-t", "desk", "-x", &columns.to_string()]);
+        let flags = OpenptFlags::NOCTTY.bits().cast_signed();
+        let tty = File::options().read(true).custom_flags(flags).open(self.tty()).unwrap();
+        let since = Instant::now();
+        // tmux takes a quarter of a second when it was resized just before.
+        while tcgetwinsize(&tty).unwrap().ws_col != columns {
+            assert!(since.elapsed() < DEADLINE, "it is not resized");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn tty(&self) -> String {
+        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// All that is on the screen and has left it at the top, with wrapped lines joined and without the times.
@@ -141,9 +160,10 @@ impl Desk {
 
     /// Sends a signal to the client, which is in the foreground.
     pub fn signal(&self, signal: &str) {
-        let tty = String::from_utf8(self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]).stdout).unwrap();
-        let tty = tty.trim().trim_start_matches("/dev/");
-        let output = Command::new("pkill").args([&format!("-{signal}"), "-x", "client", "-t", tty]).output().unwrap();
+        let tty = self.tty();
+        let terminal = tty.trim_start_matches("/dev/");
+        let output =
+            Command::new("pkill").args([&format!("-{signal}"), "-x", "client", "-t", terminal]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 

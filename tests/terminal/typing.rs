@@ -48,6 +48,40 @@ fn a_typed_line_of_several_rows_and_wide_characters_survives() {
     assert_eq!(screen.iter().filter(|line| line.contains("山田")).count(), 1, "{screen:#?}");
 }
 
+/// The terminal wraps anew what is on it, so the typed line has more rows than it was drawn in, or fewer.
+#[test]
+fn a_typed_line_of_several_rows_survives_every_resize() {
+    let letters: String = (0..147).map(|at| char::from(b'a' + at % 26)).collect();
+    for (line, keys, messages) in [
+        (&letters, &[][..], 3),
+        (&letters, &["C-a"][..], 30),
+        (&letters, &["M-b"][..], 30),
+        (&"山田さ ".repeat(20), &[][..], 3),
+    ] {
+        let server = Server::start();
+        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        let mut alice = server.join("Alice");
+        let said = |text: &str| format!("Alice: {text}");
+        let texts: Vec<_> = (0..messages).map(|number| format!("{number} {}", "~".repeat(70))).collect();
+        texts.iter().for_each(|text| alice.send(&format!("{text}\n")));
+        let mut expected: Vec<_> = texts.iter().map(|text| said(text)).collect();
+        desk.sees(&expected[expected.len() - 1]);
+        desk.keys(line);
+        desk.has_typed(line);
+        keys.iter().for_each(|key| desk.press(key));
+        for columns in [30, 90, 45, 149, 40, 60, 150, 75, 20, 60] {
+            desk.resize(columns);
+            // When the client has drawn this, it has drawn after the resize.
+            alice.send(&format!("at {columns} columns\n"));
+            expected.push(format!("Alice: at {columns} columns"));
+            desk.sees(&format!("Alice: at {columns} columns"));
+            let screen = desk.has_typed(line);
+            let first = screen.iter().position(|line| *line == expected[0]).expect("the first message is there");
+            assert_eq!(screen[first..screen.len() - 1], expected, "at {columns} columns, after {keys:?}, {messages}");
+        }
+    }
+}
+
 #[test]
 fn a_half_typed_line_survives_four_thousand_messages() {
     let server = Server::start();

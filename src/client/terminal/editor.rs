@@ -13,14 +13,15 @@ use std::thread;
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{
-    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
-    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
+use super::drawing::{Drawing, Recent};
 use super::history::History;
 use super::keys::Keys;
 use super::people::People;
@@ -63,10 +64,10 @@ impl Editing {
     ///
     /// # Errors
     /// When the terminal cannot be used.
-    pub(super) fn start(self, prompt: Prompt) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+    pub(super) fn start(self, prompt: Prompt, recent: Recent) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
         let (ready, started) = mpsc::channel();
         thread::spawn(move || {
-            let mut editor = match self.editor(prompt.clone()) {
+            let mut editor = match self.editor(prompt.clone(), recent) {
                 Ok(editor) => editor,
                 Err(error) => return drop(ready.send(Err(error))),
             };
@@ -82,10 +83,15 @@ impl Editing {
             .map_err(|error| Lost::Output(io::Error::other(error)))
     }
 
-    fn editor(&self, prompt: Prompt) -> rustyline::Result<Editor<Assistant, History>> {
-        let config = Config::builder().completion_type(CompletionType::List).bracketed_paste(true).build();
+    fn editor(&self, prompt: Prompt, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
+        let config = Config::builder()
+            .completion_type(CompletionType::List)
+            .bracketed_paste(true)
+            // The assistant colours only what it may, and is not asked otherwise.
+            .color_mode(ColorMode::Forced)
+            .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
-        editor.set_helper(Some(Assistant { people: self.people.clone(), prompt }));
+        editor.set_helper(Some(Assistant { people: self.people.clone(), prompt, drawing: Drawing::new(recent) }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
         let keys: [(Event, Act); 9] = [
@@ -200,6 +206,7 @@ impl Prompt {
 struct Assistant {
     people: People,
     prompt: Prompt,
+    drawing: Drawing,
 }
 
 impl Completer for Assistant {
@@ -226,11 +233,21 @@ fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         let Prompt { color, connected, .. } = &self.prompt;
+        let mend = self.drawing.prompt(prompt);
         match (color, connected.load(Ordering::Relaxed)) {
-            (false, _) => prompt.into(),
-            (true, true) => format!("\x1b[32m{prompt}\x1b[0m").into(),
-            (true, false) => format!("\x1b[31m{prompt}\x1b[0m").into(),
+            (false, _) => format!("{mend}{prompt}").into(),
+            (true, true) => format!("{mend}\x1b[32m{prompt}\x1b[0m").into(),
+            (true, false) => format!("{mend}\x1b[31m{prompt}\x1b[0m").into(),
         }
+    }
+
+    fn highlight<'l>(&self, line: &'l str, cursor: usize) -> Cow<'l, str> {
+        self.drawing.line(line, cursor);
+        line.into()
+    }
+
+    fn highlight_char(&self, line: &str, cursor: usize, _: CmdKind) -> bool {
+        self.drawing.line(line, cursor)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A thread of its own edits the line (`editor`), the main thread talks to the server (`talk`), and a third one hands
 //! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last.
 
+mod drawing;
 mod editor;
 mod history;
 mod keys;
@@ -60,7 +61,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people));
     let done = block_on(async {
         let talking = talk.run(|| {
-            let printer = editing.start(prompt)?;
+            let printer = editing.start(prompt, showing.recent())?;
             showing.start(printer);
             complaint.iter().for_each(|complaint| screen.say(complaint));
             Ok(())

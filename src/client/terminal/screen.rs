@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
+use super::drawing::Recent;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -71,7 +72,10 @@ pub(super) struct Screen {
 }
 
 /// The other end, before there is an editor.
-pub(super) struct Showing(Receiver<Shown>);
+pub(super) struct Showing {
+    lines: Receiver<Shown>,
+    recent: Recent,
+}
 
 enum Shown {
     Line(Painted),
@@ -83,7 +87,7 @@ impl Screen {
     /// A screen that shows nothing yet.
     pub(super) fn new() -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
-        (Self { lines }, Showing(showing))
+        (Self { lines }, Showing { lines: showing, recent: Recent::default() })
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
@@ -112,13 +116,19 @@ impl Screen {
 }
 
 impl Showing {
+    /// What was shown last.
+    pub(super) fn recent(&self) -> Recent {
+        self.recent.clone()
+    }
+
     /// Hands everything to the editor from now on.
     pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
         thread::spawn(move || {
-            while let Ok(shown) = self.0.recv_blocking() {
+            while let Ok(shown) = self.lines.recv_blocking() {
                 let (text, flush) = self.with_what_follows(shown);
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
+                    self.recent.add(&text);
                     let _ = printer.print(text);
                 }
                 if flush.is_some() {
@@ -139,7 +149,7 @@ impl Showing {
                 Shown::Line(line) => text.extend([line.as_str(), "\n"]),
                 Shown::Flush(done) => return (text, Some(done)),
             }
-            next = self.0.try_recv().ok();
+            next = self.lines.try_recv().ok();
         }
         (text, None)
     }

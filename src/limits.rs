@@ -197,6 +197,9 @@ pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
 /// How long the client waits for a server to answer its connection.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the client waits for its welcome, from the beginning of the attempt to connect.
+pub const WELCOME_LIMIT: Duration = Duration::from_secs(30);
+
 /// How many lines the client keeps of what was typed in former visits.
 pub const CLIENT_HISTORY_LINES: usize = 1000;
 

@@ -24,6 +24,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::fault;
+use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText};
 use connection::ConnectError;
 
@@ -55,6 +56,9 @@ pub enum Lost {
     /// There was no connection to begin with.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
+    /// A server that says nothing, or is none of ours.
+    #[error("no welcome from the server within {} s; is it a linechat server?", WELCOME_LIMIT.as_secs())]
+    NoWelcome,
     /// The server went away, so not all that was sent may have been accepted.
     #[error("the server was shut down")]
     ShutDown,

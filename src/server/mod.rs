@@ -4,7 +4,7 @@
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
 pub mod config;
-mod diagnosis;
+pub(crate) mod diagnosis;
 pub mod door;
 mod intake;
 mod link;

@@ -8,7 +8,7 @@ use linechat::limits::CONNECT_LIMIT;
 use linechat::server::Config;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Peer, Server, has_ipv6, within};
+use crate::harness::{DEADLINE, Peer, Server, has_ipv6, skipped, within};
 use crate::program::{CLIENT, Finished, Program};
 
 const CONNECTED: &str = "Connected to server.\n";
@@ -183,6 +183,19 @@ fn a_server_that_ends_before_the_welcome_is_code_3() {
     let mut client = Program::client(fake.address, "Bob");
     drop(fake.accept());
     assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
+}
+
+#[test]
+fn a_server_that_says_nothing_is_code_3() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let fake = FakeServer::start();
+    let mut client = Program::client(fake.address, "Bob");
+    let (mut server, _) = fake.accept();
+    server.send("* Send your name as the first line.\n");
+    let why = format!("{CONNECTED}client: no welcome from the server within 30 s; is it a linechat server?\n");
+    assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", &why));
 }
 
 /// They would be taken for further names.

@@ -1,11 +1,15 @@
 //! Losing the connection, and having it again.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::{Peer, Server};
+use crate::harness::{DEADLINE, Peer, Server, skipped};
+use crate::hostile::FakeServer;
 use crate::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// A server at the address of one that is gone.
@@ -63,6 +67,45 @@ fn it_waits_out_its_own_ghost() {
     drop(ghost);
     desk.sees("-- Back again.");
     drop(again);
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    drop(server.welcome());
+    desk.sees("-- The connection is lost");
+    let mut mute = server.accept();
+    mute.send("* Send your name as the first line.\n");
+    mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
+    let since = Instant::now();
+    mute.expect_end();
+    assert!(since.elapsed() > Duration::from_secs(25), "{:?}", since.elapsed());
+    // It is closed whole, or a server that wakes up would take the name there.
+    let is_closed = (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        mute.stream().write_all(b"* Welcome, Bob.\n").is_err()
+    });
+    assert!(is_closed, "somebody still listens");
+    let _peer = server.welcome();
+    desk.sees("-- Back again.");
+}
+
+#[test]
+fn a_server_that_says_nothing_from_the_beginning_ends_it() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let mut mute = server.accept();
+    mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
+    mute.expect_end();
+    desk.sees("client: no welcome from the server within 30 s; is it a linechat server?");
+    desk.sees("ended with 3");
 }
 
 #[test]

@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, bounded};
 use async_io::Timer;
+use async_std::future::timeout;
 use async_std::task;
 use futures::FutureExt;
 use jiff::ZonedDateTime;
@@ -25,7 +27,9 @@ use crate::client::message::Message;
 use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
-use crate::limits::{CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE, SECOND_INTERRUPT};
+use crate::limits::{
+    CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, RECONNECT_PAUSE, SECOND_INTERRUPT, WELCOME_LIMIT,
+};
 use crate::protocol::{Command, Line, Name, SafeText};
 
 type Done = Result<Outcome, Lost>;
@@ -60,6 +64,8 @@ struct Link {
     has_quit: bool,
     receipts: Receipts,
     story: Story,
+    /// When the server should have taken the name.
+    welcome_by: Instant,
 }
 
 /// What is being sent.
@@ -125,7 +131,7 @@ impl Talk {
 
     /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay.
     pub(super) async fn run(mut self, sit_down: impl FnOnce() -> Result<(), Lost>) -> Done {
-        let first = self.first_lines().await?;
+        let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| Lost::NoWelcome)??;
         let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
         sit_down()?;
         self.screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
@@ -176,7 +182,8 @@ impl Talk {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
         let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
-        let due = self.paste.due().into_iter().chain(next_try).chain(question).min();
+        let welcome = link.filter(|link| !link.story.joined).map(|link| link.welcome_by);
+        let due = self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
@@ -289,6 +296,9 @@ impl Talk {
         let now = Instant::now();
         if self.paste.due().is_some_and(|due| due <= now) {
             self.settle_paste().await;
+        }
+        if self.link.as_ref().is_some_and(|link| !link.story.joined && link.welcome_by <= now) {
+            self.try_later();
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
@@ -459,11 +469,16 @@ impl Link {
     fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
         task::spawn(connect(config.clone(), name.clone(), typed, events));
+        Self::new(happening, lines)
+    }
+
+    fn new(events: Receiver<Event>, lines: Sender<String>) -> Self {
         Self {
-            events: happening,
+            events,
+            welcome_by: Instant::now() + WELCOME_LIMIT,
             lines: Some(lines),
-            sending: None,
             has_quit: false,
+            sending: None,
             receipts: Receipts::default(),
             story: Story::default(),
         }
@@ -504,13 +519,14 @@ async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Se
 }
 
 async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
+    let mut given_up = pin!(events.closed().fuse());
     let ended = loop {
-        match incoming.next().await {
-            Ok(Some(lines)) => {
-                if events.send(Event::Heard(lines)).await.is_err() {
-                    return; // The talk is over.
-                }
-            }
+        let next = futures::select_biased! {
+            () = given_up => return incoming.cut(),
+            next = incoming.next().fuse() => next,
+        };
+        match next {
+            Ok(Some(lines)) => drop(events.send(Event::Heard(lines)).await),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -564,11 +580,8 @@ mod tests {
             let config = Config { name, host: String::new(), port: 0 };
             let mut talk = Talk::new(config, true, (screen.clone(), look), (bounded(1).1, People::default()));
             let (lines, sent) = bounded(1);
-            let mut story = Story::default();
-            story.hear(b"* Welcome, Bob.");
-            let receipts = Receipts::default();
-            let link =
-                Link { events: bounded(1).1, lines: Some(lines), sending: None, has_quit: false, receipts, story };
+            let mut link = Link::new(bounded(1).1, lines);
+            link.story.hear(b"* Welcome, Bob.");
             talk.link = Some(link);
             Self { talk, sent, screen, showing }
         }

@@ -104,6 +104,10 @@ pub const NOTICES_PER_SECOND: f64 = 20.0;
 /// For how long joins and leaves are gathered into one line.
 pub const GATHER: Duration = Duration::from_millis(200);
 
+/// In a large room such notices are at least so much time for each peer apart: telling one takes about 5 µs a peer, so a
+/// tenth of a processor at most.
+pub const NOTICE_PER_PEER: Duration = Duration::from_micros(50);
+
 /// How many names such a line lists.
 pub const GATHERED_NAMES: usize = 3;
 
@@ -193,17 +197,26 @@ pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
 /// How long the client waits for a server to answer its connection.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the client waits for its welcome, from the beginning of the attempt to connect.
+pub const WELCOME_LIMIT: Duration = Duration::from_secs(30);
+
 /// How many lines the client keeps of what was typed in former visits.
 pub const CLIENT_HISTORY_LINES: usize = 1000;
 
 /// How many lines wait for the client's screen before the server has to.
 pub const CLIENT_SCREEN_LINES: usize = 256;
 
+/// How many of the lines above the typed one the client can draw again after a resize.
+pub const CLIENT_RECENT_LINES: usize = 100;
+
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 
 /// How many lines may be typed before the client has looked at the first of them.
 pub const CLIENT_TYPED_LINES: usize = 4096;
+
+/// How many portions of what the server said wait for the client to look at them, before the server has to.
+pub const CLIENT_LINK_EVENTS: usize = 16;
 
 /// How many lines of a person wait to be sent; what is typed beyond them is refused.
 pub const CLIENT_UNSENT_LINES: usize = 10_000;
@@ -219,9 +232,19 @@ pub const ANSWER_QUIET: Duration = Duration::from_millis(300);
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 
+/// How long after a line was sent the client asks whether it has arrived, ...
+pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
+
+/// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
+pub const RECEIPT_LINES: usize = 10;
+
+/// How soon a second Ctrl-C has to follow the first one to leave.
+pub const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
+
 /// The first and the longest pause before the client connects again. Half of each is left to chance, so that all clients
 /// of a server that was restarted do not come at once.
 pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
 /// How long the client can be told to stay after the end of its input.
 pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -15,7 +15,7 @@ use linechat::manual::Manual;
 use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
 use linechat::server::door::Capacity;
 use linechat::server::pace::Profile;
-use linechat::server::{self, Config, Listener};
+use linechat::server::{self, Config, Listener, start_threads};
 
 /// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
 ///
@@ -54,6 +54,13 @@ struct Arguments {
     /// Disconnect a peer that takes nothing of what is sent to it for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = STALL_LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stall_limit: u64,
+
+    /// How many threads serve the room
+    ///
+    /// One serves thousands of peers, at the least cost for each line. More carry more lines in all, on machines that
+    /// have the processors.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
 
     /// What to log: off, error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
@@ -97,6 +104,7 @@ impl From<Pace> for Profile {
 
 fn main() -> ExitCode {
     let arguments: Arguments = MANUAL.parse();
+    start_threads(arguments.threads.into());
     match task::block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -81,7 +81,8 @@ impl Ears {
     /// Takes in a line of the server, or a piece of one.
     pub(super) fn hear(&mut self, line: &[u8]) {
         let is_piece = std::mem::replace(&mut self.within_line, !line.ends_with(b"\n"));
-        let Some(message) = Message::parse(line).filter(|_| !is_piece) else { return };
+        let Some(line) = line.strip_suffix(b"\n").filter(|_| !is_piece) else { return };
+        let Some(message) = Message::parse(line.strip_suffix(b"\r").unwrap_or(line)) else { return };
         if self.messages.try_send(message).is_err() {
             self.unrun.set(self.unrun.get() + 1);
         }
@@ -144,9 +145,8 @@ mod tests {
     #[test]
     fn a_piece_of_a_line_is_no_message() {
         let (mut ears, backlog) = ears();
-        for line in
-            ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n", "Alice: hi\n", "Alice: "]
-        {
+        let lines = ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n"];
+        for line in lines.into_iter().chain(["Alice: hi\r\n", "Alice: "]) {
             ears.hear(line.as_bytes());
         }
         let message = backlog.messages.try_recv().unwrap();

@@ -7,11 +7,13 @@ use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task::spawn_blocking;
 use futures::{AsyncReadExt, AsyncWriteExt};
+use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 
 use crate::address::resolve;
 use crate::fault;
-use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, READ_BYTES};
+use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, KEEPALIVE, LINK_LOOK, READ_BYTES, UNACKNOWLEDGED};
+use crate::server::diagnosis::diagnose;
 
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
@@ -85,9 +87,20 @@ pub async fn connect(host: &str, port: u16) -> Result<(Incoming, Outgoing), Conn
         Ok(Err(source)) => return Err(ConnectError::Other { host, port, source }),
         Err(_elapsed) => return Err(ConnectError::Silent { host, port }),
     };
-    // It only makes lines quicker; a connection that is gone already is found out by the first read.
-    let _ = stream.set_nodelay(true);
+    // A connection that is gone already is found out by the first read.
+    let _ = set_up(&stream);
     Ok((Incoming { stream: stream.clone(), unfinished: Vec::new() }, Outgoing { stream }))
+}
+
+/// Makes lines quick, and has the kernel ask whether a silent server lives.
+///
+/// There is no TCP_USER_TIMEOUT: Linux counts the time of a closed window towards it, and would end the connection to a
+/// server that reads no faster than its pace allows.
+fn set_up(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (time, interval, retries) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 impl Incoming {
@@ -100,7 +113,7 @@ impl Incoming {
             let mut bytes = std::mem::take(&mut self.unfinished);
             let start = bytes.len();
             bytes.resize(start + READ_BYTES, 0);
-            let count = self.stream.read(&mut bytes[start..]).await?;
+            let count = self.read(&mut bytes[start..]).await?;
             bytes.truncate(start + count);
             if count == 0 {
                 return Ok((!bytes.is_empty()).then_some(bytes));
@@ -115,6 +128,27 @@ impl Incoming {
                 }
             }
             return Ok(Some(bytes));
+        }
+    }
+
+    /// Ends both sides, so that nobody waits for them any more.
+    pub fn cut(&self) {
+        // It fails when they have ended already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Reads what comes. The kernel asks only a silent server whether it lives, and does not ask while something is on
+    /// its way to it; so this looks whether that is acknowledged. A server that only rests acknowledges what it is sent.
+    async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Ok(read) = timeout(LINK_LOOK, self.stream.read(bytes)).await {
+                return read;
+            }
+            // When the kernel does not tell, its own patience of a quarter of an hour is all that is left.
+            if diagnose(&self.stream).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
+                self.cut();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
     }
 }
@@ -156,6 +190,19 @@ mod tests {
         drop(peer);
         assert_eq!(block_on(incoming.next()).unwrap().unwrap(), b"fo");
         assert_eq!(block_on(incoming.next()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_connection_is_quick_and_watched_and_its_server_may_rest() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (incoming, _outgoing) = block_on(connect("127.0.0.1", server.local_addr().unwrap().port())).unwrap();
+        let socket = SockRef::from(&incoming.stream);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        let (time, interval, retries) = KEEPALIVE;
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), time);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What somebody said, as a line of the server tells it.
 
-use crate::protocol::Name;
+use crate::protocol::{Name, SafeText};
 
 /// A message to the room, or to us alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,11 +12,9 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Reads a whole line; `None` when it is no message. No user can forge the first colon, or the mark of privacy,
-    /// since names hold neither colons nor blanks.
+    /// Reads a whole line without its end; `None` when it is no message. No user can forge the first colon, or the mark
+    /// of privacy, since names hold neither colons nor blanks.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
-        let line = line.strip_suffix(b"\n")?;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let colon = memchr::memmem::find(line, b": ")?;
         let from = std::str::from_utf8(&line[..colon]).ok()?;
         let (from, private) = match from.strip_suffix(" (privately)") {
@@ -26,6 +24,11 @@ impl Message {
         // A notice or refusal with a colon in it begins with what no name holds.
         let from = Name::parse(from).ok()?;
         Some(Self { from, text: line[colon + 2..].to_vec(), private })
+    }
+
+    /// What it says, for a terminal. Bytes that are not UTF-8 become U+FFFD.
+    pub(super) fn safe_text(&self) -> SafeText {
+        SafeText::new(String::from_utf8_lossy(&self.text).into_owned())
     }
 }
 
@@ -39,26 +42,22 @@ mod tests {
 
     #[test]
     fn what_is_said_is_a_message() {
-        assert_eq!(Message::parse(b"Alice: hi: there\n"), message("Alice", b"hi: there", false));
-        assert_eq!(Message::parse(b"Alice (privately):  hi\r\n"), message("Alice", b" hi", true));
-        assert_eq!(
-            Message::parse(b"Alice: Bob (privately): \xff\n"),
-            message("Alice", b"Bob (privately): \xff", false)
-        );
-        assert_eq!(Message::parse("Дмитрий: да\n".as_bytes()), message("Дмитрий", "да".as_bytes(), false));
+        assert_eq!(Message::parse(b"Alice: hi: there"), message("Alice", b"hi: there", false));
+        assert_eq!(Message::parse(b"Alice (privately):  hi"), message("Alice", b" hi", true));
+        assert_eq!(Message::parse(b"Alice: Bob (privately): \xff"), message("Alice", b"Bob (privately): \xff", false));
+        assert_eq!(Message::parse("Дмитрий: да".as_bytes()), message("Дмитрий", "да".as_bytes(), false));
     }
 
     #[test]
     fn nothing_else_is() {
         for line in [
-            "* Alice has left: connection lost\n",
-            "! bad-name: no\n",
-            "* 2 here: Alice, Bob\n",
-            "[yes]\n",
-            "\n",
-            ": hi\n",
-            "Alice: half",
-            "a b: hi\n",
+            "* Alice has left: connection lost",
+            "! bad-name: no",
+            "* 2 here: Alice, Bob",
+            "[yes]",
+            "",
+            ": hi",
+            "a b: hi",
         ] {
             assert_eq!(Message::parse(line.as_bytes()), None, "{line:?}");
         }

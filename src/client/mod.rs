@@ -24,6 +24,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::fault;
+use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText};
 use connection::ConnectError;
 
@@ -55,6 +56,9 @@ pub enum Lost {
     /// There was no connection to begin with.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
+    /// A server that says nothing, or is none of ours.
+    #[error("no welcome from the server within {} s; is it a linechat server?", WELCOME_LIMIT.as_secs())]
+    NoWelcome,
     /// The server went away, so not all that was sent may have been accepted.
     #[error("the server was shut down")]
     ShutDown,
@@ -64,10 +68,21 @@ pub enum Lost {
     /// The connection failed.
     #[error("the connection was lost: {}", fault::describe(.0))]
     Failed(io::Error),
+    /// The person did not wait for the goodbye.
+    #[error("left before the server said goodbye")]
+    NoFarewell,
+    /// The server said goodbye, and so many lines were not said.
+    #[error("not said: {}", lines(*.0))]
+    Unsaid(usize),
     /// There may have been more to say.
     #[error("cannot read standard input: {}", fault::describe(.0))]
     Input(io::Error),
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),
+}
+
+/// So many lines, in words.
+fn lines(count: usize) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }

@@ -4,7 +4,9 @@
 
 use std::cell::Cell;
 use std::io;
+use std::time::Instant;
 
+use async_std::future::timeout;
 use futures::channel::oneshot;
 
 use super::bot::Ears;
@@ -13,6 +15,7 @@ use super::display::Display;
 use super::sieve::Sieve;
 use super::story::Story;
 use super::{Config, Lost, Outcome};
+use crate::limits::WELCOME_LIMIT;
 
 /// A connection, and what has come of it so far.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct Visit<'a> {
     /// Only messages are shown.
     sieve: Option<Sieve>,
     story: Story,
+    /// When the server should have taken the name.
+    welcome_by: Instant,
     /// Who else wants to know what is said.
     ears: Option<Ears>,
     /// Nothing more is to be sent.
@@ -40,6 +45,7 @@ impl<'a> Visit<'a> {
         mut display: Display,
         all_said: &'a Cell<bool>,
     ) -> Result<(Self, Outgoing), Lost> {
+        let welcome_by = Instant::now() + WELCOME_LIMIT;
         let (incoming, outgoing) = connection::connect(&config.host, config.port).await?;
         display.connected().await.map_err(Lost::Output)?;
         outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
@@ -49,6 +55,7 @@ impl<'a> Visit<'a> {
             display,
             sieve,
             story: Story::default(),
+            welcome_by,
             ears: None,
             all_said,
             shown: None,
@@ -67,7 +74,10 @@ impl<'a> Visit<'a> {
     /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
     pub(super) async fn join(&mut self) -> Result<bool, Lost> {
         while !self.story.joined {
-            if !self.step().await? {
+            // Only the server is waited for, not whoever reads what it says.
+            let left = self.welcome_by.saturating_duration_since(Instant::now());
+            let next = timeout(left, self.incoming.next()).await.map_err(|_elapsed| Lost::NoWelcome)?;
+            if !self.take_in(next.map_err(Lost::Failed)?).await? {
                 return Ok(false);
             }
         }
@@ -98,7 +108,13 @@ impl<'a> Visit<'a> {
 
     /// Shows what comes next; false at the end.
     async fn step(&mut self) -> Result<bool, Lost> {
-        let Some(mut lines) = self.incoming.next().await.map_err(Lost::Failed)? else { return Ok(false) };
+        let next = self.incoming.next().await.map_err(Lost::Failed)?;
+        self.take_in(next).await
+    }
+
+    /// Shows and understands lines; false at the end.
+    async fn take_in(&mut self, lines: Option<Vec<u8>>) -> Result<bool, Lost> {
+        let Some(mut lines) = lines else { return Ok(false) };
         let mut heard = 0;
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             self.story.hear(line);

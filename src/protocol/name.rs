@@ -24,7 +24,7 @@ use crate::limits::{MARKS_IN_A_ROW, NAME_CHARS};
 /// A checked name: 1 to [`NAME_CHARS`] characters, the first a letter or a digit, shown in Unicode's form NFC.
 ///
 /// Two names are the same when their [`key`](Name::key)s are, and look alike when their [`look`](Name::look)s are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
     shown: String,
     key: String,

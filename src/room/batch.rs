@@ -85,11 +85,10 @@ impl Batch {
         spared
     }
 
-    /// The text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be, and
-    /// whether its farewell is the last of them.
-    pub(super) fn portion_for(&self, peer: PeerId, from: usize) -> (Vec<&[u8]>, bool) {
-        let mut pieces: Vec<Range<usize>> = Vec::new();
-        let mut is_last = false;
+    /// Adds the text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be.
+    /// Says whether its farewell is the last of them.
+    pub(super) fn portion_for<'a>(&'a self, peer: PeerId, from: usize, pieces: &mut Vec<&'a [u8]>) -> bool {
+        let mut piece = from..from;
         let mut start = 0;
         for segment in &self.segments {
             let lines = start.max(from)..segment.end;
@@ -97,16 +96,22 @@ impl Batch {
             if lines.is_empty() || !segment.audience.includes(peer) {
                 continue;
             }
-            match pieces.last_mut() {
-                Some(piece) if piece.end == lines.start => piece.end = lines.end,
-                _ => pieces.push(lines),
+            if piece.end != lines.start {
+                pieces.extend(self.piece(&piece));
+                piece.start = lines.start;
             }
+            piece.end = lines.end;
             if matches!(segment.audience, Audience::Farewell(_)) {
-                is_last = true;
-                break;
+                pieces.extend(self.piece(&piece));
+                return true;
             }
         }
-        (pieces.into_iter().map(|piece| &self.text.as_bytes()[piece]).collect(), is_last)
+        pieces.extend(self.piece(&piece));
+        false
+    }
+
+    fn piece(&self, range: &Range<usize>) -> Option<&[u8]> {
+        (!range.is_empty()).then(|| &self.text.as_bytes()[range.clone()])
     }
 }
 
@@ -173,7 +178,8 @@ mod tests {
     }
 
     fn portion(batch: &Batch, peer: u64, from: usize) -> (String, usize, bool) {
-        let (pieces, last) = batch.portion_for(PeerId(peer), from);
+        let mut pieces = Vec::new();
+        let last = batch.portion_for(PeerId(peer), from, &mut pieces);
         (String::from_utf8(pieces.concat()).unwrap(), pieces.len(), last)
     }
 

@@ -105,6 +105,7 @@ impl Broker {
             self.publish();
             self.is_turn_over = false;
             // An inbox that is never empty would keep the broker's thread from the writers for ever.
+            self.feed.round().await;
             let_others_run().await;
             while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;
@@ -194,7 +195,7 @@ impl Broker {
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
-        if self.traffic.joins(peer, &name, self.now) {
+        if self.traffic.joins(peer, &name, self.peers.len(), self.now) {
             self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
         }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
@@ -206,7 +207,7 @@ impl Broker {
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
         if !self.closing {
             if let Some(left) = self.dismiss(peer, reason.clone())
-                && self.traffic.leaves(peer, &left, reason.as_ref(), self.now)
+                && self.traffic.leaves((peer, &left), reason.as_ref(), self.peers.len(), self.now)
             {
                 self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &left, reason: reason.as_ref() });
             }

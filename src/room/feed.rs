@@ -9,13 +9,14 @@
 //! for every item, and cannot say how many of the lost lines were meant for a given reader; this feed does all
 //! three.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use futures::future::poll_fn;
+use rustc_hash::FxHashMap;
 
 use super::{Audience, Batch, BatchBuilder, PeerId};
 use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES};
@@ -31,7 +32,14 @@ pub struct Feed {
 pub struct Reader {
     peer: PeerId,
     ring: Arc<Mutex<Ring>>,
-    pulse: Arc<Pulse>,
+}
+
+/// Waits for what there is for one reader.
+#[derive(Debug)]
+struct Next<'a> {
+    reader: &'a mut Reader,
+    /// Its waker is in the ring.
+    is_waiting: bool,
 }
 
 /// What waits for one reader.
@@ -46,12 +54,11 @@ pub struct Portion {
     lost_farewell: bool,
 }
 
-/// When a reader last made progress: took something from the feed, or got some of it to its peer.
+/// Notes that a reader has made progress beyond what it took from the feed: it got some of that to its peer.
 #[derive(Debug)]
 pub struct Pulse {
-    epoch: Instant,
-    /// In milliseconds since the epoch, from 1 on; 0 is never.
-    latest: AtomicU64,
+    peer: PeerId,
+    ring: Arc<Mutex<Ring>>,
 }
 
 /// Which readers are so far behind that they may soon lose lines.
@@ -77,9 +84,14 @@ struct Ring {
     total: u64,
     /// How many public lines were published so far.
     public_lines: u64,
-    seats: HashMap<PeerId, Seat>,
+    /// By numbers of our own, so that no peer can choose what they hash to.
+    seats: FxHashMap<PeerId, Seat>,
     /// How many seats are not waiting.
     reading: usize,
+    /// How many readers were woken and have not come yet.
+    awake: usize,
+    /// Who waits until all have.
+    round: Option<Waker>,
     closed: bool,
 }
 
@@ -105,7 +117,10 @@ struct Seat {
     skip: usize,
     /// When its farewell is lost: the number of the next public line after that, which is not meant for it any more.
     lost_farewell: Option<u64>,
-    pulse: Arc<Pulse>,
+    /// It was woken and has not come yet.
+    is_awake: bool,
+    /// When the reader last took something, or noted that its peer did.
+    progress: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -126,8 +141,10 @@ impl Feed {
             total: 0,
             capacity,
             public_lines: 0,
-            seats: HashMap::new(),
+            seats: FxHashMap::default(),
             reading: 0,
+            awake: 0,
+            round: None,
             closed: false,
         };
         Self { ring: Arc::new(Mutex::new(ring)) }
@@ -140,23 +157,38 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let pulse = Arc::new(Pulse::new());
         let seat = Seat {
             place: Place::Waiting(None),
             line,
             lost: 0,
             skip: batch.len(),
             lost_farewell: None,
-            pulse: Arc::clone(&pulse),
+            is_awake: false,
+            progress: None,
         };
         assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
-        Reader { peer, ring: Arc::clone(&self.ring), pulse }
+        Reader { peer, ring: Arc::clone(&self.ring) }
     }
 
     /// Hands a batch to all whom it concerns. Never waits.
     pub fn publish(&self, batch: Batch) {
         let wakers = lock(&self.ring).publish(batch);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until all readers that were woken have come, whether or not they can get anything to their peers.
+    ///
+    /// What is published only then is one batch for each of them, instead of several small ones: a round.
+    pub async fn round(&self) {
+        poll_fn(|context| {
+            let mut ring = lock(&self.ring);
+            if ring.awake == 0 {
+                return Poll::Ready(());
+            }
+            ring.round = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
     }
 
     /// Who of those that lately made progress is far behind. Those who have stopped reading do not count.
@@ -176,43 +208,45 @@ impl Feed {
 
 impl Reader {
     /// Where whoever reads notes progress with what it has taken.
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    pub fn pulse(&self) -> Pulse {
+        Pulse { peer: self.peer, ring: Arc::clone(&self.ring) }
     }
 
     /// Waits until something is there for this peer and takes it, up to a limit. `None` is the end of the feed.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Portion> {
-        poll_fn(|context| {
-            let mut ring = lock(&self.ring);
-            if let Some(portion) = ring.take(self.peer) {
-                return Poll::Ready(Some(portion));
-            }
-            if ring.closed {
-                return Poll::Ready(None);
-            }
-            ring.seat(self.peer).place = Place::Waiting(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
+        Next { reader: self, is_waiting: false }.await
+    }
+}
+
+impl Future for Next<'_> {
+    type Output = Option<Portion>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Portion>> {
+        let Self { reader, is_waiting } = &mut *self;
+        let mut ring = lock(&reader.ring);
+        let taken = ring.take(reader.peer, context.waker());
+        *is_waiting = taken.is_pending();
+        taken
+    }
+}
+
+/// Nobody waits for a reader that is not going to come.
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        if self.is_waiting {
+            lock(&self.reader.ring).give_up(self.reader.peer);
+        }
     }
 }
 
 impl Pulse {
-    fn new() -> Self {
-        Self { epoch: Instant::now(), latest: AtomicU64::new(0) }
-    }
-
     /// Notes progress.
     pub fn beat(&self) {
-        self.latest.store(self.epoch.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-    }
-
-    /// Whether there was progress within this time.
-    fn is_felt(&self, within: Duration, now: Instant) -> bool {
-        let latest = self.latest.load(Ordering::Relaxed);
-        latest > 0 && now.saturating_duration_since(self.epoch + Duration::from_millis(latest)) <= within
+        if let Some(seat) = lock(&self.ring).seats.get_mut(&self.peer) {
+            seat.progress = Some(Instant::now());
+        }
     }
 }
 
@@ -222,14 +256,13 @@ impl Portion {
         self.missed
     }
 
-    /// What is meant for the reader, in order and in few pieces, and whether it is the last that there is for it.
+    /// What is meant for the reader, in order and in few pieces, none of them empty, and whether it is the last that there
+    /// is for it.
     pub fn text(&self) -> (Vec<&[u8]>, bool) {
         let mut text = Vec::new();
         let mut skip = self.skip;
         for batch in &self.batches {
-            let (pieces, is_last) = batch.portion_for(self.peer, std::mem::take(&mut skip));
-            text.extend(pieces);
-            if is_last {
+            if batch.portion_for(self.peer, std::mem::take(&mut skip), &mut text) {
                 return (text, true);
             }
         }
@@ -268,6 +301,8 @@ impl Ring {
         let mut wakers = Vec::new();
         let mut seat = |seat: &mut Seat| {
             let Place::Waiting(waker) = &mut seat.place else { return };
+            seat.is_awake = waker.is_some();
+            self.awake += usize::from(seat.is_awake);
             wakers.extend(waker.take());
             seat.place = Place::Reading(number);
             seat.line = seat.line.max(public_lines);
@@ -316,12 +351,19 @@ impl Ring {
         entry
     }
 
-    /// What waits for `peer`, or `None` when it has all.
-    fn take(&mut self, peer: PeerId) -> Option<Portion> {
+    /// What waits for `peer`, or the end of the feed. As long as there is neither, `waker` is kept.
+    fn take(&mut self, peer: PeerId, waker: &Waker) -> Poll<Option<Portion>> {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
-        let Place::Reading(next) = seat.place else { return None };
-        seat.pulse.beat();
+        seat.comes(&mut self.awake, &mut self.round);
+        let Place::Reading(next) = seat.place else {
+            if self.closed {
+                return Poll::Ready(None);
+            }
+            seat.place = Place::Waiting(Some(waker.clone()));
+            return Poll::Pending;
+        };
+        seat.progress = Some(Instant::now());
         let mut portion = Portion {
             peer,
             missed: 0,
@@ -354,7 +396,7 @@ impl Ring {
             seat.line = self.entries[(next_to_take - first) as usize].first_line;
         }
         self.drop_read();
-        Some(portion)
+        Poll::Ready(Some(portion))
     }
 
     fn laggards(&self, now: Instant) -> Laggards {
@@ -366,13 +408,13 @@ impl Ring {
         for seat in self.seats.values() {
             // Who has all could not have made progress.
             let has_all = matches!(seat.place, Place::Waiting(_));
-            if !has_all && !seat.pulse.is_felt(ACTIVE, now) {
+            if !has_all && !seat.made_progress(ACTIVE, now) {
                 continue;
             }
             active += 1;
             let lag = self.lag(seat);
             behind += usize::from(lag > half);
-            is_one_about_to_lose |= lag > three_quarters && seat.pulse.is_felt(JUST_NOW, now);
+            is_one_about_to_lose |= lag > three_quarters && seat.made_progress(JUST_NOW, now);
         }
         if behind > 0 && 2 * behind >= active {
             Laggards::Most
@@ -391,7 +433,8 @@ impl Ring {
     }
 
     fn remove(&mut self, peer: PeerId) {
-        let seat = self.seats.remove(&peer).expect("a reader has a seat until it is dropped");
+        let mut seat = self.seats.remove(&peer).expect("a reader has a seat until it is dropped");
+        seat.comes(&mut self.awake, &mut self.round);
         if let Place::Reading(next) = seat.place {
             self.reading -= 1;
             let unread = next.saturating_sub(self.first) as usize;
@@ -407,12 +450,30 @@ impl Ring {
         }
     }
 
-    fn seat(&mut self, peer: PeerId) -> &mut Seat {
-        self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped")
+    /// A reader does not wait any more, though it has a seat.
+    fn give_up(&mut self, peer: PeerId) {
+        let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
+        seat.comes(&mut self.awake, &mut self.round);
+        seat.take_waker();
     }
 }
 
 impl Seat {
+    /// Whether there was progress within this time.
+    fn made_progress(&self, within: Duration, now: Instant) -> bool {
+        self.progress.is_some_and(|latest| now.saturating_duration_since(latest) <= within)
+    }
+
+    /// Its reader has come. If it was woken, and was the last of those, the round is over.
+    fn comes(&mut self, awake: &mut usize, round: &mut Option<Waker>) {
+        if std::mem::take(&mut self.is_awake) {
+            *awake -= 1;
+            if *awake == 0 {
+                round.take().into_iter().for_each(Waker::wake);
+            }
+        }
+    }
+
     fn take_waker(&mut self) -> Option<Waker> {
         match &mut self.place {
             Place::Waiting(waker) => waker.take(),
@@ -674,6 +735,56 @@ mod tests {
         assert_eq!((count_a.get(), count_b.get()), (1, 0));
         feed.close();
         assert_eq!((count_a.get(), count_b.get()), (1, 1));
+    }
+
+    #[test]
+    fn a_round_is_over_when_all_who_were_woken_have_come() {
+        let feed = Feed::new(1 << 20);
+        let (mut a, mut b, _idle) = (subscribe(&feed, A), subscribe(&feed, B), subscribe(&feed, PeerId(3)));
+        let (waker, count) = counting_waker();
+        let mut context = Context::from_waker(&waker);
+        let (mut next_a, mut next_b) = (Box::pin(a.next()), Box::pin(b.next()));
+        assert!(next_a.poll_unpin(&mut context).is_pending());
+        assert!(next_b.poll_unpin(&mut context).is_pending());
+        assert!(feed.round().now_or_never().is_some(), "nobody was woken yet");
+        publish(&feed, Audience::Everyone, "one");
+        publish(&feed, Audience::Everyone, "two");
+        let mut round = Box::pin(feed.round());
+        assert!(round.poll_unpin(&mut context).is_pending());
+        assert!(next_a.poll_unpin(&mut context).is_ready());
+        assert!(round.poll_unpin(&mut context).is_pending(), "one has still to come");
+        let woken = count.get();
+        assert!(next_b.poll_unpin(&mut context).is_ready());
+        assert_eq!(count.get(), woken + 1, "the last one wakes who waits");
+        assert!(round.poll_unpin(&mut context).is_ready(), "one that did not wait for anything is not waited for");
+    }
+
+    #[test]
+    fn a_round_does_not_wait_for_one_that_is_not_going_to_come() {
+        let feed = Feed::new(1 << 20);
+        let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
+        let (waker, count) = counting_waker();
+        let mut context = Context::from_waker(&waker);
+        // One gives up before it is woken, as a writer does that has something else to send, and one after.
+        assert!(Box::pin(a.next()).poll_unpin(&mut context).is_pending());
+        let mut next_b = Box::pin(b.next());
+        assert!(next_b.poll_unpin(&mut context).is_pending());
+        publish(&feed, Audience::Everyone, "one");
+        assert_eq!(count.get(), 1);
+        let mut round = Box::pin(feed.round());
+        assert!(round.poll_unpin(&mut context).is_pending());
+        drop(next_b);
+        assert!(round.poll_unpin(&mut context).is_ready());
+        assert_eq!(read(&mut a), Some((0, "X: one\n".into(), false)), "it has lost nothing");
+        assert_eq!(read(&mut b), Some((0, "X: one\n".into(), false)), "nor has the other");
+        assert!(a.next().now_or_never().is_none());
+        let mut next_a = Box::pin(a.next());
+        assert!(next_a.poll_unpin(&mut context).is_pending());
+        publish(&feed, Audience::Everyone, "two");
+        drop(next_a);
+        drop(a);
+        drop(b);
+        assert!(feed.round().now_or_never().is_some(), "those who have left are not waited for");
     }
 
     /// A waker and how often it was used.

@@ -2,7 +2,7 @@
 //!
 //! In a storm of joins every notice goes to everybody, which grows with the square of the room. So up to
 //! [`NOTICES_PER_SECOND`] are told one by one, and the rest is gathered into one line for each [`GATHER`], with exact
-//! counts.
+//! counts. In a large room both are less often: [`NOTICE_PER_PEER`].
 //!
 //! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the first line of a
 //! peer whose join is gathered, and before a name is used again, or one that looks like it, whose leave is gathered.
@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::roster::Roster;
 use super::{Audience, BatchBuilder, PeerId};
-use crate::limits::{GATHER, GATHERED_NAMES, NOTICES_PER_SECOND};
+use crate::limits::{GATHER, GATHERED_NAMES, NOTICE_PER_PEER, NOTICES_PER_SECOND};
 use crate::protocol::{Name, Reply, SafeText};
 
 /// Decides which comings and goings are told at once, and gathers the others.
@@ -56,9 +56,9 @@ impl Traffic {
         }
     }
 
-    /// Somebody came: true when that is to be told at once, otherwise it is gathered.
-    pub(super) fn joins(&mut self, peer: PeerId, name: &Name, now: Instant) -> bool {
-        let is_calm = self.is_calm(now);
+    /// Somebody came into a room of so many: true when that is to be told at once, otherwise it is gathered.
+    pub(super) fn joins(&mut self, peer: PeerId, name: &Name, room: usize, now: Instant) -> bool {
+        let is_calm = self.is_calm(room, now);
         if !is_calm {
             self.joined.add(peer, name, None);
             self.newcomers.insert(peer);
@@ -67,8 +67,14 @@ impl Traffic {
     }
 
     /// Somebody went; as above.
-    pub(super) fn leaves(&mut self, peer: PeerId, name: &Name, reason: Option<&SafeText>, now: Instant) -> bool {
-        let is_calm = self.is_calm(now);
+    pub(super) fn leaves(
+        &mut self,
+        (peer, name): (PeerId, &Name),
+        reason: Option<&SafeText>,
+        room: usize,
+        now: Instant,
+    ) -> bool {
+        let is_calm = self.is_calm(room, now);
         if !is_calm {
             self.left.add(peer, name, reason);
             self.names_left.insert(name, peer);
@@ -118,16 +124,18 @@ impl Traffic {
         }
     }
 
-    fn is_calm(&mut self, now: Instant) -> bool {
+    fn is_calm(&mut self, room: usize, now: Instant) -> bool {
+        let pause = NOTICE_PER_PEER * room.try_into().unwrap_or(u32::MAX);
+        let rate = NOTICES_PER_SECOND.min(1.0 / pause.as_secs_f64());
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
         self.since = now;
-        self.allowance = (self.allowance + seconds * NOTICES_PER_SECOND).min(NOTICES_PER_SECOND);
+        self.allowance = (self.allowance + seconds * rate).min(rate.max(1.0));
         // While some are gathered nobody is told at once, or a leave could be told before its join.
         let is_calm = self.due.is_none() && self.allowance >= 1.0;
         if is_calm {
             self.allowance -= 1.0;
         } else {
-            self.due.get_or_insert(now + GATHER);
+            self.due.get_or_insert(now + GATHER.max(pause));
         }
         is_calm
     }
@@ -140,5 +148,39 @@ impl Gathered {
         if self.names.len() < GATHERED_NAMES {
             self.names.push(name.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// How many notices are told in 10 s, when somebody joins every 10 ms.
+    fn notices(room: usize) -> usize {
+        let start = Instant::now();
+        let mut traffic = Traffic::new(start);
+        (0..1000)
+            .map(|join| {
+                let now = start + Duration::from_millis(10) * join;
+                let mut batch = BatchBuilder::default();
+                if traffic.due().is_some_and(|due| due <= now) {
+                    traffic.tell(&mut batch);
+                }
+                let name = Name::parse(&format!("peer{join}")).unwrap();
+                let is_told = traffic.joins(PeerId(join.into()), &name, room, now);
+                usize::from(is_told) + usize::from(!batch.is_empty())
+            })
+            .sum()
+    }
+
+    #[test]
+    fn a_large_room_is_told_less_often() {
+        // 20 a second one by one, and 5 a second gathered.
+        assert!((200..=270).contains(&notices(100)), "{}", notices(100));
+        assert_eq!(notices(1000), notices(100));
+        // 50 us for each of 10,000 peers are 500 ms, for either kind.
+        assert!((20..=42).contains(&notices(10_000)), "{}", notices(10_000));
     }
 }

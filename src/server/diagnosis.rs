@@ -17,20 +17,20 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 /// What has become of the bytes that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Health {
+pub(crate) struct Health {
     /// For how long the peer has acknowledged nothing, if something is on its way to it.
-    pub(super) unacknowledged: Duration,
+    pub(crate) unacknowledged: Duration,
     /// All that is on its way is acknowledged, but the peer takes no more, and there is more.
-    pub(super) is_resting: bool,
+    pub(crate) is_resting: bool,
     /// How many bytes it has acknowledged in all.
-    pub(super) acknowledged: u64,
+    pub(crate) acknowledged: u64,
 }
 
 /// Asks the kernel. Never waits.
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub(super) fn diagnose(stream: &TcpStream) -> io::Result<Health> {
+pub(crate) fn diagnose(stream: &TcpStream) -> io::Result<Health> {
     let request = request(stream.local_addr()?, stream.peer_addr()?);
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;

@@ -17,6 +17,7 @@ pub(super) struct Link {
     has_sent: AtomicBool,
     /// The watch, when it waits for that.
     watch: AtomicWaker,
+    has_answers: AtomicBool,
     /// Bytes that the writer is to send as they are: answers to telnet commands, of which there are few.
     answers: Mutex<Vec<u8>>,
     /// The writer, when it waits for them.
@@ -36,20 +37,23 @@ impl Link {
     /// The intake has something for the writer to send.
     pub(super) fn answer(&self, bytes: &[u8]) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
+        self.has_answers.store(true, Ordering::Release);
         self.writer.wake();
     }
 
     /// What the intake has to send, without waiting.
     pub(super) fn take_answers(&self) -> Vec<u8> {
+        if !self.has_answers.load(Ordering::Relaxed) || !self.has_answers.swap(false, Ordering::Acquire) {
+            return Vec::new();
+        }
         std::mem::take(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the intake has something to send. Dropping the future loses nothing.
-    pub(super) async fn answers(&self) -> Vec<u8> {
+    /// Waits until the intake has something to send.
+    pub(super) async fn has_answers(&self) {
         poll_fn(|context| {
             self.writer.register(context.waker());
-            let answers = self.take_answers();
-            if answers.is_empty() { Poll::Pending } else { Poll::Ready(answers) }
+            if self.has_answers.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await
     }

@@ -23,6 +23,7 @@ use crate::limits::{
     ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED,
 };
 use crate::room::PeerId;
+use crate::turns::Turns;
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -105,12 +106,15 @@ impl Listener {
         let mut peers = (1..).map(PeerId);
         let mut pause = ACCEPT_PAUSE.0;
         let mut spare = Spare::new();
+        let mut turns = Turns::default();
         loop {
             match self.socket.accept().await {
                 Ok((stream, from)) => {
                     pause = ACCEPT_PAUSE.0;
                     let peer = peers.next().expect("a process does not see 2^64 connections");
                     admit(stream, from, peer, &house);
+                    // In a storm of connections, those that send their names at once are to get to say them.
+                    turns.end_round().await;
                 }
                 Err(error) => {
                     house.journal.note(Record::AcceptFailed { error: fault::describe(&error) });

@@ -100,7 +100,14 @@ impl<'a> Login<'a> {
             // What the peer sends comes last, or it could keep the others from ever being looked at.
             let is_silent = futures::select_biased! {
                 () = stop => return Err(Refusal::ShuttingDown),
-                _ = &mut self.evicted => return Err(Refusal::Evicted),
+                _ = &mut self.evicted => {
+                    // In a storm of honest connections its name may have come while it waited for its turn.
+                    let _ = self.intake.fill().now_or_never();
+                    if self.intake.lines().is_empty() {
+                        return Err(Refusal::Evicted);
+                    }
+                    false
+                }
                 filled = timeout(patience, self.intake.fill()).fuse() => {
                     self.bytes += filled.unwrap_or(0);
                     filled.is_err()

@@ -4,7 +4,7 @@
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
 pub mod config;
-mod diagnosis;
+pub(crate) mod diagnosis;
 pub mod door;
 mod intake;
 mod link;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_channel::Sender;
+use async_global_executor::GlobalExecutorConfig;
 use async_std::future::timeout;
 use async_std::task;
 use futures::FutureExt;
@@ -56,6 +57,13 @@ struct House {
 #[derive(Debug, Error)]
 #[error("the broker died; this is a defect of the server, and everybody was disconnected")]
 pub struct BrokerDied;
+
+/// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start
+/// one for each processor.
+pub fn start_threads(count: usize) {
+    let config = GlobalExecutorConfig::default().with_min_threads(count).with_max_threads(count);
+    async_global_executor::init_with_config(config);
+}
 
 /// Serves until `shutdown` is ready, then ends all connections gently, within [`SHUTDOWN_LIMIT`].
 ///

@@ -38,23 +38,32 @@ pub(super) async fn attend(
     house: House,
     (entrance, evicted): (Entrance, oneshot::Receiver<()>),
 ) {
+    // What a login needs is given back when it is over: most of a connection's time comes after it.
+    let Some((mut session, writing)) = Box::pin(enter(stream, (peer, from), house, evicted)).await else { return };
+    entrance.is_named();
+    session.stay(writing).await;
+    session.intake.linger().await;
+}
+
+/// From the first byte to the join, or to the end of a connection that does not get so far.
+async fn enter(
+    stream: TcpStream,
+    (peer, from): (PeerId, SocketAddr),
+    house: House,
+    evicted: oneshot::Receiver<()>,
+) -> Option<(Session, Writing)> {
     let link = Arc::new(Link::default());
     let mut writer = Writer::new(stream.clone(), peer, &house, Arc::clone(&link));
     let mut intake = Intake::new(stream, house.config.idle_line, Arc::clone(&link));
     let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), evicted);
-    match login.join().await {
-        Some(reader) => {
-            entrance.is_named();
-            let pace = Pace::new(house.config.pace, Instant::now());
-            let mut session = Session { peer, house, link, intake, pace, long_lines: LongLines::default() };
-            session.stay(task::spawn(writer.follow(reader)).fuse()).await;
-            session.intake.linger().await;
-        }
-        None => {
-            writer.end();
-            intake.linger().await;
-        }
-    }
+    let Some(reader) = login.join().await else {
+        writer.end();
+        intake.linger().await;
+        return None;
+    };
+    let pace = Pace::new(house.config.pace, Instant::now());
+    let session = Session { peer, house, link, intake, pace, long_lines: LongLines::default() };
+    Some((session, task::spawn(writer.follow(reader)).fuse()))
 }
 
 /// Tells a connection why it cannot come in, and closes it. Takes up a turn.

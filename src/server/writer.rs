@@ -20,7 +20,7 @@ use super::watch::allow_unacknowledged;
 use crate::journal::{Journal, Record};
 use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
-use crate::room::{PeerId, Pulse, Reader};
+use crate::room::{PeerId, Portion, Pulse, Reader};
 use crate::turns::Turns;
 
 /// The writing side of a connection.
@@ -32,7 +32,16 @@ pub(super) struct Writer {
     stall_limit: Duration,
     link: Arc<Link>,
     /// Where progress is noted, once the peer has joined.
-    pulse: Option<Arc<Pulse>>,
+    pulse: Option<Pulse>,
+}
+
+/// How much of a portion is sent.
+enum Sent {
+    All {
+        is_last: bool,
+    },
+    /// So many bytes.
+    Part(usize),
 }
 
 impl Writer {
@@ -78,25 +87,59 @@ impl Writer {
         let mut turns = Turns::default();
         loop {
             let next = futures::select_biased! {
-                answers = self.link.answers().fuse() => {
-                    self.write_all(&mut [IoSlice::new(&answers)]).await?;
-                    continue;
-                }
-                next = reader.next().fuse() => next,
+                next = reader.next().fuse() => Some(next),
+                () = self.link.has_answers().fuse() => None,
             };
-            let Some(portion) = next else { break };
-            if portion.missed() > 0 {
-                self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed() });
-                self.say(&Reply::Missed(portion.missed())).await?;
+            match next {
+                Some(Some(portion)) if self.send(&portion).await? => return Ok(()),
+                Some(None) => return Ok(()),
+                Some(Some(_)) | None => {}
             }
-            let (text, is_last) = portion.text();
-            self.write(&mut text.into_iter().map(IoSlice::new).collect::<Vec<_>>()).await?;
-            if is_last {
-                break;
+            let answers = self.link.take_answers();
+            if !answers.is_empty() {
+                Box::pin(self.write_all(&mut [IoSlice::new(&answers)])).await?;
             }
             turns.end_round().await;
         }
-        Ok(())
+    }
+
+    /// Sends a portion, and says whether it is the last.
+    async fn send(&mut self, portion: &Portion) -> io::Result<bool> {
+        match self.send_at_once(portion)? {
+            Sent::All { is_last } => Ok(is_last),
+            // It is rare, and its future is large: the others need not have room for it.
+            Sent::Part(written) => Box::pin(self.send_rest(portion, written)).await,
+        }
+    }
+
+    /// Sends what the kernel takes at once, which is nearly always all.
+    fn send_at_once(&mut self, portion: &Portion) -> io::Result<Sent> {
+        if portion.missed() > 0 || self.link.wants_crlf() {
+            return Ok(Sent::Part(0));
+        }
+        let (text, is_last) = portion.text();
+        let slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
+        if slices.is_empty() {
+            return Ok(Sent::All { is_last });
+        }
+        self.link.note_sent();
+        let written = self.stream.write_vectored(&slices).now_or_never().transpose()?.unwrap_or(0);
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        Ok(if written == length { Sent::All { is_last } } else { Sent::Part(written) })
+    }
+
+    /// Sends the portion from byte `written` on, as long as that takes.
+    async fn send_rest(&mut self, portion: &Portion, written: usize) -> io::Result<bool> {
+        if portion.missed() > 0 {
+            self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed() });
+            self.say(&Reply::Missed(portion.missed())).await?;
+        }
+        let (text, is_last) = portion.text();
+        let mut slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, written);
+        self.write(rest).await?;
+        Ok(is_last)
     }
 
     async fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {

@@ -1,20 +1,20 @@
 //! A link goes down, and nobody at either end is told. It takes Linux, root, `ip` of iproute2 and two minutes.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use crate::harness::{Peer, skipped};
 use crate::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
 use crate::scene::{Scene, is_long};
 
-/// The server's end of the link.
-const HERE: &str = "10.83.77.1";
-/// The peer's end.
-const THERE: &str = "10.83.77.2";
-
 /// docs/limits.md: 120 s; the kernel's timers are a little late.
 const GONE_WITHIN: Duration = Duration::from_secs(125);
+/// How often the client looks.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// In one room there is talk, so that its acknowledgement is missing; in the other nobody says a word, so that the peer
 /// has to be asked. Somebody who lives and is silent is there too, and stays.
@@ -23,15 +23,15 @@ fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
     if !is_long() {
         return skipped("half-open links; LINECHAT_LONG_TESTS=1 tests them, in two minutes");
     }
-    let link = match Link::new() {
+    let link = match Link::named("peer") {
         Ok(link) => link,
         Err(why) => return skipped(&format!("half-open links; this machine does not allow one: {why}")),
     };
-    let talk = Scene::with(server());
+    let talk = Scene::with(server_at(link.here));
     let mut talking = link.client(talk.address(), "far");
     assert!(talking.stdout.line().starts_with("* Welcome, far. "));
 
-    let silence = server();
+    let silence = server_at(link.here);
     let mut witness = silence.join("witness");
     let mut silent = link.client(silence.address, "far");
     assert!(silent.stdout.line().starts_with("* Welcome, far. "));
@@ -50,6 +50,45 @@ fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
     assert!(talk.finish().notices().any(|notice| notice == "far has left: connection lost"));
 }
 
+/// One client is silent, so that the server has to be asked; the other says something behind the loss, so that its
+/// acknowledgement is missing. A third one, whose server takes nothing for all the while, only has to wait.
+#[test]
+fn a_client_behind_a_lost_link_finds_out_and_one_whose_server_rests_does_not() {
+    if !is_long() {
+        return skipped("clients behind a lost link; LINECHAT_LONG_TESTS=1 tests them, in three minutes");
+    }
+    let link = match Link::named("client") {
+        Ok(link) => link,
+        Err(why) => return skipped(&format!("half-open links; this machine does not allow one: {why}")),
+    };
+    let server = server_at(link.here);
+    let [mut silent, mut talking] = ["silent", "talking"].map(|name| link.client(server.address, name));
+    let resting = ServerProgram::start(&[]);
+    let mut patient = Command::new(CLIENT);
+    patient.args(Program::client_arguments(resting.address, "patient")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut patient = patient.spawn().unwrap();
+    assert!(patient.stdout.as_mut().unwrap().read(&mut [0; 9]).is_ok_and(|count| count > 0));
+    for client in [&mut silent, &mut talking] {
+        assert!(client.stdout.line().starts_with("* Welcome, "));
+    }
+    resting.program.signal(Signal::STOP);
+    let mut input = patient.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || input.write_all(&b"all work and no play\n".repeat(1 << 20)));
+    link.lose_the_server();
+    talking.write("hello?\n");
+    let since = Instant::now();
+    for client in [&mut silent, &mut talking] {
+        let limit = (GONE_WITHIN + LOOK).saturating_sub(since.elapsed());
+        assert_eq!(client.finish_within(limit).code, Some(3));
+        eprintln!("a client found out after {:?}", since.elapsed());
+    }
+    std::thread::sleep((GONE_WITHIN + LOOK).saturating_sub(since.elapsed()));
+    let ended = patient.try_wait().unwrap();
+    assert!(ended.is_none() && !writing.is_finished(), "a server that rests was taken for a lost one: {ended:?}");
+    patient.kill().unwrap();
+    patient.wait().unwrap();
+}
+
 /// A peer that is waited for as long as it takes to find out.
 struct PatientLines<'a>(&'a mut Peer);
 
@@ -60,8 +99,8 @@ impl PatientLines<'_> {
     }
 }
 
-fn server() -> ServerProgram {
-    let mut program = Program::start(SERVER, ["--host", HERE, "--port", "0"]);
+fn server_at(host: &str) -> ServerProgram {
+    let mut program = Program::start(SERVER, ["--host", host, "--port", "0"]);
     let address = listening_on(&program.stdout.line());
     ServerProgram { program, address }
 }
@@ -71,17 +110,21 @@ struct Link {
     space: String,
     near: String,
     far: String,
+    /// The server's end.
+    here: &'static str,
 }
 
 impl Link {
-    fn new() -> Result<Self, String> {
-        let id = std::process::id();
-        let link = Self { space: format!("linechat-{id}"), near: format!("lcn{id}"), far: format!("lcf{id}") };
-        let Self { space, near, far } = &link;
+    /// For a test of the server's peers or of the client; both run at once.
+    fn named(what: &str) -> Result<Self, String> {
+        let id = format!("{}{}", &what[..1], std::process::id());
+        let (here, there) = if what == "peer" { ("10.83.77.1", "10.83.77.2") } else { ("10.83.78.1", "10.83.78.2") };
+        let link = Self { space: format!("linechat-{id}"), near: format!("lcn{id}"), far: format!("lcf{id}"), here };
+        let Self { space, near, far, .. } = &link;
         ip(&format!("netns add {space}"))?;
         ip(&format!("link add {near} type veth peer name {far} netns {space}"))?;
-        ip(&format!("address add {HERE}/24 dev {near}"))?;
-        ip(&format!("-n {space} address add {THERE}/24 dev {far}"))?;
+        ip(&format!("address add {here}/24 dev {near}"))?;
+        ip(&format!("-n {space} address add {there}/24 dev {far}"))?;
         ip(&format!("link set {near} up"))?;
         ip(&format!("-n {space} link set {far} up"))?;
         Ok(link)
@@ -91,6 +134,11 @@ impl Link {
     fn client(&self, address: SocketAddr, name: &str) -> Program {
         let inside = ["netns", "exec", &self.space, CLIENT].map(str::to_owned);
         Program::start("ip", inside.into_iter().chain(Program::client_arguments(address, name)))
+    }
+
+    /// The client's own device stays up.
+    fn lose_the_server(&self) {
+        ip(&format!("link set {} down", self.near)).unwrap();
     }
 
     fn lose(&self) {

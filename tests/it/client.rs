@@ -1,12 +1,14 @@
 //! The client in a pipe: standard output carries what the server said, and nothing else.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpListener};
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
 
+use linechat::limits::CONNECT_LIMIT;
 use linechat::server::Config;
+use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Peer, Server, has_ipv6, within};
+use crate::harness::{DEADLINE, Peer, Server, has_ipv6, skipped, within};
 use crate::program::{CLIENT, Finished, Program};
 
 const CONNECTED: &str = "Connected to server.\n";
@@ -183,6 +185,19 @@ fn a_server_that_ends_before_the_welcome_is_code_3() {
     assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
 }
 
+#[test]
+fn a_server_that_says_nothing_is_code_3() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let fake = FakeServer::start();
+    let mut client = Program::client(fake.address, "Bob");
+    let (mut server, _) = fake.accept();
+    server.send("* Send your name as the first line.\n");
+    let why = format!("{CONNECTED}client: no welcome from the server within 30 s; is it a linechat server?\n");
+    assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", &why));
+}
+
 /// They would be taken for further names.
 #[test]
 fn messages_are_not_sent_before_the_name_is_accepted() {
@@ -319,6 +334,23 @@ fn a_host_may_be_a_name_or_an_ipv6_address() {
         let done = Program::start(CLIENT, ["--name", "Bob", "--host", host, "--port", &port]).finish_with("");
         assert_eq!(done.code, Some(0), "{}", done.stderr);
     }
+}
+
+/// A listener whose queue is full answers no further connection, as a machine does that drops it.
+#[test]
+fn a_server_that_does_not_answer_is_given_up_after_a_while() {
+    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let _queued = TcpStream::connect(address).unwrap();
+    let since = Instant::now();
+    let done = Program::client(address, "Bob").finish();
+    let why = "no answer within 10 s; check --host and --port";
+    let said = format!("client: cannot connect to 127.0.0.1, port {}: {why}\n", address.port());
+    assert_eq!(done, finished(3, "", &said));
+    assert!(since.elapsed() >= CONNECT_LIMIT);
 }
 
 #[test]

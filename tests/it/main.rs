@@ -10,6 +10,7 @@ mod vitals;
 mod bot;
 mod client;
 mod commands;
+mod editor;
 mod errors;
 mod framing;
 mod half_close;

@@ -1,7 +1,10 @@
 //! The client among other programs: what it does for scripts, with whatever standard streams they give it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -134,7 +137,7 @@ fn a_standard_error_that_nobody_reads_is_no_trouble() {
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(server.address, "cron")).arg("--lines-only");
     let mut child = command.stdin(Stdio::piped()).stderr(writer).spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"/nope\n").unwrap();
+    child.stdin.take().unwrap().write_all(b"/nope\n").unwrap();
     assert_eq!(within(move || child.wait().unwrap()).code(), Some(1));
 }
 
@@ -186,6 +189,54 @@ fn it_needs_neither_a_terminal_nor_an_environment() {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let done = Program::spawn(command).finish_with("hi\n");
     assert_eq!(done, finished(0, &bye("cron", "1 line accepted, 0 refused"), CONNECTED));
+}
+
+/// Some sshd, and inetd, give a program a socket for both.
+#[test]
+fn a_socket_does_for_standard_input_and_output() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let (mut ours, mut client) = client_at_a_socket(&server);
+    alice.expect("* Bob has joined");
+    ours.write_all("hé\r\nlast words".as_bytes()).unwrap();
+    alice.expect("Bob: hé");
+    alice.send("tab\t\n");
+    alice.expect_nothing_new();
+    ours.shutdown(Shutdown::Write).unwrap();
+    let said = within(move || {
+        let mut said = String::new();
+        ours.read_to_string(&mut said).unwrap();
+        said
+    });
+    let welcome = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n";
+    assert_eq!(said, format!("{welcome}Alice: tab\t\n* Bye, Bob: 2 lines accepted, 0 refused.\n"));
+    assert_eq!(client.finish(), finished(0, "", CONNECTED));
+    alice.expect("Bob: last words");
+    alice.expect("* Bob has left");
+}
+
+/// As when ssh is killed: nobody writes and nobody reads any more.
+#[test]
+fn a_socket_whose_other_end_goes_ends_the_visit() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let (mut ours, mut client) = client_at_a_socket(&server);
+    alice.expect("* Bob has joined");
+    ours.write_all(b"last words\n").unwrap();
+    alice.expect("Bob: last words");
+    // The welcome is unread, so that it is a reset and not the end of the input.
+    drop(ours);
+    alice.expect("* Bob has left");
+    let why = "client: cannot read standard input: Connection reset by peer\n";
+    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+}
+
+fn client_at_a_socket(server: &Server) -> (UnixStream, Program) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server.address, "Bob"));
+    command.stdin(OwnedFd::from(theirs.try_clone().unwrap())).stdout(OwnedFd::from(theirs));
+    (ours, Program::spawn(command))
 }
 
 #[test]

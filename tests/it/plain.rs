@@ -2,7 +2,7 @@
 //! the screen.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,21 +18,26 @@ use crate::program::{CLIENT, Output, Program};
 const CONNECTED: &str = "Connected to server. You can start typing messages.";
 const CTRL_D: &str = "\x04";
 
-/// The two ends of a terminal: the screen and keyboard, and the side of the program.
-///
-/// It neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to the byte.
-pub fn terminal() -> (File, OwnedFd) {
-    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+/// The two ends of a terminal: the screen and keyboard, and the side of the program. It has the modes of a new one.
+pub fn plain_terminal() -> (File, OwnedFd) {
+    let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
     let path = ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
     let flags = OpenptFlags::NOCTTY.bits().cast_signed();
     let program: OwnedFd = File::options().read(true).write(true).custom_flags(flags).open(path).unwrap().into();
+    (screen.into(), program)
+}
+
+/// A terminal that neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to
+/// the byte.
+pub fn terminal() -> (File, OwnedFd) {
+    let (screen, program) = plain_terminal();
     let mut modes = tcgetattr(&program).unwrap();
     modes.local_modes -= LocalModes::ECHO;
     modes.output_modes -= OutputModes::OPOST;
     tcsetattr(&program, OptionalActions::Now, &modes).unwrap();
-    (screen.into(), program)
+    (screen, program)
 }
 
 /// A person at a client.
@@ -205,6 +210,44 @@ fn ctrl_c_asks_once_and_then_leaves() {
     bob.program.signal(Signal::INT);
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     assert_eq!(bob.program.finish().code, Some(0));
+}
+
+/// As when ssh is killed, or a window closed. A session of its own makes it the terminal that signals come from.
+#[test]
+fn a_terminal_that_hangs_up_ends_it_and_frees_the_name() {
+    let (editor, plain) = ("--no-history", "--plain");
+    // SIGHUP and the end of the input race. The client makes 129 of the signal.
+    let (signalled, ended) = ([Some(129), Some(0)], [Some(0); 2]);
+    for (option, in_session, codes) in
+        [(editor, true, signalled), (editor, false, ended), (plain, true, signalled), (plain, false, ended)]
+    {
+        let server = Server::start();
+        let mut alice = server.join("Alice");
+        let (screen, side) = terminal();
+        let mut command = Command::new(if in_session { "setsid" } else { CLIENT });
+        if in_session {
+            command.args(["--ctty", "--wait", CLIENT]);
+        }
+        command.args(Program::client_arguments(server.address, "Bob")).arg(option).env("TERM", "xterm");
+        command.stdin(side.try_clone().unwrap()).stdout(side);
+        let mut program = Program::spawn(command);
+        alice.expect("* Bob has joined");
+        let screen = within(move || read_until(screen, "* Welcome, Bob."));
+        drop(screen);
+        alice.expect("* Bob has left");
+        let code = program.finish().code;
+        assert!(codes.contains(&code), "{option} ended with {code:?}, in a session: {in_session}");
+    }
+}
+
+fn read_until(mut screen: File, text: &str) -> File {
+    let mut shown = Vec::new();
+    while !String::from_utf8_lossy(&shown).contains(text) {
+        let mut bytes = [0; 512];
+        let count = screen.read(&mut bytes).unwrap();
+        shown.extend_from_slice(&bytes[..count]);
+    }
+    screen
 }
 
 /// The first connection to `listener`, which has sent its name and is welcomed with `words`.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -87,13 +88,19 @@ impl Program {
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn finish(&mut self) -> Finished {
+        self.finish_within(DEADLINE)
+    }
+
+    /// Likewise, for so long.
+    #[track_caller]
+    pub fn finish_within(&mut self, limit: Duration) -> Finished {
         let pid = self.pid();
         let mut child = self.child.take().expect("it is waited for once");
         let (done, ended) = channel();
         thread::spawn(move || done.send(child.wait().unwrap()));
-        let Ok(status) = ended.recv_timeout(DEADLINE) else {
+        let Ok(status) = ended.recv_timeout(limit) else {
             let _ = kill_process(pid, Signal::KILL);
-            panic!("it has not ended within {DEADLINE:?}");
+            panic!("it has not ended within {limit:?}");
         };
         let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
         Finished { code: status.code(), stdout: text(self.stdout.rest()), stderr: text(self.stderr.rest()) }
@@ -174,6 +181,14 @@ impl Output {
         std::mem::take(&mut self.waiting)
     }
 
+    /// What comes next, in pieces as they come. `None` at the end, or when nothing comes for too long.
+    pub fn next_within_deadline(&mut self) -> Option<Vec<u8>> {
+        if !self.waiting.is_empty() {
+            return Some(std::mem::take(&mut self.waiting));
+        }
+        self.incoming.as_ref()?.recv_timeout(DEADLINE).ok()
+    }
+
     /// Waits for more; false at the end.
     #[track_caller]
     fn more(&mut self) -> bool {
@@ -203,6 +218,14 @@ impl ServerProgram {
 
     pub fn join(&self, name: &str) -> Peer {
         Peer::connect(self.address).join(name)
+    }
+}
+
+/// What is shown, without the `HH:MM ` before it, if there is one.
+pub fn without_time(line: &str) -> &str {
+    match line.as_bytes() {
+        [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],
+        _ => line,
     }
 }
 

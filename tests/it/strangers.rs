@@ -124,3 +124,20 @@ fn when_too_many_wait_for_a_name_the_oldest_makes_room() {
     second.send("Bob\n");
     second.expect("* Welcome, Bob. 1 other here: Carol. /help lists the commands.");
 }
+
+#[test]
+fn a_storm_of_clients_that_send_their_names_at_once_gets_in_whole() {
+    let capacity = Capacity { connections: 999, per_source: 999, unnamed: 8 };
+    let server = Server::start_with(Config { capacity, ..Config::default() });
+    let mut clients: Vec<_> = (0..300)
+        .map(|number| {
+            let mut client = server.connect();
+            client.send(&format!("client{number}\n"));
+            client
+        })
+        .collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let welcome = client.line();
+        assert!(welcome.starts_with(&format!("* Welcome, client{number}. ")), "{welcome:?}");
+    }
+}

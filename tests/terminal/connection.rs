@@ -1,15 +1,19 @@
 //! Losing the connection, and having it again.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::{Peer, Server};
+use crate::harness::{DEADLINE, Peer, Server, skipped};
+use crate::hostile::FakeServer;
 use crate::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// A server at the address of one that is gone.
-fn server_at(address: SocketAddr) -> ServerProgram {
+pub fn server_at(address: SocketAddr) -> ServerProgram {
     let port = address.port().to_string();
     let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", &port]);
     assert_eq!(listening_on(&program.stdout.line()), address);
@@ -66,12 +70,66 @@ fn it_waits_out_its_own_ghost() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    drop(server.welcome());
+    desk.sees("-- The connection is lost");
+    let mut mute = server.accept();
+    mute.send("* Send your name as the first line.\n");
+    mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
+    let since = Instant::now();
+    mute.expect_end();
+    assert!(since.elapsed() > Duration::from_secs(25), "{:?}", since.elapsed());
+    // It is closed whole, or a server that wakes up would take the name there.
+    let is_closed = (0..200).any(|_| {
+        thread::sleep(Duration::from_millis(10));
+        mute.stream().write_all(b"* Welcome, Bob.\n").is_err()
+    });
+    assert!(is_closed, "somebody still listens");
+    let _peer = server.welcome();
+    desk.sees("-- Back again.");
+}
+
+#[test]
+fn a_server_that_says_nothing_from_the_beginning_ends_it() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
+    }
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let mut mute = server.accept();
+    mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
+    mute.expect_end();
+    desk.sees("client: no welcome from the server within 30 s; is it a linechat server?");
+    desk.sees("ended with 3");
+}
+
+#[test]
 fn without_reconnecting_it_ends() {
     let server = ServerProgram::start(&[]);
     let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
     server.program.signal(Signal::TERM);
     desk.sees("client: the server was shut down");
     desk.sees("ended with 3");
+    desk.is_sane();
+}
+
+/// The editor draws nothing while it searches, so the last words wait for it in vain.
+#[test]
+fn a_search_of_the_history_does_not_keep_it_from_ending() {
+    let server = ServerProgram::start(&[]);
+    let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
+    desk.keys("hello\n");
+    desk.sees("Bob: hello");
+    desk.press("C-r");
+    desk.sees("(reverse-i-search)");
+    server.program.signal(Signal::TERM);
+    desk.sees("client: the server was shut down");
+    desk.shows("the end", |screen| screen.iter().any(|line| line.ends_with("ended with 3")));
     desk.is_sane();
 }
 

@@ -1,15 +1,19 @@
 //! A desk: a terminal in tmux, and a client at it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::pty::OpenptFlags;
+use rustix::termios::tcgetwinsize;
+
 use crate::harness::{DEADLINE, skipped};
-use crate::program::{CLIENT, Program};
+use crate::program::{CLIENT, Program, without_time};
 
 pub const COLUMNS: usize = 60;
 
@@ -82,8 +86,23 @@ impl Desk {
         self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "desk"] } else { &["paste-buffer", "-t", "desk"] });
     }
 
-    pub fn resize(&self, columns: usize) {
+    /// Makes the terminal so wide, and waits until the client can know.
+    #[track_caller]
+    pub fn resize(&self, columns: u16) {
         self.tmux(&["resize-window", "-t", "desk", "-x", &columns.to_string()]);
+        let flags = OpenptFlags::NOCTTY.bits().cast_signed();
+        let tty = File::options().read(true).custom_flags(flags).open(self.tty()).unwrap();
+        let since = Instant::now();
+        // tmux takes a quarter of a second when it was resized just before.
+        while tcgetwinsize(&tty).unwrap().ws_col != columns {
+            assert!(since.elapsed() < DEADLINE, "it is not resized");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn tty(&self) -> String {
+        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// All that is on the screen and has left it at the top, with wrapped lines joined and without the times.
@@ -154,15 +173,22 @@ impl Desk {
         }
     }
 
+    /// The title of the terminal, which is nothing of ours to set.
+    pub fn title(&self) -> String {
+        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_title}"]);
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     pub fn history(&self) -> Option<String> {
         fs::read_to_string(self.home.join("linechat/history")).ok()
     }
 
     /// Sends a signal to the client, which is in the foreground.
     pub fn signal(&self, signal: &str) {
-        let tty = String::from_utf8(self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]).stdout).unwrap();
-        let tty = tty.trim().trim_start_matches("/dev/");
-        let output = Command::new("pkill").args([&format!("-{signal}"), "-x", "client", "-t", tty]).output().unwrap();
+        let tty = self.tty();
+        let terminal = tty.trim_start_matches("/dev/");
+        let output =
+            Command::new("pkill").args([&format!("-{signal}"), "-x", "client", "-t", terminal]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 
@@ -172,14 +198,6 @@ impl Desk {
         self.keys("echo on: $(stty -a | tr ' ;' '\\n\\n' | grep -xE 'icanon|echo|isig|opost' | sort)\n");
         let screen = self.shows("the modes", |screen| screen.iter().any(|line| line.starts_with("on:")));
         assert!(screen.iter().any(|line| line == "on: echo icanon isig opost"), "{screen:#?}");
-    }
-}
-
-/// `HH:MM ` stands before what is shown, perhaps in colour, which stays.
-fn without_time(line: &str) -> &str {
-    match line.as_bytes() {
-        [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],
-        _ => line,
     }
 }
 

@@ -156,18 +156,6 @@ fn ctrl_d_says_what_it_waits_for_when_the_server_hangs() {
 }
 
 #[test]
-fn what_stands_behind_quit_is_said_to_be_thrown_away() {
-    let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
-    let mut alice = server.join("Alice");
-    desk.paste("one\n/quit two\nthree\nfour\n", false);
-    alice.expect("Bob: one");
-    alice.expect("* Bob has left: two");
-    let screen = desk.sees("ended with 0");
-    assert!(screen.iter().any(|line| line == "-- 2 lines behind /quit thrown away."), "{screen:#?}");
-}
-
-#[test]
 fn ctrl_z_stops_it_and_fg_goes_on_with_the_typed_line() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };

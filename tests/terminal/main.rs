@@ -11,5 +11,8 @@ mod desk;
 
 mod connection;
 mod display;
+mod hostile;
 mod keys;
+mod leaving;
+mod loss;
 mod typing;

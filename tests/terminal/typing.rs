@@ -48,6 +48,40 @@ fn a_typed_line_of_several_rows_and_wide_characters_survives() {
     assert_eq!(screen.iter().filter(|line| line.contains("山田")).count(), 1, "{screen:#?}");
 }
 
+/// The terminal wraps anew what is on it, so the typed line has more rows than it was drawn in, or fewer.
+#[test]
+fn a_typed_line_of_several_rows_survives_every_resize() {
+    let letters: String = (0..147).map(|at| char::from(b'a' + at % 26)).collect();
+    for (line, keys, messages) in [
+        (&letters, &[][..], 3),
+        (&letters, &["C-a"][..], 30),
+        (&letters, &["M-b"][..], 30),
+        (&"山田さ ".repeat(20), &[][..], 3),
+    ] {
+        let server = Server::start();
+        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        let mut alice = server.join("Alice");
+        let said = |text: &str| format!("Alice: {text}");
+        let texts: Vec<_> = (0..messages).map(|number| format!("{number} {}", "~".repeat(70))).collect();
+        texts.iter().for_each(|text| alice.send(&format!("{text}\n")));
+        let mut expected: Vec<_> = texts.iter().map(|text| said(text)).collect();
+        desk.sees(&expected[expected.len() - 1]);
+        desk.keys(line);
+        desk.has_typed(line);
+        keys.iter().for_each(|key| desk.press(key));
+        for columns in [30, 90, 45, 149, 40, 60, 150, 75, 20, 60] {
+            desk.resize(columns);
+            // When the client has drawn this, it has drawn after the resize.
+            alice.send(&format!("at {columns} columns\n"));
+            expected.push(format!("Alice: at {columns} columns"));
+            desk.sees(&format!("Alice: at {columns} columns"));
+            let screen = desk.has_typed(line);
+            let first = screen.iter().position(|line| *line == expected[0]).expect("the first message is there");
+            assert_eq!(screen[first..screen.len() - 1], expected, "at {columns} columns, after {keys:?}, {messages}");
+        }
+    }
+}
+
 #[test]
 fn a_half_typed_line_survives_four_thousand_messages() {
     let server = Server::start();
@@ -124,6 +158,46 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
 }
 
 #[test]
+fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    // Ctrl-D is a key behind them, and nothing comes between.
+    desk.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
+    desk.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
+    desk.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
+    // As soon as somebody answers who has read that; sooner, it could be a key of the paste.
+    thread::sleep(Duration::from_millis(400));
+    desk.press("Enter");
+    (0..8).for_each(|number| alice.expect(&format!("Bob: {number}")));
+    // A few need no question.
+    desk.keys("one\ntwo\n\x04");
+    ["Bob: one", "Bob: two", "* Bob has left"].iter().for_each(|line| alice.expect(line));
+    desk.sees("* Bye, Bob: 10 lines accepted, 0 refused.");
+    desk.sees("ended with 0");
+}
+
+#[test]
+fn ctrl_d_at_an_open_question_says_what_it_throws_away_before_it_does() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.paste("a\nb\nc\nd\ne\nf\n", false);
+    desk.sees("-- Send 6 lines?");
+    desk.press("C-d");
+    desk.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
+    // Another key in between is another mind.
+    desk.keys("g\n");
+    desk.sees("-- Send 7 lines?");
+    desk.press("C-d");
+    desk.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
+    desk.press("C-d");
+    desk.sees("-- 7 lines thrown away.");
+    desk.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    alice.expect("* Bob has left");
+}
+
+#[test]
 fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
@@ -189,6 +263,5 @@ fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
     desk.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
     desk.sees("-- Send 10002 lines?");
     desk.press("Enter");
-    desk.sees("-- Not sent, for 10000 lines wait already: one");
-    desk.sees("-- Not sent, for 10000 lines wait already: two");
+    desk.sees("-- Not sent, for 10000 lines wait already: 2 lines from this one on: one");
 }

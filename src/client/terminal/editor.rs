@@ -14,14 +14,15 @@ use std::time::Instant;
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{
-    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
-    ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
+use super::drawing::{Drawing, Recent};
 use super::history::History;
 use super::keys::{Keys, Press};
 use super::people::People;
@@ -71,10 +72,10 @@ impl Editing {
     ///
     /// # Errors
     /// When the terminal cannot be used.
-    pub(super) fn start(self, prompt: Prompt) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+    pub(super) fn start(self, prompt: Prompt, recent: Recent) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
         let (ready, started) = mpsc::channel();
         thread::spawn(move || {
-            let mut editor = match self.editor(prompt.clone()) {
+            let mut editor = match self.editor(prompt.clone(), recent) {
                 Ok(editor) => editor,
                 Err(error) => return drop(ready.send(Err(error))),
             };
@@ -90,10 +91,16 @@ impl Editing {
             .map_err(|error| Lost::Output(io::Error::other(error)))
     }
 
-    fn editor(&self, prompt: Prompt) -> rustyline::Result<Editor<Assistant, History>> {
-        let config = Config::builder().completion_type(CompletionType::List).bracketed_paste(true).build();
+    fn editor(&self, prompt: Prompt, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
+        let config = Config::builder()
+            .completion_type(CompletionType::List)
+            .bracketed_paste(true)
+            // The assistant colours only what it may, and is not asked otherwise.
+            .color_mode(ColorMode::Forced)
+            .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
-        editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt }));
+        let drawing = Drawing::new(recent);
+        editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
         let keys: [(Event, Act); 9] = [
@@ -116,13 +123,17 @@ impl Editing {
 
     fn enter(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
         let line = context.line();
+        Some(if self.take(line, press) { clear(line) } else { Cmd::Noop })
+    }
+
+    /// False when too many lines wait. Then it stays where it is, to be sent later.
+    fn take(&self, line: &str, press: Press) -> bool {
         let typed = if line.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(line.to_owned(), press) };
-        if self.typed.try_send(typed).is_err() {
-            // Too many lines wait. It stays where it is, to be sent later.
-            return Some(Cmd::Noop);
+        let is_taken = self.typed.try_send(typed).is_ok();
+        if is_taken {
+            self.history.keep(line);
         }
-        self.history.keep(line);
-        Some(clear(line))
+        is_taken
     }
 
     fn interrupt(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
@@ -204,6 +215,7 @@ struct Assistant {
     people: People,
     keys: Keys,
     prompt: Prompt,
+    drawing: Drawing,
 }
 
 impl Completer for Assistant {
@@ -230,11 +242,21 @@ fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         let Prompt { color, connected, .. } = &self.prompt;
+        let mend = self.drawing.prompt(prompt);
         match (color, connected.load(Ordering::Relaxed)) {
-            (false, _) => prompt.into(),
-            (true, true) => format!("\x1b[32m{prompt}\x1b[0m").into(),
-            (true, false) => format!("\x1b[31m{prompt}\x1b[0m").into(),
+            (false, _) => format!("{mend}{prompt}").into(),
+            (true, true) => format!("{mend}\x1b[32m{prompt}\x1b[0m").into(),
+            (true, false) => format!("{mend}\x1b[31m{prompt}\x1b[0m").into(),
         }
+    }
+
+    fn highlight<'l>(&self, line: &'l str, cursor: usize) -> Cow<'l, str> {
+        self.drawing.line(line, cursor);
+        line.into()
+    }
+
+    fn highlight_char(&self, line: &str, cursor: usize, _: CmdKind) -> bool {
+        self.drawing.line(line, cursor)
     }
 }
 
@@ -253,6 +275,18 @@ impl Helper for Assistant {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
+        let (history, _) = History::open(None);
+        let (editing, typed) = Editing::new(People::default(), history.clone());
+        let enter = editing.keys.press(KeyEvent::from('\r'), Instant::now());
+        (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
+        assert!(!editing.take("too many", enter));
+        assert_eq!(history.earlier(""), Some((CLIENT_TYPED_LINES - 1).to_string()), "it is not in the history yet");
+        assert_eq!(typed.try_recv(), Ok(Typed::Line("0".to_owned(), enter)));
+        assert!(editing.take("too many", enter));
+    }
 
     #[test]
     fn names_and_commands_are_completed() {

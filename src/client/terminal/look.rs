@@ -1,23 +1,25 @@
 //! The look: how a line of the server, or of one's own, is shown.
 //!
-//! Everything passes [`SafeText`] again, for the client trusts no server. Colour is never the only sign of anything.
+//! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
 
 use jiff::ZonedDateTime;
 
 use super::Options;
 use super::editor::Prompt;
+use super::screen::{Painted, Style};
+use crate::client::message::Message;
 use crate::protocol::{Name, SafeText};
 
 /// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
 const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
 
-const BOLD: &str = "1";
-const DIM: &str = "2";
-const RED: &str = "1;31";
+const BOLD: Style = Style::Fixed("1");
+const DIM: Style = Style::Fixed("2");
+const RED: Style = Style::Fixed("1;31");
 
 /// How this person's lines look.
 pub(super) struct Look {
-    own: String,
+    own: Name,
     color: bool,
     bell: bool,
     prompt: Prompt,
@@ -26,7 +28,7 @@ pub(super) struct Look {
 impl Look {
     pub(super) fn new(own: Name, options: &Options) -> Self {
         let prompt = Prompt::new(options.color);
-        Self { own: own.as_str().to_owned(), color: options.color, bell: options.bell, prompt }
+        Self { own, color: options.color, bell: options.bell, prompt }
     }
 
     pub(super) fn prompt(&self) -> Prompt {
@@ -34,77 +36,71 @@ impl Look {
     }
 
     /// The name that the person has by now.
-    pub(super) fn own_name(&self) -> &str {
+    pub(super) fn own_name(&self) -> &Name {
         &self.own
     }
 
-    /// A line of the server, without its end.
-    pub(super) fn heard(&mut self, line: &str) -> String {
-        if let Some((old, new)) = line.strip_prefix("* ").and_then(|notice| notice.split_once(" is now "))
-            && old == self.own
-        {
-            self.own = new.to_owned();
+    /// Somebody is called something else now.
+    pub(super) fn rename(&mut self, old: &Name, new: Name) {
+        if *old == self.own {
+            self.own = new;
         }
-        let time = time();
-        let safe = SafeText::new(line.to_owned());
-        let safe = safe.as_str();
-        match sender(safe) {
-            Some(name) => {
-                let (head, text) = safe.split_once(": ").expect("there is a sender");
-                self.message(&time, name, &head[name.len()..], text)
-            }
-            None if safe.starts_with("! ") => format!("{} {}", self.paint(DIM, &time), self.paint(RED, safe)),
-            None => self.paint(DIM, &format!("{time} {}", safe)),
+    }
+
+    /// A line of the server, without its end, and the message that it is, if it is one.
+    pub(super) fn show(&self, line: &SafeText, message: Option<&Message>) -> Painted {
+        match message {
+            Some(message) => self.message(message),
+            None if line.as_str().starts_with("! ") => self.paint(self.timed(), RED, &Painted::default().text(line)),
+            None => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(line)),
         }
     }
 
     /// A line of one's own that was sent. What the server answers to a command says enough.
-    pub(super) fn said(&self, line: &str) -> Option<String> {
-        let time = time();
-        let safe = SafeText::new(line.to_owned());
-        let safe = safe.as_str();
-        let own = self.paint(BOLD, &self.own);
-        if let Some(text) = safe.strip_prefix("//") {
-            return Some(format!("{} {own}: /{text}", self.paint(DIM, &time)));
+    pub(super) fn said(&self, line: &str) -> Option<Painted> {
+        let safe = |text: &str| SafeText::new(text.to_owned());
+        let own = self.paint(self.timed(), BOLD, &Painted::default().text(&(&self.own).into()));
+        if let Some(text) = line.strip_prefix("//") {
+            return Some(own.own(": /").text(&safe(text)));
         }
-        if !safe.starts_with('/') {
-            return Some(format!("{} {own}: {}", self.paint(DIM, &time), safe));
+        if !line.starts_with('/') {
+            return Some(own.own(": ").text(&safe(line)));
         }
-        let (command, rest) = safe.split_once([' ', '\t'])?;
+        let (command, rest) = line.split_once([' ', '\t'])?;
         let (to, text) = rest.trim_start().split_once([' ', '\t'])?;
         let is_told = command.eq_ignore_ascii_case("/msg");
-        is_told.then(|| format!("{} {own} (to {to}): {}", self.paint(DIM, &time), text.trim_start()))
+        is_told.then(|| own.own(" (to ").text(&safe(to)).own("): ").text(&safe(text.trim_start())))
     }
 
-    fn message(&self, time: &str, name: &str, how: &str, text: &str) -> String {
-        let (time, painted) = (self.paint(DIM, time), self.paint(&color_of(name), name));
-        if !mentions(text, &self.own) && how.is_empty() {
-            return format!("{time} {painted}{how}: {text}");
+    fn message(&self, message: &Message) -> Painted {
+        let (from, text) = (&message.from, message.safe_text());
+        let color = Style::Color(color_of(from.as_str()));
+        let said = self.paint(self.timed(), color, &Painted::default().text(&from.into()));
+        let said = said.own(if message.private { " (privately): " } else { ": " });
+        if !mentions(text.as_str(), self.own.as_str()) && !message.private {
+            return said.text(&text);
         }
-        let bell = if self.bell { "\x07" } else { "" };
-        format!("{time} {painted}{how}: {}{bell}", self.paint(BOLD, text))
+        self.paint(said, BOLD, &Painted::default().text(&text)).own(if self.bell { "\x07" } else { "" })
     }
 
-    fn paint(&self, style: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    /// The time and a blank.
+    fn timed(&self) -> Painted {
+        self.paint(Painted::default(), DIM, &Painted::default().text(&time())).own(" ")
+    }
+
+    fn paint(&self, before: Painted, style: Style, painted: &Painted) -> Painted {
+        before.styled(if self.color { &style } else { &Style::Plain }, painted)
     }
 }
 
-fn time() -> String {
-    ZonedDateTime::now().strftime("%H:%M").to_string()
-}
-
-/// Who said a line, if it is a message.
-pub(super) fn sender(line: &str) -> Option<&str> {
-    let (head, _) = line.split_once(": ")?;
-    let name = head.strip_suffix(" (privately)").unwrap_or(head);
-    (!name.is_empty() && !name.contains(' ') && !name.starts_with(['*', '!'])).then_some(name)
+fn time() -> SafeText {
+    SafeText::new(ZonedDateTime::now().strftime("%H:%M").to_string())
 }
 
 /// The same for a name on every screen, by FNV-1a (RFC 9923).
-fn color_of(name: &str) -> String {
+fn color_of(name: &str) -> u8 {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    format!("38;5;{}", NAME_COLORS[hash as usize % NAME_COLORS.len()])
+    NAME_COLORS[hash as usize % NAME_COLORS.len()]
 }
 
 /// Whether the text holds the name as a word, without regard to case.
@@ -126,9 +122,15 @@ mod tests {
         Look::new(Name::parse("Bob").unwrap(), &options)
     }
 
+    /// What is shown of a line as it came.
+    fn shown(look: &Look, line: &str) -> String {
+        let message = Message::parse(line.as_bytes());
+        look.show(&SafeText::new(line.to_owned()), message.as_ref()).as_str().to_owned()
+    }
+
     /// Without the time, which is that of the test.
     fn plain(line: &str) -> String {
-        let shown = look(false).heard(line);
+        let shown = shown(&look(false), line);
         let (time, rest) = shown.split_once(' ').unwrap();
         assert!(time.len() == 5 && time.as_bytes()[2] == b':', "{time}");
         rest.to_owned()
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn own_lines_look_like_messages_and_commands_are_not_repeated() {
-        let said = |line| look(false).said(line).map(|shown| shown[6..].to_owned());
+        let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
         assert_eq!(said("hello").unwrap(), "Bob: hello");
         assert_eq!(said("//etc").unwrap(), "Bob: /etc");
         assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
@@ -156,11 +158,12 @@ mod tests {
 
     #[test]
     fn a_new_name_of_ones_own_is_learnt() {
+        let name = |name| Name::parse(name).unwrap();
         let mut look = look(false);
-        look.heard("* Alice is now Carol");
-        assert_eq!(look.own_name(), "Bob");
-        look.heard("* Bob is now Bobby");
-        assert!(look.heard("Alice: hi bobby").ends_with('\x07'));
+        look.rename(&name("Alice"), name("Carol"));
+        assert_eq!(look.own_name().as_str(), "Bob");
+        look.rename(&name("Bob"), name("Bobby"));
+        assert!(shown(&look, "Alice: hi bobby").ends_with('\x07'));
     }
 
     #[test]
@@ -177,7 +180,7 @@ mod tests {
             let (on_black, on_white) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
             assert!(on_black >= 3.9 && on_white >= 3.9, "{color}: {on_black:.1}, {on_white:.1}");
         }
-        assert!(look(true).heard("Alice: hi").contains("\x1b[38;5;"));
+        assert!(shown(&look(true), "Alice: hi").contains("\x1b[38;5;"));
         assert_ne!(color_of("Alice"), color_of("Bob"));
     }
 }

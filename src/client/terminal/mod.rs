@@ -5,6 +5,7 @@
 //! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 
 mod backoff;
+mod drawing;
 mod editor;
 mod history;
 mod keys;
@@ -13,6 +14,7 @@ mod modes;
 mod paste;
 mod people;
 mod plain;
+mod receipts;
 mod screen;
 mod talk;
 
@@ -67,7 +69,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (screen, showing) = Screen::new(false);
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
     let sit_down = || {
-        let printer = editing.start(prompt)?;
+        let printer = editing.start(prompt, showing.recent())?;
         showing.start(printer);
         complaint.iter().for_each(|complaint| screen.say(complaint));
         screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");

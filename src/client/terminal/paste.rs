@@ -90,6 +90,16 @@ impl Paste {
         self.lines.len() <= PASTE_LINES && self.asked.is_none()
     }
 
+    /// How many lines wait.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// How many lines wait for an answer, if there was a question.
+    pub(super) fn question(&self) -> Option<usize> {
+        self.asked.is_some().then_some(self.lines.len())
+    }
+
     /// Ctrl-C: how many lines are thrown away, if there was a question.
     pub(super) fn discard(&mut self) -> Option<usize> {
         self.asked.take()?;
@@ -229,7 +239,7 @@ mod tests {
         typist.later(1000);
         typist.line("more");
         assert_eq!(typist.later(300), Some(Verdict::Ask(7)));
-        assert_eq!(typist.paste.discard(), Some(7));
+        assert_eq!((typist.paste.question(), typist.paste.discard()), (Some(7), Some(7)));
         assert_eq!(typist.paste.discard(), None);
         typist.line("another");
         assert_eq!(sent(typist.later(40)), 1);
@@ -238,7 +248,7 @@ mod tests {
     #[test]
     fn what_was_not_asked_about_is_not_thrown_away() {
         let mut typist = Typist::paste(2);
-        assert_eq!(typist.paste.discard(), None);
+        assert_eq!((typist.paste.question(), typist.paste.discard()), (None, None));
         assert_eq!(sent(typist.later(40)), 2);
     }
 }

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Shared by the talk, which learns names, and the editor, which completes them.
+use crate::client::message::Message;
+use crate::protocol::Name;
+
+/// Shared by the talk, which learns names, and the editor, which completes them. What cannot be a name is none,
+/// whatever the server says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct People(Arc<Mutex<BTreeSet<String>>>);
+pub(super) struct People(Arc<Mutex<BTreeSet<Name>>>);
 
 impl People {
     /// Nobody is here any more: the connection is new.
@@ -13,40 +17,52 @@ impl People {
         self.lock().clear();
     }
 
-    /// Learns from a line of the server.
+    /// Somebody has said something.
+    pub(super) fn hear_message(&self, message: &Message) {
+        self.lock().insert(message.from.clone());
+    }
+
+    /// Learns from a line of the server that is no message.
     pub(super) fn hear(&self, line: &str) {
+        let Some(notice) = line.strip_prefix("* ") else { return };
         let mut names = self.lock();
-        let Some(notice) = line.strip_prefix("* ") else {
-            names.extend(super::look::sender(line).map(str::to_owned));
-            return;
-        };
         // A name holds no blank, so nobody's words can stand where it ends.
         let Some((first, rest)) = notice.split_once(' ') else { return };
         if rest == "has joined" {
-            names.insert(first.to_owned());
+            names.extend(Name::parse(first));
         } else if rest == "has left" || rest.starts_with("has left: ") {
-            names.remove(first);
-        } else if let Some(new) = rest.strip_prefix("is now ") {
-            names.remove(first);
-            names.insert(new.to_owned());
+            if let Ok(name) = Name::parse(first) {
+                names.remove(&name);
+            }
+        } else if let Some((old, new)) = renaming(line) {
+            names.remove(&old);
+            names.insert(new);
         } else if let Some(left) = rest.strip_prefix("have left: ") {
             for name in listed(left) {
-                names.remove(name);
+                names.remove(&name);
             }
         } else if let Some(here) = list_of_names(first, rest) {
-            names.extend(listed(here).map(str::to_owned));
+            names.extend(listed(here));
         }
     }
 
     /// The names that begin so, without regard to case.
     pub(super) fn that_begin_with(&self, start: &str) -> Vec<String> {
         let start = start.to_lowercase();
-        self.lock().iter().filter(|name| name.to_lowercase().starts_with(&start)).cloned().collect()
+        let names = self.lock();
+        let names = names.iter().map(Name::as_str).filter(|name| name.to_lowercase().starts_with(&start));
+        names.map(str::to_owned).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Name>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The old and the new name in a notice that somebody is called something else now.
+pub(super) fn renaming(line: &str) -> Option<(Name, Name)> {
+    let (old, new) = line.strip_prefix("* ")?.split_once(" is now ")?;
+    Some((Name::parse(old).ok()?, Name::parse(new).ok()?))
 }
 
 /// The names in the welcome, in the answer to `/who`, and of those who have joined together.
@@ -59,10 +75,10 @@ fn list_of_names<'a>(first: &str, rest: &'a str) -> Option<&'a str> {
 }
 
 /// The names in `A, B, C and 134 more. /help ...`.
-fn listed(list: &str) -> impl Iterator<Item = &str> {
+fn listed(list: &str) -> impl Iterator<Item = Name> {
     let list = list.split_once(". /help").map_or(list, |(list, _)| list);
     let list = list.rsplit_once(" and ").filter(|(_, more)| more.ends_with(" more")).map_or(list, |(list, _)| list);
-    list.split(", ").filter(|name| !name.is_empty() && !name.contains(' '))
+    list.split(", ").filter_map(|name| Name::parse(name).ok())
 }
 
 #[cfg(test)]
@@ -76,8 +92,6 @@ mod tests {
             "* Welcome, Bob. 12 others here: Zoë, anne-marie and 10 more. /help lists the commands.",
             "* Carol has joined",
             "* 30 have joined: a1, a2, a3 and 27 more",
-            "Dora: hello",
-            "Emil (privately): psst",
             "* 2 here: x1, x2",
             "* and: x3, x4",
             "* Carol is now Carola",
@@ -87,9 +101,38 @@ mod tests {
         ] {
             people.hear(line);
         }
+        for line in ["Dora: hello", "Emil (privately): psst"] {
+            people.hear_message(&Message::parse(line.as_bytes()).unwrap());
+        }
         assert_eq!(people.that_begin_with(""), ["Carola", "Dora", "Emil", "a3", "anne-marie", "x1", "x2", "x3", "x4"]);
         assert_eq!(people.that_begin_with("A"), ["a3", "anne-marie"]);
         people.clear();
         assert!(people.that_begin_with("").is_empty());
+    }
+
+    #[test]
+    fn a_renaming_has_two_names() {
+        let name = |name| Name::parse(name).unwrap();
+        assert_eq!(renaming("* Bob is now Bobby"), Some((name("Bob"), name("Bobby"))));
+        for line in ["* Bob is now \x1b[2J", "* Bob is now x\x1b[2J", "* Bob is now a b", "Bob is now Bobby"] {
+            assert_eq!(renaming(line), None, "{line:?}");
+        }
+        assert_eq!(renaming("* Alice has left: Bob is now Bobby"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_not_learnt() {
+        let people = People::default();
+        for line in [
+            "* \x1b[2J has joined",
+            "* Alice has joined",
+            "* Alice is now \x1b[2J",
+            "* Alice is now a b",
+            "* Welcome, Bob. 2 others here: a:b, \x1b]0;owned\x07.",
+            "* 1 here: \u{202e}x",
+        ] {
+            people.hear(line);
+        }
+        assert_eq!(people.that_begin_with(""), ["Alice"]);
     }
 }

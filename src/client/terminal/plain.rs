@@ -59,6 +59,10 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys) {
         if read.is_err() || !line.ends_with(b"\n") {
             ends += 1;
             let _ = typed.send_blocking(Typed::Leave);
+            // A terminal that is gone has an end at every look, and nobody is impatient there.
+            if read.is_err() || tcgetattr(io::stdin()).is_err() {
+                return;
+            }
         }
     }
 }

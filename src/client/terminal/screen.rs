@@ -7,13 +7,63 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
+use super::drawing::Recent;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
+use crate::protocol::SafeText;
 
 /// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
 pub(super) const NOTHING: &str = "\x1b[A\n";
 
 /// How long drawing nothing takes at most. If it takes longer, the prompt stays on the screen.
 const LAST_DRAWING: Duration = Duration::from_millis(30);
+
+/// What may be drawn: safe text, and what this program itself puts around it. Nothing else can reach the screen.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Painted(String);
+
+impl Painted {
+    /// A line in which the program speaks for itself. What it quotes is made safe here.
+    fn words(words: &str) -> Self {
+        Self::default().own("-- ").text(&SafeText::new(words.to_owned()))
+    }
+
+    /// Adds text as it is.
+    pub(super) fn text(mut self, text: &SafeText) -> Self {
+        self.0.push_str(text.as_str());
+        self
+    }
+
+    /// Adds words of the program itself, which may hold what acts on a terminal.
+    pub(super) fn own(mut self, words: &'static str) -> Self {
+        self.0.push_str(words);
+        self
+    }
+
+    /// Adds something in a style (SGR of ECMA-48).
+    pub(super) fn styled(mut self, style: &Style, painted: &Self) -> Self {
+        match style {
+            Style::Plain => self.0.push_str(&painted.0),
+            Style::Fixed(code) => self.0.extend(["\x1b[", code, "m", &painted.0, "\x1b[0m"]),
+            Style::Color(color) => self.0.push_str(&format!("\x1b[38;5;{color}m{}\x1b[0m", painted.0)),
+        }
+        self
+    }
+
+    /// What the terminal gets.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How something is painted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Plain,
+    /// Parameters of SGR.
+    Fixed(&'static str),
+    /// A colour of the palette of 256.
+    Color(u8),
+}
 
 /// A handle for those who have something to show.
 #[derive(Clone)]
@@ -23,10 +73,13 @@ pub(super) struct Screen {
 }
 
 /// The other end, before there is an editor.
-pub(super) struct Showing(Receiver<Shown>);
+pub(super) struct Showing {
+    lines: Receiver<Shown>,
+    recent: Recent,
+}
 
 enum Shown {
-    Line(String),
+    Line(Painted),
     /// All that came before is to be on the screen; then this is dropped.
     Flush(mpsc::Sender<()>),
 }
@@ -35,17 +88,17 @@ impl Screen {
     /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
     pub(super) fn new(is_plain: bool) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
-        (Self { lines, is_plain }, Showing(showing))
+        (Self { lines, is_plain }, Showing { lines: showing, recent: Recent::default() })
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
-    pub(super) async fn show(&self, line: String) {
+    pub(super) async fn show(&self, line: Painted) {
         // The other end is never dropped before the program ends.
         let _ = self.lines.send(Shown::Line(line)).await;
     }
 
     /// Shows a line of one's own, unless it is there already.
-    pub(super) async fn show_own(&self, line: String) {
+    pub(super) async fn show_own(&self, line: Painted) {
         if !self.is_plain {
             self.show(line).await;
         }
@@ -53,7 +106,12 @@ impl Screen {
 
     /// Shows words of our own at once, or not at all when too many lines wait.
     pub(super) fn say(&self, words: &str) {
-        let _ = self.lines.try_send(Shown::Line(format!("-- {words}")));
+        let _ = self.lines.try_send(Shown::Line(Painted::words(words)));
+    }
+
+    /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
+    pub(super) async fn tell(&self, words: &str) {
+        self.show(Painted::words(words)).await;
     }
 
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
@@ -66,13 +124,19 @@ impl Screen {
 }
 
 impl Showing {
+    /// What was shown last.
+    pub(super) fn recent(&self) -> Recent {
+        self.recent.clone()
+    }
+
     /// Hands everything to the editor from now on.
     pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
         thread::spawn(move || {
-            while let Ok(shown) = self.0.recv_blocking() {
+            while let Ok(shown) = self.lines.recv_blocking() {
                 let (text, flush) = self.with_what_follows(shown);
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
+                    self.recent.add(&text);
                     let _ = printer.print(text);
                 }
                 if flush.is_some() {
@@ -93,7 +157,7 @@ impl Showing {
                 Shown::Line(line) => text.extend([line.as_str(), "\n"]),
                 Shown::Flush(done) => return (text, Some(done)),
             }
-            next = self.0.try_recv().ok();
+            next = self.lines.try_recv().ok();
         }
         (text, None)
     }

@@ -6,10 +6,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, bounded};
 use async_io::Timer;
+use async_std::future::timeout;
 use async_std::task;
 use futures::FutureExt;
 use jiff::ZonedDateTime;
@@ -18,16 +20,16 @@ use super::backoff::Backoff;
 use super::editor::Typed;
 use super::look::Look;
 use super::paste::{Paste, Verdict};
-use super::people::People;
+use super::people::{People, renaming};
+use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::message::Message;
 use crate::client::story::Story;
-use crate::client::{Config, Lost, Outcome};
+use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
-use crate::limits::CLIENT_UNSENT_LINES;
-
-/// How soon a second Ctrl-C has to follow the first one to leave.
-const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
+use crate::limits::{CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
+use crate::protocol::{Command, Line, Name, SafeText};
 
 /// How long the server may take to say goodbye before the person is told what is waited for.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
@@ -44,9 +46,13 @@ pub(super) struct Talk {
     paste: Paste,
     /// Lines that are to be sent; the first one perhaps at this moment.
     unsent: VecDeque<String>,
+    /// The first of them is on the screen.
+    is_shown: bool,
     link: Option<Link>,
     absence: Option<Absence>,
     interrupted: Option<Instant>,
+    /// The person wanted to leave while a question was open, and knows what that would throw away.
+    is_warned: bool,
     is_leaving: bool,
     /// When the person who leaves is told what is waited for.
     goodbye_due: Option<Instant>,
@@ -57,10 +63,22 @@ struct Link {
     events: Receiver<Event>,
     /// Dropping it half-closes the connection.
     lines: Option<Sender<String>>,
-    is_sending: bool,
-    /// How many lines were sent since the server was last heard.
-    unheard: usize,
+    sending: Option<Sending>,
+    /// What follows would not be read.
+    has_quit: bool,
+    receipts: Receipts,
     story: Story,
+    /// When the server should have taken the name.
+    welcome_by: Instant,
+}
+
+/// What is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    /// The first of the lines that wait.
+    Line,
+    /// Whether the lines before have arrived.
+    Question,
 }
 
 /// What happens on a connection.
@@ -106,9 +124,11 @@ impl Talk {
             people,
             paste,
             unsent: VecDeque::new(),
+            is_shown: false,
             link: None,
             absence: None,
             interrupted: None,
+            is_warned: false,
             is_leaving: false,
             goodbye_due: None,
         }
@@ -116,24 +136,24 @@ impl Talk {
 
     /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay.
     pub(super) async fn run(mut self, sit_down: impl FnOnce() -> Result<(), Lost>) -> Done {
-        let first = self.first_lines().await?;
+        let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| Lost::NoWelcome)??;
         let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
         sit_down()?;
         self.joined();
         self.show(&first).await;
         loop {
             let done = match self.next().await {
-                Next::Typed(typed) => self.type_in(typed),
+                Next::Typed(typed) => self.type_in(typed).await,
                 Next::Link(event) => self.happen(event).await,
                 Next::Due => {
-                    self.due();
+                    self.due().await;
                     Continue(())
                 }
             };
             if let Break(done) = done {
                 return done;
             }
-            self.send_next();
+            self.send_next().await;
         }
     }
 
@@ -165,10 +185,20 @@ impl Talk {
     async fn next(&mut self) -> Next {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
-        let due = self.paste.due().into_iter().chain(next_try).chain(self.goodbye_due).min();
+        let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
+        let welcome = link.filter(|link| !link.story.joined).map(|link| link.welcome_by);
+        let due =
+            self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).chain(self.goodbye_due).min();
         // All of these can be dropped without a loss.
         futures::select_biased! {
-            typed = self.typed.recv().fuse() => Next::Typed(typed.unwrap_or(Typed::Leave)),
+            typed = async {
+                match self.typed.recv().await {
+                    Ok(typed) => typed,
+                    // Whoever leaves already is not impatient because the terminal is gone.
+                    Err(_) if self.is_leaving => std::future::pending().await,
+                    Err(_) => Typed::Leave,
+                }
+            }.fuse() => Next::Typed(typed),
             event = async {
                 match link {
                     Some(link) => link.next().await,
@@ -186,7 +216,8 @@ impl Talk {
 
     // ---- What the person does ----
 
-    fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+    async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+        let is_warned = std::mem::take(&mut self.is_warned);
         match typed {
             Typed::Line(text, enter) => self.paste.add(&text, enter),
             Typed::Nothing(enter) => self.paste.confirm(enter),
@@ -196,28 +227,36 @@ impl Talk {
                     self.screen.say(&format!("{} thrown away.", lines(count + 1)));
                 }
             }
-            Typed::Interrupt => return self.interrupt(),
-            Typed::Leave => return self.leave(),
+            Typed::Interrupt => return self.interrupt().await,
+            Typed::Leave => return self.leave(is_warned).await,
         }
         Continue(())
     }
 
-    fn interrupt(&mut self) -> ControlFlow<Done> {
+    async fn interrupt(&mut self) -> ControlFlow<Done> {
         if let Some(count) = self.paste.discard() {
-            self.screen.say(&format!("{} thrown away.", lines(count)));
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
             return Continue(());
         }
         if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
-            return self.leave();
+            return self.leave(false).await;
         }
         self.interrupted = Some(Instant::now());
         self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
         Continue(())
     }
 
-    fn leave(&mut self) -> ControlFlow<Done> {
-        if let Some(Verdict::Send(lines)) = self.paste.settle() {
-            self.keep(lines);
+    /// Leaves, unless there is a question that the person has not been warned of.
+    async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
+        self.settle_paste().await;
+        if let Some(count) = self.paste.question() {
+            if !is_warned {
+                self.is_warned = true;
+                self.screen.tell(&format!("Not sent yet: {}. Ctrl-D again leaves without that.", lines(count))).await;
+                return Continue(());
+            }
+            self.paste.discard();
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
         }
         let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_here && !self.is_leaving {
@@ -225,10 +264,20 @@ impl Talk {
             self.begin_to_leave();
             return Continue(());
         }
-        if !self.unsent.is_empty() {
-            self.screen.say(&format!("Not sent: {}.", lines(self.unsent.len())));
+        let lost = if self.is_leaving { Lost::NoFarewell } else { Lost::Cut };
+        let receipts = self.link.take().map(|link| link.receipts).unwrap_or_default();
+        Break(self.done(Err(lost), &receipts).await)
+    }
+
+    /// How it ends: well only if nothing is left that was not said, and not without a word about it.
+    async fn done(&self, done: Done, receipts: &Receipts) -> Done {
+        let unsent = self.unsent.len() + self.paste.len();
+        if unsent > 0 {
+            self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        Break(Ok(Outcome::Left))
+        self.tell_missing(receipts).await;
+        let unsaid = unsent + receipts.missing().map_or(0, |missing| missing.lines);
+        if unsaid == 0 { done } else { done.and(Err(Lost::Unsaid(unsaid))) }
     }
 
     fn begin_to_leave(&mut self) {
@@ -237,35 +286,50 @@ impl Talk {
     }
 
     /// Takes in lines that are to be sent.
-    fn keep(&mut self, typed: Vec<String>) {
+    fn keep(&mut self, mut typed: Vec<String>) {
         let was_empty = self.unsent.is_empty();
-        for line in typed {
-            if self.unsent.len() < CLIENT_UNSENT_LINES {
-                self.unsent.push_back(line);
-            } else {
-                self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {line}"));
-            }
+        let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
+        self.unsent.extend(typed);
+        if let Some(first) = refused.first() {
+            let all =
+                if refused.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(refused.len())) };
+            self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {all}{first}"));
         }
         if self.absence.is_some() && was_empty && !self.unsent.is_empty() {
             self.screen.say("Not connected; your line will be sent when you are back.");
         }
     }
 
-    fn due(&mut self) {
-        let now = Instant::now();
-        match self.paste.look(now) {
+    /// What was typed quickly has come to an end.
+    async fn settle_paste(&mut self) {
+        let verdict = self.paste.settle();
+        self.follow(verdict).await;
+    }
+
+    async fn follow(&mut self, verdict: Option<Verdict>) {
+        match verdict {
             Some(Verdict::Send(lines)) => self.keep(lines),
             Some(Verdict::Ask(count)) => {
-                self.screen.say(&format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count)));
+                let question = format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count));
+                self.screen.tell(&question).await;
             }
             None => {}
         }
+    }
+
+    async fn due(&mut self) {
+        let now = Instant::now();
+        let verdict = self.paste.look(now);
+        self.follow(verdict).await;
         if self.goodbye_due.take_if(|due| *due <= now).is_some() {
             let what = match self.unsent.len() {
                 0 => "say goodbye".to_owned(),
                 count => format!("take {}", lines(count)),
             };
             self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without that."));
+        }
+        if self.link.as_ref().is_some_and(|link| !link.story.joined && link.welcome_by <= now) {
+            self.try_later();
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
@@ -288,55 +352,68 @@ impl Talk {
                 }
                 self.show(&bytes).await;
             }
-            Event::Sent => self.sent().await,
-            Event::Ended(how) => return self.ended(how),
+            Event::Sent => self.sent(),
+            Event::Ended(how) => return self.ended(how).await,
             Event::NotConnected(_) => self.try_later(),
         }
         Continue(())
     }
 
     async fn show(&mut self, bytes: &[u8]) {
-        for line in String::from_utf8_lossy(bytes).lines() {
-            self.people.hear(line);
-            let shown = self.look.heard(line);
+        for raw in String::from_utf8_lossy(bytes).lines() {
+            if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
+                continue;
+            }
+            // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
+            let message = Message::parse(raw.as_bytes());
+            match &message {
+                Some(message) => self.people.hear_message(message),
+                None => self.people.hear(raw),
+            }
+            if let Some((old, new)) = renaming(raw) {
+                self.look.rename(&old, new);
+            }
+            let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
             self.screen.show(shown).await;
         }
     }
 
-    /// Sends what waits, a line at a time.
-    fn send_next(&mut self) {
-        let Some(link) = self.link.as_mut().filter(|link| link.story.joined && !link.is_sending) else { return };
-        match self.unsent.front() {
-            Some(line) => {
-                link.is_sending = true;
-                // It has room for one, and the connection's end is an event of its own.
-                link.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
-                if is_quit(line) {
-                    self.quit();
-                }
+    /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
+    async fn send_next(&mut self) {
+        let Some(link) = self.link.as_mut().filter(|link| link.can_send()) else { return };
+        let is_due = link.receipts.due().is_some_and(|due| due <= Instant::now());
+        // Who leaves gets a farewell, which is better.
+        if is_due && !(self.is_leaving && self.unsent.is_empty()) {
+            let question = link.receipts.ask(self.look.own_name());
+            return link.send(Sending::Question, question);
+        }
+        let Some(line) = self.unsent.front() else {
+            if self.is_leaving {
+                link.lines = None;
             }
-            None if self.is_leaving => link.lines = None,
-            None => {}
-        }
-    }
-
-    /// The person leaves by a line, and what stands behind it, as in a paste, cannot be said any more.
-    fn quit(&mut self) {
-        self.begin_to_leave();
-        let behind = self.unsent.len() - 1;
-        self.unsent.truncate(1);
-        if behind > 0 {
-            self.screen.say(&format!("{} behind /quit thrown away.", lines(behind)));
-        }
-    }
-
-    async fn sent(&mut self) {
-        let (Some(link), Some(line)) = (&mut self.link, self.unsent.pop_front()) else { return };
-        link.is_sending = false;
-        link.unheard += 1;
-        if let Some(shown) = self.look.said(&line) {
+            return;
+        };
+        if !std::mem::replace(&mut self.is_shown, true)
+            && let Some(shown) = self.look.said(line)
+        {
             self.screen.show_own(shown).await;
         }
+        let has_quit = is_quit(line);
+        link.has_quit = has_quit;
+        link.send(Sending::Line, line.clone());
+        if has_quit {
+            self.begin_to_leave();
+        }
+    }
+
+    fn sent(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        if link.sending.take() != Some(Sending::Line) {
+            return;
+        }
+        let Some(line) = self.unsent.pop_front() else { return };
+        self.is_shown = false;
+        link.receipts.sent(&line, Instant::now());
     }
 
     fn joined(&mut self) {
@@ -355,7 +432,7 @@ impl Talk {
     fn turned_away(&mut self, lines: &[u8]) {
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
-        let own = self.look.own_name().to_owned();
+        let own = self.look.own_name().clone();
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
@@ -364,35 +441,48 @@ impl Talk {
         self.try_later();
     }
 
-    fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
-        let Some(link) = self.link.take() else { return Continue(()) };
-        if self.is_leaving || link.story.was_dismissed() {
-            return Break(match how {
-                Err(error) if !self.is_leaving => Err(Lost::Failed(error)),
-                _ if self.is_leaving => Ok(Outcome::Left),
-                _ => link.story.outcome(),
-            });
+    async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+        // A line that was sent is not to be sent again.
+        while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
+            self.sent();
         }
-        if !self.reconnect {
-            return Break(how.map_err(Lost::Failed).and_then(|()| link.story.outcome()));
+        let Some(link) = self.link.take() else { return Continue(()) };
+        if self.is_leaving || link.story.was_dismissed() || !self.reconnect {
+            let done = match how {
+                // After the goodbye it does not matter how it ended.
+                Err(error) if !link.story.is_over() => Err(Lost::Failed(error)),
+                _ => link.story.outcome(),
+            };
+            return Break(self.done(done, &link.receipts).await);
         }
         if self.absence.is_none() {
-            self.told_of_loss(&how, &link);
+            self.tell_loss(&how).await;
+            self.tell_missing(&link.receipts).await;
         }
         self.try_later();
         Continue(())
     }
 
-    fn told_of_loss(&mut self, how: &io::Result<()>, link: &Link) {
+    async fn tell_loss(&mut self, how: &io::Result<()>) {
         self.look.prompt().set_connected(false);
         let why = how.as_ref().err().map(|error| format!(": {}", fault::describe(error))).unwrap_or_default();
-        self.screen.say(&format!("The connection is lost{why}. What you type is kept; trying to connect again."));
-        // A server that says why it closes has taken in what it got.
-        if link.unheard > 0 && !link.story.is_over() {
-            self.screen.say(&format!("{} that you sent just before may not have arrived.", lines(link.unheard)));
-        }
+        self.screen
+            .tell(&format!("The connection is lost{why}. What you type is kept; trying to connect again."))
+            .await;
         let since = ZonedDateTime::now().strftime("%H:%M").to_string();
         self.absence = Some(Absence { since, backoff: Backoff::new(), next_try: Instant::now(), told_of_ghost: false });
+    }
+
+    async fn tell_missing(&self, receipts: &Receipts) {
+        let Some(Missing { lines, first }) = receipts.missing() else { return };
+        let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
+        let words = match (lines, first) {
+            (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
+            (1, None) => "The last line that you sent may not have arrived.".to_owned(),
+            (_, Some(first)) => format!("Up to {lines} of the lines you sent may not have arrived; the first: {first}"),
+            (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
+        };
+        self.screen.tell(&words).await;
     }
 
     fn try_later(&mut self) {
@@ -404,18 +494,26 @@ impl Talk {
 }
 
 fn is_quit(line: &str) -> bool {
-    line.split([' ', '\t']).next().is_some_and(|command| command.eq_ignore_ascii_case("/quit"))
-}
-
-fn lines(count: usize) -> String {
-    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
+    matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
 }
 
 impl Link {
-    fn begin(config: &Config, name: &str) -> Self {
-        let ((events, happening), (lines, typed)) = (bounded(16), bounded(1));
-        task::spawn(connect(config.clone(), name.to_owned(), typed, events));
-        Self { events: happening, lines: Some(lines), is_sending: false, unheard: 0, story: Story::default() }
+    fn begin(config: &Config, name: &Name) -> Self {
+        let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
+        Self::new(happening, lines)
+    }
+
+    fn new(events: Receiver<Event>, lines: Sender<String>) -> Self {
+        Self {
+            events,
+            welcome_by: Instant::now() + WELCOME_LIMIT,
+            lines: Some(lines),
+            has_quit: false,
+            sending: None,
+            receipts: Receipts::default(),
+            story: Story::default(),
+        }
     }
 
     /// Dropping the future loses nothing.
@@ -425,12 +523,22 @@ impl Link {
 
     fn hear(&mut self, lines: &[u8]) {
         lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
-        self.unheard = 0;
+    }
+
+    /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
+    fn can_send(&self) -> bool {
+        self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
+    }
+
+    fn send(&mut self, what: Sending, line: String) {
+        self.sending = Some(what);
+        // It has room for one, and the connection's end is an event of its own.
+        self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
     }
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(config: Config, name: String, lines: Receiver<String>, events: Sender<Event>) {
+async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
     let connected = connection::connect(&config.host, config.port).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
@@ -443,13 +551,14 @@ async fn connect(config: Config, name: String, lines: Receiver<String>, events: 
 }
 
 async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
+    let mut given_up = pin!(events.closed().fuse());
     let ended = loop {
-        match incoming.next().await {
-            Ok(Some(lines)) => {
-                if events.send(Event::Heard(lines)).await.is_err() {
-                    return; // The talk is over.
-                }
-            }
+        let next = futures::select_biased! {
+            () = given_up => return incoming.cut(),
+            next = incoming.next().fuse() => next,
+        };
+        match next {
+            Ok(Some(lines)) => drop(events.send(Event::Heard(lines)).await),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
@@ -465,4 +574,113 @@ async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<
         }
     }
     outgoing.finish();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use async_std::task::block_on;
+    use rustyline::ExternalPrinter;
+
+    use super::*;
+    use crate::client::terminal::Options;
+    use crate::client::terminal::screen::Showing;
+    use crate::limits::RECONNECT_PAUSE;
+    use crate::protocol::Name;
+
+    struct Paper(mpsc::Sender<String>);
+
+    impl ExternalPrinter for Paper {
+        fn print(&mut self, text: String) -> rustyline::Result<()> {
+            self.0.send(text).map_err(|error| io::Error::other(error).into())
+        }
+    }
+
+    /// A talk on a connection, what it sends there, and what it shows.
+    struct Scene {
+        talk: Talk,
+        sent: Receiver<String>,
+        screen: Screen,
+        showing: Showing,
+    }
+
+    impl Scene {
+        fn set() -> Self {
+            let name = Name::parse("Bob").unwrap();
+            let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: true });
+            let (screen, showing) = Screen::new(false);
+            let config = Config { name, host: String::new(), port: 0 };
+            let typing = (bounded(1).1, People::default(), Paste::default());
+            let mut talk = Talk::new(config, true, (screen.clone(), look), typing);
+            let (lines, sent) = bounded(1);
+            let mut link = Link::new(bounded(1).1, lines);
+            link.story.hear(b"* Welcome, Bob.");
+            talk.link = Some(link);
+            Self { talk, sent, screen, showing }
+        }
+
+        /// What is on the screen, without the times.
+        fn shown(self) -> Vec<String> {
+            let (paper, printed) = mpsc::channel();
+            self.showing.start(Paper(paper));
+            self.screen.finish();
+            let printed = printed.try_iter().next().unwrap();
+            let without_time =
+                |line: &str| line.split_once(' ').filter(|(time, _)| *time != "--").map(|(_, rest)| rest.to_owned());
+            printed.lines().map(|line| without_time(line).unwrap_or_else(|| line.to_owned())).collect()
+        }
+    }
+
+    /// The server is quicker than the task that says that the line was sent.
+    #[test]
+    fn an_answer_never_stands_before_the_line_that_it_answers() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.keep(vec!["/msg Dave hi".to_owned()]);
+        block_on(async {
+            talk.send_next().await;
+            assert_eq!(sent.recv().await.unwrap(), "/msg Dave hi");
+            assert!(talk.happen(Event::Heard(b"! no-such-user: Dave\n".to_vec())).await.is_continue());
+            assert!(talk.happen(Event::Sent).await.is_continue());
+            talk.send_next().await;
+        });
+        assert_eq!(scene.shown(), ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+    }
+
+    #[test]
+    fn too_many_lines_are_refused_aloud_and_the_others_wait() {
+        let mut scene = Scene::set();
+        let talk = &mut scene.talk;
+        let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+        talk.keep(lines(0, CLIENT_UNSENT_LINES - 1));
+        talk.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
+        talk.keep(vec!["one more".to_owned()]);
+        assert!(talk.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+        let why = "-- Not sent, for 10000 lines wait already: ";
+        assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
+    }
+
+    #[test]
+    fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        let mut expected = RECONNECT_PAUSE.0;
+        for _ in 0..10 {
+            let pause = talk.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+            assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
+            talk.try_later();
+            expected = (2 * expected).min(RECONNECT_PAUSE.1);
+        }
+        assert_eq!(expected, RECONNECT_PAUSE.1);
+    }
+
+    #[test]
+    fn a_second_interrupt_that_comes_late_is_a_first_one() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        talk.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        assert!(block_on(talk.interrupt()).is_continue() && talk.is_leaving);
+    }
 }

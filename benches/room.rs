@@ -1,0 +1,85 @@
+//! What the room does with what is meant: `cargo bench --bench room`. One item is one line, or one line for one reader.
+#![allow(missing_docs)]
+
+use std::time::Instant;
+
+use divan::counter::ItemsCount;
+use divan::{Bencher, black_box};
+use futures::FutureExt;
+use futures::channel::oneshot;
+use linechat::journal::Journal;
+use linechat::protocol::{Command, Line, Name, Reply, SafeText};
+use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, PeerId, Reader};
+
+/// How many lines are in a turn.
+const LINES: usize = 32;
+
+fn main() {
+    divan::main();
+}
+
+/// A room with so many peers who have read everything.
+fn room(peers: usize) -> (Broker, Vec<Reader>) {
+    let mut broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now());
+    let mut readers: Vec<_> = (0..peers)
+        .map(|peer| {
+            let (answer, mut answered) = oneshot::channel();
+            let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
+            let from = "192.0.2.1:7".parse().expect("it is an address");
+            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, answer });
+            answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
+        })
+        .collect();
+    broker.publish();
+    read_all(&mut readers);
+    (broker, readers)
+}
+
+/// What the writers do, less the writing.
+fn read_all(readers: &mut [Reader]) {
+    for reader in readers {
+        while let Some(Some(portion)) = reader.next().now_or_never() {
+            black_box(portion.text());
+        }
+    }
+}
+
+fn said() -> Event {
+    let line = Line::Text("a line as people type it, and a bit more to make it sixty-four.".to_owned());
+    let lines = (0..LINES).map(|_| Command::parse(line.clone())).collect();
+    Event::Lines { peer: PeerId(0), lines }
+}
+
+/// A turn of the broker for nobody: numbering and rendering.
+#[divan::bench]
+fn turn(bencher: Bencher<'_, '_>) {
+    let (mut broker, _readers) = room(1);
+    bencher.counter(ItemsCount::new(LINES)).with_inputs(said).bench_local_values(|event| {
+        broker.handle(event);
+        broker.publish();
+    });
+}
+
+/// A turn, and all readers taking their portions.
+#[divan::bench(args = [10, 100, 1000, 5000])]
+fn turn_and_readers(bencher: Bencher<'_, '_>, peers: usize) {
+    let (mut broker, mut readers) = room(peers);
+    bencher.counter(ItemsCount::new(LINES * (peers - 1))).with_inputs(said).bench_local_values(|event| {
+        broker.handle(event);
+        broker.publish();
+        read_all(&mut readers);
+    });
+}
+
+/// Rendering alone, by how many senders take turns: each change of the sender begins a segment.
+#[divan::bench(args = [1, 2, 32])]
+fn render(bencher: Bencher<'_, '_>, senders: u64) {
+    let (name, text) = (Name::parse("Alice").expect("it is a name"), SafeText::new("x".repeat(64)));
+    bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
+        let mut batch = BatchBuilder::default();
+        for line in 0..LINES as u64 {
+            batch.push(Audience::AllBut(PeerId(line % senders)), &Reply::Said { from: &name, text: &text });
+        }
+        batch.take()
+    });
+}

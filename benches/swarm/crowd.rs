@@ -1,0 +1,238 @@
+//! The crowd: all the peers of a load, in one thread with one epoll.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::ControlFlow;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::time::Timespec;
+use socket2::{Domain, Socket, Type};
+
+use crate::dialect::{Dialect, Heard, Words};
+use crate::ledger::Ledger;
+
+/// How many peers connect before those that are there are listened to.
+const AT_ONCE: usize = 64;
+
+/// How many peers may be on their way into the room of a server that listens with a backlog of ten: a SYN that finds it
+/// full is sent again only after a second.
+const FEW_AT_ONCE: usize = 5;
+
+/// How many peers share a source address, so that none runs out of ports.
+const PER_ADDRESS: usize = 5000;
+
+/// How long nothing may happen.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The peers, connected to one server.
+pub struct Crowd {
+    dialect: Dialect,
+    /// How long the words are.
+    size: usize,
+    peers: Vec<Peer>,
+    epoll: OwnedFd,
+    events: Vec<epoll::Event>,
+    input: Box<[u8]>,
+    start: Instant,
+    /// How many peers are in the room.
+    ready: usize,
+}
+
+struct Peer {
+    stream: TcpStream,
+    /// A line that has not ended yet.
+    tail: Vec<u8>,
+    /// What is still to be sent.
+    out: String,
+    is_ready: bool,
+    /// How many others it knows of.
+    knows: usize,
+}
+
+/// How long it took until all were in the room, and until all knew.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining {
+    pub ready: Duration,
+    /// Where the protocol tells who comes.
+    pub informed: Option<Duration>,
+}
+
+/// How the senders send.
+#[derive(Debug, Clone, Copy)]
+pub enum Drive {
+    /// As many lines as the ledger has room for are on their way at any time.
+    Window,
+    /// So many lines go out in a second, as long as there is room.
+    Rate(f64),
+}
+
+impl Crowd {
+    pub fn new(dialect: Dialect, size: usize) -> Result<Self> {
+        Ok(Self {
+            dialect,
+            size,
+            peers: Vec::new(),
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            events: Vec::with_capacity(1024),
+            input: vec![0; 256 * 1024].into(),
+            start: Instant::now(),
+            ready: 0,
+        })
+    }
+
+    /// Connects all, and waits until all are in the room and know of each other.
+    pub fn join(&mut self, server: SocketAddr, count: usize, has_short_backlog: bool) -> Result<Joining> {
+        let start = Instant::now();
+        let mut ledger = Ledger::new(count, 0, 1);
+        while self.peers.len() < count {
+            let on_their_way = self.peers.len() - self.ready;
+            let may_come = if has_short_backlog { FEW_AT_ONCE - on_their_way } else { AT_ONCE };
+            for _ in 0..may_come.min(count - self.peers.len()) {
+                self.connect(server)?;
+            }
+            self.listen(&mut ledger, Some(Duration::from_millis(u64::from(may_come == 0))))?;
+        }
+        while self.ready < count {
+            self.listen(&mut ledger, None)?;
+        }
+        let ready = start.elapsed();
+        while self.dialect == Dialect::Linechat && self.peers.iter().any(|peer| peer.knows < count - 1) {
+            self.listen(&mut ledger, None)?;
+        }
+        let informed = (self.dialect == Dialect::Linechat).then(|| start.elapsed());
+        // What the server still has to tell of the joins is no part of the load.
+        while self.listen(&mut ledger, Some(Duration::from_millis(300)))? > 0 {}
+        Ok(Joining { ready, informed })
+    }
+
+    /// Lets the senders of the ledger send, and all hear, until `watch` has seen enough; then until all have heard all.
+    pub fn talk(
+        &mut self,
+        ledger: &mut Ledger,
+        drive: Drive,
+        mut watch: impl FnMut(&mut Ledger) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let (start, mut sent) = (Instant::now(), 0);
+        let mut senders = (0..ledger.senders()).cycle();
+        while watch(ledger)?.is_continue() {
+            let due = match drive {
+                Drive::Window => ledger.room(),
+                Drive::Rate(rate) => ((start.elapsed().as_secs_f64() * rate) as usize - sent).min(ledger.room()),
+            };
+            sent += due;
+            let now = self.now();
+            for sender in senders.by_ref().take(due) {
+                let words = ledger.send(sender, now);
+                self.dialect.say(&words, self.size, &mut self.peers[sender].out);
+            }
+            let mut is_held_up = false;
+            for sender in &mut self.peers[..ledger.senders()] {
+                is_held_up |= !sender.flush()?;
+            }
+            let is_timed = is_held_up || matches!(drive, Drive::Rate(_));
+            self.listen(ledger, is_timed.then_some(Duration::from_millis(1)))?;
+        }
+        while !ledger.is_quiet() {
+            self.peers.iter_mut().try_for_each(|peer| peer.flush().map(drop))?;
+            self.listen(ledger, Some(Duration::from_millis(1)))?;
+        }
+        ensure!(ledger.is_settled(), "not all have heard all");
+        Ok(())
+    }
+
+    fn connect(&mut self, server: SocketAddr) -> Result<()> {
+        let number = self.peers.len();
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        let source = [127, 0, 0, 2 + (number / PER_ADDRESS) as u8];
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect(&server.into()).with_context(|| format!("cannot connect peer {number}"))?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
+        let out = self.dialect.hello(number);
+        let mut peer = Peer { stream: socket.into(), tail: Vec::new(), out, is_ready: false, knows: 0 };
+        peer.flush()?;
+        self.peers.push(peer);
+        Ok(())
+    }
+
+    /// Hears what has come, or waits for it. Says how many peers heard something.
+    fn listen(&mut self, ledger: &mut Ledger, wait: Option<Duration>) -> Result<usize> {
+        self.events.clear();
+        let timeout = Timespec::try_from(wait.unwrap_or(PATIENCE))?;
+        epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout))?;
+        ensure!(wait.is_some() || !self.events.is_empty(), "nothing was heard for {PATIENCE:?}");
+        let events = std::mem::take(&mut self.events);
+        let now = self.now();
+        for event in &events {
+            self.hear(event.data.u64() as usize, ledger, now)?;
+        }
+        self.events = events;
+        Ok(self.events.len())
+    }
+
+    /// Hears what has come to one peer.
+    fn hear(&mut self, number: usize, ledger: &mut Ledger, now: u64) -> Result<()> {
+        let peer = &mut self.peers[number];
+        let count = match peer.stream.read(&mut self.input) {
+            Ok(0) => bail!("the server closed the connection of peer {number}"),
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("peer {number}")),
+        };
+        let mut rest = &self.input[..count];
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, later) = (&rest[..end], &rest[end + 1..]);
+            rest = later;
+            let mut whole = std::mem::take(&mut peer.tail);
+            let line = if whole.is_empty() {
+                line
+            } else {
+                whole.extend_from_slice(line);
+                &whole
+            };
+            match self.dialect.hear(line) {
+                Heard::Said(text) => {
+                    let words = Words::read(text, self.size)
+                        .with_context(|| format!("peer {number} heard {:?}", String::from_utf8_lossy(line)))?;
+                    ledger.hear(number, &words, now)?;
+                }
+                Heard::Ready(others) => {
+                    self.ready += usize::from(!std::mem::replace(&mut peer.is_ready, true));
+                    peer.knows += others;
+                }
+                Heard::Joined(others) => peer.knows += others,
+                Heard::Answer(answer) => {
+                    peer.out.push_str(&String::from_utf8(answer)?);
+                    peer.flush()?;
+                }
+                Heard::Refused => bail!("peer {number} was refused: {}", String::from_utf8_lossy(line)),
+                Heard::Other => {}
+            }
+        }
+        peer.tail.extend_from_slice(rest);
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_nanos() as u64
+    }
+}
+
+impl Peer {
+    /// Sends what it has to say; false when the kernel does not take all of it now.
+    fn flush(&mut self) -> Result<bool> {
+        if self.out.is_empty() {
+            return Ok(true);
+        }
+        match self.stream.write(self.out.as_bytes()) {
+            Ok(count) => drop(self.out.drain(..count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(self.out.is_empty())
+    }
+}

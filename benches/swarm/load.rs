@@ -1,0 +1,126 @@
+//! A load: so many peers, who say so much, and what that costs a server.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use crate::crowd::{Crowd, Drive, Joining};
+use crate::dialect::Words;
+use crate::ledger::Ledger;
+use crate::target::Target;
+
+/// How many lines may be on their way when they go out at a fixed rate; more means that the server cannot keep up.
+const WINDOW_AT_A_RATE: usize = 4096;
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Load {
+    /// How many peers there are
+    #[arg(long, default_value_t = 1000)]
+    pub peers: usize,
+
+    /// How many of them talk, in turns
+    #[arg(long, default_value_t = 10)]
+    pub senders: usize,
+
+    /// How many bytes a line has, without name and line end
+    #[arg(long, default_value_t = 64)]
+    pub size: usize,
+
+    /// How many lines are on their way at any time: the next goes out when one has reached all
+    #[arg(long, default_value_t = 32)]
+    pub in_flight: usize,
+
+    /// How many lines go out in a second, instead of --in-flight
+    #[arg(long, value_name = "LINES")]
+    pub rate: Option<f64>,
+
+    /// For how many seconds it is measured, after a quarter of that to warm up; 0 only lets the peers join
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+}
+
+/// What a load has cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Figures {
+    pub joining: Joining,
+    /// Nanoseconds of the server's processor time for each peer that joined, until all knew.
+    pub cpu_per_join: f64,
+    /// Bytes of memory for each peer that has joined and is silent.
+    pub idle_memory: f64,
+    pub talk: Option<Talk>,
+}
+
+/// What the talking has cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk {
+    pub deliveries_per_second: f64,
+    /// Nanoseconds of the server's processor time for each line that reached a peer.
+    pub cpu_per_delivery: f64,
+    /// How many lines reached a peer with one system call.
+    pub deliveries_per_write: f64,
+    /// Of the time that a line took to a peer.
+    pub latency: Latency,
+    /// Bytes of memory of the server at the end.
+    pub memory: f64,
+}
+
+/// In microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+impl Load {
+    /// Puts the load on a server of its own. `binary` is ours.
+    pub fn put_on(&self, target: Target, binary: &Path) -> Result<Figures> {
+        ensure!(self.size >= Words::LEAST, "a line needs {} bytes", Words::LEAST);
+        ensure!(
+            self.peers >= 2 && (1..=self.peers).contains(&self.senders),
+            "there must be senders among 2 peers or more"
+        );
+        let server = target.start(binary)?;
+        let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
+        let mut crowd = Crowd::new(target.dialect(), self.size)?;
+        let joining = crowd.join(server.address, self.peers, target.has_short_backlog())?;
+        let cpu_per_join = (server.cpu()? - idle_cpu) as f64 / self.peers as f64;
+        let idle_memory = (server.resident()? as f64 - empty as f64) / self.peers as f64;
+        let mut figures = Figures { joining, cpu_per_join, idle_memory, talk: None };
+        if self.seconds == 0.0 {
+            return Ok(figures);
+        }
+        let (drive, window) = match self.rate {
+            Some(rate) => (Drive::Rate(rate), WINDOW_AT_A_RATE),
+            None => (Drive::Window, self.in_flight),
+        };
+        let mut ledger = Ledger::new(self.peers, self.senders, window);
+        let (start, mut measured) = (Instant::now(), None);
+        let (warm_up, seconds) = [self.seconds / 4.0, self.seconds].map(Duration::from_secs_f64).into();
+        crowd.talk(&mut ledger, drive, |ledger| {
+            let (cpu, writes, deliveries, now) = match (start.elapsed(), measured) {
+                (elapsed, None) if elapsed >= warm_up => {
+                    ledger.latency.reset();
+                    measured = Some((server.cpu()?, server.writes()?, ledger.deliveries, Instant::now()));
+                    return Ok(ControlFlow::Continue(()));
+                }
+                (elapsed, Some(measured)) if elapsed >= warm_up + seconds => measured,
+                _ => return Ok(ControlFlow::Continue(())),
+            };
+            let delivered = (ledger.deliveries - deliveries) as f64;
+            let quantile = |part: f64| ledger.latency.value_at_quantile(part) as f64 / 1e3;
+            figures.talk = Some(Talk {
+                deliveries_per_second: delivered / now.elapsed().as_secs_f64(),
+                cpu_per_delivery: (server.cpu()? - cpu) as f64 / delivered,
+                deliveries_per_write: delivered / (server.writes()? - writes) as f64,
+                latency: Latency { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) },
+                memory: server.resident()? as f64,
+            });
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(figures)
+    }
+}

@@ -1,0 +1,212 @@
+//! The drawing: how the typed line is on the screen, so that it can be mended when the terminal wraps it anew.
+//!
+//! When the number of columns changes, most terminals wrap what is on the screen anew, and the editor then draws the line
+//! again. But it clears the rows that the line had before: too few of them when it has more rows now, and messages above
+//! it when it has fewer. This puts before the prompt what makes that good.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::env;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::termios::tcgetwinsize;
+use unicode_width::UnicodeWidthChar;
+
+use crate::limits::CLIENT_RECENT_LINES;
+
+/// The lines that stand above the typed line, as they were shown.
+#[derive(Clone, Default)]
+pub(super) struct Recent(Arc<Mutex<VecDeque<String>>>);
+
+impl Recent {
+    /// Takes in lines that are shown. A bell does not ring again.
+    pub(super) fn add(&self, text: &str) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend(text.lines().map(|line| line.replace('\x07', "")));
+        let surplus = lines.len().saturating_sub(CLIENT_RECENT_LINES);
+        lines.drain(..surplus);
+    }
+
+    fn rows(&self, columns: usize) -> usize {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|line| rows_of(line, columns)).sum()
+    }
+
+    /// Draws again what stood in so many rows above the cursor.
+    fn draw(&self, rows: usize, columns: usize) -> String {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut first, mut held) = (lines.len(), 0);
+        while held < rows && first > 0 {
+            first -= 1;
+            held += rows_of(&lines[first], columns);
+        }
+        let drawn: String = lines.iter().skip(first).flat_map(|line| [line, "\n"]).collect();
+        up(held.saturating_sub(rows)) + &drawn
+    }
+}
+
+/// What the editor has drawn below them.
+pub(super) struct Drawing {
+    columns: Cell<usize>,
+    prompt: RefCell<String>,
+    line: RefCell<String>,
+    /// Where in the line, in bytes.
+    cursor: Cell<usize>,
+    recent: Recent,
+    wraps_anew: bool,
+}
+
+impl Drawing {
+    pub(super) fn new(recent: Recent) -> Self {
+        Self {
+            columns: Cell::new(size().columns),
+            prompt: RefCell::default(),
+            line: RefCell::default(),
+            cursor: Cell::new(0),
+            recent,
+            wraps_anew: wraps_anew(),
+        }
+    }
+
+    /// The editor draws a prompt. What has to be written before it.
+    pub(super) fn prompt(&self, prompt: &str) -> String {
+        let (old, new) = (self.columns.get(), size());
+        self.columns.set(new.columns);
+        let mend = if old == new.columns || !self.wraps_anew { String::new() } else { self.mend(old, new) };
+        prompt.clone_into(&mut self.prompt.borrow_mut());
+        mend
+    }
+
+    /// The editor draws the line. Whether it has to draw all of it: a line that is drawn key by key has line ends of its
+    /// own where a row ends, and the terminal would not join the rows again.
+    pub(super) fn line(&self, line: &str, cursor: usize) -> bool {
+        line.clone_into(&mut self.line.borrow_mut());
+        self.cursor.set(cursor);
+        self.place(line, self.columns.get()).0 > 0
+    }
+
+    /// The editor has gone down to the last row of the line and up to its first, reckoned in the old rows, and has cleared
+    /// them. What is left of the line is cleared, and what was wrongly cleared above it is drawn again.
+    fn mend(&self, old: usize, new: Size) -> String {
+        let line = self.line.borrow();
+        let before = &line[..self.cursor.get()];
+        let end = self.rows(&line, true, old, new.columns);
+        let cursor = self.rows(before, before.len() == line.len(), old, new.columns);
+        let mut lowest = cursor.new + (end.old - cursor.old);
+        if self.recent.rows(new.columns) + end.new >= new.rows {
+            lowest = lowest.min(end.new); // It cannot go down further than the screen.
+        }
+        if lowest >= end.old { up(lowest - end.old) } else { self.recent.draw(end.old - lowest, new.columns) }
+    }
+
+    /// The row behind this text, before and after the terminal has wrapped it anew.
+    fn rows(&self, text: &str, is_all: bool, old: usize, new: usize) -> Rows {
+        let (old, old_column) = self.place(text, old);
+        let (new, new_column) = self.place(text, new);
+        // Below a full last row the editor moves the cursor with a line end, which stays there. The terminal itself leaves
+        // the cursor in the row that it has just filled.
+        let was_moved = old > 0 && old_column == 0;
+        let would_be_moved = new > 0 && new_column == 0;
+        let new = match (was_moved, would_be_moved) {
+            (true, false) if is_all => new + 1,
+            (false, true) if is_all => new - 1,
+            _ => new,
+        };
+        Rows { old, new }
+    }
+
+    /// Where the cursor is behind the prompt and this text, as the editor reckons: the row and the column.
+    fn place(&self, text: &str, columns: usize) -> (usize, usize) {
+        place(self.prompt.borrow().chars().chain(text.chars()), columns)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    columns: usize,
+    rows: usize,
+}
+
+/// A row below the first one of the line, before and after a resize.
+struct Rows {
+    old: usize,
+    new: usize,
+}
+
+/// Moves up, and clears everything from there.
+fn up(rows: usize) -> String {
+    if rows == 0 { String::new() } else { format!("\x1b[{rows}A\r\x1b[J") }
+}
+
+fn place(text: impl Iterator<Item = char>, columns: usize) -> (usize, usize) {
+    let (mut row, mut column) = (0, 0);
+    for char in text {
+        if char == '\n' {
+            (row, column) = (row + 1, 0);
+            continue;
+        }
+        let width = char.width().unwrap_or(0);
+        column += width;
+        if column > columns {
+            (row, column) = (row + 1, width);
+        }
+    }
+    if column == columns { (row + 1, 0) } else { (row, column) }
+}
+
+/// How many rows a line has that was shown. Its colours have no width.
+fn rows_of(line: &str, columns: usize) -> usize {
+    let mut parts = line.split('\x1b');
+    let first = parts.next().unwrap_or_default();
+    let others = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
+    let (row, column) = place(std::iter::once(first).chain(others).flat_map(str::chars), columns);
+    if column > 0 || row == 0 { row + 1 } else { row }
+}
+
+fn size() -> Size {
+    let size = tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    // Some terminals do not know, and the editor takes this then.
+    let (columns, rows) = if size.0 == 0 { (80, 24) } else { size };
+    Size { columns: columns.into(), rows: rows.into() }
+}
+
+/// Whether the terminal wraps anew what is on the screen. Few do not: xterm, screen, and the console of Linux. In tmux it
+/// does not matter where tmux runs.
+fn wraps_anew() -> bool {
+    let is_set = |variable| env::var_os(variable).is_some();
+    let is_console = env::var_os("TERM").is_some_and(|term| term == "linux");
+    is_set("TMUX") || !(is_set("XTERM_VERSION") || is_set("STY") || is_console)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_reckoned_as_a_terminal_fills_them() {
+        let place = |text: &str| super::place(text.chars(), 4);
+        assert_eq!(place(""), (0, 0));
+        assert_eq!(place("abc"), (0, 3));
+        assert_eq!(place("abcd"), (1, 0));
+        assert_eq!(place("abcde"), (1, 1));
+        assert_eq!(place("abc世"), (1, 2), "a wide character is not split");
+        assert_eq!(place("a\nb"), (1, 1));
+        assert_eq!(["", "abcd", "abcde", "\x1b[2mab\x1b[0mcd", "abc世"].map(|line| rows_of(line, 4)), [1, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn what_stood_in_the_rows_above_is_drawn_again() {
+        let recent = Recent::default();
+        recent.add("first\nsecond\n");
+        recent.add("third\x07\n");
+        assert_eq!(recent.draw(1, 80), "third\n");
+        assert_eq!(recent.draw(2, 80), "second\nthird\n");
+        assert_eq!(recent.draw(9, 80), "first\nsecond\nthird\n");
+        // Of the second line, one row of two was left.
+        assert_eq!(recent.draw(2, 5), "\x1b[1A\r\x1b[Jsecond\nthird\n");
+        (0..CLIENT_RECENT_LINES).for_each(|_| recent.add("new\n"));
+        assert_eq!(recent.rows(80), CLIENT_RECENT_LINES);
+        assert!(!recent.draw(CLIENT_RECENT_LINES, 80).contains("third"));
+    }
+}

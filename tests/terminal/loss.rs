@@ -1,0 +1,119 @@
+//! What was sent and may not have arrived is told, and nothing else is.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::desk::Desk;
+use crate::harness::Server;
+use crate::hostile::FakeServer;
+use crate::program::ServerProgram;
+
+const ANSWER: &str = "* You are Bob already.";
+
+#[test]
+fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let mut peer = server.welcome();
+    desk.keys("one\n");
+    peer.expect("one");
+    peer.send("Alice: tick\n");
+    desk.sees("Alice: tick");
+    peer.expect("/nick Bob");
+    desk.keys("two\n");
+    peer.expect("two");
+    peer.send(&format!("{ANSWER}\nAlice: tock\n"));
+    desk.sees("Alice: tock");
+    drop(peer);
+    desk.sees("-- A line that you sent may not have arrived: two");
+
+    // The next connection begins anew: nothing is asked before something was said.
+    let mut peer = server.welcome();
+    desk.sees("-- Back again.");
+    thread::sleep(Duration::from_millis(1500));
+    desk.keys("three\n");
+    peer.expect("three");
+    peer.expect("/nick Bob");
+    peer.send(&format!("{ANSWER}\nAlice: well\n"));
+    desk.sees("Alice: well");
+    drop(peer);
+    let _peer = server.welcome();
+    let screen = desk.shows("the second return", |screen| {
+        screen.iter().filter(|line| line.starts_with("-- Back again.")).count() == 2
+    });
+    let missing = screen.iter().filter(|line| line.contains("may not have arrived")).count();
+    assert_eq!(missing, 1, "{screen:#?}");
+    assert!(!screen.contains(&ANSWER.to_owned()), "{screen:#?}");
+    assert_eq!(desk.history().unwrap(), "one\ntwo\nthree\n");
+}
+
+/// Somebody else talks all the time, which says nothing about one's own lines.
+#[test]
+fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
+    const LINES: usize = 40;
+    let server = ServerProgram::start(&["--pace", "public"]);
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let alice = server.join("Alice");
+    let mut ticking = alice.try_clone();
+    desk.paste(&(0..LINES).map(|number| format!("pasted {number}\n")).collect::<String>(), false);
+    desk.sees("-- Send 40 lines?");
+    desk.press("Enter");
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(4) {
+        ticking.send("tick\n");
+        thread::sleep(Duration::from_millis(700));
+    }
+    server.program.signal(Signal::KILL);
+    let screen = desk.sees("-- Up to ");
+    let told = screen.iter().find_map(|line| line.strip_prefix("-- Up to ")).unwrap();
+    let (told, first) = told.split_once(" of the lines you sent may not have arrived; the first: pasted ").unwrap();
+    let (told, first): (usize, usize) = (told.parse().unwrap(), first.parse().unwrap());
+    let mut text = Vec::new();
+    // A killed server may reset its connections.
+    let _ = std::io::Read::read_to_end(&mut alice.stream(), &mut text);
+    let heard = String::from_utf8(text).unwrap().matches("Bob: pasted ").count();
+    assert!((1..LINES).contains(&heard), "{heard} were heard");
+    assert!(told >= LINES - heard, "{heard} were heard, and {told} are missing");
+    assert_eq!(told + first, LINES);
+    assert!(first > 0, "nothing has a receipt");
+}
+
+#[test]
+fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("hello\n");
+    alice.expect("Bob: hello");
+    let answers = |screen: &[String]| screen.iter().filter(|line| *line == ANSWER).count();
+    thread::sleep(Duration::from_millis(1500));
+    desk.keys("/nick Bob\n");
+    desk.shows("the answer", |screen| answers(screen) == 1);
+    desk.keys("/nick Carol\n");
+    alice.expect("* Bob is now Carol");
+    desk.keys("hello again\n");
+    alice.expect("Carol: hello again");
+    thread::sleep(Duration::from_millis(1500));
+    desk.press("C-d");
+    let screen = desk.sees("* Bye, Carol: 2 lines accepted, 0 refused.");
+    assert_eq!(answers(&screen), 1, "{screen:#?}");
+    assert!(!screen.iter().any(|line| line.starts_with("* You are Carol")), "{screen:#?}");
+    alice.expect("* Carol has left");
+}
+
+#[test]
+fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
+    let server = ServerProgram::start(&[]);
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.keys("hello\n");
+    alice.expect("Bob: hello");
+    server.program.signal(Signal::TERM);
+    desk.sees("-- The connection is lost");
+    drop(server);
+    let _again = crate::connection::server_at(alice.stream().peer_addr().unwrap());
+    let screen = desk.sees("-- Back again.");
+    assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
+}

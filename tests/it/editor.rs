@@ -445,3 +445,22 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
     bob.type_in("ne\r");
     server.expect("half a line");
 }
+
+#[test]
+fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &[]);
+    bob.type_in("one \x16\x1b[2J\x16\x07 two");
+    bob.has_typed("one  two");
+    bob.type_in("\r");
+    bob.sees("Bob: one ^[[2J^G two");
+    bob.type_in("\x1b[200~three \u{9b}2J\x07 four\x1b[201~");
+    bob.has_typed("three 2J four");
+    bob.type_in("\r");
+    let screen = bob.sees("Bob: three <U+009B>2J^G four");
+    // Searching for it shows it, too.
+    bob.type_in("\x12three");
+    bob.shows("what was found", |rows| rows.last().is_some_and(|row| row.ends_with("three 2J four")));
+    assert_eq!(bob.bells(), 0);
+    assert!(screen.iter().any(|row| row.starts_with("* Welcome, Bob.")), "{screen:#?}");
+}

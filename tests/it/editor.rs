@@ -29,6 +29,8 @@ struct Person {
     program: Program,
     keyboard: File,
     written: Output,
+    /// All that was written and is on the screen by now.
+    bytes: Vec<u8>,
     screen: Parser<Bells>,
     /// The program's side. It stays open, so that the modes can be read when the program has gone.
     side: OwnedFd,
@@ -75,6 +77,7 @@ impl Person {
             program: Program::spawn(command),
             keyboard: screen.try_clone().unwrap(),
             written: Output::of(screen),
+            bytes: Vec::new(),
             screen: Parser::new_with_callbacks(ROWS.try_into().unwrap(), COLUMNS.try_into().unwrap(), 0, Bells(0)),
             side,
             before,
@@ -111,6 +114,7 @@ impl Person {
                 panic!("not seen: {what}, but\n{}", rows.join("\n"))
             };
             self.screen.process(&bytes);
+            self.bytes.extend(bytes);
         }
     }
 
@@ -431,6 +435,8 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
     bob.has_typed("half a li");
     drop(server);
     bob.sees("-- The connection is lost");
+    bob.has_typed("half a li");
+    assert_eq!(bob.look_of("> half").0, Color::Idx(1));
     let mut server = within(move || {
         // The first connections come to nothing.
         let mut servers = (0..3).map(|_| Peer::new(listener.accept().unwrap().0));
@@ -441,7 +447,9 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
     server.send("* Welcome, Rob.\n");
     let screen = bob.sees("-- Back again. You were away since ");
     assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection is lost")).count(), 1, "{screen:#?}");
+    bob.sees("* Welcome, Rob.");
     bob.has_typed("half a li");
+    assert_eq!(bob.look_of("> half").0, Color::Idx(2));
     bob.type_in("ne\r");
     server.expect("half a line");
 }
@@ -463,4 +471,23 @@ fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
     bob.shows("what was found", |rows| rows.last().is_some_and(|row| row.ends_with("three 2J four")));
     assert_eq!(bob.bells(), 0);
     assert!(screen.iter().any(|row| row.starts_with("* Welcome, Bob.")), "{screen:#?}");
+    // What is searched for is drawn as well; this would turn the rest of the row around.
+    bob.type_in("\u{7}\x12\u{202e}ee");
+    bob.shows("what is searched", |rows| rows.last().is_some_and(|row| row.contains("ee':")));
+    assert!(!String::from_utf8_lossy(&bob.bytes).contains('\u{202e}'));
+}
+
+#[test]
+fn the_last_words_are_on_the_screen_before_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    bob.type_in(CTRL_D);
+    server.expect_end();
+    let words: String = (0..500).map(|number| format!("Alice: {number}\n")).collect();
+    server.send(&(words + "* Bye, Bob: 0 lines accepted, 0 refused.\n"));
+    drop(server);
+    let screen = bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    let before: Vec<_> = screen.iter().filter_map(|row| row.strip_prefix("Alice: ")).collect();
+    assert!(before.len() > 10 && before.last() == Some(&"499"), "{screen:#?}");
+    assert_eq!(bob.leaves_it_sane().code, Some(0));
 }

@@ -3,6 +3,8 @@
 //! When the number of columns changes, most terminals wrap what is on the screen anew, and the editor then draws the line
 //! again. But it clears the rows that the line had before: too few of them when it has more rows now, and messages above
 //! it when it has fewer. This puts before the prompt what makes that good.
+//!
+//! A key that is drawn between the resize and its signal is drawn in rows that are no more, and may leave some of them.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};

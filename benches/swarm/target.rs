@@ -62,8 +62,7 @@ impl Target {
     /// How many peers it is made for. ncat waits with select(2), and an IRC server tells each join to each peer.
     pub fn most_peers(self) -> usize {
         match self {
-            Self::Ncat => 1000,
-            Self::Ngircd | Self::Inspircd => 5000,
+            Self::Ncat | Self::Ngircd | Self::Inspircd => 1000,
             Self::Linechat | Self::Floor | Self::Nats => usize::MAX,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::thread;
@@ -14,9 +14,10 @@ use linechat::client::{Config, terminal};
 use linechat::protocol::Name;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
+use vt100::{Color, Parser};
 
-use crate::harness::Server;
-use crate::plain::plain_terminal;
+use crate::harness::{Peer, Server, within};
+use crate::plain::{ATTACK, DEFUSED, plain_terminal, welcome};
 use crate::program::{CLIENT, Finished, Output, Program, ServerProgram, without_time};
 
 const ROWS: u16 = 20;
@@ -28,7 +29,9 @@ struct Person {
     program: Program,
     keyboard: File,
     written: Output,
-    screen: vt100::Parser,
+    /// All that was written and is on the screen by now.
+    bytes: Vec<u8>,
+    screen: Parser<Bells>,
     /// The program's side. It stays open, so that the modes can be read when the program has gone.
     side: OwnedFd,
     before: Modes,
@@ -61,11 +64,10 @@ impl Modes {
 impl Person {
     /// Sits down, is welcomed, and is at an editor that has taken the terminal over.
     fn sit_down(address: SocketAddr, options: &[&str]) -> Self {
-        let mut command = Command::new(CLIENT);
-        command.args(Program::client_arguments(address, "Bob")).args(["--no-history"]).args(options);
-        Self::at(command)
+        Self::at(client(address, options))
     }
 
+    /// Likewise, at this program.
     fn at(mut command: Command) -> Self {
         let (screen, side) = plain_terminal();
         tcsetwinsize(&side, Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
@@ -75,7 +77,8 @@ impl Person {
             program: Program::spawn(command),
             keyboard: screen.try_clone().unwrap(),
             written: Output::of(screen),
-            screen: vt100::Parser::new(ROWS.try_into().unwrap(), COLUMNS.try_into().unwrap(), 0),
+            bytes: Vec::new(),
+            screen: Parser::new_with_callbacks(ROWS.try_into().unwrap(), COLUMNS.try_into().unwrap(), 0, Bells(0)),
             side,
             before,
         };
@@ -111,6 +114,7 @@ impl Person {
                 panic!("not seen: {what}, but\n{}", rows.join("\n"))
             };
             self.screen.process(&bytes);
+            self.bytes.extend(bytes);
         }
     }
 
@@ -140,15 +144,64 @@ impl Person {
     fn leaves_it_sane(mut self) -> Finished {
         let done = self.program.finish();
         assert_eq!(Modes::of(&self.side), self.before);
-        // It was written before the end, so it comes.
-        while self.screen.screen().bracketed_paste() {
-            let bytes = self.written.next_within_deadline().expect("the end of bracketed paste");
-            self.screen.process(&bytes);
-        }
-        let rows = self.shows("no typed line", |rows| !rows.iter().any(|row| row.starts_with('>')));
-        let (row, column) = self.screen.screen().cursor_position();
-        assert_eq!((usize::from(row), column), (rows.len(), 0), "the shell's prompt comes below: {rows:#?}");
+        // The shell goes on below.
+        File::from(self.side.try_clone().unwrap()).write_all(b"$ ").unwrap();
+        let rows = self.shows("the shell's prompt", |rows| rows.last().is_some_and(|last| last == "$"));
+        assert!(!rows.iter().any(|row| row.starts_with('>')), "the typed line was left: {rows:#?}");
+        let screen = self.screen.screen();
+        assert!(!screen.bracketed_paste());
+        assert_eq!((screen.fgcolor(), screen.bold(), screen.dim()), (Color::Default, false, false));
         done
+    }
+
+    /// The look of the first character of this text, which is on the screen once.
+    #[track_caller]
+    fn look_of(&self, text: &str) -> (Color, Weight) {
+        let screen = self.screen.screen();
+        let rows = screen.rows(0, COLUMNS).enumerate();
+        let places: Vec<_> = rows.filter_map(|(row, shown)| Some((row, shown.find(text)?))).collect();
+        let [(row, column)] = places[..] else { panic!("{text:?} is at {places:?} in {:#?}", self.rows()) };
+        let cell = screen.cell(row.try_into().unwrap(), column.try_into().unwrap()).unwrap();
+        let weight = match (cell.bold(), cell.dim()) {
+            (false, false) => Weight::Normal,
+            (true, false) => Weight::Bold,
+            (false, true) => Weight::Dim,
+            (true, true) => panic!("{text:?} is bold and dim"),
+        };
+        (cell.fgcolor(), weight)
+    }
+
+    fn bells(&self) -> usize {
+        self.screen.callbacks().0
+    }
+}
+
+fn client(address: SocketAddr, options: &[&str]) -> Command {
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(address, "Bob")).arg("--no-history").args(options).env_remove("NO_COLOR");
+    command
+}
+
+/// A person, and in place of the server a peer that has welcomed them with these words.
+fn sit_down_before(listener: &TcpListener, words: &'static [u8]) -> (Person, Peer) {
+    let (address, listener) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
+    let welcome = thread::spawn(move || welcome(listener, words));
+    (Person::sit_down(address, &[]), welcome.join().unwrap())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Weight {
+    Normal,
+    Bold,
+    Dim,
+}
+
+/// How often the bell has rung.
+struct Bells(usize);
+
+impl vt100::Callbacks for Bells {
+    fn audible_bell(&mut self, _: &mut vt100::Screen) {
+        self.0 += 1;
     }
 }
 
@@ -202,10 +255,10 @@ fn ctrl_d_leaves_and_restores_the_terminal() {
     // It deletes what is under the cursor while there is a line, and does not leave.
     bob.type_in("x");
     bob.has_typed("x");
-    bob.type_in(&format!("{CTRL_D}y"));
-    bob.has_typed("xy");
-    bob.type_in(&format!("\x7f\x7f{CTRL_D}"));
-    bob.sees("* Bye, Bob: 1 line accepted, 0 refused.");
+    bob.type_in(&format!("{CTRL_D}y\r"));
+    bob.sees("Bob: xy");
+    bob.type_in(CTRL_D);
+    bob.sees("* Bye, Bob: 2 lines accepted, 0 refused.");
     let done = bob.leaves_it_sane();
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
 }
@@ -266,4 +319,175 @@ fn panic_beside_a_client(address: SocketAddr) {
     thread::spawn(move || terminal::run(&config, &options));
     block_on(asked.into_future());
     panic!("a defect of the client");
+}
+
+#[test]
+fn each_kind_of_line_has_its_look() {
+    let server = Server::start();
+    // The option is stronger than the variable.
+    let mut command = client(server.address, &["--color", "always"]);
+    let mut bob = Person::at({
+        command.env("NO_COLOR", "1");
+        command
+    });
+    let mut alice = server.join("Alice");
+    alice.send("hi all\nhi bob\n/msg Bob psst\n");
+    bob.sees("Alice (privately): psst");
+    bob.type_in("/nonsense\r");
+    bob.sees("! unknown-command");
+    bob.type_in("hi Alice\r");
+    bob.sees("Bob: hi Alice");
+    bob.has_typed("");
+    assert_eq!(bob.look_of("* Alice has joined"), (Color::Default, Weight::Dim));
+    assert!(matches!(bob.look_of("Alice: hi all"), (Color::Idx(16..=255), Weight::Normal)));
+    assert_eq!(bob.look_of("hi all"), (Color::Default, Weight::Normal));
+    assert_eq!(bob.look_of("hi bob"), (Color::Default, Weight::Bold));
+    assert_eq!(bob.look_of("psst"), (Color::Default, Weight::Bold));
+    assert_eq!(bob.look_of("! unknown"), (Color::Idx(1), Weight::Bold));
+    assert_eq!(bob.look_of("Bob: hi Alice"), (Color::Default, Weight::Bold));
+    assert_eq!(bob.look_of("hi Alice"), (Color::Default, Weight::Normal));
+    assert_eq!(bob.look_of("> "), (Color::Idx(2), Weight::Normal));
+}
+
+#[test]
+fn no_color_means_none() {
+    let server = Server::start();
+    for (is_set, is_coloured) in [("", true), ("1", false)] {
+        let mut command = client(server.address, &[]);
+        command.env("NO_COLOR", is_set);
+        let mut bob = Person::at(command);
+        let mut alice = server.join("Alice");
+        alice.send("hi bob\n");
+        bob.sees("Alice: hi bob");
+        bob.has_typed("");
+        let is_plain = |text| bob.look_of(text) == (Color::Default, Weight::Normal);
+        let plain = ["Alice: hi", "hi bob", "* Alice has joined", "> "].map(is_plain);
+        assert_eq!(plain, [!is_coloured; 4], "NO_COLOR={is_set}");
+        bob.type_in(CTRL_D);
+        bob.leaves_it_sane();
+    }
+}
+
+#[test]
+fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
+    let server = Server::start();
+    for (options, bells) in [(&[][..], 2), (&["--no-bell"], 0)] {
+        let mut bob = Person::sit_down(server.address, options);
+        let mut alice = server.join("Alice");
+        alice.send("hi all\nhi bob!\nbobsleigh\n/msg Bob psst\nthat is all\n");
+        bob.sees("Alice: that is all");
+        assert_eq!(bob.bells(), bells, "{options:?}");
+        bob.type_in(CTRL_D);
+        bob.leaves_it_sane();
+    }
+}
+
+#[test]
+fn the_time_is_that_of_ones_own_clock() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &[]);
+    let mut alice = server.join("Alice");
+    let now = || jiff::ZonedDateTime::now().strftime("%H:%M").to_string();
+    let before = now();
+    alice.send("what time is it?\n");
+    bob.sees("Alice: what time is it?");
+    bob.type_in("late\r");
+    bob.sees("Bob: late");
+    let times = [before, now()];
+    for said in ["Alice: what time is it?", "Bob: late"] {
+        let row = bob.screen.screen().rows(0, COLUMNS).find(|row| row.contains(said)).unwrap();
+        assert!(times.iter().any(|time| row.trim_end() == format!("{time} {said}")), "{row:?} at {times:?}");
+    }
+}
+
+#[test]
+fn a_hostile_server_cannot_act_on_the_screen() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut bob, mut server) = sit_down_before(&listener, ATTACK);
+    server.send("* end\n");
+    let screen = bob.sees("* end");
+    // The model shows no U+FFFD.
+    let defused = DEFUSED.map(|line| line.replace('\u{fffd}', ""));
+    assert!(screen.windows(defused.len()).any(|rows| rows == defused), "{screen:#?}");
+    assert_eq!(bob.bells(), 0);
+}
+
+#[test]
+fn what_was_sent_just_before_a_loss_is_said_to_be_unsure() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    for line in ["one", "two"] {
+        bob.type_in(&format!("{line}\r"));
+        server.expect(line);
+    }
+    bob.sees("Bob: two");
+    drop(server);
+    bob.sees("-- Up to 2 of the lines you sent may not have arrived");
+}
+
+#[test]
+fn it_comes_back_under_the_name_that_one_has_by_now() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    server.send("* Bob is now Rob\n");
+    bob.sees("* Bob is now Rob");
+    bob.type_in("half a li");
+    bob.has_typed("half a li");
+    drop(server);
+    bob.sees("-- The connection is lost");
+    bob.has_typed("half a li");
+    assert_eq!(bob.look_of("> half").0, Color::Idx(1));
+    let mut server = within(move || {
+        // The first connections come to nothing.
+        let mut servers = (0..3).map(|_| Peer::new(listener.accept().unwrap().0));
+        servers.by_ref().take(2).for_each(|mut server| server.expect("Rob"));
+        servers.next().unwrap()
+    });
+    server.expect("Rob");
+    server.send("* Welcome, Rob.\n");
+    let screen = bob.sees("-- Back again. You were away since ");
+    assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection is lost")).count(), 1, "{screen:#?}");
+    bob.sees("* Welcome, Rob.");
+    bob.has_typed("half a li");
+    assert_eq!(bob.look_of("> half").0, Color::Idx(2));
+    bob.type_in("ne\r");
+    server.expect("half a line");
+}
+
+#[test]
+fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &[]);
+    bob.type_in("one \x16\x1b[2J\x16\x07 two");
+    bob.has_typed("one  two");
+    bob.type_in("\r");
+    bob.sees("Bob: one ^[[2J^G two");
+    bob.type_in("\x1b[200~three \u{9b}2J\x07 four\x1b[201~");
+    bob.has_typed("three 2J four");
+    bob.type_in("\r");
+    let screen = bob.sees("Bob: three <U+009B>2J^G four");
+    // Searching for it shows it, too.
+    bob.type_in("\x12three");
+    bob.shows("what was found", |rows| rows.last().is_some_and(|row| row.ends_with("three 2J four")));
+    assert_eq!(bob.bells(), 0);
+    assert!(screen.iter().any(|row| row.starts_with("* Welcome, Bob.")), "{screen:#?}");
+    // What is searched for is drawn as well; this would turn the rest of the row around.
+    bob.type_in("\u{7}\x12\u{202e}ee");
+    bob.shows("what is searched", |rows| rows.last().is_some_and(|row| row.contains("ee':")));
+    assert!(!String::from_utf8_lossy(&bob.bytes).contains('\u{202e}'));
+}
+
+#[test]
+fn the_last_words_are_on_the_screen_before_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    bob.type_in(CTRL_D);
+    server.expect_end();
+    let words: String = (0..500).map(|number| format!("Alice: {number}\n")).collect();
+    server.send(&(words + "* Bye, Bob: 0 lines accepted, 0 refused.\n"));
+    drop(server);
+    let screen = bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    let before: Vec<_> = screen.iter().filter_map(|row| row.strip_prefix("Alice: ")).collect();
+    assert!(before.len() > 10 && before.last() == Some(&"499"), "{screen:#?}");
+    assert_eq!(bob.leaves_it_sane().code, Some(0));
 }

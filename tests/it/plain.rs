@@ -96,6 +96,23 @@ fn a_person_is_told_of_the_connection_and_talks() {
 }
 
 #[test]
+fn a_terminal_that_can_do_nothing_is_only_added_to() {
+    let server = Server::start();
+    let (screen, side) = terminal();
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server.address, "Bob")).env("TERM", "dumb");
+    command.stdin(side.try_clone().unwrap()).stdout(side);
+    let program = Program::spawn(command);
+    let mut bob = Person { program, keyboard: screen.try_clone().unwrap(), screen: Output::of(screen) };
+    bob.screen.expect(CONNECTED);
+    bob.type_in("/quit\n");
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    assert_eq!(bob.screen.rest(), b"");
+    assert_eq!(bob.program.finish().code, Some(0));
+}
+
+#[test]
 fn quit_leaves_with_code_0() {
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -251,7 +268,7 @@ fn read_until(mut screen: File, text: &str) -> File {
 }
 
 /// The first connection to `listener`, which has sent its name and is welcomed with `words`.
-fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
+pub fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
     let mut server = within(move || {
         let mut server = Peer::new(listener.accept().unwrap().0);
         server.expect("Bob");
@@ -261,8 +278,8 @@ fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
     server
 }
 
-const ATTACK: &[u8] = b"* Welcome, Bob.\n\x1b]0;owned\x07\x1b[2J\r\nx\rAlice: y\n\xff\xc2\x9b2J\xe2\x80\xaegpj\n";
-const DEFUSED: [&str; 4] = ["* Welcome, Bob.", "^[]0;owned^G^[[2J", "x^MAlice: y", "\u{fffd}<U+009B>2J<U+202E>gpj"];
+pub const ATTACK: &[u8] = b"* Welcome, Bob.\n\x1b]0;owned\x07\x1b[2J\r\nx\rAlice: y\n\xff\xc2\x9b2J\xe2\x80\xaegpj\n";
+pub const DEFUSED: [&str; 4] = ["* Welcome, Bob.", "^[]0;owned^G^[[2J", "x^MAlice: y", "\u{fffd}<U+009B>2J<U+202E>gpj"];
 
 #[test]
 fn a_hostile_server_cannot_act_on_the_screen() {

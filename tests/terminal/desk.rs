@@ -78,6 +78,18 @@ impl Desk {
         self.tmux(&["send-keys", "-t", "desk", key]);
     }
 
+    /// Presses a key that moves the cursor, and waits until it has.
+    #[track_caller]
+    pub fn moves(&self, key: &str) {
+        let cursor = || self.tmux(&["display-message", "-p", "-t", "desk", "#{cursor_x} #{cursor_y}"]).stdout;
+        let (before, since) = (cursor(), Instant::now());
+        self.press(key);
+        while cursor() == before {
+            assert!(since.elapsed() < DEADLINE, "{key} has not moved the cursor");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Pastes text, in brackets if the client asks for them.
     pub fn paste(&self, text: &str, bracketed: bool) {
         let path = self.home.join("paste");

@@ -11,7 +11,7 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    for line in ["first words", "other words", "/register hunter2"] {
+    for line in ["first words", "other words", "/register hunter2", "/PASSWORD hunter2 hunter3"] {
         desk.keys(&format!("{line}\n"));
         desk.has_typed("");
         if !line.starts_with('/') {
@@ -122,11 +122,15 @@ fn ctrl_c_clears_the_line_then_asks_then_leaves() {
     desk.has_typed("never mind");
     desk.press("C-c");
     desk.has_typed("");
+    desk.keys("hello\n");
+    let screen = desk.sees("Bob: hello");
+    assert!(!screen.iter().any(|line| line.contains("Ctrl-C")), "there was a line to clear: {screen:#?}");
     desk.press("C-c");
     desk.sees("-- Ctrl-C again leaves, and so does Ctrl-D.");
     desk.press("C-c");
+    alice.expect("Bob: hello");
     alice.expect("* Bob has left");
-    desk.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    desk.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     desk.sees("ended with 0");
     desk.is_sane();
 }

@@ -68,7 +68,7 @@ fn a_typed_line_of_several_rows_survives_every_resize() {
         desk.sees(&expected[expected.len() - 1]);
         desk.keys(line);
         desk.has_typed(line);
-        keys.iter().for_each(|key| desk.press(key));
+        keys.iter().for_each(|key| desk.moves(key));
         for columns in [30, 90, 45, 149, 40, 60, 150, 75, 20, 60] {
             desk.resize(columns);
             // When the client has drawn this, it has drawn after the resize.

@@ -3,7 +3,10 @@
 //! When the number of columns changes, most terminals wrap what is on the screen anew, and the editor then draws the line
 //! again. But it clears the rows that the line had before: too few of them when it has more rows now, and messages above
 //! it when it has fewer. This puts before the prompt what makes that good.
+//!
+//! A key that is drawn between the resize and its signal is drawn in rows that are no more, and may leave some of them.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::env;
@@ -14,6 +17,7 @@ use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
 use crate::limits::CLIENT_RECENT_LINES;
+use crate::protocol::SafeText;
 
 /// The lines that stand above the typed line, as they were shown.
 #[derive(Clone, Default)]
@@ -78,12 +82,12 @@ impl Drawing {
         mend
     }
 
-    /// The editor draws the line. Whether it has to draw all of it: a line that is drawn key by key has line ends of its
-    /// own where a row ends, and the terminal would not join the rows again.
+    /// The editor draws the line. Whether it has to draw all of it: what it draws key by key goes to the terminal as it
+    /// is, and has line ends of its own where a row ends, so that the terminal would not join the rows again.
     pub(super) fn line(&self, line: &str, cursor: usize) -> bool {
         line.clone_into(&mut self.line.borrow_mut());
         self.cursor.set(cursor);
-        self.place(line, self.columns.get()).0 > 0
+        self.place(line, self.columns.get()).0 > 0 || matches!(visible(line), Cow::Owned(_))
     }
 
     /// The editor has gone down to the last row of the line and up to its first, reckoned in the old rows, and has cleared
@@ -118,8 +122,39 @@ impl Drawing {
 
     /// Where the cursor is behind the prompt and this text, as the editor reckons: the row and the column.
     fn place(&self, text: &str, columns: usize) -> (usize, usize) {
-        place(self.prompt.borrow().chars().chain(text.chars()), columns)
+        place(self.prompt.borrow().chars().chain(visible(text).chars()), columns)
     }
+}
+
+/// What may be drawn of a text that was typed or pasted: nothing that acts on the terminal. The editor reckons that a control
+/// character, or the beginning of an escape sequence, has no width, so nothing stands in their place.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if text.chars().all(may_be_drawn) {
+        return text.into();
+    }
+    let mut drawn = String::with_capacity(text.len());
+    // As the editor knows them: ESC and a character, or ESC [, digits and semicolons, and a character.
+    let mut sequence = "";
+    for char in text.chars() {
+        sequence = match (sequence, char) {
+            ("ESC", '[') => "CSI",
+            ("CSI", '0'..='9' | ';') => "CSI",
+            ("ESC" | "CSI", _) => "",
+            (_, '\x1b') => "ESC",
+            _ => {
+                match may_be_drawn(char) {
+                    true => drawn.push(char),
+                    false => drawn.extend(std::iter::repeat_n('?', char.width().unwrap_or(0))),
+                }
+                ""
+            }
+        };
+    }
+    drawn.into()
+}
+
+fn may_be_drawn(char: char) -> bool {
+    matches!(char, ' '..='~' | '\t' | '\n') || SafeText::new(char.to_string()).as_str().chars().eq([char])
 }
 
 #[derive(Clone, Copy)]
@@ -193,6 +228,16 @@ mod tests {
         assert_eq!(place("abc世"), (1, 2), "a wide character is not split");
         assert_eq!(place("a\nb"), (1, 1));
         assert_eq!(["", "abcd", "abcde", "\x1b[2mab\x1b[0mcd", "abc世"].map(|line| rows_of(line, 4)), [1, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn nothing_is_drawn_that_acts_on_the_terminal() {
+        assert!(matches!(visible("Grüße,\t世界 👩‍👧\nx"), Cow::Borrowed(_)));
+        assert_eq!(visible("a\x1b[12;3Hb\x1b]c\x07d\u{9b}e\x1b"), "abcde");
+        assert_eq!(visible("a\u{202e}b\x7f"), "ab");
+        let drawing = Drawing::new(Recent::default());
+        assert!(!drawing.line("abc", 3));
+        assert!(drawing.line("a\x1b", 2), "the editor would write it as it is");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use rustyline::{
     EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
-use super::drawing::{Drawing, Recent};
+use super::drawing::{Drawing, Recent, visible};
 use super::history::History;
 use super::keys::{Keys, Press};
 use super::people::People;
@@ -242,7 +242,8 @@ fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         let Prompt { color, connected, .. } = &self.prompt;
-        let mend = self.drawing.prompt(prompt);
+        let prompt = visible(prompt);
+        let mend = self.drawing.prompt(&prompt);
         match (color, connected.load(Ordering::Relaxed)) {
             (false, _) => format!("{mend}{prompt}").into(),
             (true, true) => format!("{mend}\x1b[32m{prompt}\x1b[0m").into(),
@@ -252,7 +253,7 @@ impl Highlighter for Assistant {
 
     fn highlight<'l>(&self, line: &'l str, cursor: usize) -> Cow<'l, str> {
         self.drawing.line(line, cursor);
-        line.into()
+        visible(line)
     }
 
     fn highlight_char(&self, line: &str, cursor: usize, _: CmdKind) -> bool {

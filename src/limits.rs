@@ -238,6 +238,9 @@ pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
 /// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
 pub const RECEIPT_LINES: usize = 10;
 
+/// How long the server may take to say goodbye before the person who leaves is told what is waited for.
+pub const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How soon a second Ctrl-C has to follow the first one to leave.
 pub const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 

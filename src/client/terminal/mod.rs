@@ -9,6 +9,7 @@ mod drawing;
 mod editor;
 mod history;
 mod keys;
+mod link;
 mod look;
 mod modes;
 mod paste;

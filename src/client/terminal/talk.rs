@@ -6,33 +6,27 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use async_channel::{Receiver, Sender, bounded};
+use async_channel::Receiver;
 use async_io::Timer;
 use async_std::future::timeout;
-use async_std::task;
 use futures::FutureExt;
 use jiff::ZonedDateTime;
 
 use super::backoff::Backoff;
 use super::editor::Typed;
+use super::link::{Event, Link, Sending};
 use super::look::Look;
 use super::paste::{Paste, Verdict};
 use super::people::{People, renaming};
 use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
-use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::message::Message;
-use crate::client::story::Story;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
-use crate::limits::{CLIENT_LINK_EVENTS, CLIENT_UNSENT_LINES, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
+use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
 use crate::protocol::{Command, Line, Name, SafeText};
-
-/// How long the server may take to say goodbye before the person is told what is waited for.
-const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 type Done = Result<Outcome, Lost>;
 
@@ -56,39 +50,6 @@ pub(super) struct Talk {
     is_leaving: bool,
     /// When the person who leaves is told what is waited for.
     goodbye_due: Option<Instant>,
-}
-
-/// A connection, from the attempt on.
-struct Link {
-    events: Receiver<Event>,
-    /// Dropping it half-closes the connection.
-    lines: Option<Sender<String>>,
-    sending: Option<Sending>,
-    /// What follows would not be read.
-    has_quit: bool,
-    receipts: Receipts,
-    story: Story,
-    /// When the server should have taken the name.
-    welcome_by: Instant,
-}
-
-/// What is being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sending {
-    /// The first of the lines that wait.
-    Line,
-    /// Whether the lines before have arrived.
-    Question,
-}
-
-/// What happens on a connection.
-enum Event {
-    NotConnected(ConnectError),
-    Heard(Vec<u8>),
-    /// A line was sent. When it cannot be, that is an end.
-    Sent,
-    /// The server has closed the connection, or it broke.
-    Ended(io::Result<()>),
 }
 
 /// What happens next.
@@ -497,89 +458,11 @@ fn is_quit(line: &str) -> bool {
     matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
 }
 
-impl Link {
-    fn begin(config: &Config, name: &Name) -> Self {
-        let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
-        task::spawn(connect(config.clone(), name.clone(), typed, events));
-        Self::new(happening, lines)
-    }
-
-    fn new(events: Receiver<Event>, lines: Sender<String>) -> Self {
-        Self {
-            events,
-            welcome_by: Instant::now() + WELCOME_LIMIT,
-            lines: Some(lines),
-            has_quit: false,
-            sending: None,
-            receipts: Receipts::default(),
-            story: Story::default(),
-        }
-    }
-
-    /// Dropping the future loses nothing.
-    async fn next(&self) -> Event {
-        self.events.recv().await.unwrap_or(Event::Ended(Ok(())))
-    }
-
-    fn hear(&mut self, lines: &[u8]) {
-        lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
-    }
-
-    /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
-    fn can_send(&self) -> bool {
-        self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
-    }
-
-    fn send(&mut self, what: Sending, line: String) {
-        self.sending = Some(what);
-        // It has room for one, and the connection's end is an event of its own.
-        self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
-    }
-}
-
-/// Connects, and carries lines in both directions until one of them ends.
-async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
-    let connected = connection::connect(&config.host, config.port).await;
-    let (incoming, outgoing) = match connected {
-        Ok(both) => both,
-        Err(error) => return drop(events.send(Event::NotConnected(error)).await),
-    };
-    // When it fails, the other direction says so.
-    let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
-    task::spawn(send_lines(outgoing, lines, events.clone()));
-    hear_lines(incoming, events).await;
-}
-
-async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
-    let mut given_up = pin!(events.closed().fuse());
-    let ended = loop {
-        let next = futures::select_biased! {
-            () = given_up => return incoming.cut(),
-            next = incoming.next().fuse() => next,
-        };
-        match next {
-            Ok(Some(lines)) => drop(events.send(Event::Heard(lines)).await),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    let _ = events.send(Event::Ended(ended)).await;
-}
-
-async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<Event>) {
-    while let Ok(line) = lines.recv().await {
-        let sent = outgoing.send(format!("{line}\n").as_bytes()).await;
-        if sent.is_err() || events.send(Event::Sent).await.is_err() {
-            return;
-        }
-    }
-    outgoing.finish();
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
 
+    use async_channel::bounded;
     use async_std::task::block_on;
     use rustyline::ExternalPrinter;
 

@@ -1,0 +1,130 @@
+//! A connection of the terminal client, from the attempt on: what is sent on it, and what happens there.
+//!
+//! The [talk](super::talk) has one at a time, or none.
+
+use std::io;
+use std::pin::pin;
+use std::time::Instant;
+
+use async_channel::{Receiver, Sender, bounded};
+use async_std::task;
+use futures::FutureExt;
+
+use super::receipts::Receipts;
+use crate::client::Config;
+use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::story::Story;
+use crate::limits::{CLIENT_LINK_EVENTS, WELCOME_LIMIT};
+use crate::protocol::Name;
+
+/// A connection, from the attempt on.
+pub(super) struct Link {
+    pub(super) events: Receiver<Event>,
+    /// Dropping it half-closes the connection.
+    pub(super) lines: Option<Sender<String>>,
+    pub(super) sending: Option<Sending>,
+    /// What follows would not be read.
+    pub(super) has_quit: bool,
+    pub(super) receipts: Receipts,
+    pub(super) story: Story,
+    /// When the server should have taken the name.
+    pub(super) welcome_by: Instant,
+}
+
+/// What is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// The first of the lines that wait.
+    Line,
+    /// Whether the lines before have arrived.
+    Question,
+}
+
+/// What happens on a connection.
+pub(super) enum Event {
+    NotConnected(ConnectError),
+    Heard(Vec<u8>),
+    /// A line was sent. When it cannot be, that is an end.
+    Sent,
+    /// The server has closed the connection, or it broke.
+    Ended(io::Result<()>),
+}
+
+impl Link {
+    pub(super) fn begin(config: &Config, name: &Name) -> Self {
+        let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
+        Self::new(happening, lines)
+    }
+
+    pub(super) fn new(events: Receiver<Event>, lines: Sender<String>) -> Self {
+        Self {
+            events,
+            welcome_by: Instant::now() + WELCOME_LIMIT,
+            lines: Some(lines),
+            has_quit: false,
+            sending: None,
+            receipts: Receipts::default(),
+            story: Story::default(),
+        }
+    }
+
+    /// Dropping the future loses nothing.
+    pub(super) async fn next(&self) -> Event {
+        self.events.recv().await.unwrap_or(Event::Ended(Ok(())))
+    }
+
+    pub(super) fn hear(&mut self, lines: &[u8]) {
+        lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
+    }
+
+    /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
+    pub(super) fn can_send(&self) -> bool {
+        self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
+    }
+
+    pub(super) fn send(&mut self, what: Sending, line: String) {
+        self.sending = Some(what);
+        // It has room for one, and the connection's end is an event of its own.
+        self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
+    }
+}
+
+/// Connects, and carries lines in both directions until one of them ends.
+async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
+    let connected = connection::connect(&config.host, config.port).await;
+    let (incoming, outgoing) = match connected {
+        Ok(both) => both,
+        Err(error) => return drop(events.send(Event::NotConnected(error)).await),
+    };
+    // When it fails, the other direction says so.
+    let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
+    task::spawn(send_lines(outgoing, lines, events.clone()));
+    hear_lines(incoming, events).await;
+}
+
+async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
+    let mut given_up = pin!(events.closed().fuse());
+    let ended = loop {
+        let next = futures::select_biased! {
+            () = given_up => return incoming.cut(),
+            next = incoming.next().fuse() => next,
+        };
+        match next {
+            Ok(Some(lines)) => drop(events.send(Event::Heard(lines)).await),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let _ = events.send(Event::Ended(ended)).await;
+}
+
+async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<Event>) {
+    while let Ok(line) = lines.recv().await {
+        let sent = outgoing.send(format!("{line}\n").as_bytes()).await;
+        if sent.is_err() || events.send(Event::Sent).await.is_err() {
+            return;
+        }
+    }
+    outgoing.finish();
+}

@@ -150,6 +150,8 @@ impl Crowd {
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         socket.connect(&server.into()).with_context(|| format!("cannot connect peer {number}"))?;
         socket.set_tcp_nodelay(true)?;
+        // It is reset in the end: the next crowd would have to search for ports among thousands in TIME-WAIT.
+        socket.set_linger(Some(Duration::ZERO))?;
         socket.set_nonblocking(true)?;
         epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
         let out = self.dialect.hello(number);

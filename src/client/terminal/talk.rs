@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_channel::Receiver;
 use async_io::Timer;
@@ -26,7 +26,7 @@ use crate::client::message::Message;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
 use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
-use crate::protocol::{Command, Line, Name, SafeText};
+use crate::protocol::{Command, Line, SafeText};
 
 type Done = Result<Outcome, Lost>;
 
@@ -461,6 +461,7 @@ fn is_quit(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use async_channel::bounded;
     use async_std::task::block_on;

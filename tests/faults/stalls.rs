@@ -144,7 +144,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
             }
         }));
     }
-    scene.canaries.sing(400);
+    scene.canaries.sing(200);
     crowd.iter().for_each(|peer| peer.stream().shutdown(Shutdown::Both).unwrap());
     hands.into_iter().for_each(|hand| hand.join().unwrap());
     crowd.into_iter().for_each(Peer::reset);

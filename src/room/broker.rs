@@ -1,8 +1,8 @@
 //! The broker: the one task that owns the peers, and numbers what they say.
 //!
-//! Between the sessions' events and the feed. It waits for its inbox, and for the readers of the room as a whole
-//! when half or more of those who read are far behind; for a single one it waits a little at most. `handle` is plain and
-//! non-async, so the whole behaviour of the room is tested without an executor.
+//! Between the sessions' events and the feed. It waits for its inbox, for the end of a round, and for the readers of the
+//! room as a whole when half or more of those who read are far behind; for a single one it waits a little at most.
+//! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -84,7 +84,8 @@ impl Broker {
     /// Takes turns until the room is over: after [`Event::Shutdown`] and the last leave, or when nobody can send
     /// any more.
     ///
-    /// A turn takes all events that wait, up to about a batch, and publishes what they led to.
+    /// A turn takes all events that wait, up to about a batch, and publishes what they led to. The next one begins when the
+    /// round is over: when all readers that it woke have come.
     pub async fn run(mut self, inbox: Receiver<Event>) {
         while !self.is_over() {
             let event = futures::select_biased! {
@@ -104,8 +105,9 @@ impl Broker {
             }
             self.publish();
             self.is_turn_over = false;
-            // An inbox that is never empty would keep the broker's thread from the writers for ever.
             self.feed.round().await;
+            // An inbox that is never empty would keep the broker's thread from the others for ever; and what they read
+            // meanwhile makes the next batch larger.
             let_others_run().await;
             while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;

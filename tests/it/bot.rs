@@ -4,8 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::client::FakeServer;
-use crate::harness::{Peer, Server, within};
+use crate::harness::{FakeServer, Peer, Server, within};
 use crate::plain::terminal;
 use crate::program::{CLIENT, Output, Program};
 
@@ -272,7 +271,7 @@ fn a_bot_at_a_terminal_is_a_bot() {
 fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
     let fake = FakeServer::start();
     let mut bot = start(Program::client_arguments(fake.address, "bot"), &["--reply", "--exec", "env"]);
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("bot");
     server.send("* Welcome, bot.\na b: x\n\x1b[2J: x\nAlice: a\0b\n");
     server.send(&format!("* {}", "x".repeat(100_000)));
     server.send("\nAlice (privately): =\n");

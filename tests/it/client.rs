@@ -1,14 +1,14 @@
 //! The client in a pipe: standard output carries what the server said, and nothing else.
 
 use std::io::{BufRead, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use linechat::limits::CONNECT_LIMIT;
 use linechat::server::Config;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{DEADLINE, Peer, Server, has_ipv6, skipped, within};
+use crate::harness::{DEADLINE, FakeServer, Server, has_ipv6, skipped, within};
 use crate::program::{CLIENT, Finished, Program};
 
 const CONNECTED: &str = "Connected to server.\n";
@@ -130,36 +130,11 @@ fn a_server_that_stops_during_the_visit_is_code_3() {
     assert_eq!(client.finish(), finished(3, said, &why));
 }
 
-/// A server of the test's own, which can be hostile. It serves one connection.
-pub struct FakeServer {
-    listener: TcpListener,
-    pub address: SocketAddr,
-}
-
-impl FakeServer {
-    pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { listener, address }
-    }
-
-    /// The first connection, and the name that it sent.
-    pub fn accept(self) -> (Peer, String) {
-        within(move || {
-            let mut peer = Peer::new(self.listener.accept().unwrap().0);
-            let name = peer.line();
-            (peer, name)
-        })
-    }
-}
-
 #[test]
 fn a_server_that_goes_away_without_a_farewell_is_code_3() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    let (mut server, name) = fake.accept();
-    assert_eq!(name, "Bob");
-    server.send("* Welcome, Bob. You are the first here.\n");
+    let server = fake.welcome("Bob");
     client.stdout.line();
     drop(server);
     assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
@@ -169,8 +144,7 @@ fn a_server_that_goes_away_without_a_farewell_is_code_3() {
 fn a_connection_that_breaks_is_code_3() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    let (mut server, _) = fake.accept();
-    server.send("* Welcome, Bob. You are the first here.\n");
+    let server = fake.welcome("Bob");
     client.stdout.line();
     server.reset();
     let why = "client: the connection was lost: Connection reset by peer\n";
@@ -181,7 +155,7 @@ fn a_connection_that_breaks_is_code_3() {
 fn a_server_that_ends_before_the_welcome_is_code_3() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    drop(fake.accept());
+    drop(fake.accept("Bob"));
     assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
 }
 
@@ -192,7 +166,7 @@ fn a_server_that_says_nothing_is_code_3() {
     }
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("Bob");
     server.send("* Send your name as the first line.\n");
     let why = format!("{CONNECTED}client: no welcome from the server within 30 s; is it a linechat server?\n");
     assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", &why));
@@ -205,7 +179,7 @@ fn messages_are_not_sent_before_the_name_is_accepted() {
     let mut client = Program::client(fake.address, "Bob");
     client.write("hello\n");
     client.end_input();
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("Bob");
     server.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let early = BufReader::new(server.stream()).fill_buf().map(<[u8]>::to_vec);
     assert!(early.is_err(), "{early:?} came before the welcome");
@@ -224,7 +198,7 @@ fn nothing_follows_a_name_that_is_refused() {
     let mut client = Program::client(fake.address, "Bob");
     client.write("hello\n");
     client.end_input();
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("Bob");
     server.send("! name-taken: Bob is taken\n* Send another name.\n");
     server.expect_end();
     let why = format!("{CONNECTED}client: the server refused Bob: name-taken: Bob is taken\n");
@@ -236,8 +210,7 @@ fn the_end_of_its_input_is_a_half_close_and_answers_are_awaited() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
     client.end_input();
-    let (mut server, _) = fake.accept();
-    server.send("* Welcome, Bob. You are the first here.\n");
+    let mut server = fake.welcome("Bob");
     server.expect_end();
     client.stdout.line();
     // The other direction is open still.
@@ -250,7 +223,7 @@ fn the_end_of_its_input_is_a_half_close_and_answers_are_awaited() {
 fn a_pipe_gets_every_byte_as_it_came() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("Bob");
     let said =
         b"* Welcome, Bob.\r\nx\x1b[2J\x00\xff\xfe\rMallory: y\n\n* Bye, Bob: 0 lines accepted, 0 refused.\nno end";
     server.send_bytes(said);
@@ -263,7 +236,7 @@ fn a_pipe_gets_every_byte_as_it_came() {
 fn its_error_messages_are_safe_for_a_terminal() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
-    let (mut server, _) = fake.accept();
+    let mut server = fake.accept("Bob");
     server.send("! name-taken: \x1b[2Jboo\x07\n");
     let done = client.finish();
     let why = "client: the server refused Bob: name-taken: ^[[2Jboo^G\n";

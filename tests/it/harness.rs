@@ -1,7 +1,7 @@
 //! A server on a free port, and peers that talk to it. Every wait has a deadline; nothing sleeps for "long enough".
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -249,6 +249,37 @@ pub fn has_ipv6() -> bool {
 /// Says aloud that something was not tested. (`eprintln!` is not heard of when a test passes.)
 pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+/// A server of the test's own, which can be hostile.
+pub struct FakeServer {
+    listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+impl FakeServer {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    /// The next connection, which gives this name.
+    #[track_caller]
+    pub fn accept(&self, name: &str) -> Peer {
+        let listener = self.listener.try_clone().unwrap();
+        let mut peer = within(move || Peer::new(listener.accept().unwrap().0));
+        peer.expect(name);
+        peer
+    }
+
+    /// The next connection, which is welcomed.
+    #[track_caller]
+    pub fn welcome(&self, name: &str) -> Peer {
+        let mut peer = self.accept(name);
+        peer.send(&format!("* Welcome, {name}. You are the first here.\n"));
+        peer
+    }
 }
 
 /// Does something on a thread of its own, and fails the test when it takes too long.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::{DEADLINE, Peer, Server, skipped};
-use crate::hostile::FakeServer;
+use crate::harness::{DEADLINE, FakeServer, Peer, Server, skipped};
 use crate::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// A server at the address of one that is gone.
@@ -76,9 +75,9 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
     }
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    drop(server.welcome());
+    drop(server.welcome("Bob"));
     desk.sees("-- The connection is lost");
-    let mut mute = server.accept();
+    let mut mute = server.accept("Bob");
     mute.send("* Send your name as the first line.\n");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
     let since = Instant::now();
@@ -90,7 +89,7 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
         mute.stream().write_all(b"* Welcome, Bob.\n").is_err()
     });
     assert!(is_closed, "somebody still listens");
-    let _peer = server.welcome();
+    let _peer = server.welcome("Bob");
     desk.sees("-- Back again.");
 }
 
@@ -101,7 +100,7 @@ fn a_server_that_says_nothing_from_the_beginning_ends_it() {
     }
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    let mut mute = server.accept();
+    let mut mute = server.accept("Bob");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
     mute.expect_end();
     desk.sees("client: no welcome from the server within 30 s; is it a linechat server?");

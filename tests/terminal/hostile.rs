@@ -1,50 +1,17 @@
 //! A hostile server: nothing that it sends acts on the screen, at once or later.
 
-use std::net::{SocketAddr, TcpListener};
-
 use crate::desk::Desk;
-use crate::harness::{Peer, within};
+use crate::harness::FakeServer;
 
 /// Clears the screen, sets the title of the terminal, and rings.
 const ATTACK: &str = "\x1b[2J\x1b]0;owned\x07";
 const DEFUSED: &str = "^[[2J^[]0;owned^G";
 
-/// A server of the test's own.
-pub struct FakeServer {
-    listener: TcpListener,
-    pub address: SocketAddr,
-}
-
-impl FakeServer {
-    pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { listener, address }
-    }
-
-    /// The next connection, which gives the name Bob.
-    #[track_caller]
-    pub fn accept(&self) -> Peer {
-        let listener = self.listener.try_clone().unwrap();
-        let mut peer = within(move || Peer::new(listener.accept().unwrap().0));
-        peer.expect("Bob");
-        peer
-    }
-
-    /// The next connection, which is welcomed.
-    #[track_caller]
-    pub fn welcome(&self) -> Peer {
-        let mut peer = self.accept();
-        peer.send("* Welcome, Bob. You are the first here.\n");
-        peer
-    }
-}
-
 #[test]
 fn what_a_hostile_server_says_acts_on_nothing() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    let mut peer = server.welcome();
+    let mut peer = server.welcome("Bob");
     for before in ["", "* ", "! x: ", "Alice: ", "Alice (privately): ", "* Alice has left: "] {
         peer.send(&format!("{before}{ATTACK}\n"));
         desk.sees(&format!("{before}{DEFUSED}"));
@@ -57,7 +24,7 @@ fn what_a_hostile_server_says_acts_on_nothing() {
 fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    let mut peer = server.welcome();
+    let mut peer = server.welcome("Bob");
     // What is made safe would be a name again.
     peer.send(&format!("* Bob is now x{ATTACK}\n"));
     desk.sees(&format!("* Bob is now x{DEFUSED}"));
@@ -67,7 +34,7 @@ fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over()
     drop(peer);
     desk.sees("-- The connection is lost");
     // Nor does it come back as the name of the next connection.
-    server.welcome();
+    server.welcome("Bob");
     desk.sees("-- Back again.");
     assert_ne!(desk.title(), "owned");
 }
@@ -76,9 +43,9 @@ fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over()
 fn a_refusal_by_a_hostile_server_acts_on_nothing() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    drop(server.welcome());
+    drop(server.welcome("Bob"));
     desk.sees("-- The connection is lost");
-    let mut peer = server.accept();
+    let mut peer = server.accept("Bob");
     peer.send(&format!("! name-taken: {ATTACK}\n"));
     desk.shows("the refusal", |screen| {
         let refused = format!("-- Not yet back as Bob (! name-taken: {DEFUSED}); trying again.");
@@ -91,7 +58,7 @@ fn a_refusal_by_a_hostile_server_acts_on_nothing() {
 fn names_of_a_hostile_server_act_on_nothing_when_they_are_completed() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    let mut peer = server.accept();
+    let mut peer = server.accept("Bob");
     peer.send(&format!("* Welcome, Bob. 2 others here: evil{ATTACK}1, evilla. /help lists the commands.\n"));
     for line in
         ["* evil{}2 has joined", "* 3 here: evil{}3", "* Alice is now evil{}4", "evil{}5: hi", "* last has joined"]

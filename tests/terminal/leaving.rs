@@ -6,14 +6,20 @@ use crate::desk::Desk;
 use crate::harness::Server;
 use crate::program::ServerProgram;
 
-#[test]
-fn a_server_that_dies_before_its_goodbye_is_code_3_and_the_lines_are_told() {
+/// Says something to a server that does not answer any more, and leaves.
+fn leave_a_stopped_server() -> Option<(ServerProgram, Desk)> {
     let server = ServerProgram::start(&[]);
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let desk = Desk::sit_down(server.address, &[])?;
     server.program.signal(Signal::STOP);
     desk.keys("last words\n");
     desk.sees("Bob: last words");
     desk.press("C-d");
+    Some((server, desk))
+}
+
+#[test]
+fn a_server_that_dies_before_its_goodbye_is_code_3_and_the_lines_are_told() {
+    let Some((server, desk)) = leave_a_stopped_server() else { return };
     server.program.signal(Signal::KILL);
     desk.sees("-- A line that you sent may not have arrived: last words");
     desk.sees("client: the connection was lost");
@@ -23,12 +29,7 @@ fn a_server_that_dies_before_its_goodbye_is_code_3_and_the_lines_are_told() {
 
 #[test]
 fn who_does_not_wait_for_the_goodbye_gets_code_3_and_is_told() {
-    let server = ServerProgram::start(&[]);
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
-    server.program.signal(Signal::STOP);
-    desk.keys("last words\n");
-    desk.sees("Bob: last words");
-    desk.press("C-d");
+    let Some((server, desk)) = leave_a_stopped_server() else { return };
     desk.press("C-d");
     desk.sees("-- A line that you sent may not have arrived: last words");
     desk.sees("client: left before the server said goodbye");

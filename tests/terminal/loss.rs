@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::Server;
-use crate::hostile::FakeServer;
+use crate::harness::{FakeServer, Server};
 use crate::program::ServerProgram;
 
 const ANSWER: &str = "* You are Bob already.";
@@ -16,7 +15,7 @@ const ANSWER: &str = "* You are Bob already.";
 fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    let mut peer = server.welcome();
+    let mut peer = server.welcome("Bob");
     desk.keys("one\n");
     peer.expect("one");
     peer.send("Alice: tick\n");
@@ -30,7 +29,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     desk.sees("-- A line that you sent may not have arrived: two");
 
     // The next connection begins anew: nothing is asked before something was said.
-    let mut peer = server.welcome();
+    let mut peer = server.welcome("Bob");
     desk.sees("-- Back again.");
     thread::sleep(Duration::from_millis(1500));
     desk.keys("three\n");
@@ -39,7 +38,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     peer.send(&format!("{ANSWER}\nAlice: well\n"));
     desk.sees("Alice: well");
     drop(peer);
-    let _peer = server.welcome();
+    let _peer = server.welcome("Bob");
     let screen = desk.shows("the second return", |screen| {
         screen.iter().filter(|line| line.starts_with("-- Back again.")).count() == 2
     });

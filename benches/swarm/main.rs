@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use linechat::server::config::raise_descriptor_limit;
 
 use compare::Compare;
 use load::{Figures, Load};
@@ -54,7 +54,8 @@ enum What {
 fn main() -> Result<()> {
     let Arguments { binary, what } = Arguments::parse();
     let binary = move || binary.map_or_else(our_server, Ok);
-    raise_descriptor_limit()?;
+    // The servers inherit it.
+    raise_descriptor_limit();
     match what {
         What::Drive { server, load } => print(&load, &load.put_on(server, &binary()?)?),
         What::Compare(compare) => compare.run(&binary()?)?,
@@ -69,12 +70,6 @@ fn our_server() -> Result<PathBuf> {
     let server = this.parent().and_then(|examples| examples.parent()).context("no folder above")?.join("server");
     ensure!(server.exists(), "{} is missing; build it with: cargo build --release --bin server", server.display());
     Ok(server)
-}
-
-/// The servers inherit it.
-fn raise_descriptor_limit() -> Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
 fn print(load: &Load, figures: &Figures) {

@@ -35,6 +35,7 @@
 
 pub mod address;
 pub mod client;
+mod diagnosis;
 pub mod fault;
 pub mod journal;
 pub mod limits;
@@ -42,4 +43,5 @@ pub mod manual;
 pub mod protocol;
 pub mod room;
 pub mod server;
+mod tcp;
 mod turns;

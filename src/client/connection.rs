@@ -7,13 +7,14 @@ use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task::spawn_blocking;
 use futures::{AsyncReadExt, AsyncWriteExt};
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use thiserror::Error;
 
 use crate::address::resolve;
+use crate::diagnosis::diagnose;
 use crate::fault;
-use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, KEEPALIVE, LINK_LOOK, READ_BYTES, UNACKNOWLEDGED};
-use crate::server::diagnosis::diagnose;
+use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, READ_BYTES, UNACKNOWLEDGED};
+use crate::tcp;
 
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
@@ -87,20 +88,11 @@ pub async fn connect(host: &str, port: u16) -> Result<(Incoming, Outgoing), Conn
         Ok(Err(source)) => return Err(ConnectError::Other { host, port, source }),
         Err(_elapsed) => return Err(ConnectError::Silent { host, port }),
     };
-    // A connection that is gone already is found out by the first read.
-    let _ = set_up(&stream);
+    // A connection that is gone already is found out by the first read. There is no TCP_USER_TIMEOUT: Linux counts the
+    // time of a closed window towards it, and would end the connection to a server that reads no faster than its pace
+    // allows.
+    let _ = tcp::set_up(&SockRef::from(&stream));
     Ok((Incoming { stream: stream.clone(), unfinished: Vec::new() }, Outgoing { stream }))
-}
-
-/// Makes lines quick, and has the kernel ask whether a silent server lives.
-///
-/// There is no TCP_USER_TIMEOUT: Linux counts the time of a closed window towards it, and would end the connection to a
-/// server that reads no faster than its pace allows.
-fn set_up(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let (time, interval, retries) = KEEPALIVE;
-    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
-    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 impl Incoming {
@@ -176,6 +168,7 @@ mod tests {
     use async_std::task::block_on;
 
     use super::*;
+    use crate::limits::KEEPALIVE;
 
     #[test]
     fn lines_come_whole_however_they_are_split() {

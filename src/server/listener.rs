@@ -12,17 +12,16 @@ use std::time::Duration;
 use async_std::net::{TcpListener, TcpStream};
 use async_std::task;
 use futures::FutureExt;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
 use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
-use crate::limits::{
-    ACCEPT_PAUSE, KEEPALIVE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED,
-};
+use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
 use crate::room::PeerId;
+use crate::tcp;
 use crate::turns::Turns;
 
 /// A socket that listens.
@@ -174,15 +173,10 @@ fn admit(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
 }
 
 fn set_up(stream: &TcpStream) -> io::Result<()> {
-    // Delayed acknowledgements add 40 ms to a line otherwise.
-    stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
+    tcp::set_up(&socket)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    // nc cannot answer a ping of ours, so the kernel asks whether a silent peer lives.
-    let (time, interval, retries) = KEEPALIVE;
-    let keepalive = TcpKeepalive::new().with_time(time).with_interval(interval).with_retries(retries);
-    socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
@@ -193,6 +187,7 @@ fn longer(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::KEEPALIVE;
 
     #[test]
     fn a_connection_is_set_up_to_be_quick_small_and_watched() {

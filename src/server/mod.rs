@@ -4,7 +4,6 @@
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
 pub mod config;
-pub(crate) mod diagnosis;
 pub mod door;
 mod intake;
 mod link;

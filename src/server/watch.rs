@@ -9,8 +9,8 @@ use async_std::net::TcpStream;
 use async_std::task;
 use socket2::SockRef;
 
-use super::diagnosis::{Health, diagnose};
 use super::link::Link;
+use crate::diagnosis::{Health, diagnose};
 use crate::limits::{LINK_LOOK, UNACKNOWLEDGED};
 
 /// Ends when the peer is lost, or has taken nothing for the stall limit although something waits for it. It costs

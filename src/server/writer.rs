@@ -14,9 +14,9 @@ use async_std::net::TcpStream;
 use futures::{AsyncWriteExt, FutureExt};
 
 use super::House;
-use super::diagnosis::diagnose;
 use super::link::Link;
 use super::watch::allow_unacknowledged;
+use crate::diagnosis::diagnose;
 use crate::journal::{Journal, Record};
 use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;

@@ -8,6 +8,7 @@ use divan::{Bencher, black_box};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use linechat::journal::Journal;
+use linechat::origin::Origin;
 use linechat::protocol::{Command, Line, Name, Reply, SafeText};
 use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, PeerId, Reader};
 
@@ -25,7 +26,7 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
         .map(|peer| {
             let (answer, mut answered) = oneshot::channel();
             let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
-            let from = "192.0.2.1:7".parse().expect("it is an address");
+            let from = Origin::Net("192.0.2.1:7".parse().expect("it is an address"));
             broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
         })

@@ -18,6 +18,7 @@ use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
 
 use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, REFUSALS_LOGGED};
+use crate::origin::Origin;
 use crate::protocol::{Name, SafeText};
 use crate::room::PeerId;
 
@@ -34,7 +35,7 @@ pub enum Record {
         /// The number it is known by in all other records.
         peer: PeerId,
         /// Where it comes from.
-        from: SocketAddr,
+        from: Origin,
     },
     /// A connection could not be accepted.
     AcceptFailed {
@@ -48,7 +49,7 @@ pub enum Record {
         /// Its name.
         name: Name,
         /// Where it comes from.
-        from: SocketAddr,
+        from: Origin,
     },
     /// A peer changed its name.
     Renamed {
@@ -85,7 +86,7 @@ pub enum Record {
         /// Its name.
         name: Name,
         /// Where it came from.
-        from: SocketAddr,
+        from: Origin,
         /// Why, as the others were told.
         reason: Option<SafeText>,
         /// How many of its messages were accepted.

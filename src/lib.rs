@@ -14,8 +14,8 @@
 //! * [`server`] is the sockets and tasks around the two: listener, session, writer.
 //! * [`client`] is the program for people and scripts.
 //! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
-//! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, and [`fault`] words an
-//!   I/O error for one.
+//! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, [`origin`] says where a
+//!   connection comes from, and [`fault`] words an I/O error for a person.
 //! * [`manual`] makes the man pages and shell completions of the two programs.
 //!
 //! A server within another program, or a test:
@@ -40,6 +40,7 @@ pub mod fault;
 pub mod journal;
 pub mod limits;
 pub mod manual;
+pub mod origin;
 pub mod protocol;
 pub mod room;
 pub mod server;

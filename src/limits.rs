@@ -15,6 +15,9 @@ pub const MARKS_IN_A_ROW: usize = 8;
 /// The longest name, in characters (Unicode scalar values), and also in columns of a terminal.
 pub const NAME_CHARS: usize = 32;
 
+/// The shortest password, in characters (NIST SP 800-63B of 2017, section 5.1.1.2). The longest is a line.
+pub const PASSWORD_CHARS: usize = 8;
+
 /// How many names a connection may try before it is closed.
 pub const NAME_TRIES: usize = 3;
 

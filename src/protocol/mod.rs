@@ -11,6 +11,8 @@ pub mod text;
 
 pub mod name;
 
+pub mod secret;
+
 pub mod command;
 
 pub mod reply;
@@ -19,6 +21,7 @@ pub use command::Command;
 pub use line::{Line, LineDecoder};
 pub use name::{BadName, Name};
 pub use reply::{Refusal, Reply};
+pub use secret::{BadSecret, Secret};
 pub use stranger::{Opening, Stranger};
 pub use telnet::{Piece, Telnet};
 pub use text::SafeText;

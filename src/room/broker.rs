@@ -5,7 +5,6 @@
 //! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use async_channel::Receiver;
@@ -18,6 +17,7 @@ use super::traffic::Traffic;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
+use crate::origin::Origin;
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
 use crate::turns::let_others_run;
 
@@ -46,7 +46,7 @@ pub struct Broker {
 #[derive(Debug)]
 struct Peer {
     name: Name,
-    from: SocketAddr,
+    from: Origin,
     /// How many of its messages were accepted.
     accepted: u64,
     /// How many of its lines were answered with a refusal.
@@ -187,7 +187,7 @@ impl Broker {
         self.closing && self.peers.is_empty()
     }
 
-    fn join(&mut self, peer: PeerId, from: SocketAddr, name: Name) -> Answer {
+    fn join(&mut self, peer: PeerId, from: Origin, name: Name) -> Answer {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
@@ -325,7 +325,7 @@ mod tests {
 
         fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
             let (answer, mut answered) = oneshot::channel();
-            let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse(name).unwrap());
+            let (from, name) = (somewhere(), Name::parse(name).unwrap());
             self.broker.handle(Event::Join { peer: PeerId(peer), from, name, answer });
             let reader = answered.try_recv().unwrap().expect("every join is answered")?;
             self.readers.insert(peer, reader);
@@ -371,6 +371,10 @@ mod tests {
             self.publish();
             self.heard.remove(&peer).unwrap_or_default()
         }
+    }
+
+    fn somewhere() -> Origin {
+        Origin::Net("192.0.2.1:7".parse().unwrap())
     }
 
     /// A room with these peers, numbered from 1, who have read all there is.
@@ -609,7 +613,7 @@ mod tests {
         // The room is over with this turn, but its task has not come to that yet.
         assert!((&mut running).now_or_never().is_none());
         let (answer, answered) = oneshot::channel();
-        let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse("Late").unwrap());
+        let (from, name) = (somewhere(), Name::parse("Late").unwrap());
         inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
         assert!(running.now_or_never().is_some());
         let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
@@ -622,7 +626,7 @@ mod tests {
         let (inbox, events) = async_channel::unbounded();
         let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).run(events));
         let (answer, answered) = oneshot::channel();
-        let (from, name) = ("192.0.2.1:7".parse().unwrap(), Name::parse("Alice").unwrap());
+        let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
         inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
         for _ in 0..100 {
             let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];

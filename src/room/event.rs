@@ -1,11 +1,11 @@
 //! What sessions tell the broker.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use futures::channel::oneshot;
 
 use super::Reader;
+use crate::origin::Origin;
 use crate::protocol::{Command, Name, Refusal, SafeText};
 
 /// Who a connection is, for as long as it lasts. Never given twice, so a late event cannot hit a newcomer of the
@@ -30,7 +30,7 @@ pub enum Event {
         /// Which connection.
         peer: PeerId,
         /// Where it comes from.
-        from: SocketAddr,
+        from: Origin,
         /// The name it wants.
         name: Name,
         /// Where the broker puts its answer. Every join is answered.

@@ -4,7 +4,6 @@
 //! listener asks it, and each session holds an `Entrance` for as long as it lasts.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
@@ -12,6 +11,7 @@ use futures::channel::oneshot;
 
 use super::config::reserved_descriptors;
 use crate::limits::REFUSING;
+use crate::origin::{Origin, Source};
 use crate::protocol::Refusal;
 use crate::room::PeerId;
 
@@ -24,15 +24,6 @@ pub struct Capacity {
     pub per_source: usize,
     /// Without a name. When there are so many, the oldest of the place that has most of them makes room.
     pub unnamed: usize,
-}
-
-/// Where connections are counted as coming from: an IPv4 address, or the network of an IPv6 one, since a single
-/// customer has 2^64 addresses of that kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    Ours,
-    V4([u8; 4]),
-    V6([u8; 8]),
 }
 
 #[derive(Debug)]
@@ -69,14 +60,14 @@ impl Door {
     pub(super) fn enter(
         self: &Arc<Self>,
         peer: PeerId,
-        from: SocketAddr,
+        from: Origin,
     ) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
-        let source = Source::of(from);
+        let source = from.source();
         let mut inside = self.inside();
         if inside.connections >= self.capacity.connections {
             return Err(Refusal::ServerFull);
         }
-        if source != Source::Ours && inside.by_source.get(&source) >= Some(&self.capacity.per_source) {
+        if !from.is_this_machine() && inside.by_source.get(&source) >= Some(&self.capacity.per_source) {
             return Err(Refusal::SourceFull);
         }
         if inside.unnamed.len() >= self.capacity.unnamed {
@@ -140,21 +131,10 @@ impl Inside {
     }
 }
 
-impl Source {
-    fn of(from: SocketAddr) -> Self {
-        match from.ip().to_canonical() {
-            ip if ip.is_loopback() => Self::Ours,
-            IpAddr::V4(ip) => Self::V4(ip.octets()),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn door(connections: usize, per_source: usize, unnamed: usize) -> Arc<Door> {
@@ -162,7 +142,7 @@ mod tests {
     }
 
     fn enter(door: &Arc<Door>, peer: u64, ip: &str) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
-        door.enter(PeerId(peer), SocketAddr::new(ip.parse().unwrap(), 7))
+        door.enter(PeerId(peer), SocketAddr::new(ip.parse().unwrap(), 7).into())
     }
 
     #[test]

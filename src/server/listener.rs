@@ -20,6 +20,7 @@ use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
 use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::origin::Origin;
 use crate::room::PeerId;
 use crate::tcp;
 use crate::turns::Turns;
@@ -111,7 +112,7 @@ impl Listener {
                 Ok((stream, from)) => {
                     pause = ACCEPT_PAUSE.0;
                     let peer = peers.next().expect("a process does not see 2^64 connections");
-                    admit(stream, from, peer, &house);
+                    admit(stream, from.into(), peer, &house);
                     // In a storm of connections, those that send their names at once are to get to say them.
                     turns.end_round().await;
                 }
@@ -155,7 +156,7 @@ impl BindError {
     }
 }
 
-fn admit(stream: TcpStream, from: SocketAddr, peer: PeerId, house: &House) {
+fn admit(stream: TcpStream, from: Origin, peer: PeerId, house: &House) {
     house.journal.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&stream);

@@ -3,7 +3,6 @@
 //! Until then it has no place in the room: it is given nothing to read but answers, and has a limited time, a
 //! limited number of tries, and may have to make room for others.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
@@ -16,6 +15,7 @@ use super::intake::Intake;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PROMPT_AFTER};
+use crate::origin::Origin;
 use crate::protocol::{Line, Name, Refusal, Reply};
 use crate::room::{Answer, Event, PeerId, Reader};
 use crate::turns::Turns;
@@ -23,7 +23,7 @@ use crate::turns::Turns;
 pub(super) struct Login<'a> {
     house: &'a House,
     peer: PeerId,
-    from: SocketAddr,
+    from: Origin,
     intake: &'a mut Intake,
     writer: &'a mut Writer,
     deadline: Instant,
@@ -39,7 +39,7 @@ impl<'a> Login<'a> {
     /// Time runs from now on.
     pub(super) fn new(
         house: &'a House,
-        (peer, from): (PeerId, SocketAddr),
+        (peer, from): (PeerId, Origin),
         (intake, writer): (&'a mut Intake, &'a mut Writer),
         evicted: oneshot::Receiver<()>,
     ) -> Self {

@@ -4,7 +4,7 @@
 //! gently. When the broker's inbox is full it waits, so the kernel slows its peer, and only its peer.
 
 use std::collections::VecDeque;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,6 +27,7 @@ use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
+use crate::origin::Origin;
 use crate::protocol::{Command, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
 use crate::turns::Turns;
@@ -34,7 +35,7 @@ use crate::turns::Turns;
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
 pub(super) async fn attend(
     stream: TcpStream,
-    (peer, from): (PeerId, SocketAddr),
+    (peer, from): (PeerId, Origin),
     house: House,
     (entrance, evicted): (Entrance, oneshot::Receiver<()>),
 ) {
@@ -48,7 +49,7 @@ pub(super) async fn attend(
 /// From the first byte to the join, or to the end of a connection that does not get so far.
 async fn enter(
     stream: TcpStream,
-    (peer, from): (PeerId, SocketAddr),
+    (peer, from): (PeerId, Origin),
     house: House,
     evicted: oneshot::Receiver<()>,
 ) -> Option<(Session, Writing)> {

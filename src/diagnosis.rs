@@ -7,13 +7,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use async_std::net::TcpStream;
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+use crate::transport::Transport;
 
 /// What has become of the bytes that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +31,8 @@ pub(crate) struct Health {
 ///
 /// # Errors
 /// When the kernel does not tell.
-pub(crate) fn diagnose(stream: &TcpStream) -> io::Result<Health> {
+pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
+    let stream = transport.tcp().ok_or(io::ErrorKind::Unsupported)?;
     let request = request(stream.local_addr()?, stream.peer_addr()?);
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
@@ -84,6 +86,7 @@ mod tests {
     use std::io::Read;
     use std::time::Instant;
 
+    use async_std::net::TcpStream;
     use async_std::task::block_on;
     use futures::{AsyncWriteExt, FutureExt};
 
@@ -94,7 +97,7 @@ mod tests {
         for host in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
             let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let mut stream = TcpStream::from(listener.accept().unwrap().0);
+            let mut stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
             while block_on(async { stream.write(&[0; 65536]).now_or_never() }).is_some() {}
             // It may take a moment until the last of it is acknowledged.
             let since = Instant::now();

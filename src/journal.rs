@@ -6,7 +6,6 @@
 //! on.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +27,7 @@ pub enum Record {
     /// The server listens.
     Started {
         /// Where.
-        address: SocketAddr,
+        place: String,
     },
     /// A connection was accepted.
     Connected {
@@ -36,6 +35,15 @@ pub enum Record {
         peer: PeerId,
         /// Where it comes from.
         from: Origin,
+    },
+    /// A connection did not become private.
+    HandshakeFailed {
+        /// Whose.
+        peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
+        /// Why not.
+        why: SafeText,
     },
     /// A connection could not be accepted.
     AcceptFailed {
@@ -60,7 +68,7 @@ pub enum Record {
         /// Its new one.
         new: Name,
     },
-    /// A name or a line was refused. Of each code, one a second is written.
+    /// A name or a line was refused. Of each code one a second is written, and of failed handshakes.
     Refused {
         /// Whose.
         peer: PeerId,
@@ -172,9 +180,12 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
     hush_panics_of_this_thread();
     let mut quiet = Quiet::default();
     for record in records {
-        if let Record::Refused { code, .. } = record
-            && !quiet.lets_pass(code, Instant::now())
-        {
+        let flood = match &record {
+            Record::Refused { code, .. } => Some(*code),
+            Record::HandshakeFailed { .. } => Some("handshake failed"),
+            _ => None,
+        };
+        if flood.is_some_and(|kind| !quiet.lets_pass(kind, Instant::now())) {
             continue;
         }
         let lost = dropped.swap(0, Ordering::Relaxed);
@@ -188,17 +199,17 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
     }
 }
 
-/// Keeps a flood of refusals out of the log: one a second for each code.
+/// Keeps a flood of refusals out of the log: one a second for each kind.
 #[derive(Debug, Default)]
 struct Quiet {
     latest: HashMap<&'static str, Instant>,
 }
 
 impl Quiet {
-    fn lets_pass(&mut self, code: &'static str, now: Instant) -> bool {
-        let passes = self.latest.get(code).is_none_or(|&then| now.duration_since(then) >= REFUSALS_LOGGED);
+    fn lets_pass(&mut self, kind: &'static str, now: Instant) -> bool {
+        let passes = self.latest.get(kind).is_none_or(|&then| now.duration_since(then) >= REFUSALS_LOGGED);
         if passes {
-            self.latest.insert(code, now);
+            self.latest.insert(kind, now);
         }
         passes
     }
@@ -216,8 +227,11 @@ fn hush_panics_of_this_thread() {
 
 fn write(record: Record) {
     match record {
-        Record::Started { address } => info!("started", { address: address.to_string() }),
+        Record::Started { place } => info!("started", { address: place }),
         Record::Connected { peer, from } => debug!("connected", { peer: peer.0, from: from.to_string() }),
+        Record::HandshakeFailed { peer, from, why } => {
+            info!("handshake failed", { peer: peer.0, from: from.to_string(), why: why.as_str() })
+        }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
         Record::Joined { peer, name, from } => {
             info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })

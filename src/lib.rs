@@ -26,9 +26,9 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Listener::bind("127.0.0.1", 0)?;
-//! println!("Server listening on {}", listener.address());
+//! println!("Server listening on {listener}");
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(server::run(listener, Config::default(), Journal::off(), shutdown))?;
+//! async_std::task::block_on(server::run(vec![listener], Config::default(), Journal::off(), shutdown))?;
 //! # Ok(())
 //! # }
 //! ```
@@ -45,4 +45,6 @@ pub mod protocol;
 pub mod room;
 pub mod server;
 mod tcp;
+pub mod tls;
+mod transport;
 mod turns;

@@ -44,6 +44,12 @@ pub const REFUSING: usize = 16;
 /// How long a refused connection may take to read why.
 pub const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 
+/// How many TLS handshakes are worked on at once, for each processor. Those that wait for their peer do not count.
+pub const HANDSHAKES_A_CORE: usize = 2;
+
+/// How many bytes wait encrypted for a peer whose socket takes no more.
+pub const TLS_BUFFER_BYTES: usize = 16 * 1024;
+
 /// How long a new connection may be silent before it is told what to send.
 pub const PROMPT_AFTER: Duration = Duration::from_secs(1);
 

@@ -119,10 +119,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let listener = Listener::bind(&arguments.host, arguments.port)?;
     let signals = Signals::new([Signal::Int, Signal::Term]).context("cannot wait for signals")?;
     // Whoever started us may have closed our standard output; we serve all the same.
-    let _ = writeln!(std::io::stdout(), "Server listening on {}", listener.address());
+    let _ = writeln!(std::io::stdout(), "Server listening on {listener}");
     let (journal, scribe) = Journal::start(arguments.log_level);
     let config = arguments.config();
-    let served = server::run(listener, config, journal, first_of(signals)).await;
+    let served = server::run(vec![listener], config, journal, first_of(signals)).await;
     scribe.flush();
     Ok(served?)
 }

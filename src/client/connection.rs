@@ -15,6 +15,7 @@ use crate::diagnosis::diagnose;
 use crate::fault;
 use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, READ_BYTES, UNACKNOWLEDGED};
 use crate::tcp;
+use crate::transport::Transport;
 
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
@@ -137,7 +138,9 @@ impl Incoming {
                 return read;
             }
             // When the kernel does not tell, its own patience of a quarter of an hour is all that is left.
-            if diagnose(&self.stream).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
+            if diagnose(&Transport::Tcp(self.stream.clone()))
+                .is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED)
+            {
                 self.cut();
                 return Err(io::ErrorKind::TimedOut.into());
             }

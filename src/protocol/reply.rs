@@ -132,6 +132,9 @@ pub enum Refusal {
     /// The first bytes belong to another protocol.
     #[error("this is a chat of plain lines, not {0}; try nc")]
     WrongProtocol(Stranger),
+    /// Plain text at a port for TLS.
+    #[error("this port speaks TLS; try client --tls, openssl s_client or ncat --ssl")]
+    NotTls,
     /// A line that is not UTF-8.
     #[error("lines are UTF-8; nothing of it was sent")]
     NotUtf8,
@@ -169,7 +172,7 @@ impl Refusal {
             Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
             Self::TooManyTries | Self::Nameless => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
-            Self::WrongProtocol(_) => "wrong-protocol",
+            Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
             Self::BadArguments(_) => "bad-arguments",

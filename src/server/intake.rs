@@ -6,25 +6,24 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use async_std::future::timeout;
-use async_std::net::TcpStream;
 use futures::AsyncRead;
 use futures::future::poll_fn;
 
 use super::link::Link;
 use crate::limits::{DECODE_BYTES, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
 use crate::protocol::{Line, LineDecoder, Opening, Piece, Stranger, Telnet};
+use crate::transport::Transport;
 
 /// The reading side of a connection.
 #[derive(Debug)]
 pub(super) struct Intake {
-    stream: TcpStream,
+    transport: Transport,
     telnet: Telnet,
     decoder: LineDecoder,
     /// The lines that are complete and wait to be handled.
@@ -53,9 +52,9 @@ thread_local! {
 }
 
 impl Intake {
-    pub(super) fn new(stream: TcpStream, idle_line: Option<Duration>, link: Arc<Link>) -> Self {
+    pub(super) fn new(transport: Transport, idle_line: Option<Duration>, link: Arc<Link>) -> Self {
         Self {
-            stream,
+            transport,
             telnet: Telnet::default(),
             decoder: LineDecoder::default(),
             lines: VecDeque::new(),
@@ -68,8 +67,8 @@ impl Intake {
     }
 
     /// The connection.
-    pub(super) fn stream(&self) -> TcpStream {
-        self.stream.clone()
+    pub(super) fn transport(&self) -> Transport {
+        self.transport.clone()
     }
 
     /// The lines that are complete and wait to be handled, in order.
@@ -128,7 +127,7 @@ impl Intake {
     async fn drain(&mut self) {
         let mut drained = 0;
         while drained < LINGER_BYTES {
-            match read_bytes(&mut self.stream, |_| ()).await {
+            match read_bytes(&mut self.transport, |_| ()).await {
                 Ok(0) | Err(_) => return,
                 Ok(count) => drained += count,
             }
@@ -140,18 +139,17 @@ impl Intake {
     /// The error of a reset is told once, and the writer may have got it: the kernel then shows us a plain end, but has
     /// forgotten the peer's address.
     pub(super) fn is_broken(&self) -> bool {
-        self.link.is_broken() || self.stream.peer_addr().is_err()
+        self.link.is_broken() || self.transport.is_reset()
     }
 
     /// Ends the connection as it is, whatever is still on its way.
     pub(super) fn cut(&self) {
-        // It fails when the peer is gone already, which is just as well.
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.transport.cut();
     }
 
     async fn read(&mut self) -> usize {
-        let mut stream = self.stream.clone();
-        match read_bytes(&mut stream, |bytes| self.decode(bytes)).await {
+        let mut transport = self.transport.clone();
+        match read_bytes(&mut transport, |bytes| self.decode(bytes)).await {
             Ok(0) if !self.is_broken() => {
                 self.finish();
                 0
@@ -206,10 +204,10 @@ impl Intake {
 }
 
 /// Waits for bytes, shows them to `look`, and says how many there were; none at the end of input.
-async fn read_bytes(stream: &mut TcpStream, mut look: impl FnMut(&[u8])) -> io::Result<usize> {
+async fn read_bytes(transport: &mut Transport, mut look: impl FnMut(&[u8])) -> io::Result<usize> {
     poll_fn(|context| {
         BYTES.with_borrow_mut(|buffer| {
-            let count = ready!(Pin::new(&mut *stream).poll_read(context, buffer))?;
+            let count = ready!(Pin::new(&mut *transport).poll_read(context, buffer))?;
             look(&buffer[..count]);
             Poll::Ready(Ok(count))
         })

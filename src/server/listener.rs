@@ -4,32 +4,45 @@
 //! never ends it.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_std::net::{TcpListener, TcpStream};
+use async_std::net::TcpListener;
 use async_std::task;
 use futures::FutureExt;
+use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
 
+use super::arrival::Arrival;
+use super::socket_file::SocketFile;
+use super::tls::Tls;
 use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
 use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
 use crate::origin::Origin;
-use crate::room::PeerId;
 use crate::tcp;
+use crate::transport::Transport;
 use crate::turns::Turns;
 
-/// A socket that listens.
+/// A socket that listens. Shown as the place where it does.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
-    address: SocketAddr,
+    door: Doorway,
+    tls: Option<Arc<Tls>>,
+}
+
+#[derive(Debug)]
+enum Doorway {
+    Net(TcpListener, SocketAddr),
+    Path(SocketFile),
 }
 
 /// Why a server cannot listen where it was told to, and what to do about it.
@@ -60,6 +73,20 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
+    /// Somebody listens at that path.
+    #[error("{} is in use; is another server running?", .0.display())]
+    PathInUse(PathBuf),
+    /// There is something else, and it is not ours to remove.
+    #[error("{} is there and is no socket; choose another path", .0.display())]
+    NoSocket(PathBuf),
+    /// Anything else about a path.
+    #[error("cannot listen at {}: {}", .path.display(), fault::describe(.source))]
+    Path {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl Listener {
@@ -72,53 +99,56 @@ impl Listener {
             resolve(host, port).map_err(|source| BindError::UnknownHost { host: host.to_owned(), source })?;
         let mut error = None;
         for address in addresses {
-            match Self::listen(address) {
-                Ok(listener) => return Ok(listener),
+            match listen(address) {
+                Ok(socket) => {
+                    let address = socket.local_addr().map_err(|source| BindError::new(address, source))?;
+                    return Ok(Self { door: Doorway::Net(socket, address), tls: None });
+                }
                 Err(source) => error = Some(BindError::new(address, source)),
             }
         }
         Err(error.expect("a host that resolves has an address"))
     }
 
-    /// The address it really has.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Listens at a path of the file system. The file gets this mode, takes the place of one that was left behind, and is
+    /// removed when this is dropped.
+    ///
+    /// # Errors
+    /// [`BindError`], as above.
+    pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
+        Ok(Self { door: Doorway::Path(SocketFile::bind(path, mode)?), tls: None })
     }
 
-    fn listen(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            socket.set_only_v6(false)?;
+    /// Whoever connects has to negotiate TLS first. It is for addresses only, not for a path.
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// The address it really has, unless it is a path.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.door {
+            Doorway::Net(_, address) => Some(address),
+            Doorway::Path(_) => None,
         }
-        // Without it a restarted server has to wait for the connections of the former one to time out.
-        socket.set_reuse_address(true)?;
-        // It must be set before a connection is made; those that are accepted inherit it.
-        socket.set_tcp_mss(SEGMENT_BYTES)?;
-        socket.bind(&address.into())?;
-        socket.listen(LISTEN_BACKLOG)?;
-        let socket = TcpListener::from(std::net::TcpListener::from(socket));
-        let address = socket.local_addr()?;
-        Ok(Self { socket, address })
     }
 
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
     pub(super) async fn accept_all(self, house: House) -> Infallible {
-        let mut peers = (1..).map(PeerId);
         let mut pause = ACCEPT_PAUSE.0;
         let mut spare = Spare::new();
         let mut turns = Turns::default();
         loop {
-            match self.socket.accept().await {
-                Ok((stream, from)) => {
+            match self.door.accept().await {
+                Ok((transport, from)) => {
                     pause = ACCEPT_PAUSE.0;
-                    let peer = peers.next().expect("a process does not see 2^64 connections");
-                    admit(stream, from.into(), peer, &house);
+                    let arrival = Arrival { transport, from, peer: house.next_peer(), tls: self.tls.clone() };
+                    admit(arrival, &house);
                     // In a storm of connections, those that send their names at once are to get to say them.
                     turns.end_round().await;
                 }
                 Err(error) => {
                     house.journal.note(Record::AcceptFailed { error: fault::describe(&error) });
-                    spare.turn_one_away(&self.socket);
+                    spare.turn_one_away(&self.door);
                     // Nothing is gained by trying at once, and whoever is here needs the time.
                     task::sleep(pause).await;
                     pause = longer(pause);
@@ -126,6 +156,46 @@ impl Listener {
             }
         }
     }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.door {
+            Doorway::Net(_, address) => address.fmt(f)?,
+            Doorway::Path(file) => file.path().display().fmt(f)?,
+        }
+        f.write_str(if self.tls.is_some() { " with TLS" } else { "" })
+    }
+}
+
+impl Doorway {
+    async fn accept(&self) -> io::Result<(Transport, Origin)> {
+        match self {
+            Self::Net(socket, _) => {
+                let (stream, from) = socket.accept().await?;
+                Ok((Transport::Tcp(stream), from.into()))
+            }
+            Self::Path(file) => {
+                let (stream, _) = file.socket.accept().await?;
+                let user = socket_peercred(&stream)?.uid.as_raw();
+                Ok((Transport::Unix(Arc::new(stream)), Origin::Unix { user }))
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Without it a restarted server has to wait for the connections of the former one to time out.
+    socket.set_reuse_address(true)?;
+    // It must be set before a connection is made; those that are accepted inherit it.
+    socket.set_tcp_mss(SEGMENT_BYTES)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(TcpListener::from(std::net::TcpListener::from(socket)))
 }
 
 /// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its
@@ -138,9 +208,9 @@ impl Spare {
         Self(File::open("/dev/null").ok())
     }
 
-    fn turn_one_away(&mut self, socket: &TcpListener) {
+    fn turn_one_away(&mut self, door: &Doorway) {
         self.0 = None;
-        drop(socket.accept().now_or_never());
+        drop(door.accept().now_or_never());
         *self = Self::new();
     }
 }
@@ -156,29 +226,39 @@ impl BindError {
     }
 }
 
-fn admit(stream: TcpStream, from: Origin, peer: PeerId, house: &House) {
+fn admit(arrival: Arrival, house: &House) {
+    let Arrival { peer, from, .. } = arrival;
     house.journal.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
-    let _ = set_up(&stream);
+    let _ = set_up(&arrival.transport);
     match house.door.enter(peer, from) {
         Ok(entered) => {
-            task::spawn(session::attend(stream, (peer, from), house.clone(), entered));
+            task::spawn(session::attend(arrival, house.clone(), entered));
         }
         Err(refusal) => {
             house.journal.note(Record::Refused { peer, code: refusal.code() });
-            if let Some(turn) = house.door.turn() {
-                task::spawn(session::turn_away(stream, refusal, turn));
+            // Without TLS it could not read why.
+            if arrival.tls.is_none()
+                && let Some(turn) = house.door.turn()
+            {
+                task::spawn(async move {
+                    session::turn_away(arrival.transport, &refusal).await;
+                    drop(turn);
+                });
             }
         }
     }
 }
 
-fn set_up(stream: &TcpStream) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    tcp::set_up(&socket)?;
+fn set_up(transport: &Transport) -> io::Result<()> {
+    let socket = SockRef::from(transport);
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    if transport.tcp().is_some() {
+        tcp::set_up(&socket)?;
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    }
+    Ok(())
 }
 
 fn longer(pause: Duration) -> Duration {
@@ -187,6 +267,8 @@ fn longer(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use async_std::net::TcpStream;
+
     use super::*;
     use crate::limits::KEEPALIVE;
 
@@ -194,7 +276,7 @@ mod tests {
     fn a_connection_is_set_up_to_be_quick_small_and_watched() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = TcpStream::from(listener.accept().unwrap().0);
+        let stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
         set_up(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
@@ -212,8 +294,8 @@ mod tests {
     #[test]
     fn an_address_in_use_is_named_with_a_way_out() {
         let first = Listener::bind("127.0.0.1", 0).unwrap();
-        let error = Listener::bind("127.0.0.1", first.address().port()).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{} is in use", first.address())), "{error}");
+        let error = Listener::bind("127.0.0.1", first.address().unwrap().port()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{first} is in use")), "{error}");
         assert!(error.contains("--port"), "{error}");
     }
 

@@ -14,7 +14,7 @@ use super::House;
 use super::intake::Intake;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PROMPT_AFTER};
+use crate::limits::{LOGIN_BYTES, NAME_TRIES, PROMPT_AFTER};
 use crate::origin::Origin;
 use crate::protocol::{Line, Name, Refusal, Reply};
 use crate::room::{Answer, Event, PeerId, Reader};
@@ -36,14 +36,13 @@ pub(super) struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    /// Time runs from now on.
+    /// It has until `deadline` to come to an end.
     pub(super) fn new(
         house: &'a House,
         (peer, from): (PeerId, Origin),
         (intake, writer): (&'a mut Intake, &'a mut Writer),
-        evicted: oneshot::Receiver<()>,
+        (evicted, deadline): (oneshot::Receiver<()>, Instant),
     ) -> Self {
-        let deadline = Instant::now() + LOGIN_LIMIT;
         Self {
             house,
             peer,

@@ -3,6 +3,7 @@
 //! [`Listener`] accepts connections; each gets a session, the one task that reads its socket, and, once it has
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
+mod arrival;
 pub mod config;
 pub mod door;
 mod intake;
@@ -11,6 +12,8 @@ pub mod listener;
 mod login;
 pub mod pace;
 mod session;
+mod socket_file;
+pub mod tls;
 mod watch;
 mod writer;
 
@@ -18,6 +21,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_channel::Sender;
@@ -26,7 +30,7 @@ use async_std::future::timeout;
 use async_std::task;
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Shared, select_all};
 use thiserror::Error;
 
 use door::Door;
@@ -34,10 +38,11 @@ use pace::Profile;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
-use crate::room::{Broker, Event, Feed};
+use crate::room::{Broker, Event, Feed, PeerId};
 
 pub use config::Config;
 pub use listener::{BindError, Listener};
+pub use tls::Tls;
 
 /// What every session has a share of.
 #[derive(Debug, Clone)]
@@ -46,10 +51,19 @@ struct House {
     door: Arc<Door>,
     inbox: Sender<Event>,
     journal: Journal,
+    /// How many connections there were.
+    arrivals: Arc<AtomicU64>,
     /// Is ready once the server stops.
     stop: Shared<BoxFuture<'static, ()>>,
     #[expect(dead_code, reason = "nothing is ever sent: the last clone to be dropped says that no session is left")]
     alive: Sender<Infallible>,
+}
+
+impl House {
+    /// Who the next connection is.
+    fn next_peer(&self) -> PeerId {
+        PeerId(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1)
+    }
 }
 
 /// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
@@ -64,15 +78,18 @@ pub fn start_threads(count: usize) {
     async_global_executor::init_with_config(config);
 }
 
-/// Serves until `shutdown` is ready, then ends all connections gently, within [`SHUTDOWN_LIMIT`].
+/// Serves at all these places until `shutdown` is ready, then ends all connections gently, within [`SHUTDOWN_LIMIT`].
 ///
 /// At a shutdown nobody new is accepted, everybody is told, what has arrived is still delivered, and each peer gets
 /// its farewell, which counts the lines of it that were accepted.
 ///
 /// # Errors
 /// [`BrokerDied`], at once.
+///
+/// # Panics
+/// When there is no place to listen at.
 pub async fn run(
-    listener: Listener,
+    listeners: Vec<Listener>,
     config: Config,
     journal: Journal,
     shutdown: impl Future<Output = ()>,
@@ -80,12 +97,12 @@ pub async fn run(
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
     let broker = broker.patient(config.pace == Profile::Off);
-    serve(listener, config, journal, shutdown, inbox, broker.run(events)).await
+    serve(listeners, config, journal, shutdown, inbox, broker.run(events)).await
 }
 
 /// [`run`] with a broker of the caller's choice.
 async fn serve(
-    listener: Listener,
+    listeners: Vec<Listener>,
     config: Config,
     journal: Journal,
     shutdown: impl Future<Output = ()>,
@@ -99,19 +116,24 @@ async fn serve(
         config,
         inbox: inbox.clone(),
         journal: journal.clone(),
+        arrivals: Arc::default(),
         stop: stop.map(drop).boxed().shared(),
         alive,
     };
-    journal.note(Record::Started { address: listener.address() });
+    for listener in &listeners {
+        journal.note(Record::Started { place: listener.to_string() });
+    }
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {
-        let accepting = listener.accept_all(house).fuse();
+        let accepting =
+            select_all(listeners.into_iter().map(|listener| listener.accept_all(house.clone()).boxed())).fuse();
+        drop(house);
         let shutdown = shutdown.fuse();
         futures::pin_mut!(accepting, shutdown);
         futures::select! {
             () = shutdown => {}
             _ = broker => return Err(BrokerDied),
-            never = accepting => match never {},
+            (never, ..) = accepting => match never {},
         }
     }
     journal.note(Record::Stopping);
@@ -139,9 +161,10 @@ mod tests {
     fn a_broker_that_dies_ends_the_server_with_an_error() {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
-        let served = serve(listener, Config::default(), Journal::off(), futures::future::pending(), inbox, async {
-            panic!("as a test")
-        });
+        let served =
+            serve(vec![listener], Config::default(), Journal::off(), futures::future::pending(), inbox, async {
+                panic!("as a test")
+            });
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
         assert!(ended.unwrap_err().to_string().starts_with("the broker died"));
     }

@@ -4,20 +4,18 @@
 //! gently. When the broker's inbox is full it waits, so the kernel slows its peer, and only its peer.
 
 use std::collections::VecDeque;
-use std::net::Shutdown;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_lock::SemaphoreGuardArc;
 use async_std::future::timeout;
-use async_std::net::TcpStream;
 use async_std::task::{self, JoinHandle};
 use futures::channel::oneshot;
 use futures::future::{Fuse, FusedFuture};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, io};
 
 use super::House;
+use super::arrival::Arrival;
 use super::door::Entrance;
 use super::intake::{End, Intake};
 use super::link::Link;
@@ -26,39 +24,31 @@ use super::pace::{Pace, Profile};
 use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
-use crate::origin::Origin;
+use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LOGIN_LIMIT, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
 use crate::protocol::{Command, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
+use crate::transport::Transport;
 use crate::turns::Turns;
 
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
-pub(super) async fn attend(
-    stream: TcpStream,
-    (peer, from): (PeerId, Origin),
-    house: House,
-    (entrance, evicted): (Entrance, oneshot::Receiver<()>),
-) {
+pub(super) async fn attend(arrival: Arrival, house: House, (entrance, evicted): (Entrance, oneshot::Receiver<()>)) {
     // What a login needs is given back when it is over: most of a connection's time comes after it.
-    let Some((mut session, writing)) = Box::pin(enter(stream, (peer, from), house, evicted)).await else { return };
+    let Some((mut session, writing)) = Box::pin(enter(arrival, house, evicted)).await else { return };
     entrance.is_named();
     session.stay(writing).await;
     session.intake.linger().await;
 }
 
 /// From the first byte to the join, or to the end of a connection that does not get so far.
-async fn enter(
-    stream: TcpStream,
-    (peer, from): (PeerId, Origin),
-    house: House,
-    evicted: oneshot::Receiver<()>,
-) -> Option<(Session, Writing)> {
+async fn enter(arrival: Arrival, house: House, mut evicted: oneshot::Receiver<()>) -> Option<(Session, Writing)> {
+    let (peer, from, deadline) = (arrival.peer, arrival.from, Instant::now() + LOGIN_LIMIT);
+    let transport = arrival.secure(&house, &mut evicted, deadline).await?;
     let link = Arc::new(Link::default());
-    let mut writer = Writer::new(stream.clone(), peer, &house, Arc::clone(&link));
-    let mut intake = Intake::new(stream, house.config.idle_line, Arc::clone(&link));
-    let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), evicted);
+    let mut writer = Writer::new(transport.clone(), peer, &house, Arc::clone(&link));
+    let mut intake = Intake::new(transport, house.config.idle_line, Arc::clone(&link));
+    let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), (evicted, deadline));
     let Some(reader) = login.join().await else {
-        writer.end();
+        writer.end().await;
         intake.linger().await;
         return None;
     };
@@ -67,14 +57,14 @@ async fn enter(
     Some((session, task::spawn(writer.follow(reader)).fuse()))
 }
 
-/// Tells a connection why it cannot come in, and closes it. Takes up a turn.
-pub(super) async fn turn_away(stream: TcpStream, refusal: Refusal, _turn: SemaphoreGuardArc) {
+/// Tells a connection why it cannot come in, and closes it.
+pub(super) async fn turn_away(mut transport: Transport, refusal: &Refusal) {
     let telling = async {
-        let line = format!("{}\n", Reply::Refused(&refusal));
-        (&stream).write_all(line.as_bytes()).await?;
-        stream.shutdown(Shutdown::Write)?;
+        let line = format!("{}\n", Reply::Refused(refusal));
+        transport.write_all(line.as_bytes()).await?;
+        transport.close().await?;
         // What it has sent is read, or closing would destroy what it has yet to read.
-        io::copy((&stream).take(LINGER_BYTES as u64), &mut io::sink()).await
+        io::copy((&mut transport).take(LINGER_BYTES as u64), &mut io::sink()).await
     };
     // Nobody waits for the outcome; the connection is closed in any case.
     let _ = timeout(REFUSAL_LIMIT, telling).await;
@@ -147,8 +137,8 @@ impl Session {
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
-        let (stream, link) = (self.intake.stream(), Arc::clone(&self.link));
-        let watching = watch(&stream, &link, self.house.config.stall_limit).fuse();
+        let (transport, link) = (self.intake.transport(), Arc::clone(&self.link));
+        let watching = watch(&transport, &link, self.house.config.stall_limit).fuse();
         futures::pin_mut!(watching);
         loop {
             if let Some(leaving) = self.pass_on().await {

@@ -5,23 +5,23 @@
 
 use std::time::{Duration, Instant};
 
-use async_std::net::TcpStream;
 use async_std::task;
 use socket2::SockRef;
 
 use super::link::Link;
 use crate::diagnosis::{Health, diagnose};
 use crate::limits::{LINK_LOOK, UNACKNOWLEDGED};
+use crate::transport::Transport;
 
 /// Ends when the peer is lost, or has taken nothing for the stall limit although something waits for it. It costs
 /// nothing as long as nothing is sent.
-pub(super) async fn watch(stream: &TcpStream, link: &Link, stall_limit: Duration) {
+pub(super) async fn watch(transport: &Transport, link: &Link, stall_limit: Duration) {
     let mut rest = None;
     loop {
         link.sent().await;
         task::sleep(LINK_LOOK.min(stall_limit)).await;
         // When the kernel does not tell, its own limit is all that there is.
-        let Ok(health) = diagnose(stream) else { continue };
+        let Ok(health) = diagnose(transport) else { continue };
         if health.unacknowledged >= UNACKNOWLEDGED {
             return;
         }
@@ -31,7 +31,7 @@ pub(super) async fn watch(stream: &TcpStream, link: &Link, stall_limit: Duration
             return;
         }
         let is_resting = rest.is_some();
-        allow_unacknowledged(stream, if is_resting { stall_limit + 2 * UNACKNOWLEDGED } else { UNACKNOWLEDGED });
+        allow_unacknowledged(transport, if is_resting { stall_limit + 2 * UNACKNOWLEDGED } else { UNACKNOWLEDGED });
         if is_resting || health.unacknowledged > Duration::ZERO {
             link.note_sent(); // It is looked at again.
         }
@@ -45,9 +45,9 @@ fn rest_since(before: Option<(u64, Instant)>, health: Health, now: Instant) -> O
 }
 
 /// Sets how long what was sent may go unacknowledged.
-pub(super) fn allow_unacknowledged(stream: &TcpStream, time: Duration) {
+pub(super) fn allow_unacknowledged(transport: &Transport, time: Duration) {
     // It fails when the connection is gone, which the next write finds out.
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(time));
+    let _ = SockRef::from(transport).set_tcp_user_timeout(Some(time));
 }
 
 #[cfg(test)]

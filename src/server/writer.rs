@@ -5,12 +5,11 @@
 //! wait.
 
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
-use async_std::net::TcpStream;
 use futures::{AsyncWriteExt, FutureExt};
 
 use super::House;
@@ -18,15 +17,16 @@ use super::link::Link;
 use super::watch::allow_unacknowledged;
 use crate::diagnosis::diagnose;
 use crate::journal::{Journal, Record};
-use crate::limits::{LINK_CHECK, UNACKNOWLEDGED};
+use crate::limits::{FAREWELL_LIMIT, LINK_CHECK, UNACKNOWLEDGED};
 use crate::protocol::Reply;
 use crate::room::{PeerId, Portion, Pulse, Reader};
+use crate::transport::Transport;
 use crate::turns::Turns;
 
 /// The writing side of a connection.
 #[derive(Debug)]
 pub(super) struct Writer {
-    stream: TcpStream,
+    transport: Transport,
     peer: PeerId,
     journal: Journal,
     stall_limit: Duration,
@@ -45,8 +45,15 @@ enum Sent {
 }
 
 impl Writer {
-    pub(super) fn new(stream: TcpStream, peer: PeerId, house: &House, link: Arc<Link>) -> Self {
-        Self { stream, peer, journal: house.journal.clone(), stall_limit: house.config.stall_limit, link, pulse: None }
+    pub(super) fn new(transport: Transport, peer: PeerId, house: &House, link: Arc<Link>) -> Self {
+        Self {
+            transport,
+            peer,
+            journal: house.journal.clone(),
+            stall_limit: house.config.stall_limit,
+            link,
+            pulse: None,
+        }
     }
 
     /// Says one thing to a peer that is not in the room.
@@ -57,7 +64,7 @@ impl Writer {
 
     /// Sends what the intake has answered to telnet commands of a peer that is not in the room.
     pub(super) async fn answer(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.link.take_answers()).await
+        self.write_all(&mut [IoSlice::new(&self.link.take_answers())]).await
     }
 
     /// Sends all that the feed has for the peer, to its farewell or the end of the feed, and then ends this side of
@@ -66,21 +73,20 @@ impl Writer {
     /// When the connection fails, both its sides are ended, so that the session notices too.
     pub(super) async fn follow(mut self, mut reader: Reader) {
         self.pulse = Some(reader.pulse());
-        let side = match self.follow_to_end(&mut reader).await {
-            Ok(()) => Shutdown::Write,
+        match self.follow_to_end(&mut reader).await {
+            // It fails when the peer is gone already, which is just as well. If it takes too long, the session cuts it.
+            Ok(()) => drop(self.transport.close().await),
             Err(_lost) => {
                 self.link.note_broken();
-                Shutdown::Both
+                self.transport.cut();
             }
-        };
-        // It fails when the peer is gone already, which is just as well.
-        let _ = self.stream.shutdown(side);
+        }
     }
 
     /// Ends this side of the connection of a peer that is not in the room.
-    pub(super) fn end(self) {
+    pub(super) async fn end(mut self) {
         // As above.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = timeout(FAREWELL_LIMIT, self.transport.close()).await;
     }
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
@@ -123,9 +129,10 @@ impl Writer {
             return Ok(Sent::All { is_last });
         }
         self.link.note_sent();
-        let written = self.stream.write_vectored(&slices).now_or_never().transpose()?.unwrap_or(0);
+        let written = self.transport.write_vectored(&slices).now_or_never().transpose()?.unwrap_or(0);
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
-        Ok(if written == length { Sent::All { is_last } } else { Sent::Part(written) })
+        let is_all = written == length && self.transport.flush().now_or_never().transpose()?.is_some();
+        Ok(if is_all { Sent::All { is_last } } else { Sent::Part(written) })
     }
 
     /// Sends the portion from byte `written` on, as long as that takes.
@@ -159,25 +166,40 @@ impl Writer {
                 count => IoSlice::advance_slices(&mut slices, count),
             }
         }
-        Ok(())
+        self.flush().await
     }
 
     /// Writes what the socket takes, and waits for that no longer than the stall limit.
     async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.link.note_sent();
-        if let Some(written) = self.stream.write_vectored(slices).now_or_never() {
+        if let Some(written) = self.transport.write_vectored(slices).now_or_never() {
             return written;
         }
-        // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
-        // rests; from here on we look ourselves.
-        allow_unacknowledged(&self.stream, self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
-        let written = self.write_some_within_limits(slices).await;
-        allow_unacknowledged(&self.stream, UNACKNOWLEDGED);
-        self.pulse.iter().for_each(|pulse| pulse.beat());
-        written
+        let mut transport = self.transport.clone();
+        self.within_limits(transport.write_vectored(slices)).await
     }
 
-    async fn write_some_within_limits(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Waits until what was written is on its way, likewise.
+    async fn flush(&mut self) -> io::Result<()> {
+        if let Some(flushed) = self.transport.flush().now_or_never() {
+            return flushed;
+        }
+        let mut transport = self.transport.clone();
+        self.within_limits(transport.flush()).await
+    }
+
+    /// Waits for the socket, no longer than the stall limit.
+    async fn within_limits<T>(&mut self, progress: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
+        // rests; from here on we look ourselves.
+        allow_unacknowledged(&self.transport, self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
+        let made = self.until_stalled(pin!(progress)).await;
+        allow_unacknowledged(&self.transport, UNACKNOWLEDGED);
+        self.pulse.iter().for_each(|pulse| pulse.beat());
+        made
+    }
+
+    async fn until_stalled<T>(&self, mut progress: Pin<&mut impl Future<Output = io::Result<T>>>) -> io::Result<T> {
         let deadline = Instant::now() + self.stall_limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -185,11 +207,11 @@ impl Writer {
                 self.link.note_stalled();
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            if let Ok(written) = timeout(left.min(LINK_CHECK), self.stream.write_vectored(slices)).await {
-                return written;
+            if let Ok(made) = timeout(left.min(LINK_CHECK), progress.as_mut()).await {
+                return made;
             }
             // When the kernel does not tell, the stall limit is all that is left.
-            if diagnose(&self.stream).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
+            if diagnose(&self.transport).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

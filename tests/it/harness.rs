@@ -38,10 +38,10 @@ impl Server {
 
     pub fn start_at(host: &str, config: Config) -> Self {
         let listener = Listener::bind(host, 0).unwrap();
-        let address = listener.address();
+        let address = listener.address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listener, config, Journal::off(), async {
+            task::block_on(server::run(vec![listener], config, Journal::off(), async {
                 let _ = stopped.await;
             }))
         });

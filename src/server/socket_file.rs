@@ -1,0 +1,124 @@
+//! Sockets of the file system: who may connect is a matter of the file's mode.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use async_io::Async;
+use rustix::fs::{Mode, fchmod};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::listener::BindError;
+use crate::limits::LISTEN_BACKLOG;
+
+/// A socket that listens at a path. The file is removed when it is dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    pub(super) socket: Async<UnixListener>,
+    path: PathBuf,
+    /// The file's number: another server may have taken the path since.
+    inode: u64,
+}
+
+impl SocketFile {
+    /// Listens at `path`. A file that a server left behind when it was killed is replaced; nothing else is.
+    pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
+        let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
+        remove_if_stale(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+        // Before it is bound: Linux gives the file the mode of its socket, so there is no moment with a wider one.
+        fchmod(&socket, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
+        socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+        socket.listen(LISTEN_BACKLOG).map_err(failed)?;
+        let inode = path.symlink_metadata().map_err(failed)?.ino();
+        let socket = Async::new(UnixListener::from(socket)).map_err(failed)?;
+        Ok(Self { socket, path: path.to_owned(), inode })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.path.symlink_metadata().is_ok_and(|file| file.ino() == self.inode) {
+            // Then it stays, and the next server replaces it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a socket at which nobody listens any more.
+fn remove_if_stale(path: &Path) -> Result<(), BindError> {
+    let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(file) if !file.file_type().is_socket() => return Err(BindError::NoSocket(path.to_owned())),
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err(BindError::PathInUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A path of this test's own.
+    fn path(test: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("linechat-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    #[test]
+    fn the_file_is_there_for_as_long_as_somebody_listens_and_has_the_mode_asked_for() {
+        let path = path("mode");
+        let listening = SocketFile::bind(&path, 0o600).unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(listening);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+        let path = path("stale");
+        // Dropping a listener of the standard library leaves its file behind.
+        drop(UnixListener::bind(&path).unwrap());
+        let listening = SocketFile::bind(&path, 0o600).unwrap();
+        let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+        assert!(error.contains("is in use"), "{error}");
+        UnixStream::connect(&path).expect("the first one still listens");
+        drop(listening);
+    }
+
+    #[test]
+    fn what_is_no_socket_is_not_touched() {
+        let path = path("file");
+        std::fs::write(&path, "dear diary").unwrap();
+        let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+        assert!(error.contains("is no socket"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_another_server_stays() {
+        let path = path("another");
+        let first = SocketFile::bind(&path, 0o600).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = SocketFile::bind(&path, 0o600).unwrap();
+        drop(first);
+        assert!(path.exists());
+        drop(second);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,213 @@
+//! TLS at the server: its certificate, which can be changed while it runs, and the handshake.
+//!
+//! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
+//! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::available_parallelism;
+
+use async_lock::Semaphore;
+use async_std::net::TcpStream;
+use blocking::unblock;
+use futures::future::poll_fn;
+use futures::task::AtomicWaker;
+use futures_rustls::pki_types::pem::{self, PemObject};
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_rustls::rustls::server::NoServerSessionStorage;
+use futures_rustls::rustls::version::{TLS12, TLS13};
+use futures_rustls::rustls::{self, ServerConfig};
+use futures_rustls::{TlsAcceptor, TlsStream};
+use thiserror::Error;
+
+use crate::fault;
+use crate::limits::HANDSHAKES_A_CORE;
+use crate::tls::{Fingerprint, provider};
+use crate::transport::Transport;
+
+/// The certificate of a server, and how many handshakes it works on at once.
+#[derive(Debug)]
+pub struct Tls {
+    /// Where the certificate and its key are, unless it was made for trying out.
+    files: Option<(PathBuf, PathBuf)>,
+    current: Mutex<Current>,
+    slots: Arc<Semaphore>,
+}
+
+#[derive(Debug, Clone)]
+struct Current {
+    config: Arc<ServerConfig>,
+    fingerprint: Fingerprint,
+}
+
+/// Why there is no TLS, and what to do about it.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read, or holds nothing of the kind.
+    #[error("cannot read {what} in {}: {why}", .path.display())]
+    File {
+        /// What should be there.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The two do not fit, or are of a kind that nobody could use.
+    #[error("cannot use the certificate in {}: {why}", .path.display())]
+    Unusable {
+        /// Where the certificate is.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    NotMade(String),
+}
+
+impl Tls {
+    /// A certificate, with those that lead to its issuer behind it, and its key: two files of PEM blocks.
+    ///
+    /// # Errors
+    /// [`TlsError`], worded for the operator.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let current = read(certificate, key)?;
+        Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
+    }
+
+    /// A new certificate, signed by itself, for a server with these names and addresses.
+    ///
+    /// # Errors
+    /// [`TlsError::NotMade`].
+    pub fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
+        let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::NotMade(error.to_string()))?;
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
+            .map_err(|error| TlsError::NotMade(error.to_owned()))?;
+        let current = Current::new(vec![made.cert.der().clone()], key);
+        Ok(Self::new(None, current.map_err(|error| TlsError::NotMade(error.to_string()))?))
+    }
+
+    fn new(files: Option<(PathBuf, PathBuf)>, current: Current) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self { files, current: Mutex::new(current), slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)) }
+    }
+
+    /// By what a client knows the certificate.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.current().fingerprint
+    }
+
+    /// Reads the files again. Handshakes from now on have what is in them; connections that stand go on. It blocks.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then all stays as it was.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        if let Some((certificate, key)) = &self.files {
+            let read = read(certificate, key)?;
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        }
+        Ok(())
+    }
+
+    /// Negotiates TLS with whoever has connected. Whoever calls it limits its time.
+    ///
+    /// # Errors
+    /// When the peer does not, or cannot.
+    pub(super) async fn shake_hands(&self, socket: TcpStream) -> io::Result<Transport> {
+        let accept = TlsAcceptor::from(self.current().config).accept(socket.clone());
+        let stream = poll_on_the_pool(accept, &self.slots).await?;
+        Ok(Transport::tls(socket, TlsStream::Server(stream)))
+    }
+
+    fn current(&self) -> Current {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Current {
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
+        let fingerprint = chain.first().map(Fingerprint::of).ok_or(rustls::Error::NoCertificatesPresented)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        // A chat is joined for hours. To resume a session would save little, and means keys that are kept.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self { config: Arc::new(config), fingerprint })
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+        .map_err(|error| TlsError::file("a certificate", certificate, error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::file("a private key", key, error))?;
+    Current::new(chain, private)
+        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: error.to_string() })
+}
+
+impl TlsError {
+    fn file(what: &'static str, path: &Path, error: pem::Error) -> Self {
+        let why = match error {
+            pem::Error::Io(error) => fault::describe(&error),
+            pem::Error::NoItemsFound => "there is no such block of PEM in it".to_owned(),
+            error => error.to_string(),
+        };
+        Self::File { what, path: path.to_owned(), why }
+    }
+}
+
+/// Polls a future on the pool of threads for what blocks, whenever it asks for it and there is a slot.
+///
+/// Only work takes up a slot, not the wait for the peer: otherwise a few that say nothing would keep all others out.
+async fn poll_on_the_pool<F>(mut future: F, slots: &Arc<Semaphore>) -> F::Output
+where
+    F: Future<Output: Send> + Unpin + Send + 'static,
+{
+    let calls = Arc::new(Calls::default());
+    loop {
+        let (slot, waker) = (slots.acquire_arc().await, Waker::from(calls.clone()));
+        let polled;
+        (future, polled) = unblock(move || {
+            let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+            drop(slot);
+            (future, polled)
+        })
+        .await;
+        match polled {
+            Poll::Ready(done) => return done,
+            Poll::Pending => calls.next().await,
+        }
+    }
+}
+
+/// Whether the future wants to be polled.
+#[derive(Debug, Default)]
+struct Calls {
+    is_called: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Calls {
+    async fn next(&self) {
+        poll_fn(|context| {
+            self.waiting.register(context.waker());
+            if self.is_called.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await
+    }
+}
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.is_called.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+}

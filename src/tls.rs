@@ -1,0 +1,77 @@
+//! What both ends of a connection want of TLS.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
+
+use futures_rustls::pki_types::CertificateDer;
+use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// The algorithms of TLS 1.2 and 1.3 (RFC 9325). Whatever else this process has installed, it is this one.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
+    PROVIDER.clone()
+}
+
+/// What tells a certificate from all others: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// What was given is no fingerprint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a SHA-256 fingerprint has 64 hexadecimal digits, with or without a colon after every second one")]
+pub struct NoFingerprint;
+
+impl Fingerprint {
+    /// The fingerprint of a certificate.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self(Sha256::digest(certificate.as_ref()).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, byte) in self.0.iter().enumerate() {
+            write!(f, "{}{byte:02X}", if at == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = NoFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, NoFingerprint> {
+        let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b':').collect();
+        let mut bytes = [0; 32];
+        if digits.len() != 2 * bytes.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(NoFingerprint);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+            let pair = str::from_utf8(pair).map_err(|_| NoFingerprint)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| NoFingerprint)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_read_as_it_is_shown_and_as_others_write_it() {
+        // The SHA-256 of "abc", from FIPS 180-4.
+        let shown = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
+        let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"abc"));
+        assert_eq!(fingerprint.to_string(), shown);
+        for text in [shown.to_owned(), shown.replace(':', ""), shown.to_lowercase()] {
+            assert_eq!(text.parse(), Ok(fingerprint));
+        }
+        for text in ["", "BA:78", &shown[1..], &shown.replace('B', "G"), &format!("{shown}:00"), &"é".repeat(32)] {
+            assert_eq!(text.parse::<Fingerprint>(), Err(NoFingerprint), "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Transports: TCP, TLS over it, and sockets of the file system, behind one type for both ends of a connection.
+//!
+//! Whoever reads and writes lines does not know which of them carries these. Clones are the same connection: one task
+//! may read from one while another writes to the other. The end of input is what the peer said to be one: a half-close,
+//! or in TLS a close_notify (RFC 8446, section 6.1). A TLS stream that ends without that is an error, as a reset is, for
+//! anybody on the way could have cut it.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use async_io::Async;
+use async_std::net::TcpStream;
+use futures::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsStream;
+use socket2::SockRef;
+
+use crate::limits::TLS_BUFFER_BYTES;
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Transport {
+    /// Plain TCP.
+    Tcp(TcpStream),
+    /// TLS over TCP.
+    Tls(Arc<Tls>),
+    /// A socket of the file system.
+    Unix(Arc<Async<UnixStream>>),
+}
+
+/// A connection whose handshake is over.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    socket: TcpStream,
+    /// Nobody waits while holding it.
+    stream: Mutex<TlsStream<TcpStream>>,
+}
+
+impl Transport {
+    /// TLS that was negotiated on this socket.
+    pub(crate) fn tls(socket: TcpStream, mut stream: TlsStream<TcpStream>) -> Self {
+        // What is encrypted and not sent yet: without a limit of ours it is 64 KiB for each connection.
+        match &mut stream {
+            TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES)),
+            TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES)),
+        }
+        Self::Tls(Arc::new(Tls { socket, stream: Mutex::new(stream) }))
+    }
+
+    /// The TCP connection below, if there is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(socket) => Some(socket),
+            Self::Tls(tls) => Some(&tls.socket),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether the kernel has forgotten the peer, as it does after a reset.
+    pub(crate) fn is_reset(&self) -> bool {
+        self.tcp().is_some_and(|socket| socket.peer_addr().is_err())
+    }
+
+    /// Ends both sides as they are, whatever is still on its way.
+    pub(crate) fn cut(&self) {
+        // It fails when the peer is gone already, which is just as well.
+        let _ = SockRef::from(self).shutdown(Shutdown::Both);
+    }
+
+    fn end_output(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(Shutdown::Write)
+    }
+}
+
+impl Tls {
+    fn stream(&self) -> MutexGuard<'_, TlsStream<TcpStream>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AsFd for Transport {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Tls(tls) => tls.socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(context, bytes),
+            Self::Tls(tls) => Pin::new(&mut *tls.stream()).poll_read(context, bytes),
+            Self::Unix(socket) => Pin::new(&mut &**socket).poll_read(context, bytes),
+        }
+    }
+}
+
+/// With TLS, what was written is on its way only when it was flushed too.
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Self::Tls(tls) => Pin::new(&mut *tls.stream()).poll_write_vectored(context, slices),
+            Self::Unix(socket) => Pin::new(&mut &**socket).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(tls) => Pin::new(&mut *tls.stream()).poll_flush(context),
+            // The kernel has it.
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Says that this was all, and leaves the other direction open: a half-close. (async-std's would only flush.)
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Tls(tls) = &*self {
+            ready!(Pin::new(&mut *tls.stream()).poll_close(context))?;
+        }
+        Poll::Ready(self.end_output())
+    }
+}

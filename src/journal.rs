@@ -107,6 +107,18 @@ pub enum Record {
         /// Whose.
         peer: PeerId,
     },
+    /// A file was read again.
+    Reloaded {
+        /// What is in it.
+        what: &'static str,
+    },
+    /// A file was to be read again, and cannot be used: what was read before is still in force.
+    NotReloaded {
+        /// What should be in it.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
     /// The server begins to stop.
     Stopping,
     /// The server has stopped.
@@ -249,6 +261,8 @@ fn write(record: Record) {
             refused: refused,
         }),
         Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
+        Record::Reloaded { what } => info!("reloaded", { what: what }),
+        Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::Stopping => info!("stopping"),
         Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
     }

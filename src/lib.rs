@@ -43,6 +43,7 @@ pub mod manual;
 pub mod origin;
 pub mod protocol;
 pub mod room;
+pub mod secret_file;
 pub mod server;
 mod tcp;
 pub mod tls;

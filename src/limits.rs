@@ -44,6 +44,9 @@ pub const REFUSING: usize = 16;
 /// How long a refused connection may take to read why.
 pub const REFUSAL_LIMIT: Duration = Duration::from_secs(1);
 
+/// The port for TLS, where a certificate is given and no port.
+pub const TLS_PORT: u16 = 5001;
+
 /// How many TLS handshakes are worked on at once, for each processor. Those that wait for their peer do not count.
 pub const HANDSHAKES_A_CORE: usize = 2;
 

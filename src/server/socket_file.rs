@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use async_io::Async;
-use rustix::fs::{Mode, fchmod};
+use rustix::fs::{Mode, chmod, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::BindError;
@@ -30,6 +30,8 @@ impl SocketFile {
         // Before it is bound: Linux gives the file the mode of its socket, so there is no moment with a wider one.
         fchmod(&socket, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
         socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+        // The umask may have taken from it.
+        chmod(path, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
         socket.listen(LISTEN_BACKLOG).map_err(failed)?;
         let inode = path.symlink_metadata().map_err(failed)?.ino();
         let socket = Async::new(UnixListener::from(socket)).map_err(failed)?;

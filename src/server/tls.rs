@@ -102,6 +102,11 @@ impl Tls {
         self.current().fingerprint
     }
 
+    /// Whether there are files to read again.
+    pub fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
     /// Reads the files again. Handshakes from now on have what is in them; connections that stand go on. It blocks.
     ///
     /// # Errors

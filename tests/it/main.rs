@@ -3,6 +3,7 @@
 mod harness;
 mod pace;
 mod program;
+mod tls_peer;
 #[allow(dead_code, reason = "tests/faults uses the rest of it")]
 #[path = "../faults/vitals.rs"]
 mod vitals;
@@ -28,3 +29,5 @@ mod shutdown;
 mod stall;
 mod strangers;
 mod talk;
+mod tls;
+mod unix_socket;

@@ -1,0 +1,213 @@
+//! The server's options, and what they make of it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use linechat::journal::LevelFilter;
+use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
+use linechat::manual::Manual;
+use linechat::server::config::spare_descriptors;
+use linechat::server::door::Capacity;
+use linechat::server::pace::Profile;
+use linechat::server::tls::TlsError;
+use linechat::server::{Config, Listener, Tls};
+
+use crate::places::Places;
+
+/// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
+///
+/// The first line on standard output is `Server listening on HOST:PORT`; those of further places follow it, and then log
+/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
+#[derive(Debug, Parser)]
+#[command(version, after_help = MANUAL.after_help())]
+pub struct Arguments {
+    /// The address to listen on; :: is IPv6 and IPv4
+    #[arg(long, default_value = "0.0.0.0")]
+    host: String,
+
+    /// The port to listen on; 0 takes any free one
+    #[arg(long, default_value_t = 5000)]
+    port: u16,
+
+    /// The port to listen on for TLS; 5001 when a certificate is given and no port
+    #[arg(long, value_name = "PORT", requires = "certificate", help_heading = PRIVATE)]
+    tls_port: Option<u16>,
+
+    /// The address to listen on for TLS, if it is not that of --host
+    #[arg(long, value_name = "HOST", requires = "certificate", help_heading = PRIVATE)]
+    tls_host: Option<String>,
+
+    /// The certificate, and those that lead to its issuer: PEM blocks; SIGHUP reads it and the key again
+    #[arg(long, value_name = "FILE", requires = "tls_key", group = "certificate", help_heading = PRIVATE)]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of the certificate: a PEM block
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = PRIVATE)]
+    tls_key: Option<PathBuf>,
+
+    /// Make a certificate for trying out, and print its fingerprint
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"], group = "certificate", help_heading = PRIVATE)]
+    tls_self_signed: bool,
+
+    /// Listen on a socket of the file system, too; it is removed at the end
+    #[arg(long, value_name = "PATH", help_heading = PRIVATE)]
+    unix: Option<PathBuf>,
+
+    /// Who may connect to that socket, as chmod(1) has it in octal digits
+    #[arg(long, value_name = "MODE", default_value = "0600", requires = "unix", value_parser = parse_mode, help_heading = PRIVATE)]
+    unix_mode: u32,
+
+    /// Take an unfinished line as complete after MS milliseconds of silence
+    ///
+    /// For clients that send no line ends, such as simple socket scripts. The price: somebody who types in
+    /// character mode and pauses for that long sends half a line.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    idle_line: Option<u64>,
+
+    /// How fast each peer may talk; whoever is faster is slowed down, and nothing is lost
+    #[arg(long, value_enum, default_value_t = Pace::Open)]
+    pace: Pace,
+
+    /// How many connections there may be; by default as many as there are descriptors for
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    max_connections: Option<usize>,
+
+    /// How many connections there may be from one IPv4 address or IPv6 /64 network; this machine's own do not count
+    #[arg(long, value_name = "N", default_value_t = PER_SOURCE, value_parser = at_least_one)]
+    max_per_address: usize,
+
+    /// Disconnect a peer that takes nothing of what is sent to it for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = STALL_LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    stall_limit: u64,
+
+    /// How many threads serve the room
+    ///
+    /// One serves thousands of peers, at the least cost for each line. More carry more lines in all, on machines that
+    /// have the processors.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+
+    /// What to log: off, error, warn, info or debug
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
+    pub log_level: LevelFilter,
+}
+
+const PRIVATE: &str = "Private connections";
+const FOR_TLS: &str = "for TLS, whose options are --tls-host and --tls-port";
+
+pub const MANUAL: Manual = Manual {
+    program: "server",
+    purpose: "hold a linechat room, which any line-oriented client can join",
+    synopsis: &["[OPTION]..."],
+    exit_codes: &[
+        ("0", "stopped by a signal"),
+        ("1", "it could not start, or died"),
+        ("2", "wrong usage"),
+        ("130, 143", "ended at once by a second signal"),
+    ],
+    environment: &[],
+    examples: &[
+        "server",
+        "server --host :: --pace public",
+        "server --host 127.0.0.1 --port 0 --log-level warn",
+        "server --host 127.0.0.1 --tls-host :: --tls-cert cert.pem --tls-key key.pem",
+        "server --tls-self-signed",
+        "server --unix /run/linechat/room.socket",
+    ],
+    output_lost: 1,
+};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Pace {
+    /// 200 lines at once, then 100 lines and 256 KiB a second
+    Open,
+    /// 10 lines at once, then 2 lines a second
+    Public,
+    /// As fast as it goes
+    Off,
+}
+
+impl From<Pace> for Profile {
+    fn from(pace: Pace) -> Self {
+        match pace {
+            Pace::Open => Self::Open,
+            Pace::Public => Self::Public,
+            Pace::Off => Self::Off,
+        }
+    }
+}
+
+impl Arguments {
+    /// Where the server listens; standard output is told of it in this order. It blocks.
+    pub fn places(&self) -> anyhow::Result<Places> {
+        // First of all the certificate: without it nothing is bound that would have to be given up.
+        let tls = self.tls()?.map(Arc::new);
+        let mut listeners = vec![Listener::bind(&self.host, self.port)?];
+        if let Some(tls) = &tls {
+            let host = self.tls_host.as_deref().unwrap_or(&self.host);
+            let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT)).context(FOR_TLS)?;
+            listeners.push(listener.with_tls(tls.clone()));
+        }
+        if let Some(path) = &self.unix {
+            listeners.push(Listener::bind_path(path, self.unix_mode)?);
+        }
+        Ok(Places { listeners, tls })
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Tls::from_files(certificate, key).map(Some),
+            _ if self.tls_self_signed => Tls::self_signed(self.own_names()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// By which names a client on this machine, or who was told `--tls-host`, comes to us.
+    fn own_names(&self) -> Vec<String> {
+        let mut names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
+        let host = self.tls_host.as_deref().unwrap_or(&self.host);
+        let is_wildcard = host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+        if !is_wildcard && !names.iter().any(|name| name == host) {
+            names.push(host.to_owned());
+        }
+        names
+    }
+
+    pub fn config(&self) -> Config {
+        let connections = self.max_connections.unwrap_or(usize::MAX).min(spare_descriptors());
+        Config {
+            idle_line: self.idle_line.map(Duration::from_millis),
+            pace: self.pace.into(),
+            capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
+            stall_limit: Duration::from_secs(self.stall_limit),
+        }
+    }
+}
+
+/// Permissions in octal digits.
+fn parse_mode(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|&mode| mode <= 0o777)
+        .ok_or_else(|| "it goes 0600, or 0660 for a group".to_owned())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("there has to be room for one".to_owned()),
+        parsed => parsed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Trace is left out: at that level the libraries below speak too, from threads that must not wait for standard
+/// output.
+fn parse_level(text: &str) -> Result<LevelFilter, String> {
+    match text.parse() {
+        Ok(LevelFilter::Trace) | Err(_) => Err("choose one of off, error, warn, info, debug".to_owned()),
+        Ok(level) => Ok(level),
+    }
+}

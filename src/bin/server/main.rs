@@ -1,0 +1,44 @@
+//! The server's command line: arguments to a configuration, signals to a shutdown, an error to an exit code.
+
+mod arguments;
+mod places;
+mod reload;
+mod signals;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use async_std::task;
+use linechat::journal::Journal;
+use linechat::server::config::raise_descriptor_limit;
+use linechat::server::{self, start_threads};
+
+use arguments::{Arguments, MANUAL};
+use reload::Reload;
+use signals::Signals;
+
+fn main() -> ExitCode {
+    let arguments: Arguments = MANUAL.parse();
+    start_threads(arguments.threads.into());
+    match task::block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    raise_descriptor_limit();
+    let places = arguments.places()?;
+    let reload = Reload { tls: places.tls.clone().filter(|tls| tls.has_files()) };
+    let signals = Signals::new(reload.is_any()).context("cannot wait for signals")?;
+    places.announce();
+    let (journal, scribe) = Journal::start(arguments.log_level);
+    let reloading = journal.clone();
+    let stopped = signals.until_stop(move || reload.clone().run(reloading.clone()));
+    let served = server::run(places.listeners, arguments.config(), journal, stopped).await;
+    scribe.flush();
+    Ok(served?)
+}

@@ -1,0 +1,32 @@
+//! The places where this server listens.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use linechat::server::{Listener, Tls};
+
+/// Sockets that listen, and what can be changed about them.
+#[derive(Debug)]
+pub struct Places {
+    pub listeners: Vec<Listener>,
+    /// What the one for TLS has.
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl Places {
+    /// Says on standard output where they are, the plain port first, and by what a client knows the certificate.
+    pub fn announce(&self) {
+        // Whoever started us may have closed our standard output; we serve all the same.
+        let _ = self.write(&mut io::stdout());
+    }
+
+    fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        for listener in &self.listeners {
+            writeln!(to, "Server listening on {listener}")?;
+        }
+        if let Some(tls) = &self.tls {
+            writeln!(to, "Certificate fingerprint (SHA-256): {}", tls.fingerprint())?;
+        }
+        to.flush()
+    }
+}

@@ -1,0 +1,37 @@
+//! Files that are read again at SIGHUP.
+
+use std::sync::Arc;
+
+use blocking::unblock;
+use linechat::journal::{Journal, Record};
+use linechat::server::Tls;
+
+/// What there is to read again.
+#[derive(Debug, Clone, Default)]
+pub struct Reload {
+    pub tls: Option<Arc<Tls>>,
+}
+
+impl Reload {
+    /// Whether there is anything.
+    pub fn is_any(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads all of it, and notes what came of each. A file that cannot be used changes nothing.
+    pub async fn run(self, journal: Journal) {
+        unblock(move || {
+            if let Some(tls) = self.tls {
+                note(&journal, "certificate", tls.reload());
+            }
+        })
+        .await;
+    }
+}
+
+fn note(journal: &Journal, what: &'static str, reloaded: Result<(), impl ToString>) {
+    journal.note(match reloaded {
+        Ok(()) => Record::Reloaded { what },
+        Err(why) => Record::NotReloaded { what, why: why.to_string() },
+    });
+}

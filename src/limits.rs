@@ -18,6 +18,53 @@ pub const NAME_CHARS: usize = 32;
 /// The shortest password, in characters (NIST SP 800-63B of 2017, section 5.1.1.2). The longest is a line.
 pub const PASSWORD_CHARS: usize = 8;
 
+/// How many accounts are kept.
+pub const ACCOUNTS: usize = 100_000;
+
+/// How many bans are kept, and how many mutes.
+pub const SANCTIONS: usize = 10_000;
+
+/// How many characters of the reason for a ban or a mute are kept.
+pub const REASON_CHARS: usize = 200;
+
+/// How much of the registry's file is held in memory besides what is read of it at the start, in bytes.
+pub const REGISTRY_CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// What a new password's hash costs: memory in KiB, passes over it, and lanes (OWASP Password Storage Cheat Sheet, its
+/// first choice for argon2id after the one with the most memory).
+pub const HASH_COST: (u32, u32, u32) = (19 * 1024, 2, 1);
+
+/// What a hash in the registry may ask for at most, in the same units, whoever wrote it there (RFC 9106, section 4, the
+/// second recommended option, is 64 MiB, 3 and 4).
+pub const HASH_COST_MOST: (u32, u32, u32) = (64 * 1024, 10, 4);
+
+/// How many passwords are hashed at once: each takes a processor and the memory of [`HASH_COST`].
+pub const HASHES_AT_ONCE: usize = 2;
+
+/// How many passwords wait to be hashed; beyond that a person is told to try again.
+pub const HASHES_WAITING: usize = 64;
+
+/// How many sources have a penalty at once. When there are more, the one whose penalty ends first is forgotten.
+pub const PENALIZED_SOURCES: usize = 65_536;
+
+/// What a source's penalties may come to before its connections are refused: two mistyped passwords are forgiven.
+pub const PENALTIES_FROM: Duration = Duration::from_secs(40);
+
+/// What a source's penalties come to at most.
+pub const PENALTIES_MOST: Duration = Duration::from_secs(10 * 60);
+
+/// The penalty for a wrong password.
+pub const PENALTY_WRONG_PASSWORD: Duration = Duration::from_secs(20);
+
+/// The penalty for a connection that had to give a password and gave none in its time.
+pub const PENALTY_NO_LOGIN: Duration = Duration::from_secs(10);
+
+/// The penalty for a connection that had to give a password and left without one.
+pub const PENALTY_NO_PASSWORD: Duration = Duration::from_secs(1);
+
+/// The penalty for the registration of a name, so that nobody registers all of them.
+pub const PENALTY_REGISTRATION: Duration = Duration::from_secs(20);
+
 /// How many names a connection may try before it is closed.
 pub const NAME_TRIES: usize = 3;
 

@@ -11,6 +11,7 @@ mod link;
 pub mod listener;
 mod login;
 pub mod pace;
+mod penalties;
 mod session;
 mod socket_file;
 pub mod tls;

@@ -1,0 +1,288 @@
+//! Penalties: for how long a source that misbehaved is not let in, as with OpenSSH's PerSourcePenalties
+//! (sshd_config(5)).
+//!
+//! Each offence costs a source some time, and its time runs off by itself. It is refused once the sum has come to more
+//! than [`PENALTIES_FROM`], and then until all of it has run off. It knows no socket and no clock, and it never holds
+//! more than [`PENALIZED_SOURCES`]: a flood of sources can only push out those whose time ends first.
+
+// until the door uses it
+#![allow(dead_code)]
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::limits::{
+    PENALIZED_SOURCES, PENALTIES_FROM, PENALTIES_MOST, PENALTY_NO_LOGIN, PENALTY_NO_PASSWORD, PENALTY_REGISTRATION,
+    PENALTY_WRONG_PASSWORD,
+};
+use crate::origin::Source;
+
+/// What a source did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Offence {
+    /// It gave a wrong password.
+    WrongPassword,
+    /// It had to give a password, and its time ran out.
+    NoLogin,
+    /// It had to give a password, and left.
+    NoPassword,
+    /// It registered a name: nothing bad, but not to be done by the hundred.
+    Registration,
+}
+
+impl Offence {
+    fn cost(self) -> Duration {
+        match self {
+            Self::WrongPassword => PENALTY_WRONG_PASSWORD,
+            Self::NoLogin => PENALTY_NO_LOGIN,
+            Self::NoPassword => PENALTY_NO_PASSWORD,
+            Self::Registration => PENALTY_REGISTRATION,
+        }
+    }
+}
+
+/// The penalties of all sources.
+#[derive(Debug)]
+pub(super) struct Penalties {
+    of: HashMap<Source, Penalty>,
+    /// The same, by when they end, so that room is made without a look at all of them.
+    by_end: BTreeSet<(Instant, Source)>,
+    room: usize,
+}
+
+/// What one source has to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Penalty {
+    until: Instant,
+    /// By how much the sum has gone beyond [`PENALTIES_FROM`], not less what ran off since. The source is refused unless
+    /// it is zero; what is given back counts against it, so that a refund undoes exactly what its charge did.
+    excess: Duration,
+}
+
+impl Default for Penalties {
+    fn default() -> Self {
+        Self::with_room(PENALIZED_SOURCES)
+    }
+}
+
+impl Penalties {
+    fn with_room(room: usize) -> Self {
+        Self { of: HashMap::new(), by_end: BTreeSet::new(), room }
+    }
+
+    /// Adds what the offence costs, up to [`PENALTIES_MOST`].
+    pub(super) fn charge(&mut self, source: Source, offence: Offence, now: Instant) {
+        let former = self.take(source, now);
+        let left = former.map_or(Duration::ZERO, |former| former.until - now);
+        let sum = (left + offence.cost()).min(PENALTIES_MOST);
+        let excess = match former {
+            Some(former) if !former.excess.is_zero() => former.excess + (sum - left),
+            _ => sum.saturating_sub(PENALTIES_FROM),
+        };
+        self.put(source, Penalty { until: now + sum, excess });
+        self.make_room(now);
+    }
+
+    /// Takes back what was charged when it turns out to have been none, as when a password is right after all. What has run
+    /// off meanwhile is not owed.
+    pub(super) fn refund(&mut self, source: Source, offence: Offence, now: Instant) {
+        let Some(former) = self.take(source, now) else { return };
+        let sum = (former.until - now).saturating_sub(offence.cost());
+        if !sum.is_zero() {
+            self.put(source, Penalty { until: now + sum, excess: former.excess.saturating_sub(offence.cost()) });
+        }
+    }
+
+    /// For how long the source is still to be refused, if it is.
+    pub(super) fn is_refused(&self, source: Source, now: Instant) -> Option<Duration> {
+        let penalty = self.of.get(&source)?;
+        let left = penalty.until.saturating_duration_since(now);
+        (!penalty.excess.is_zero() && !left.is_zero()).then_some(left)
+    }
+
+    /// Removes the penalty of a source. What has run off is none.
+    fn take(&mut self, source: Source, now: Instant) -> Option<Penalty> {
+        let penalty = self.of.remove(&source)?;
+        self.by_end.remove(&(penalty.until, source));
+        (penalty.until > now).then_some(penalty)
+    }
+
+    fn put(&mut self, source: Source, penalty: Penalty) {
+        self.of.insert(source, penalty);
+        self.by_end.insert((penalty.until, source));
+    }
+
+    /// Forgets what has run off, two at a time, which is faster than they come, so that no charge has to forget many; and
+    /// the one that ends first when there are too many all the same.
+    fn make_room(&mut self, now: Instant) {
+        for _ in 0..2 {
+            let Some(&(until, source)) = self.by_end.first() else { return };
+            if until > now && self.of.len() <= self.room {
+                return;
+            }
+            self.by_end.pop_first();
+            self.of.remove(&source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Offence::{NoLogin, NoPassword, Registration, WrongPassword};
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn source(number: u32) -> Source {
+        Source::V4(number.to_be_bytes())
+    }
+
+    #[test]
+    fn two_wrong_passwords_are_forgiven_and_a_third_is_refused_until_all_has_run_off() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        for _ in 0..2 {
+            penalties.charge(source(1), WrongPassword, start);
+            assert_eq!(penalties.is_refused(source(1), start), None);
+        }
+        penalties.charge(source(1), WrongPassword, start);
+        assert_eq!(penalties.is_refused(source(1), start), Some(60 * S));
+        assert_eq!(penalties.is_refused(source(1), start + 59 * S), Some(S));
+        assert_eq!(penalties.is_refused(source(1), start + 60 * S), None);
+        assert_eq!(penalties.is_refused(source(2), start), None);
+    }
+
+    #[test]
+    fn what_has_run_off_counts_no_more() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        for typo in 0..20 {
+            penalties.charge(source(1), WrongPassword, start + typo * 20 * S);
+            assert_eq!(penalties.is_refused(source(1), start + typo * 20 * S), None);
+        }
+        let later = start + 1000 * S;
+        for _ in 0..3 {
+            penalties.charge(source(1), WrongPassword, later);
+        }
+        assert_eq!(penalties.is_refused(source(1), later + 60 * S), None);
+        penalties.charge(source(1), WrongPassword, later + 60 * S);
+        assert_eq!(penalties.is_refused(source(1), later + 60 * S), None, "the former refusal is over");
+    }
+
+    #[test]
+    fn no_source_waits_longer_than_the_cap() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        for _ in 0..1000 {
+            penalties.charge(source(1), WrongPassword, start);
+        }
+        assert_eq!(penalties.is_refused(source(1), start), Some(PENALTIES_MOST));
+        assert_eq!(penalties.is_refused(source(1), start + PENALTIES_MOST), None);
+    }
+
+    #[test]
+    fn a_refund_lifts_the_refusal_that_its_charge_began_and_no_earlier_one() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        for _ in 0..3 {
+            penalties.charge(source(1), WrongPassword, start);
+        }
+        penalties.refund(source(1), WrongPassword, start + 30 * S);
+        assert_eq!(penalties.is_refused(source(1), start + 30 * S), None);
+
+        for _ in 0..3 {
+            penalties.charge(source(2), WrongPassword, start);
+        }
+        penalties.charge(source(2), Registration, start + 50 * S);
+        penalties.refund(source(2), Registration, start + 50 * S);
+        assert_eq!(penalties.is_refused(source(2), start + 50 * S), Some(10 * S));
+    }
+
+    #[test]
+    fn a_refund_to_one_who_owes_nothing_is_nothing() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        penalties.refund(source(1), WrongPassword, start);
+        penalties.charge(source(1), WrongPassword, start);
+        penalties.refund(source(1), WrongPassword, start + 20 * S);
+        penalties.charge(source(1), WrongPassword, start + 20 * S);
+        penalties.charge(source(1), WrongPassword, start + 20 * S);
+        penalties.charge(source(1), NoPassword, start + 20 * S);
+        assert_eq!(penalties.is_refused(source(1), start + 20 * S), Some(41 * S));
+    }
+
+    #[test]
+    fn a_flood_of_sources_does_not_lift_the_heaviest_penalty_and_the_table_stays_bounded() {
+        let (mut penalties, start) = (Penalties::default(), Instant::now());
+        let heaviest = Source::V6([7; 8]);
+        for _ in 0..4 {
+            penalties.charge(heaviest, WrongPassword, start);
+        }
+        for number in 0..2 * PENALIZED_SOURCES as u32 {
+            penalties.charge(source(number), WrongPassword, start);
+            assert!(penalties.of.len() <= PENALIZED_SOURCES);
+        }
+        assert_eq!(penalties.of.len(), PENALIZED_SOURCES);
+        assert_eq!(penalties.is_refused(heaviest, start), Some(80 * S));
+    }
+
+    #[test]
+    fn what_has_run_off_makes_room_a_little_with_every_charge() {
+        let (mut penalties, start) = (Penalties::with_room(100), Instant::now());
+        for number in 0..100 {
+            penalties.charge(source(number), NoLogin, start);
+        }
+        for number in 0..50 {
+            penalties.charge(source(1000 + number), NoLogin, start + 20 * S);
+        }
+        assert_eq!(penalties.of.len(), 50);
+        assert_eq!(penalties.by_end.len(), 50);
+    }
+
+    fn offence() -> impl Strategy<Value = Offence> {
+        prop_oneof![Just(WrongPassword), Just(NoLogin), Just(NoPassword), Just(Registration)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_the_two_tables_agree_and_the_bounds_hold(
+            acts in prop::collection::vec((0..20u32, offence(), any::<bool>(), 0..30u32), 1..300)
+        ) {
+            let (mut penalties, mut now) = (Penalties::with_room(8), Instant::now());
+            for (number, offence, is_refund, seconds) in acts {
+                now += seconds * S;
+                if is_refund {
+                    penalties.refund(source(number), offence, now);
+                } else {
+                    penalties.charge(source(number), offence, now);
+                }
+                prop_assert!(penalties.of.len() <= 8);
+                let ends = penalties.of.iter().map(|(&source, penalty)| (penalty.until, source));
+                prop_assert_eq!(&ends.collect::<BTreeSet<_>>(), &penalties.by_end);
+                let wait = penalties.is_refused(source(number), now);
+                prop_assert!(wait.is_none_or(|wait| wait <= PENALTIES_MOST));
+            }
+        }
+
+        #[test]
+        fn a_refund_undoes_its_charge_exactly_below_the_cap(
+            before in prop::collection::vec((offence(), 0..20u32), 0..8),
+            offence in offence(),
+            elapsed in 0..60u32,
+        ) {
+            let (mut penalties, mut now) = (Penalties::default(), Instant::now());
+            for (offence, seconds) in before {
+                now += seconds * S;
+                penalties.charge(source(1), offence, now);
+            }
+            let left = |penalties: &Penalties, now: Instant| {
+                let penalty = penalties.of.get(&source(1)).filter(|penalty| penalty.until > now);
+                (penalty.map(|penalty| penalty.until - now), penalties.is_refused(source(1), now))
+            };
+            // What it would have been without the charge, at a time when neither has run off to nothing.
+            let owed = left(&penalties, now).0.unwrap_or_default();
+            let then = now + (elapsed * S).min(owed);
+            let expected = left(&penalties, then);
+            penalties.charge(source(1), offence, now);
+            penalties.refund(source(1), offence, then);
+            prop_assert_eq!(left(&penalties, then), expected);
+        }
+    }
+}

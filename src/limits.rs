@@ -68,7 +68,10 @@ pub const PENALTY_REGISTRATION: Duration = Duration::from_secs(20);
 /// How many names a connection may try before it is closed.
 pub const NAME_TRIES: usize = 3;
 
-/// How long a connection may go without a name. Nothing that it sends extends this.
+/// How many passwords a connection may try before it is closed.
+pub const PASSWORD_TRIES: usize = 3;
+
+/// How long a connection may go without a name, and for how long it is then waited for a password that the name needs. Nothing that it sends extends this.
 pub const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// How many bytes a connection may send without a name among them, such as empty lines and telnet commands.

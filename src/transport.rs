@@ -51,6 +51,11 @@ impl Transport {
         Self::Tls(Arc::new(Tls { socket, stream: Mutex::new(stream) }))
     }
 
+    /// Whether nobody on the way can read or change what it carries.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// The TCP connection below, if there is one.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {

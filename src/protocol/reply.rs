@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use super::{BadName, Name, SafeText, Stranger};
 use crate::limits::{
-    LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
+    LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES,
+    WHO_LINE_BYTES,
 };
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
@@ -132,6 +133,26 @@ pub enum Refusal {
     /// The first bytes belong to another protocol.
     #[error("this is a chat of plain lines, not {0}; try nc")]
     WrongProtocol(Stranger),
+    /// The name, or the room, has a password.
+    #[error("send the password as the next line")]
+    PasswordRequired,
+    /// Another one.
+    #[error("that is not the password")]
+    WrongPassword,
+    /// The last of [`PASSWORD_TRIES`] passwords was wrong too.
+    #[error("{PASSWORD_TRIES} passwords were wrong; connect again to try another")]
+    TooManyPasswords,
+    /// No password within [`LOGIN_LIMIT`].
+    #[error("no password within {} s; connect again when you have it", LOGIN_LIMIT.as_secs())]
+    PasswordTimeout,
+    /// Others could read a password on its way.
+    #[error(
+        "a password is needed, and others could read it on its way; try client --tls or openssl s_client at the port for TLS"
+    )]
+    Unprotected,
+    /// Too many wrong passwords came from there.
+    #[error("too many wrong passwords from your address; try again in {0} s")]
+    Penalized(u64),
     /// Plain text at a port for TLS.
     #[error("this port speaks TLS; try client --tls, openssl s_client or ncat --ssl")]
     NotTls,
@@ -170,7 +191,7 @@ impl Refusal {
         match self {
             Self::BadName(_) => "bad-name",
             Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
-            Self::TooManyTries | Self::Nameless => "too-many-tries",
+            Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
@@ -178,7 +199,11 @@ impl Refusal {
             Self::BadArguments(_) => "bad-arguments",
             Self::NoSuchUser(_) => "no-such-user",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
-            Self::LoginTimeout => "login-timeout",
+            Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
+            Self::PasswordRequired => "password-required",
+            Self::WrongPassword => "wrong-password",
+            Self::Unprotected => "unprotected",
+            Self::Penalized(_) => "penalized",
             Self::ShuttingDown => "shutting-down",
         }
     }

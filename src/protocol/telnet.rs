@@ -25,6 +25,9 @@ const SUSPEND: u8 = 237;
 /// The first of the commands. END OF RECORD, 239, is another.
 const END_OF_FILE: u8 = 236;
 
+/// The option ECHO (RFC 857).
+const ECHO: u8 = 1;
+
 /// The option TIMING-MARK (RFC 860).
 const TIMING_MARK: u8 = 6;
 
@@ -45,6 +48,8 @@ pub struct Telnet {
     state: State,
     /// What was said, once the peer has shown that it speaks telnet.
     spoken: Option<Box<Conversation>>,
+    /// We have offered to echo, and an answer to that wants none.
+    has_offered_echo: bool,
 }
 
 /// What the bytes so far make of the next one.
@@ -90,6 +95,18 @@ impl Telnet {
     /// What is to be sent to the peer, as it is; often nothing.
     pub fn take_answers(&mut self) -> Vec<u8> {
         self.spoken.as_mut().map(|spoken| std::mem::take(&mut spoken.answers)).unwrap_or_default()
+    }
+
+    /// What has a client not show what its person types next: the offer to echo it, which is not done (RFC 857).
+    pub fn hide_typing(&mut self) -> [u8; 3] {
+        self.has_offered_echo = true;
+        [IAC, WILL, ECHO]
+    }
+
+    /// What has it show that again, and the line end that it has not shown. Whoever is no telnet client sees a line of its
+    /// own of both.
+    pub fn show_typing(&mut self) -> [u8; 5] {
+        [IAC, WONT, ECHO, b'\r', b'\n']
     }
 
     /// Hands on what is left of `bytes` without the telnet commands.
@@ -159,8 +176,10 @@ impl Telnet {
 
     /// Refuses an option, once (RFC 1143: answering an answer would go on for ever).
     fn option(&mut self, verb: u8, option: u8) -> State {
+        let has_offered_echo = self.has_offered_echo;
         let conversation = self.conversation();
         match verb {
+            DO | DONT if option == ECHO && has_offered_echo => {}
             // Linux telnet sends it after Ctrl-C, and throws ALL output away until it is answered.
             DO if option == TIMING_MARK => conversation.answer(&[IAC, WILL, TIMING_MARK]),
             DO if is_news(&mut conversation.refused, option) => conversation.answer(&[IAC, WONT, option]),
@@ -220,6 +239,16 @@ mod tests {
     fn text(bytes: &[u8]) -> (Vec<u8>, bool) {
         let (text, _, spoken) = decode(bytes, &[]);
         (text, spoken)
+    }
+
+    #[test]
+    fn an_answer_to_our_offer_to_echo_is_not_answered_and_nobody_elses_question_is_lost() {
+        let mut telnet = Telnet::default();
+        assert_eq!(telnet.hide_typing(), [IAC, WILL, ECHO]);
+        telnet.decode(&[IAC, DO, ECHO], |_| unreachable!());
+        assert_eq!(telnet.show_typing()[..3], [IAC, WONT, ECHO]);
+        telnet.decode(&[IAC, DONT, ECHO, IAC, DO, 3], |_| unreachable!());
+        assert_eq!(telnet.take_answers(), [IAC, WONT, 3]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::admission::Admission;
 use super::door::Capacity;
 use super::pace::Profile;
 use crate::limits::{PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, UNNAMED};
@@ -22,6 +23,9 @@ pub struct Config {
     /// How many connections there may be.
     pub capacity: Capacity,
 
+    /// What somebody has to prove before a name is theirs.
+    pub admission: Admission,
+
     /// How long a peer may take nothing of what is sent to it before it is disconnected.
     pub stall_limit: Duration,
 }
@@ -29,7 +33,13 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         let capacity = Capacity { connections: spare_descriptors(), per_source: PER_SOURCE, unnamed: UNNAMED };
-        Self { idle_line: None, pace: Profile::default(), capacity, stall_limit: STALL_LIMIT }
+        Self {
+            idle_line: None,
+            pace: Profile::default(),
+            capacity,
+            admission: Admission::default(),
+            stall_limit: STALL_LIMIT,
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! The door: who may come in, before anybody has a name.
 //!
-//! It bounds the connections in all, those from one place, and those without a name. It knows no socket: the
-//! listener asks it, and each session holds an `Entrance` for as long as it lasts.
+//! It bounds the connections in all, those from one place, and those without a name, and keeps out a place that guesses
+//! passwords. It knows no socket: the listener asks it, and each session holds an `Entrance` for as long as it lasts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use futures::channel::oneshot;
 
 use super::config::reserved_descriptors;
+use super::penalties::{Offence, Penalties};
 use crate::limits::REFUSING;
 use crate::origin::{Origin, Source};
 use crate::protocol::Refusal;
@@ -39,6 +41,7 @@ struct Inside {
     by_source: HashMap<Source, usize>,
     /// By age, since later connections have higher numbers.
     unnamed: BTreeMap<PeerId, (Source, oneshot::Sender<()>)>,
+    penalties: Penalties,
 }
 
 /// A connection's right to be there. Dropping it makes room for another.
@@ -63,6 +66,10 @@ impl Door {
         from: Origin,
     ) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
         let source = from.source();
+        // Whoever else sits at this machine has done nothing; there only the passwords are refused.
+        if !from.is_this_machine() {
+            self.may_try(from)?;
+        }
         let mut inside = self.inside();
         if inside.connections >= self.capacity.connections {
             return Err(Refusal::ServerFull);
@@ -78,6 +85,30 @@ impl Door {
         *inside.by_source.entry(source).or_default() += 1;
         inside.unnamed.insert(peer, (source, evict));
         Ok((Entrance { door: Arc::clone(self), peer, source }, evicted))
+    }
+
+    /// Whether a password from there would be looked at.
+    pub(super) fn may_try(&self, from: Origin) -> Result<(), Refusal> {
+        self.inside().may_try(from.source(), Instant::now())
+    }
+
+    /// Notes that a password from there is going to be looked at. It counts as wrong until it is
+    /// [taken back](Self::refund), so that many connections at once have no more tries than one.
+    pub(super) fn charge_try(&self, from: Origin) -> Result<(), Refusal> {
+        let (mut inside, source, now) = (self.inside(), from.source(), Instant::now());
+        inside.may_try(source, now)?;
+        inside.penalties.charge(source, Offence::WrongPassword, now);
+        Ok(())
+    }
+
+    /// Notes that somebody there misbehaved.
+    pub(super) fn charge(&self, from: Origin, offence: Offence) {
+        self.inside().penalties.charge(from.source(), offence, Instant::now());
+    }
+
+    /// Takes that back.
+    pub(super) fn refund(&self, from: Origin, offence: Offence) {
+        self.inside().penalties.refund(from.source(), offence, Instant::now());
     }
 
     /// A turn to be refused politely, which takes a descriptor for a moment. There are [`REFUSING`] of them at once.
@@ -113,6 +144,13 @@ impl Drop for Entrance {
 }
 
 impl Inside {
+    fn may_try(&self, source: Source, now: Instant) -> Result<(), Refusal> {
+        match self.penalties.is_refused(source, now) {
+            Some(wait) => Err(Refusal::Penalized(wait.as_secs() + 1)),
+            None => Ok(()),
+        }
+    }
+
     /// Sends away the oldest unnamed connection of the source that has most of them. Refusing the newcomer instead
     /// would let a few idle connections lock everybody out.
     fn evict(&mut self) {

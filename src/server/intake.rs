@@ -117,6 +117,25 @@ impl Intake {
         }
     }
 
+    /// Has a telnet client not show what its person types next. It is known by its commands, or by its line ends, since
+    /// telnet is silent on a port other than its own.
+    pub(super) fn hide_typing(&mut self) {
+        if self.may_be_telnet() {
+            self.link.answer(&self.telnet.hide_typing());
+        }
+    }
+
+    /// Has it show that again.
+    pub(super) fn show_typing(&mut self) {
+        if self.may_be_telnet() {
+            self.link.answer(&self.telnet.show_typing());
+        }
+    }
+
+    fn may_be_telnet(&self) -> bool {
+        matches!(self.transport, Transport::Tcp(_)) && self.link.wants_crlf()
+    }
+
     /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing
     /// ours destroys nothing that it has yet to read.
     pub(super) async fn linger(&mut self) {

@@ -1,4 +1,4 @@
-//! The login: a connection from its first byte until it has a name.
+//! The login: a connection from its first byte until it has a name, and has proved that it may have it.
 //!
 //! Until then it has no place in the room: it is given nothing to read but answers, and has a limited time, a
 //! limited number of tries, and may have to make room for others.
@@ -10,13 +10,16 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Fuse;
 
+use zeroize::Zeroizing;
+
 use super::House;
 use super::intake::Intake;
+use super::penalties::Offence;
 use super::writer::Writer;
 use crate::journal::Record;
-use crate::limits::{LOGIN_BYTES, NAME_TRIES, PROMPT_AFTER};
+use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
 use crate::origin::Origin;
-use crate::protocol::{Line, Name, Refusal, Reply};
+use crate::protocol::{BadSecret, Line, Name, Refusal, Reply, Secret};
 use crate::room::{Answer, Event, PeerId, Reader};
 use crate::turns::Turns;
 
@@ -27,12 +30,24 @@ pub(super) struct Login<'a> {
     intake: &'a mut Intake,
     writer: &'a mut Writer,
     deadline: Instant,
+    awaited: Awaited,
+    /// How many passwords it may still try.
+    passwords_left: usize,
+    /// It knows the room's password.
+    knows_room: bool,
     /// How many bytes have come.
     bytes: usize,
     /// Is ready when this connection has to make room for another.
     evicted: Fuse<oneshot::Receiver<()>>,
     /// How long the peer may be silent before it is told what to send, as long as it has been silent all the time.
     prompt: Option<Duration>,
+}
+
+/// What the next line is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Name,
+    Password,
 }
 
 impl<'a> Login<'a> {
@@ -50,6 +65,9 @@ impl<'a> Login<'a> {
             intake,
             writer,
             deadline,
+            awaited: Awaited::Name,
+            passwords_left: PASSWORD_TRIES,
+            knows_room: false,
             bytes: 0,
             evicted: evicted.fuse(),
             prompt: Some(PROMPT_AFTER),
@@ -59,16 +77,14 @@ impl<'a> Login<'a> {
     /// Reads names until one is accepted. `None`: it came to nothing, and the connection is to be closed.
     pub(super) async fn join(mut self) -> Option<Reader> {
         for tries_left in (0..NAME_TRIES).rev() {
-            let line = match self.name_line().await {
-                Ok(line) => line?,
-                Err(refusal) => {
+            let refusal = match self.try_name().await {
+                Ok(reader) => return Some(reader),
+                Err(Failed::Refused(refusal)) => refusal,
+                Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
                     return None;
                 }
-            };
-            let refusal = match self.try_name(line).await {
-                Ok(reader) => return Some(reader),
-                Err(refusal) => refusal,
+                Err(Failed::Gone) => return None,
             };
             self.refuse(&refusal).await?;
             if tries_left == 0 {
@@ -83,27 +99,92 @@ impl<'a> Login<'a> {
         None
     }
 
-    /// The next line, or `None` at the end of input. A peer that stays silent is told what to send.
-    ///
-    /// # Errors
-    /// Why the peer is not listened to any longer.
-    async fn name_line(&mut self) -> Result<Option<Line>, Refusal> {
+    /// From a name to a place in the room.
+    async fn try_name(&mut self) -> Result<Reader, Failed> {
+        let name = parse_name(self.line().await?)?;
+        self.prove(&name).await?;
+        Ok(self.ask_broker(name).await?)
+    }
+
+    /// Has the peer prove that the name may be theirs, if that is wanted.
+    async fn prove(&mut self, _name: &Name) -> Result<(), Failed> {
+        let Some(password) = self.house.config.admission.room_password.clone() else { return Ok(()) };
+        if self.knows_room {
+            return Ok(());
+        }
+        if !self.is_protected() {
+            return Err(Failed::Ended(Refusal::Unprotected));
+        }
+        loop {
+            let secret = self.ask_password().await?;
+            self.house.door.charge_try(self.from).map_err(Failed::Ended)?;
+            if secret.is_ok_and(|secret| password.is(&secret)) {
+                self.house.door.refund(self.from, Offence::WrongPassword);
+                self.knows_room = true;
+                return Ok(());
+            }
+            self.passwords_left -= 1;
+            self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
+            if self.passwords_left == 0 {
+                return Err(Failed::Ended(Refusal::TooManyPasswords));
+            }
+            if self.has_said_more() {
+                // It was meant as a message, by somebody who was sure of the password.
+                return Err(Failed::Gone);
+            }
+        }
+    }
+
+    /// Whether nobody on the way can read what the peer sends.
+    fn is_protected(&self) -> bool {
+        let transport = self.intake.transport();
+        self.house.config.admission.allow_plain_password || transport.is_encrypted() || self.from.is_this_machine()
+    }
+
+    /// Asks for a password, for which there is as much time as there was for the name.
+    async fn ask_password(&mut self) -> Result<Result<Secret, BadSecret>, Failed> {
+        self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+        self.refuse(&Refusal::PasswordRequired).await.ok_or(Failed::Gone)?;
+        self.intake.hide_typing();
+        let _ = self.writer.answer().await;
+        (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);
+        let line = self.line().await;
+        self.awaited = Awaited::Name;
+        self.intake.show_typing();
+        let _ = self.writer.answer().await;
+        match &line {
+            Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
+            Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
+            _ => {}
+        }
+        match line? {
+            Line::Text(text) => Ok(Secret::parse(&Zeroizing::new(text))),
+            Line::NotUtf8 => Ok(Err(BadSecret::NotText)),
+            Line::TooLong | Line::Endless => Err(Failed::Ended(Refusal::LineTooLong)),
+        }
+    }
+
+    /// The next line. A peer that stays silent is told what to send.
+    async fn line(&mut self) -> Result<Line, Failed> {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
         while self.intake.lines().is_empty() && self.intake.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Refusal::LoginTimeout);
+                return Err(Failed::Ended(match self.awaited {
+                    Awaited::Name => Refusal::LoginTimeout,
+                    Awaited::Password => Refusal::PasswordTimeout,
+                }));
             }
             let patience = self.prompt.map_or(left, |prompt| prompt.min(left));
             // What the peer sends comes last, or it could keep the others from ever being looked at.
             let is_silent = futures::select_biased! {
-                () = stop => return Err(Refusal::ShuttingDown),
+                () = stop => return Err(Failed::Ended(Refusal::ShuttingDown)),
                 _ = &mut self.evicted => {
                     // In a storm of honest connections its name may have come while it waited for its turn.
                     let _ = self.intake.fill().now_or_never();
                     if self.intake.lines().is_empty() {
-                        return Err(Refusal::Evicted);
+                        return Err(Failed::Ended(Refusal::Evicted));
                     }
                     false
                 }
@@ -113,10 +194,12 @@ impl<'a> Login<'a> {
                 }
             };
             if self.bytes > LOGIN_BYTES && self.intake.lines().is_empty() {
-                return Err(Refusal::Nameless);
+                return Err(Failed::Ended(Refusal::Nameless));
             }
-            if let Some(stranger) = self.intake.stranger() {
-                return Err(Refusal::WrongProtocol(stranger));
+            if self.awaited == Awaited::Name
+                && let Some(stranger) = self.intake.stranger()
+            {
+                return Err(Failed::Ended(Refusal::WrongProtocol(stranger)));
             }
             if is_silent && self.prompt.take().is_some() && !self.intake.has_more() {
                 // A broken connection is noticed by the next read.
@@ -126,12 +209,11 @@ impl<'a> Login<'a> {
             turns.end_round().await;
         }
         self.prompt = None;
-        Ok(self.intake.lines().pop_front())
+        self.intake.lines().pop_front().ok_or(Failed::Gone)
     }
 
     /// Asks the broker for a name.
-    async fn try_name(&mut self, line: Line) -> Answer {
-        let name = parse_name(line)?;
+    async fn ask_broker(&mut self, name: Name) -> Answer {
         let (answer, answered) = oneshot::channel();
         let join = Event::Join { peer: self.peer, from: self.from, name, answer };
         // The room is over when nobody takes the event, or nobody answers it.
@@ -152,6 +234,22 @@ impl<'a> Login<'a> {
             let _ = self.intake.fill().now_or_never();
         }
         self.intake.has_more()
+    }
+}
+
+/// Why a peer has no place in the room.
+enum Failed {
+    /// It may try again.
+    Refused(Refusal),
+    /// It may not.
+    Ended(Refusal),
+    /// It has said all, or is not there any more.
+    Gone,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`Listener`] accepts connections; each gets a session, the one task that reads its socket, and, once it has
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
+pub mod admission;
 mod arrival;
 pub mod config;
 pub mod door;

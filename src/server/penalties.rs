@@ -5,9 +5,6 @@
 //! than [`PENALTIES_FROM`], and then until all of it has run off. It knows no socket and no clock, and it never holds
 //! more than [`PENALIZED_SOURCES`]: a flood of sources can only push out those whose time ends first.
 
-// until the door uses it
-#![allow(dead_code)]
-
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 

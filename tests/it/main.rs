@@ -20,6 +20,7 @@ mod leave;
 mod login;
 mod manual;
 mod names;
+mod password;
 mod pipes;
 mod plain;
 mod promises;

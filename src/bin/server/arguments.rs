@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
 use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
 use linechat::manual::Manual;
+use linechat::server::admission::{Admission, RoomPassword};
 use linechat::server::config::spare_descriptors;
 use linechat::server::door::Capacity;
 use linechat::server::pace::Profile;
@@ -61,6 +62,16 @@ pub struct Arguments {
     #[arg(long, value_name = "MODE", default_value = "0600", requires = "unix", value_parser = parse_mode, help_heading = PRIVATE)]
     unix_mode: u32,
 
+    /// Let nobody in who does not know the password in this file: its first line, for nobody else to read; SIGHUP reads it again
+    ///
+    /// It is asked for after the name, and taken over TLS, from this machine and through its socket file.
+    #[arg(long, value_name = "FILE", help_heading = WHO)]
+    password_file: Option<PathBuf>,
+
+    /// Take passwords over plain connections from elsewhere, too, where others can read them
+    #[arg(long, help_heading = WHO)]
+    allow_plain_password: bool,
+
     /// Take an unfinished line as complete after MS milliseconds of silence
     ///
     /// For clients that send no line ends, such as simple socket scripts. The price: somebody who types in
@@ -97,6 +108,7 @@ pub struct Arguments {
 }
 
 const PRIVATE: &str = "Private connections";
+const WHO: &str = "Who may come in";
 const FOR_TLS: &str = "for TLS, whose options are --tls-host and --tls-port";
 
 pub const MANUAL: Manual = Manual {
@@ -177,12 +189,19 @@ impl Arguments {
         names
     }
 
-    pub fn config(&self) -> Config {
+    /// What somebody has to prove before a name is theirs. It blocks.
+    pub fn admission(&self) -> anyhow::Result<Admission> {
+        let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
+        Ok(Admission { room_password, allow_plain_password: self.allow_plain_password })
+    }
+
+    pub fn config(&self, admission: Admission) -> Config {
         let connections = self.max_connections.unwrap_or(usize::MAX).min(spare_descriptors());
         Config {
             idle_line: self.idle_line.map(Duration::from_millis),
             pace: self.pace.into(),
             capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
+            admission,
             stall_limit: Duration::from_secs(self.stall_limit),
         }
     }

@@ -31,14 +31,16 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     raise_descriptor_limit();
+    let admission = arguments.admission()?;
     let places = arguments.places()?;
-    let reload = Reload { tls: places.tls.clone().filter(|tls| tls.has_files()) };
+    let reload =
+        Reload { tls: places.tls.clone().filter(|tls| tls.has_files()), password: admission.room_password.clone() };
     let signals = Signals::new(reload.is_any()).context("cannot wait for signals")?;
     places.announce();
     let (journal, scribe) = Journal::start(arguments.log_level);
     let reloading = journal.clone();
     let stopped = signals.until_stop(move || reload.clone().run(reloading.clone()));
-    let served = server::run(places.listeners, arguments.config(), journal, stopped).await;
+    let served = server::run(places.listeners, arguments.config(admission), journal, stopped).await;
     scribe.flush();
     Ok(served?)
 }

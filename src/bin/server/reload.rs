@@ -5,17 +5,19 @@ use std::sync::Arc;
 use blocking::unblock;
 use linechat::journal::{Journal, Record};
 use linechat::server::Tls;
+use linechat::server::admission::RoomPassword;
 
 /// What there is to read again.
 #[derive(Debug, Clone, Default)]
 pub struct Reload {
     pub tls: Option<Arc<Tls>>,
+    pub password: Option<Arc<RoomPassword>>,
 }
 
 impl Reload {
     /// Whether there is anything.
     pub fn is_any(&self) -> bool {
-        self.tls.is_some()
+        self.tls.is_some() || self.password.is_some()
     }
 
     /// Reads all of it, and notes what came of each. A file that cannot be used changes nothing.
@@ -23,6 +25,9 @@ impl Reload {
         unblock(move || {
             if let Some(tls) = self.tls {
                 note(&journal, "certificate", tls.reload());
+            }
+            if let Some(password) = self.password {
+                note(&journal, "password", password.reload());
             }
         })
         .await;

@@ -1,0 +1,250 @@
+//! The room's password, from a bare socket.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use linechat::server::Config;
+use linechat::server::admission::{Admission, RoomPassword};
+use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{DEADLINE, Peer, Server, skipped, unpaced};
+use crate::program::{Program, SERVER, ServerProgram};
+
+const REQUIRED: &str = "! password-required: send the password as the next line";
+const WRONG: &str = "! wrong-password: that is not the password";
+const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; connect again to try another";
+
+fn password_file(test: &str, content: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("linechat-{test}-{}", std::process::id()));
+    let _ = fs::remove_file(&path);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+fn config(test: &str) -> Config {
+    let password = RoomPassword::from_file(&password_file(test, "open sesame\n")).unwrap();
+    let admission = Admission { room_password: Some(Arc::new(password)), ..Admission::default() };
+    Config { admission, ..unpaced() }
+}
+
+/// A connection from this address of the machine.
+fn connect_from(ip: &str, server: SocketAddr) -> Peer {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
+    socket.connect_timeout(&server.into(), DEADLINE).unwrap();
+    Peer::new(socket.into())
+}
+
+#[test]
+fn who_knows_the_password_comes_in_and_nobody_else() {
+    let server = Server::start_with(config("comes-in"));
+    let mut alice = server.connect();
+    alice.send("Alice\n");
+    alice.expect(REQUIRED);
+    alice.send("open sesame\n");
+    alice.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
+
+    let mut mallory = server.connect();
+    mallory.send("Mallory\n");
+    for guess in ["Open sesame", "open sesame ", "/who"] {
+        mallory.expect(REQUIRED);
+        mallory.send(&format!("{guess}\n"));
+        mallory.expect(WRONG);
+    }
+    mallory.expect_rest(&[TOO_MANY]);
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_script_may_send_it_all_at_once() {
+    let server = Server::start_with(config("at-once"));
+    let mut alice = server.connect();
+    alice.send("Alice\nopen sesame\n");
+    alice.expect(REQUIRED);
+    alice.line();
+    let mut cron = server.connect();
+    cron.send("cron\nopen sesame\nbackup done\n");
+    cron.half_close();
+    cron.expect(REQUIRED);
+    assert!(cron.line().starts_with("* Welcome, cron. "));
+    cron.expect_rest(&["* Bye, cron: 1 line accepted, 0 refused."]);
+    alice.expect("* cron has joined");
+    alice.expect("cron: backup done");
+}
+
+#[test]
+fn what_was_sent_behind_a_wrong_password_becomes_neither_a_password_nor_a_message() {
+    let server = Server::start_with(config("behind"));
+    let mut cron = server.connect();
+    cron.send("cron\nwrong\nopen sesame\nbackup done\n");
+    cron.expect_rest(&[REQUIRED, WRONG]);
+}
+
+#[test]
+fn it_is_asked_for_once_however_many_names_are_tried() {
+    let server = Server::start_with(config("once"));
+    let mut alice = server.connect();
+    alice.send("Alice\nopen sesame\n");
+    alice.expect(REQUIRED);
+    alice.line();
+    let mut bob = server.connect();
+    bob.send("Alice\n");
+    bob.expect(REQUIRED);
+    bob.send("open sesame\n");
+    bob.expect("! name-taken: Alice is taken");
+    bob.expect("* Send another name.");
+    bob.send("Bob\n");
+    assert!(bob.line().starts_with("* Welcome, Bob. "));
+}
+
+#[test]
+fn whoever_guesses_is_not_listened_to_and_others_are() {
+    let server = Server::start_with(config("guesses"));
+    for _ in 0..2 {
+        let mut mallory = connect_from("127.0.0.7", server.address);
+        mallory.send("Mallory\n");
+        while mallory.line() == REQUIRED {
+            mallory.send("guess\n");
+            mallory.expect(WRONG);
+        }
+    }
+    let mut mallory = connect_from("127.0.0.7", server.address);
+    mallory.send("Mallory\n");
+    let refusal = mallory.line();
+    assert!(refusal.starts_with("! penalized: too many wrong passwords from your address; try again in "), "{refusal}");
+    mallory.expect_rest(&[]);
+    let mut alice = connect_from("127.0.0.8", server.address);
+    alice.send("Alice\nopen sesame\n");
+    alice.expect(REQUIRED);
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+}
+
+#[test]
+fn a_hundred_connections_have_no_more_tries_than_one() {
+    let server = Server::start_with(config("hundred"));
+    let mut peers: Vec<_> = (0..100).map(|_| connect_from("127.0.0.7", server.address)).collect();
+    for (at, peer) in peers.iter_mut().enumerate() {
+        peer.send(&format!("m{at}\n"));
+        peer.expect(REQUIRED);
+    }
+    for peer in &mut peers {
+        peer.send("guess\n");
+        peer.half_close();
+    }
+    let looked_at = peers.iter_mut().map(Peer::rest).filter(|lines| lines.contains(&WRONG.to_owned())).count();
+    assert_eq!(looked_at, 3);
+}
+
+#[test]
+fn a_telnet_client_does_not_show_it_while_it_is_typed() {
+    let server = Server::start_with(config("telnet"));
+    let mut alice = server.connect();
+    alice.send("Alice\r\n");
+    alice.expect_bytes(format!("{REQUIRED}\r\n").as_bytes());
+    alice.expect_start(b"\xff\xfb\x01");
+    alice.send_bytes(b"\xff\xfd\x01open sesame\r\n");
+    alice.expect_start(b"\xff\xfc\x01\r\n");
+    alice.expect_bytes(b"* Welcome, Alice. You are the first here. /help lists the commands.\r\n");
+    alice.send_bytes(b"\xff\xfe\x01/nick Alice\r\n");
+    alice.expect_bytes(b"* You are Alice already.\r\n");
+}
+
+/// An address of this machine that is not its loopback interface's.
+fn outer_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent: the kernel only says from where it would be.
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[test]
+fn it_is_not_taken_where_others_could_read_it_unless_the_operator_says_so() {
+    let Some(ip) = outer_address() else {
+        return skipped("a password over a plain connection: this machine has no address but its loopback interface's");
+    };
+    let config = config("plain");
+    let server = Server::start_at(&ip.to_string(), config.clone());
+    let mut alice = server.connect();
+    alice.send("Alice\n");
+    alice.expect_rest(&["! unprotected: a password is needed, and others could read it on its way; \
+                         try client --tls or openssl s_client at the port for TLS"]);
+    let admission = Admission { allow_plain_password: true, ..config.admission };
+    let server = Server::start_at(&ip.to_string(), Config { admission, ..unpaced() });
+    let mut alice = server.connect();
+    alice.send("Alice\nopen sesame\n");
+    alice.expect(REQUIRED);
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+}
+
+#[test]
+fn a_guesser_from_elsewhere_is_turned_away_at_the_door() {
+    let Some(ip) = outer_address() else {
+        return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
+    };
+    let config = config("door");
+    let admission = Admission { allow_plain_password: true, ..config.admission };
+    let server = Server::start_at(&ip.to_string(), Config { admission, ..unpaced() });
+    let mut mallory = server.connect();
+    mallory.send("Mallory\n");
+    while mallory.line() == REQUIRED {
+        mallory.send("guess\n");
+        mallory.expect(WRONG);
+    }
+    // It has said nothing yet.
+    assert!(server.connect().line().starts_with("! penalized: "));
+}
+
+fn start(file: &PathBuf) -> ServerProgram {
+    ServerProgram::start(&["--log-level", "debug", "--password-file", file.to_str().unwrap()])
+}
+
+#[test]
+fn a_new_password_holds_from_sighup_on_and_a_bad_file_changes_nothing() {
+    let file = password_file("renewed", "open sesame\n");
+    let mut server = start(&file);
+    let mut try_password = |name: &str, password: &str, event: &str| {
+        server.program.signal(Signal::HUP);
+        while !server.program.stdout.line().ends_with(event) {}
+        let mut peer = Peer::connect(server.address);
+        peer.send(&format!("{name}\n{password}\n"));
+        peer.expect(REQUIRED);
+        peer.line()
+    };
+    assert!(try_password("one", "open sesame", "reloaded").starts_with("* Welcome, "));
+    fs::write(&file, "close sesame\n").unwrap();
+    assert!(try_password("two", "close sesame", "reloaded").starts_with("* Welcome, "));
+    fs::write(&file, "\n").unwrap();
+    assert!(try_password("three", "close sesame", "not reloaded").starts_with("* Welcome, "));
+    assert_eq!(try_password("four", "open sesame", "not reloaded"), WRONG);
+}
+
+#[test]
+fn a_file_that_others_can_read_is_refused_at_the_start() {
+    let file = password_file("exposed", "open sesame\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let finished = Program::start(SERVER, ["--port", "0", "--password-file", file.to_str().unwrap()]).finish();
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
+    let path = file.display();
+    assert_eq!(finished.stderr, format!("server: others can read the password in {path}; chmod 600 {path}\n"));
+}
+
+#[test]
+fn a_connection_that_is_asked_and_leaves_is_forgiven_a_while() {
+    let server = Server::start_with(config("leaves"));
+    for _ in 0..20 {
+        let mut peer = connect_from("127.0.0.7", server.address);
+        peer.send("Alice\n");
+        peer.expect(REQUIRED);
+        peer.half_close();
+        peer.expect_rest(&[]);
+    }
+    let mut alice = connect_from("127.0.0.7", server.address);
+    alice.send("Alice\nopen sesame\n");
+    alice.expect(REQUIRED);
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+}

@@ -72,6 +72,23 @@ fn turn_and_readers(bencher: Bencher<'_, '_>, peers: usize) {
     });
 }
 
+/// The same in a room of which a tenth ignores who speaks.
+#[divan::bench(args = [10, 100, 1000, 5000])]
+fn turn_and_readers_ignored(bencher: Bencher<'_, '_>, peers: usize) {
+    let (mut broker, mut readers) = room(peers);
+    for peer in (1..peers as u64).step_by(10) {
+        let lines = vec![Command::parse(Line::Text("/ignore peer0".to_owned()))];
+        broker.handle(Event::Lines { peer: PeerId(peer), lines });
+    }
+    broker.publish();
+    read_all(&mut readers);
+    bencher.counter(ItemsCount::new(LINES * (peers - 1))).with_inputs(said).bench_local_values(|event| {
+        broker.handle(event);
+        broker.publish();
+        read_all(&mut readers);
+    });
+}
+
 /// Rendering alone, by how many senders take turns: each change of the sender begins a segment.
 #[divan::bench(args = [1, 2, 32])]
 fn render(bencher: Bencher<'_, '_>, senders: u64) {

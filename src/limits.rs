@@ -176,10 +176,13 @@ pub const GATHERED_NAMES: usize = 3;
 /// How many names `/who` lists, so that what answers it is bounded.
 pub const WHO_NAMES: usize = 500;
 
+/// How many names a peer can ignore; and how many peers of another name now, since they had one of these.
+pub const IGNORED_NAMES: usize = 100;
+
 /// How many names the welcome lists.
 pub const WELCOME_NAMES: usize = 10;
 
-/// About how many bytes of names `/who` puts on one line.
+/// About how many bytes of names `/who` puts on one line, and `/ignore`.
 pub const WHO_LINE_BYTES: usize = 400;
 
 /// How many characters of a peer's own words a refusal repeats.

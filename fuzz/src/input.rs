@@ -93,6 +93,8 @@ const ODD_CHARACTERS: &[char] = &[
 const WORDS: &[&str] = &[
     "/msg ",
     "/nick ",
+    "/ignore ",
+    "/unignore ",
     "/quit ",
     "/who",
     "/help",

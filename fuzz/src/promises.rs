@@ -245,6 +245,7 @@ pub fn command(text: &str) {
             check_harmless(reason.as_str());
         }
         Ok(Command::Rename(_) | Command::Quit(None) | Command::Who | Command::Help) => {}
+        Ok(Command::Ignore(_) | Command::Unignore(_) | Command::Ignored) => {}
         Err(refusal) => check_refusal(refusal),
     }
     // Known without regard to case.

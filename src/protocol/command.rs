@@ -20,6 +20,12 @@ pub enum Command {
     },
     /// `/nick NAME`: be called something else.
     Rename(Box<Name>),
+    /// `/ignore NAME`: hear nothing more of NAME.
+    Ignore(Box<Name>),
+    /// `/unignore NAME`: hear NAME again.
+    Unignore(Box<Name>),
+    /// `/ignore`: whom does the peer ignore?
+    Ignored,
     /// `/who`: who is here?
     Who,
     /// `/help`: which commands are there?
@@ -59,6 +65,10 @@ impl Command {
             "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
             "msg" => Self::parse_tell(rest),
+            "ignore" if rest.is_empty() => Ok(Self::Ignored),
+            "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
+            "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
+            "unignore" => Self::parse_unignore(rest),
             _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
         }
     }
@@ -71,6 +81,12 @@ impl Command {
         // What cannot be a name cannot be here either.
         let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
         Ok(Self::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
+    }
+
+    fn parse_unignore(name: &str) -> Result<Self, Refusal> {
+        // What cannot be a name cannot be ignored either.
+        let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
+        Ok(Self::Unignore(Box::new(name)))
     }
 }
 
@@ -112,6 +128,9 @@ mod tests {
         assert_eq!(parse("/who"), Ok(Command::Who));
         assert_eq!(parse("/help"), Ok(Command::Help));
         assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));
+        assert_eq!(parse("/ignore  Bob "), Ok(Command::Ignore(bob.clone())));
+        assert_eq!(parse("/unignore Bob"), Ok(Command::Unignore(bob.clone())));
+        assert_eq!(parse("/ignore "), Ok(Command::Ignored));
         assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
     }
 
@@ -121,6 +140,8 @@ mod tests {
         assert_eq!(parse("/msg"), Err(Refusal::BadArguments("/msg NAME TEXT")));
         assert_eq!(parse("/nick"), Err(Refusal::BadArguments("/nick NEWNAME")));
         assert_eq!(parse("/nick a b"), Err(Refusal::BadName(crate::protocol::BadName::Blank)));
+        assert_eq!(parse("/ignore a b"), Err(Refusal::BadName(crate::protocol::BadName::Blank)));
+        assert_eq!(parse("/unignore "), Err(Refusal::BadArguments("/unignore NAME")));
     }
 
     #[test]
@@ -134,6 +155,12 @@ mod tests {
     #[test]
     fn a_private_message_to_an_impossible_name_finds_nobody() {
         assert_eq!(parse("/msg *** hi"), Err(Refusal::NoSuchUser(safe("***"))));
+    }
+
+    #[test]
+    fn an_impossible_name_is_never_ignored() {
+        assert_eq!(parse("/ignore ***"), Err(Refusal::BadName(crate::protocol::BadName::Reserved('*'))));
+        assert_eq!(parse("/unignore ***"), Err(Refusal::NotIgnored(safe("***"))));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::{BadName, Name, SafeText, Stranger};
 use crate::limits::{
-    LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, UNTERMINATED_BYTES, WELCOME_NAMES,
-    WHO_LINE_BYTES,
+    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, UNTERMINATED_BYTES,
+    WELCOME_NAMES, WHO_LINE_BYTES,
 };
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
@@ -82,6 +82,12 @@ pub enum Reply<'a> {
         /// Some of them, or all.
         names: &'a [&'a Name],
     },
+    /// The answer to `/ignore NAME`.
+    Ignoring(&'a Name),
+    /// The answer to `/unignore NAME`.
+    NoLongerIgnoring(&'a Name),
+    /// The answer to `/ignore`: one line, and more where there are many.
+    Ignored(&'a [SafeText]),
     /// The answer to `/help`.
     Help,
     /// The peer talks faster than it may.
@@ -168,6 +174,18 @@ pub enum Refusal {
     /// A private message to somebody who is not here.
     #[error("nobody here is called {0}; /who lists all")]
     NoSuchUser(SafeText),
+    /// A private message to somebody who ignores the sender.
+    #[error("{0} ignores you")]
+    Ignored(SafeText),
+    /// A peer that would hear itself no more.
+    #[error("you cannot ignore yourself")]
+    IgnoresSelf,
+    /// More than [`IGNORED_NAMES`] to ignore.
+    #[error("you ignore {IGNORED_NAMES} names; /unignore one of them first")]
+    TooManyIgnored,
+    /// `/unignore` of somebody who is not ignored.
+    #[error("you do not ignore {0}; /ignore lists whom you do")]
+    NotIgnored(SafeText),
     /// There are as many connections as there can be.
     #[error("there is no room for another connection; try again later")]
     ServerFull,
@@ -196,8 +214,11 @@ impl Refusal {
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
-            Self::BadArguments(_) => "bad-arguments",
+            Self::BadArguments(_) | Self::IgnoresSelf => "bad-arguments",
             Self::NoSuchUser(_) => "no-such-user",
+            Self::Ignored(_) => "ignored",
+            Self::TooManyIgnored => "too-many-ignored",
+            Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
             Self::PasswordRequired => "password-required",
@@ -213,6 +234,8 @@ const HELP: &str = "\
 * /who lists who is here
 * /msg NAME TEXT says TEXT to NAME alone
 * /nick NEWNAME changes your name
+* /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
+* /unignore NAME shows it again
 * /quit [REASON] leaves
 * /help shows this
 * //TEXT says /TEXT; any other line is a message to everyone else";
@@ -233,6 +256,9 @@ impl fmt::Display for Reply<'_> {
             Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
             Self::SameName(name) => write!(f, "* You are {name} already."),
             Self::Here { count, names } => write_here(f, count, names),
+            Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
+            Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
+            Self::Ignored(names) => write_ignored(f, names),
             Self::Help => f.write_str(HELP),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
             Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
@@ -297,6 +323,20 @@ fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt:
     }
 }
 
+/// Each line stands for itself, so that its names are not taken for those of people who are here.
+fn write_ignored(f: &mut fmt::Formatter<'_>, names: &[SafeText]) -> fmt::Result {
+    let Some((last, names)) = names.split_last() else { return write!(f, "* Ignoring nobody.") };
+    write!(f, "* Ignoring: ")?;
+    let mut length = 0;
+    for name in names {
+        length += name.as_str().len() + 2;
+        let is_full = length > WHO_LINE_BYTES;
+        write!(f, "{name}{}", if is_full { ".\n* Ignoring: " } else { ", " })?;
+        length = if is_full { 0 } else { length };
+    }
+    write!(f, "{last}.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,6 +371,21 @@ mod tests {
         assert!(shown.ends_with("person099"));
         let some = Reply::Here { count: 1000, names: &names.iter().collect::<Vec<_>>() }.to_string();
         assert!(some.starts_with("* 1000 here: ") && some.ends_with("person099 and 900 more"));
+    }
+
+    #[test]
+    fn those_who_are_ignored_are_named_on_lines_that_can_be_read() {
+        let names: Vec<_> = (0..100).map(|at| SafeText::new(format!("person{at:03}"))).collect();
+        assert_eq!(Reply::Ignored(&[]).to_string(), "* Ignoring nobody.");
+        assert_eq!(Reply::Ignored(&names[..1]).to_string(), "* Ignoring: person000.");
+        assert_eq!(Reply::Ignored(&names[..2]).to_string(), "* Ignoring: person000, person001.");
+        let shown = Reply::Ignored(&names).to_string();
+        let lists = shown.lines().map(|line| line.strip_prefix("* Ignoring: ").unwrap().strip_suffix('.').unwrap());
+        assert!(lists.clone().count() > 1 && lists.clone().all(|list| list.len() < WHO_LINE_BYTES + 40));
+        assert_eq!(
+            lists.flat_map(|list| list.split(", ")).collect::<Vec<_>>(),
+            names.iter().map(SafeText::as_str).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -5,18 +5,21 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::PeerId;
+use super::{PeerId, PeerSet};
 use crate::limits::BATCH_BYTES;
 use crate::protocol::Reply;
 
 /// Who is to get a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody in the room.
     Everyone,
     /// Everybody but one.
     AllBut(PeerId),
+    /// Everybody but these: the sender and those who ignore it. Shared by all that it says.
+    AllButThese(Arc<PeerSet>),
     /// One peer alone.
     Only(PeerId),
     /// One peer alone, and it is the last that it gets: its writer closes the connection after it.
@@ -25,11 +28,20 @@ pub enum Audience {
 
 impl Audience {
     /// Whether `peer` belongs to it.
-    pub fn includes(self, peer: PeerId) -> bool {
+    pub fn includes(&self, peer: PeerId) -> bool {
         match self {
             Self::Everyone => true,
-            Self::AllBut(other) => other != peer,
-            Self::Only(one) | Self::Farewell(one) => one == peer,
+            Self::AllBut(other) => *other != peer,
+            Self::AllButThese(others) => !others.contains(peer),
+            Self::Only(one) | Self::Farewell(one) => *one == peer,
+        }
+    }
+
+    /// Whether it is everybody, or everybody but some.
+    pub(super) fn is_public(&self) -> bool {
+        match self {
+            Self::Everyone | Self::AllBut(_) | Self::AllButThese(_) => true,
+            Self::Only(_) | Self::Farewell(_) => false,
         }
     }
 }
@@ -50,10 +62,12 @@ pub struct Batch {
     text: String,
     segments: Vec<Segment>,
     public_lines: u64,
+    /// What the sets of peers take that its audiences have. Other batches may have them too, but any one can be the last.
+    set_bytes: usize,
 }
 
 impl Batch {
-    /// How many lines are for everyone, or for everyone but one.
+    /// How many lines are for everyone, or for everyone but some.
     pub(super) fn public_lines(&self) -> u64 {
         self.public_lines
     }
@@ -69,20 +83,15 @@ impl Batch {
 
     /// How many bytes of memory it holds, about.
     pub(super) fn cost(&self) -> usize {
-        size_of::<Self>() + self.text.capacity() + self.segments.capacity() * size_of::<Segment>()
+        let segments = self.segments.capacity() * size_of::<Segment>();
+        size_of::<Self>() + self.text.capacity() + segments + self.set_bytes
     }
 
-    /// The one peer, if there is one, that none of the public lines is for.
-    pub(super) fn spared(&self) -> Option<PeerId> {
-        let mut spared = None;
-        for segment in &self.segments {
-            match segment.audience {
-                Audience::Everyone => return None,
-                Audience::AllBut(peer) if *spared.get_or_insert(peer) != peer => return None,
-                Audience::AllBut(_) | Audience::Only(_) | Audience::Farewell(_) => {}
-            }
-        }
-        spared
+    /// The one audience of all the public lines, if there is one.
+    pub(super) fn public_audience(&self) -> Option<&Audience> {
+        let mut public = self.segments.iter().map(|segment| &segment.audience).filter(|audience| audience.is_public());
+        let first = public.next()?;
+        public.all(|audience| audience == first).then_some(first)
     }
 
     /// Adds the text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be.
@@ -119,6 +128,8 @@ impl Batch {
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     batch: Batch,
+    /// The sets of peers in it, each once.
+    sets: Vec<Arc<PeerSet>>,
 }
 
 impl BatchBuilder {
@@ -129,7 +140,7 @@ impl BatchBuilder {
         writeln!(batch.text, "{reply}").expect("a String takes all that is written to it");
         let end = batch.text.len();
         let lines = memchr::memchr_iter(b'\n', &batch.text.as_bytes()[start..]).count() as u64;
-        if matches!(audience, Audience::Everyone | Audience::AllBut(_)) {
+        if audience.is_public() {
             batch.public_lines += lines;
         }
         match batch.segments.last_mut() {
@@ -137,13 +148,21 @@ impl BatchBuilder {
                 segment.end = end;
                 segment.lines += lines;
             }
-            _ => batch.segments.push(Segment { audience, lines, end }),
+            _ => {
+                if let Audience::AllButThese(peers) = &audience
+                    && !self.sets.iter().any(|other| Arc::ptr_eq(other, peers))
+                {
+                    batch.set_bytes += peers.cost();
+                    self.sets.push(Arc::clone(peers));
+                }
+                batch.segments.push(Segment { audience, lines, end });
+            }
         }
     }
 
     /// Whether there is enough in it to end the turn.
     pub fn is_full(&self) -> bool {
-        self.len() + size_of_val(&self.batch.segments[..]) >= BATCH_BYTES
+        self.len() + size_of_val(&self.batch.segments[..]) + self.batch.set_bytes >= BATCH_BYTES
     }
 
     /// Whether nothing is in it.
@@ -163,6 +182,7 @@ impl BatchBuilder {
 
     /// The finished batch; the builder is empty again.
     pub fn take(&mut self) -> Batch {
+        self.sets.clear();
         std::mem::take(&mut self.batch)
     }
 }
@@ -201,6 +221,43 @@ mod tests {
     }
 
     #[test]
+    fn who_is_left_out_with_others_finds_the_rest() {
+        let deaf = Audience::AllButThese(Arc::new([1, 3].map(PeerId).into_iter().collect()));
+        let mut builder = BatchBuilder::default();
+        push(&mut builder, deaf.clone(), "one");
+        push(&mut builder, deaf.clone(), "two");
+        let batch = builder.take();
+        assert_eq!((batch.segments().len(), batch.public_audience()), (1, Some(&deaf)));
+        push(&mut builder, deaf, "three");
+        push(&mut builder, Audience::AllBut(PeerId(2)), "four");
+        let batch = builder.take();
+        assert_eq!((batch.public_lines(), batch.public_audience()), (2, None));
+        assert_eq!(portion(&batch, 1, 0).0, "A: four\n");
+        assert_eq!(portion(&batch, 2, 0).0, "A: three\n");
+        assert_eq!(portion(&batch, 3, 0).0, "A: four\n");
+        assert_eq!(portion(&batch, 4, 0).0, "A: three\nA: four\n");
+    }
+
+    #[test]
+    fn a_set_of_peers_is_paid_for_once_in_a_batch_and_many_end_the_turn() {
+        let deaf = |from| Audience::AllButThese(Arc::new((from..1000).map(PeerId).collect()));
+        let (one, other) = (deaf(0), deaf(500));
+        let mut builder = BatchBuilder::default();
+        for _ in 0..20 {
+            push(&mut builder, one.clone(), "x");
+            push(&mut builder, other.clone(), "x");
+        }
+        assert!(!builder.is_full());
+        let batch = builder.take();
+        let sets = batch.cost() - batch.text.capacity() - batch.segments.capacity() * size_of::<Segment>();
+        assert!((1500 * 8..1500 * 8 + 200).contains(&sets), "{sets} bytes");
+        push(&mut builder, one, "x");
+        assert!(builder.take().cost() > 1000 * 8, "the next batch may be the last that has it");
+        (0..9).for_each(|from| push(&mut builder, deaf(from), "x"));
+        assert!(builder.is_full());
+    }
+
+    #[test]
     fn nothing_follows_a_farewell() {
         let mut builder = BatchBuilder::default();
         push(&mut builder, Audience::Farewell(PeerId(1)), "bye");
@@ -214,6 +271,6 @@ mod tests {
     fn a_reply_of_several_lines_counts_as_several() {
         let mut builder = BatchBuilder::default();
         builder.push(Audience::Only(PeerId(1)), &Reply::Help);
-        assert_eq!(builder.take().segments()[0].lines, 6);
+        assert_eq!(builder.take().segments()[0].lines, 8);
     }
 }

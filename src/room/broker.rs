@@ -11,6 +11,7 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
+use super::ignores::Ignores;
 use super::patience::Patience;
 use super::roster::Roster;
 use super::traffic::Traffic;
@@ -28,6 +29,7 @@ pub struct Broker {
     journal: Journal,
     peers: HashMap<PeerId, Peer>,
     names: Roster,
+    ignores: Ignores,
     batch: BatchBuilder,
     /// A whole batch was published in this turn: others are to have theirs before more is taken in.
     is_turn_over: bool,
@@ -63,6 +65,7 @@ impl Broker {
             journal,
             peers: HashMap::new(),
             names: Roster::default(),
+            ignores: Ignores::default(),
             batch: BatchBuilder::default(),
             is_turn_over: false,
             traffic: Traffic::new(now),
@@ -202,6 +205,7 @@ impl Broker {
         }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
+        self.ignores.came(peer, &name);
         self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0, is_done: false });
         Ok(reader)
     }
@@ -230,6 +234,7 @@ impl Broker {
     fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Name> {
         let Peer { name, from, accepted, refused, .. } = self.peers.remove(&peer)?;
         self.names.remove(&name);
+        self.ignores.left(peer, &self.names);
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
         self.journal.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
         Some(name)
@@ -250,17 +255,32 @@ impl Broker {
             Command::Say(text) => {
                 sender.accepted += 1;
                 self.traffic.tell_join_of(peer, &mut self.batch);
-                self.batch.push(Audience::AllBut(peer), &Reply::Said { from: &sender.name, text: &text });
+                self.batch.push(self.ignores.audience(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
-                let Some(receiver) = self.names.holder(&to) else {
+                let Some(receiver) = self.names.holder(to.key()) else {
                     return Err(Refusal::NoSuchUser((&*to).into()));
                 };
+                if self.ignores.ignores(receiver, peer) {
+                    return Err(Refusal::Ignored((&*to).into()));
+                }
                 sender.accepted += 1;
                 self.traffic.tell_join_of(peer, &mut self.batch);
                 self.batch.push(Audience::Only(receiver), &Reply::Told { from: &sender.name, text: &text });
             }
             Command::Rename(name) => return self.rename(peer, *name),
+            Command::Ignore(name) => {
+                self.ignores.add(peer, &name, self.names.holder(name.key()))?;
+                self.batch.push(Audience::Only(peer), &Reply::Ignoring(&name));
+            }
+            Command::Unignore(name) => {
+                self.ignores.remove(peer, &name, self.names.holder(name.key()))?;
+                self.batch.push(Audience::Only(peer), &Reply::NoLongerIgnoring(&name));
+            }
+            Command::Ignored => {
+                let ignored = self.ignores.list(peer, |followed| &self.peers[&followed].name);
+                self.batch.push(Audience::Only(peer), &Reply::Ignored(&ignored));
+            }
             Command::Who => {
                 let names: Vec<_> = self.names.peers().take(WHO_NAMES).map(|peer| &self.peers[&peer].name).collect();
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
@@ -285,6 +305,7 @@ impl Broker {
         self.journal.note(Record::Renamed { peer, old: sender.name.clone(), new: name.clone() });
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
+        self.ignores.renamed(peer, &sender.name, &name);
         sender.name = name;
         Ok(())
     }
@@ -306,7 +327,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::GATHER;
+    use crate::limits::{GATHER, IGNORED_NAMES};
     use crate::protocol::Line;
     use crate::room::Reader;
 
@@ -470,6 +491,136 @@ mod tests {
         assert_eq!(room.heard(1), ["! no-such-user: nobody here is called Dave; /who lists all"]);
         assert_eq!(room.heard(2), ["Alice (privately): psst"]);
         assert_eq!(room.heard(3), [""; 0]);
+    }
+
+    #[test]
+    fn who_ignores_a_name_hears_nothing_that_its_holder_says_and_still_who_is_here() {
+        let mut room = room(&["Alice", "Bob", "Carol"]);
+        room.send(2, &["/ignore ALICE", "/ignore"]);
+        room.send(1, &["hi", "/nick Al", "hi again"]);
+        room.leave(1, Some("bored"));
+        room.send(3, &["quiet now"]);
+        let notices = ["* Alice is now Al", "* Al has left: bored"];
+        assert_eq!(
+            room.heard(2),
+            ["* Ignoring ALICE.", "* Ignoring: ALICE.", notices[0], notices[1], "Carol: quiet now"]
+        );
+        assert_eq!(room.heard(3), ["Alice: hi", notices[0], "Al: hi again", notices[1]]);
+        assert_eq!(room.heard(1), ["* Alice is now Al", "* Bye, Al: 2 lines accepted, 0 refused."]);
+    }
+
+    #[test]
+    fn a_private_message_to_one_who_ignores_the_sender_is_refused_to_it() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(2, &["/ignore alice"]);
+        room.send(1, &["/msg bob psst", "/msg alice memo"]);
+        room.send(2, &["/msg alice what?"]);
+        room.leave(1, None);
+        assert_eq!(
+            room.heard(1),
+            [
+                "! ignored: bob ignores you",
+                "Alice (privately): memo",
+                "Bob (privately): what?",
+                "* Bye, Alice: 1 line accepted, 1 refused."
+            ]
+        );
+        assert_eq!(room.heard(2), ["* Ignoring alice.", "* Alice has left"]);
+    }
+
+    #[test]
+    fn an_ignored_name_need_not_be_here_and_stays_ignored_when_its_holder_comes_back() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(2, &["/ignore Carol"]);
+        for peer in [3, 4] {
+            room.join(peer, "carol").unwrap();
+            room.send(peer, &["hi"]);
+            room.leave(peer, None);
+        }
+        let (joined, left) = ("* carol has joined", "* carol has left");
+        assert_eq!(room.heard(2), ["* Ignoring Carol.", joined, left, joined, left]);
+        assert_eq!(room.heard(1), [joined, "carol: hi", left, joined, "carol: hi", left]);
+    }
+
+    #[test]
+    fn who_is_ignored_stays_so_under_another_name_as_long_as_it_is_here() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(2, &["/ignore alice"]);
+        room.send(1, &["/nick Zoe", "zoe", "/nick Yves", "yves"]);
+        room.join(3, "Alice").unwrap();
+        room.send(3, &["another Alice"]);
+        room.send(2, &["/ignore"]);
+        room.leave(1, None);
+        room.send(2, &["/ignore"]);
+        room.join(4, "Yves").unwrap();
+        room.send(4, &["another Yves"]);
+        let list = ["* Ignoring alice.", "* Ignoring: alice, Yves.", "* Ignoring: alice.", "Yves: another Yves"];
+        let heard = room.heard(2);
+        let heard: Vec<_> = heard.iter().filter(|line| !line.contains(" has ") && !line.contains(" is now ")).collect();
+        assert_eq!(heard, list);
+    }
+
+    #[test]
+    fn who_is_ignored_no_longer_is_heard_again_by_either_name() {
+        for unignored in ["ZOE", "alice"] {
+            let mut room = room(&["Alice", "Bob"]);
+            room.send(2, &["/ignore alice"]);
+            room.send(1, &["/nick Zoe"]);
+            if unignored == "alice" {
+                room.send(1, &["/nick Alice"]);
+            }
+            room.heard(2);
+            room.send(2, &[&format!("/unignore {unignored}"), &format!("/unignore {unignored}")]);
+            room.send(1, &["hi", "/msg bob psst"]);
+            let name = if unignored == "alice" { "Alice" } else { "Zoe" };
+            assert_eq!(
+                room.heard(2),
+                [
+                    format!("* No longer ignoring {unignored}."),
+                    format!("! not-ignored: you do not ignore {unignored}; /ignore lists whom you do"),
+                    format!("{name}: hi"),
+                    format!("{name} (privately): psst"),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_ignores_itself() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["/ignore alice", "/ignore Zoe", "/nick Zoe", "/msg zoe memo", "/nick Alice", "/ignore"]);
+        let heard = room.heard(1);
+        assert_eq!(heard[0], "! bad-arguments: you cannot ignore yourself");
+        assert_eq!(heard[3..], ["Zoe (privately): memo", "* Zoe is now Alice", "* Ignoring: Zoe."]);
+    }
+
+    #[test]
+    fn names_to_ignore_are_limited_and_one_that_is_ignored_already_is_no_further_one() {
+        let mut room = room(&["Alice"]);
+        for number in 0..IGNORED_NAMES {
+            room.send(1, &[&format!("/ignore p{number}x")]);
+        }
+        room.heard(1);
+        room.send(1, &["/ignore more", "/ignore P1X", "/unignore p2x", "/ignore more", "/ignore p2x"]);
+        let refusal = "! too-many-ignored: you ignore 100 names; /unignore one of them first";
+        let answers = [refusal, "* Ignoring P1X.", "* No longer ignoring p2x.", "* Ignoring more.", refusal];
+        assert_eq!(room.heard(1), answers);
+    }
+
+    #[test]
+    fn those_who_rename_themselves_are_followed_up_to_a_limit() {
+        let mut room = room(&["Alice"]);
+        room.send(1, &["/ignore Bob"]);
+        let peers = 1000..1001 + IGNORED_NAMES as u64;
+        for peer in peers.clone() {
+            room.join(peer, "Bob").unwrap();
+            room.send(peer, &[&format!("/nick p{peer}x")]);
+        }
+        room.heard(1);
+        peers.clone().for_each(|peer| room.send(peer, &["hi"]));
+        assert_eq!(room.heard(1).last().unwrap(), "p1100x: hi");
+        peers.for_each(|peer| room.send(peer, &["hi"]));
+        assert_eq!(room.heard(1), ["p1100x: hi"]);
     }
 
     #[test]
@@ -655,6 +806,9 @@ mod tests {
         Say(u64),
         Tell(u64, &'static str),
         Rename(u64, &'static str),
+        Ignore(u64, &'static str),
+        Unignore(u64, &'static str),
+        Ignored(u64),
         Leave(u64),
         EndTurn,
     }
@@ -665,7 +819,10 @@ mod tests {
             (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Join(peer, name)),
             peer.clone().prop_map(Act::Say),
             (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Tell(peer, name)),
-            (peer.clone(), name).prop_map(|(peer, name)| Act::Rename(peer, name)),
+            (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Rename(peer, name)),
+            (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Ignore(peer, name)),
+            (peer.clone(), name).prop_map(|(peer, name)| Act::Unignore(peer, name)),
+            peer.clone().prop_map(Act::Ignored),
             peer.prop_map(Act::Leave),
             Just(Act::EndTurn),
         ]
@@ -675,6 +832,9 @@ mod tests {
     #[derive(Default)]
     struct Model {
         here: BTreeMap<u64, &'static str>,
+        /// Who ignores which name; and who ignores whom who had such a name, and renamed itself.
+        ignored: BTreeSet<(u64, &'static str)>,
+        followed: BTreeSet<(u64, u64)>,
         heard: BTreeMap<u64, Vec<String>>,
     }
 
@@ -686,6 +846,43 @@ mod tests {
         fn tell_others(&mut self, peer: u64, line: &str) {
             let others: Vec<_> = self.here.keys().copied().filter(|&other| other != peer).collect();
             others.into_iter().for_each(|other| self.tell(other, line.to_owned()));
+        }
+
+        fn say_to_others(&mut self, peer: u64, line: &str) {
+            let others = self.here.keys().copied().filter(|&other| other != peer && !self.ignores(other, peer));
+            others.collect::<Vec<_>>().into_iter().for_each(|other| self.tell(other, line.to_owned()));
+        }
+
+        fn ignores(&self, peer: u64, other: u64) -> bool {
+            peer != other
+                && (self.ignored.contains(&(peer, self.here[&other])) || self.followed.contains(&(peer, other)))
+        }
+
+        fn unignore(&mut self, peer: u64, name: &'static str) -> bool {
+            let followed = self.holder(name).is_some_and(|holder| self.followed.remove(&(peer, holder)));
+            self.ignored.remove(&(peer, name)) || followed
+        }
+
+        fn list_of_ignored(&self, peer: u64) -> String {
+            let names = self.ignored.iter().filter(|(by, _)| *by == peer).map(|(_, name)| *name);
+            let followed = self.followed.iter().filter(|(by, _)| *by == peer).map(|(_, other)| self.here[other]);
+            let all: BTreeSet<_> = names.chain(followed).collect();
+            match all.len() {
+                0 => "* Ignoring nobody.".to_owned(),
+                _ => format!("* Ignoring: {}.", Vec::from_iter(all).join(", ")),
+            }
+        }
+
+        fn rename(&mut self, peer: u64, new: &'static str) {
+            let old = self.here.insert(peer, new).unwrap();
+            let by = self.ignored.iter().filter(|(by, name)| *by != peer && *name == old).map(|(by, _)| (*by, peer));
+            self.followed.extend(by.collect::<Vec<_>>());
+        }
+
+        fn leave(&mut self, peer: u64) -> Option<&'static str> {
+            self.ignored.retain(|(by, _)| *by != peer);
+            self.followed.retain(|(by, other)| *by != peer && *other != peer);
+            self.here.remove(&peer)
         }
 
         fn holder(&self, name: &str) -> Option<u64> {
@@ -813,6 +1010,7 @@ mod tests {
                         left += usize::from(name(&room, peer).is_some());
                         room.leave(peer, None);
                     }
+                    Act::Ignore(..) | Act::Unignore(..) | Act::Ignored(_) => unreachable!("it is not among these acts"),
                     Act::EndTurn => room.publish(),
                 }
             }
@@ -860,13 +1058,17 @@ mod tests {
                         let peer = newest[slot as usize];
                         room.send(peer, &[&format!("line {number}")]);
                         if let Some(name) = model.here.get(&peer) {
-                            model.tell_others(peer, &format!("{name}: line {number}"));
+                            let line = format!("{name}: line {number}");
+                            model.say_to_others(peer, &line);
                         }
                     }
                     Act::Tell(slot, to) => {
                         let peer = newest[slot as usize];
                         room.send(peer, &[&format!("/msg {to} line {number}")]);
                         match (model.here.get(&peer), model.holder(to)) {
+                            (Some(_), Some(receiver)) if model.ignores(receiver, peer) => {
+                                model.tell(peer, format!("! ignored: {to} ignores you"));
+                            }
                             (Some(name), Some(receiver)) => {
                                 model.tell(receiver, format!("{name} (privately): line {number}"));
                             }
@@ -884,7 +1086,7 @@ mod tests {
                                 let line = format!("* {old} is now {new}");
                                 model.tell(peer, line.clone());
                                 model.tell_others(peer, &line);
-                                model.here.insert(peer, new);
+                                model.rename(peer, new);
                             }
                             (Some(_), Some(holder)) if holder == peer => {
                                 model.tell(peer, format!("* You are {new} already."));
@@ -893,10 +1095,42 @@ mod tests {
                             (None, _) => {}
                         }
                     }
+                    Act::Ignore(slot, name) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &[&format!("/ignore {name}")]);
+                        if !model.here.contains_key(&peer) {
+                            continue;
+                        }
+                        if model.holder(name) == Some(peer) {
+                            model.tell(peer, "! bad-arguments: you cannot ignore yourself".to_owned());
+                        } else {
+                            model.ignored.insert((peer, name));
+                            model.tell(peer, format!("* Ignoring {name}."));
+                        }
+                    }
+                    Act::Unignore(slot, name) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &[&format!("/unignore {name}")]);
+                        let refusal = format!("! not-ignored: you do not ignore {name}; /ignore lists whom you do");
+                        match model.here.contains_key(&peer) {
+                            false => {}
+                            true if model.unignore(peer, name) => {
+                                model.tell(peer, format!("* No longer ignoring {name}."));
+                            }
+                            true => model.tell(peer, refusal),
+                        }
+                    }
+                    Act::Ignored(slot) => {
+                        let peer = newest[slot as usize];
+                        room.send(peer, &["/ignore"]);
+                        if model.here.contains_key(&peer) {
+                            model.tell(peer, model.list_of_ignored(peer));
+                        }
+                    }
                     Act::Leave(slot) => {
                         let peer = newest[slot as usize];
                         room.leave(peer, None);
-                        if let Some(name) = model.here.remove(&peer) {
+                        if let Some(name) = model.leave(peer) {
                             model.tell_others(peer, &format!("* {name} has left"));
                         }
                     }
@@ -906,7 +1140,11 @@ mod tests {
             room.publish();
             // The farewell is tested on its own; its counts would make the model a second broker.
             room.heard.values_mut().for_each(|lines| lines.retain(|line| !line.starts_with("* Bye, ")));
-            prop_assert_eq!(room.heard, model.heard);
+            prop_assert_eq!(&room.heard, &model.heard);
+            for peer in newest {
+                room.leave(peer, None);
+            }
+            prop_assert!(room.broker.ignores.is_empty(), "{:?}", room.broker.ignores);
         }
     }
 }

@@ -309,8 +309,9 @@ impl Ring {
             self.reading += 1;
         };
         if batch.public_lines() > 0 {
-            let spared = batch.spared();
-            self.seats.iter_mut().filter(|(peer, _)| Some(**peer) != spared).for_each(|(_, other)| seat(other));
+            let audience = batch.public_audience();
+            let hears = |peer| audience.is_none_or(|audience| audience.includes(peer));
+            self.seats.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, other)| seat(other));
         }
         for segment in batch.segments() {
             if let Audience::Only(peer) | Audience::Farewell(peer) = segment.audience {
@@ -325,22 +326,29 @@ impl Ring {
         let entry = self.drop_first();
         let (number, mut line) = (self.first - 1, entry.first_line);
         for segment in entry.batch.segments() {
-            let is_public = matches!(segment.audience, Audience::Everyone | Audience::AllBut(_));
-            line += if is_public { segment.lines } else { 0 };
-            let (peer, lost) = match segment.audience {
-                Audience::Everyone => continue,
-                Audience::AllBut(peer) => (peer, -(segment.lines as i64)),
-                Audience::Only(peer) | Audience::Farewell(peer) => (peer, segment.lines as i64),
-            };
-            let Some(seat) = self.seats.get_mut(&peer) else { continue };
-            let has_come_to_it = !matches!(seat.place, Place::Reading(next) if next <= number);
-            if has_come_to_it || seat.lost_farewell.is_some() {
-                continue;
+            line += if segment.audience.is_public() { segment.lines } else { 0 };
+            let lines = segment.lines as i64;
+            match &segment.audience {
+                Audience::Everyone => {}
+                Audience::AllBut(peer) => self.charge(*peer, number, |seat| seat.lost -= lines),
+                Audience::AllButThese(peers) => {
+                    peers.iter().for_each(|peer| self.charge(peer, number, |seat| seat.lost -= lines));
+                }
+                Audience::Only(peer) => self.charge(*peer, number, |seat| seat.lost += lines),
+                Audience::Farewell(peer) => self.charge(*peer, number, |seat| {
+                    seat.lost += lines;
+                    seat.lost_farewell = Some(line);
+                }),
             }
-            seat.lost += lost;
-            if matches!(segment.audience, Audience::Farewell(_)) {
-                seat.lost_farewell = Some(line);
-            }
+        }
+    }
+
+    /// Notes what is lost with the entry `number`, if the reader had not come to it and not lost its farewell before.
+    fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Seat)) {
+        let Some(seat) = self.seats.get_mut(&peer) else { return };
+        let has_come_to_it = !matches!(seat.place, Place::Reading(next) if next <= number);
+        if !has_come_to_it && seat.lost_farewell.is_none() {
+            note(seat);
         }
     }
 
@@ -531,7 +539,8 @@ mod tests {
         publish(&feed, Audience::Everyone, "one");
         let mut b = subscribe(&feed, B);
         publish(&feed, Audience::AllBut(B), "two");
-        assert_eq!(read(&mut a), Some((0, "X: one\nX: two\n".into(), false)));
+        publish(&feed, Audience::AllButThese(Arc::new([B, PeerId(3)].into_iter().collect())), "more");
+        assert_eq!(read(&mut a), Some((0, "X: one\nX: two\nX: more\n".into(), false)));
         assert_eq!(read(&mut a), None);
         assert_eq!(read(&mut b), None, "a batch that holds nothing for a reader does not wake it");
         publish(&feed, Audience::Everyone, "three");
@@ -581,10 +590,12 @@ mod tests {
         let feed = small_feed();
         let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
         for number in 10..50 {
-            let audience = match number % 4 {
+            let audience = match number % 6 {
                 0 => Audience::Everyone,
                 1 => Audience::AllBut(A),
                 2 => Audience::Only(A),
+                3 => Audience::AllButThese(Arc::new([A, PeerId(3)].into_iter().collect())),
+                4 => Audience::AllButThese(Arc::new([B, PeerId(3)].into_iter().collect())),
                 _ => Audience::Only(B),
             };
             publish(&feed, audience, &number.to_string());
@@ -595,7 +606,7 @@ mod tests {
         }
         let (missed, text, _) = read(&mut a).unwrap();
         let lines: Vec<_> = text.lines().map(|line| line["X: ".len()..].parse::<u64>().unwrap()).collect();
-        let meant_for_a = (10..50).filter(|number| matches!(number % 4, 0 | 2));
+        let meant_for_a = (10..50).filter(|number| matches!(number % 6, 0 | 2 | 4));
         assert!(missed > 0 && !lines.is_empty());
         assert_eq!(meant_for_a.skip(missed as usize).collect::<Vec<_>>(), lines);
     }
@@ -655,10 +666,10 @@ mod tests {
             say(&mut builder, Audience::Everyone, "before");
             say(&mut builder, Audience::AllBut(A), "not for it");
             say(&mut builder, Audience::Farewell(A), "bye");
-            say(&mut builder, later, "in the same batch");
+            say(&mut builder, later.clone(), "in the same batch");
             feed.publish(builder.take());
             for number in 10..40 {
-                publish(&feed, later, &number.to_string());
+                publish(&feed, later.clone(), &number.to_string());
             }
             assert_eq!(read(&mut a), Some((2, String::new(), true)), "nothing after the farewell was meant for it");
             for number in 10..40 {

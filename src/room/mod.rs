@@ -11,7 +11,10 @@ pub mod broker;
 pub mod batch;
 
 pub mod feed;
+mod ignores;
 mod patience;
+
+pub mod peer_set;
 mod roster;
 mod traffic;
 
@@ -19,3 +22,4 @@ pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
 pub use event::{Answer, Event, PeerId};
 pub use feed::{Feed, Laggards, Portion, Pulse, Reader};
+pub use peer_set::PeerSet;

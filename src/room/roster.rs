@@ -39,9 +39,9 @@ impl Roster {
         self.by_look.remove(name.look());
     }
 
-    /// Who has this name.
-    pub(super) fn holder(&self, name: &Name) -> Option<PeerId> {
-        self.by_key.get(name.key()).copied()
+    /// Who has the name with this key.
+    pub(super) fn holder(&self, key: &str) -> Option<PeerId> {
+        self.by_key.get(key).copied()
     }
 
     /// All who have a name, in the order of the names.

@@ -14,7 +14,9 @@ fn help_lists_the_commands_to_the_one_who_asks() {
             line => break assert_eq!(line, "! bad-arguments: it goes /nick NEWNAME"),
         }
     }
-    for command in ["/quit [REASON]", "/who", "/msg NAME TEXT", "/nick NEWNAME", "/help", "//"] {
+    for command in
+        ["/quit [REASON]", "/who", "/msg NAME TEXT", "/nick NEWNAME", "/ignore [NAME]", "/unignore NAME", "/help", "//"]
+    {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
     bob.expect_nothing_new();
@@ -80,6 +82,7 @@ fn a_command_that_lacks_something_is_answered_with_its_form() {
         ("/msg Bob   ", "/msg NAME TEXT"),
         ("/nick", "/nick NEWNAME"),
         ("/nick  ", "/nick NEWNAME"),
+        ("/unignore", "/unignore NAME"),
     ] {
         alice.send(&format!("{line}\n"));
         alice.expect(&format!("! bad-arguments: it goes {form}"));

@@ -16,6 +16,7 @@ mod errors;
 mod framing;
 mod half_close;
 mod idle_line;
+mod ignore;
 mod leave;
 mod login;
 mod manual;

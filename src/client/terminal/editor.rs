@@ -30,7 +30,7 @@ use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
 
 /// The commands that Tab completes, with what follows them.
-const COMMANDS: [&str; 5] = ["/help", "/msg ", "/nick ", "/quit", "/who"];
+const COMMANDS: [&str; 7] = ["/help", "/ignore ", "/msg ", "/nick ", "/quit", "/unignore ", "/who"];
 
 /// What a person did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -302,6 +302,8 @@ mod tests {
         assert_eq!(complete("hello ali"), (6, vec!["Alice ".to_owned()]));
         assert_eq!(complete("/m"), (0, vec!["/msg ".to_owned()]));
         assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
+        assert_eq!(complete("/i"), (0, vec!["/ignore ".to_owned()]));
+        assert_eq!(complete("/unignore ali"), (10, vec!["Alice ".to_owned()]));
         assert_eq!(complete("zoë"), (0, vec![]));
     }
 }

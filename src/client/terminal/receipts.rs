@@ -82,7 +82,7 @@ impl Receipts {
         let own = own.as_str();
         if line.starts_with("* You missed ") {
             self.lose();
-        } else if line.starts_with("! no-such-user: ") {
+        } else if line.starts_with("! no-such-user: ") || line.starts_with("! ignored: ") {
             self.messages = self.messages.saturating_sub(1);
         } else if let Some(bye) = line.strip_prefix("* Bye, ") {
             self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
@@ -244,11 +244,12 @@ mod tests {
 
     #[test]
     fn the_farewell_tells_how_many_were_taken_in() {
-        let lines = ["one", "/msg Alice two", "/who", "/msg Nobody three", "four"];
+        let lines = ["one", "/msg Alice two", "/who", "/msg Nobody three", "/msg Deaf hi", "/ignore Al", "four"];
         for (accepted, expected) in [(3, None), (2, missing(1, None)), (0, missing(3, None))] {
             let mut receipts = sent(&lines);
             receipts.hear("! no-such-user: nobody here is called Nobody; /who lists all", &bob());
-            receipts.hear(&format!("* Bye, Bob: {accepted} lines accepted, 1 refused."), &bob());
+            receipts.hear("! ignored: Deaf ignores you", &bob());
+            receipts.hear(&format!("* Bye, Bob: {accepted} lines accepted, 2 refused."), &bob());
             assert_eq!(receipts.missing(), expected);
         }
         let mut receipts = sent(&["one", "two"]);

@@ -1,0 +1,196 @@
+//! Who does not want to hear whom.
+//!
+//! Beside the roster. Names are ignored, whether or not somebody here has them, and so are the peers that had such a
+//! name and have renamed themselves, for as long as they stay. For each present peer that is ignored there is the set of
+//! those who do not hear it, so that a line costs one look at it, and nothing where nobody is ignored.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::roster::Roster;
+use super::{Audience, PeerId, PeerSet};
+use crate::limits::IGNORED_NAMES;
+use crate::protocol::{Name, Refusal, SafeText};
+
+/// Who ignores whom.
+#[derive(Debug, Default)]
+pub(super) struct Ignores {
+    /// By who ignores: only those who ignore somebody.
+    choices: FxHashMap<PeerId, Choices>,
+    /// By the key of each name that is ignored: who does.
+    by_name: HashMap<Arc<str>, PeerSet>,
+    /// By each present peer that is ignored: who does, and itself, so that this is the audience that it does not have.
+    deaf: FxHashMap<PeerId, Arc<PeerSet>>,
+}
+
+/// Whom one peer ignores.
+#[derive(Debug, Default)]
+struct Choices {
+    /// By key, as they were written.
+    names: BTreeMap<Arc<str>, SafeText>,
+    /// Those who had one of these names here, and have another now.
+    followed: BTreeSet<PeerId>,
+}
+
+impl Ignores {
+    /// Who hears what `sender` says to everyone.
+    pub(super) fn audience(&self, sender: PeerId) -> Audience {
+        match self.deaf.get(&sender) {
+            None => Audience::AllBut(sender),
+            Some(deaf) => Audience::AllButThese(Arc::clone(deaf)),
+        }
+    }
+
+    /// Whether `receiver` ignores `sender`.
+    pub(super) fn ignores(&self, receiver: PeerId, sender: PeerId) -> bool {
+        receiver != sender && self.deaf.get(&sender).is_some_and(|deaf| deaf.contains(receiver))
+    }
+
+    /// From now on `peer` ignores the name, which `holder` has.
+    pub(super) fn add(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
+        if holder == Some(peer) {
+            return Err(Refusal::IgnoresSelf);
+        }
+        let choices = self.choices.entry(peer).or_default();
+        let is_full = choices.names.len() >= IGNORED_NAMES;
+        let key = Arc::<str>::from(name.key());
+        if let Entry::Vacant(entry) = choices.names.entry(Arc::clone(&key)) {
+            if is_full {
+                return Err(Refusal::TooManyIgnored);
+            }
+            entry.insert(name.into());
+            self.by_name.entry(key).or_default().insert(peer);
+        }
+        if let Some(holder) = holder {
+            choices.followed.remove(&holder);
+            self.deafen(peer, holder);
+        }
+        Ok(())
+    }
+
+    /// From now on `peer` ignores neither the name nor `holder`, who has it.
+    pub(super) fn remove(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
+        let was_followed = holder.is_some_and(|holder| self.ignores(peer, holder));
+        let choices = self.choices.get_mut(&peer);
+        let was_named = choices.is_some_and(|choices| choices.names.remove(name.key()).is_some());
+        if !was_followed && !was_named {
+            return Err(Refusal::NotIgnored(name.into()));
+        }
+        self.forget_name(name.key(), peer);
+        if let Some(holder) = holder {
+            self.unfollow(peer, holder);
+            self.undeafen(peer, holder);
+        }
+        self.tidy(peer);
+        Ok(())
+    }
+
+    /// Whom `peer` ignores, in the order of the names: those that it gave, and what those are called now who had one.
+    pub(super) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
+        let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
+        let followed = choices.followed.iter().map(|&followed| name_of(followed));
+        let mut list: BTreeMap<&str, SafeText> = followed.map(|name| (name.key(), name.into())).collect();
+        list.extend(choices.names.iter().map(|(key, name)| (&**key, name.clone())));
+        list.into_values().collect()
+    }
+
+    /// `peer` has come, under this name.
+    pub(super) fn came(&mut self, peer: PeerId, name: &Name) {
+        for other in self.who_ignores(name).iter() {
+            self.deafen(other, peer);
+        }
+    }
+
+    /// `peer` has another name now. Who ignored it goes on ignoring it.
+    pub(super) fn renamed(&mut self, peer: PeerId, old: &Name, new: &Name) {
+        let (before, after) = (self.who_ignores(old), self.who_ignores(new));
+        for other in before.iter().filter(|other| *other != peer && !after.contains(*other)) {
+            self.follow(other, peer);
+        }
+        for other in after.iter().filter(|other| *other != peer) {
+            self.unfollow(other, peer);
+            self.deafen(other, peer);
+        }
+    }
+
+    /// `peer`, who had this name, has gone. The roster may still have its name, or have it no more.
+    pub(super) fn left(&mut self, peer: PeerId, names: &Roster) {
+        for other in self.deaf.remove(&peer).iter().flat_map(|deaf| deaf.iter()) {
+            self.unfollow(other, peer);
+        }
+        let Some(choices) = self.choices.remove(&peer) else { return };
+        for key in choices.names.keys() {
+            self.forget_name(key, peer);
+            if let Some(holder) = names.holder(key) {
+                self.undeafen(peer, holder);
+            }
+        }
+        for followed in choices.followed {
+            self.undeafen(peer, followed);
+        }
+    }
+
+    fn who_ignores(&self, name: &Name) -> PeerSet {
+        self.by_name.get(name.key()).cloned().unwrap_or_default()
+    }
+
+    /// `peer` goes on ignoring `followed`, unless it follows as many as it can.
+    fn follow(&mut self, peer: PeerId, followed: PeerId) {
+        let Some(choices) = self.choices.get_mut(&peer) else { return };
+        if choices.followed.len() < IGNORED_NAMES {
+            choices.followed.insert(followed);
+        } else {
+            self.undeafen(peer, followed);
+        }
+    }
+
+    fn unfollow(&mut self, peer: PeerId, followed: PeerId) {
+        if let Some(choices) = self.choices.get_mut(&peer) {
+            choices.followed.remove(&followed);
+            self.tidy(peer);
+        }
+    }
+
+    /// Keeps nothing of a peer that ignores nobody.
+    fn tidy(&mut self, peer: PeerId) {
+        if self.choices.get(&peer).is_some_and(|choices| choices.names.is_empty() && choices.followed.is_empty()) {
+            self.choices.remove(&peer);
+        }
+    }
+
+    fn forget_name(&mut self, key: &str, peer: PeerId) {
+        if let Some(ignoring) = self.by_name.get_mut(key) {
+            ignoring.remove(peer);
+            if ignoring.len() == 0 {
+                self.by_name.remove(key);
+            }
+        }
+    }
+
+    /// `peer` hears nothing of `sender`. A batch that has the set as it was keeps that.
+    fn deafen(&mut self, peer: PeerId, sender: PeerId) {
+        let deaf = self.deaf.entry(sender).or_insert_with(|| Arc::new(PeerSet::from_iter([sender])));
+        if !deaf.contains(peer) {
+            Arc::make_mut(deaf).insert(peer);
+        }
+    }
+
+    fn undeafen(&mut self, peer: PeerId, sender: PeerId) {
+        let Some(deaf) = self.deaf.get_mut(&sender) else { return };
+        if peer != sender && deaf.contains(peer) {
+            Arc::make_mut(deaf).remove(peer);
+            if deaf.len() == 1 {
+                self.deaf.remove(&sender);
+            }
+        }
+    }
+
+    /// Whether nothing is kept.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.choices.is_empty() && self.by_name.is_empty() && self.deaf.is_empty()
+    }
+}

@@ -1,0 +1,65 @@
+//! Some peers, as few bytes as can be: who is left out of an audience.
+
+use super::PeerId;
+
+/// Peers in the order of their numbers, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerSet(Vec<PeerId>);
+
+impl PeerSet {
+    /// Whether `peer` is one of them.
+    pub fn contains(&self, peer: PeerId) -> bool {
+        self.0.binary_search(&peer).is_ok()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
+        self.0.iter().copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// How many bytes of memory it holds, about.
+    pub(super) fn cost(&self) -> usize {
+        size_of::<Self>() + self.0.capacity() * size_of::<PeerId>()
+    }
+
+    pub(super) fn insert(&mut self, peer: PeerId) {
+        if let Err(at) = self.0.binary_search(&peer) {
+            self.0.insert(at, peer);
+        }
+    }
+
+    pub(super) fn remove(&mut self, peer: PeerId) {
+        if let Ok(at) = self.0.binary_search(&peer) {
+            self.0.remove(at);
+        }
+    }
+}
+
+impl FromIterator<PeerId> for PeerSet {
+    fn from_iter<I: IntoIterator<Item = PeerId>>(peers: I) -> Self {
+        let mut peers = Vec::from_iter(peers);
+        peers.sort_unstable();
+        peers.dedup();
+        Self(peers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_holds_each_peer_once_in_whatever_order_they_come() {
+        let mut peers: PeerSet = [5, 1, 3, 1].map(PeerId).into_iter().collect();
+        peers.insert(PeerId(2));
+        peers.insert(PeerId(5));
+        peers.remove(PeerId(3));
+        peers.remove(PeerId(4));
+        assert_eq!((peers.iter().collect::<Vec<_>>(), peers.len()), (vec![PeerId(1), PeerId(2), PeerId(5)], 3));
+        assert!((0..7).map(PeerId).filter(|peer| peers.contains(*peer)).eq(peers.iter()));
+    }
+}

@@ -10,9 +10,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 /// # Errors
 /// What the resolver says.
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let addresses: Vec<_> = (bare, port).to_socket_addrs()?.collect();
+    let addresses: Vec<_> = (bare(host), port).to_socket_addrs()?.collect();
     if addresses.is_empty() { Err(io::Error::other("it has no address")) } else { Ok(addresses) }
+}
+
+/// A host without the brackets in which an IPv6 address may stand.
+pub(crate) fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -7,16 +7,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_std::task;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ColorChoice, Parser};
 use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::program::{self, Program};
-use linechat::client::{Config, Lost, Outcome, bot, pipe, status, terminal};
+use linechat::client::{Config, Lost, Outcome, Place, Trust, bot, pipe, status, terminal};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
 use linechat::manual::Manual;
 use linechat::protocol::Name;
+use linechat::tls::Fingerprint;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
 ///
@@ -34,9 +35,26 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
 
-    /// The server's port
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..))]
-    port: u16,
+    /// The server's port [default: 5000, or 5001 for TLS]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+
+    /// Connect to a server on this machine, through the socket at PATH
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port", "tls", "tls_ca", "tls_fingerprint"])]
+    unix: Option<PathBuf>,
+
+    /// Encrypt the connection, and be sure of the server: its certificate has to hold what --host says, and be signed by
+    /// somebody whom this system trusts
+    #[arg(long, help_heading = OVER_TLS)]
+    tls: bool,
+
+    /// Trust the certificates in FILE (PEM), and those that they have signed, and nobody else; implies --tls
+    #[arg(long, value_name = "FILE", value_parser = authorities(), conflicts_with = "tls_fingerprint", help_heading = OVER_TLS)]
+    tls_ca: Option<Trust>,
+
+    /// Trust the one certificate with this fingerprint, whatever it holds; implies --tls
+    #[arg(long, value_name = "SHA256", help_heading = OVER_TLS)]
+    tls_fingerprint: Option<Fingerprint>,
 
     /// Show colours: when there is a terminal, and NO_COLOR is not set; always; or never
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = AT_A_TERMINAL)]
@@ -83,6 +101,7 @@ struct Arguments {
     arguments: Vec<OsString>,
 }
 
+const OVER_TLS: &str = "Over TLS";
 const AT_A_TERMINAL: &str = "At a terminal";
 
 const MANUAL: Manual = Manual {
@@ -97,6 +116,10 @@ const MANUAL: Manual = Manual {
     ],
     environment: &[
         ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),
+        (
+            "SSL_CERT_FILE",
+            "a file of certificates to trust with --tls, in place of the system's; SSL_CERT_DIR likewise",
+        ),
         ("XDG_STATE_HOME", "linechat/history in it keeps what you type; by default it is ~/.local/state"),
         ("LINECHAT_FROM", "set for the command of --exec: who said the message"),
         ("LINECHAT_TEXT", "set for it: what the message says; never let a shell evaluate it"),
@@ -104,6 +127,8 @@ const MANUAL: Manual = Manual {
     ],
     examples: &[
         "client --name Bob",
+        "client --name Bob --host chat.example --tls",
+        "client --name Bob --unix /run/linechat/socket",
         "echo 'backup done' | client --name cron",
         "echo 'anybody here?' | client --name poll --lines-only --wait 30",
         "tail -f access.log | client --name log > /dev/null",
@@ -113,12 +138,28 @@ const MANUAL: Manual = Manual {
     output_lost: LOST,
 };
 
+const PORT: u16 = 5000;
+const TLS_PORT: u16 = 5001;
+
 const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 impl Arguments {
     fn is_for_a_person(&self) -> bool {
         !self.lines_only && self.wait.is_zero() && self.exec.is_none()
+    }
+
+    /// Where the server is.
+    fn place(&self) -> Result<Place, Lost> {
+        let host = self.host.clone();
+        let trust = match (&self.unix, &self.tls_ca, self.tls_fingerprint) {
+            (Some(path), ..) => return Ok(Place::Unix(path.clone())),
+            (_, Some(trust), _) => trust.clone(),
+            (.., Some(fingerprint)) => Trust::Exactly(fingerprint),
+            _ if self.tls => Trust::system()?,
+            _ => return Ok(Place::Tcp { host, port: self.port.unwrap_or(PORT) }),
+        };
+        Ok(Place::Tls { host, port: self.port.unwrap_or(TLS_PORT), trust })
     }
 
     /// A terminal that only ever adds lines is all there is, or is asked for.
@@ -164,7 +205,7 @@ fn main() -> ExitCode {
 }
 
 fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
-    let config = Config { name: arguments.name.clone(), host: arguments.host.clone(), port: arguments.port };
+    let config = Config { name: arguments.name.clone(), place: arguments.place()? };
     if arguments.is_for_a_person() && terminal::is_there() {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
         return run(&config, &arguments.at_a_terminal());
@@ -180,6 +221,11 @@ fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
 fn fail(code: u8, why: &str) -> ExitCode {
     status::say(&format!("client: {why}"));
     ExitCode::from(code)
+}
+
+/// The certificates in a file.
+fn authorities() -> impl TypedValueParser<Value = Trust> {
+    PathBufValueParser::new().try_map(|path| Trust::from_file(&path))
 }
 
 /// The name or path of a program that there is.

@@ -1,6 +1,6 @@
 //! The client: one person or script in the room.
 //!
-//! [`input`] brings what is typed or piped, [`connection`] carries it, [`display`] shows what comes back; none of
+//! [`input`] brings what is typed or piped, [`connection`] carries it to a [`place`], by way of [`tls`] or not, [`display`] shows what comes back; none of
 //! them knows the others. [`pipe::run`] joins them in a `visit`, whose `story` reads in what the server says how it all
 //! went; `sieve` tells messages from notices. [`bot::run`] is the same visit with a [`program`] that answers, by way of
 //! `message` and `answer`. [`terminal::run`] is for a person at a terminal.
@@ -12,11 +12,13 @@ pub mod display;
 pub mod input;
 mod message;
 pub mod pipe;
+pub mod place;
 pub mod program;
 mod sieve;
 pub mod status;
 mod story;
 pub mod terminal;
+pub mod tls;
 mod visit;
 
 use std::io;
@@ -27,16 +29,16 @@ use crate::fault;
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText};
 use connection::ConnectError;
+pub use place::Place;
+pub use tls::Trust;
 
 /// Who wants to talk, and where.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The name to join with.
     pub name: Name,
-    /// The server's address or name.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
+    /// Where the server is.
+    pub place: Place,
 }
 
 /// How a visit ended that the server saw to its end.
@@ -56,6 +58,9 @@ pub enum Lost {
     /// There was no connection to begin with.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
+    /// No certificate would be trusted.
+    #[error(transparent)]
+    NoTrust(#[from] tls::TrustError),
     /// A server that says nothing, or is none of ours.
     #[error("no welcome from the server within {} s; is it a linechat server?", WELCOME_LIMIT.as_secs())]
     NoWelcome,

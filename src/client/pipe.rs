@@ -64,7 +64,7 @@ async fn talk(
     all_said.set(true);
     // Either it is over, or nobody sees any more what comes.
     let _ = timeout(wait, unshown).await;
-    outgoing.finish();
+    outgoing.finish().await;
     read
 }
 

@@ -46,7 +46,7 @@ impl<'a> Visit<'a> {
         all_said: &'a Cell<bool>,
     ) -> Result<(Self, Outgoing), Lost> {
         let welcome_by = Instant::now() + WELCOME_LIMIT;
-        let (incoming, outgoing) = connection::connect(&config.host, config.port).await?;
+        let (incoming, outgoing) = connection::connect(&config.place).await?;
         display.connected().await.map_err(Lost::Output)?;
         outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
         let sieve = lines_only.then(Sieve::default);

@@ -10,7 +10,7 @@ use std::thread;
 use async_signal::{Signal as Awaited, Signals};
 use async_std::task::block_on;
 use futures::StreamExt;
-use linechat::client::{Config, terminal};
+use linechat::client::{Config, Place, terminal};
 use linechat::protocol::Name;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -314,7 +314,7 @@ fn a_panic_restores_the_terminal() {
 fn panic_beside_a_client(address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
-    let config = Config { name, host: address.ip().to_string(), port: address.port() };
+    let config = Config { name, place: Place::Tcp { host: address.ip().to_string(), port: address.port() } };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true };
     thread::spawn(move || terminal::run(&config, &options));
     block_on(asked.into_future());

@@ -37,11 +37,20 @@ impl Server {
     }
 
     pub fn start_at(host: &str, config: Config) -> Self {
-        let listener = Listener::bind(host, 0).unwrap();
-        let address = listener.address().unwrap();
+        Self::serve(vec![Listener::bind(host, 0).unwrap()], config)
+    }
+
+    /// A server that listens here too.
+    pub fn start_beside(other: Listener) -> Self {
+        Self::serve(vec![Listener::bind("127.0.0.1", 0).unwrap(), other], unpaced())
+    }
+
+    /// A server at all these places; the first is an address.
+    pub fn serve(listeners: Vec<Listener>, config: Config) -> Self {
+        let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(vec![listener], config, Journal::off(), async {
+            task::block_on(server::run(listeners, config, Journal::off(), async {
                 let _ = stopped.await;
             }))
         });

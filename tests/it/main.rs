@@ -10,6 +10,7 @@ mod vitals;
 
 mod bot;
 mod client;
+mod client_tls;
 mod commands;
 mod editor;
 mod errors;

@@ -15,7 +15,7 @@ use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcset
 use crate::harness::{Peer, Server, within};
 use crate::program::{CLIENT, Output, Program};
 
-const CONNECTED: &str = "Connected to server. You can start typing messages.";
+pub const CONNECTED: &str = "Connected to server. You can start typing messages.";
 const CTRL_D: &str = "\x04";
 
 /// The two ends of a terminal: the screen and keyboard, and the side of the program. It has the modes of a new one.
@@ -41,10 +41,10 @@ pub fn terminal() -> (File, OwnedFd) {
 }
 
 /// A person at a client.
-struct Person {
-    program: Program,
+pub struct Person {
+    pub program: Program,
     keyboard: File,
-    screen: Output,
+    pub screen: Output,
 }
 
 impl Person {
@@ -52,7 +52,7 @@ impl Person {
         Self::sit_down_with(address, name, &[])
     }
 
-    fn sit_down_with(address: SocketAddr, name: &str, options: &[&str]) -> Self {
+    pub fn sit_down_with(address: SocketAddr, name: &str, options: &[&str]) -> Self {
         let (screen, side) = terminal();
         let mut command = client(address, name);
         command.args(options);
@@ -63,14 +63,14 @@ impl Person {
 
     /// The next line, behind the time.
     #[track_caller]
-    fn sees(&mut self, line: &str) {
+    pub fn sees(&mut self, line: &str) {
         let shown = self.screen.line();
         let is_time = |time: &str| time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).eq("00:00".chars());
         let behind = shown.split_once(' ').filter(|(time, _)| is_time(time)).map(|(_, line)| line);
         assert_eq!(behind, Some(line), "{shown:?}");
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 }

@@ -92,7 +92,7 @@ impl Link {
 
 /// Connects, and carries lines in both directions until one of them ends.
 async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
-    let connected = connection::connect(&config.host, config.port).await;
+    let connected = connection::connect(&config.place).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
         Err(error) => return drop(events.send(Event::NotConnected(error)).await),
@@ -126,5 +126,5 @@ async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<
             return;
         }
     }
-    outgoing.finish();
+    outgoing.finish().await;
 }

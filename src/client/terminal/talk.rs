@@ -460,6 +460,7 @@ fn is_quit(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
     use std::sync::mpsc;
     use std::time::Duration;
 
@@ -468,6 +469,7 @@ mod tests {
     use rustyline::ExternalPrinter;
 
     use super::*;
+    use crate::client::Place;
     use crate::client::terminal::Options;
     use crate::client::terminal::screen::Showing;
     use crate::limits::RECONNECT_PAUSE;
@@ -494,7 +496,7 @@ mod tests {
             let name = Name::parse("Bob").unwrap();
             let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: true });
             let (screen, showing) = Screen::new(false);
-            let config = Config { name, host: String::new(), port: 0 };
+            let config = Config { name, place: Place::Unix(PathBuf::new()) };
             let typing = (bounded(1).1, People::default(), Paste::default());
             let mut talk = Talk::new(config, true, (screen.clone(), look), typing);
             let (lines, sent) = bounded(1);

@@ -1,0 +1,311 @@
+//! TLS at the client: which certificates are trusted, and the handshake.
+//!
+//! It knows nothing of what is said afterwards. No connection gets through here whose server has not proved that it
+//! holds the key of a trusted certificate.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use async_std::net::TcpStream;
+use futures_rustls::pki_types::pem::{self, PemObject};
+use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use futures_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use futures_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use futures_rustls::rustls::version::{TLS12, TLS13};
+use futures_rustls::rustls::{
+    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use futures_rustls::{TlsConnector, TlsStream};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::address::bare;
+use crate::fault;
+use crate::protocol::SafeText;
+use crate::tls::{Fingerprint, provider};
+use crate::transport::Transport;
+
+/// Which certificates will do.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Those for the server's name that one of these has signed, directly or not.
+    Authorities(Arc<RootCertStore>),
+    /// This one, whatever its names, its dates and who signed it.
+    Exactly(Fingerprint),
+}
+
+/// Why there is nothing to trust, and what to do about it.
+#[derive(Debug, Error)]
+pub enum TrustError {
+    /// A file cannot be read, or holds no certificate.
+    #[error("cannot read certificates in {}: {why}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// There are no certificates where this system keeps those that it trusts.
+    #[error(
+        "this system trusts no certificates{why}; name those that you trust with --tls-ca, or the server's own with \
+         --tls-fingerprint"
+    )]
+    Nobody {
+        /// What went wrong, if anything did.
+        why: String,
+    },
+}
+
+/// Why there is no TLS, and what to do about it.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// It may be that of somebody in between.
+    #[error(
+        "the certificate of {host} is not trusted: {why}; if you know that its SHA-256 fingerprint is {fingerprint}, \
+         use --tls-fingerprint {fingerprint}"
+    )]
+    Untrusted {
+        /// The host as given.
+        host: String,
+        /// Why not.
+        why: SafeText,
+        /// That of the certificate.
+        fingerprint: Fingerprint,
+    },
+    /// It is not the one that was asked for.
+    #[error(
+        "the certificate of {host} is another one, with the SHA-256 fingerprint {fingerprint}; either the server has \
+         a new one, or you are connected to somebody else"
+    )]
+    AnotherOne {
+        /// The host as given.
+        host: String,
+        /// That of the certificate.
+        fingerprint: Fingerprint,
+    },
+    /// The server answered with something else.
+    #[error("the server at {host}, port {port} does not speak TLS; check --port, or connect without --tls")]
+    NotSpoken {
+        /// The host as given.
+        host: String,
+        /// The port as given.
+        port: u16,
+    },
+    /// Anything else.
+    #[error("cannot negotiate TLS with {host}, port {port}: {why}")]
+    Failed {
+        /// The host as given.
+        host: String,
+        /// The port as given.
+        port: u16,
+        /// Why.
+        why: SafeText,
+    },
+}
+
+impl Trust {
+    /// What this system trusts.
+    ///
+    /// # Errors
+    /// [`TrustError::Nobody`].
+    pub fn system() -> Result<Self, TrustError> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // A few that nobody can read are no reason to trust none of them.
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() {
+            let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
+            return Err(TrustError::Nobody { why });
+        }
+        Ok(Self::Authorities(Arc::new(roots)))
+    }
+
+    /// The certificates in a file of PEM blocks, and no others.
+    ///
+    /// # Errors
+    /// [`TrustError::File`].
+    pub fn from_file(path: &Path) -> Result<Self, TrustError> {
+        let failed = |why| TrustError::File { path: path.to_owned(), why };
+        let certificates = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| failed(describe(error)))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(failed("there is no certificate in it".to_owned()));
+        }
+        Ok(Self::Authorities(Arc::new(roots)))
+    }
+}
+
+fn describe(error: pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => fault::describe(&error),
+        error => error.to_string(),
+    }
+}
+
+/// Negotiates TLS with this host on a connection to it. Whoever calls it limits its time.
+///
+/// # Errors
+/// [`TlsError`], worded for the person at the client.
+pub(super) async fn shake_hands(
+    socket: TcpStream,
+    host: &str,
+    port: u16,
+    trust: &Trust,
+) -> Result<Transport, TlsError> {
+    let failed = |why: String| TlsError::Failed { host: host.to_owned(), port, why: SafeText::new(why) };
+    let guard = Guard::new(trust).map(Arc::new).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(bare(host).to_owned()).map_err(|error| failed(error.to_string()))?;
+    let config = config(guard.clone()).map_err(|error| failed(error.to_string()))?;
+    match TlsConnector::from(Arc::new(config)).connect(name, socket.clone()).await {
+        Ok(stream) => Ok(Transport::tls(socket, TlsStream::Client(stream))),
+        Err(error) => Err(TlsError::new(&error, host, port, &guard)),
+    }
+}
+
+fn config(guard: Arc<Guard>) -> Result<ClientConfig, rustls::Error> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .dangerous()
+        .with_custom_certificate_verifier(guard)
+        .with_no_client_auth();
+    // A resumed session would show no certificate.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+impl TlsError {
+    fn new(error: &io::Error, host: &str, port: u16, guard: &Guard) -> Self {
+        let host = host.to_owned();
+        let why = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(error)) => match guard.seen.get().copied() {
+                Some(_) if guard.is_trusted.load(Ordering::Relaxed) => {
+                    "it does not hold the key of its certificate".to_owned()
+                }
+                Some(fingerprint) if *error == CertificateError::ApplicationVerificationFailure => {
+                    return Self::AnotherOne { host, fingerprint };
+                }
+                Some(fingerprint) => {
+                    return Self::Untrusted { host, why: SafeText::new(distrust(error)), fingerprint };
+                }
+                None => error.to_string(),
+            },
+            Some(rustls::Error::InvalidMessage(_)) if guard.seen.get().is_none() => {
+                return Self::NotSpoken { host, port };
+            }
+            _ if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+            _ => fault::describe(error),
+        };
+        Self::Failed { host, port, why: SafeText::new(why) }
+    }
+}
+
+/// Why a certificate is not trusted, in words.
+fn distrust(error: &CertificateError) -> String {
+    match error {
+        CertificateError::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
+        CertificateError::BadSignature => "whom it names as its signer has not signed it".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}", date(*not_after)),
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("it is not valid before {}; check the clock of this machine", date(*not_before))
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "it names no host at all".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            // They come as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
+            let names = presented.iter().map(|name| name.split(['(', ')', '"']).max_by_key(|part| part.len()));
+            let names: Vec<_> = names.flatten().collect();
+            format!("it is for {}", names.join(", "))
+        }
+        // The library has no name for it. `openssl req -x509` makes such certificates.
+        CertificateError::Other(error) if error.0.to_string() == "CaUsedAsEndEntity" => {
+            "it is that of an authority, and not of a server".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+/// The day, by UTC.
+fn date(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).map_or_else(|_| "a day far away".to_owned(), |day| day.strftime("%F").to_string())
+}
+
+/// Looks at the certificate of one server.
+#[derive(Debug)]
+struct Guard {
+    lets_in: LetsIn,
+    /// What it was shown.
+    seen: OnceLock<Fingerprint>,
+    /// That will do, if the server holds the key of it.
+    is_trusted: AtomicBool,
+}
+
+#[derive(Debug)]
+enum LetsIn {
+    Signed(Arc<WebPkiServerVerifier>),
+    Exactly(Fingerprint),
+}
+
+impl Guard {
+    fn new(trust: &Trust) -> Result<Self, rustls::client::VerifierBuilderError> {
+        let lets_in = match trust {
+            Trust::Authorities(roots) => {
+                LetsIn::Signed(WebPkiServerVerifier::builder_with_provider(roots.clone(), provider()).build()?)
+            }
+            Trust::Exactly(fingerprint) => LetsIn::Exactly(*fingerprint),
+        };
+        Ok(Self { lets_in, seen: OnceLock::new(), is_trusted: AtomicBool::new(false) })
+    }
+}
+
+/// Whatever is trusted, the server has to sign the handshake with the key of its certificate: anybody can send that.
+impl ServerCertVerifier for Guard {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        issuers: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let fingerprint = *self.seen.get_or_init(|| Fingerprint::of(certificate));
+        let verified = match &self.lets_in {
+            LetsIn::Signed(signed) => signed.verify_server_cert(certificate, issuers, name, ocsp, now),
+            LetsIn::Exactly(wanted) if *wanted == fingerprint => Ok(ServerCertVerified::assertion()),
+            LetsIn::Exactly(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
+        };
+        self.is_trusted.store(verified.is_ok(), Ordering::Relaxed);
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -19,15 +19,16 @@ pub(super) struct Receipts {
     unasked: Batch,
     /// When to ask for those.
     ask_at: Option<Instant>,
-    /// How many lines that may change the name have no answer yet. They stand behind all questions: a question behind
+    /// How many lines that may change the name have no answer yet; for a moment fewer than none, when an answer is here
+    /// before it is known that its line was sent. They stand behind all questions: a question behind
     /// them could hold the old name, and undo the change.
-    renames: usize,
+    renames: i64,
     /// Answers were among the lines that the server left out. What an answer is for cannot be told any more.
     is_lost: bool,
-    /// How many lines the server should count as accepted.
-    messages: u64,
+    /// How many lines the server should count as accepted; likewise.
+    messages: i64,
     /// How many it has.
-    accepted: Option<u64>,
+    accepted: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -83,13 +84,13 @@ impl Receipts {
         if line.starts_with("* You missed ") {
             self.lose();
         } else if line.starts_with("! no-such-user: ") || line.starts_with("! ignored: ") {
-            self.messages = self.messages.saturating_sub(1);
+            self.messages -= 1;
         } else if let Some(bye) = line.strip_prefix("* Bye, ") {
             self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
         } else if is_same_name(line, own) && self.asked.pop_front().is_some() {
             return true;
         } else if self.asked.is_empty() && answers_a_rename(line, own) {
-            self.renames = self.renames.saturating_sub(1);
+            self.renames -= 1;
         }
         false
     }
@@ -99,7 +100,8 @@ impl Receipts {
         let batches = || self.asked.iter().chain([&self.unasked]);
         let lines = batches().map(|batch| batch.lines).sum();
         let first = batches().find_map(|batch| batch.first.as_deref());
-        let not_accepted = self.accepted.map(|accepted| self.messages.saturating_sub(accepted) as usize);
+        let not_accepted =
+            self.accepted.map(|accepted| usize::try_from(self.messages.saturating_sub(accepted)).unwrap_or(0));
         let missing = match not_accepted {
             Some(fewer) if fewer < lines => Missing { lines: fewer, first: None },
             _ => Missing { lines, first },
@@ -225,6 +227,18 @@ mod tests {
         assert_eq!(receipts.due(), None);
         assert!(!receipts.hear(ANSWER, &bob()));
         assert!(receipts.due().is_some());
+    }
+
+    /// The server is quicker than the task that says that the line was sent.
+    #[test]
+    fn an_answer_may_come_before_it_is_known_that_its_line_was_sent() {
+        let mut receipts = Receipts::default();
+        receipts.hear("! no-such-user: nobody here is called Nobody; /who lists all", &bob());
+        receipts.hear("* Bob is now Carol", &bob());
+        ["/msg Nobody hi", "/nick Carol"].iter().for_each(|line| receipts.sent(line, Instant::now()));
+        assert!(receipts.due().is_some(), "the rename is answered");
+        receipts.hear("* Bye, Carol: 0 lines accepted, 1 refused.", &bob());
+        assert_eq!(receipts.missing(), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! * [`protocol`] makes lines of bytes, commands of lines, and lines of replies. It knows no socket and no task.
 //! * [`room`] knows who is here and who hears what, in one order for all. Its broker is the only owner of the peers.
 //! * [`server`] is the sockets and tasks around the two: listener, session, writer.
+//! * [`registry`] keeps accounts, bans and mutes in a file, and hashes passwords.
 //! * [`client`] is the program for people and scripts.
 //! * [`journal`] takes the log records of the room and the server, and never makes either of them wait.
 //! * [`limits`] names every bound in one place, [`address`] reads what a person calls a host, [`origin`] says where a
@@ -42,6 +43,7 @@ pub mod limits;
 pub mod manual;
 pub mod origin;
 pub mod protocol;
+pub mod registry;
 pub mod room;
 pub mod secret_file;
 pub mod server;

@@ -1,0 +1,550 @@
+//! The registry: accounts, bans, mutes and operators, and what becomes of them when the machine stops.
+//!
+//! The door and the broker ask it at every login, so all of it is a [book](book) in memory that answers at once. Whoever
+//! changes it waits until the change is on the disk: first the [file](store) is written, then the book. The room and the
+//! sockets are not known here.
+//!
+//! The file is a redb database. It is written in Rust alone, so the server needs no C toolchain; it is maintained; a
+//! commit either is in the file or is not, whenever the machine stops; and every page has a checksum. SQLite would do
+//! that as well, but its language would buy nothing: the book is small, is read whole at the start, and is never asked
+//! anything that a map cannot answer.
+
+mod book;
+pub mod hasher;
+mod store;
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::SystemTime;
+
+use async_lock::Mutex;
+use blocking::unblock;
+use thiserror::Error;
+
+use book::{Book, Change, Kind};
+use store::Store;
+
+use crate::origin::Source;
+use crate::protocol::Name;
+
+pub use book::{Account, AccountId, Banned, Sanction};
+pub use hasher::{Busy, Hasher};
+pub use store::RegistryError;
+
+/// Why something was not done, worded for the person who wanted it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ActError {
+    /// The name has an account.
+    #[error("that name is registered")]
+    AlreadyRegistered,
+    /// Another name has an account, and looks like it.
+    #[error("that name looks like {0}, which is registered")]
+    LooksRegistered(Name),
+    /// There is no such account, or no longer.
+    #[error("that name is not registered")]
+    NotRegistered,
+    /// There are as many as may be: [`ACCOUNTS`](crate::limits::ACCOUNTS), or [`SANCTIONS`](crate::limits::SANCTIONS).
+    #[error("there are too many already")]
+    Full,
+    /// It could not be written to the disk, and is not done. Should the disk have kept it although it reported an error,
+    /// it is done once the file can be read again.
+    #[error("it could not be kept: {0}")]
+    NotKept(String),
+}
+
+/// A handle to the registry. Clones are of the same one; the file is closed with the last of them.
+///
+/// All questions are answered from memory. All acts are asynchronous, one after the other, and return when they are on the
+/// disk. To stop waiting for one stops nothing: it is done altogether, or not at all.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    book: Arc<RwLock<Book>>,
+    /// Locked for each act as a whole, from the look at the book to its change.
+    store: Arc<Mutex<Store>>,
+}
+
+impl Registry {
+    /// Opens the registry in a folder, and forgets the sanctions that are over. If the folder is missing it is made, with
+    /// mode 0700, and in it `registry.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
+    ///
+    /// # Errors
+    /// [`RegistryError`], as when another server has it open.
+    pub fn open(folder: &Path, now: SystemTime) -> Result<Self, RegistryError> {
+        let (mut store, mut content) = Store::open(folder)?;
+        let mut changes = content.superseded;
+        changes.extend(content.book.sweep(now));
+        store.write(&changes)?;
+        changes.into_iter().for_each(|change| content.book.apply(change));
+        Ok(Self { book: Arc::new(RwLock::new(content.book)), store: Arc::new(Mutex::new(store)) })
+    }
+
+    /// The account of a name.
+    pub fn account(&self, name: &Name) -> Option<Account> {
+        self.read().account(name).cloned()
+    }
+
+    /// A registered name that is another one, but looks like this one.
+    pub fn lookalike(&self, name: &Name) -> Option<Name> {
+        self.read().lookalike(name).cloned()
+    }
+
+    /// All accounts, by their names. It copies them, so it is nothing to do at every login.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.read().accounts()
+    }
+
+    /// The ban on this name, or on one that looks like it.
+    pub fn ban_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
+        self.sanction(Kind::Ban, &Banned::Name(name.clone()), now)
+    }
+
+    /// The ban on a place.
+    pub fn ban_on(&self, source: Source, now: SystemTime) -> Option<Sanction> {
+        self.sanction(Kind::Ban, &Banned::Source(source), now)
+    }
+
+    /// What mutes this name, or one that looks like it.
+    pub fn mute_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
+        self.sanction(Kind::Mute, &Banned::Name(name.clone()), now)
+    }
+
+    /// All bans in force: names by what they look like, then sources.
+    pub fn bans(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
+        self.read().sanctioned(Kind::Ban, now)
+    }
+
+    /// All mutes in force, by what the names look like.
+    pub fn mutes(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
+        self.read().sanctioned(Kind::Mute, now)
+    }
+
+    /// Registers a name with the hash of its password.
+    ///
+    /// # Errors
+    /// [`ActError::AlreadyRegistered`], [`ActError::LooksRegistered`], [`ActError::Full`], [`ActError::NotKept`].
+    pub async fn register(&self, name: Name, hash: String, now: SystemTime) -> Result<Account, ActError> {
+        self.act(move |book| {
+            let account = book.registration(name, hash, now)?;
+            Ok((vec![Change::Keep(account.clone())], account))
+        })
+        .await
+    }
+
+    /// Gives an account another password.
+    ///
+    /// # Errors
+    /// [`ActError::NotRegistered`], [`ActError::NotKept`].
+    pub async fn change_password(&self, id: AccountId, hash: String) -> Result<(), ActError> {
+        self.act(move |book| {
+            let account = book.account_of(id).ok_or(ActError::NotRegistered)?;
+            Ok((vec![Change::Keep(Account { hash, ..account.clone() })], ()))
+        })
+        .await
+    }
+
+    /// Removes an account. Its name is free then; bans and mutes of it stay.
+    ///
+    /// # Errors
+    /// [`ActError::NotRegistered`], [`ActError::NotKept`].
+    pub async fn unregister(&self, id: AccountId) -> Result<(), ActError> {
+        self.act(move |book| {
+            book.account_of(id).ok_or(ActError::NotRegistered)?;
+            Ok((vec![Change::Forget(id)], ()))
+        })
+        .await
+    }
+
+    /// Makes the holder of an account an operator, or no operator.
+    ///
+    /// # Errors
+    /// [`ActError::NotRegistered`], [`ActError::NotKept`].
+    pub async fn set_operator(&self, name: &Name, is_operator: bool) -> Result<(), ActError> {
+        let name = name.clone();
+        self.act(move |book| {
+            let account = book.account(&name).ok_or(ActError::NotRegistered)?;
+            Ok((vec![Change::Keep(Account { is_operator, ..account.clone() })], ()))
+        })
+        .await
+    }
+
+    /// Bans somebody, in place of a former ban if there is one.
+    ///
+    /// # Errors
+    /// [`ActError::Full`], [`ActError::NotKept`].
+    pub async fn ban(&self, banned: Banned, sanction: Sanction) -> Result<(), ActError> {
+        self.act(move |book| Ok((book.imposition(Kind::Ban, banned, sanction)?, ()))).await
+    }
+
+    /// Lifts a ban, and says whether there was one in force.
+    ///
+    /// # Errors
+    /// [`ActError::NotKept`].
+    pub async fn unban(&self, banned: Banned, now: SystemTime) -> Result<bool, ActError> {
+        self.act(move |book| Ok(book.lifting(Kind::Ban, &banned, now))).await
+    }
+
+    /// Mutes a name, in place of a former mute if there is one.
+    ///
+    /// # Errors
+    /// [`ActError::Full`], [`ActError::NotKept`].
+    pub async fn mute(&self, name: Name, sanction: Sanction) -> Result<(), ActError> {
+        self.act(move |book| Ok((book.imposition(Kind::Mute, Banned::Name(name), sanction)?, ()))).await
+    }
+
+    /// Lifts a mute, and says whether there was one in force.
+    ///
+    /// # Errors
+    /// [`ActError::NotKept`].
+    pub async fn unmute(&self, name: Name, now: SystemTime) -> Result<bool, ActError> {
+        self.act(move |book| Ok(book.lifting(Kind::Mute, &Banned::Name(name), now))).await
+    }
+
+    /// Does one act, on a thread that may wait for the disk. All that must be done together is done there, where nobody can
+    /// stop it half way.
+    async fn act<T: Send + 'static>(
+        &self,
+        plan: impl FnOnce(&Book) -> Result<(Vec<Change>, T), ActError> + Send + 'static,
+    ) -> Result<T, ActError> {
+        let mut store = self.store.lock_arc().await;
+        let this = self.clone();
+        unblock(move || {
+            this.recover(&mut store).map_err(not_kept)?;
+            let (changes, answer) = plan(&this.read())?;
+            if let Err(error) = store.write(&changes) {
+                // The next act tries again, if this fails too.
+                let _ = this.recover(&mut store);
+                return Err(not_kept(error));
+            }
+            this.change(|book| changes.into_iter().for_each(|change| book.apply(change)));
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// After a commit failed: opens the file again, and holds what is in it.
+    fn recover(&self, store: &mut Store) -> Result<(), RegistryError> {
+        if store.is_closed() {
+            let content = store.reopen()?;
+            self.change(|book| *book = content.book);
+        }
+        Ok(())
+    }
+
+    fn sanction(&self, kind: Kind, banned: &Banned, now: SystemTime) -> Option<Sanction> {
+        self.read().sanction(kind, banned, now).cloned()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Book> {
+        self.book.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Book)) {
+        change(&mut self.book.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn not_kept(error: RegistryError) -> ActError {
+    ActError::NotKept(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::future::Future;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use async_std::task::block_on;
+    use futures::FutureExt;
+    use redb::{Database, TableDefinition};
+
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    /// A folder that is not there yet, and is removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            Self(std::env::temp_dir().join(format!("linechat-registry-{}-{count}", std::process::id())))
+        }
+
+        fn open(&self) -> Registry {
+            Registry::open(&self.0, now()).unwrap()
+        }
+
+        fn refusal(&self) -> String {
+            let refusal = Registry::open(&self.0, now()).unwrap_err().to_string();
+            refusal.replace(self.0.to_str().unwrap(), "DIR")
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("registry.redb")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + 1_000_000 * S + Duration::from_nanos(123_456_789)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn sanction(until: Option<SystemTime>) -> Sanction {
+        Sanction::new("Olga", Some("noise"), now(), until)
+    }
+
+    async fn register(registry: &Registry, text: &str) -> Result<Account, ActError> {
+        registry.register(name(text), format!("hash of {text}"), now()).await
+    }
+
+    /// A registry with something of everything in it.
+    fn filled(folder: &Folder) -> Registry {
+        let registry = folder.open();
+        block_on(async {
+            let bob = register(&registry, "Bob").await.unwrap();
+            let zoe = register(&registry, "Zoë").await.unwrap();
+            register(&registry, "Eve").await.unwrap();
+            registry.set_operator(&zoe.name, true).await.unwrap();
+            registry.change_password(zoe.id, "another hash".to_owned()).await.unwrap();
+            registry.unregister(bob.id).await.unwrap();
+            let places = [Source::V4([192, 0, 2, 1]), Source::V6([7; 8]), Source::User(1000)].map(Banned::Source);
+            for banned in [Banned::Name(name("Bob")), Banned::Name(name("Mallory"))].into_iter().chain(places) {
+                registry.ban(banned, sanction(Some(now() + 60 * S))).await.unwrap();
+            }
+            registry.ban(Banned::Name(name("B0b")), Sanction::new("Olga", None, now(), None)).await.unwrap();
+            registry.mute(name("Trudy"), sanction(None)).await.unwrap();
+            registry.mute(name("Peggy"), sanction(None)).await.unwrap();
+            assert_eq!(registry.unmute(name("Peggy"), now()).await, Ok(true));
+            assert_eq!(registry.unban(Banned::Name(name("Mallory")), now()).await, Ok(true));
+        });
+        registry
+    }
+
+    #[test]
+    fn what_was_done_is_there_after_a_restart() {
+        let folder = Folder::new();
+        let registry = filled(&folder);
+        let before = registry.read().clone();
+        drop(registry);
+        let registry = folder.open();
+        assert_eq!(*registry.read(), before);
+        assert!(registry.account(&name("ZOË")).unwrap().is_operator);
+        assert_eq!(registry.account(&name("ZOË")).unwrap().hash, "another hash");
+        assert_eq!(registry.account(&name("Bob")), None);
+        assert_eq!(registry.lookalike(&name("Zoe")), None);
+        assert_eq!(registry.bans(now()).len(), 4);
+        assert_eq!(registry.ban_of(&name("Bob"), now()).unwrap().until(), None, "it is that of B0b");
+        assert_eq!(registry.ban_on(Source::User(1000), now()), Some(sanction(Some(now() + 60 * S))));
+        assert_eq!(registry.mutes(now()), [(Banned::Name(name("Trudy")), sanction(None))]);
+        assert_eq!(registry.mute_of(&name("TRUDY"), now()), Some(sanction(None)));
+    }
+
+    #[test]
+    fn the_number_of_a_lost_account_is_not_given_again_after_a_restart() {
+        let folder = Folder::new();
+        let lost = block_on(async {
+            let registry = folder.open();
+            let bob = register(&registry, "Bob").await.unwrap();
+            registry.unregister(bob.id).await.unwrap();
+            assert_eq!(registry.unregister(bob.id).await, Err(ActError::NotRegistered));
+            bob.id
+        });
+        let registry = folder.open();
+        assert!(block_on(register(&registry, "Bob")).unwrap().id > lost);
+        assert_eq!(block_on(registry.change_password(lost, String::new())), Err(ActError::NotRegistered));
+        assert_eq!(block_on(registry.set_operator(&name("Eve"), true)), Err(ActError::NotRegistered));
+    }
+
+    #[test]
+    fn sanctions_that_are_over_leave_the_file_with_the_start_and_with_the_next_one() {
+        let folder = Folder::new();
+        drop(filled(&folder));
+        let later = now() + 60 * S;
+        drop(Registry::open(&folder.0, later).unwrap());
+        // The clock is set back: what was swept is still gone.
+        let registry = folder.open();
+        assert_eq!(registry.bans(now()).len(), 1);
+        block_on(async {
+            registry.mute(name("Peggy"), sanction(Some(now() + S))).await.unwrap();
+            assert_eq!(registry.unban(Banned::Name(name("Nobody2")), later).await, Ok(false));
+        });
+        drop(registry);
+        assert_eq!(folder.open().mutes(now()).len(), 1);
+    }
+
+    #[test]
+    fn nobody_else_can_read_it() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(folder.0.clone()), mode(folder.file())), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_registry_in_use_is_refused_and_free_again_when_its_last_handle_is_gone() {
+        let folder = Folder::new();
+        let registry = folder.open();
+        let other = registry.clone();
+        drop(registry);
+        assert_eq!(folder.refusal(), "the registry DIR/registry.redb is in use by another server");
+        drop(other);
+        folder.open();
+    }
+
+    #[test]
+    fn a_beginning_that_was_cut_short_is_begun_anew() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        fs::write(folder.0.join("registry.new"), [0; 5000]).unwrap();
+        block_on(register(&folder.open(), "Bob")).unwrap();
+        assert!(folder.open().account(&name("Bob")).is_some());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused_and_not_touched() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        for content in ["", "hello", &"SQLite format 3\0".repeat(1000)] {
+            fs::write(folder.file(), content).unwrap();
+            assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat", "{content:.20}");
+            assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
+        }
+        fs::remove_file(folder.file()).unwrap();
+        let foreign = Database::create(folder.file()).unwrap();
+        let transaction = foreign.begin_write().unwrap();
+        transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
+        transaction.commit().unwrap();
+        drop(foreign);
+        assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let folder = Folder::new();
+        drop(folder.open());
+        set_format(&folder, 7);
+        assert_eq!(
+            folder.refusal(),
+            "the registry DIR/registry.redb was written by a newer linechat: its format is 7, not 1"
+        );
+    }
+
+    fn set_format(folder: &Folder, format: u64) {
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction
+            .open_table(TableDefinition::<&str, u64>::new("linechat"))
+            .unwrap()
+            .insert("format", format)
+            .unwrap();
+        transaction.commit().unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_none_any_more_is_told_instead_of_forgotten() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let accounts = TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
+        transaction.open_table(accounts).unwrap().insert(1, ("admin", "", false, 0)).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        assert_eq!(
+            folder.refusal(),
+            "the registry DIR/registry.redb is damaged (\"admin\" is no name: that word is reserved); put a copy in its place"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_told() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        let refusal = |path: &str| Registry::open(&folder.0.join(path), now()).unwrap_err().to_string();
+        assert!(refusal("no/such").ends_with("no/such cannot be used: No such file or directory"));
+        fs::write(folder.0.join("file"), "").unwrap();
+        assert!(refusal("file").ends_with(" cannot be used: Not a directory"), "{}", refusal("file"));
+        fs::create_dir(folder.file()).unwrap();
+        assert_eq!(folder.refusal(), "the registry DIR/registry.redb cannot be used: Is a directory");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
+        let folder = Folder::new();
+        let registry = filled(&folder);
+        let whole = registry.read().clone();
+        drop(registry);
+        let intact = fs::read(folder.file()).unwrap();
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut refused = 0;
+        for _ in 0..100 {
+            let mut bytes = intact.clone();
+            for _ in 0..random.usize(1..20) {
+                // Most of what is in use is at the beginning.
+                let at = random.usize(0..64) * random.usize(0..intact.len() / 64);
+                bytes[at] ^= random.u8(1..);
+            }
+            if random.u8(..) < 64 {
+                bytes.truncate(random.usize(0..bytes.len()));
+            }
+            fs::write(folder.file(), bytes).unwrap();
+            match Registry::open(&folder.0, now()) {
+                Ok(registry) => assert_eq!(*registry.read(), whole),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!((1..100).contains(&refused), "{refused} were refused");
+    }
+
+    #[test]
+    fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
+        let folder = Folder::new();
+        let registry = folder.open();
+        for number in 0..50 {
+            let guest = format!("guest-{number}");
+            // It may have begun, or wait for its turn.
+            let _ = register(&registry, &guest).now_or_never();
+        }
+        block_on(register(&registry, "Zoe")).unwrap();
+        let before = registry.read().clone();
+        assert!(before.account(&name("Zoe")).is_some());
+        drop(registry);
+        assert_eq!(*folder.open().read(), before);
+    }
+
+    #[test]
+    fn of_two_who_register_a_name_at_once_one_gets_it() {
+        let folder = Folder::new();
+        let registry = folder.open();
+        let acts = (0..20).map(|_| register(&registry, "Bob"));
+        let outcomes = block_on(futures::future::join_all(acts));
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        assert!(
+            outcomes
+                .iter()
+                .flat_map(|outcome| outcome.as_ref().err())
+                .all(|&ref why| *why == ActError::AlreadyRegistered)
+        );
+    }
+
+    #[test]
+    fn a_future_of_an_act_may_go_to_another_thread() {
+        fn is_send(_: &(impl Future + Send)) {}
+        let folder = Folder::new();
+        is_send(&register(&folder.open(), "Bob"));
+    }
+}

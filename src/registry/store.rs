@@ -1,0 +1,371 @@
+//! The store: the file that the book is kept in.
+//!
+//! It is a redb database: a B-tree that is never written in place. A commit writes what is new beside what is there,
+//! flushes it, and turns over to it with one page that is flushed again; so whenever the machine stops, the file is what
+//! it was after some commit, and what was acknowledged is in it. This knows nothing of who may do what.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use redb::backends::FileBackend;
+use redb::{
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    WriteTransaction,
+};
+use thiserror::Error;
+
+use super::book::{Account, AccountId, Banned, Book, Change, Kind, Sanction};
+use crate::fault;
+use crate::limits::REGISTRY_CACHE_BYTES;
+use crate::origin::Source;
+use crate::protocol::Name;
+
+/// Why the registry cannot be opened, worded for the operator.
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    /// The system refuses to read or write it.
+    #[error("the registry {} cannot be used: {}", path.display(), fault::describe(error))]
+    Io {
+        /// What could not be used.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// Somebody has opened it, and not closed it.
+    #[error("the registry {} is in use by another server", .0.display())]
+    InUse(PathBuf),
+    /// There is a file in its place that is none.
+    #[error("{} is not a registry of linechat", .0.display())]
+    NotOurs(PathBuf),
+    /// It is of a format that this version does not know.
+    #[error("the registry {} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The number of its format.
+        format: u64,
+    },
+    /// Something else has written to it, or the disk has.
+    #[error("the registry {} is damaged ({why}); put a copy in its place", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        why: String,
+    },
+}
+
+/// The format that is written here. Whoever changes the tables counts it up, and reads the former ones.
+const FORMAT: u64 = 1;
+
+/// Numbers about the file itself: its [`FORMAT_ROW`] and the [`NEXT_ROW`].
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("linechat");
+const FORMAT_ROW: &str = "format";
+/// The number of the next account, so that none is given twice.
+const NEXT_ROW: &str = "next account";
+
+/// An account: its name, the hash of its password, whether it is an operator, and since when it is there.
+const ACCOUNTS: TableDefinition<'_, u64, AccountRow<'_>> = TableDefinition::new("accounts");
+type AccountRow<'a> = (&'a str, &'a str, bool, u64);
+
+/// Who is banned or muted, as a kind and bytes: see [`write_banned`].
+type BannedRow<'a> = (u8, &'a [u8]);
+/// By whom, why, since when, and until when.
+type SanctionRow<'a> = (&'a str, Option<&'a str>, u64, Option<u64>);
+type SanctionTable = TableDefinition<'static, BannedRow<'static>, SanctionRow<'static>>;
+const BANS: SanctionTable = TableDefinition::new("bans");
+const MUTES: SanctionTable = TableDefinition::new("mutes");
+
+fn table(kind: Kind) -> SanctionTable {
+    match kind {
+        Kind::Ban => BANS,
+        Kind::Mute => MUTES,
+    }
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    /// Closed after a commit failed: redb then takes nothing more until it is opened again.
+    database: Option<Database>,
+    /// Locked for as long as this lives, also while the database is closed.
+    _folder: File,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) book: Book,
+    /// What is in the file only, and is to leave it.
+    pub(super) superseded: Vec<Change>,
+}
+
+impl Store {
+    /// Opens the registry in a folder; makes both if they are missing, for nobody else to read.
+    pub(super) fn open(folder: &Path) -> Result<(Self, Content), RegistryError> {
+        let path = folder.join("registry.redb");
+        let unusable = |error| RegistryError::Io { path: folder.to_owned(), error };
+        let lock = self::folder(folder).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(RegistryError::InUse(path)),
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        let is_there = path.try_exists().map_err(unusable)?;
+        let database = if is_there { open(&path) } else { create(&path, &lock) }?;
+        let content = read(&path, &database)?;
+        Ok((Self { path, database: Some(database), _folder: lock }, content))
+    }
+
+    /// Whether it has to be opened again.
+    pub(super) fn is_closed(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// Opens it again, and says what it holds now: a commit that failed may have come through all the same.
+    pub(super) fn reopen(&mut self) -> Result<Content, RegistryError> {
+        self.database = None;
+        let database = open(&self.path)?;
+        let content = read(&self.path, &database)?;
+        self.database = Some(database);
+        Ok(content)
+    }
+
+    /// Keeps all of these changes, or, on an error, most likely none. Returns when they are on the disk.
+    pub(super) fn write(&mut self, changes: &[Change]) -> Result<(), RegistryError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let database = self.database.as_ref().expect("it is reopened before anything is written");
+        let written = commit(database, changes).map_err(|error| refine(&self.path, error));
+        if written.is_err() {
+            self.database = None;
+        }
+        written
+    }
+}
+
+/// Makes the folder if it is missing.
+fn folder(path: &Path) -> io::Result<File> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => sync_parent(path)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    File::open(path)
+}
+
+/// So that the folder itself is still there after a crash.
+fn sync_parent(folder: &Path) -> io::Result<()> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// Makes an empty registry under another name first: what was begun and not finished is begun anew the next time.
+fn create(path: &Path, folder: &File) -> Result<Database, RegistryError> {
+    let unusable = |error| RegistryError::Io { path: path.to_owned(), error };
+    let draft = path.with_extension("new");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
+        _ => {}
+    }
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
+    let database = database(path, file.map_err(unusable)?)?;
+    begin(&database).map_err(|error| refine(path, error))?;
+    fs::rename(&draft, path).and_then(|()| folder.sync_all()).map_err(unusable)?;
+    Ok(database)
+}
+
+fn open(path: &Path) -> Result<Database, RegistryError> {
+    let unusable = |error| RegistryError::Io { path: path.to_owned(), error };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
+    // redb would make a new one of it.
+    if file.metadata().map_err(unusable)?.len() == 0 {
+        return Err(RegistryError::NotOurs(path.to_owned()));
+    }
+    database(path, file)
+}
+
+fn database(path: &Path, file: File) -> Result<Database, RegistryError> {
+    let mut builder = Database::builder();
+    // The whole of it is read anyway; and what else has written to it must be an error, not a panic.
+    builder.set_cache_size(REGISTRY_CACHE_BYTES).set_check_integrity_on_open(true);
+    FileBackend::new(file)
+        .and_then(|backend| builder.create_with_backend(backend))
+        .map_err(|error| refine(path, error.into()))
+}
+
+fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    // The checksums alone tell a whole commit from a torn one otherwise, and they are no match for somebody who chooses
+    // names by them.
+    transaction.set_two_phase_commit(true);
+    for change in changes {
+        make(&transaction, change)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+/// What an empty registry holds.
+fn begin(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
+    transaction.open_table(ACCOUNTS)?;
+    transaction.open_table(BANS)?;
+    transaction.open_table(MUTES)?;
+    Ok(transaction.commit()?)
+}
+
+fn make(transaction: &WriteTransaction, change: &Change) -> Result<(), redb::Error> {
+    match change {
+        Change::Keep(account) => keep(transaction, account)?,
+        Change::Forget(id) => drop(transaction.open_table(ACCOUNTS)?.remove(id.0)?),
+        Change::Impose(kind, banned, sanction) => impose(transaction, *kind, banned, sanction)?,
+        Change::Lift(kind, banned) => {
+            let (of, bytes) = write_banned(banned);
+            transaction.open_table(table(*kind))?.remove((of, bytes.as_slice()))?;
+        }
+    }
+    Ok(())
+}
+
+fn keep(transaction: &WriteTransaction, account: &Account) -> Result<(), redb::Error> {
+    let Account { id, name, hash, is_operator, registered } = account;
+    let row = (name.as_str(), hash.as_str(), *is_operator, write_time(*registered));
+    transaction.open_table(ACCOUNTS)?.insert(id.0, row)?;
+    let mut meta = transaction.open_table(META)?;
+    let next = meta.get(NEXT_ROW)?.map_or(0, |next| next.value()).max(id.0.saturating_add(1));
+    meta.insert(NEXT_ROW, next)?;
+    Ok(())
+}
+
+fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction: &Sanction) -> Result<(), redb::Error> {
+    let (of, bytes) = write_banned(banned);
+    let reason = sanction.reason().map(|reason| reason.as_str());
+    let row = (sanction.by().as_str(), reason, write_time(sanction.since()), sanction.until().map(write_time));
+    transaction.open_table(table(kind))?.insert((of, bytes.as_slice()), row)?;
+    Ok(())
+}
+
+/// Reads all of it.
+fn read(path: &Path, database: &Database) -> Result<Content, RegistryError> {
+    let transaction = database.begin_read().map_err(|error| refine(path, error.into()))?;
+    match meta(&transaction, FORMAT_ROW).map_err(|error| refine(path, error))? {
+        Some(FORMAT) => Content::read(&transaction).map_err(|error| refine(path, error)),
+        Some(format) if format > FORMAT => Err(RegistryError::Newer { path: path.to_owned(), format }),
+        _ => Err(RegistryError::NotOurs(path.to_owned())),
+    }
+}
+
+/// A number about the file itself, if it is a file of ours.
+fn meta(transaction: &ReadTransaction, row: &str) -> Result<Option<u64>, redb::Error> {
+    match transaction.open_table(META) {
+        Ok(meta) => Ok(meta.get(row)?.map(|number| number.value())),
+        Err(TableError::Storage(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+impl Content {
+    fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        let mut content = Self::default();
+        content.book.number_from(meta(transaction, NEXT_ROW)?.unwrap_or_default());
+        for row in transaction.open_table(ACCOUNTS)?.iter()? {
+            let (id, row) = row?;
+            content.add_account(id.value(), row.value()).map_err(redb::Error::Corrupted)?;
+        }
+        for kind in [Kind::Ban, Kind::Mute] {
+            for row in transaction.open_table(table(kind))?.iter()? {
+                let (banned, row) = row?;
+                content.add_sanction(kind, banned.value(), row.value()).map_err(redb::Error::Corrupted)?;
+            }
+        }
+        Ok(content)
+    }
+
+    fn add_account(&mut self, id: u64, row: AccountRow<'_>) -> Result<(), String> {
+        let (name, hash, is_operator, registered) = row;
+        let name = read_name(name)?;
+        if self.book.account(&name).is_some() {
+            return Err(format!("{name} has two accounts"));
+        }
+        let (id, registered) = (AccountId(id), read_time(registered));
+        self.book.apply(Change::Keep(Account { id, name, hash: hash.to_owned(), is_operator, registered }));
+        Ok(())
+    }
+
+    fn add_sanction(&mut self, kind: Kind, banned: BannedRow<'_>, row: SanctionRow<'_>) -> Result<(), String> {
+        let (by, reason, since, until) = row;
+        let banned = read_banned(banned)?;
+        let sanction = Sanction::new(by, reason, read_time(since), until.map(read_time));
+        let superseded = self.book.superseded(kind, &banned, &sanction);
+        let is_weaker = superseded == Some(Change::Lift(kind, banned.clone()));
+        self.superseded.extend(superseded);
+        if !is_weaker {
+            self.book.apply(Change::Impose(kind, banned, sanction));
+        }
+        Ok(())
+    }
+}
+
+fn read_name(text: &str) -> Result<Name, String> {
+    Name::parse(text).map_err(|why| format!("{text:?} is no name: {why}"))
+}
+
+const NAME: u8 = 0;
+const USER: u8 = 1;
+const V4: u8 = 4;
+const V6: u8 = 6;
+
+/// A name is kept as it was written, since what looks alike changes with Unicode.
+fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
+    match banned {
+        Banned::Name(name) => (NAME, name.as_str().as_bytes().to_vec()),
+        Banned::Source(Source::User(user)) => (USER, user.to_be_bytes().to_vec()),
+        Banned::Source(Source::V4(octets)) => (V4, octets.to_vec()),
+        Banned::Source(Source::V6(octets)) => (V6, octets.to_vec()),
+    }
+}
+
+fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
+    let no_place = |_| format!("{kind} {bytes:?} is no place");
+    Ok(match kind {
+        NAME => Banned::Name(read_name(std::str::from_utf8(bytes).map_err(|why| why.to_string())?)?),
+        USER => Banned::Source(Source::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
+        V4 => Banned::Source(Source::V4(bytes.try_into().map_err(no_place)?)),
+        V6 => Banned::Source(Source::V6(bytes.try_into().map_err(no_place)?)),
+        _ => return Err(format!("{kind} is no kind of place")),
+    })
+}
+
+/// Nanoseconds since 1970; what is earlier is 1970, and what is later than 2554 is that.
+fn write_time(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn read_time(nanos: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+fn damaged(path: &Path, why: impl Into<String>) -> RegistryError {
+    RegistryError::Damaged { path: path.to_owned(), why: why.into() }
+}
+
+/// What an error of redb means for the operator.
+fn refine(path: &Path, error: redb::Error) -> RegistryError {
+    let path = path.to_owned();
+    match error {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => RegistryError::InUse(path),
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => RegistryError::NotOurs(path),
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(&path, "it ends too early"),
+        redb::Error::Io(error) => RegistryError::Io { path, error },
+        redb::Error::Corrupted(why) => damaged(&path, why),
+        other => damaged(&path, other.to_string()),
+    }
+}

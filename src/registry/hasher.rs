@@ -36,7 +36,7 @@ pub struct Hasher {
 impl Default for Hasher {
     fn default() -> Self {
         Self {
-            places: Arc::new(Semaphore::new(HASHES_AT_ONCE + HASHES_WAITING + 1)),
+            places: Arc::new(Semaphore::new(HASHES_AT_ONCE + HASHES_WAITING)),
             turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             runs: Arc::default(),
         }
@@ -160,6 +160,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use async_std::task::block_on;
+    use futures::FutureExt;
     use futures::task::noop_waker;
 
     use super::*;
@@ -232,12 +233,12 @@ mod tests {
             .collect();
         let mut waiting: Vec<_> = (0..HASHES_WAITING).map(|_| hash()).collect();
         assert!(waiting.iter_mut().all(is_pending));
-        assert_eq!(block_on(hash()), Err(Busy));
+        assert_eq!(hash().now_or_never(), Some(Err(Busy)));
         // Whoever stops waiting makes room at once.
         waiting.pop();
         let mut late = hash();
         assert!(is_pending(&mut late));
-        assert_eq!(block_on(hash()), Err(Busy));
+        assert_eq!(hash().now_or_never(), Some(Err(Busy)));
         assert_eq!(hasher.runs(), 0);
         drop(waiting);
         drop(running);

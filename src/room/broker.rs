@@ -269,18 +269,9 @@ impl Broker {
                 self.batch.push(Audience::Only(receiver), &Reply::Told { from: &sender.name, text: &text });
             }
             Command::Rename(name) => return self.rename(peer, *name),
-            Command::Ignore(name) => {
-                self.ignores.add(peer, &name, self.names.holder(name.key()))?;
-                self.batch.push(Audience::Only(peer), &Reply::Ignoring(&name));
-            }
-            Command::Unignore(name) => {
-                self.ignores.remove(peer, &name, self.names.holder(name.key()))?;
-                self.batch.push(Audience::Only(peer), &Reply::NoLongerIgnoring(&name));
-            }
-            Command::Ignored => {
-                let ignored = self.ignores.list(peer, |followed| &self.peers[&followed].name);
-                self.batch.push(Audience::Only(peer), &Reply::Ignored(&ignored));
-            }
+            Command::Ignore(name) => return self.ignore(peer, &name),
+            Command::Unignore(name) => return self.unignore(peer, &name),
+            Command::Ignored => self.list_ignored(peer),
             Command::Who => {
                 let names: Vec<_> = self.names.peers().take(WHO_NAMES).map(|peer| &self.peers[&peer].name).collect();
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
@@ -290,6 +281,23 @@ impl Broker {
             Command::Quit(_) => {}
         }
         Ok(())
+    }
+
+    fn ignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
+        self.ignores.add(peer, name, self.names.holder(name.key()))?;
+        self.batch.push(Audience::Only(peer), &Reply::Ignoring(name));
+        Ok(())
+    }
+
+    fn unignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
+        self.ignores.remove(peer, name, self.names.holder(name.key()))?;
+        self.batch.push(Audience::Only(peer), &Reply::NoLongerIgnoring(name));
+        Ok(())
+    }
+
+    fn list_ignored(&mut self, peer: PeerId) {
+        let ignored = self.ignores.list(peer, |followed| &self.peers[&followed].name);
+        self.batch.push(Audience::Only(peer), &Reply::Ignored(&ignored));
     }
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use linechat::server::Config;
@@ -19,7 +19,7 @@ const WRONG: &str = "! wrong-password: that is not the password";
 const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; connect again to try another";
 
 fn password_file(test: &str, content: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("linechat-{test}-{}", std::process::id()));
+    let path = std::env::temp_dir().join(format!("linechat-password-{test}-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -199,7 +199,7 @@ fn a_guesser_from_elsewhere_is_turned_away_at_the_door() {
     assert!(server.connect().line().starts_with("! penalized: "));
 }
 
-fn start(file: &PathBuf) -> ServerProgram {
+fn start(file: &Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--password-file", file.to_str().unwrap()])
 }
 

@@ -1,0 +1,32 @@
+//! What it costs to check a password: `cargo bench --bench password`. A name that nobody has must cost what a wrong
+//! password costs, or the time tells who is registered.
+#![allow(missing_docs)]
+
+use async_std::task::block_on;
+use divan::Bencher;
+use linechat::protocol::Secret;
+use linechat::registry::Hasher;
+
+fn main() {
+    divan::main();
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::parse(text).expect("it is text")
+}
+
+/// One check, of a password that is wrong or of a name that nobody has.
+#[divan::bench(args = ["right", "wrong", "unknown"], sample_count = 50)]
+fn verify(bencher: Bencher<'_, '_>, case: &str) {
+    let hasher = Hasher::default();
+    let hash = block_on(hasher.hash(secret("correct horse"))).expect("nobody else is there");
+    let hash = (case != "unknown").then_some(hash);
+    let password = secret(if case == "right" { "correct horse" } else { "wrong horse" });
+    bencher.bench_local(|| block_on(hasher.verify(password.clone(), hash.clone())));
+}
+
+#[divan::bench(sample_count = 50)]
+fn hash(bencher: Bencher<'_, '_>) {
+    let hasher = Hasher::default();
+    bencher.bench_local(|| block_on(hasher.hash(secret("correct horse"))));
+}

@@ -27,7 +27,7 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
             let (answer, mut answered) = oneshot::channel();
             let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
             let from = Origin::Net("192.0.2.1:7".parse().expect("it is an address"));
-            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, answer });
+            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, member: None, answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
         })
         .collect();

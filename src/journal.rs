@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
@@ -107,6 +107,13 @@ pub enum Record {
         /// Whose.
         peer: PeerId,
     },
+    /// Somebody did something about an account, or to somebody else.
+    Acted(Act),
+    /// The registry could not be written.
+    NotKept {
+        /// Why not.
+        why: String,
+    },
     /// A file was read again.
     Reloaded {
         /// What is in it.
@@ -126,6 +133,21 @@ pub enum Record {
         /// How many connections had to be cut because they did not end in time.
         cut: usize,
     },
+}
+
+/// Something that was done about an account, or to somebody.
+#[derive(Debug)]
+pub struct Act {
+    /// What, in the word of its command.
+    pub act: &'static str,
+    /// Who did it: a name, or that of the user at the control socket.
+    pub by: SafeText,
+    /// To whom: a name or an address.
+    pub whom: SafeText,
+    /// Why.
+    pub why: Option<SafeText>,
+    /// Until when, if it ends by itself.
+    pub until: Option<SystemTime>,
 }
 
 /// Where records are put. Clones write to the same log.
@@ -261,6 +283,14 @@ fn write(record: Record) {
             refused: refused,
         }),
         Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
+        Record::Acted(Act { act, by, whom, why, until }) => info!("acted", {
+            act: act,
+            by: by.as_str(),
+            whom: whom.as_str(),
+            why: why.as_ref().map_or("", SafeText::as_str),
+            until: until.map_or_else(String::new, |until| humantime::format_rfc3339_seconds(until).to_string()),
+        }),
+        Record::NotKept { why } => error!("not kept", { why: why }),
         Record::Reloaded { what } => info!("reloaded", { what: what }),
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::Stopping => info!("stopping"),

@@ -68,6 +68,9 @@ pub const PENALTY_REGISTRATION: Duration = Duration::from_secs(20);
 /// How many names a connection may try before it is closed.
 pub const NAME_TRIES: usize = 3;
 
+/// How long a ban or a mute may last that is to end by itself.
+pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// How many passwords a connection may try before it is closed.
 pub const PASSWORD_TRIES: usize = 3;
 

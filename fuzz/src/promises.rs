@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
 use linechat::protocol::text::is_unsafe;
 use linechat::protocol::{
-    Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
+    Act, Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
 };
 use unicode_normalization::char::is_combining_mark;
 
@@ -245,7 +245,13 @@ pub fn command(text: &str) {
             check_harmless(reason.as_str());
         }
         Ok(Command::Rename(_) | Command::Quit(None) | Command::Who | Command::Help) => {}
-        Ok(Command::Ignore(_) | Command::Unignore(_) | Command::Ignored) => {}
+        Ok(Command::Ignore(_) | Command::Unignore(_) | Command::Ignored | Command::Account(_)) => {}
+        Ok(Command::Act(act)) => match &**act {
+            Act::Kick { reason, .. } | Act::Ban { reason, .. } | Act::Mute { reason, .. } => {
+                reason.iter().for_each(|reason| check_harmless(reason.as_str()));
+            }
+            Act::Unban { .. } | Act::Unmute { .. } => {}
+        },
         Err(refusal) => check_refusal(refusal),
     }
     // Known without regard to case.

@@ -3,7 +3,7 @@
 //! Stands between the line and the event. A line that begins with `/` is a command and is never passed on, known or
 //! not: an unknown one may be a mistyped private message.
 
-use super::{Line, Name, Refusal, SafeText};
+use super::{Act, Line, Name, Refusal, SafeText};
 use crate::limits::QUOTED_CHARS;
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
@@ -28,10 +28,25 @@ pub enum Command {
     Ignored,
     /// `/who`: who is here?
     Who,
+    /// Do something about one's account.
+    Account(Errand),
+    /// Do something to somebody, as an operator.
+    Act(Box<Act>),
     /// `/help`: which commands are there?
     Help,
     /// `/quit [REASON]`: leave.
     Quit(Option<SafeText>),
+}
+
+/// What a peer does about its own account, a secret line at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// `/register`: tie one's name to a password.
+    Register,
+    /// `/password`: give it another password.
+    ChangePassword,
+    /// `/unregister`: free the name.
+    Unregister,
 }
 
 impl Command {
@@ -69,6 +84,10 @@ impl Command {
             "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
             "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
             "unignore" => Self::parse_unignore(rest),
+            "register" => Ok(Self::Account(Errand::Register)),
+            "password" => Ok(Self::Account(Errand::ChangePassword)),
+            "unregister" => Ok(Self::Account(Errand::Unregister)),
+            word if let Some(act) = Act::parse(word, rest) => Ok(Self::Act(Box::new(act?))),
             _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
         }
     }
@@ -91,7 +110,7 @@ impl Command {
 }
 
 /// The first word of `text` and what follows it, without the blanks between and at the end.
-fn split_word(text: &str) -> (&str, &str) {
+pub(super) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }

@@ -13,14 +13,17 @@ pub mod name;
 
 pub mod secret;
 
+pub mod act;
+
 pub mod command;
 
 pub mod reply;
 
-pub use command::Command;
+pub use act::{Act, Banned};
+pub use command::{Command, Errand};
 pub use line::{Line, LineDecoder};
 pub use name::{BadName, Name};
-pub use reply::{Refusal, Reply};
+pub use reply::{Notice, Refusal, Reply};
 pub use secret::{BadSecret, Secret};
 pub use stranger::{Opening, Stranger};
 pub use telnet::{Piece, Telnet};

@@ -7,10 +7,10 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{BadName, Name, SafeText, Stranger};
+use super::{BadName, BadSecret, Name, SafeText, Stranger};
 use crate::limits::{
-    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, UNTERMINATED_BYTES,
-    WELCOME_NAMES, WHO_LINE_BYTES,
+    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, SANCTION_MOST,
+    UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
 };
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
@@ -105,8 +105,31 @@ pub enum Reply<'a> {
     },
     /// The server stops.
     ShuttingDown,
+    /// The operator of the server says something to everybody.
+    Announced(&'a SafeText),
+    /// A session has something to tell its peer.
+    Noticed(&'a Notice),
     /// A line was refused.
     Refused(&'a Refusal),
+}
+
+/// What a session tells its peer at the peer's place in the order of the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The next line is to be the password of the account.
+    SendPassword,
+    /// The next line is to be its new password.
+    SendNewPassword,
+    /// The next line is to be the same again.
+    SendItAgain,
+    /// The name is the peer's own now.
+    Registered(Name),
+    /// It has another password.
+    PasswordChanged(Name),
+    /// It is free again, once the peer has left.
+    Unregistered(Name),
+    /// An operator's act is done.
+    Done(SafeText),
 }
 
 /// Why something that a peer sent was refused, and what the peer can do about it.
@@ -159,6 +182,60 @@ pub enum Refusal {
     /// Too many wrong passwords came from there.
     #[error("too many wrong passwords from your address; try again in {0} s")]
     Penalized(u64),
+    /// Too many passwords are being checked, or made.
+    #[error("too many passwords are being checked; try again in a moment")]
+    Busy,
+    /// A new password breaks a rule.
+    #[error("{0}; nothing was changed")]
+    BadPassword(#[from] BadSecret),
+    /// The second time, it was another one.
+    #[error("the two were not the same; nothing was changed")]
+    PasswordsDiffer,
+    /// Somebody has registered the name.
+    #[error("{0} is registered; to have it, send it as your name when you connect, and its password")]
+    NameRegistered(SafeText),
+    /// Somebody has registered a name that looks like this one.
+    #[error("{0} looks like a name that is registered")]
+    NameLooksRegistered(SafeText),
+    /// In this room nobody has a name that is not registered.
+    #[error("in this room everybody has the name that is registered for them")]
+    RegisteredOnly,
+    /// The peer has an account.
+    #[error("you have registered {0}; /password changes its password")]
+    AlreadyRegistered(Name),
+    /// The peer has no account.
+    #[error("you have no registered name; /register makes yours one")]
+    NotRegistered,
+    /// The server keeps no accounts.
+    #[error("this server keeps no names")]
+    NoRegistry,
+    /// It could not be written down.
+    #[error("the server could not keep it; nothing was changed")]
+    NotKept,
+    /// There are as many accounts, or bans, as there may be.
+    #[error("there are too many already; nothing was changed")]
+    RegistryFull,
+    /// The command is for operators.
+    #[error("only an operator may do that")]
+    NotOperator,
+    /// The time of a ban or a mute.
+    #[error("a time is more than nothing and at most {} years", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    BadTime,
+    /// There is no such ban or mute.
+    #[error("{0}")]
+    NotSanctioned(SafeText),
+    /// An operator has sent the peer out.
+    #[error("{0}")]
+    Kicked(SafeText),
+    /// An operator does not let the peer in.
+    #[error("{0}")]
+    Banned(SafeText),
+    /// An operator does not let the peer talk.
+    #[error("{0}")]
+    Muted(SafeText),
+    /// The owner of the name has come in by another connection.
+    #[error("you have come in by another connection")]
+    Replaced,
     /// Plain text at a port for TLS.
     #[error("this port speaks TLS; try client --tls, openssl s_client or ncat --ssl")]
     NotTls,
@@ -221,6 +298,22 @@ impl Refusal {
             Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
+            Self::Busy => "busy",
+            Self::BadPassword(_) => "bad-password",
+            Self::PasswordsDiffer => "passwords-differ",
+            Self::NameRegistered(_) | Self::NameLooksRegistered(_) => "name-registered",
+            Self::RegisteredOnly => "registered-only",
+            Self::AlreadyRegistered(_) => "already-registered",
+            Self::NotRegistered => "not-registered",
+            Self::NoRegistry => "no-registry",
+            Self::NotKept | Self::RegistryFull => "not-kept",
+            Self::NotOperator => "not-operator",
+            Self::BadTime => "bad-arguments",
+            Self::NotSanctioned(_) => "not-sanctioned",
+            Self::Kicked(_) => "kicked",
+            Self::Banned(_) => "banned",
+            Self::Muted(_) => "muted",
+            Self::Replaced => "replaced",
             Self::PasswordRequired => "password-required",
             Self::WrongPassword => "wrong-password",
             Self::Unprotected => "unprotected",
@@ -237,6 +330,8 @@ const HELP: &str = "\
 * /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
 * /unignore NAME shows it again
 * /quit [REASON] leaves
+* /register ties your name to a password, /password changes that, /unregister frees the name
+* /kick, /ban, /unban, /mute and /unmute are for operators
 * /help shows this
 * //TEXT says /TEXT; any other line is a message to everyone else";
 
@@ -266,7 +361,23 @@ impl fmt::Display for Reply<'_> {
                 write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))
             }
             Self::ShuttingDown => write!(f, "* The server is shutting down"),
+            Self::Announced(text) => write!(f, "* The operator says: {text}"),
+            Self::Noticed(notice) => write!(f, "* {notice}"),
             Self::Refused(refusal) => write!(f, "! {}: {refusal}", refusal.code()),
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SendPassword => f.write_str("Send the password of your name as the next line."),
+            Self::SendNewPassword => f.write_str("Send the new password as the next line."),
+            Self::SendItAgain => f.write_str("Send the new password again."),
+            Self::Registered(name) => write!(f, "Registered: {name} is yours, and asks for its password from now on."),
+            Self::PasswordChanged(name) => write!(f, "Password changed: {name} asks for the new one from now on."),
+            Self::Unregistered(name) => write!(f, "Unregistered: {name} asks for no password any more."),
+            Self::Done(text) => text.fmt(f),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use super::ActError;
 use crate::limits::{ACCOUNTS, NAME_CHARS, REASON_CHARS, SANCTIONS};
 use crate::origin::Source;
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Banned, Name, SafeText};
 
 /// The number of an account. It is never given to another one, also after the account is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,24 +41,6 @@ impl fmt::Debug for Account {
             .field("is_operator", is_operator)
             .field("registered", registered)
             .finish_non_exhaustive()
-    }
-}
-
-/// Who is kept out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Banned {
-    /// Whoever has this name, or one that looks like it.
-    Name(Name),
-    /// Whoever comes from there.
-    Source(Source),
-}
-
-impl fmt::Display for Banned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => name.fmt(f),
-            Self::Source(source) => source.fmt(f),
-        }
     }
 }
 

@@ -27,7 +27,8 @@ use store::Store;
 use crate::origin::Source;
 use crate::protocol::Name;
 
-pub use book::{Account, AccountId, Banned, Sanction};
+pub use crate::protocol::Banned;
+pub use book::{Account, AccountId, Sanction};
 pub use hasher::{Busy, Hasher};
 pub use store::RegistryError;
 
@@ -81,6 +82,11 @@ impl Registry {
     /// The account of a name.
     pub fn account(&self, name: &Name) -> Option<Account> {
         self.read().account(name).cloned()
+    }
+
+    /// The account of this number, if it is still there.
+    pub fn account_of(&self, id: AccountId) -> Option<Account> {
+        self.read().account_of(id).cloned()
     }
 
     /// A registered name that is another one, but looks like this one.

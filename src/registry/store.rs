@@ -17,11 +17,11 @@ use redb::{
 };
 use thiserror::Error;
 
-use super::book::{Account, AccountId, Banned, Book, Change, Kind, Sanction};
+use super::book::{Account, AccountId, Book, Change, Kind, Sanction};
 use crate::fault;
 use crate::limits::REGISTRY_CACHE_BYTES;
 use crate::origin::Source;
-use crate::protocol::Name;
+use crate::protocol::{Banned, Name};
 
 /// Why the registry cannot be opened, worded for the operator.
 #[derive(Debug, Error)]

@@ -4,8 +4,10 @@
 //! room as a whole when half or more of those who read are far behind; for a single one it waits a little at most.
 //! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
 
+mod orders;
+
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use async_channel::Receiver;
 use async_io::Timer;
@@ -15,12 +17,15 @@ use super::ignores::Ignores;
 use super::patience::Patience;
 use super::roster::Roster;
 use super::traffic::Traffic;
-use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, PeerId};
+use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, Mute, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::origin::Origin;
 use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
+use crate::registry::{AccountId, Registry};
 use crate::turns::let_others_run;
+
+pub(crate) use orders::{banned, until};
 
 /// Who is here, and what is being said in this turn.
 #[derive(Debug)]
@@ -39,6 +44,12 @@ pub struct Broker {
     is_patient: bool,
     /// When this turn began.
     now: Instant,
+    /// The same, by the clock on the wall, which bans and mutes go by.
+    date: SystemTime,
+    /// Which names are registered, and who is banned or muted.
+    registry: Option<Registry>,
+    /// Nobody has a name that is not registered.
+    registered_only: bool,
     /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
     /// when all have.
     closing: bool,
@@ -49,6 +60,9 @@ pub struct Broker {
 struct Peer {
     name: Name,
     from: Origin,
+    /// Its account.
+    member: Option<AccountId>,
+    mute: Option<Mute>,
     /// How many of its messages were accepted.
     accepted: u64,
     /// How many of its lines were answered with a refusal.
@@ -72,8 +86,17 @@ impl Broker {
             patience: Patience::new(now),
             is_patient: false,
             now,
+            date: SystemTime::UNIX_EPOCH,
+            registry: None,
+            registered_only: false,
             closing: false,
         }
+    }
+
+    /// Goes by a registry, and may let those in only who have an account there.
+    pub fn registered(mut self, registry: Option<Registry>, only: bool) -> Self {
+        (self.registry, self.registered_only) = (registry, only);
+        self
     }
 
     /// Lets the room wait for its readers, when half or more of them lag, for as long as it takes.
@@ -98,7 +121,7 @@ impl Broker {
                 },
                 () = self.until_due().fuse() => None,
             };
-            self.tick(Instant::now());
+            self.tick(Instant::now(), SystemTime::now());
             event.into_iter().for_each(|event| self.handle(event));
             while !self.is_turn_over
                 && !self.batch.is_full()
@@ -134,8 +157,8 @@ impl Broker {
     }
 
     /// Begins a turn: what is due by `now` is told.
-    pub fn tick(&mut self, now: Instant) {
-        self.now = now;
+    pub fn tick(&mut self, now: Instant, date: SystemTime) {
+        (self.now, self.date) = (now, date);
         if self.traffic.due().is_some_and(|due| due <= now) {
             self.traffic.tell(&mut self.batch);
         }
@@ -152,8 +175,8 @@ impl Broker {
     /// Handles one event. What it leads to is in the batch of this turn, or published when that is full.
     pub fn handle(&mut self, event: Event) {
         match event {
-            Event::Join { peer, from, name, answer } => {
-                let joined = self.join(peer, from, name);
+            Event::Join { peer, from, name, member, answer } => {
+                let joined = self.join((peer, from), name, member);
                 // A session that is gone by now has let go of the other end; its leave follows.
                 let _ = answer.send(joined);
             }
@@ -170,6 +193,17 @@ impl Broker {
                 self.batch.push(Audience::Only(peer), &Reply::Slowed);
                 self.journal.note(Record::Slowed { peer });
             }
+            Event::Ask { peer, answer } => {
+                if let Some(asked) = self.peers.get(&peer) {
+                    // As above.
+                    let _ = answer.send(asked.as_person(peer, self.date));
+                }
+            }
+            Event::Tell { peer, told } => self.tell(peer, told),
+            Event::Enrol { peer, member } => {
+                self.peers.entry(peer).and_modify(|peer| peer.member = member);
+            }
+            Event::Order(order) => self.obey(order),
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;
@@ -190,10 +224,12 @@ impl Broker {
         self.closing && self.peers.is_empty()
     }
 
-    fn join(&mut self, peer: PeerId, from: Origin, name: Name) -> Answer {
+    fn join(&mut self, (peer, from): (PeerId, Origin), name: Name, member: Option<AccountId>) -> Answer {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
+        self.may_have(&name, member)?;
+        self.make_room_for(&name, member);
         self.names.check(&name, peer)?;
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         let reader = self.feed.subscribe(peer, &self.batch);
@@ -206,7 +242,8 @@ impl Broker {
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
-        self.peers.insert(peer, Peer { name, from, accepted: 0, refused: 0, is_done: false });
+        let mute = self.mute_of(&name);
+        self.peers.insert(peer, Peer { name, from, member, mute, accepted: 0, refused: 0, is_done: false });
         Ok(reader)
     }
 
@@ -242,15 +279,26 @@ impl Broker {
 
     fn line(&mut self, peer: PeerId, line: Result<Command, Refusal>) {
         let done = line.and_then(|command| self.command(peer, command));
-        if let (Err(refusal), Some(sender)) = (done, self.peers.get_mut(&peer)) {
+        if let Err(refusal) = done {
+            self.refuse(peer, &refusal);
+        }
+    }
+
+    fn refuse(&mut self, peer: PeerId, refusal: &Refusal) {
+        if let Some(sender) = self.peers.get_mut(&peer) {
             sender.refused += 1;
-            self.batch.push(Audience::Only(peer), &Reply::Refused(&refusal));
+            self.batch.push(Audience::Only(peer), &Reply::Refused(refusal));
             self.journal.note(Record::Refused { peer, code: refusal.code() });
         }
     }
 
     fn command(&mut self, peer: PeerId, command: Command) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
+        if matches!(command, Command::Say(_) | Command::Tell { .. } | Command::Rename(_))
+            && let Some(mute) = sender.is_muted(self.date)
+        {
+            return Err(orders::muted(mute));
+        }
         match command {
             Command::Say(text) => {
                 sender.accepted += 1;
@@ -277,8 +325,9 @@ impl Broker {
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
-            // The session leaves by an event of its own, so that every way out is the same.
-            Command::Quit(_) => {}
+            // The session leaves by an event of its own, so that every way out is the same; and it does what has to wait
+            // for a password or for the disk.
+            Command::Quit(_) | Command::Account(_) | Command::Act(_) => {}
         }
         Ok(())
     }
@@ -301,6 +350,11 @@ impl Broker {
     }
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
+        let Some(sender) = self.peers.get(&peer) else { return Ok(()) };
+        // A new look for the name that one has is asked for by clients, and no question of the registry.
+        if sender.name != name {
+            self.may_have(&name, sender.member)?;
+        }
         self.names.check(&name, peer)?;
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if sender.name == name {
@@ -355,7 +409,7 @@ mod tests {
         fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
             let (answer, mut answered) = oneshot::channel();
             let (from, name) = (somewhere(), Name::parse(name).unwrap());
-            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, answer });
+            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, member: None, answer });
             let reader = answered.try_recv().unwrap().expect("every join is answered")?;
             self.readers.insert(peer, reader);
             Ok(())
@@ -369,7 +423,7 @@ mod tests {
         /// Lets time pass.
         fn wait(&mut self, time: Duration) {
             let now = self.broker.now + time;
-            self.broker.tick(now);
+            self.broker.tick(now, SystemTime::UNIX_EPOCH);
         }
 
         fn leave(&mut self, peer: u64, reason: Option<&str>) {
@@ -773,7 +827,7 @@ mod tests {
         assert!((&mut running).now_or_never().is_none());
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Late").unwrap());
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, answer }).unwrap();
         assert!(running.now_or_never().is_some());
         let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
         assert_eq!(refusal, Refusal::ShuttingDown);
@@ -786,7 +840,7 @@ mod tests {
         let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).run(events));
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, answer }).unwrap();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, answer }).unwrap();
         for _ in 0..100 {
             let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
             inbox.try_send(Event::Lines { peer: PeerId(1), lines }).unwrap();

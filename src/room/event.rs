@@ -4,9 +4,10 @@ use std::fmt;
 
 use futures::channel::oneshot;
 
-use super::Reader;
+use super::{Order, Person, Reader};
 use crate::origin::Origin;
-use crate::protocol::{Command, Name, Refusal, SafeText};
+use crate::protocol::{Command, Name, Notice, Refusal, SafeText};
+use crate::registry::AccountId;
 
 /// Who a connection is, for as long as it lasts. Never given twice, so a late event cannot hit a newcomer of the
 /// same name.
@@ -33,6 +34,8 @@ pub enum Event {
         from: Origin,
         /// The name it wants.
         name: Name,
+        /// The account whose password it has given.
+        member: Option<AccountId>,
         /// Where the broker puts its answer. Every join is answered.
         answer: oneshot::Sender<Answer>,
     },
@@ -49,6 +52,29 @@ pub enum Event {
         /// Who.
         peer: PeerId,
     },
+    /// A session wants to know who its peer is.
+    Ask {
+        /// Which peer.
+        peer: PeerId,
+        /// Where the answer goes: nowhere, if the peer is not in the room any more.
+        answer: oneshot::Sender<Person>,
+    },
+    /// A session has something to tell its peer, behind what was said before.
+    Tell {
+        /// Whom.
+        peer: PeerId,
+        /// What.
+        told: Result<Notice, Refusal>,
+    },
+    /// A peer has an account from now on, or has none any more.
+    Enrol {
+        /// Who.
+        peer: PeerId,
+        /// Which.
+        member: Option<AccountId>,
+    },
+    /// Those who keep order want something done.
+    Order(Order),
     /// A peer has left. Sent exactly once by each session that joined.
     Leave {
         /// Who.

@@ -12,6 +12,7 @@ pub mod batch;
 
 pub mod feed;
 mod ignores;
+pub mod order;
 mod patience;
 
 pub mod peer_set;
@@ -20,6 +21,8 @@ mod traffic;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
+pub(crate) use broker::{banned, until};
 pub use event::{Answer, Event, PeerId};
 pub use feed::{Feed, Laggards, Portion, Pulse, Reader};
+pub use order::{Mute, Order, Person};
 pub use peer_set::PeerSet;

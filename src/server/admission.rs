@@ -4,8 +4,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
-use crate::protocol::Secret;
+use crate::origin::Origin;
+use crate::protocol::{Name, Refusal, Secret};
+use crate::registry::{Account, AccountId, Busy, Hasher, Registry};
+use crate::room::banned;
 use crate::secret_file::{self, SecretFileError};
 
 /// Who may come in.
@@ -15,6 +19,76 @@ pub struct Admission {
     pub room_password: Option<Arc<RoomPassword>>,
     /// Passwords are taken over connections that others can read.
     pub allow_plain_password: bool,
+    /// Who has registered a name, and who is banned.
+    pub registry: Option<Registry>,
+    /// Nobody comes in who has not.
+    pub registered_only: bool,
+    /// What hashes the passwords.
+    pub hasher: Hasher,
+}
+
+/// What somebody has to prove.
+#[derive(Debug)]
+pub(super) enum Demand {
+    Nothing,
+    /// That it knows the room's password.
+    Room(Arc<RoomPassword>),
+    /// That the name's account is its own. There may be no such account, and it is asked all the same.
+    Account(Option<Account>),
+}
+
+impl Admission {
+    /// What whoever wants this name has to prove. Who has an account need not know the room's password.
+    pub(super) fn demand(&self, name: &Name) -> Demand {
+        match self.registry.as_ref().and_then(|registry| registry.account(name)) {
+            None if !self.registered_only => self.room_password.clone().map_or(Demand::Nothing, Demand::Room),
+            account => Demand::Account(account),
+        }
+    }
+
+    /// Whether the password is what is wanted.
+    ///
+    /// What is wrong takes one run of the hash, whoever has an account and whoever has none: the time does not tell.
+    pub(super) async fn is_met(&self, demand: &Demand, secret: Secret) -> Result<bool, Refusal> {
+        match demand {
+            Demand::Nothing => Ok(true),
+            Demand::Room(password) if password.is(&secret) => Ok(true),
+            Demand::Room(_) => self.verify(secret, None).await,
+            Demand::Account(account) => self.verify(secret, account.as_ref().map(|account| account.hash.clone())).await,
+        }
+    }
+
+    /// Whether a hash is that of this password; where there is none, it is not.
+    pub(super) async fn verify(&self, secret: Secret, hash: Option<String>) -> Result<bool, Refusal> {
+        self.hasher.verify(secret, hash).await.map_err(|Busy| Refusal::Busy)
+    }
+
+    /// The hash of a new password.
+    pub(super) async fn hash(&self, secret: Secret) -> Result<String, Refusal> {
+        self.hasher.hash(secret).await.map_err(|Busy| Refusal::Busy)
+    }
+
+    /// Whether an account is an operator's.
+    pub(super) fn is_operator(&self, member: Option<AccountId>) -> bool {
+        let account = self.registry.as_ref().zip(member).and_then(|(registry, member)| registry.account_of(member));
+        account.is_some_and(|account| account.is_operator)
+    }
+
+    /// Whether somebody from there may come in at all.
+    pub(super) fn may_enter(&self, from: Origin) -> Result<(), Refusal> {
+        let ban = self.registry.as_ref().and_then(|registry| registry.ban_on(from.source(), SystemTime::now()));
+        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
+    }
+}
+
+impl Demand {
+    /// The account that whoever has met it has.
+    pub(super) fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) => account.map(|account| account.id),
+            Self::Nothing | Self::Room(_) => None,
+        }
+    }
 }
 
 /// A password that everybody in the room knows.

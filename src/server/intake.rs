@@ -67,8 +67,8 @@ impl Intake {
     }
 
     /// The connection.
-    pub(super) fn transport(&self) -> Transport {
-        self.transport.clone()
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// The lines that are complete and wait to be handled, in order.

@@ -231,7 +231,7 @@ fn admit(arrival: Arrival, house: &House) {
     house.journal.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&arrival.transport);
-    match house.door.enter(peer, from) {
+    match house.config.admission.may_enter(from).and_then(|()| house.door.enter(peer, from)) {
         Ok(entered) => {
             task::spawn(session::attend(arrival, house.clone(), entered));
         }

@@ -13,6 +13,7 @@ use futures::future::Fuse;
 use zeroize::Zeroizing;
 
 use super::House;
+use super::admission::Demand;
 use super::intake::Intake;
 use super::penalties::Offence;
 use super::writer::Writer;
@@ -20,6 +21,7 @@ use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
 use crate::origin::Origin;
 use crate::protocol::{BadSecret, Line, Name, Refusal, Reply, Secret};
+use crate::registry::AccountId;
 use crate::room::{Answer, Event, PeerId, Reader};
 use crate::turns::Turns;
 
@@ -102,26 +104,30 @@ impl<'a> Login<'a> {
     /// From a name to a place in the room.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
         let name = parse_name(self.line().await?)?;
-        self.prove(&name).await?;
-        Ok(self.ask_broker(name).await?)
+        let member = self.prove(&name).await?;
+        Ok(self.ask_broker(name, member).await?)
     }
 
-    /// Has the peer prove that the name may be theirs, if that is wanted.
-    async fn prove(&mut self, _name: &Name) -> Result<(), Failed> {
-        let Some(password) = self.house.config.admission.room_password.clone() else { return Ok(()) };
-        if self.knows_room {
-            return Ok(());
+    /// Has the peer prove that the name may be theirs, if that is wanted. Gives the account that is theirs, if there is one.
+    async fn prove(&mut self, name: &Name) -> Result<Option<AccountId>, Failed> {
+        let demand = self.house.config.admission.demand(name);
+        match &demand {
+            Demand::Nothing => return Ok(None),
+            Demand::Room(_) if self.knows_room => return Ok(None),
+            Demand::Room(_) | Demand::Account(_) => {}
         }
-        if !self.is_protected() {
+        if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
         loop {
             let secret = self.ask_password().await?;
             self.house.door.charge_try(self.from).map_err(Failed::Ended)?;
-            if secret.is_ok_and(|secret| password.is(&secret)) {
+            if let Ok(secret) = secret
+                && self.house.config.admission.is_met(&demand, secret).await.map_err(Failed::Ended)?
+            {
                 self.house.door.refund(self.from, Offence::WrongPassword);
                 self.knows_room = true;
-                return Ok(());
+                return Ok(demand.account());
             }
             self.passwords_left -= 1;
             self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
@@ -133,12 +139,6 @@ impl<'a> Login<'a> {
                 return Err(Failed::Gone);
             }
         }
-    }
-
-    /// Whether nobody on the way can read what the peer sends.
-    fn is_protected(&self) -> bool {
-        let transport = self.intake.transport();
-        self.house.config.admission.allow_plain_password || transport.is_encrypted() || self.from.is_this_machine()
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
@@ -153,6 +153,8 @@ impl<'a> Login<'a> {
         self.intake.show_typing();
         let _ = self.writer.answer().await;
         match &line {
+            // Whoever has tried one has paid for it.
+            _ if self.passwords_left < PASSWORD_TRIES => {}
             Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
             Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
             _ => {}
@@ -213,9 +215,9 @@ impl<'a> Login<'a> {
     }
 
     /// Asks the broker for a name.
-    async fn ask_broker(&mut self, name: Name) -> Answer {
+    async fn ask_broker(&mut self, name: Name, member: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let join = Event::Join { peer: self.peer, from: self.from, name, answer };
+        let join = Event::Join { peer: self.peer, from: self.from, name, member, answer };
         // The room is over when nobody takes the event, or nobody answers it.
         self.house.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
         answered.await.map_err(|_| Refusal::ShuttingDown)?

@@ -3,6 +3,7 @@
 //! [`Listener`] accepts connections; each gets a session, the one task that reads its socket, and, once it has
 //! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
 
+mod account;
 pub mod admission;
 mod arrival;
 pub mod config;
@@ -11,6 +12,7 @@ mod intake;
 mod link;
 pub mod listener;
 mod login;
+mod operator;
 pub mod pace;
 mod penalties;
 mod session;
@@ -40,7 +42,11 @@ use pace::Profile;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
-use crate::room::{Broker, Event, Feed, PeerId};
+use crate::origin::Origin;
+use crate::protocol::{Notice, Refusal, SafeText};
+use crate::registry::{AccountId, ActError};
+use crate::room::{Broker, Event, Feed, PeerId, Person};
+use crate::transport::Transport;
 
 pub use config::Config;
 pub use listener::{BindError, Listener};
@@ -65,6 +71,43 @@ impl House {
     /// Who the next connection is.
     fn next_peer(&self) -> PeerId {
         PeerId(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Whether nobody on the way can read a password that comes from there, or the operator does not mind.
+    fn is_protected(&self, from: Origin, transport: &Transport) -> bool {
+        self.config.admission.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
+    }
+
+    /// Who a peer in the room is. `None`: it is not there any more.
+    async fn who_is(&self, peer: PeerId) -> Option<Person> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.send(Event::Ask { peer, answer }).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Tells a peer in the room something. When the room is over, there is nobody to tell.
+    async fn tell(&self, peer: PeerId, told: Result<Notice, Refusal>) {
+        let _ = self.inbox.send(Event::Tell { peer, told }).await;
+    }
+
+    /// Ties a peer in the room to its account, or no longer.
+    async fn enrol(&self, peer: PeerId, member: Option<AccountId>) {
+        // As above.
+        let _ = self.inbox.send(Event::Enrol { peer, member }).await;
+    }
+
+    /// What somebody is told whose wish the registry does not grant. What is wrong with the disk is for the operator.
+    fn not_done(&self, error: ActError, name: SafeText) -> Refusal {
+        match error {
+            ActError::AlreadyRegistered => Refusal::NameRegistered(name),
+            ActError::LooksRegistered(_) => Refusal::NameLooksRegistered(name),
+            ActError::NotRegistered => Refusal::NotRegistered,
+            ActError::Full => Refusal::RegistryFull,
+            ActError::NotKept(why) => {
+                self.journal.note(Record::NotKept { why });
+                Refusal::NotKept
+            }
+        }
     }
 }
 
@@ -99,6 +142,7 @@ pub async fn run(
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
     let broker = broker.patient(config.pace == Profile::Off);
+    let broker = broker.registered(config.admission.registry.clone(), config.admission.registered_only);
     serve(listeners, config, journal, shutdown, inbox, broker.run(events)).await
 }
 

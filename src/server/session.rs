@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
+use async_channel::SendError;
 use async_std::future::timeout;
 use async_std::task::{self, JoinHandle};
 use futures::channel::oneshot;
@@ -15,6 +16,7 @@ use futures::future::{Fuse, FusedFuture};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, io};
 
 use super::House;
+use super::account::Dialogue;
 use super::arrival::Arrival;
 use super::door::Entrance;
 use super::intake::{End, Intake};
@@ -25,7 +27,8 @@ use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LOGIN_LIMIT, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
-use crate::protocol::{Command, Refusal, Reply, SafeText};
+use crate::origin::Origin;
+use crate::protocol::{Command, Line, Notice, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
 use crate::transport::Transport;
 use crate::turns::Turns;
@@ -53,7 +56,7 @@ async fn enter(arrival: Arrival, house: House, mut evicted: oneshot::Receiver<()
         return None;
     };
     let pace = Pace::new(house.config.pace, Instant::now());
-    let session = Session { peer, house, link, intake, pace, long_lines: LongLines::default() };
+    let session = Session { peer, from, house, link, intake, pace, long_lines: LongLines::default(), dialogue: None };
     Some((session, task::spawn(writer.follow(reader)).fuse()))
 }
 
@@ -73,11 +76,14 @@ pub(super) async fn turn_away(mut transport: Transport, refusal: &Refusal) {
 /// A connection that has a name.
 struct Session {
     peer: PeerId,
+    from: Origin,
     house: House,
     link: Arc<Link>,
     intake: Intake,
     pace: Pace,
     long_lines: LongLines,
+    /// What is being done about the peer's account. It is rare, and large.
+    dialogue: Option<Box<Dialogue>>,
 }
 
 /// The task that writes to the peer.
@@ -137,7 +143,7 @@ impl Session {
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
-        let (transport, link) = (self.intake.transport(), Arc::clone(&self.link));
+        let (transport, link) = (self.intake.transport().clone(), Arc::clone(&self.link));
         let watching = watch(&transport, &link, self.house.config.stall_limit).fuse();
         futures::pin_mut!(watching);
         loop {
@@ -194,11 +200,25 @@ impl Session {
         let allowed = self.pace.take_lines(self.intake.lines().len(), now);
         let mut lines = Vec::with_capacity(allowed);
         let mut leaving = None;
-        for line in self.intake.lines().drain(..allowed) {
+        for _ in 0..allowed {
+            let Some(line) = self.intake.lines().pop_front() else { break };
+            if let Some(dialogue) = self.dialogue.take_if(|_| line != Line::Endless) {
+                // Nothing waits: no line is parsed while there is one.
+                Box::pin(self.go_on(dialogue, line)).await;
+                continue;
+            }
             let parsed = match Command::parse(line) {
                 Ok(Command::Quit(reason)) => {
                     leaving = Some(Leaving::Wish(reason));
                     break;
+                }
+                Ok(command @ (Command::Account(_) | Command::Act(_))) => {
+                    // What was said before comes before.
+                    if self.send(std::mem::take(&mut lines)).await.is_err() {
+                        return Some(Leaving::Stop);
+                    }
+                    Box::pin(self.run(command)).await;
+                    continue;
                 }
                 Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(now) => Err(Refusal::LongLines),
                 parsed => parsed,
@@ -210,7 +230,7 @@ impl Session {
                 break;
             }
         }
-        if !lines.is_empty() && self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await.is_err() {
+        if self.send(lines).await.is_err() {
             return Some(Leaving::Stop);
         }
         match self.intake.end() {
@@ -218,6 +238,45 @@ impl Session {
             None => None,
             Some(End::Said) => Some(Leaving::Wish(None)),
             Some(End::Lost) => Some(Leaving::Lost),
+        }
+    }
+}
+
+impl Session {
+    /// Sends lines to the broker, if there are any.
+    async fn send(&self, lines: Vec<Result<Command, Refusal>>) -> Result<(), SendError<Event>> {
+        if lines.is_empty() { Ok(()) } else { self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await }
+    }
+
+    /// Does what has to wait for a password, or for the disk.
+    async fn run(&mut self, command: Command) {
+        match command {
+            Command::Account(errand) => {
+                let is_protected = self.house.is_protected(self.from, self.intake.transport());
+                let begun = Dialogue::begin(&self.house, self.peer, is_protected, errand).await;
+                self.dialogue = begun.map(Box::new);
+                if self.dialogue.is_some() {
+                    self.intake.hide_typing();
+                }
+            }
+            Command::Act(act) => {
+                let Some(asked) = self.house.who_is(self.peer).await else { return };
+                let told = if self.house.config.admission.is_operator(asked.member) {
+                    self.house.perform(&(&asked.name).into(), *act).await.map(Notice::Done)
+                } else {
+                    Err(Refusal::NotOperator)
+                };
+                self.house.tell(self.peer, told).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands over a line that was asked for.
+    async fn go_on(&mut self, dialogue: Box<Dialogue>, line: Line) {
+        self.dialogue = dialogue.go_on(&self.house, self.peer, line).await.map(Box::new);
+        if self.dialogue.is_none() {
+            self.intake.show_typing();
         }
     }
 }

@@ -8,6 +8,7 @@ mod tls_peer;
 #[path = "../faults/vitals.rs"]
 mod vitals;
 
+mod accounts;
 mod bot;
 mod client;
 mod client_tls;
@@ -22,6 +23,7 @@ mod leave;
 mod login;
 mod manual;
 mod names;
+mod operators;
 mod password;
 mod pipes;
 mod plain;

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
 use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
 use linechat::manual::Manual;
+use linechat::registry::{Hasher, Registry};
 use linechat::server::admission::{Admission, RoomPassword};
 use linechat::server::config::spare_descriptors;
 use linechat::server::door::Capacity;
@@ -67,6 +68,16 @@ pub struct Arguments {
     /// It is asked for after the name, and taken over TLS, from this machine and through its socket file.
     #[arg(long, value_name = "FILE", help_heading = WHO)]
     password_file: Option<PathBuf>,
+
+    /// Keep registered names, bans and mutes in this folder, which is made if need be
+    ///
+    /// /register ties a name to a password there; `server admin` speaks to the server through a socket in it.
+    #[arg(long, value_name = "DIR", help_heading = WHO)]
+    data: Option<PathBuf>,
+
+    /// Let only those in who have a registered name; `server admin` registers them
+    #[arg(long, requires = "data", help_heading = WHO)]
+    registered_only: bool,
 
     /// Take passwords over plain connections from elsewhere, too, where others can read them
     #[arg(long, help_heading = WHO)]
@@ -192,7 +203,10 @@ impl Arguments {
     /// What somebody has to prove before a name is theirs. It blocks.
     pub fn admission(&self) -> anyhow::Result<Admission> {
         let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
-        Ok(Admission { room_password, allow_plain_password: self.allow_plain_password })
+        let registry = self.data.as_deref().map(|data| Registry::open(data, SystemTime::now())).transpose()?;
+        let (allow_plain_password, registered_only) = (self.allow_plain_password, self.registered_only);
+        let hasher = Hasher::default();
+        Ok(Admission { room_password, allow_plain_password, registry, registered_only, hasher })
     }
 
     pub fn config(&self, admission: Admission) -> Config {

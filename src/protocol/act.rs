@@ -1,0 +1,183 @@
+//! What operators do to others: the words after the slash, and those of `server admin`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::command::split_word;
+use super::{Name, Refusal, SafeText};
+use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
+use crate::origin::Source;
+
+/// Who is kept out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Banned {
+    /// Whoever has this name, or one that looks like it.
+    Name(Name),
+    /// Whoever comes from there.
+    Source(Source),
+}
+
+/// Something that an operator does to somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Act {
+    /// `kick NAME [REASON]`: sends NAME out of the room.
+    Kick {
+        /// Whom.
+        whom: Name,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `ban NAME|ADDR [DURATION] [REASON]`: does not let them in any more either.
+    Ban {
+        /// Whom.
+        whom: Banned,
+        /// For how long; without it, until it is lifted.
+        time: Option<Duration>,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `unban NAME|ADDR`: lets them in again.
+    Unban {
+        /// Whom.
+        whom: Banned,
+    },
+    /// `mute NAME [DURATION] [REASON]`: lets NAME listen, and say nothing.
+    Mute {
+        /// Whom.
+        whom: Name,
+        /// For how long; without it, until it is lifted.
+        time: Option<Duration>,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `unmute NAME`: lets NAME talk again.
+    Unmute {
+        /// Whom.
+        whom: Name,
+    },
+}
+
+impl Act {
+    /// The forms of the acts, as the one who got one wrong is told.
+    const FORMS: [(&'static str, &'static str); 5] = [
+        ("kick", "/kick NAME [REASON]"),
+        ("ban", "/ban NAME|ADDR [DURATION] [REASON], with a DURATION like 30m or 7days"),
+        ("unban", "/unban NAME|ADDR"),
+        ("mute", "/mute NAME [DURATION] [REASON], with a DURATION like 30m or 7days"),
+        ("unmute", "/unmute NAME"),
+    ];
+
+    /// Reads an act: its word, in lower case, and what follows. `None`: that is no act.
+    pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Refusal>> {
+        let (_, form) = Self::FORMS.into_iter().find(|(name, _)| *name == word)?;
+        let (whom, rest) = split_word(rest);
+        if whom.is_empty() || (word.starts_with("un") && !rest.is_empty()) {
+            return Some(Err(Refusal::BadArguments(form)));
+        }
+        Some(Self::of(word, whom, rest))
+    }
+
+    fn of(word: &str, whom: &str, rest: &str) -> Result<Self, Refusal> {
+        Ok(match word {
+            "kick" => Self::Kick { whom: parse_name(whom)?, reason: reason(rest) },
+            "unban" => Self::Unban { whom: parse_banned(whom)? },
+            "unmute" => Self::Unmute { whom: parse_name(whom)? },
+            "ban" => {
+                let (time, reason) = split_time(rest)?;
+                Self::Ban { whom: parse_banned(whom)?, time, reason }
+            }
+            _ => {
+                let (time, reason) = split_time(rest)?;
+                Self::Mute { whom: parse_name(whom)?, time, reason }
+            }
+        })
+    }
+}
+
+impl fmt::Display for Banned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Source(source) => source.fmt(f),
+        }
+    }
+}
+
+/// What cannot be a name is nobody's.
+fn parse_name(text: &str) -> Result<Name, Refusal> {
+    Name::parse(text).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(text, QUOTED_CHARS)))
+}
+
+/// An address is one, even where it could be a name.
+fn parse_banned(text: &str) -> Result<Banned, Refusal> {
+    text.parse().map(Banned::Source).or_else(|_| parse_name(text).map(Banned::Name))
+}
+
+/// The time that a text begins with, if it does, and the reason behind it.
+fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
+    let (word, rest) = split_word(text);
+    // A reason may begin with a digit too, but then it is no time.
+    match humantime::parse_duration(word) {
+        Ok(time) if time.is_zero() || time > SANCTION_MOST => Err(Refusal::BadTime),
+        Ok(time) => Ok((Some(time), reason(rest))),
+        Err(_) => Ok((None, reason(text))),
+    }
+}
+
+fn reason(text: &str) -> Option<SafeText> {
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| SafeText::excerpt(text, REASON_CHARS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Act, Refusal> {
+        let (word, rest) = split_word(line);
+        Act::parse(word, rest).expect("it is an act")
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn safe(text: &str) -> Option<SafeText> {
+        Some(SafeText::new(text.to_owned()))
+    }
+
+    #[test]
+    fn acts_are_read_with_their_times_and_reasons() {
+        let hour = Some(Duration::from_secs(3600));
+        let bob = Banned::Name(name("Bob"));
+        assert_eq!(parse("kick Bob"), Ok(Act::Kick { whom: name("Bob"), reason: None }));
+        assert_eq!(parse("kick Bob 1h off "), Ok(Act::Kick { whom: name("Bob"), reason: safe("1h off") }));
+        assert_eq!(parse("ban Bob"), Ok(Act::Ban { whom: bob.clone(), time: None, reason: None }));
+        assert_eq!(parse("ban Bob 1h"), Ok(Act::Ban { whom: bob.clone(), time: hour, reason: None }));
+        assert_eq!(parse("ban Bob 1h  a  b"), Ok(Act::Ban { whom: bob.clone(), time: hour, reason: safe("a  b") }));
+        assert_eq!(parse("ban Bob 2 much"), Ok(Act::Ban { whom: bob.clone(), time: None, reason: safe("2 much") }));
+        assert_eq!(parse("unban Bob"), Ok(Act::Unban { whom: bob }));
+        assert_eq!(parse("mute Bob 60m"), Ok(Act::Mute { whom: name("Bob"), time: hour, reason: None }));
+        assert_eq!(parse("unmute Bob"), Ok(Act::Unmute { whom: name("Bob") }));
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64"] {
+            let whom = Banned::Source(address.parse().unwrap());
+            assert_eq!(parse(&format!("unban {address}")), Ok(Act::Unban { whom }));
+        }
+        assert_eq!(parse("unban 192.0.2.x"), Ok(Act::Unban { whom: Banned::Name(name("192.0.2.x")) }));
+        assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::NoSuchUser(_))));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_answered_with_the_form() {
+        for (line, form) in [("kick", "/kick NAME [REASON]"), ("unban Bob now", "/unban NAME|ADDR")] {
+            assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
+        }
+        assert_eq!(parse("ban Bob 0s"), Err(Refusal::BadTime));
+        assert_eq!(parse("mute Bob 1000years"), Err(Refusal::BadTime));
+        assert_eq!(Act::parse("say", "hi"), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! What the broker does for those who keep order, and for the accounts of those who are here.
+
+use std::time::SystemTime;
+
+use super::{Broker, Peer};
+use crate::protocol::{Banned, Name, Notice, Refusal, Reply, SafeText};
+use crate::registry::{AccountId, Sanction};
+use crate::room::{Audience, Mute, Order, PeerId, Person};
+
+impl Broker {
+    /// Whether the registry lets somebody with this account have this name.
+    pub(super) fn may_have(&self, name: &Name, member: Option<AccountId>) -> Result<(), Refusal> {
+        let Some(registry) = &self.registry else { return Ok(()) };
+        if let Some(ban) = registry.ban_of(name, self.date) {
+            return Err(banned(&ban));
+        }
+        match registry.account(name) {
+            Some(account) if Some(account.id) == member => return Ok(()),
+            Some(_) => return Err(Refusal::NameRegistered(name.into())),
+            None if self.registered_only => return Err(Refusal::RegisteredOnly),
+            None => {}
+        }
+        // One's own name is no obstacle.
+        let owner = registry.lookalike(name).and_then(|name| registry.account(&name)).map(|account| account.id);
+        if owner.is_some() && owner != member {
+            return Err(Refusal::NameLooksRegistered(name.into()));
+        }
+        Ok(())
+    }
+
+    /// For how long the registry mutes a name.
+    pub(super) fn mute_of(&self, name: &Name) -> Option<Mute> {
+        let sanction = self.registry.as_ref()?.mute_of(name, self.date)?;
+        Some(Mute { until: sanction.until() })
+    }
+
+    /// Takes out whoever has the name that its owner comes for.
+    pub(super) fn make_room_for(&mut self, name: &Name, member: Option<AccountId>) {
+        if member.is_some()
+            && let Some(ghost) = self.names.holder(name.key())
+        {
+            self.expel(ghost, &Refusal::Replaced, &SafeText::new("has come in by another connection".to_owned()));
+        }
+    }
+
+    /// Does as those say who keep order.
+    pub(super) fn obey(&mut self, order: Order) {
+        match order {
+            Order::Expel { whom, refusal, reason, answer } => {
+                let people = self.people(|peer| is_meant(peer, &whom));
+                people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason));
+                // Whoever gave the order need not wait for what came of it.
+                let _ = answer.send(people);
+            }
+            Order::Mute { whom, mute, answer } => {
+                let people = self.people(|peer| peer.name.look() == whom.look());
+                for person in &people {
+                    if let Some(peer) = self.peers.get_mut(&person.peer) {
+                        peer.mute = mute;
+                    }
+                }
+                let _ = answer.send(people);
+            }
+            Order::Announce(text) => self.batch.push(Audience::Everyone, &Reply::Announced(&text)),
+            Order::Census(answer) => {
+                let _ = answer.send(self.people(|_| true));
+            }
+        }
+    }
+
+    /// Tells a peer what its session has to say.
+    pub(super) fn tell(&mut self, peer: PeerId, told: Result<Notice, Refusal>) {
+        match told {
+            Ok(notice) => self.batch.push(Audience::Only(peer), &Reply::Noticed(&notice)),
+            Err(refusal) => self.refuse(peer, &refusal),
+        }
+    }
+
+    /// Those who are meant, by their names.
+    fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
+        let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
+        let meant = peers.filter(|(_, it)| !it.is_done && is_meant(it));
+        meant.map(|(peer, it)| it.as_person(peer, self.date)).collect()
+    }
+
+    /// Sends somebody out. Its writer ends with the farewell, and its session with the writer.
+    fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &SafeText) {
+        self.refuse(peer, refusal);
+        self.leave(peer, Some(reason.clone()));
+    }
+}
+
+impl Peer {
+    /// Whether it may say nothing.
+    pub(super) fn is_muted(&self, now: SystemTime) -> Option<Mute> {
+        self.mute.filter(|mute| mute.until.is_none_or(|until| until > now))
+    }
+
+    pub(super) fn as_person(&self, peer: PeerId, now: SystemTime) -> Person {
+        let Self { name, from, member, .. } = self;
+        Person { peer, name: name.clone(), from: *from, member: *member, is_muted: self.is_muted(now).is_some() }
+    }
+}
+
+fn is_meant(peer: &Peer, whom: &Banned) -> bool {
+    match whom {
+        Banned::Name(name) => peer.name.look() == name.look(),
+        Banned::Source(source) => peer.from.source() == *source,
+    }
+}
+
+/// What somebody is told who is not let in.
+pub(crate) fn banned(ban: &Sanction) -> Refusal {
+    let reason = ban.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Refusal::Banned(SafeText::new(format!("you are not let in{}{reason}", until(ban.until()))))
+}
+
+/// What somebody is told who may say nothing.
+pub(super) fn muted(mute: Mute) -> Refusal {
+    Refusal::Muted(SafeText::new(format!("you may listen, but say nothing{}", until(mute.until))))
+}
+
+/// The end of a sanction, in UTC, behind what it is.
+pub(crate) fn until(end: Option<SystemTime>) -> String {
+    end.map(|end| format!(" until {}", humantime::format_rfc3339_seconds(end))).unwrap_or_default()
+}

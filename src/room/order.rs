@@ -1,0 +1,61 @@
+//! What the room is told by those who keep order in it: operators, and whoever runs the server.
+
+use std::time::SystemTime;
+
+use futures::channel::oneshot;
+
+use super::PeerId;
+use crate::origin::Origin;
+use crate::protocol::{Banned, Name, Refusal, SafeText};
+use crate::registry::AccountId;
+
+/// One thing that the room is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Everybody who has that name, or comes from there, is to go.
+    Expel {
+        /// Whom.
+        whom: Banned,
+        /// What they are told.
+        refusal: Refusal,
+        /// What the others are told.
+        reason: SafeText,
+        /// Who went. Every order is answered.
+        answer: oneshot::Sender<Vec<Person>>,
+    },
+    /// Whoever has that name, or one that looks like it, may say nothing from now on, or may again.
+    Mute {
+        /// Whom.
+        whom: Name,
+        /// Until when; `None`: no longer.
+        mute: Option<Mute>,
+        /// Whom it concerns.
+        answer: oneshot::Sender<Vec<Person>>,
+    },
+    /// Everybody is told something.
+    Announce(SafeText),
+    /// Who is here?
+    Census(oneshot::Sender<Vec<Person>>),
+}
+
+/// How long somebody may say nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mute {
+    /// Until when; `None`: until it is lifted.
+    pub until: Option<SystemTime>,
+}
+
+/// Somebody in the room, as those see it who keep order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The number of its connection in the log.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: Name,
+    /// Where it comes from.
+    pub from: Origin,
+    /// Its account.
+    pub member: Option<AccountId>,
+    /// It may say nothing.
+    pub is_muted: bool,
+}

@@ -1,0 +1,194 @@
+//! Accounts: what a peer in the room does about its own, a secret line at a time.
+//!
+//! The session hands over the lines that are asked for here; none of them reaches the room. What the peer is told goes by way
+//! of the broker, so it stands behind what was said before.
+
+use std::time::SystemTime;
+
+use zeroize::Zeroizing;
+
+use super::House;
+use super::penalties::Offence;
+use crate::origin::Origin;
+use crate::protocol::{BadSecret, Errand, Line, Name, Notice, Refusal, Secret};
+use crate::registry::{AccountId, Registry};
+use crate::room::PeerId;
+
+/// A peer, and what it wants to do about its account.
+#[derive(Debug)]
+pub(super) struct Dialogue {
+    errand: Errand,
+    /// The name that is to be registered, or is.
+    name: Name,
+    from: Origin,
+    member: Option<AccountId>,
+    next: Next,
+}
+
+/// What the next line is to be.
+#[derive(Debug)]
+enum Next {
+    Present,
+    New,
+    /// The same again.
+    Again(Secret),
+}
+
+impl Dialogue {
+    /// Begins one, with the question for a password. `None`: it is over already.
+    ///
+    /// Nobody on the way can read what the peer sends, if that `is_protected`.
+    pub(super) async fn begin(house: &House, peer: PeerId, is_protected: bool, errand: Errand) -> Option<Self> {
+        let begun = Self::prepare(house, peer, is_protected, errand).await?;
+        let (dialogue, told) = match begun {
+            Ok(dialogue) => {
+                let question = dialogue.next.question();
+                (Some(dialogue), Ok(question))
+            }
+            Err(refusal) => (None, Err(refusal)),
+        };
+        house.tell(peer, told).await;
+        dialogue
+    }
+
+    async fn prepare(house: &House, peer: PeerId, is_protected: bool, errand: Errand) -> Option<Result<Self, Refusal>> {
+        let asked = house.who_is(peer).await?;
+        let (admission, from, member) = (&house.config.admission, asked.from, asked.member);
+        let Some(registry) = &admission.registry else { return Some(Err(Refusal::NoRegistry)) };
+        if !is_protected {
+            return Some(Err(Refusal::Unprotected));
+        }
+        if let Err(refusal) = house.door.may_try(from) {
+            return Some(Err(refusal));
+        }
+        // An operator may have taken the account away meanwhile.
+        let account = member.and_then(|member| registry.account_of(member));
+        let (name, next) = match (errand, account) {
+            (Errand::Register, None) => (asked.name, Next::New),
+            (Errand::Register, Some(account)) => return Some(Err(Refusal::AlreadyRegistered(account.name))),
+            (_, Some(account)) => (account.name, Next::Present),
+            (_, None) => return Some(Err(Refusal::NotRegistered)),
+        };
+        Some(Ok(Self { errand, name, from, member, next }))
+    }
+
+    /// Takes the line that was asked for. `None`: it is over.
+    pub(super) async fn go_on(self, house: &House, peer: PeerId, line: Line) -> Option<Self> {
+        let (dialogue, told) = match self.take(house, peer, line).await {
+            Ok(Step::Ask(dialogue)) => {
+                let question = dialogue.next.question();
+                (Some(dialogue), Ok(question))
+            }
+            Ok(Step::Done(notice)) => (None, Ok(notice)),
+            Err(refusal) => (None, Err(refusal)),
+        };
+        house.tell(peer, told).await;
+        dialogue
+    }
+
+    async fn take(mut self, house: &House, peer: PeerId, line: Line) -> Result<Step, Refusal> {
+        let secret = parse_secret(line)?;
+        let registry = house.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
+        match (self.next, self.errand) {
+            (Next::Present, errand) => {
+                let account = self.member.and_then(|member| registry.account_of(member));
+                house.door.charge_try(self.from)?;
+                if !house.config.admission.verify(secret?, account.map(|account| account.hash)).await? {
+                    return Err(Refusal::WrongPassword);
+                }
+                house.door.refund(self.from, Offence::WrongPassword);
+                if errand == Errand::Unregister {
+                    return unregister(house, registry, peer, self.member, self.name).await.map(Step::Done);
+                }
+                self.next = Next::New;
+                Ok(Step::Ask(self))
+            }
+            (Next::New, _) => {
+                let secret = secret?;
+                secret.check_strength()?;
+                self.next = Next::Again(secret);
+                Ok(Step::Ask(self))
+            }
+            (Next::Again(first), errand) => {
+                if !secret.is_ok_and(|secret| secret.is(&first)) {
+                    return Err(Refusal::PasswordsDiffer);
+                }
+                let hash = house.config.admission.hash(first).await?;
+                match (errand, self.member) {
+                    (Errand::Register, _) => register(house, registry, (peer, self.from), self.name, hash).await,
+                    (_, Some(member)) => change_password(house, registry, member, self.name, hash).await,
+                    (_, None) => Err(Refusal::NotRegistered),
+                }
+                .map(Step::Done)
+            }
+        }
+    }
+}
+
+/// What a line has led to.
+enum Step {
+    Ask(Dialogue),
+    Done(Notice),
+}
+
+impl Next {
+    fn question(&self) -> Notice {
+        match self {
+            Self::Present => Notice::SendPassword,
+            Self::New => Notice::SendNewPassword,
+            Self::Again(_) => Notice::SendItAgain,
+        }
+    }
+}
+
+/// What a line is as a password.
+fn parse_secret(line: Line) -> Result<Result<Secret, BadSecret>, Refusal> {
+    match line {
+        Line::Text(text) => Ok(Secret::parse(&Zeroizing::new(text))),
+        Line::NotUtf8 => Ok(Err(BadSecret::NotText)),
+        Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
+    }
+}
+
+async fn register(
+    house: &House,
+    registry: &Registry,
+    (peer, from): (PeerId, Origin),
+    name: Name,
+    hash: String,
+) -> Result<Notice, Refusal> {
+    let registered = registry.register(name.clone(), hash, SystemTime::now()).await;
+    let account = registered.map_err(|error| house.not_done(error, (&name).into()))?;
+    if !from.is_this_machine() {
+        house.door.charge(from, Offence::Registration);
+    }
+    house.enrol(peer, Some(account.id)).await;
+    house.record("register", &(&name).into(), name.as_str(), None, None);
+    Ok(Notice::Registered(name))
+}
+
+async fn change_password(
+    house: &House,
+    registry: &Registry,
+    member: AccountId,
+    name: Name,
+    hash: String,
+) -> Result<Notice, Refusal> {
+    registry.change_password(member, hash).await.map_err(|error| house.not_done(error, (&name).into()))?;
+    house.record("password", &(&name).into(), name.as_str(), None, None);
+    Ok(Notice::PasswordChanged(name))
+}
+
+async fn unregister(
+    house: &House,
+    registry: &Registry,
+    peer: PeerId,
+    member: Option<AccountId>,
+    name: Name,
+) -> Result<Notice, Refusal> {
+    let member = member.ok_or(Refusal::NotRegistered)?;
+    registry.unregister(member).await.map_err(|error| house.not_done(error, (&name).into()))?;
+    house.enrol(peer, None).await;
+    house.record("unregister", &(&name).into(), name.as_str(), None, None);
+    Ok(Notice::Unregistered(name))
+}

@@ -1,0 +1,236 @@
+//! Registered names, from a bare socket of this machine.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use linechat::registry::{Hasher, Registry};
+use linechat::server::Config;
+use linechat::server::admission::Admission;
+
+use crate::harness::{Peer, Server, unpaced};
+
+const REQUIRED: &str = "! password-required: send the password as the next line";
+const WRONG: &str = "! wrong-password: that is not the password";
+const PASSWORD: &str = "correct horse";
+
+/// A folder of this test's own, and what a server keeps in it.
+struct House {
+    folder: PathBuf,
+    hasher: Hasher,
+}
+
+impl House {
+    fn new(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("linechat-accounts-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Self { folder, hasher: Hasher::default() }
+    }
+
+    fn open(&self, registered_only: bool) -> Server {
+        let registry = Some(Registry::open(&self.folder, SystemTime::now()).unwrap());
+        let hasher = self.hasher.clone();
+        let admission = Admission { registry, registered_only, hasher, ..Admission::default() };
+        Server::start_with(Config { admission, ..unpaced() })
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Somebody in the room who has registered this name.
+fn register(server: &Server, name: &str) -> Peer {
+    let mut peer = server.join(name);
+    peer.send("/register\n");
+    peer.expect("* Send the new password as the next line.");
+    peer.send(&format!("{PASSWORD}\n"));
+    peer.expect("* Send the new password again.");
+    peer.send(&format!("{PASSWORD}\n"));
+    peer.expect(&format!("* Registered: {name} is yours, and asks for its password from now on."));
+    peer
+}
+
+fn log_in(server: &Server, name: &str, password: &str) -> (Peer, String) {
+    let mut peer = server.connect();
+    peer.send(&format!("{name}\n"));
+    peer.expect(REQUIRED);
+    peer.send(&format!("{password}\n"));
+    let answer = peer.line();
+    (peer, answer)
+}
+
+#[test]
+fn a_registered_name_asks_for_its_password_also_after_a_restart() {
+    let house = House::new("restart");
+    let mut server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    alice.send("/quit\n");
+    alice.rest();
+    server.begin_stop();
+    server.wait().unwrap();
+    drop(server);
+    let server = house.open(false);
+    for name in ["Alice", "ALICE"] {
+        let (mut alice, answer) = log_in(&server, name, "incorrect horse");
+        assert_eq!(answer, WRONG);
+        alice.expect(REQUIRED);
+        alice.send(&format!("{PASSWORD}\n"));
+        assert!(alice.line().starts_with(&format!("* Welcome, {name}. ")));
+        alice.send("/quit\n");
+        alice.rest();
+    }
+}
+
+#[test]
+fn what_is_typed_reaches_nobody_and_the_talk_goes_on_after_it() {
+    let house = House::new("nobody");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = register(&server, "Alice");
+    alice.send("hi\n");
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+}
+
+#[test]
+fn a_name_that_looks_like_a_registered_one_is_nobodys_and_neither_is_it_to_be_had_by_nick() {
+    let house = House::new("looks");
+    let server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    alice.send("/quit\n");
+    alice.rest();
+    let mut mallory = server.connect();
+    mallory.send("A1ice\n");
+    mallory.expect("! name-registered: A1ice looks like a name that is registered");
+    mallory.expect("* Send another name.");
+    mallory = mallory.join("Mallory");
+    mallory.send("/nick alice\n/nick a1ice\n");
+    mallory.expect(
+        "! name-registered: alice is registered; to have it, send it as your name when you connect, and its password",
+    );
+    mallory.expect("! name-registered: a1ice looks like a name that is registered");
+}
+
+#[test]
+fn its_owner_may_change_the_name_and_take_it_back() {
+    let house = House::new("nick");
+    let server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    alice.send("/nick Al\n/nick A1ice\n/nick Alice\n");
+    alice.expect("* Alice is now Al");
+    alice.expect("* Al is now A1ice");
+    alice.expect("* A1ice is now Alice");
+}
+
+#[test]
+fn its_owner_evicts_a_ghost_and_the_others_are_told() {
+    let house = House::new("ghost");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut ghost = register(&server, "Alice");
+    bob.expect("* Alice has joined");
+    let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
+    assert_eq!(welcome, "* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
+    ghost.expect_rest(&[
+        "! replaced: you have come in by another connection",
+        "* Bye, Alice: 0 lines accepted, 1 refused.",
+    ]);
+    bob.expect("* Alice has left: has come in by another connection");
+    bob.expect("* Alice has joined");
+    alice.send("me\n");
+    bob.expect("Alice: me");
+}
+
+#[test]
+fn a_password_is_changed_by_whoever_knows_the_old_one() {
+    let house = House::new("change");
+    let server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    alice.send("/password\nincorrect horse\n");
+    alice.expect("* Send the password of your name as the next line.");
+    alice.expect(WRONG);
+    alice.send(&format!("/password\n{PASSWORD}\nbattery staple\nbattery staple\nhi\n"));
+    alice.expect("* Send the password of your name as the next line.");
+    alice.expect("* Send the new password as the next line.");
+    alice.expect("* Send the new password again.");
+    alice.expect("* Password changed: Alice asks for the new one from now on.");
+    assert_eq!(log_in(&server, "Alice", PASSWORD).1, WRONG);
+    assert!(log_in(&server, "Alice", "battery staple").1.starts_with("* Welcome, "));
+    alice.expect_rest(&[
+        "! replaced: you have come in by another connection",
+        "* Bye, Alice: 1 line accepted, 2 refused.",
+    ]);
+}
+
+#[test]
+fn an_unregistered_name_is_anybodys() {
+    let house = House::new("unregister");
+    let server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n/quit\n"));
+    alice.expect_rest(&[
+        "* Send the password of your name as the next line.",
+        "* Unregistered: Alice asks for no password any more.",
+        "! not-registered: you have no registered name; /register makes yours one",
+        "* Bye, Alice: 0 lines accepted, 1 refused.",
+    ]);
+    server.join("Alice");
+}
+
+#[test]
+fn nothing_is_registered_without_a_good_password_twice() {
+    let house = House::new("good");
+    let server = house.open(false);
+    let mut alice = server.join("Alice");
+    alice.send("/register\nshort\n");
+    alice.expect("* Send the new password as the next line.");
+    alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
+    alice.send("/register\ncorrect horse\ncorrect hearse\n");
+    alice.expect("* Send the new password as the next line.");
+    alice.expect("* Send the new password again.");
+    alice.expect("! passwords-differ: the two were not the same; nothing was changed");
+    alice.send("/password\n");
+    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice = register_again(alice);
+    alice.send("/register\n");
+    alice.expect("! already-registered: you have registered Alice; /password changes its password");
+}
+
+fn register_again(mut alice: Peer) -> Peer {
+    alice.send("/register\ncorrect horse\ncorrect horse\n");
+    alice.expect("* Send the new password as the next line.");
+    alice.expect("* Send the new password again.");
+    alice.expect("* Registered: Alice is yours, and asks for its password from now on.");
+    alice
+}
+
+#[test]
+fn without_a_folder_no_name_is_kept() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    alice.send("/register\n/kick Bob\n");
+    alice.expect("! no-registry: this server keeps no names");
+    alice.expect("! not-operator: only an operator may do that");
+}
+
+#[test]
+fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_costs_as_much() {
+    let house = House::new("closed");
+    let mut server = house.open(false);
+    register(&server, "Alice");
+    server.begin_stop();
+    server.wait().unwrap();
+    drop(server);
+    let server = house.open(true);
+    let runs = house.hasher.runs();
+    assert_eq!(log_in(&server, "Alice", "incorrect horse").1, WRONG);
+    assert_eq!(house.hasher.runs(), runs + 1);
+    assert_eq!(log_in(&server, "Mallory", "incorrect horse").1, WRONG);
+    assert_eq!(house.hasher.runs(), runs + 2);
+    let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
+    assert!(welcome.starts_with("* Welcome, Alice. "));
+    alice.send("/nick Al\n");
+    alice.expect("! registered-only: in this room everybody has the name that is registered for them");
+}

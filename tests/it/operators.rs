@@ -1,0 +1,175 @@
+//! Operators in the room: kick, ban, mute, and what they leave behind.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use async_std::task::block_on;
+use linechat::protocol::Name;
+use linechat::registry::Registry;
+use linechat::server::Config;
+use linechat::server::admission::Admission;
+
+use crate::harness::{Peer, Server, unpaced};
+
+/// A server whose operator is Olga, who is in the room.
+struct Room {
+    server: Server,
+    olga: Peer,
+    registry: Registry,
+    folder: PathBuf,
+}
+
+impl Room {
+    fn open(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let registry = Registry::open(&folder, SystemTime::now()).unwrap();
+        let admission = Admission { registry: Some(registry.clone()), ..Admission::default() };
+        let server = Server::start_with(Config { admission, ..unpaced() });
+        let mut olga = server.join("Olga");
+        olga.send("/register\ncorrect horse\ncorrect horse\n");
+        (0..3).for_each(|_| drop(olga.line()));
+        block_on(registry.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
+        Self { server, olga, registry, folder }
+    }
+
+    fn join(&mut self, name: &str) -> Peer {
+        let peer = self.server.join(name);
+        self.olga.expect(&format!("* {name} has joined"));
+        peer
+    }
+
+    #[track_caller]
+    fn does(&mut self, act: &str, answer: &str) {
+        self.olga.send(&format!("{act}\n"));
+        self.olga.expect(answer);
+    }
+
+    /// What somebody of this name is answered.
+    fn answer_to(&self, name: &str) -> String {
+        let mut peer = self.server.connect();
+        peer.send(&format!("{name}\n"));
+        peer.line()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn who_is_kicked_is_told_why_and_so_is_everybody() {
+    let mut room = Room::open("kick");
+    let mut bob = room.join("Bob");
+    let mut carol = room.join("Carol");
+    bob.expect("* Carol has joined");
+    room.olga.send("/kick bob  too loud\n");
+    bob.expect_rest(&["! kicked: you are sent out: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    carol.expect("* Bob has left: kicked by Olga: too loud");
+    room.olga.expect("* Bob has left: kicked by Olga: too loud");
+    room.olga.expect("* Kicked: Bob from 127.0.0.1.");
+    let _back = room.join("Bob");
+    room.does("/kick Nobody1", "! no-such-user: nobody here is called Nobody1; /who lists all");
+}
+
+#[test]
+fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
+    let mut room = Room::open("ban-name");
+    let mut bob = room.join("Bob");
+    room.olga.send("/ban Bob spam\n");
+    bob.expect_rest(&["! banned: you are not let in: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    room.olga.expect("* Bob has left: banned by Olga: spam");
+    room.olga.expect("* Banned: Bob; it concerns Bob from 127.0.0.1.");
+    for name in ["Bob", "bOB", "B0b"] {
+        assert_eq!(room.answer_to(name), "! banned: you are not let in: spam");
+    }
+    let mut carol = room.join("Carol");
+    carol.send("/nick B0b\n");
+    carol.expect("! banned: you are not let in: spam");
+    room.does("/unban b0b", "* No longer banned: b0b.");
+    room.does("/unban b0b", "! not-sanctioned: b0b is not banned");
+    room.join("Bob");
+}
+
+#[test]
+fn a_ban_with_a_time_says_until_when_and_is_over_then() {
+    let mut room = Room::open("ban-time");
+    room.olga.send("/ban Bob 1h spam\n");
+    let answer = room.olga.line();
+    assert!(answer.starts_with("* Banned: Bob until 2") && answer.ends_with("Z; it concerns nobody here."), "{answer}");
+    let refusal = room.answer_to("Bob");
+    assert!(refusal.starts_with("! banned: you are not let in until 2") && refusal.ends_with("Z: spam"), "{refusal}");
+    let name = Name::parse("Bob").unwrap();
+    let now = SystemTime::now();
+    let hour = std::time::Duration::from_secs(3600);
+    assert!(room.registry.ban_of(&name, now + hour - hour / 60).is_some());
+    assert!(room.registry.ban_of(&name, now + hour).is_none());
+    room.olga.send("/ban Bob 1ms\n");
+    room.olga.line();
+    while room.answer_to("Bob").starts_with("! banned") {}
+}
+
+#[test]
+fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
+    let mut room = Room::open("ban-address");
+    let mut bobs: Vec<_> = ["Bob", "Carol"].into_iter().map(|name| room.join(name)).collect();
+    bobs[0].expect("* Carol has joined");
+    room.olga.send("/ban 127.0.0.1 1h\n");
+    for bob in &mut bobs {
+        assert!(bob.rest().iter().any(|line| line.starts_with("! banned: you are not let in until ")));
+    }
+    // Olga comes from there too, and is not spared.
+    assert!(room.olga.rest().iter().any(|line| line.starts_with("! banned: ")));
+    assert!(room.server.connect().line().starts_with("! banned: "));
+}
+
+#[test]
+fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
+    let mut room = Room::open("mute");
+    let mut bob = room.join("Bob");
+    room.does("/mute Bob", "* Muted: Bob; it concerns Bob from 127.0.0.1.");
+    bob.send("hi\n/msg Olga hi\n/nick Robert\n/who\n");
+    for _ in 0..3 {
+        bob.expect("! muted: you may listen, but say nothing");
+    }
+    bob.expect("* 2 here: Bob, Olga");
+    room.olga.send("hear me\n");
+    bob.expect("Olga: hear me");
+    bob.send("/quit\n");
+    bob.rest();
+    room.olga.expect("* Bob has left");
+    let mut bob = room.join("B0b");
+    bob.send("hi\n");
+    bob.expect("! muted: you may listen, but say nothing");
+    room.does("/unmute Bob", "* No longer muted: Bob.");
+    bob.send("hi\n");
+    room.olga.expect("B0b: hi");
+    room.does("/unmute Bob", "! not-sanctioned: Bob is not muted");
+}
+
+#[test]
+fn nobody_else_may_do_any_of_it() {
+    let mut room = Room::open("nobody");
+    let mut bob = room.join("Bob");
+    for act in ["/kick Olga", "/ban Olga", "/ban 127.0.0.1", "/unban Olga", "/mute Olga", "/unmute Olga"] {
+        bob.send(&format!("{act}\n"));
+        bob.expect("! not-operator: only an operator may do that");
+    }
+    block_on(room.registry.set_operator(&Name::parse("Olga").unwrap(), false)).unwrap();
+    room.does("/kick Bob", "! not-operator: only an operator may do that");
+}
+
+#[test]
+fn what_an_operator_says_before_an_act_is_said_before_it() {
+    let mut room = Room::open("order");
+    let mut bob = room.join("Bob");
+    room.olga.send("one\ntwo\n/kick Bob\nthree\n");
+    bob.expect_rest(&[
+        "Olga: one",
+        "Olga: two",
+        "! kicked: you are sent out",
+        "* Bye, Bob: 0 lines accepted, 1 refused.",
+    ]);
+}

@@ -71,6 +71,12 @@ pub const NAME_TRIES: usize = 3;
 /// How long a ban or a mute may last that is to end by itself.
 pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// How many bytes a request through the control socket may have: a line, and a password behind it.
+pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
+
+/// How long such a request may take.
+pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
+
 /// How many passwords a connection may try before it is closed.
 pub const PASSWORD_TRIES: usize = 3;
 

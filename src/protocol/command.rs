@@ -110,7 +110,7 @@ impl Command {
 }
 
 /// The first word of `text` and what follows it, without the blanks between and at the end.
-pub(super) fn split_word(text: &str) -> (&str, &str) {
+pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }

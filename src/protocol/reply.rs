@@ -206,6 +206,9 @@ pub enum Refusal {
     /// The peer has no account.
     #[error("you have no registered name; /register makes yours one")]
     NotRegistered,
+    /// Somebody else has none.
+    #[error("{0} is not registered")]
+    NoSuchAccount(SafeText),
     /// The server keeps no accounts.
     #[error("this server keeps no names")]
     NoRegistry,
@@ -304,7 +307,7 @@ impl Refusal {
             Self::NameRegistered(_) | Self::NameLooksRegistered(_) => "name-registered",
             Self::RegisteredOnly => "registered-only",
             Self::AlreadyRegistered(_) => "already-registered",
-            Self::NotRegistered => "not-registered",
+            Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoRegistry => "no-registry",
             Self::NotKept | Self::RegistryFull => "not-kept",
             Self::NotOperator => "not-operator",

@@ -111,6 +111,16 @@ impl Door {
         self.inside().penalties.refund(from.source(), offence, Instant::now());
     }
 
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        self.inside().connections
+    }
+
+    /// How many places have a penalty.
+    pub(super) fn penalized(&self) -> usize {
+        self.inside().penalties.len()
+    }
+
     /// A turn to be refused politely, which takes a descriptor for a moment. There are [`REFUSING`] of them at once.
     pub(super) fn turn(&self) -> Option<SemaphoreGuardArc> {
         self.refusing.try_acquire_arc()

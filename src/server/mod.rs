@@ -7,6 +7,7 @@ mod account;
 pub mod admission;
 mod arrival;
 pub mod config;
+mod control;
 pub mod door;
 mod intake;
 mod link;
@@ -59,6 +60,8 @@ struct House {
     door: Arc<Door>,
     inbox: Sender<Event>,
     journal: Journal,
+    /// Since when the server runs.
+    since: Instant,
     /// How many connections there were.
     arrivals: Arc<AtomicU64>,
     /// Is ready once the server stops.
@@ -68,6 +71,11 @@ struct House {
 }
 
 impl House {
+    /// How many connections there were.
+    fn arrivals(&self) -> u64 {
+        self.arrivals.load(Ordering::Relaxed)
+    }
+
     /// Who the next connection is.
     fn next_peer(&self) -> PeerId {
         PeerId(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1)
@@ -162,6 +170,7 @@ async fn serve(
         config,
         inbox: inbox.clone(),
         journal: journal.clone(),
+        since: Instant::now(),
         arrivals: Arc::default(),
         stop: stop.map(drop).boxed().shared(),
         alive,

@@ -67,6 +67,11 @@ impl Penalties {
         Self { of: HashMap::new(), by_end: BTreeSet::new(), room }
     }
 
+    /// How many sources have one, or had one a moment ago.
+    pub(super) fn len(&self) -> usize {
+        self.of.len()
+    }
+
     /// Adds what the offence costs, up to [`PENALTIES_MOST`].
     pub(super) fn charge(&mut self, source: Source, offence: Offence, now: Instant) {
         let former = self.take(source, now);

@@ -9,6 +9,7 @@ mod tls_peer;
 mod vitals;
 
 mod accounts;
+mod admin;
 mod bot;
 mod client;
 mod client_tls;

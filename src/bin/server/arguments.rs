@@ -18,6 +18,7 @@ use linechat::server::pace::Profile;
 use linechat::server::tls::TlsError;
 use linechat::server::{Config, Listener, Tls};
 
+use crate::admin::Order;
 use crate::places::Places;
 
 /// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
@@ -25,8 +26,12 @@ use crate::places::Places;
 /// The first line on standard output is `Server listening on HOST:PORT`; those of further places follow it, and then log
 /// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
 #[derive(Debug, Parser)]
-#[command(version, after_help = MANUAL.after_help())]
+#[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    pub order: Option<Order>,
+
     /// The address to listen on; :: is IPv6 and IPv4
     #[arg(long, default_value = "0.0.0.0")]
     host: String,
@@ -125,10 +130,10 @@ const FOR_TLS: &str = "for TLS, whose options are --tls-host and --tls-port";
 pub const MANUAL: Manual = Manual {
     program: "server",
     purpose: "hold a linechat room, which any line-oriented client can join",
-    synopsis: &["[OPTION]..."],
+    synopsis: &["[OPTION]...", "admin --data DIR COMMAND"],
     exit_codes: &[
         ("0", "stopped by a signal"),
-        ("1", "it could not start, or died"),
+        ("1", "it could not start, or died; admin: it refused, or does not run"),
         ("2", "wrong usage"),
         ("130, 143", "ended at once by a second signal"),
     ],
@@ -140,6 +145,9 @@ pub const MANUAL: Manual = Manual {
         "server --host 127.0.0.1 --tls-host :: --tls-cert cert.pem --tls-key key.pem",
         "server --tls-self-signed",
         "server --unix /run/linechat/room.socket",
+        "server --data /var/lib/linechat",
+        "server admin --data /var/lib/linechat op Alice",
+        "server admin --data /var/lib/linechat ban 192.0.2.7 12h spam",
     ],
     output_lost: 1,
 };
@@ -177,6 +185,9 @@ impl Arguments {
         }
         if let Some(path) = &self.unix {
             listeners.push(Listener::bind_path(path, self.unix_mode)?);
+        }
+        if let Some(data) = &self.data {
+            listeners.push(Listener::bind_control(data)?);
         }
         Ok(Places { listeners, tls })
     }

@@ -1,5 +1,6 @@
 //! The server's command line: arguments to a configuration, signals to a shutdown, an error to an exit code.
 
+mod admin;
 mod arguments;
 mod places;
 mod reload;
@@ -18,7 +19,10 @@ use reload::Reload;
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let arguments: Arguments = MANUAL.parse();
+    let mut arguments: Arguments = MANUAL.parse();
+    if let Some(order) = arguments.order.take() {
+        return order.give();
+    }
     start_threads(arguments.threads.into());
     match task::block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,7 +21,7 @@ impl Places {
     }
 
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        for listener in &self.listeners {
+        for listener in self.listeners.iter().filter(|listener| listener.is_for_peers()) {
             writeln!(to, "Server listening on {listener}")?;
         }
         if let Some(tls) = &self.tls {

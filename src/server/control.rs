@@ -1,0 +1,198 @@
+//! The control socket: whoever runs the server tells it what to do, through a socket in its folder.
+//!
+//! A connection is one request: a line, and behind it a second one where that is a password. The answer is `ok` and further
+//! lines, or a refusal as in the room. One is attended to at a time, and none may take long, so nothing piles up.
+
+use std::fmt::Write as _;
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_std::future::timeout;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use zeroize::Zeroizing;
+
+use super::House;
+use super::socket_file::SocketFile;
+use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
+use crate::protocol::act::Act;
+use crate::protocol::command::split_word;
+use crate::protocol::{Name, Refusal, SafeText, Secret};
+use crate::registry::{ActError, Registry, Sanction};
+use crate::room::{Event, Order, Person, until};
+use crate::transport::Transport;
+
+/// Attends to all requests, for ever.
+pub(super) async fn attend_all(socket: &SocketFile, house: &House) -> ! {
+    loop {
+        let attended = match socket.socket.accept().await {
+            Ok((stream, _)) => {
+                let user = socket_peercred(&stream).map(|peer| peer.uid);
+                let stream = Transport::Unix(Arc::new(stream));
+                match user {
+                    Ok(user) if user.is_root() || user == geteuid() => {
+                        let by = SafeText::new(format!("server admin (user {})", user.as_raw()));
+                        timeout(CONTROL_LIMIT, attend(stream, house, &by)).await
+                    }
+                    // The file's mode keeps others out; this is for those who have changed it.
+                    _ => Ok(Ok(())),
+                }
+            }
+            Err(error) => Ok(Err(error)),
+        };
+        if matches!(attended, Ok(Err(_))) {
+            // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
+            async_std::task::sleep(ACCEPT_PAUSE.0).await;
+        }
+    }
+}
+
+async fn attend(mut stream: Transport, house: &House, by: &SafeText) -> io::Result<()> {
+    // With room for all of it from the start, no copy of a password is left behind by a buffer that grew.
+    let mut request = Zeroizing::new(Vec::with_capacity(CONTROL_BYTES + 1));
+    (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request).await?;
+    let answer = match answer(house, by, &request).await {
+        Ok(text) => format!("ok\n{text}"),
+        Err(refusal) => format!("! {}: {refusal}\n", refusal.code()),
+    };
+    stream.write_all(answer.as_bytes()).await?;
+    stream.close().await
+}
+
+async fn answer(house: &House, by: &SafeText, request: &[u8]) -> Result<String, Refusal> {
+    let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
+    let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
+    let (word, rest) = split_word(line);
+    if let Some(act) = Act::parse(word, rest) {
+        return house.perform(by, act?).await.map(|done| format!("{done}\n"));
+    }
+    let registry = house.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
+    match word {
+        "op" | "deop" => set_operator(house, registry, by, word == "op", rest).await,
+        "register" => register(house, registry, by, rest, secret).await,
+        "unregister" => unregister(house, registry, by, rest).await,
+        "say" => say(house, by, rest).await,
+        "list" => list(house, registry, rest).await,
+        "stats" => Ok(stats(house, registry).await),
+        _ => Err(Refusal::UnknownCommand(SafeText::excerpt(word, 40))),
+    }
+}
+
+async fn set_operator(
+    house: &House,
+    registry: &Registry,
+    by: &SafeText,
+    is_operator: bool,
+    name: &str,
+) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    registry.set_operator(&name, is_operator).await.map_err(|error| not_done(house, error, &name))?;
+    house.record(if is_operator { "op" } else { "deop" }, by, name.as_str(), None, None);
+    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "no" }))
+}
+
+/// Registers a name, or gives it another password.
+async fn register(
+    house: &House,
+    registry: &Registry,
+    by: &SafeText,
+    name: &str,
+    secret: &str,
+) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
+    secret.check_strength()?;
+    let hash = house.config.admission.hash(secret).await?;
+    let done = match registry.account(&name) {
+        Some(account) => registry.change_password(account.id, hash).await.map(|()| "has another password now"),
+        None => registry.register(name.clone(), hash, SystemTime::now()).await.map(|_| "is registered"),
+    };
+    let done = done.map_err(|error| not_done(house, error, &name))?;
+    house.record("register", by, name.as_str(), None, None);
+    Ok(format!("{name} {done}.\n"))
+}
+
+async fn unregister(house: &House, registry: &Registry, by: &SafeText, name: &str) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    let account = registry.account(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
+    registry.unregister(account.id).await.map_err(|error| not_done(house, error, &name))?;
+    house.record("unregister", by, name.as_str(), None, None);
+    Ok(format!("{name} is not registered any more.\n"))
+}
+
+async fn say(house: &House, by: &SafeText, text: &str) -> Result<String, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::BadArguments("say TEXT"));
+    }
+    let text = SafeText::new(text.to_owned());
+    house.inbox.send(Event::Order(Order::Announce(text))).await.map_err(|_| Refusal::ShuttingDown)?;
+    house.record("say", by, "everyone", None, None);
+    Ok("Said.\n".to_owned())
+}
+
+async fn list(house: &House, registry: &Registry, what: &str) -> Result<String, Refusal> {
+    let now = SystemTime::now();
+    let mut text = String::new();
+    match what {
+        "" | "people" => {
+            for person in house.order(Order::Census).await {
+                let _ = writeln!(text, "{}", describe(registry, &person));
+            }
+        }
+        "names" => {
+            for account in registry.accounts() {
+                let since = humantime::format_rfc3339_seconds(account.registered);
+                let operator = if account.is_operator { "\toperator" } else { "" };
+                let _ = writeln!(text, "{}\tsince {since}{operator}", account.name);
+            }
+        }
+        "bans" => registry.bans(now).iter().for_each(|(whom, ban)| write_sanction(&mut text, whom, ban)),
+        "mutes" => registry.mutes(now).iter().for_each(|(whom, mute)| write_sanction(&mut text, whom, mute)),
+        _ => return Err(Refusal::BadArguments("list [people|names|bans|mutes]")),
+    }
+    Ok(text)
+}
+
+fn describe(registry: &Registry, person: &Person) -> String {
+    let account = person.member.and_then(|member| registry.account_of(member));
+    let mut text = format!("{}\tfrom {}", person.name, person.from);
+    match &account {
+        Some(account) if account.is_operator => text.push_str("\toperator"),
+        Some(_) => text.push_str("\tregistered"),
+        None => {}
+    }
+    text.push_str(if person.is_muted { "\tmuted" } else { "" });
+    text
+}
+
+fn write_sanction(text: &mut String, whom: &impl ToString, sanction: &Sanction) {
+    let since = humantime::format_rfc3339_seconds(sanction.since());
+    let reason = sanction.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (whom, end, by) = (whom.to_string(), until(sanction.until()), sanction.by());
+    let _ = writeln!(text, "{whom}\tsince {since}{end} by {by}{reason}");
+}
+
+async fn stats(house: &House, registry: &Registry) -> String {
+    let now = SystemTime::now();
+    let rows = [
+        ("up", humantime::format_duration(std::time::Duration::from_secs(house.since.elapsed().as_secs())).to_string()),
+        ("connections", house.door.connections().to_string()),
+        ("people", house.order(Order::Census).await.len().to_string()),
+        ("accepted connections", house.arrivals().to_string()),
+        ("registered names", registry.accounts().len().to_string()),
+        ("bans", registry.bans(now).len().to_string()),
+        ("mutes", registry.mutes(now).len().to_string()),
+        ("password hashes", house.config.admission.hasher.runs().to_string()),
+        ("penalized addresses", house.door.penalized().to_string()),
+    ];
+    rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect()
+}
+
+fn not_done(house: &House, error: ActError, name: &Name) -> Refusal {
+    match error {
+        ActError::NotRegistered => Refusal::NoSuchAccount(name.into()),
+        error => house.not_done(error, name.into()),
+    }
+}

@@ -1,0 +1,264 @@
+//! `server admin`, and what becomes of it in the room, in the log and on the disk.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+
+use crate::harness::{DEADLINE, Peer};
+use crate::program::{Finished, Program, SERVER, ServerProgram};
+
+const PASSWORD: &str = "correct horse battery";
+
+/// A server with a folder, which is removed at the end.
+struct House {
+    folder: PathBuf,
+    server: ServerProgram,
+}
+
+impl House {
+    fn open(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("linechat-admin-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let server = start(&folder);
+        Self { folder, server }
+    }
+
+    /// `server admin`, with this on its standard input.
+    fn admin_with(&self, request: &[&str], input: &str) -> Finished {
+        let folder = self.folder.to_str().unwrap();
+        Program::start(SERVER, ["admin", "--data", folder].iter().chain(request)).finish_with(input)
+    }
+
+    #[track_caller]
+    fn admin(&self, request: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = self.admin_with(request, "");
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
+        stdout
+    }
+
+    #[track_caller]
+    fn refused(&self, request: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = self.admin_with(request, "");
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{request:?}");
+        stderr
+    }
+
+    #[track_caller]
+    fn register(&self, name: &str) {
+        let done = self.admin_with(&["register", name], &format!("{PASSWORD}\n"));
+        assert_eq!((done.code, done.stdout), (Some(0), format!("{name} is registered.\n")));
+    }
+
+    fn log_in(&self, name: &str) -> Peer {
+        let mut peer = Peer::connect(self.server.address);
+        peer.send(&format!("{name}\n{PASSWORD}\n"));
+        peer.expect("! password-required: send the password as the next line");
+        assert!(peer.line().starts_with("* Welcome, "));
+        peer
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.server.program.signal(Signal::KILL);
+        self.server.program.finish();
+        self.server = start(&self.folder);
+    }
+}
+
+/// What the server calls whoever runs this test.
+fn administrator() -> String {
+    format!("server admin (user {})", rustix::process::getuid().as_raw())
+}
+
+fn start(folder: &std::path::Path) -> ServerProgram {
+    ServerProgram::start(&["--log-level", "debug", "--data", folder.to_str().unwrap()])
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn an_operator_is_made_and_unmade() {
+    let house = House::open("op");
+    assert_eq!(house.refused(&["op", "Olga"]), "server: refused: not-registered: Olga is not registered\n");
+    house.register("Olga");
+    let mut olga = house.log_in("Olga");
+    let mut bob = house.server.join("Bob");
+    olga.expect("* Bob has joined");
+    olga.send("/kick Bob\n");
+    olga.expect("! not-operator: only an operator may do that");
+    assert_eq!(house.admin(&["op", "Olga"]), "Olga is an operator.\n");
+    olga.send("/kick Bob\n");
+    bob.expect_rest(&["! kicked: you are sent out", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    olga.expect("* Bob has left: kicked by Olga");
+    olga.expect("* Kicked: Bob from 127.0.0.1.");
+    assert_eq!(house.admin(&["deop", "olga"]), "olga is no operator.\n");
+    olga.send("/kick Olga\n");
+    olga.expect("! not-operator: only an operator may do that");
+}
+
+#[test]
+fn it_does_what_an_operator_does_and_says_who_is_here() {
+    let house = House::open("does");
+    house.register("Olga");
+    house.admin(&["op", "Olga"]);
+    let mut olga = house.log_in("Olga");
+    let mut bob = house.server.join("Bob");
+    olga.expect("* Bob has joined");
+    let [olga_from, bob_from] = [&olga, &bob].map(|peer| peer.stream().local_addr().unwrap());
+    assert_eq!(house.admin(&["mute", "Bob"]), "Muted: Bob; it concerns Bob from 127.0.0.1.\n");
+    assert_eq!(house.admin(&["list"]), format!("Bob\tfrom {bob_from}\tmuted\nOlga\tfrom {olga_from}\toperator\n"));
+    assert_eq!(house.admin(&["unmute", "Bob"]), "No longer muted: Bob.\n");
+    assert_eq!(house.admin(&["say", "back", "at", "noon"]), "Said.\n");
+    bob.expect("* The operator says: back at noon");
+    olga.expect("* The operator says: back at noon");
+    assert_eq!(house.admin(&["kick", "Bob", "too", "loud"]), "Kicked: Bob from 127.0.0.1.\n");
+    bob.expect_rest(&["! kicked: you are sent out: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    olga.expect(&format!("* Bob has left: kicked by {}: too loud", administrator()));
+    let stats = house.admin(&["stats"]);
+    for row in ["people\t1\n", "registered names\t1\n", "bans\t0\n", "up\t"] {
+        assert!(stats.contains(row), "{row:?} is not in\n{stats}");
+    }
+    let names = house.admin(&["list", "names"]);
+    assert!(names.starts_with("Olga\tsince 2") && names.ends_with("Z\toperator\n"), "{names}");
+    assert_eq!(house.admin(&["unregister", "Olga"]), "Olga is not registered any more.\n");
+    assert_eq!(house.admin(&["list", "names"]), "");
+}
+
+#[test]
+fn bans_and_operators_survive_kill_9() {
+    let mut house = House::open("kill");
+    house.register("Olga");
+    house.admin(&["op", "Olga"]);
+    for request in
+        [&["ban", "Mallory", "12h", "spam"][..], &["ban", "192.0.2.7"], &["ban", "2001:db8::5"], &["mute", "Bob"]]
+    {
+        house.admin(request);
+    }
+    let (bans, mutes, names) =
+        (house.admin(&["list", "bans"]), house.admin(&["list", "mutes"]), house.admin(&["list", "names"]));
+    assert_eq!(bans.lines().count(), 3);
+    assert!(bans.contains("\n2001:db8::/64\tsince ") || bans.starts_with("2001:db8::/64\tsince "), "{bans}");
+    house.kill_and_restart();
+    assert_eq!(house.admin(&["list", "bans"]), bans);
+    assert_eq!(house.admin(&["list", "mutes"]), mutes);
+    assert_eq!(house.admin(&["list", "names"]), names);
+    let mut mallory = Peer::connect(house.server.address);
+    mallory.send("Ma11ory\n");
+    assert!(mallory.line().starts_with("! banned: you are not let in until "));
+    assert!(house.admin(&["unban", "Mallory"]).starts_with("No longer banned"));
+    house.kill_and_restart();
+    assert_eq!(house.admin(&["list", "bans"]).lines().count(), 2);
+}
+
+#[test]
+fn a_wrong_request_says_what_is_wrong() {
+    let house = House::open("wrong");
+    assert_eq!(house.refused(&["unban", "Bob"]), "server: refused: not-sanctioned: Bob is not banned\n");
+    assert_eq!(house.refused(&["say", "a\nb"]), "server: a request is one line\n");
+    assert!(house.refused(&["ban", "Bob", "0s"]).starts_with("server: refused: bad-arguments: a time is "));
+    let short = house.admin_with(&["register", "Bob"], "short\n");
+    assert_eq!(
+        (short.code, short.stderr.as_str()),
+        (Some(1), "server: refused: bad-password: a password has at least 8 characters; nothing was changed\n")
+    );
+    let nobody = Program::start(SERVER, ["admin", "--data", "/no/such/folder", "stats"]).finish();
+    assert_eq!(
+        (nobody.code, nobody.stderr.as_str()),
+        (Some(1), "server: no server can be reached through /no/such/folder/control: No such file or directory\n")
+    );
+}
+
+#[test]
+fn its_socket_is_for_the_owner_alone_and_nobody_holds_it_up_for_long_or_breaks_it() {
+    let house = House::open("socket");
+    let path = house.folder.join("control");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let silent = UnixStream::connect(&path).unwrap();
+    for rubbish in [&b"\xff\xfe\n"[..], &[b'x'; 100_000], b"", b"\n\n\n", b"register\n", b"op \n"] {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        // It may hang up before it has read all of it.
+        let _ = stream.write_all(rubbish);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    drop(silent);
+    house.admin(&["stats"]);
+}
+
+#[test]
+fn a_second_server_with_the_same_folder_is_refused() {
+    let house = House::open("second");
+    let folder = house.folder.to_str().unwrap();
+    let second = Program::start(SERVER, ["--port", "0", "--data", folder]).finish();
+    assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
+    assert!(second.stderr.contains(folder), "{}", second.stderr);
+    house.admin(&["stats"]);
+}
+
+#[test]
+fn every_act_is_in_the_log_with_who_whom_and_why() {
+    let mut house = House::open("log");
+    house.register("Olga");
+    house.admin(&["op", "Olga"]);
+    let mut olga = house.log_in("Olga");
+    olga.send("/ban Mallory 1h spam\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
+    olga.rest();
+    house.server.program.signal(Signal::TERM);
+    let log = house.server.program.finish().stdout;
+    let (mut rest, administrator) = (log.as_str(), administrator());
+    let acts = [
+        ("register", administrator.as_str(), "Olga", ""),
+        ("op", &administrator, "Olga", ""),
+        ("ban", "Olga", "Mallory", "spam"),
+        ("mute", "Olga", "Bob", ""),
+        ("unmute", "Olga", "Bob", ""),
+        ("unban", "Olga", "Mallory", ""),
+    ];
+    for (act, by, whom, why) in acts {
+        // In a debug build each pair has a line of its own, with colours.
+        for word in ["acted", act, by, whom, why] {
+            rest = rest
+                .split_once(word)
+                .unwrap_or_else(|| panic!("{word:?} of {act} is not where it should be in\n{log}"))
+                .1;
+        }
+    }
+}
+
+#[test]
+fn a_password_is_in_no_log_no_process_list_and_no_file() {
+    let mut house = House::open("secret");
+    house.register("Olga");
+    let mut olga = house.log_in("Olga");
+    let mut bob = house.server.join("Bob");
+    bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n/password\n{PASSWORD} not\n"));
+    for _ in 0..5 {
+        bob.line();
+    }
+    let mut mallory = Peer::connect(house.server.address);
+    mallory.send(&format!("Olga\n{PASSWORD} nearly\n"));
+    mallory.expect("! password-required: send the password as the next line");
+    mallory.expect("! wrong-password: that is not the password");
+    olga.send("/quit\n");
+    let heard = olga.rest().concat();
+    let process = format!("/proc/{}", house.server.program.pid().as_raw_nonzero());
+    let seen = ["cmdline", "environ"].map(|file| fs::read(format!("{process}/{file}")).unwrap()).concat();
+    house.server.program.signal(Signal::TERM);
+    let log = house.server.program.finish().stdout;
+    assert!(log.contains("Olga") && log.contains("wrong-password"), "{log}");
+    let mut kept = Vec::new();
+    for file in fs::read_dir(&house.folder).unwrap() {
+        kept.extend(fs::read(file.unwrap().path()).unwrap());
+    }
+    assert!(String::from_utf8_lossy(&kept).contains("$argon2id$"));
+    let places = [&kept[..], &seen, log.as_bytes(), heard.as_bytes()];
+    assert!(places.iter().all(|place| !String::from_utf8_lossy(place).contains(PASSWORD)));
+}

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use async_std::task;
 use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
-use clap::{ColorChoice, Parser};
+use clap::{ColorChoice, CommandFactory, Parser, error};
 use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::program::{self, Program};
-use linechat::client::{Config, Lost, Outcome, Place, Trust, bot, pipe, status, terminal};
+use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Trust, bot, pipe, status, terminal};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
 use linechat::manual::Manual;
-use linechat::protocol::Name;
+use linechat::protocol::{BadSecret, Name, Secret};
+use linechat::secret_file;
 use linechat::tls::Fingerprint;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
@@ -55,6 +56,15 @@ struct Arguments {
     /// Trust the one certificate with this fingerprint, whatever it holds; implies --tls
     #[arg(long, value_name = "SHA256", help_heading = OVER_TLS)]
     tls_fingerprint: Option<Fingerprint>,
+
+    /// The password, if the server asks for one: the first line of FILE, which nobody else may be able to read; without
+    /// it LINECHAT_PASSWORD, or what you type when you are asked
+    #[arg(long, value_name = "FILE", value_parser = a_password(), help_heading = PASSWORDS)]
+    password_file: Option<Secret>,
+
+    /// Send a password although others could read it on its way: without TLS, and to another machine
+    #[arg(long, help_heading = PASSWORDS)]
+    allow_plain_password: bool,
 
     /// Show colours: when there is a terminal, and NO_COLOR is not set; always; or never
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = AT_A_TERMINAL)]
@@ -102,6 +112,7 @@ struct Arguments {
 }
 
 const OVER_TLS: &str = "Over TLS";
+const PASSWORDS: &str = "Passwords";
 const AT_A_TERMINAL: &str = "At a terminal";
 
 const MANUAL: Manual = Manual {
@@ -110,11 +121,12 @@ const MANUAL: Manual = Manual {
     synopsis: &["--name NAME [OPTION]...", "--name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
         ("0", "everything was said, and you left"),
-        ("1", "refused: the name (taken, ...) or, in a pipe, a line"),
+        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line"),
         ("2", "wrong usage"),
         ("3", "cannot connect, or the connection, standard input or standard output was lost"),
     ],
     environment: &[
+        (PASSWORD_VARIABLE, "the password, without --password-file; the command of --exec does not get it"),
         ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),
         (
             "SSL_CERT_FILE",
@@ -128,6 +140,7 @@ const MANUAL: Manual = Manual {
     examples: &[
         "client --name Bob",
         "client --name Bob --host chat.example --tls",
+        "client --name Bob --host chat.example --tls --password-file ~/.linechat-password",
         "client --name Bob --unix /run/linechat/socket",
         "echo 'backup done' | client --name cron",
         "echo 'anybody here?' | client --name poll --lines-only --wait 30",
@@ -137,6 +150,8 @@ const MANUAL: Manual = Manual {
     ],
     output_lost: LOST,
 };
+
+const PASSWORD_KEPT: &str = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
 
 const PORT: u16 = 5000;
 const TLS_PORT: u16 = 5001;
@@ -197,6 +212,7 @@ fn main() -> ExitCode {
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
+        Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
@@ -205,7 +221,12 @@ fn main() -> ExitCode {
 }
 
 fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
-    let config = Config { name: arguments.name.clone(), place: arguments.place()? };
+    let config = Config {
+        name: arguments.name.clone(),
+        place: arguments.place()?,
+        password: arguments.password_file.clone().or_else(password_of_environment),
+        allow_plain_password: arguments.allow_plain_password,
+    };
     if arguments.is_for_a_person() && terminal::is_there() {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
         return run(&config, &arguments.at_a_terminal());
@@ -226,6 +247,23 @@ fn fail(code: u8, why: &str) -> ExitCode {
 /// The certificates in a file.
 fn authorities() -> impl TypedValueParser<Value = Trust> {
     PathBufValueParser::new().try_map(|path| Trust::from_file(&path))
+}
+
+/// The password in a file.
+fn a_password() -> impl TypedValueParser<Value = Secret> {
+    PathBufValueParser::new().try_map(|path| secret_file::read(&path))
+}
+
+/// The password in the environment. When what is there is none, this does not return.
+fn password_of_environment() -> Option<Secret> {
+    let text = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty())?;
+    let secret = text.to_str().ok_or(BadSecret::NotText).and_then(Secret::parse);
+    let wrong = |why| {
+        let error =
+            Arguments::command().error(error::ErrorKind::ValueValidation, format!("{PASSWORD_VARIABLE}: {why}"));
+        error.exit()
+    };
+    Some(secret.unwrap_or_else(wrong))
 }
 
 /// The name or path of a program that there is.

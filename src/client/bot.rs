@@ -41,7 +41,7 @@ pub async fn run(config: &Config, options: Options, display: Display) -> Result<
     let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
     let (ears, backlog) = ears();
     visit.hear_with(ears);
-    if !visit.join().await? {
+    if !visit.join(&outgoing).await? {
         return visit.outcome();
     }
     let path = options.program.path.to_string_lossy().into_owned();

@@ -216,6 +216,14 @@ impl Outgoing {
         transport.flush().await
     }
 
+    /// Whether nobody on the way can read what is sent: it is encrypted, or leaves this machine not at all.
+    pub fn is_private(&self) -> bool {
+        match &self.transport {
+            Transport::Tcp(socket) => socket.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            Transport::Tls(_) | Transport::Unix(_) => true,
+        }
+    }
+
     /// Says that this was all, and goes on listening: a half-close.
     pub async fn finish(mut self) {
         // When it fails the connection is broken, which the other direction finds out.

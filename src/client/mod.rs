@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::fault;
 use crate::limits::WELCOME_LIMIT;
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Name, SafeText, Secret};
 use connection::ConnectError;
 pub use place::Place;
 pub use tls::Trust;
@@ -39,7 +39,14 @@ pub struct Config {
     pub name: Name,
     /// Where the server is.
     pub place: Place,
+    /// What is sent when the server asks for a password. Without it, a person at a terminal is asked.
+    pub password: Option<Secret>,
+    /// A password is sent although others could read it on its way.
+    pub allow_plain_password: bool,
 }
+
+/// The variable of the environment that may hold the password. No program that the client runs gets it.
+pub const PASSWORD_VARIABLE: &str = "LINECHAT_PASSWORD";
 
 /// How a visit ended that the server saw to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +55,8 @@ pub enum Outcome {
     Left,
     /// The server refused the name.
     NameRefused(SafeText),
+    /// The server asked for a password, and others could have read it on its way.
+    PasswordKept,
     /// The server refused so many lines; the last one with these words.
     LinesRefused(u64, SafeText),
 }

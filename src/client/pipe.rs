@@ -31,7 +31,7 @@ pub struct Options {
 pub async fn run(config: &Config, options: &Options, input: Input, display: Display) -> Result<Outcome, Lost> {
     let all_said = Cell::new(false);
     let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
-    if !visit.join().await? {
+    if !visit.join(&outgoing).await? {
         return visit.outcome();
     }
     let unshown = visit.until_unshown();

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::PASSWORD_VARIABLE;
 use super::message::Message;
 use crate::limits::EXEC_OUTPUT_BYTES;
 
@@ -79,6 +80,7 @@ impl Program {
             .args(&self.arguments)
             .env("LINECHAT_FROM", message.from.as_str())
             .env("LINECHAT_TEXT", OsStr::from_bytes(&message.text))
+            .env_remove(PASSWORD_VARIABLE)
             .env("LINECHAT_PRIVATE", if message.private { "1" } else { "0" })
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -5,7 +5,7 @@
 enum Kind {
     /// Somebody said something, to everyone or to us alone.
     Message,
-    /// A notice.
+    /// A notice, or the question for a password, which the client answers or ends with.
     Notice,
     /// A refusal, or the notice that lines for us were lost.
     Warning,
@@ -13,7 +13,9 @@ enum Kind {
 
 impl Kind {
     fn of(line: &[u8]) -> Self {
-        if line.starts_with(b"! ") || line.starts_with(b"* You missed ") {
+        if line.starts_with(b"! password-required: ") {
+            Self::Notice
+        } else if line.starts_with(b"! ") || line.starts_with(b"* You missed ") {
             Self::Warning
         } else if line.starts_with(b"* ") {
             Self::Notice
@@ -54,7 +56,7 @@ mod tests {
     #[test]
     fn messages_and_warnings_pass_and_notices_do_not() {
         let lines =
-            b"* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
+            b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
         let (messages, warnings) = Sieve::default().sift(lines);
         assert_eq!(messages, b"Alice: * not a notice\nAlice (privately): \xff\r\n");
         assert_eq!(warnings, b"! code: no\n* You missed 2 lines.\n");

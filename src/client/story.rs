@@ -8,6 +8,12 @@ use crate::protocol::SafeText;
 pub(super) struct Story {
     /// The server has taken the name.
     pub(super) joined: bool,
+    /// The server waits for a password.
+    pub(super) wants_password: bool,
+    /// A wrong password is no end, for there is somebody who can try another.
+    pub(super) is_patient: bool,
+    /// Others could have read the password, so it was not sent.
+    is_unprotected: bool,
     refused: u64,
     last_refusal: String,
     stopping: bool,
@@ -15,9 +21,20 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// The name was refused.
+    /// The name was refused, or the password was or will not be given.
     pub(super) fn is_turned_away(&self) -> bool {
-        !self.joined && self.refused > 0
+        !self.joined && (self.refused > 0 || self.is_unprotected)
+    }
+
+    /// The password that the server waits for is not sent, since others could read it.
+    pub(super) fn keep_password(&mut self) {
+        self.is_unprotected = true;
+    }
+
+    /// There is no password to send. What the server asked for is the refusal that counts, with what to do about it.
+    pub(super) fn lack_password(&mut self, advice: &str) {
+        self.refused += 1;
+        self.last_refusal += advice;
     }
 
     /// The server has said goodbye, and not because it stops.
@@ -33,8 +50,11 @@ impl Story {
     /// Takes in a line, with or without its end.
     pub(super) fn hear(&mut self, line: &[u8]) {
         if let Some(refusal) = line.strip_prefix(b"! ") {
-            self.refused += 1;
             self.last_refusal = String::from_utf8_lossy(refusal).trim_end().to_owned();
+            let is_question = !self.joined && refusal.starts_with(b"password-required: ");
+            let may_try_again = !self.joined && self.is_patient && refusal.starts_with(b"wrong-password: ");
+            self.wants_password |= is_question;
+            self.refused += u64::from(!is_question && !may_try_again);
         }
         self.joined |= line.starts_with(b"* Welcome, ");
         self.stopping |= line.starts_with(b"* The server is shutting down");
@@ -45,7 +65,9 @@ impl Story {
     pub(super) fn outcome(self) -> Result<Outcome, Lost> {
         let turned_away = self.is_turned_away();
         let last_refusal = SafeText::new(self.last_refusal);
-        if turned_away {
+        if self.is_unprotected {
+            Ok(Outcome::PasswordKept)
+        } else if turned_away {
             Ok(Outcome::NameRefused(last_refusal))
         } else if self.stopping {
             Err(Lost::ShutDown)

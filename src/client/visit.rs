@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use async_std::future::timeout;
 use futures::channel::oneshot;
+use zeroize::Zeroizing;
 
 use super::bot::Ears;
 use super::connection::{self, Incoming, Outgoing};
@@ -16,6 +17,7 @@ use super::sieve::Sieve;
 use super::story::Story;
 use super::{Config, Lost, Outcome};
 use crate::limits::WELCOME_LIMIT;
+use crate::protocol::Secret;
 
 /// A connection, and what has come of it so far.
 #[derive(Debug)]
@@ -27,6 +29,9 @@ pub(super) struct Visit<'a> {
     story: Story,
     /// When the server should have taken the name.
     welcome_by: Instant,
+    /// What the server has not asked for yet.
+    password: Option<Secret>,
+    allow_plain_password: bool,
     /// Who else wants to know what is said.
     ears: Option<Ears>,
     /// Nothing more is to be sent.
@@ -56,6 +61,8 @@ impl<'a> Visit<'a> {
             sieve,
             story: Story::default(),
             welcome_by,
+            password: config.password.clone(),
+            allow_plain_password: config.allow_plain_password,
             ears: None,
             all_said,
             shown: None,
@@ -72,7 +79,7 @@ impl<'a> Visit<'a> {
     /// Waits until the server has taken the name; false when it did not, and the visit is over.
     ///
     /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
-    pub(super) async fn join(&mut self) -> Result<bool, Lost> {
+    pub(super) async fn join(&mut self, outgoing: &Outgoing) -> Result<bool, Lost> {
         while !self.story.joined {
             // Only the server is waited for, not whoever reads what it says.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
@@ -80,8 +87,28 @@ impl<'a> Visit<'a> {
             if !self.take_in(next.map_err(Lost::Failed)?).await? {
                 return Ok(false);
             }
+            if std::mem::take(&mut self.story.wants_password) && !self.story.joined {
+                self.give_password(outgoing).await?;
+            }
+            if self.story.is_turned_away() {
+                return Ok(false);
+            }
         }
         Ok(true)
+    }
+
+    /// Sends the password once. When it was wrong it will not be right the next time.
+    async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
+        if !outgoing.is_private() && !self.allow_plain_password {
+            self.story.keep_password();
+            return Ok(());
+        }
+        let Some(password) = self.password.take() else {
+            self.story.lack_password("; give it with --password-file or LINECHAT_PASSWORD");
+            return Ok(());
+        };
+        let line = Zeroizing::new(format!("{}\n", password.expose()));
+        outgoing.send(line.as_bytes()).await.map_err(Lost::Failed)
     }
 
     /// Is ready when everything was said and nothing more can be shown: then there is no reason to stay.

@@ -314,7 +314,8 @@ fn a_panic_restores_the_terminal() {
 fn panic_beside_a_client(address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
-    let config = Config { name, place: Place::Tcp { host: address.ip().to_string(), port: address.port() } };
+    let place = Place::Tcp { host: address.ip().to_string(), port: address.port() };
+    let config = Config { name, place, password: None, allow_plain_password: false };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true };
     thread::spawn(move || terminal::run(&config, &options));
     block_on(asked.into_future());

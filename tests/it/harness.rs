@@ -1,7 +1,7 @@
 //! A server on a free port, and peers that talk to it. Every wait has a deadline; nothing sleeps for "long enough".
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -268,7 +268,11 @@ pub struct FakeServer {
 
 impl FakeServer {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at(IpAddr::from([127, 0, 0, 1]))
+    }
+
+    pub fn start_at(ip: IpAddr) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         Self { listener, address }
     }

@@ -12,6 +12,7 @@ mod accounts;
 mod admin;
 mod bot;
 mod client;
+mod client_password;
 mod client_tls;
 mod commands;
 mod editor;

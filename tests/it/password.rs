@@ -14,11 +14,11 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::{DEADLINE, Peer, Server, skipped, unpaced};
 use crate::program::{Program, SERVER, ServerProgram};
 
-const REQUIRED: &str = "! password-required: send the password as the next line";
-const WRONG: &str = "! wrong-password: that is not the password";
-const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; connect again to try another";
+pub const REQUIRED: &str = "! password-required: send the password as the next line";
+pub const WRONG: &str = "! wrong-password: that is not the password";
+pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; connect again to try another";
 
-fn password_file(test: &str, content: &str) -> PathBuf {
+pub fn password_file(test: &str, content: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-password-{test}-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     fs::write(&path, content).unwrap();
@@ -26,7 +26,7 @@ fn password_file(test: &str, content: &str) -> PathBuf {
     path
 }
 
-fn config(test: &str) -> Config {
+pub fn config(test: &str) -> Config {
     let password = RoomPassword::from_file(&password_file(test, "open sesame\n")).unwrap();
     let admission = Admission { room_password: Some(Arc::new(password)), ..Admission::default() };
     Config { admission, ..unpaced() }
@@ -155,7 +155,7 @@ fn a_telnet_client_does_not_show_it_while_it_is_typed() {
 }
 
 /// An address of this machine that is not its loopback interface's.
-fn outer_address() -> Option<IpAddr> {
+pub fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     // Nothing is sent: the kernel only says from where it would be.
     socket.connect("192.0.2.1:9").ok()?;

@@ -496,7 +496,8 @@ mod tests {
             let name = Name::parse("Bob").unwrap();
             let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: true });
             let (screen, showing) = Screen::new(false);
-            let config = Config { name, place: Place::Unix(PathBuf::new()) };
+            let config =
+                Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
             let typing = (bounded(1).1, People::default(), Paste::default());
             let mut talk = Talk::new(config, true, (screen.clone(), look), typing);
             let (lines, sent) = bounded(1);

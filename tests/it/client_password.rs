@@ -1,0 +1,150 @@
+//! The client in a pipe, or as a bot, at a server that asks for a password.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use crate::harness::{FakeServer, Peer, Server, skipped};
+use crate::password::{REQUIRED, WRONG, config, outer_address, password_file};
+use crate::program::{CLIENT, Finished, Program};
+
+const STATUS: &str = "Connected to server.\n";
+const VARIABLE: &str = "LINECHAT_PASSWORD";
+const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
+
+fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
+    Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
+}
+
+/// A file of this test's own that only we can read.
+fn file(test: &str, content: &str) -> String {
+    password_file(test, content).to_str().unwrap().to_owned()
+}
+
+/// A client of the name Bob, and what is in its environment.
+fn client(server: std::net::SocketAddr, options: &[&str], variable: Option<&str>) -> Program {
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server, "Bob")).args(options);
+    match variable {
+        Some(value) => command.env(VARIABLE, value),
+        None => command.env_remove(VARIABLE),
+    };
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Program::spawn(command)
+}
+
+/// A server that is its own, and has asked Bob for the password.
+fn asked(fake: &FakeServer) -> Peer {
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server
+}
+
+#[test]
+fn a_password_is_sent_when_the_server_asks_for_it() {
+    let server = Server::start_with(config("client-comes-in"));
+    let said = "* Welcome, Bob. You are the first here. /help lists the commands.\n\
+                * Bye, Bob: 1 line accepted, 0 refused.\n";
+    let file = file("client-file", "open sesame\r\nand nothing of this\n");
+    for (options, variable) in [
+        (&["--password-file", &file][..], None),
+        (&[], Some("open sesame")),
+        // The option is stronger.
+        (&["--password-file", &file], Some("not this one")),
+    ] {
+        let done = client(server.address, options, variable).finish_with("hi\n");
+        assert_eq!(done, finished(0, &format!("{REQUIRED}\n{said}"), STATUS));
+    }
+    // Nothing is wrong, so there is nothing on standard error.
+    let done = client(server.address, &["--lines-only"], Some("open sesame")).finish_with("hi\n");
+    assert_eq!(done, finished(0, "", STATUS));
+}
+
+#[test]
+fn a_password_is_not_sent_to_a_server_that_does_not_ask() {
+    let fake = FakeServer::start();
+    let mut client = client(fake.address, &[], Some("open sesame"));
+    client.write("hi\n");
+    client.end_input();
+    let mut server = fake.welcome("Bob");
+    server.expect_rest(&["hi"]);
+    server.send("! password-required: now I do\n* Bye, Bob: 1 line accepted, 1 refused.\n");
+    drop(server);
+    let said = format!("{WELCOME}! password-required: now I do\n* Bye, Bob: 1 line accepted, 1 refused.\n");
+    let why = "client: 1 refused, the last: password-required: now I do\n";
+    assert_eq!(client.finish(), finished(1, &said, &format!("{STATUS}{why}")));
+}
+
+#[test]
+fn who_has_no_password_is_told_how_to_give_one() {
+    for variable in [None, Some("")] {
+        let fake = FakeServer::start();
+        let mut client = client(fake.address, &[], variable);
+        client.write("hi\n");
+        let mut server = asked(&fake);
+        server.expect_end();
+        let why =
+            "password-required: send the password as the next line; give it with --password-file or LINECHAT_PASSWORD";
+        let stderr = format!("{STATUS}client: the server refused Bob: {why}\n");
+        assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n"), &stderr));
+    }
+}
+
+/// It would be wrong the next time too, and guessers are kept out.
+#[test]
+fn a_wrong_password_is_sent_once() {
+    let fake = FakeServer::start();
+    let mut client = client(fake.address, &[], Some("close sesame"));
+    let mut server = asked(&fake);
+    server.expect("close sesame");
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    server.expect_end();
+    let why = format!("{STATUS}client: the server refused Bob: wrong-password: that is not the password\n");
+    assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), &why));
+}
+
+#[test]
+fn a_password_that_others_could_read_on_its_way_is_not_sent_unless_that_is_wanted() {
+    let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
+    let fake = FakeServer::start_at(ip);
+    let mut kept = client(fake.address, &[], Some("open sesame"));
+    asked(&fake).expect_end();
+    let why = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
+    let stderr = format!("{STATUS}client: Bob needs a password, and {why}\n");
+    assert_eq!(kept.finish(), finished(1, &format!("{REQUIRED}\n"), &stderr));
+    let mut given = client(fake.address, &["--allow-plain-password"], Some("open sesame"));
+    let mut server = asked(&fake);
+    server.expect("open sesame");
+    server.send(WELCOME);
+    given.end_input();
+    server.send("* Bye, Bob: 0 lines accepted, 0 refused.\n");
+    drop(server);
+    assert_eq!(given.finish().code, Some(0));
+}
+
+#[test]
+fn what_is_no_password_or_is_open_to_others_is_wrong_usage() {
+    let open = file("client-open", "open sesame\n");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let empty = file("client-empty", "\nopen sesame\n");
+    for (options, variable, words) in [
+        (&["--password-file", &open][..], None, format!("others can read the password in {open}; chmod 600 {open}")),
+        (&["--password-file", &empty], None, format!("the first line of {empty} is no password")),
+        (&["--password-file", "/no/such/file"], None, "cannot read the password in /no/such/file".to_owned()),
+        (&[], Some("a\tb"), "LINECHAT_PASSWORD: a password holds letters, digits, signs and blanks".to_owned()),
+    ] {
+        let done = client(FakeServer::start().address, options, variable).finish_with("");
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));
+        assert!(done.stderr.contains(&words), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_program_that_a_bot_runs_does_not_get_the_password() {
+    let fake = FakeServer::start();
+    let script = "echo \"<$LINECHAT_PASSWORD> <$LINECHAT_TEXT>\"";
+    let _bot = client(fake.address, &["--reply", "--exec", "sh", "--", "-c", script], Some("open sesame"));
+    let mut server = asked(&fake);
+    server.expect("open sesame");
+    server.send(&format!("{WELCOME}Alice: hi\n"));
+    server.expect("<> <hi>");
+}

@@ -203,7 +203,7 @@ impl Broker {
             Event::Enrol { peer, member } => {
                 self.peers.entry(peer).and_modify(|peer| peer.member = member);
             }
-            Event::Order(order) => self.obey(order),
+            Event::Order(order) => self.obey(*order),
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;

@@ -74,7 +74,7 @@ pub enum Event {
         member: Option<AccountId>,
     },
     /// Those who keep order want something done.
-    Order(Order),
+    Order(Box<Order>),
     /// A peer has left. Sent exactly once by each session that joined.
     Leave {
         /// Who.

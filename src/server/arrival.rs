@@ -45,6 +45,19 @@ impl Arrival {
         evicted: &mut oneshot::Receiver<()>,
         deadline: Instant,
     ) -> Option<Transport> {
+        if self.tls.is_none() {
+            return Some(self.transport);
+        }
+        // It is large, and plain connections need not have room for it.
+        Box::pin(self.negotiate(house, evicted, deadline)).await
+    }
+
+    async fn negotiate(
+        self,
+        house: &House,
+        evicted: &mut oneshot::Receiver<()>,
+        deadline: Instant,
+    ) -> Option<Transport> {
         let (Some(tls), Transport::Tcp(socket)) = (&self.tls, &self.transport) else { return Some(self.transport) };
         let left = deadline.saturating_duration_since(Instant::now());
         let greeted = futures::select_biased! {

@@ -127,7 +127,7 @@ async fn say(house: &House, by: &SafeText, text: &str) -> Result<String, Refusal
         return Err(Refusal::BadArguments("say TEXT"));
     }
     let text = SafeText::new(text.to_owned());
-    house.inbox.send(Event::Order(Order::Announce(text))).await.map_err(|_| Refusal::ShuttingDown)?;
+    house.inbox.send(Event::Order(Box::new(Order::Announce(text)))).await.map_err(|_| Refusal::ShuttingDown)?;
     house.record("say", by, "everyone", None, None);
     Ok("Said.\n".to_owned())
 }

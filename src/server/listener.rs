@@ -147,7 +147,7 @@ impl Listener {
     }
 
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
-    pub(super) async fn accept_all(self, house: House) -> Infallible {
+    pub(super) async fn accept_all(self, house: Arc<House>) -> Infallible {
         if let Doorway::Control(file) = &self.door {
             control::attend_all(file, &house).await;
         }
@@ -248,14 +248,14 @@ impl BindError {
     }
 }
 
-fn admit(arrival: Arrival, house: &House) {
+fn admit(arrival: Arrival, house: &Arc<House>) {
     let Arrival { peer, from, .. } = arrival;
     house.journal.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&arrival.transport);
     match house.config.admission.may_enter(from).and_then(|()| house.door.enter(peer, from)) {
         Ok(entered) => {
-            task::spawn(session::attend(arrival, house.clone(), entered));
+            task::spawn(session::attend(arrival, Arc::clone(house), entered));
         }
         Err(refusal) => {
             house.journal.note(Record::Refused { peer, code: refusal.code() });

@@ -104,18 +104,17 @@ impl<'a> Login<'a> {
     /// From a name to a place in the room.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
         let name = parse_name(self.line().await?)?;
-        let member = self.prove(&name).await?;
+        let member = match self.house.config.admission.demand(&name) {
+            Demand::Nothing => None,
+            Demand::Room(_) if self.knows_room => None,
+            // It is large, and where there are no passwords nobody needs room for it.
+            demand => Box::pin(self.prove(demand)).await?,
+        };
         Ok(self.ask_broker(name, member).await?)
     }
 
-    /// Has the peer prove that the name may be theirs, if that is wanted. Gives the account that is theirs, if there is one.
-    async fn prove(&mut self, name: &Name) -> Result<Option<AccountId>, Failed> {
-        let demand = self.house.config.admission.demand(name);
-        match &demand {
-            Demand::Nothing => return Ok(None),
-            Demand::Room(_) if self.knows_room => return Ok(None),
-            Demand::Room(_) | Demand::Account(_) => {}
-        }
+    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one.
+    async fn prove(&mut self, demand: Demand) -> Result<Option<AccountId>, Failed> {
         if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }

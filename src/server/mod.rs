@@ -54,7 +54,7 @@ pub use listener::{BindError, Listener};
 pub use tls::Tls;
 
 /// What every session has a share of.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct House {
     config: Config,
     door: Arc<Door>,
@@ -66,7 +66,7 @@ struct House {
     arrivals: Arc<AtomicU64>,
     /// Is ready once the server stops.
     stop: Shared<BoxFuture<'static, ()>>,
-    #[expect(dead_code, reason = "nothing is ever sent: the last clone to be dropped says that no session is left")]
+    #[expect(dead_code, reason = "nothing is ever sent: that it is dropped says that no session is left")]
     alive: Sender<Infallible>,
 }
 
@@ -165,7 +165,7 @@ async fn serve(
 ) -> Result<(), BrokerDied> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
-    let house = House {
+    let house = Arc::new(House {
         door: Door::new(config.capacity),
         config,
         inbox: inbox.clone(),
@@ -174,14 +174,16 @@ async fn serve(
         arrivals: Arc::default(),
         stop: stop.map(drop).boxed().shared(),
         alive,
-    };
+    });
+    // One end is held by each session that is left.
+    let sessions = Arc::downgrade(&house);
     for listener in &listeners {
         journal.note(Record::Started { place: listener.to_string() });
     }
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {
         let accepting =
-            select_all(listeners.into_iter().map(|listener| listener.accept_all(house.clone()).boxed())).fuse();
+            select_all(listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&house)).boxed())).fuse();
         drop(house);
         let shutdown = shutdown.fuse();
         futures::pin_mut!(accepting, shutdown);
@@ -201,8 +203,7 @@ async fn serve(
         room
     };
     let ended = timeout(SHUTDOWN_LIMIT, ending).await;
-    // One end is held by each session that is left.
-    journal.note(Record::Stopped { cut: all_gone.sender_count() });
+    journal.note(Record::Stopped { cut: sessions.strong_count() });
     if matches!(ended, Ok(Err(_))) { Err(BrokerDied) } else { Ok(()) }
 }
 

@@ -100,7 +100,7 @@ impl House {
     /// Who it concerns. When the room is over, nobody.
     pub(super) async fn order(&self, order: impl FnOnce(oneshot::Sender<Vec<Person>>) -> Order) -> Vec<Person> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.inbox.send(Event::Order(order(answer))).await;
+        let _ = self.inbox.send(Event::Order(Box::new(order(answer)))).await;
         answered.await.unwrap_or_default()
     }
 

@@ -34,7 +34,11 @@ use crate::transport::Transport;
 use crate::turns::Turns;
 
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
-pub(super) async fn attend(arrival: Arrival, house: House, (entrance, evicted): (Entrance, oneshot::Receiver<()>)) {
+pub(super) async fn attend(
+    arrival: Arrival,
+    house: Arc<House>,
+    (entrance, evicted): (Entrance, oneshot::Receiver<()>),
+) {
     // What a login needs is given back when it is over: most of a connection's time comes after it.
     let Some((mut session, writing)) = Box::pin(enter(arrival, house, evicted)).await else { return };
     entrance.is_named();
@@ -43,7 +47,7 @@ pub(super) async fn attend(arrival: Arrival, house: House, (entrance, evicted): 
 }
 
 /// From the first byte to the join, or to the end of a connection that does not get so far.
-async fn enter(arrival: Arrival, house: House, mut evicted: oneshot::Receiver<()>) -> Option<(Session, Writing)> {
+async fn enter(arrival: Arrival, house: Arc<House>, mut evicted: oneshot::Receiver<()>) -> Option<(Session, Writing)> {
     let (peer, from, deadline) = (arrival.peer, arrival.from, Instant::now() + LOGIN_LIMIT);
     let transport = arrival.secure(&house, &mut evicted, deadline).await?;
     let link = Arc::new(Link::default());
@@ -77,7 +81,7 @@ pub(super) async fn turn_away(mut transport: Transport, refusal: &Refusal) {
 struct Session {
     peer: PeerId,
     from: Origin,
-    house: House,
+    house: Arc<House>,
     link: Arc<Link>,
     intake: Intake,
     pace: Pace,

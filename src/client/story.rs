@@ -11,9 +11,9 @@ pub(super) struct Story {
     /// The server waits for a password.
     pub(super) wants_password: bool,
     /// A wrong password is no end, for there is somebody who can try another.
-    pub(super) is_patient: bool,
+    is_patient: bool,
     /// Others could have read the password, so it was not sent.
-    is_unprotected: bool,
+    pub(super) is_unprotected: bool,
     refused: u64,
     last_refusal: String,
     stopping: bool,
@@ -21,6 +21,11 @@ pub(super) struct Story {
 }
 
 impl Story {
+    /// The one of a visit where a person can try another password.
+    pub(super) fn patient() -> Self {
+        Self { is_patient: true, ..Self::default() }
+    }
+
     /// The name was refused, or the password was or will not be given.
     pub(super) fn is_turned_away(&self) -> bool {
         !self.joined && (self.refused > 0 || self.is_unprotected)

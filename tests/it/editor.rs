@@ -10,7 +10,7 @@ use std::thread;
 use async_signal::{Signal as Awaited, Signals};
 use async_std::task::block_on;
 use futures::StreamExt;
-use linechat::client::{Config, Place, terminal};
+use linechat::client::{Config, Lost, Outcome, Place, terminal};
 use linechat::protocol::Name;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -25,12 +25,12 @@ const COLUMNS: u16 = 60;
 const CTRL_D: &str = "\x04";
 
 /// A person at the editor. The screen is what a terminal makes of all that was written to it.
-struct Person {
-    program: Program,
+pub struct Person {
+    pub program: Program,
     keyboard: File,
     written: Output,
     /// All that was written and is on the screen by now.
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     screen: Parser<Bells>,
     /// The program's side. It stays open, so that the modes can be read when the program has gone.
     side: OwnedFd,
@@ -39,13 +39,13 @@ struct Person {
 
 /// All that a program can change in the modes of a terminal.
 #[derive(Debug, PartialEq, Eq)]
-struct Modes {
+pub struct Modes {
     flags: String,
     codes: Vec<u8>,
 }
 
 impl Modes {
-    fn of(side: &OwnedFd) -> Self {
+    pub fn of(side: &OwnedFd) -> Self {
         let modes: Termios = tcgetattr(side).unwrap();
         let flags = (modes.input_modes, modes.output_modes, modes.control_modes, modes.local_modes);
         let codes = [
@@ -68,12 +68,21 @@ impl Person {
     }
 
     /// Likewise, at this program.
-    fn at(mut command: Command) -> Self {
+    pub fn at(command: Command) -> Self {
+        let mut this = Self::hurry(command);
+        this.sees("* Welcome, Bob.");
+        this.has_typed("");
+        this.is_taken_over();
+        this
+    }
+
+    /// Sits down and does not wait.
+    pub fn hurry(mut command: Command) -> Self {
         let (screen, side) = plain_terminal();
         tcsetwinsize(&side, Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = Modes::of(&side);
         command.env("TERM", "xterm-256color").stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap());
-        let mut this = Self {
+        Self {
             program: Program::spawn(command),
             keyboard: screen.try_clone().unwrap(),
             written: Output::of(screen),
@@ -81,19 +90,15 @@ impl Person {
             screen: Parser::new_with_callbacks(ROWS.try_into().unwrap(), COLUMNS.try_into().unwrap(), 0, Bells(0)),
             side,
             before,
-        };
-        this.sees("* Welcome, Bob.");
-        this.has_typed("");
-        this.is_taken_over();
-        this
+        }
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
     /// What is on the screen, without the times, from the first row to the last that holds something.
-    fn rows(&self) -> Vec<String> {
+    pub fn rows(&self) -> Vec<String> {
         let rows = self.screen.screen().rows(0, COLUMNS).map(|row| without_time(row.trim_end()).to_owned());
         let mut rows: Vec<_> = rows.collect();
         while rows.last().is_some_and(String::is_empty) {
@@ -104,7 +109,7 @@ impl Person {
 
     /// Waits until the screen is as it should be.
     #[track_caller]
-    fn shows(&mut self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
+    pub fn shows(&mut self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
         loop {
             let rows = self.rows();
             if is_so(&rows) {
@@ -120,13 +125,13 @@ impl Person {
 
     /// Waits for a row that begins so.
     #[track_caller]
-    fn sees(&mut self, start: &str) -> Vec<String> {
+    pub fn sees(&mut self, start: &str) -> Vec<String> {
         self.shows(start, |rows| rows.iter().any(|row| row.starts_with(start)))
     }
 
     /// Waits until this is what is typed, on the last row.
     #[track_caller]
-    fn has_typed(&mut self, line: &str) -> Vec<String> {
+    pub fn has_typed(&mut self, line: &str) -> Vec<String> {
         let line = format!("> {line}");
         self.shows(&line, |rows| rows.last().is_some_and(|last| *last == line.trim_end()))
     }
@@ -141,7 +146,7 @@ impl Person {
 
     /// Waits for the end of the client. The terminal is as it was before, and the line that was typed is not on it.
     #[track_caller]
-    fn leaves_it_sane(mut self) -> Finished {
+    pub fn leaves_it_sane(mut self) -> Finished {
         let done = self.program.finish();
         assert_eq!(Modes::of(&self.side), self.before);
         // The shell goes on below.
@@ -176,7 +181,7 @@ impl Person {
     }
 }
 
-fn client(address: SocketAddr, options: &[&str]) -> Command {
+pub fn client(address: SocketAddr, options: &[&str]) -> Command {
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(address, "Bob")).arg("--no-history").args(options).env_remove("NO_COLOR");
     command
@@ -312,12 +317,17 @@ fn a_panic_restores_the_terminal() {
 
 /// Lets a client sit down, and panics at SIGUSR1.
 fn panic_beside_a_client(address: SocketAddr) {
+    panic_beside(terminal::run, address)
+}
+
+/// Likewise, beside this one.
+pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Lost>, address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
     let place = Place::Tcp { host: address.ip().to_string(), port: address.port() };
     let config = Config { name, place, password: None, allow_plain_password: false };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true };
-    thread::spawn(move || terminal::run(&config, &options));
+    thread::spawn(move || run(&config, &options));
     block_on(asked.into_future());
     panic!("a defect of the client");
 }

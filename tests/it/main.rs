@@ -37,4 +37,5 @@ mod stall;
 mod strangers;
 mod talk;
 mod tls;
+mod typed_password;
 mod unix_socket;

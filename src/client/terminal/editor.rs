@@ -26,19 +26,23 @@ use super::drawing::{Drawing, Recent, visible};
 use super::history::History;
 use super::keys::{Keys, Press};
 use super::people::People;
+use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
+use crate::protocol::{BadSecret, Secret};
 
 /// The commands that Tab completes, with what follows them.
 const COMMANDS: [&str; 7] = ["/help", "/ignore ", "/msg ", "/nick ", "/quit", "/unignore ", "/who"];
 
 /// What a person did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Typed {
     /// Enter. A paste can hold several lines.
     Line(String, Press),
     /// Enter, and there was nothing to send.
     Nothing(Press),
+    /// Enter, under the veil.
+    Secret(Result<Secret, BadSecret>),
     /// Ctrl-C on an empty line.
     Interrupt,
     /// Ctrl-C on a line that was not empty, and is now.
@@ -54,13 +58,14 @@ pub(super) struct Editing {
     people: People,
     history: History,
     keys: Keys,
+    veil: Veil,
 }
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
     pub(super) fn new(people: People, history: History) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        (Self { typed, people, history, keys: Keys::default() }, receiver)
+        (Self { typed, people, history, keys: Keys::default(), veil: Veil::default() }, receiver)
     }
 
     /// What is pressed, from now on.
@@ -68,11 +73,17 @@ impl Editing {
         self.keys.clone()
     }
 
+    /// What keeps a password from being shown.
+    pub(super) fn veil(&self) -> Veil {
+        self.veil.clone()
+    }
+
     /// Begins, on a thread of its own.
     ///
     /// # Errors
     /// When the terminal cannot be used.
     pub(super) fn start(self, prompt: Prompt, recent: Recent) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+        self.veil.hush();
         let (ready, started) = mpsc::channel();
         thread::spawn(move || {
             let mut editor = match self.editor(prompt.clone(), recent) {
@@ -128,12 +139,24 @@ impl Editing {
 
     /// False when too many lines wait. Then it stays where it is, to be sent later.
     fn take(&self, line: &str, press: Press) -> bool {
-        let typed = if line.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(line.to_owned(), press) };
-        let is_taken = self.typed.try_send(typed).is_ok();
-        if is_taken {
-            self.history.keep(line);
+        if self.typed.is_full() {
+            return false;
         }
-        is_taken
+        let (said, secrets) = split_at_dialogue(line);
+        if secrets.is_some() {
+            self.veil.expect();
+        }
+        let typed = if said.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(said.to_owned(), press) };
+        // Nobody else puts anything in, and there is room.
+        let _ = self.typed.try_send(typed);
+        self.history.keep(said.trim_end_matches('\n'));
+        secrets.unwrap_or_default().lines().filter(|line| !line.is_empty()).for_each(|line| self.enter_secret(line));
+        true
+    }
+
+    fn enter_secret(&self, text: &str) {
+        // It is lost when thousands wait; who types it can see that nothing goes on.
+        let _ = self.typed.try_send(Typed::Secret(Secret::parse(text)));
     }
 
     fn interrupt(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
@@ -186,9 +209,18 @@ struct Key {
 }
 
 impl ConditionalEventHandler for Key {
-    fn handle(&self, event: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
-        let press = self.editing.keys.press(*event.get(0)?, Instant::now());
-        (self.act)(&self.editing, context, press)
+    fn handle(&self, event: &Event, count: RepeatCount, ahead: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        let (key, line) = (*event.get(0)?, context.line());
+        let press = self.editing.keys.press(key, Instant::now());
+        let count = if ahead { count } else { 0 };
+        match self.editing.veil.press(key, count, line, press.in_search) {
+            Deed::AsUsual => (self.act)(&self.editing, context, press),
+            Deed::Instead(command) => Some(command),
+            Deed::Entered(text) => {
+                self.editing.enter_secret(&text);
+                Some(clear(line))
+            }
+        }
     }
 }
 
@@ -285,7 +317,7 @@ mod tests {
         (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
         assert!(!editing.take("too many", enter));
         assert_eq!(history.earlier(""), Some((CLIENT_TYPED_LINES - 1).to_string()), "it is not in the history yet");
-        assert_eq!(typed.try_recv(), Ok(Typed::Line("0".to_owned(), enter)));
+        assert!(matches!(typed.try_recv(), Ok(Typed::Line(line, _)) if line == "0"));
         assert!(editing.take("too many", enter));
     }
 

@@ -83,7 +83,7 @@ impl History {
 /// Lines that hold a password.
 fn is_secret(line: &str) -> bool {
     let command = line.trim_start().split(' ').next().unwrap_or_default().to_ascii_lowercase();
-    command == "/register" || command == "/password"
+    ["/register", "/password", "/unregister"].contains(&command.as_str())
 }
 
 fn open(path: &Path) -> io::Result<Lines> {

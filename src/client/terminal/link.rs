@@ -9,11 +9,12 @@ use std::time::Instant;
 use async_channel::{Receiver, Sender, bounded};
 use async_std::task;
 use futures::FutureExt;
+use zeroize::Zeroizing;
 
 use super::receipts::Receipts;
-use crate::client::Config;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::story::Story;
+use crate::client::{Config, Place};
 use crate::limits::{CLIENT_LINK_EVENTS, WELCOME_LIMIT};
 use crate::protocol::Name;
 
@@ -21,12 +22,16 @@ use crate::protocol::Name;
 pub(super) struct Link {
     pub(super) events: Receiver<Event>,
     /// Dropping it half-closes the connection.
-    pub(super) lines: Option<Sender<String>>,
+    pub(super) lines: Option<Sender<Zeroizing<String>>>,
     pub(super) sending: Option<Sending>,
     /// What follows would not be read.
     pub(super) has_quit: bool,
     pub(super) receipts: Receipts,
     pub(super) story: Story,
+    /// Nobody on the way can read what is sent.
+    pub(super) is_private: bool,
+    /// The password that the client has was sent.
+    pub(super) has_tried_password: bool,
     /// When the server should have taken the name.
     pub(super) welcome_by: Instant,
 }
@@ -38,11 +43,16 @@ pub(super) enum Sending {
     Line,
     /// Whether the lines before have arrived.
     Question,
+    /// A password.
+    Secret,
 }
 
 /// What happens on a connection.
 pub(super) enum Event {
     NotConnected(ConnectError),
+    Connected {
+        is_private: bool,
+    },
     Heard(Vec<u8>),
     /// A line was sent. When it cannot be, that is an end.
     Sent,
@@ -53,11 +63,11 @@ pub(super) enum Event {
 impl Link {
     pub(super) fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
-        task::spawn(connect(config.clone(), name.clone(), typed, events));
+        task::spawn(connect(config.place.clone(), name.clone(), typed, events));
         Self::new(happening, lines)
     }
 
-    pub(super) fn new(events: Receiver<Event>, lines: Sender<String>) -> Self {
+    pub(super) fn new(events: Receiver<Event>, lines: Sender<Zeroizing<String>>) -> Self {
         Self {
             events,
             welcome_by: Instant::now() + WELCOME_LIMIT,
@@ -65,7 +75,9 @@ impl Link {
             has_quit: false,
             sending: None,
             receipts: Receipts::default(),
-            story: Story::default(),
+            story: Story::patient(),
+            is_private: false,
+            has_tried_password: false,
         }
     }
 
@@ -83,7 +95,8 @@ impl Link {
         self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
     }
 
-    pub(super) fn send(&mut self, what: Sending, line: String) {
+    pub(super) fn send(&mut self, what: Sending, line: impl Into<String>) {
+        let line = Zeroizing::new(line.into());
         self.sending = Some(what);
         // It has room for one, and the connection's end is an event of its own.
         self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
@@ -91,12 +104,13 @@ impl Link {
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(config: Config, name: Name, lines: Receiver<String>, events: Sender<Event>) {
-    let connected = connection::connect(&config.place).await;
+async fn connect(place: Place, name: Name, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
+    let connected = connection::connect(&place).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
         Err(error) => return drop(events.send(Event::NotConnected(error)).await),
     };
+    let _ = events.send(Event::Connected { is_private: outgoing.is_private() }).await;
     // When it fails, the other direction says so.
     let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
     task::spawn(send_lines(outgoing, lines, events.clone()));
@@ -119,9 +133,10 @@ async fn hear_lines(mut incoming: Incoming, events: Sender<Event>) {
     let _ = events.send(Event::Ended(ended)).await;
 }
 
-async fn send_lines(outgoing: Outgoing, lines: Receiver<String>, events: Sender<Event>) {
+async fn send_lines(outgoing: Outgoing, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
     while let Ok(line) = lines.recv().await {
-        let sent = outgoing.send(format!("{line}\n").as_bytes()).await;
+        let line = Zeroizing::new(format!("{}\n", *line));
+        let sent = outgoing.send(line.as_bytes()).await;
         if sent.is_err() || events.send(Event::Sent).await.is_err() {
             return;
         }

@@ -5,6 +5,7 @@
 //! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 
 mod backoff;
+mod dialogue;
 mod drawing;
 mod editor;
 mod history;
@@ -18,6 +19,7 @@ mod plain;
 mod receipts;
 mod screen;
 mod talk;
+mod veil;
 
 use std::io;
 use std::path::PathBuf;
@@ -35,12 +37,13 @@ use editor::Editing;
 use history::History;
 use keys::Keys;
 use look::Look;
-use modes::Modes;
+use modes::{Modes, before_panic};
 use paste::Paste;
 use people::People;
 use plain::Paper;
 use screen::Screen;
 use talk::Talk;
+use veil::Veil;
 
 /// How the person likes it.
 #[derive(Debug, Clone)]
@@ -68,7 +71,8 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let look = Look::new(config.name.clone(), options);
     let prompt = look.prompt();
     let (screen, showing) = Screen::new(false);
-    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
+    let typing = (typed, people, paste, editing.veil());
+    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = || {
         let printer = editing.start(prompt, showing.recent())?;
         showing.start(printer);
@@ -88,19 +92,23 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
 /// # Errors
 /// As for [`run`].
 pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
-    let (keys, people) = (Keys::default(), People::default());
+    let (keys, people, veil) = (Keys::default(), People::default(), Veil::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
     let look = Look::new(config.name.clone(), options);
     let (screen, showing) = Screen::new(true);
-    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste));
+    let talk =
+        Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
     let sit_down = || {
-        plain::start(typing, keys)?;
+        plain::start(typing, keys, veil.clone())?;
         showing.start(Paper);
         Ok(())
     };
-    let done = stay(talk.run(sit_down), &[Signal::Term, Signal::Hup, Signal::Quit], || ());
+    let ours = veil.clone();
+    before_panic(move || ours.lift());
+    let done = stay(talk.run(sit_down), &[Signal::Term, Signal::Hup, Signal::Quit], || veil.lift());
     screen.finish();
+    veil.lift();
     done
 }
 

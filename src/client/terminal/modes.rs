@@ -9,6 +9,15 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 /// The end of bracketed paste, colours as they were, and the line under the cursor cleared.
 const RESET: &[u8] = b"\x1b[?2004l\x1b[0m\r\x1b[J";
 
+/// Has something done to the terminal when the program panics, before that is reported.
+pub(super) fn before_panic(restore: impl Fn() + Send + Sync + 'static) {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        restore();
+        report(info);
+    }));
+}
+
 /// The modes before the editor changed them.
 #[derive(Clone)]
 pub(super) struct Modes(Arc<Termios>);
@@ -17,11 +26,8 @@ impl Modes {
     /// Remembers the modes, and restores them when the program panics.
     pub(super) fn save() -> io::Result<Self> {
         let modes = Self(Arc::new(tcgetattr(io::stdin())?));
-        let (ours, report) = (modes.clone(), panic::take_hook());
-        panic::set_hook(Box::new(move |info| {
-            ours.restore();
-            report(info);
-        }));
+        let ours = modes.clone();
+        before_panic(move || ours.restore());
         Ok(modes)
     }
 

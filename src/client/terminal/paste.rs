@@ -90,6 +90,11 @@ impl Paste {
         self.lines.len() <= PASTE_LINES && self.asked.is_none()
     }
 
+    /// The lines that wait.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &String> {
+        self.lines.iter()
+    }
+
     /// How many lines wait.
     pub(super) fn len(&self) -> usize {
         self.lines.len()

@@ -12,11 +12,15 @@ use async_std::task;
 use futures::StreamExt;
 use rustix::termios::{LocalModes, tcgetattr};
 use rustyline::{ExternalPrinter, KeyCode, KeyEvent, Modifiers};
+use zeroize::Zeroizing;
 
 use super::editor::Typed;
 use super::keys::Keys;
 use super::screen::NOTHING;
+use super::veil::{Veil, begins_dialogue};
 use crate::client::Lost;
+use crate::limits::LINE_BYTES;
+use crate::protocol::{BadSecret, Secret};
 
 const GREETING: &str = "Connected to server. You can start typing messages.\n";
 
@@ -24,9 +28,11 @@ const GREETING: &str = "Connected to server. You can start typing messages.\n";
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub(super) fn start(typed: Sender<Typed>, keys: Keys) -> Result<(), Lost> {
+pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
     write(GREETING).map_err(Lost::Output)?;
     let mut interrupts = Signals::new([Signal::Int]).map_err(Lost::Input)?;
+    // From here on Ctrl-C cannot end the program without a word.
+    veil.rule_echo();
     let interrupted = typed.clone();
     task::spawn(async move {
         // The terminal has thrown away what was on the line.
@@ -34,23 +40,33 @@ pub(super) fn start(typed: Sender<Typed>, keys: Keys) -> Result<(), Lost> {
             let _ = interrupted.try_send(Typed::Interrupt);
         }
     });
-    thread::spawn(move || read_lines(&typed, &keys));
+    thread::spawn(move || read_lines(&typed, &keys, &veil));
     Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
-fn read_lines(typed: &Sender<Typed>, keys: &Keys) {
+fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
     let mut ends = 0;
     while ends < 2 {
-        let mut line = Vec::new();
+        // It may be a password. A terminal hands over no more than this at once.
+        let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES));
         let read = io::stdin().lock().read_until(b'\n', &mut line);
-        let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+        let is_veiled = veil.is_called_for();
+        if is_veiled && line.ends_with(b"\n") {
+            let _ = secret(&line).map(|secret| typed.send_blocking(Typed::Secret(secret)));
+            continue;
+        }
+        let text = if is_veiled { "".into() } else { String::from_utf8_lossy(&line) };
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
         if !text.is_empty() {
             // The keys before this Enter were not seen: without them a line behind a question would answer it.
             keys.press(enter, now);
         }
         let enter = keys.press(enter, now);
+        if begins_dialogue(&text) {
+            veil.expect();
+        }
         if !text.trim().is_empty() {
             let _ = typed.send_blocking(Typed::Line(text, enter));
         } else if !line.is_empty() {
@@ -65,6 +81,13 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys) {
             }
         }
     }
+}
+
+/// The password on a line, if there is anything on it.
+fn secret(line: &[u8]) -> Option<Result<Secret, BadSecret>> {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let parse = || Secret::parse(str::from_utf8(line).map_err(|_| BadSecret::NotText)?);
+    (!line.is_empty()).then(parse)
 }
 
 /// What is shown goes to the end of it.

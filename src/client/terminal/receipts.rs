@@ -70,6 +70,11 @@ impl Receipts {
         self.ask_at.filter(|_| self.renames == 0 && !self.is_lost)
     }
 
+    /// Whether an answer is on its way.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.asked.is_empty() && !self.is_lost
+    }
+
     /// The question for somebody of this name, which is sent now.
     pub(super) fn ask(&mut self, own: &Name) -> String {
         self.asked.push_back(std::mem::take(&mut self.unasked));

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use jiff::ZonedDateTime;
 
 use super::backoff::Backoff;
+use super::dialogue::Dialogue;
 use super::editor::Typed;
 use super::link::{Event, Link, Sending};
 use super::look::Look;
@@ -22,11 +23,14 @@ use super::paste::{Paste, Verdict};
 use super::people::{People, renaming};
 use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
+use super::veil::{Veil, begins_dialogue};
 use crate::client::message::Message;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
 use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
-use crate::protocol::{Command, Line, SafeText};
+use crate::protocol::{BadSecret, Command, Line, SafeText, Secret};
+
+const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 
 type Done = Result<Outcome, Lost>;
 
@@ -38,6 +42,12 @@ pub(super) struct Talk {
     typed: Receiver<Typed>,
     people: People,
     paste: Paste,
+    veil: Veil,
+    dialogue: Dialogue,
+    /// The password that was sent last, until the server says what it thinks of it.
+    tried: Option<Secret>,
+    /// The server has taken the name at least once.
+    has_joined: bool,
     /// Lines that are to be sent; the first one perhaps at this moment.
     unsent: VecDeque<String>,
     /// The first of them is on the screen.
@@ -74,7 +84,7 @@ impl Talk {
         config: Config,
         reconnect: bool,
         (screen, look): (Screen, Look),
-        (typed, people, paste): (Receiver<Typed>, People, Paste),
+        (typed, people, paste, veil): (Receiver<Typed>, People, Paste, Veil),
     ) -> Self {
         Self {
             config,
@@ -84,6 +94,10 @@ impl Talk {
             typed,
             people,
             paste,
+            veil,
+            dialogue: Dialogue::default(),
+            tried: None,
+            has_joined: false,
             unsent: VecDeque::new(),
             is_shown: false,
             link: None,
@@ -99,26 +113,28 @@ impl Talk {
     pub(super) async fn run(mut self, sit_down: impl FnOnce() -> Result<(), Lost>) -> Done {
         let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| Lost::NoWelcome)??;
         let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
+        self.settle_veil(0);
         sit_down()?;
-        self.joined();
+        if !self.dialogue.is_open() {
+            self.joined();
+        }
         self.show(&first).await;
         loop {
             let done = match self.next().await {
                 Next::Typed(typed) => self.type_in(typed).await,
                 Next::Link(event) => self.happen(event).await,
-                Next::Due => {
-                    self.due().await;
-                    Continue(())
-                }
+                Next::Due => self.due().await,
             };
             if let Break(done) = done {
                 return done;
             }
             self.send_next().await;
+            self.settle_veil(0);
         }
     }
 
-    /// Connects for the first time. What the server says until it has taken the name, or nothing if it has not.
+    /// Connects for the first time. What the server says until it has taken the name, or asks for a password that only the
+    /// person knows; or nothing if it has sent us away.
     async fn first_lines(&mut self) -> Result<Option<Vec<u8>>, Lost> {
         self.link = Some(Link::begin(&self.config, self.look.own_name()));
         let mut lines = Vec::new();
@@ -126,19 +142,22 @@ impl Talk {
             let link = self.link.as_mut().expect("it has begun");
             match link.next().await {
                 Event::NotConnected(error) => return Err(error.into()),
+                Event::Connected { is_private } => link.is_private = is_private,
                 Event::Heard(heard) => {
                     link.hear(&heard);
                     lines.extend(heard);
+                    self.answer_login();
+                    let Some(link) = &self.link else { return Err(Lost::Cut) };
                     if link.story.is_turned_away() {
                         return Ok(None);
                     }
-                    if link.story.joined {
+                    if link.story.joined || self.dialogue.is_open() {
                         return Ok(Some(lines));
                     }
                 }
                 Event::Ended(Ok(())) => return Err(Lost::Cut),
                 Event::Ended(Err(error)) => return Err(Lost::Failed(error)),
-                Event::Sent => {}
+                Event::Sent => link.sending = None,
             }
         }
     }
@@ -147,7 +166,7 @@ impl Talk {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
         let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
-        let welcome = link.filter(|link| !link.story.joined).map(|link| link.welcome_by);
+        let welcome = link.filter(|link| self.is_unwelcomed(link)).map(|link| link.welcome_by);
         let due =
             self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).chain(self.goodbye_due).min();
         // All of these can be dropped without a loss.
@@ -180,8 +199,12 @@ impl Talk {
     async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
         let is_warned = std::mem::take(&mut self.is_warned);
         match typed {
-            Typed::Line(text, enter) => self.paste.add(&text, enter),
+            Typed::Line(text, enter) => {
+                self.paste.add(&text, enter);
+                self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+            }
             Typed::Nothing(enter) => self.paste.confirm(enter),
+            Typed::Secret(secret) => self.take_secret(secret),
             Typed::Cleared => {
                 // What was in the editor is the rest of the paste.
                 if let Some(count) = self.paste.discard() {
@@ -225,7 +248,7 @@ impl Talk {
             self.begin_to_leave();
             return Continue(());
         }
-        let lost = if self.is_leaving { Lost::NoFarewell } else { Lost::Cut };
+        let lost = if self.is_leaving || !self.has_joined { Lost::NoFarewell } else { Lost::Cut };
         let receipts = self.link.take().map(|link| link.receipts).unwrap_or_default();
         Break(self.done(Err(lost), &receipts).await)
     }
@@ -248,6 +271,11 @@ impl Talk {
 
     /// Takes in lines that are to be sent.
     fn keep(&mut self, mut typed: Vec<String>) {
+        if self.absence.is_some() && typed.iter().any(|line| begins_dialogue(line)) {
+            typed.retain(|line| !begins_dialogue(line));
+            self.settle_veil(0);
+            self.screen.say("Not connected; that has to wait until you are back.");
+        }
         let was_empty = self.unsent.is_empty();
         let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
         self.unsent.extend(typed);
@@ -278,7 +306,7 @@ impl Talk {
         }
     }
 
-    async fn due(&mut self) {
+    async fn due(&mut self) -> ControlFlow<Done> {
         let now = Instant::now();
         let verdict = self.paste.look(now);
         self.follow(verdict).await;
@@ -289,11 +317,96 @@ impl Talk {
             };
             self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without that."));
         }
-        if self.link.as_ref().is_some_and(|link| !link.story.joined && link.welcome_by <= now) {
+        if self.link.as_ref().is_some_and(|link| self.is_unwelcomed(link) && link.welcome_by <= now) {
+            if !self.has_joined {
+                return Break(Err(Lost::NoWelcome));
+            }
             self.try_later();
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
             self.link = Some(Link::begin(&self.config, self.look.own_name()));
+        }
+        Continue(())
+    }
+
+    /// The server should have taken the name, and it is not the person who is waited for.
+    fn is_unwelcomed(&self, link: &Link) -> bool {
+        !link.story.joined && !self.dialogue.waits()
+    }
+
+    // ---- Passwords ----
+
+    /// Answers the server's question for a password before the name is taken, if that can be done without the person.
+    fn answer_login(&mut self) {
+        let Some(link) = self.link.as_mut() else { return };
+        if !std::mem::take(&mut link.story.wants_password) || link.story.joined {
+            return;
+        }
+        if !link.is_private && !self.config.allow_plain_password {
+            return link.story.keep_password();
+        }
+        let has_tried = std::mem::replace(&mut link.has_tried_password, true);
+        // It was wrong, and will be wrong the next time.
+        self.config.password.take_if(|_| has_tried);
+        match self.config.password.clone() {
+            Some(password) => self.give(password),
+            None => {
+                self.dialogue.ask();
+                self.settle_veil(0);
+            }
+        }
+    }
+
+    /// Sends the password for the name.
+    fn give(&mut self, password: Secret) {
+        let Some(link) = self.link.as_mut() else { return };
+        link.welcome_by = Instant::now() + WELCOME_LIMIT;
+        link.send(Sending::Secret, password.expose());
+        self.tried = Some(password);
+    }
+
+    fn take_secret(&mut self, secret: Result<Secret, BadSecret>) {
+        match secret {
+            Err(why) => self.screen.say(&format!("Not sent: {why}.")),
+            Ok(_) if !self.is_secretive() => self.screen.say("Not sent: nobody asks for a password any more."),
+            Ok(secret) => {
+                if !self.dialogue.add(secret) {
+                    self.screen.say("Not sent: nobody has asked for so many passwords yet.");
+                }
+            }
+        }
+    }
+
+    /// A password is asked for, or will be.
+    fn is_secretive(&self) -> bool {
+        self.dialogue.is_open() || self.unsent.iter().chain(self.paste.lines()).any(|line| begins_dialogue(line))
+    }
+
+    /// What is typed from now on is shown or not, which is settled before the person sees why. So many commands that lead to a password have been taken in.
+    fn settle_veil(&mut self, commands: usize) {
+        self.veil.settle(commands, self.is_secretive());
+    }
+
+    /// Throws away commands that lead to a password where others could read it.
+    fn refuse_unprotected(&mut self) {
+        let is_private = self.link.as_ref().is_some_and(|link| link.is_private) || self.config.allow_plain_password;
+        while !is_private && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
+            self.unsent.pop_front();
+            self.settle_veil(0);
+            self.screen.say("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.");
+        }
+    }
+
+    /// The connection is gone, and with it what was said about passwords.
+    fn break_dialogue(&mut self) {
+        let was_open = self.dialogue.is_open() && self.absence.is_none();
+        self.dialogue.end();
+        let (count, first) = (self.unsent.len(), self.unsent.front().cloned());
+        self.unsent.retain(|line| !begins_dialogue(line));
+        self.is_shown &= self.unsent.front() == first.as_ref();
+        self.settle_veil(0);
+        if was_open || self.unsent.len() < count {
+            self.screen.say("That was about a password, and is not done. Begin again when you are back.");
         }
     }
 
@@ -302,16 +415,23 @@ impl Talk {
     async fn happen(&mut self, event: Event) -> ControlFlow<Done> {
         match event {
             Event::Heard(bytes) => {
-                let Some(link) = &mut self.link else { return Continue(()) };
-                link.hear(&bytes);
-                if link.story.is_turned_away() {
-                    self.turned_away(&bytes);
-                    return Continue(());
+                if let Some(link) = &mut self.link {
+                    link.hear(&bytes);
                 }
-                if link.story.joined && self.absence.is_some() {
+                self.answer_login();
+                let Some(link) = &self.link else { return Continue(()) };
+                if link.story.is_turned_away() {
+                    return self.turned_away(&bytes).await;
+                }
+                if link.story.joined && (self.absence.is_some() || !self.has_joined) {
                     self.back();
                 }
                 self.show(&bytes).await;
+            }
+            Event::Connected { is_private } => {
+                if let Some(link) = &mut self.link {
+                    link.is_private = is_private;
+                }
             }
             Event::Sent => self.sent(),
             Event::Ended(how) => return self.ended(how).await,
@@ -321,9 +441,17 @@ impl Talk {
     }
 
     async fn show(&mut self, bytes: &[u8]) {
+        let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
             if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
                 continue;
+            }
+            if raw.starts_with("! password-required: ") {
+                is_asked = true;
+                continue;
+            }
+            if self.has_joined {
+                self.hear_of_password(raw);
             }
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
@@ -337,12 +465,45 @@ impl Talk {
             let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
             self.screen.show(shown).await;
         }
+        // The server's question is for programs; a person gets one that says what to do.
+        if is_asked && self.dialogue.waits() {
+            self.screen.tell(PASSWORD).await;
+        }
+    }
+
+    /// What is typed behind a line is hidden, or not, before that line is seen.
+    fn hear_of_password(&mut self, line: &str) {
+        let was_open = self.dialogue.is_open();
+        if let Some(password) = self.dialogue.hear(line) {
+            self.config.password = Some(password);
+        }
+        if self.dialogue.is_open() != was_open {
+            self.settle_veil(0);
+        }
     }
 
     /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
     async fn send_next(&mut self) {
+        if self.link.as_ref().is_some_and(|link| !link.story.joined && link.sending.is_none()) {
+            self.dialogue.answer().into_iter().for_each(|password| self.give(password));
+        }
+        self.refuse_unprotected();
         let Some(link) = self.link.as_mut().filter(|link| link.can_send()) else { return };
-        let is_due = link.receipts.due().is_some_and(|due| due <= Instant::now());
+        if self.dialogue.is_open() {
+            // Whatever else is sent now would be taken for a password.
+            match self.dialogue.answer() {
+                _ if self.is_leaving => link.lines = None,
+                Some(secret) => link.send(Sending::Secret, secret.expose()),
+                None => {}
+            }
+            return;
+        }
+        let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
+        // The refusal of a line before it would be taken for its own.
+        if leads_to_password && link.receipts.is_waiting() {
+            return;
+        }
+        let is_due = link.receipts.due().is_some_and(|due| leads_to_password || due <= Instant::now());
         // Who leaves gets a farewell, which is better.
         if is_due && !(self.is_leaving && self.unsent.is_empty()) {
             let question = link.receipts.ask(self.look.own_name());
@@ -361,6 +522,9 @@ impl Talk {
         }
         let has_quit = is_quit(line);
         link.has_quit = has_quit;
+        if leads_to_password {
+            self.dialogue.begin();
+        }
         link.send(Sending::Line, line.clone());
         if has_quit {
             self.begin_to_leave();
@@ -378,19 +542,29 @@ impl Talk {
     }
 
     fn joined(&mut self) {
+        self.has_joined = true;
+        if let Some(password) = self.tried.take() {
+            self.config.password = Some(password);
+        }
+        self.dialogue.end();
+        self.settle_veil(0);
         self.look.prompt().set_connected(true);
         self.people.clear();
     }
 
     fn back(&mut self) {
+        self.joined();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Back again. You were away since {}.", absence.since));
         }
-        self.joined();
     }
 
     /// The name is not to be had at this moment, most likely because the lost connection still has it.
-    fn turned_away(&mut self, lines: &[u8]) {
+    /// At the first attempt that is the end, and so is a way on which others could read the password.
+    async fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+        if let Some(link) = self.link.take_if(|link| !self.has_joined || link.story.is_unprotected) {
+            return Break(self.done(link.story.outcome(), &link.receipts).await);
+        }
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
         let own = self.look.own_name().clone();
@@ -400,6 +574,7 @@ impl Talk {
             self.screen.say(&format!("Not yet back as {own} ({refusal}); trying again."));
         }
         self.try_later();
+        Continue(())
     }
 
     async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
@@ -408,7 +583,7 @@ impl Talk {
             self.sent();
         }
         let Some(link) = self.link.take() else { return Continue(()) };
-        if self.is_leaving || link.story.was_dismissed() || !self.reconnect {
+        if self.is_leaving || link.story.was_dismissed() || !self.reconnect || !self.has_joined {
             let done = match how {
                 // After the goodbye it does not matter how it ended.
                 Err(error) if !link.story.is_over() => Err(Lost::Failed(error)),
@@ -416,6 +591,7 @@ impl Talk {
             };
             return Break(self.done(done, &link.receipts).await);
         }
+        self.break_dialogue();
         if self.absence.is_none() {
             self.tell_loss(&how).await;
             self.tell_missing(&link.receipts).await;
@@ -448,6 +624,8 @@ impl Talk {
 
     fn try_later(&mut self) {
         self.link = None;
+        self.tried = None;
+        self.dialogue.end();
         if let Some(absence) = &mut self.absence {
             absence.next_try = Instant::now() + absence.backoff.next(fastrand::f64());
         }
@@ -467,6 +645,7 @@ mod tests {
     use async_channel::bounded;
     use async_std::task::block_on;
     use rustyline::ExternalPrinter;
+    use zeroize::Zeroizing;
 
     use super::*;
     use crate::client::Place;
@@ -486,7 +665,7 @@ mod tests {
     /// A talk on a connection, what it sends there, and what it shows.
     struct Scene {
         talk: Talk,
-        sent: Receiver<String>,
+        sent: Receiver<Zeroizing<String>>,
         screen: Screen,
         showing: Showing,
     }
@@ -498,12 +677,13 @@ mod tests {
             let (screen, showing) = Screen::new(false);
             let config =
                 Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
-            let typing = (bounded(1).1, People::default(), Paste::default());
+            let typing = (bounded(1).1, People::default(), Paste::default(), Veil::default());
             let mut talk = Talk::new(config, true, (screen.clone(), look), typing);
             let (lines, sent) = bounded(1);
             let mut link = Link::new(bounded(1).1, lines);
             link.story.hear(b"* Welcome, Bob.");
             talk.link = Some(link);
+            talk.has_joined = true;
             Self { talk, sent, screen, showing }
         }
 
@@ -527,12 +707,62 @@ mod tests {
         talk.keep(vec!["/msg Dave hi".to_owned()]);
         block_on(async {
             talk.send_next().await;
-            assert_eq!(sent.recv().await.unwrap(), "/msg Dave hi");
+            assert_eq!(**sent.recv().await.unwrap(), *"/msg Dave hi");
             assert!(talk.happen(Event::Heard(b"! no-such-user: Dave\n".to_vec())).await.is_continue());
             assert!(talk.happen(Event::Sent).await.is_continue());
             talk.send_next().await;
         });
         assert_eq!(scene.shown(), ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+    }
+
+    /// It would be taken for the password.
+    #[test]
+    fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.config.allow_plain_password = true;
+        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        let next = || sent.try_recv().ok().map(|line| line.to_string());
+        block_on(async {
+            talk.send_next().await;
+            assert_eq!(next().as_deref(), Some("/register"));
+            assert!(talk.happen(Event::Sent).await.is_continue());
+            // Now there is a question to ask, too.
+            let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+            talk.link.as_mut().unwrap().receipts.sent("earlier", long_ago);
+            talk.take_secret(Secret::parse("open sesame"));
+            talk.send_next().await;
+            assert_eq!(next(), None, "the server has not asked yet");
+            assert!(talk.happen(Event::Heard(b"* Send the password.\n".to_vec())).await.is_continue());
+            for expected in [Some("open sesame"), None] {
+                talk.send_next().await;
+                assert_eq!(next().as_deref(), expected);
+                assert!(talk.happen(Event::Sent).await.is_continue());
+            }
+            assert!(talk.happen(Event::Heard(b"* Registered: yes.\n".to_vec())).await.is_continue());
+            talk.send_next().await;
+            assert!(next().is_some());
+        });
+    }
+
+    #[test]
+    fn a_command_for_a_password_is_not_kept_for_another_connection() {
+        let mut scene = Scene::set();
+        let talk = &mut scene.talk;
+        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert!(talk.is_secretive());
+        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        talk.keep(vec!["/password".to_owned(), "later".to_owned()]);
+        assert!(!talk.is_secretive());
+        assert_eq!(talk.unsent, ["hello", "later"]);
+        assert_eq!(
+            scene.shown(),
+            [
+                "-- That was about a password, and is not done. Begin again when you are back.",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- Not connected; that has to wait until you are back.",
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,122 @@
+//! The dialogue about a password: what the server asks for, and what the person has typed for it.
+//!
+//! While one is open, whatever is sent is taken for a password: nothing else may be.
+
+use std::collections::VecDeque;
+
+use crate::limits::CLIENT_SECRETS;
+use crate::protocol::Secret;
+
+/// The dialogue on the connection, or none.
+#[derive(Debug, Default)]
+pub(super) struct Dialogue {
+    is_open: bool,
+    /// The server waits for a password.
+    is_asked: bool,
+    /// What was typed ahead.
+    secrets: VecDeque<Secret>,
+    /// What was sent last.
+    sent: Option<Secret>,
+}
+
+impl Dialogue {
+    /// The command that leads to it is sent.
+    pub(super) fn begin(&mut self) {
+        (self.is_open, self.is_asked) = (true, false);
+    }
+
+    /// The server asks for a password.
+    pub(super) fn ask(&mut self) {
+        (self.is_open, self.is_asked) = (true, true);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether it is the person who is waited for.
+    pub(super) fn waits(&self) -> bool {
+        self.is_asked && self.secrets.is_empty()
+    }
+
+    /// Takes in a password for the next question. False when too many wait.
+    pub(super) fn add(&mut self, secret: Secret) -> bool {
+        let has_room = self.secrets.len() < CLIENT_SECRETS;
+        if has_room {
+            self.secrets.push_back(secret);
+        }
+        has_room
+    }
+
+    /// What is to be sent now, if anything.
+    pub(super) fn answer(&mut self) -> Option<Secret> {
+        let secret = if self.is_asked { self.secrets.pop_front()? } else { return None };
+        self.is_asked = false;
+        self.sent = Some(secret.clone());
+        Some(secret)
+    }
+
+    /// Takes in a line of the server in the room. The password that the name has from now on, if it says so.
+    pub(super) fn hear(&mut self, line: &str) -> Option<Secret> {
+        if line.starts_with("* Send the password") || line.starts_with("* Send the new password") {
+            self.ask();
+        } else if self.is_open && (line.starts_with("* Registered: ") || line.starts_with("* Password changed: ")) {
+            return self.end();
+        } else if self.is_open && (line.starts_with("* Unregistered: ") || line.starts_with("! ")) {
+            self.end();
+        }
+        None
+    }
+
+    /// It is over. What was sent last.
+    pub(super) fn end(&mut self) -> Option<Secret> {
+        std::mem::take(self).sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text).unwrap()
+    }
+
+    fn answer(dialogue: &mut Dialogue) -> Option<String> {
+        dialogue.answer().map(|secret| secret.expose().to_owned())
+    }
+
+    #[test]
+    fn each_question_gets_one_answer_and_the_last_one_is_the_new_password() {
+        let mut dialogue = Dialogue::default();
+        dialogue.begin();
+        assert!(dialogue.add(secret("old one")) && dialogue.add(secret("new one")));
+        assert_eq!(answer(&mut dialogue), None, "it was not asked for");
+        dialogue.hear("* Send the password of Bob as the next line.");
+        assert!(!dialogue.waits());
+        assert_eq!((answer(&mut dialogue).as_deref(), answer(&mut dialogue)), (Some("old one"), None));
+        dialogue.hear("* Send the new password as the next line.");
+        assert_eq!(answer(&mut dialogue).as_deref(), Some("new one"));
+        assert!(dialogue.is_open() && dialogue.hear("Alice: * Password changed: no").is_none());
+        let changed = dialogue.hear("* Password changed: Bob has another one.");
+        assert!(changed.unwrap().is(&secret("new one")) && !dialogue.is_open());
+    }
+
+    #[test]
+    fn a_refusal_ends_it_and_what_was_typed_ahead_is_not_sent() {
+        let mut dialogue = Dialogue::default();
+        dialogue.begin();
+        dialogue.add(secret("too early"));
+        assert!(dialogue.hear("! unprotected: others could read it").is_none() && !dialogue.is_open());
+        dialogue.hear("* Send the password as the next line.");
+        assert_eq!(answer(&mut dialogue), None);
+        assert!(dialogue.waits());
+    }
+
+    #[test]
+    fn nobody_can_type_ahead_without_end() {
+        let mut dialogue = Dialogue::default();
+        (0..CLIENT_SECRETS).for_each(|_| assert!(dialogue.add(secret("again"))));
+        assert!(!dialogue.add(secret("again")));
+    }
+}

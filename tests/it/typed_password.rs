@@ -1,0 +1,434 @@
+//! A password that a person types at a terminal: it reaches the server, and nothing else.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
+use linechat::client::terminal;
+use rustix::process::Signal;
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::editor::{Modes, Person, client, panic_beside};
+use crate::harness::{DEADLINE, FakeServer, Peer, skipped};
+use crate::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
+use crate::plain::plain_terminal;
+use crate::program::{CLIENT, Output, Program, without_time};
+
+/// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
+const SECRET: &str = "ζξψζξψξζ";
+const STARS: &str = "********";
+const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
+const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
+
+fn shows_secret(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).contains(['ζ', 'ξ', 'ψ'])
+}
+
+impl Person {
+    /// Not one letter of the password was ever written to the terminal.
+    #[track_caller]
+    fn has_not_shown_it(&self) {
+        assert!(!shows_secret(&self.bytes), "{}", String::from_utf8_lossy(&self.bytes));
+    }
+}
+
+/// The next line but the client's questions, which it asks in its own time.
+#[track_caller]
+fn expect_said(server: &mut Peer, line: &str) {
+    loop {
+        match server.line() {
+            said if said == "/nick Bob" => server.send("* You are Bob already.\n"),
+            said => return assert_eq!(said, line),
+        }
+    }
+}
+
+/// Bob at the editor, who is asked for his password.
+fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
+    let mut command = client(fake.address, options);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::hurry(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.has_typed("");
+    (bob, server)
+}
+
+/// Bob at the editor and in the room.
+fn welcomed(fake: &FakeServer) -> (Person, Peer) {
+    let mut bob = Person::hurry(client(fake.address, &[]));
+    let server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    bob.has_typed("");
+    (bob, server)
+}
+
+#[test]
+fn it_is_shown_as_stars_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in("ζξ");
+    bob.has_typed("**");
+    bob.type_in("\r");
+    server.expect("ζξ");
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    bob.sees("! wrong-password: that is not the password");
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    bob.type_in("\r");
+    server.expect(SECRET);
+    server.send(WELCOME);
+    let rows = bob.sees(WELCOME.trim_end());
+    assert_eq!(rows.iter().filter(|row| *row == ASKED).count(), 2, "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.contains("password-required")), "{rows:#?}");
+    // The connection is lost, and the next one asks again.
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn no_key_brings_it_back_and_no_file_holds_it() {
+    let fake = FakeServer::start();
+    let home = std::env::temp_dir().join(format!("linechat-typed-{}", std::process::id()));
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(fake.address, "Bob")).env("XDG_STATE_HOME", &home);
+    let mut bob = Person::hurry(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    let arguments = fs::read(format!("/proc/{}/cmdline", bob.program.pid().as_raw_nonzero())).unwrap();
+    assert!(!shows_secret(&arguments));
+    bob.type_in("\r");
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    // Up, what was cut, and undo, each with Ctrl-C behind it.
+    for (key, shown) in [("\x10", "hello"), ("\x19", "hellohello")] {
+        bob.type_in(key);
+        bob.has_typed(shown);
+        bob.type_in("\x03");
+        bob.has_typed("");
+    }
+    bob.type_in("\x1b100\x1f");
+    bob.type_in("bye\r");
+    server.expect("bye");
+    bob.sees("Bob: bye");
+    bob.has_not_shown_it();
+    assert_eq!(fs::read_to_string(home.join("linechat/history")).unwrap(), "hello\nbye\n");
+    fs::remove_dir_all(&home).unwrap();
+}
+
+/// The keys are there before the server has read the command.
+#[test]
+fn it_is_hidden_from_the_command_on_however_fast_one_types() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in(&format!("hi\r/register\r{SECRET}\r"));
+    server.expect("hi");
+    // A refusal of what was said before would be taken for the end of it.
+    server.expect("/nick Bob");
+    server.send("! line-too-long: no\n* You are Bob already.\n");
+    server.expect("/register");
+    bob.type_in("later");
+    bob.has_typed("*****");
+    bob.type_in("\x15");
+    server.send("* Send the password that Bob is to have as the next line.\n");
+    server.expect(SECRET);
+    server.send("* Registered: Bob is yours.\n");
+    bob.sees("* Registered: Bob is yours.");
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    expect_said(&mut server, "hello");
+    bob.has_not_shown_it();
+    // It is what the name has from now on.
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+}
+
+#[test]
+fn what_is_half_typed_when_the_server_refuses_is_thrown_away_unseen() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/password\r");
+    server.expect("/password");
+    bob.type_in("ζξ");
+    bob.has_typed("**");
+    server.send("! not-registered: nobody has registered Bob\n");
+    bob.sees("! not-registered: nobody has registered Bob");
+    bob.type_in("ψ\r");
+    bob.sees("-- Not sent: nobody asks for a password any more.");
+    bob.type_in("hello\r");
+    expect_said(&mut server, "hello");
+    bob.sees("Bob: hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn what_is_pasted_behind_the_command_is_a_password_and_not_said() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    // Brackets keep what is behind the command from being under the veil when it is pasted, but it is meant as a password.
+    bob.type_in("\x1b[200~/unregister\rζξψ\r\x1b[201~");
+    bob.shows("the paste", |rows| rows.last().is_some_and(|row| row.contains("ζξψ")));
+    bob.type_in("\r");
+    server.expect("/unregister");
+    server.send("* Send the password of Bob as the next line.\nAlice: quick!\n");
+    server.expect("ζξψ");
+    server.send("* Unregistered: Bob is nobody's.\n");
+    bob.sees("* Unregistered");
+    bob.type_in("hello\r");
+    expect_said(&mut server, "hello");
+}
+
+#[test]
+fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in("\x1b[200~ζξψ\rψψ\r1\r2\r3\r4\r5\r6\r\x1b[201~");
+    bob.has_typed("***");
+    bob.type_in("\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_half_typed_line_is_laid_aside_and_comes_back() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    bob.type_in("half a li");
+    bob.has_typed("half a li");
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in("ζξ");
+    bob.has_typed("**");
+    bob.type_in("ψ\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.type_in("ne");
+    bob.has_typed("half a line");
+    bob.type_in("\r");
+    server.expect("half a line");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn who_leaves_instead_leaves_no_trace() {
+    for keys in ["\x04", "ζξ\x03\x03\x03"] {
+        let fake = FakeServer::start();
+        let (mut bob, mut server) = asked(&fake, &[]);
+        bob.type_in(keys);
+        server.expect_end();
+        let done = bob.leaves_it_sane();
+        assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: left before the server said goodbye\n"));
+    }
+}
+
+#[test]
+fn too_many_wrong_ones_are_code_1() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    for last in [false, false, true] {
+        bob.type_in("ζξψ\r");
+        server.expect("ζξψ");
+        server.send(&format!("{WRONG}\n{}\n", if last { TOO_MANY } else { REQUIRED }));
+    }
+    let done = bob.leaves_it_sane();
+    let why = "too-many-tries: 3 passwords were wrong; connect again to try another";
+    assert_eq!((done.code, done.stderr), (Some(1), format!("client: the server refused Bob: {why}\n")));
+}
+
+#[test]
+fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong() {
+    let fake = FakeServer::start();
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", "ψψψ");
+    let mut bob = Person::hurry(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect("ψψψ");
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in("ζξψ\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_person_is_not_asked_where_others_could_read_the_answer() {
+    let Some(ip) = outer_address() else {
+        return skipped("a password over a plain connection: this machine has no address but its loopback interface's");
+    };
+    let fake = FakeServer::start_at(ip);
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", SECRET);
+    let mut bob = Person::hurry(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect_end();
+    let done = bob.program.finish();
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.starts_with("client: Bob needs a password, and others could read it on its way"), "{done:?}");
+    // In the room, the command is kept back.
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/register\r");
+    bob.sees("-- Not sent: others could read a password on its way.");
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+}
+
+/// Bob at a plain terminal that shows what is typed.
+struct Plain {
+    program: Program,
+    keyboard: File,
+    written: Output,
+    side: OwnedFd,
+}
+
+impl Plain {
+    fn sit_down(mut command: Command) -> Self {
+        let (screen, side) = plain_terminal();
+        command.stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap());
+        let program = Program::spawn(command);
+        Self { program, keyboard: screen.try_clone().unwrap(), written: Output::of(screen), side }
+    }
+
+    fn client(fake: &FakeServer) -> Self {
+        let mut command = client(fake.address, &["--plain"]);
+        command.env_remove("LINECHAT_PASSWORD");
+        Self::sit_down(command)
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// The lines up to one that begins so, without the times and empty ones.
+    #[track_caller]
+    fn sees(&mut self, start: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.written.line();
+            let line = without_time(line.trim_end_matches('\r')).to_owned();
+            assert!(!shows_secret(line.as_bytes()), "{line}");
+            lines.extend((!line.is_empty()).then(|| line.clone()));
+            if line.starts_with(start) {
+                return lines;
+            }
+        }
+    }
+
+    /// Waits until it shows what is typed, or does not.
+    #[track_caller]
+    fn echoes(&self, echoes: bool) {
+        let since = std::time::Instant::now();
+        while tcgetattr(&self.side).unwrap().local_modes.contains(LocalModes::ECHO) != echoes {
+            assert!(since.elapsed() < DEADLINE, "the echo is not {echoes}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn a_plain_terminal_shows_nothing_meanwhile() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    let before = Modes::of(&bob.side);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.type_in(&format!("{SECRET}\n"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.echoes(true);
+    bob.type_in("/register\n");
+    server.expect("/register");
+    bob.echoes(false);
+    server.send("* Send the password that Bob is to have as the next line.\n");
+    bob.sees("* Send the password");
+    bob.type_in(&format!("{SECRET}\n"));
+    server.expect(SECRET);
+    server.send("* Registered: Bob is yours.\n");
+    bob.sees("* Registered");
+    bob.echoes(true);
+    bob.type_in("/quit\n");
+    bob.sees("/quit");
+    assert_eq!(Modes::of(&bob.side), before);
+}
+
+#[test]
+fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
+    for (signal, code) in [(Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (Some(Signal::QUIT), 131), (None, 3)] {
+        let fake = FakeServer::start();
+        let mut bob = Plain::client(&fake);
+        let before = Modes::of(&bob.side);
+        let mut server = fake.accept("Bob");
+        server.send(&format!("{REQUIRED}\n"));
+        bob.sees(ASKED);
+        bob.echoes(false);
+        match signal {
+            Some(signal) => bob.program.signal(signal),
+            // What stood before Ctrl-D is not a line to say.
+            None => bob.type_in("ζξ\x04\x04"),
+        }
+        server.expect_end();
+        assert_eq!(bob.program.finish().code, Some(code));
+        assert_eq!(Modes::of(&bob.side), before);
+        let Plain { mut written, side, keyboard, .. } = bob;
+        drop((side, keyboard));
+        assert!(!shows_secret(&written.rest()));
+    }
+}
+
+/// The address of the server, for a process of this test's own that is to panic.
+const PANIC_AT: &str = "LINECHAT_TEST_PLAIN_PANIC_AT";
+
+#[test]
+fn a_panic_restores_a_plain_terminal() {
+    if let Some(address) = std::env::var_os(PANIC_AT) {
+        return panic_beside(terminal::run_plain, address.into_string().unwrap().parse().unwrap());
+    }
+    let fake = FakeServer::start();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--nocapture", "typed_password::a_panic_restores_a_plain_terminal"]);
+    command.env(PANIC_AT, fake.address.to_string());
+    let mut bob = Plain::sit_down(command);
+    let before = Modes::of(&bob.side);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.program.signal(Signal::USR1);
+    assert_eq!(bob.program.finish().code, Some(101));
+    assert_eq!(Modes::of(&bob.side), before);
+}

@@ -295,7 +295,7 @@ pub const CLIENT_LINK_EVENTS: usize = 16;
 /// How many lines of a person wait to be sent; what is typed beyond them is refused.
 pub const CLIENT_UNSENT_LINES: usize = 10_000;
 
-/// How many passwords may be typed before the server asks for them: the old one and the new one, and one to spare.
+/// How many passwords may be typed before the server asks for them: the present one, and a new one twice.
 pub const CLIENT_SECRETS: usize = 3;
 
 /// Lines with less time than this between them are one paste, and if there are more of them than

@@ -63,7 +63,7 @@ impl Modes {
 
 impl Person {
     /// Sits down, is welcomed, and is at an editor that has taken the terminal over.
-    fn sit_down(address: SocketAddr, options: &[&str]) -> Self {
+    pub fn sit_down(address: SocketAddr, options: &[&str]) -> Self {
         Self::at(client(address, options))
     }
 

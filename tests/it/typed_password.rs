@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use linechat::client::terminal;
 use rustix::process::Signal;
@@ -13,7 +13,7 @@ use crate::editor::{Modes, Person, client, panic_beside};
 use crate::harness::{DEADLINE, FakeServer, Peer, skipped};
 use crate::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
 use crate::plain::plain_terminal;
-use crate::program::{CLIENT, Output, Program, without_time};
+use crate::program::{CLIENT, Output, Program, ServerProgram, without_time};
 
 /// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
 const SECRET: &str = "ζξψζξψξζ";
@@ -303,6 +303,32 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     bob.has_typed("hello");
     bob.type_in("\r");
     server.expect("hello");
+}
+
+/// With the questions of the real server, all typed ahead.
+#[test]
+fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions() {
+    const NEW: &str = "ψψψψξξξξ";
+    let data = std::env::temp_dir().join(format!("linechat-typed-data-{}", std::process::id()));
+    let server = ServerProgram::start(&["--data", data.to_str().unwrap()]);
+    let mut bob = Person::sit_down(server.address, &[]);
+    bob.type_in(&format!("/register\r{SECRET}\r{SECRET}\r"));
+    bob.sees("* Registered: Bob is yours");
+    bob.has_typed("");
+    bob.type_in(&format!("/password\r{SECRET}\r{NEW}\r{NEW}\r"));
+    bob.sees("* Password changed: Bob asks for the new one");
+    bob.has_typed("");
+    bob.has_not_shown_it();
+    bob.type_in("/quit\r");
+    assert_eq!(bob.program.finish().code, Some(0));
+    for (password, code) in [(SECRET, 1), (NEW, 0)] {
+        let mut command = Command::new(CLIENT);
+        command.args(Program::client_arguments(server.address, "Bob")).env("LINECHAT_PASSWORD", password);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        assert_eq!(Program::spawn(command).finish().code, Some(code));
+    }
+    drop(server);
+    fs::remove_dir_all(&data).unwrap();
 }
 
 /// Bob at a plain terminal that shows what is typed.

@@ -11,12 +11,19 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
+    let mut refused = 0;
     for line in ["first words", "other words", "/register hunter2", "/PASSWORD hunter2 hunter3"] {
         desk.keys(&format!("{line}\n"));
         desk.has_typed("");
         if !line.starts_with('/') {
             alice.expect(&format!("Bob: {line}"));
+            continue;
         }
+        // Until then, what is typed may be a password.
+        refused += 1;
+        desk.shows("the refusal", |screen| {
+            screen.iter().filter(|line| line.starts_with("! no-registry")).count() == refused
+        });
     }
     desk.keys("draft");
     desk.press("Up");

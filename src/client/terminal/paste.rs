@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::keys::{Keys, Press};
+use super::veil::begins_dialogue;
 use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
 /// Lines that were typed and are not sent yet.
@@ -19,6 +20,7 @@ pub(super) struct Paste {
     /// When an Enter came that answers the question, if it stays quiet.
     answered: Option<Instant>,
     keys: Keys,
+    leads_to_password: bool,
 }
 
 /// What is to be done with them.
@@ -37,6 +39,7 @@ impl Paste {
     /// Enter was pressed; a paste with line ends of its own brings several lines.
     pub(super) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
+        self.leads_to_password |= text.lines().any(begins_dialogue);
         // With no key since the question, the line is what the paste has left in the editor.
         let is_answer = self.asked.is_some_and(|asked| enter.before.is_none_or(|before| before <= asked));
         self.entered(enter, is_answer);
@@ -79,7 +82,7 @@ impl Paste {
     pub(super) fn settle(&mut self) -> Option<Verdict> {
         let due = self.due.take()?;
         if self.is_small() || self.answered.take().is_some() {
-            self.asked = None;
+            (self.asked, self.leads_to_password) = (None, false);
             return Some(Verdict::Send(std::mem::take(&mut self.lines)));
         }
         self.asked = Some(due);
@@ -90,9 +93,9 @@ impl Paste {
         self.lines.len() <= PASTE_LINES && self.asked.is_none()
     }
 
-    /// The lines that wait.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &String> {
-        self.lines.iter()
+    /// Whether there is a command among them that leads to a password.
+    pub(super) fn leads_to_password(&self) -> bool {
+        self.leads_to_password
     }
 
     /// How many lines wait.
@@ -108,7 +111,7 @@ impl Paste {
     /// Ctrl-C: how many lines are thrown away, if there was a question.
     pub(super) fn discard(&mut self) -> Option<usize> {
         self.asked.take()?;
-        (self.due, self.answered) = (None, None);
+        (self.due, self.answered, self.leads_to_password) = (None, None, false);
         Some(std::mem::take(&mut self.lines).len())
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Talk {
     has_joined: bool,
     /// Lines that are to be sent; the first one perhaps at this moment.
     unsent: VecDeque<String>,
+    /// How many of them are commands that lead to a password.
+    commands: usize,
     /// The first of them is on the screen.
     is_shown: bool,
     link: Option<Link>,
@@ -99,6 +101,7 @@ impl Talk {
             tried: None,
             has_joined: false,
             unsent: VecDeque::new(),
+            commands: 0,
             is_shown: false,
             link: None,
             absence: None,
@@ -278,6 +281,7 @@ impl Talk {
         }
         let was_empty = self.unsent.is_empty();
         let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
+        self.commands += typed.iter().filter(|line| begins_dialogue(line)).count();
         self.unsent.extend(typed);
         if let Some(first) = refused.first() {
             let all =
@@ -379,7 +383,7 @@ impl Talk {
 
     /// A password is asked for, or will be.
     fn is_secretive(&self) -> bool {
-        self.dialogue.is_open() || self.unsent.iter().chain(self.paste.lines()).any(|line| begins_dialogue(line))
+        self.dialogue.is_open() || self.commands > 0 || self.paste.leads_to_password()
     }
 
     /// What is typed from now on is shown or not, which is settled before the person sees why. So many commands that lead to a password have been taken in.
@@ -391,7 +395,7 @@ impl Talk {
     fn refuse_unprotected(&mut self) {
         let is_private = self.link.as_ref().is_some_and(|link| link.is_private) || self.config.allow_plain_password;
         while !is_private && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
-            self.unsent.pop_front();
+            self.take_first();
             self.settle_veil(0);
             self.screen.say("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.");
         }
@@ -403,6 +407,7 @@ impl Talk {
         self.dialogue.end();
         let (count, first) = (self.unsent.len(), self.unsent.front().cloned());
         self.unsent.retain(|line| !begins_dialogue(line));
+        self.commands = 0;
         self.is_shown &= self.unsent.front() == first.as_ref();
         self.settle_veil(0);
         if was_open || self.unsent.len() < count {
@@ -536,9 +541,17 @@ impl Talk {
         if link.sending.take() != Some(Sending::Line) {
             return;
         }
-        let Some(line) = self.unsent.pop_front() else { return };
-        self.is_shown = false;
+        let Some(line) = self.take_first() else { return };
+        let Some(link) = &mut self.link else { return };
         link.receipts.sent(&line, Instant::now());
+    }
+
+    /// Takes the first of the lines that wait away.
+    fn take_first(&mut self) -> Option<String> {
+        let line = self.unsent.pop_front()?;
+        self.is_shown = false;
+        self.commands -= usize::from(begins_dialogue(&line));
+        Some(line)
     }
 
     fn joined(&mut self) {

@@ -60,6 +60,9 @@ pub(super) enum Deed {
 
 /// Whether a line is a command to which the server answers with the question for a password.
 pub(super) fn begins_dialogue(line: &str) -> bool {
+    if !line.starts_with('/') {
+        return false; // As nearly always.
+    }
     let word = line.split(char::is_whitespace).next().unwrap_or_default();
     ["/register", "/password", "/unregister"].iter().any(|command| word.eq_ignore_ascii_case(command))
 }

@@ -1,7 +1,7 @@
 //! The registry: accounts, bans, mutes and operators, and what becomes of them when the machine stops.
 //!
-//! The door and the broker ask it at every login, so all of it is a [book](book) in memory that answers at once. Whoever
-//! changes it waits until the change is on the disk: first the [file](store) is written, then the book. The room and the
+//! The door and the broker ask it at every login, so all of it is a book in memory that answers at once. Whoever
+//! changes it waits until the change is on the disk: first the file is written, then the book. The room and the
 //! sockets are not known here.
 //!
 //! The file is a redb database. It is written in Rust alone, so the server needs no C toolchain; it is maintained; a

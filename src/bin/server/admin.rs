@@ -39,11 +39,11 @@ enum Request {
     Deop { name: String },
     /// Send NAME out of the room
     Kick { name: String, reason: Vec<String> },
-    /// Let NAME, or those from ADDR, in no more: [DURATION] [REASON], with a DURATION like 30m or 7days
+    /// Let NAME, or those from ADDR, in no more; a DURATION goes 30m or 7days
     Ban {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
-        #[arg(value_name = "DURATION REASON")]
+        #[arg(value_name = "DURATION] [REASON")]
         more: Vec<String>,
     },
     /// Let them in again
@@ -51,10 +51,10 @@ enum Request {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
     },
-    /// Let NAME listen, but say nothing: [DURATION] [REASON]
+    /// Let NAME listen, but say nothing; a DURATION goes 30m or 7days
     Mute {
         name: String,
-        #[arg(value_name = "DURATION REASON")]
+        #[arg(value_name = "DURATION] [REASON")]
         more: Vec<String>,
     },
     /// Let NAME talk again

@@ -44,6 +44,9 @@ pub const HASHES_AT_ONCE: usize = 2;
 /// How many passwords wait to be hashed; beyond that a person is told to try again.
 pub const HASHES_WAITING: usize = 64;
 
+/// How often somebody looks whether others from the same source have been told that their passwords were right.
+pub const TRY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How many sources have a penalty at once. When there are more, the one whose penalty ends first is forgotten.
 pub const PENALIZED_SOURCES: usize = 65_536;
 

@@ -180,8 +180,11 @@ pub enum Refusal {
     )]
     Unprotected,
     /// Too many wrong passwords came from there.
-    #[error("too many wrong passwords from your address; try again in {0} s")]
+    #[error("too many wrong passwords, or registrations, from your address; try again in {0} s")]
     Penalized(u64),
+    /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
+    #[error("what you sent behind it could be a password, and is thrown away; lines: {0}")]
+    ThrownAway(usize),
     /// Too many passwords are being checked, or made.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,
@@ -301,6 +304,7 @@ impl Refusal {
             Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
+            Self::ThrownAway(_) => "thrown-away",
             Self::Busy => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",

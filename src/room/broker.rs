@@ -228,6 +228,7 @@ impl Broker {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
+        self.may_come_from(from)?;
         self.may_have(&name, member)?;
         self.make_room_for(&name, member);
         self.names.check(&name, peer)?;
@@ -356,6 +357,7 @@ impl Broker {
             self.may_have(&name, sender.member)?;
         }
         self.names.check(&name, peer)?;
+        let mute = self.mute_of(&name);
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if sender.name == name {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
@@ -368,6 +370,8 @@ impl Broker {
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
         self.ignores.renamed(peer, &sender.name, &name);
+        // One's own mute goes along, and that of a name waits for whoever takes it.
+        sender.mute = mute.or(sender.mute);
         sender.name = name;
         Ok(())
     }

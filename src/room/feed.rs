@@ -117,6 +117,8 @@ struct Seat {
     skip: usize,
     /// When its farewell is lost: the number of the next public line after that, which is not meant for it any more.
     lost_farewell: Option<u64>,
+    /// Its farewell was published.
+    is_leaving: bool,
     /// It was woken and has not come yet.
     is_awake: bool,
     /// When the reader last took something, or noted that its peer did.
@@ -163,6 +165,7 @@ impl Feed {
             lost: 0,
             skip: batch.len(),
             lost_farewell: None,
+            is_leaving: false,
             is_awake: false,
             progress: None,
         };
@@ -248,6 +251,11 @@ impl Pulse {
             seat.progress = Some(Instant::now());
         }
     }
+
+    /// Whether all that is still to come for the reader ends with its farewell.
+    pub fn is_leaving(&self) -> bool {
+        lock(&self.ring).seats.get(&self.peer).is_some_and(|seat| seat.is_leaving)
+    }
 }
 
 impl Portion {
@@ -315,7 +323,10 @@ impl Ring {
         }
         for segment in batch.segments() {
             if let Audience::Only(peer) | Audience::Farewell(peer) = segment.audience {
-                self.seats.get_mut(&peer).into_iter().for_each(&mut seat);
+                self.seats.get_mut(&peer).into_iter().for_each(|its| {
+                    its.is_leaving |= matches!(segment.audience, Audience::Farewell(_));
+                    seat(its);
+                });
             }
         }
         wakers

@@ -2,7 +2,7 @@
 //!
 //! A name is taken by whoever has it without regard to case, and by whoever has one that looks like it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::PeerId;
 use crate::protocol::{Name, Refusal};
@@ -25,6 +25,11 @@ impl Roster {
             return Err(Refusal::NameLooksTaken(name.into()));
         }
         Ok(())
+    }
+
+    /// Who has this name, or one that looks like it.
+    pub(super) fn in_the_way_of(&self, name: &Name) -> BTreeSet<PeerId> {
+        [self.by_key.get(name.key()), self.by_look.get(name.look())].into_iter().flatten().copied().collect()
     }
 
     /// Gives a name, which has been checked, to a peer.

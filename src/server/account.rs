@@ -35,23 +35,15 @@ enum Next {
 }
 
 impl Dialogue {
-    /// Begins one, with the question for a password. `None`: it is over already.
+    /// Begins one. `None`: the peer is not in the room any more.
     ///
     /// Nobody on the way can read what the peer sends, if that `is_protected`.
-    pub(super) async fn begin(house: &House, peer: PeerId, is_protected: bool, errand: Errand) -> Option<Self> {
-        let begun = Self::prepare(house, peer, is_protected, errand).await?;
-        let (dialogue, told) = match begun {
-            Ok(dialogue) => {
-                let question = dialogue.next.question();
-                (Some(dialogue), Ok(question))
-            }
-            Err(refusal) => (None, Err(refusal)),
-        };
-        house.tell(peer, told).await;
-        dialogue
-    }
-
-    async fn prepare(house: &House, peer: PeerId, is_protected: bool, errand: Errand) -> Option<Result<Self, Refusal>> {
+    pub(super) async fn begin(
+        house: &House,
+        peer: PeerId,
+        is_protected: bool,
+        errand: Errand,
+    ) -> Option<Result<Step, Refusal>> {
         let asked = house.who_is(peer).await?;
         let (admission, from, member) = (&house.config.admission, asked.from, asked.member);
         let Some(registry) = &admission.registry else { return Some(Err(Refusal::NoRegistry)) };
@@ -69,38 +61,26 @@ impl Dialogue {
             (_, Some(account)) => (account.name, Next::Present),
             (_, None) => return Some(Err(Refusal::NotRegistered)),
         };
-        Some(Ok(Self { errand, name, from, member, next }))
+        Some(Ok(Step::Ask(Box::new(Self { errand, name, from, member, next }))))
     }
 
-    /// Takes the line that was asked for. `None`: it is over.
-    pub(super) async fn go_on(self, house: &House, peer: PeerId, line: Line) -> Option<Self> {
-        let (dialogue, told) = match self.take(house, peer, line).await {
-            Ok(Step::Ask(dialogue)) => {
-                let question = dialogue.next.question();
-                (Some(dialogue), Ok(question))
-            }
-            Ok(Step::Done(notice)) => (None, Ok(notice)),
-            Err(refusal) => (None, Err(refusal)),
-        };
-        house.tell(peer, told).await;
-        dialogue
-    }
-
-    async fn take(mut self, house: &House, peer: PeerId, line: Line) -> Result<Step, Refusal> {
+    /// Takes the line that was asked for.
+    pub(super) async fn take(mut self: Box<Self>, house: &House, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = parse_secret(line)?;
         let registry = house.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
-        match (self.next, self.errand) {
+        match (std::mem::replace(&mut self.next, Next::New), self.errand) {
             (Next::Present, errand) => {
                 let account = self.member.and_then(|member| registry.account_of(member));
-                house.door.charge_try(self.from)?;
-                if !house.config.admission.verify(secret?, account.map(|account| account.hash)).await? {
+                let tried = house.door.begin_try(self.from).await?;
+                let is_right = house.config.admission.verify(secret?, account.map(|account| account.hash)).await;
+                if is_right == Ok(false) {
                     return Err(Refusal::WrongPassword);
                 }
-                house.door.refund(self.from, Offence::WrongPassword);
+                tried.forgive();
+                is_right?;
                 if errand == Errand::Unregister {
                     return unregister(house, registry, peer, self.member, self.name).await.map(Step::Done);
                 }
-                self.next = Next::New;
                 Ok(Step::Ask(self))
             }
             (Next::New, _) => {
@@ -113,7 +93,15 @@ impl Dialogue {
                 if !secret.is_ok_and(|secret| secret.is(&first)) {
                     return Err(Refusal::PasswordsDiffer);
                 }
-                let hash = house.config.admission.hash(first).await?;
+                // A source has no more hashes made at once than it has tries.
+                let tried = house.door.begin_try(self.from).await?;
+                let hash = house.config.admission.hash(first).await;
+                tried.forgive();
+                let hash = hash?;
+                if house.who_is(peer).await.is_none() {
+                    // An operator has sent it out meanwhile.
+                    return Err(Refusal::NotRegistered);
+                }
                 match (errand, self.member) {
                     (Errand::Register, _) => register(house, registry, (peer, self.from), self.name, hash).await,
                     (_, Some(member)) => change_password(house, registry, member, self.name, hash).await,
@@ -126,9 +114,21 @@ impl Dialogue {
 }
 
 /// What a line has led to.
-enum Step {
-    Ask(Dialogue),
+pub(super) enum Step {
+    /// The next line is asked for.
+    Ask(Box<Dialogue>),
+    /// All is done.
     Done(Notice),
+}
+
+impl Step {
+    /// What the peer is told.
+    pub(super) fn notice(&self) -> Notice {
+        match self {
+            Self::Ask(dialogue) => dialogue.next.question(),
+            Self::Done(notice) => notice.clone(),
+        }
+    }
 }
 
 impl Next {

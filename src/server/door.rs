@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
+use async_std::task;
 use futures::channel::oneshot;
 
 use super::config::reserved_descriptors;
 use super::penalties::{Offence, Penalties};
-use crate::limits::REFUSING;
+use crate::limits::{REFUSING, TRY_PAUSE};
 use crate::origin::{Origin, Source};
 use crate::protocol::Refusal;
 use crate::room::PeerId;
@@ -42,6 +43,35 @@ struct Inside {
     /// By age, since later connections have higher numbers.
     unnamed: BTreeMap<PeerId, (Source, oneshot::Sender<()>)>,
     penalties: Penalties,
+    /// How many passwords from there are being looked at.
+    tries: HashMap<Source, usize>,
+}
+
+/// A password that is being looked at, and counts as wrong.
+#[derive(Debug)]
+pub(super) struct Try {
+    door: Arc<Door>,
+    source: Source,
+}
+
+impl Try {
+    /// It was right, or nobody knows: then it costs nothing.
+    pub(super) fn forgive(self) {
+        self.door.inside().penalties.refund(self.source, Offence::WrongPassword, Instant::now());
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        let mut inside = self.door.inside();
+        let left = inside.tries.get_mut(&self.source).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            inside.tries.remove(&self.source);
+        }
+    }
 }
 
 /// A connection's right to be there. Dropping it makes room for another.
@@ -89,26 +119,36 @@ impl Door {
 
     /// Whether a password from there would be looked at.
     pub(super) fn may_try(&self, from: Origin) -> Result<(), Refusal> {
-        self.inside().may_try(from.source(), Instant::now())
+        let (inside, source) = (self.inside(), from.source());
+        // Those that are being looked at may turn out to be right.
+        if inside.tries.contains_key(&source) { Ok(()) } else { inside.may_try(source, Instant::now()) }
     }
 
-    /// Notes that a password from there is going to be looked at. It counts as wrong until it is
-    /// [taken back](Self::refund), so that many connections at once have no more tries than one.
-    pub(super) fn charge_try(&self, from: Origin) -> Result<(), Refusal> {
-        let (mut inside, source, now) = (self.inside(), from.source(), Instant::now());
-        inside.may_try(source, now)?;
+    /// Waits until a password from there may be looked at. It counts as wrong until it is [forgiven](Try::forgive), so that
+    /// many connections at once have no more tries than one; while others are looked at that may be right, it waits.
+    pub(super) async fn begin_try(self: &Arc<Self>, from: Origin) -> Result<Try, Refusal> {
+        let source = from.source();
+        loop {
+            match self.try_at_once(source) {
+                Some(tried) => return tried,
+                None => task::sleep(TRY_PAUSE).await,
+            }
+        }
+    }
+
+    fn try_at_once(self: &Arc<Self>, source: Source) -> Option<Result<Try, Refusal>> {
+        let (mut inside, now) = (self.inside(), Instant::now());
+        if let Err(refusal) = inside.may_try(source, now) {
+            return (!inside.tries.contains_key(&source)).then_some(Err(refusal));
+        }
         inside.penalties.charge(source, Offence::WrongPassword, now);
-        Ok(())
+        *inside.tries.entry(source).or_default() += 1;
+        Some(Ok(Try { door: Arc::clone(self), source }))
     }
 
     /// Notes that somebody there misbehaved.
     pub(super) fn charge(&self, from: Origin, offence: Offence) {
         self.inside().penalties.charge(from.source(), offence, Instant::now());
-    }
-
-    /// Takes that back.
-    pub(super) fn refund(&self, from: Origin, offence: Offence) {
-        self.inside().penalties.refund(from.source(), offence, Instant::now());
     }
 
     /// How many connections there are.

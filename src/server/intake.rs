@@ -12,11 +12,11 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use async_std::future::timeout;
-use futures::AsyncRead;
 use futures::future::poll_fn;
+use futures::{AsyncRead, FutureExt};
 
 use super::link::Link;
-use crate::limits::{DECODE_BYTES, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
+use crate::limits::{DECODE_BYTES, LAST_READS, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
 use crate::protocol::{Line, LineDecoder, Opening, Piece, Stranger, Telnet};
 use crate::transport::Transport;
 
@@ -134,6 +134,18 @@ impl Intake {
 
     fn may_be_telnet(&self) -> bool {
         matches!(self.transport, Transport::Tcp(_)) && self.link.wants_crlf()
+    }
+
+    /// Throws away what has arrived and was not looked at, be it in the socket yet, and says how many lines that were.
+    pub(super) fn throw_away(&mut self) -> usize {
+        let mut count = 0;
+        for _ in 0..LAST_READS {
+            count += self.lines.drain(..).count();
+            if self.end.is_some() && self.rest.is_empty() || self.fill().now_or_never().is_none() {
+                break;
+            }
+        }
+        count + self.lines.drain(..).count()
     }
 
     /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing

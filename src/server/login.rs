@@ -120,11 +120,7 @@ impl<'a> Login<'a> {
         }
         loop {
             let secret = self.ask_password().await?;
-            self.house.door.charge_try(self.from).map_err(Failed::Ended)?;
-            if let Ok(secret) = secret
-                && self.house.config.admission.is_met(&demand, secret).await.map_err(Failed::Ended)?
-            {
-                self.house.door.refund(self.from, Offence::WrongPassword);
+            if self.is_right(&demand, secret).await.map_err(Failed::Ended)? {
                 self.knows_room = true;
                 return Ok(demand.account());
             }
@@ -138,6 +134,17 @@ impl<'a> Login<'a> {
                 return Err(Failed::Gone);
             }
         }
+    }
+
+    /// Whether a password is what is wanted. If it is not, the source pays for it.
+    async fn is_right(&self, demand: &Demand, secret: Result<Secret, BadSecret>) -> Result<bool, Refusal> {
+        let tried = self.house.door.begin_try(self.from).await?;
+        let Ok(secret) = secret else { return Ok(false) };
+        let is_met = self.house.config.admission.is_met(demand, secret).await;
+        if is_met != Ok(false) {
+            tried.forgive();
+        }
+        is_met
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
@@ -262,7 +269,7 @@ fn parse_name(line: Line) -> Result<Name, Refusal> {
     }
 }
 
-/// Nobody who sends an endless first line is choosing a name, and at a shutdown no name will do.
+/// Nobody who sends an endless first line is choosing a name, and at a shutdown, or for somebody banned, no name will do.
 fn may_try_again(refusal: &Refusal) -> bool {
-    !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown)
+    !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown | Refusal::Banned(_))
 }

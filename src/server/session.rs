@@ -16,7 +16,7 @@ use futures::future::{Fuse, FusedFuture};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, io};
 
 use super::House;
-use super::account::Dialogue;
+use super::account::{Dialogue, Step};
 use super::arrival::Arrival;
 use super::door::Entrance;
 use super::intake::{End, Intake};
@@ -257,10 +257,11 @@ impl Session {
         match command {
             Command::Account(errand) => {
                 let is_protected = self.house.is_protected(self.from, self.intake.transport());
-                let begun = Dialogue::begin(&self.house, self.peer, is_protected, errand).await;
-                self.dialogue = begun.map(Box::new);
-                if self.dialogue.is_some() {
-                    self.intake.hide_typing();
+                if let Some(step) = Dialogue::begin(&self.house, self.peer, is_protected, errand).await {
+                    if step.is_ok() {
+                        self.intake.hide_typing();
+                    }
+                    self.answer(step).await;
                 }
             }
             Command::Act(act) => {
@@ -278,9 +279,25 @@ impl Session {
 
     /// Hands over a line that was asked for.
     async fn go_on(&mut self, dialogue: Box<Dialogue>, line: Line) {
-        self.dialogue = dialogue.go_on(&self.house, self.peer, line).await.map(Box::new);
-        if self.dialogue.is_none() {
+        let step = dialogue.take(&self.house, self.peer, line).await;
+        if !matches!(step, Ok(Step::Ask(_))) {
             self.intake.show_typing();
+        }
+        self.answer(step).await;
+    }
+
+    /// Tells the peer what has come of its line, and goes on with the dialogue or without it.
+    ///
+    /// When it is refused, what was sent behind it on trust could be passwords. That is thrown away before the peer is told,
+    /// or what it says then could be among it.
+    async fn answer(&mut self, step: Result<Step, Refusal>) {
+        let thrown_away = if step.is_err() { self.intake.throw_away() } else { 0 };
+        self.house.tell(self.peer, step.as_ref().map(Step::notice).map_err(Refusal::clone)).await;
+        if thrown_away > 0 {
+            self.house.tell(self.peer, Err(Refusal::ThrownAway(thrown_away))).await;
+        }
+        if let Ok(Step::Ask(dialogue)) = step {
+            self.dialogue = Some(dialogue);
         }
     }
 }

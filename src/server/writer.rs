@@ -201,15 +201,22 @@ impl Writer {
 
     async fn until_stalled<T>(&self, mut progress: Pin<&mut impl Future<Output = io::Result<T>>>) -> io::Result<T> {
         let deadline = Instant::now() + self.stall_limit;
+        let mut was_leaving = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 self.link.note_stalled();
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            if let Ok(made) = timeout(left.min(LINK_CHECK), progress.as_mut()).await {
+            if let Ok(made) = timeout(left.min(LINK_CHECK.min(FAREWELL_LIMIT)), progress.as_mut()).await {
                 return made;
             }
+            // Whoever was sent out has as long to read its last lines as whoever leaves.
+            let is_leaving = self.pulse.as_ref().is_some_and(Pulse::is_leaving);
+            if is_leaving && was_leaving {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            was_leaving = is_leaving;
             // When the kernel does not tell, the stall limit is all that is left.
             if diagnose(&self.transport).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
                 return Err(io::ErrorKind::TimedOut.into());

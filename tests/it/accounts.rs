@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use async_std::task::block_on;
+use linechat::protocol::{Name, Secret};
 use linechat::registry::{Hasher, Registry};
 use linechat::server::Config;
 use linechat::server::admission::Admission;
@@ -169,13 +171,12 @@ fn an_unregistered_name_is_anybodys() {
     let house = House::new("unregister");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
-    alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n/quit\n"));
-    alice.expect_rest(&[
-        "* Send the password of your name as the next line.",
-        "* Unregistered: Alice asks for no password any more.",
-        "! not-registered: you have no registered name; /register makes yours one",
-        "* Bye, Alice: 0 lines accepted, 1 refused.",
-    ]);
+    alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n"));
+    alice.expect("* Send the password of your name as the next line.");
+    alice.expect("* Unregistered: Alice asks for no password any more.");
+    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice.send("/quit\n");
+    alice.expect_rest(&["* Bye, Alice: 0 lines accepted, 1 refused."]);
     server.join("Alice");
 }
 
@@ -210,8 +211,9 @@ fn register_again(mut alice: Peer) -> Peer {
 fn without_a_folder_no_name_is_kept() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    alice.send("/register\n/kick Bob\n");
+    alice.send("/register\n");
     alice.expect("! no-registry: this server keeps no names");
+    alice.send("/kick Bob\n");
     alice.expect("! not-operator: only an operator may do that");
 }
 
@@ -233,4 +235,58 @@ fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_
     assert!(welcome.starts_with("* Welcome, Alice. "));
     alice.send("/nick Al\n");
     alice.expect("! registered-only: in this room everybody has the name that is registered for them");
+}
+
+#[test]
+fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
+    const THROWN: &str = "! thrown-away: what you sent behind it could be a password, and is thrown away; lines: ";
+    let house = House::new("behind");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = server.join("Alice");
+    alice.send("/register\nshort\nshort\n");
+    alice.expect("* Send the new password as the next line.");
+    alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
+    alice.expect(&format!("{THROWN}1"));
+    alice.send("/password\nincorrect horse\nbattery staple\nbattery staple\n");
+    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice.expect(&format!("{THROWN}3"));
+    alice.send("hi\n");
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+}
+
+#[test]
+fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
+    let house = House::new("squatter");
+    let registry = Registry::open(&house.folder, SystemTime::now()).unwrap();
+    let admission =
+        Admission { registry: Some(registry.clone()), hasher: house.hasher.clone(), ..Admission::default() };
+    let server = Server::start_with(Config { admission, ..unpaced() });
+    let mut squatter = server.join("A1ice");
+    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap())).unwrap();
+    block_on(registry.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
+    let (_alice, welcome) = log_in(&server, "Alice", PASSWORD);
+    assert_eq!(welcome, "* Welcome, Alice. You are the first here. /help lists the commands.");
+    assert!(squatter.line().starts_with("! replaced: "));
+}
+
+#[test]
+fn many_may_log_in_at_once_from_one_address() {
+    let house = House::new("many");
+    let server = house.open(false);
+    let names: Vec<_> = (0..12).map(|at| format!("member{}", char::from(b'a' + at))).collect();
+    for name in &names {
+        let mut peer = register(&server, name);
+        peer.send("/quit\n");
+        peer.rest();
+    }
+    let mut peers: Vec<_> = names.iter().map(|_| server.connect()).collect();
+    for (peer, name) in peers.iter_mut().zip(&names) {
+        peer.send(&format!("{name}\n{PASSWORD}\n"));
+    }
+    for peer in &mut peers {
+        peer.expect(REQUIRED);
+        assert!(peer.line().starts_with("* Welcome, "));
+    }
 }

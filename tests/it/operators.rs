@@ -1,5 +1,6 @@
 //! Operators in the room: kick, ban, mute, and what they leave behind.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use linechat::registry::Registry;
 use linechat::server::Config;
 use linechat::server::admission::Admission;
 
-use crate::harness::{Peer, Server, unpaced};
+use crate::harness::{Peer, Server, unpaced, within};
 
 /// A server whose operator is Olga, who is in the room.
 struct Room {
@@ -43,6 +44,13 @@ impl Room {
     fn does(&mut self, act: &str, answer: &str) {
         self.olga.send(&format!("{act}\n"));
         self.olga.expect(answer);
+    }
+
+    #[track_caller]
+    fn does_kick(&mut self, name: &str) {
+        self.olga.send(&format!("/kick {name}\n"));
+        self.olga.expect(&format!("* {name} has left: kicked by Olga"));
+        self.olga.expect(&format!("* Kicked: {name} from 127.0.0.1."));
     }
 
     /// What somebody of this name is answered.
@@ -172,4 +180,42 @@ fn what_an_operator_says_before_an_act_is_said_before_it() {
         "! kicked: you are sent out",
         "* Bye, Bob: 0 lines accepted, 1 refused.",
     ]);
+}
+
+#[test]
+fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address() {
+    let mut room = Room::open("parked");
+    let mut parked = room.server.connect();
+    parked.send("*\n");
+    parked.expect("! bad-name: a name cannot hold '*'");
+    parked.expect("* Send another name.");
+    room.olga.send("/ban 127.0.0.1\n");
+    room.olga.rest();
+    parked.send("Bob\n");
+    parked.expect_rest(&["! banned: you are not let in"]);
+}
+
+#[test]
+fn a_mute_is_not_evaded_by_another_name() {
+    let mut room = Room::open("evade");
+    room.does("/mute Bob", "* Muted: Bob; it concerns nobody here.");
+    let mut bob = room.join("Robert");
+    bob.send("/nick Bob\nhi\n/nick Robert\n");
+    bob.expect("* Robert is now Bob");
+    bob.expect("! muted: you may listen, but say nothing");
+    bob.expect("! muted: you may listen, but say nothing");
+}
+
+#[test]
+fn who_is_kicked_and_does_not_read_is_cut_off_long_before_it_counts_as_stalled() {
+    let mut room = Room::open("deaf");
+    let deaf = Peer::connect_with_a_small_buffer(room.server.address).join("Deaf");
+    room.olga.expect("* Deaf has joined");
+    // More than the kernel holds for it.
+    room.olga.send(&format!("{}\n", "x".repeat(4000)).repeat(200));
+    room.olga.expect_nothing_new();
+    room.does_kick("Deaf");
+    // It is still sent to, so it does not see the end before the kernel's buffer is empty; but its own side is cut.
+    deaf.stream().set_write_timeout(None).unwrap();
+    within(move || while deaf.stream().write_all(b"still here\n").is_ok() {});
 }

@@ -116,7 +116,11 @@ fn whoever_guesses_is_not_listened_to_and_others_are() {
     let mut mallory = connect_from("127.0.0.7", server.address);
     mallory.send("Mallory\n");
     let refusal = mallory.line();
-    assert!(refusal.starts_with("! penalized: too many wrong passwords from your address; try again in "), "{refusal}");
+    assert!(
+        refusal
+            .starts_with("! penalized: too many wrong passwords, or registrations, from your address; try again in "),
+        "{refusal}"
+    );
     mallory.expect_rest(&[]);
     let mut alice = connect_from("127.0.0.8", server.address);
     alice.send("Alice\nopen sesame\n");

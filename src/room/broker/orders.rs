@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Broker, Peer};
+use crate::origin::Origin;
 use crate::protocol::{Banned, Name, Notice, Refusal, Reply, SafeText};
 use crate::registry::{AccountId, Sanction};
 use crate::room::{Audience, Mute, Order, PeerId, Person};
@@ -34,11 +35,18 @@ impl Broker {
         Some(Mute { until: sanction.until() })
     }
 
-    /// Takes out whoever has the name that its owner comes for.
+    /// Whether somebody from there is let in. The door has asked that too, but a connection may have waited since.
+    pub(super) fn may_come_from(&self, from: Origin) -> Result<(), Refusal> {
+        let ban = self.registry.as_ref().and_then(|registry| registry.ban_on(from.source(), self.date));
+        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
+    }
+
+    /// Takes out whoever has the name that its owner comes for, or one that looks like it.
     pub(super) fn make_room_for(&mut self, name: &Name, member: Option<AccountId>) {
-        if member.is_some()
-            && let Some(ghost) = self.names.holder(name.key())
-        {
+        if member.is_none() {
+            return;
+        }
+        for ghost in self.names.in_the_way_of(name) {
             self.expel(ghost, &Refusal::Replaced, &SafeText::new("has come in by another connection".to_owned()));
         }
     }

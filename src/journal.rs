@@ -75,6 +75,15 @@ pub enum Record {
         /// See [`Refusal::code`](crate::protocol::Refusal::code).
         code: &'static str,
     },
+    /// A password was wrong. Each is written: there cannot be more of them than can be checked.
+    WrongPassword {
+        /// Whose.
+        peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
+        /// The name that it was for.
+        name: Name,
+    },
     /// A peer talks faster than it may.
     Slowed {
         /// Who.
@@ -272,6 +281,9 @@ fn write(record: Record) {
         }
         Record::Renamed { peer, old, new } => info!("renamed", { peer: peer.0, old: old.as_str(), new: new.as_str() }),
         Record::Refused { peer, code } => info!("refused", { peer: peer.0, code: code }),
+        Record::WrongPassword { peer, from, name } => {
+            warn!("wrong password", { peer: peer.0, name: name.as_str(), from: from.to_string() })
+        }
         Record::Slowed { peer } => warn!("slowed", { peer: peer.0 }),
         Record::Missed { peer, lines } => warn!("missed", { peer: peer.0, lines: lines }),
         Record::Left { peer, name, from, reason, accepted, refused } => info!("left", {

@@ -38,7 +38,7 @@ pub enum SecretFileError {
 
 /// Reads the password that is the first line of a file, without its end. It blocks.
 ///
-/// Nobody but its owner may be able to read the file. When root is that, a group may too, or a service could not have its
+/// Nobody but its owner may be able to read or write the file. When root is that, a group may read it, or a service could not have its
 /// password from systemd (systemd.exec(5), LoadCredential=).
 ///
 /// # Errors
@@ -48,7 +48,7 @@ pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     // What is looked at is what is read, even if the path is given to another file meanwhile.
     let mut file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    let others = if metadata.uid() == 0 { 0o007 } else { 0o077 };
+    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
     if metadata.mode() & others != 0 {
         return Err(SecretFileError::Exposed(path.to_owned()));
     }

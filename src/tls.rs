@@ -44,6 +44,8 @@ impl FromStr for Fingerprint {
     type Err = NoFingerprint;
 
     fn from_str(text: &str) -> Result<Self, NoFingerprint> {
+        // openssl writes `sha256 Fingerprint=` before it.
+        let text = text.split_once('=').map_or(text, |(_, digits)| digits);
         let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b':').collect();
         let mut bytes = [0; 32];
         if digits.len() != 2 * bytes.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -67,7 +69,9 @@ mod tests {
         let shown = "BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
         let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"abc"));
         assert_eq!(fingerprint.to_string(), shown);
-        for text in [shown.to_owned(), shown.replace(':', ""), shown.to_lowercase()] {
+        for text in
+            [shown.to_owned(), shown.replace(':', ""), shown.to_lowercase(), format!("sha256 Fingerprint={shown}")]
+        {
             assert_eq!(text.parse(), Ok(fingerprint));
         }
         for text in ["", "BA:78", &shown[1..], &shown.replace('B', "G"), &format!("{shown}:00"), &"é".repeat(32)] {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::command::split_word;
 use super::{Name, Refusal, SafeText};
 use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
-use crate::origin::Source;
+use crate::origin::{Origin, Source};
 
 /// Who is kept out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +77,17 @@ impl Act {
         Some(Self::of(word, whom, rest))
     }
 
+    /// Whether it keeps out, or quiet, somebody with this name who comes from there.
+    pub fn is_against(&self, name: &Name, from: Origin) -> bool {
+        match self {
+            Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Ban { whom: Banned::Name(whom), .. } => {
+                whom.look() == name.look()
+            }
+            Self::Ban { whom: Banned::Source(source), .. } => *source == from.source(),
+            Self::Unban { .. } | Self::Unmute { .. } => false,
+        }
+    }
+
     fn of(word: &str, whom: &str, rest: &str) -> Result<Self, Refusal> {
         Ok(match word {
             "kick" => Self::Kick { whom: parse_name(whom)?, reason: reason(rest) },
@@ -110,7 +121,11 @@ fn parse_name(text: &str) -> Result<Name, Refusal> {
 
 /// An address is one, even where it could be a name.
 fn parse_banned(text: &str) -> Result<Banned, Refusal> {
-    text.parse().map(Banned::Source).or_else(|_| parse_name(text).map(Banned::Name))
+    match text.parse() {
+        Ok(source) => Ok(Banned::Source(source)),
+        Err(_) if text.contains('/') => Err(Refusal::BadArguments("192.0.2.1, or 2001:db8::/64: no other network")),
+        Err(_) => parse_name(text).map(Banned::Name),
+    }
 }
 
 /// The time that a text begins with, if it does, and the reason behind it.
@@ -120,8 +135,16 @@ fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusa
     match humantime::parse_duration(word) {
         Ok(time) if time.is_zero() || time > SANCTION_MOST => Err(Refusal::BadTime),
         Ok(time) => Ok((Some(time), reason(rest))),
+        // A mistyped time must not become a ban for ever.
+        Err(_) if looks_like_time(word) => Err(Refusal::BadTime),
         Err(_) => Ok((None, reason(text))),
     }
+}
+
+/// Whether somebody meant a time: digits and letters, as in `30mins` or `-5m`.
+fn looks_like_time(word: &str) -> bool {
+    let digits = word.trim_start_matches(['-', '+']);
+    digits.starts_with(|first: char| first.is_ascii_digit()) && digits.ends_with(char::is_alphabetic)
 }
 
 fn reason(text: &str) -> Option<SafeText> {
@@ -168,7 +191,7 @@ mod tests {
             assert_eq!(parse(&format!("unban {address}")), Ok(Act::Unban { whom }));
         }
         assert_eq!(parse("unban 192.0.2.x"), Ok(Act::Unban { whom: Banned::Name(name("192.0.2.x")) }));
-        assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::NoSuchUser(_))));
+        assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::BadArguments(_))));
     }
 
     #[test]
@@ -177,7 +200,9 @@ mod tests {
             assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
         }
         assert_eq!(parse("ban Bob 0s"), Err(Refusal::BadTime));
-        assert_eq!(parse("mute Bob 1000years"), Err(Refusal::BadTime));
+        for time in ["1000years", "-5m", "30mspam", "5minuts"] {
+            assert_eq!(parse(&format!("mute Bob {time} spam")), Err(Refusal::BadTime), "{time}");
+        }
         assert_eq!(Act::parse("say", "hi"), None);
     }
 }

@@ -225,8 +225,11 @@ pub enum Refusal {
     #[error("only an operator may do that")]
     NotOperator,
     /// The time of a ban or a mute.
-    #[error("a time is more than nothing and at most {} years", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    #[error("a time goes 30m or 7days, and is at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
+    /// It would be done to whoever does it.
+    #[error("that is you")]
+    IsSelf,
     /// There is no such ban or mute.
     #[error("{0}")]
     NotSanctioned(SafeText),
@@ -297,7 +300,7 @@ impl Refusal {
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
-            Self::BadArguments(_) | Self::IgnoresSelf => "bad-arguments",
+            Self::BadArguments(_) | Self::IgnoresSelf | Self::BadTime | Self::IsSelf => "bad-arguments",
             Self::NoSuchUser(_) => "no-such-user",
             Self::Ignored(_) => "ignored",
             Self::TooManyIgnored => "too-many-ignored",
@@ -315,7 +318,6 @@ impl Refusal {
             Self::NoRegistry => "no-registry",
             Self::NotKept | Self::RegistryFull => "not-kept",
             Self::NotOperator => "not-operator",
-            Self::BadTime => "bad-arguments",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",
             Self::Banned(_) => "banned",

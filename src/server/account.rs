@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::House;
 use super::penalties::Offence;
+use crate::journal::Record;
 use crate::origin::Origin;
 use crate::protocol::{BadSecret, Errand, Line, Name, Notice, Refusal, Secret};
 use crate::registry::{AccountId, Registry};
@@ -71,9 +72,14 @@ impl Dialogue {
         match (std::mem::replace(&mut self.next, Next::New), self.errand) {
             (Next::Present, errand) => {
                 let account = self.member.and_then(|member| registry.account_of(member));
+                // What is too short is nobody's: it is a way out, and costs nothing.
+                let secret = secret?;
+                secret.check_strength()?;
                 let tried = house.door.begin_try(self.from).await?;
-                let is_right = house.config.admission.verify(secret?, account.map(|account| account.hash)).await;
+                let is_right = house.config.admission.verify(secret, account.map(|account| account.hash)).await;
                 if is_right == Ok(false) {
+                    let (from, name) = (self.from, self.name.clone());
+                    house.journal.note(Record::WrongPassword { peer, from, name });
                     return Err(Refusal::WrongPassword);
                 }
                 tried.forgive();

@@ -104,7 +104,7 @@ impl RoomPassword {
     /// # Errors
     /// [`SecretFileError`], worded for the operator.
     pub fn from_file(file: &Path) -> Result<Self, SecretFileError> {
-        Ok(Self { file: file.to_owned(), current: Mutex::new(secret_file::read(file)?) })
+        Ok(Self { file: file.to_owned(), current: Mutex::new(read(file)?) })
     }
 
     /// Reads the file again. Whoever is in the room stays. It blocks.
@@ -112,7 +112,7 @@ impl RoomPassword {
     /// # Errors
     /// [`SecretFileError`]; then the password stays what it was.
     pub fn reload(&self) -> Result<(), SecretFileError> {
-        let read = secret_file::read(&self.file)?;
+        let read = read(&self.file)?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
@@ -120,4 +120,10 @@ impl RoomPassword {
     pub(super) fn is(&self, secret: &Secret) -> bool {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).is(secret)
     }
+}
+
+fn read(file: &Path) -> Result<Secret, SecretFileError> {
+    let secret = secret_file::read(file)?;
+    secret.check_strength().map_err(|why| SecretFileError::NoPassword { path: file.to_owned(), why })?;
+    Ok(secret)
 }

@@ -108,13 +108,13 @@ impl<'a> Login<'a> {
             Demand::Nothing => None,
             Demand::Room(_) if self.knows_room => None,
             // It is large, and where there are no passwords nobody needs room for it.
-            demand => Box::pin(self.prove(demand)).await?,
+            demand => Box::pin(self.prove(&name, demand)).await?,
         };
         Ok(self.ask_broker(name, member).await?)
     }
 
     /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one.
-    async fn prove(&mut self, demand: Demand) -> Result<Option<AccountId>, Failed> {
+    async fn prove(&mut self, name: &Name, demand: Demand) -> Result<Option<AccountId>, Failed> {
         if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
@@ -125,6 +125,7 @@ impl<'a> Login<'a> {
                 return Ok(demand.account());
             }
             self.passwords_left -= 1;
+            self.house.journal.note(Record::WrongPassword { peer: self.peer, from: self.from, name: name.clone() });
             self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
             if self.passwords_left == 0 {
                 return Err(Failed::Ended(Refusal::TooManyPasswords));

@@ -266,10 +266,12 @@ impl Session {
             }
             Command::Act(act) => {
                 let Some(asked) = self.house.who_is(self.peer).await else { return };
-                let told = if self.house.config.admission.is_operator(asked.member) {
-                    self.house.perform(&(&asked.name).into(), *act).await.map(Notice::Done)
-                } else {
+                let told = if !self.house.config.admission.is_operator(asked.member) {
                     Err(Refusal::NotOperator)
+                } else if act.is_against(&asked.name, asked.from) {
+                    Err(Refusal::IsSelf)
+                } else {
+                    self.house.perform(&(&asked.name).into(), *act).await.map(Notice::Done)
                 };
                 self.house.tell(self.peer, told).await;
             }

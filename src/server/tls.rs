@@ -4,6 +4,7 @@
 //! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,6 +58,9 @@ pub enum TlsError {
         /// Why not.
         why: String,
     },
+    /// Whoever can read the key can pose as this server.
+    #[error("others can read the private key in {}; chmod 600 {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
     /// The two do not fit, or are of a kind that nobody could use.
     #[error("cannot use the certificate in {}: {why}", .path.display())]
     Unusable {
@@ -153,6 +157,9 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
         .map_err(|error| TlsError::file("a certificate", certificate, error))?;
+    if key.metadata().is_ok_and(|file| file.mode() & 0o007 != 0) {
+        return Err(TlsError::Exposed(key.to_owned()));
+    }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::file("a private key", key, error))?;
     Current::new(chain, private)
         .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: error.to_string() })

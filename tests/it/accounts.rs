@@ -167,6 +167,21 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
 }
 
 #[test]
+fn a_short_line_is_a_way_out_and_no_guess() {
+    let house = House::new("way-out");
+    let server = house.open(false);
+    let mut alice = register(&server, "Alice");
+    let runs = house.hasher.runs();
+    for _ in 0..5 {
+        alice.send("/password\n");
+        alice.expect("* Send the password of your name as the next line.");
+        alice.send("no\n");
+        alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
+    }
+    assert_eq!(house.hasher.runs(), runs);
+}
+
+#[test]
 fn an_unregistered_name_is_anybodys() {
     let house = House::new("unregister");
     let server = house.open(false);

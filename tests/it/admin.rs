@@ -162,7 +162,9 @@ fn a_wrong_request_says_what_is_wrong() {
     let house = House::open("wrong");
     assert_eq!(house.refused(&["unban", "Bob"]), "server: refused: not-sanctioned: Bob is not banned\n");
     assert_eq!(house.refused(&["say", "a\nb"]), "server: a request is one line\n");
-    assert!(house.refused(&["ban", "Bob", "0s"]).starts_with("server: refused: bad-arguments: a time is "));
+    assert!(
+        house.refused(&["ban", "Bob", "0s"]).starts_with("server: refused: bad-arguments: a time goes 30m or 7days")
+    );
     let short = house.admin_with(&["register", "Bob"], "short\n");
     assert_eq!(
         (short.code, short.stderr.as_str()),
@@ -254,6 +256,8 @@ fn a_password_is_in_no_log_no_process_list_and_no_file() {
     house.server.program.signal(Signal::TERM);
     let log = house.server.program.finish().stdout;
     assert!(log.contains("Olga") && log.contains("wrong-password"), "{log}");
+    // Each guess is told, with its name and address: Mallory's, and Bob's for his own.
+    assert_eq!(log.matches("wrong password").count(), 2, "{log}");
     let mut kept = Vec::new();
     for file in fs::read_dir(&house.folder).unwrap() {
         kept.extend(fs::read(file.unwrap().path()).unwrap());

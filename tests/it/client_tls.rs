@@ -46,6 +46,8 @@ impl Folder {
 
     fn write(&self, name: &str, text: &str) -> String {
         fs::write(self.path(name), text).unwrap();
+        // A key that others can read is refused.
+        std::fs::set_permissions(self.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         self.path(name)
     }
 }

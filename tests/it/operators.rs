@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_std::task::block_on;
-use linechat::protocol::Name;
-use linechat::registry::Registry;
+use linechat::protocol::{Banned, Name};
+use linechat::registry::{Registry, Sanction};
 use linechat::server::Config;
 use linechat::server::admission::Admission;
 
 use crate::harness::{Peer, Server, unpaced, within};
+use crate::password::connect_from;
 
 /// A server whose operator is Olga, who is in the room.
 struct Room {
@@ -122,15 +123,23 @@ fn a_ban_with_a_time_says_until_when_and_is_over_then() {
 #[test]
 fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
     let mut room = Room::open("ban-address");
-    let mut bobs: Vec<_> = ["Bob", "Carol"].into_iter().map(|name| room.join(name)).collect();
-    bobs[0].expect("* Carol has joined");
-    room.olga.send("/ban 127.0.0.1 1h\n");
-    for bob in &mut bobs {
-        assert!(bob.rest().iter().any(|line| line.starts_with("! banned: you are not let in until ")));
+    let address = room.server.address;
+    let mut join = |name| {
+        let peer = connect_from("127.0.0.7", address).join(name);
+        room.olga.expect(&format!("* {name} has joined"));
+        peer
+    };
+    let mut crowd = [join("Bob"), join("Carol")];
+    room.olga.send("/ban 127.0.0.7 1h\n");
+    for peer in &mut crowd {
+        assert!(peer.rest().iter().any(|line| line.starts_with("! banned: you are not let in until ")));
     }
-    // Olga comes from there too, and is not spared.
-    assert!(room.olga.rest().iter().any(|line| line.starts_with("! banned: ")));
-    assert!(room.server.connect().line().starts_with("! banned: "));
+    assert!(connect_from("127.0.0.7", address).line().starts_with("! banned: "));
+    room.olga.expect("* Bob has left: banned by Olga");
+    room.olga.expect("* Carol has left: banned by Olga");
+    let answer = room.olga.line();
+    assert!(answer.ends_with("; it concerns Bob from 127.0.0.7, Carol from 127.0.0.7."), "{answer}");
+    room.join("Dave");
 }
 
 #[test]
@@ -155,6 +164,14 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     bob.send("hi\n");
     room.olga.expect("B0b: hi");
     room.does("/unmute Bob", "! not-sanctioned: Bob is not muted");
+}
+
+#[test]
+fn an_operator_does_nothing_of_it_to_itself() {
+    let mut room = Room::open("self");
+    for act in ["/kick Olga", "/ban 01ga", "/ban 127.0.0.1", "/mute olga 5m"] {
+        room.does(act, "! bad-arguments: that is you");
+    }
 }
 
 #[test]
@@ -184,15 +201,16 @@ fn what_an_operator_says_before_an_act_is_said_before_it() {
 
 #[test]
 fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address() {
-    let mut room = Room::open("parked");
+    let room = Room::open("parked");
     let mut parked = room.server.connect();
     parked.send("*\n");
     parked.expect("! bad-name: a name cannot hold '*'");
     parked.expect("* Send another name.");
-    room.olga.send("/ban 127.0.0.1\n");
-    room.olga.rest();
+    let until = std::time::Duration::from_secs(60);
+    let sanction = Sanction::new("a test", None, SystemTime::now(), Some(SystemTime::now() + until));
+    block_on(room.registry.ban(Banned::Source("127.0.0.1".parse().unwrap()), sanction)).unwrap();
     parked.send("Bob\n");
-    parked.expect_rest(&["! banned: you are not let in"]);
+    assert!(parked.rest()[0].starts_with("! banned: you are not let in until "));
 }
 
 #[test]

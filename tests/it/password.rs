@@ -33,7 +33,7 @@ pub fn config(test: &str) -> Config {
 }
 
 /// A connection from this address of the machine.
-fn connect_from(ip: &str, server: SocketAddr) -> Peer {
+pub fn connect_from(ip: &str, server: SocketAddr) -> Peer {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
     socket.connect_timeout(&server.into(), DEADLINE).unwrap();

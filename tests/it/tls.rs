@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use futures_rustls::pki_types::ServerName;
@@ -305,6 +306,17 @@ fn a_key_of_another_certificate_is_refused_at_the_start() {
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
     let beginning = format!("server: cannot use the certificate in {certificate}: ");
     assert!(finished.stderr.starts_with(&beginning), "{}", finished.stderr);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let made = Certificate::make("exposed-key");
+    std::fs::set_permissions(&made.key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let arguments = ["--port", "0"].into_iter().chain(made.arguments());
+    let finished = crate::program::Program::start(crate::program::SERVER, arguments).finish();
+    let key = made.key.display();
+    let error = format!("server: others can read the private key in {key}; chmod 600 {key}\n");
+    assert_eq!((finished.code, finished.stderr), (Some(1), error));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ impl Certificate {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         std::fs::write(&self.certificate, made.cert.pem()).unwrap();
         std::fs::write(&self.key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(&self.key, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// The options of a server that has it.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
 use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
@@ -180,7 +180,8 @@ impl Arguments {
         let mut listeners = vec![Listener::bind(&self.host, self.port)?];
         if let Some(tls) = &tls {
             let host = self.tls_host.as_deref().unwrap_or(&self.host);
-            let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT)).context(FOR_TLS)?;
+            let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT))
+                .map_err(|error| anyhow!("{FOR_TLS}: {error}"))?;
             listeners.push(listener.with_tls(tls.clone()));
         }
         if let Some(path) = &self.unix {

@@ -8,7 +8,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use async_std::task;
 use linechat::journal::Journal;
 use linechat::server::config::raise_descriptor_limit;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match task::block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("server: {error:#}");
+            eprintln!("server: {error}");
             ExitCode::FAILURE
         }
     }
@@ -39,7 +39,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let places = arguments.places()?;
     let reload =
         Reload { tls: places.tls.clone().filter(|tls| tls.has_files()), password: admission.room_password.clone() };
-    let signals = Signals::new(reload.is_any()).context("cannot wait for signals")?;
+    let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     places.announce();
     let (journal, scribe) = Journal::start(arguments.log_level);
     let reloading = journal.clone();

@@ -174,6 +174,25 @@ fn a_thousand_handshakes_that_are_cut_short_or_damaged_do_no_harm() {
 }
 
 #[test]
+fn nobody_can_have_the_tls_library_write_into_the_log() {
+    let mut room = Room::open("library-log");
+    // An address where a name should be, as socat and ncat send it: rustls would warn of each.
+    let mut hello = client_hello(&room.certificate.trust());
+    let name = hello.windows(9).position(|bytes| bytes == b"localhost").unwrap();
+    hello[name..name + 9].copy_from_slice(b"127.0.0.1");
+    let mut socket = room.connect_bare();
+    socket.write_all(&hello).unwrap();
+    socket.shutdown(Shutdown::Write).unwrap();
+    let mut log = Vec::new();
+    while !log.last().is_some_and(|line: &String| line.ends_with("handshake failed")) {
+        log.push(room.server.program.stdout.line());
+    }
+    log.retain(|line| line.contains("rustls"));
+    assert_eq!(log, Vec::<String>::new());
+    room.close();
+}
+
+#[test]
 fn handshakes_that_come_byte_by_byte_succeed() {
     let room = Room::open("byte-by-byte");
     for at in 0..50 {

@@ -15,32 +15,46 @@ deadline=${COMPAT_DEADLINE:-10} # seconds
 cannot_status=77
 missing_status=78
 host=127.0.0.1
-server_options=() # A scenario may set some before it opens the room.
+# A scenario may set these before it opens the room.
+server_options=()
+room_password=
 
 # ---- The clients -----------------------------------------------------------------------------------------------------
 
 # shellcheck disable=SC2034  # compat/run reads it.
-all_clients=(nc.openbsd nc.traditional ncat busybox socat telnet plink-telnet plink-raw bash client)
+all_clients=(
+    nc.openbsd nc.traditional ncat busybox socat telnet plink-telnet plink-raw bash client
+    openssl ncat-tls socat-tls client-tls nc-unix socat-unix client-unix
+)
+
+# How the client gets to the server.
+way_of() { # CLIENT
+    case $1 in
+        openssl | *-tls) echo tls ;;
+        *-unix) echo unix ;;
+        *) echo tcp ;;
+    esac
+}
 
 package_of() { # CLIENT
     case $1 in
-        nc.openbsd) echo netcat-openbsd ;;
+        nc.openbsd | nc-unix) echo netcat-openbsd ;;
         nc.traditional) echo netcat-traditional ;;
         telnet) echo inetutils-telnet ;;
         plink-*) echo putty-tools ;;
-        *) echo "$1" ;;
+        *) echo "${1%%-*}" ;;
     esac
 }
 
 # Sets `program` to the words that start the client, or fails: it is not installed.
 find_program() { # CLIENT
     case $1 in
-        nc.openbsd) find_netcat nc.openbsd '^OpenBSD netcat' ;;
+        nc.openbsd | nc-unix) find_netcat nc.openbsd '^OpenBSD netcat' ;;
         nc.traditional) find_netcat nc.traditional '^\[v1\.' ;;
         busybox) program=(busybox nc) && grep -qx nc < <(busybox --list 2>&1) ;;
-        client) program=("$LINECHAT_CLIENT") ;;
+        client*) program=("$LINECHAT_CLIENT") ;;
         plink-*) program=(plink "-${1#*-}") && command -v plink >/dev/null ;;
-        *) program=("$1") && command -v "$1" >/dev/null ;;
+        *) program=("${1%%-*}") && command -v "${program[0]}" >/dev/null ;;
     esac
 }
 
@@ -68,12 +82,37 @@ set_chat_command() { # CLIENT NAME
     case $1 in
         nc.openbsd) command=("${program[@]}" -N "$host" "$port") ;;
         nc.traditional) command=("${program[@]}" -q 5 "$host" "$port") ;;
-        socat) command=("${program[@]}" - "TCP:$host:$port") ;;
+        socat*) command=("${program[@]}" - "$(socat_address "$1")") ;;
         plink-*) command=("${program[@]}" -P "$port" "$host") ;;
         bash) command=("${program[@]}" -c "$bash_chat" bash "$host" "$port") ;;
-        client) command=("${program[@]}" --name "$2" --host "$host" --port "$port") ;;
+        openssl) command=("${program[@]}" "${s_client[@]}" -CAfile "$trusted" -verify_ip "$host" -connect "$host:$tls_port") ;;
+        # It looks for names only in a certificate, not for addresses.
+        ncat-tls) command=("${program[@]}" --ssl-verify --ssl-trustfile "$trusted" localhost "$tls_port") ;;
+        nc-unix) command=("${program[@]}" -N -U "$socket_file") ;;
+        client*) set_client_command "$@" ;;
         *) command=("${program[@]}" "$host" "$port") ;;
     esac
+}
+
+# Without -verify_return_error, and -verify_ip or -verify_hostname, any certificate would do.
+s_client=(s_client -quiet -verify_quiet -verify_return_error)
+
+socat_address() { # CLIENT
+    case $1 in
+        socat) echo "TCP:$host:$port" ;;
+        socat-tls) echo "OPENSSL:$host:$tls_port,cafile=$trusted" ;;
+        socat-unix) echo "UNIX-CONNECT:$socket_file" ;;
+    esac
+}
+
+set_client_command() { # CLIENT NAME
+    command=("${program[@]}" --name "$2")
+    case $1 in
+        client) command+=(--host "$host" --port "$port") ;;
+        client-tls) command+=(--tls --tls-ca "$trusted" --host "$host" --port "$tls_port") ;;
+        client-unix) command+=(--unix "$socket_file") ;;
+    esac
+    [[ -e $room/given ]] && command+=(--password-file "$room/given")
 }
 
 # Sets `command` to the line that a script pipes into.
@@ -82,7 +121,7 @@ set_script_command() { # CLIENT NAME
     case $1 in
         # By default, socat waits only half a second for the answers. In a chat that is the better choice: it is also
         # the time that socat stays after the server has closed.
-        socat) command=("${program[@]}" -t 5 - "TCP:$host:$port") ;;
+        socat*) command=("${program[@]}" -t 5 - "$(socat_address "$1")") ;;
     esac
 }
 
@@ -92,19 +131,26 @@ set_no_wait_command() { # CLIENT
     case $1 in
         nc.openbsd | nc.traditional) command=("${program[@]}" -q 0 "$host" "$port") ;;
         ncat) command=("${program[@]}" --send-only "$host" "$port") ;;
-        socat) command=("${program[@]}" -u - "TCP:$host:$port") ;;
+        socat*) command=("${program[@]}" -u - "$(socat_address "$1")") ;;
         bash) command=("${program[@]}" -c "$bash_no_wait" bash "$host" "$port") ;;
+        # From then on lines that begin with Q, R, K or B would be commands, but for -nocommands.
+        openssl) set_chat_command "$@" && command+=(-no_ign_eof -nocommands) ;;
+        ncat-tls) set_chat_command "$@" && command+=(--send-only) ;;
+        nc-unix) command=("${program[@]}" -q 0 -U "$socket_file") ;;
     esac
 }
 
 # Our own client is told the name on its command line and sends it itself; everybody else types it.
 sends_its_name() { # CLIENT
-    [[ $1 == client ]]
+    [[ $1 == client* ]]
 }
 
 # The server closes after the farewell, and most clients end with it. These go on until their input ends as well.
 waits_for_end_of_input() { # CLIENT
-    [[ $1 == nc.openbsd || $1 == ncat || $1 == plink-raw ]]
+    case $1 in
+        nc.openbsd | nc-unix | ncat | ncat-tls | plink-raw) true ;;
+        *) false ;;
+    esac
 }
 
 # ---- The room --------------------------------------------------------------------------------------------------------
@@ -154,18 +200,57 @@ is_running() { # PID
     kill -0 "$1" 2>/dev/null
 }
 
+# It always listens to plain TCP, for the witnesses, and besides to what the client under test needs.
 start_server() {
-    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 "${server_options[@]}" </dev/null >"$room/server.out" 2>"$room/server.err"
+    local private=()
+    case $(way_of "$client") in
+        tls) set_tls_options ;;
+        unix) socket_file=$room/socket && private=(--unix "$socket_file") ;;
+    esac
+    [[ $room_password ]] && write_secret password "$room_password" && private+=(--password-file "$room/password")
+    start_in_group "$LINECHAT_SERVER" --host "$host" --port 0 "${private[@]}" "${server_options[@]}" \
+        </dev/null >"$room/server.out" 2>"$room/server.err"
     server=$!
-    eventually server_has_spoken || fail "the server's first line within $deadline s" 'nothing'
-    local line
-    read -r line <"$room/server.out"
-    [[ $line =~ ^Server\ listening\ on\ $host:([0-9]+)$ ]] || fail "Server listening on $host:PORT" "$line"
-    port=${BASH_REMATCH[1]}
+    expect_listening port "$host:([0-9]+)"
+    case $(way_of "$client") in
+        tls) expect_listening tls_port "$host:([0-9]+) with TLS" ;;
+        unix) expect_listening socket_file "($socket_file)" ;;
+    esac
 }
 
-server_has_spoken() {
-    read -r <"$room/server.out" # Fails as long as the line has no end.
+# Waits for the server's line about one of its places, and keeps the part of it that is in brackets.
+expect_listening() { # VARIABLE PATTERN
+    eventually server_listens "^Server listening on $2\$" ||
+        fail "within $deadline s: Server listening on $2" "$(<"$room/server.out")"
+    printf -v "$1" '%s' "${BASH_REMATCH[1]}"
+}
+
+server_listens() { # PATTERN
+    local line
+    while read -r line; do # Fails at a line that has no end yet.
+        [[ $line =~ $1 ]] && return
+    done <"$room/server.out"
+    return 1
+}
+
+# Adds the options for TLS to `private`.
+set_tls_options() {
+    make_certificate server DNS:localhost,IP:127.0.0.1
+    trusted=$room/server.pem
+    private=(--tls-port 0 --tls-cert "$room/server.pem" --tls-key "$room/server.key")
+}
+
+# Makes FILE.pem, which signs itself, and FILE.key.
+make_certificate() { # FILE NAMES
+    need_program openssl openssl
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=linechat \
+        -addext "subjectAltName=$2" -addext basicConstraints=critical,CA:FALSE -keyout "$room/$1.key" -out "$room/$1.pem" 2>"$room/openssl.errors" ||
+        fail 'openssl makes a certificate' "$(<"$room/openssl.errors")"
+}
+
+# Writes a file that nobody else may read, as is asked of those that hold a password.
+write_secret() { # FILE TEXT
+    (umask 077 && echo "$2" >"$room/$1")
 }
 
 # Stops the server as a supervisor does, and expects it to end well.
@@ -289,6 +374,11 @@ terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with stat
 # Somebody enters with the client under test at a real terminal, where keys can be pressed: type_text() and say() press
 # them too. What such a person hears is what is on the screen.
 join_at_terminal() { # NAME
+    enter_at_terminal "$1"
+    expect_line_starting "$1" "* Welcome, $1. "
+}
+
+enter_at_terminal() { # NAME
     [[ ${terminals-} ]] || start_terminals
     parties+=("$1")
     flavour[$1]=terminal
@@ -297,12 +387,10 @@ join_at_terminal() { # NAME
     command_line[$1]=${command[*]}
     in_terminals new-session -d -s "$1" -x 120 -y 50 bash --norc -ic "$terminal_shell" bash "${command[@]}" ||
         fail "a terminal for $1" 'none'
-    if ! sends_its_name "$client"; then
-        # What is typed before the client has set up its terminal may be lost.
-        expect_line "$1" '* Send your name as the first line.'
-        say "$1" "$1"
-    fi
-    expect_line_starting "$1" "* Welcome, $1. "
+    sends_its_name "$client" && return
+    # What is typed before the client has set up its terminal may be lost.
+    expect_line "$1" '* Send your name as the first line.'
+    say "$1" "$1"
 }
 
 # It does not become a daemon, so it ends with the other processes of the scenario, and all terminals with it.

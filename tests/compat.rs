@@ -1,4 +1,4 @@
-//! Runs `compat/run`: the real programs, driven by the clients that are installed here.
+//! Runs `compat/run`: the real programs, driven by the clients that are installed here, over TCP, TLS and a socket file.
 //!
 //! A client that is not installed is skipped, loudly; `COMPAT_REQUIRE=all` makes it a failure.
 

@@ -8,7 +8,7 @@ open_room "$@"
 # What somebody hears who gets lines that end in CR LF, if the client shows it.
 in_crlf() {
     case $client in
-        telnet | plink-telnet | client) cat ;;
+        telnet | plink-telnet | client*) cat ;;
         *) sed 's/$/\r/' ;;
     esac
 }
@@ -21,7 +21,7 @@ case $client in
         crlf=$'\n'
         ;;
     plink-telnet) remark 'begins with telnet commands, so it is answered in CR LF, whatever ends its lines' ;;
-    client) remark 'ends its lines with LF, whatever its input has, so it is answered in LF' ;;
+    client*) remark 'ends its lines with LF, whatever its input has, so it is answered in LF' ;;
 esac
 
 join_as_witness Bob

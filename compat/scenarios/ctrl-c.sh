@@ -36,7 +36,7 @@ if [[ $client == telnet ]]; then
     done
 else
     type_text Alice 'I must te'
-    if [[ $client == client ]]; then
+    if sends_its_name "$client"; then
         remark 'Ctrl-C takes back what is typed; on an empty line it asks, and then leaves'
         expect_line Alice '> I must te'
         press Alice C-c
@@ -48,6 +48,10 @@ else
     press Alice C-c
     expect_end_at_terminal Alice
     said=$'\n* Alice has left'
+    if [[ $client == openssl || $client == ncat-tls ]]; then
+        remark 'hangs up without the end of TLS, so the others read that the connection was lost'
+        said+=': connection lost'
+    fi
 fi
 expect_transcript Bob <<END
 $(welcome Bob)

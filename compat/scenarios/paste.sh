@@ -13,7 +13,7 @@ lines() {
 join_as_witness Bob
 join_at_terminal Alice
 paste Alice < <(lines)
-if [[ $client == client ]]; then
+if sends_its_name "$client"; then
     remark 'asks before it sends many lines: press Enter'
     expect_line_starting Alice '-- Send 2000 lines?'
     press Alice Enter

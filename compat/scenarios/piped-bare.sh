@@ -18,6 +18,10 @@ case $client in
         remark 'cannot half-close, so its recipe ends the last line itself and says /quit'
         pipe_into_client Alice 'hello'
         ;;
+    openssl | ncat-tls)
+        remark "likewise, and the last line has to be ended, too: (printf 'NAME\nhello'; printf '\n/quit\n') | CLIENT"
+        pipe_into_client Alice $'hello\n/quit\n'
+        ;;
     *) pipe_into_client Alice 'hello' ;;
 esac
 

@@ -10,6 +10,9 @@ if [[ $client == telnet ]]; then
     remark 'stops when its input ends, so that has to stay open:' \
         "(printf 'NAME\nhello\n/quit\n'; sleep 1) | telnet HOST PORT"
     enter_with telnet Alice Alice $'hello\n/quit\n'
+elif [[ $client == openssl || $client == ncat-tls ]]; then
+    remark "cannot half-close TLS, so say /quit: printf 'NAME\nhello\n/quit\n' | CLIENT"
+    pipe_into_client Alice $'hello\n/quit\n'
 else
     pipe_into_client Alice $'hello\n'
 fi

@@ -25,6 +25,11 @@ is_at_last() { # PARTY BEGINNING
     [[ $(tail -n 1 "$room/$1.heard") == "$2"* ]]
 }
 
+hears_more() {
+    say Bob 'Are you there?'
+    is_at_last Alice 'Bob: '
+}
+
 # Accounts for every line of the flood: it was heard in its place, or counted as missed in its place.
 account_for() { # PARTY
     heard "$1" | awk -v name=Carol '
@@ -45,7 +50,12 @@ say Bob 'What was that?'
 expect_line Carol 'Bob: What was that?'
 
 kill -CONT -- "-${process[Alice]}"
-expect_at_last Alice 'Bob: What was that?'
+if [[ $client == ncat-tls ]]; then
+    remark 'may keep the end of a flood to itself until somebody says more'
+    eventually hears_more || fail "Alice hears Bob within $deadline s" 'nothing'
+else
+    expect_at_last Alice 'Bob: What was that?'
+fi
 accounts=$(account_for Alice)
 [[ $accounts == "some missed, $count in all" ]] || fail "of Carol's lines: some missed, $count in all" "$accounts"
 say Alice 'I am back'

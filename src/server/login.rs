@@ -88,10 +88,12 @@ impl<'a> Login<'a> {
                 }
                 Err(Failed::Gone) => return None,
             };
+            // Before it is told: what it says then is an answer.
+            let has_said_more = self.has_said_more();
             self.refuse(&refusal).await?;
             if tries_left == 0 {
                 self.refuse(&Refusal::TooManyTries).await?;
-            } else if !may_try_again(&refusal) || self.has_said_more() {
+            } else if !may_try_again(&refusal) || has_said_more {
                 // What follows was meant as a message; it must not become a name, nor what follows that a message.
                 return None;
             } else {
@@ -126,11 +128,12 @@ impl<'a> Login<'a> {
             }
             self.passwords_left -= 1;
             self.house.journal.note(Record::WrongPassword { peer: self.peer, from: self.from, name: name.clone() });
+            let has_said_more = self.has_said_more();
             self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
             if self.passwords_left == 0 {
                 return Err(Failed::Ended(Refusal::TooManyPasswords));
             }
-            if self.has_said_more() {
+            if has_said_more {
                 // It was meant as a message, by somebody who was sure of the password.
                 return Err(Failed::Gone);
             }

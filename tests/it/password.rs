@@ -86,6 +86,21 @@ fn what_was_sent_behind_a_wrong_password_becomes_neither_a_password_nor_a_messag
 }
 
 #[test]
+fn the_right_one_may_follow_as_soon_as_the_wrong_one_is_refused() {
+    let server = Server::start_with(config("at-once-again"));
+    for at in 0..50 {
+        let mut peer = connect_from(&format!("127.0.1.{at}"), server.address);
+        peer.send(&format!("peer-{at}-x\n"));
+        peer.expect(REQUIRED);
+        peer.send("close sesame\n");
+        peer.expect(WRONG);
+        peer.send("open sesame\n");
+        peer.expect(REQUIRED);
+        assert!(peer.line().starts_with("* Welcome, "));
+    }
+}
+
+#[test]
 fn it_is_asked_for_once_however_many_names_are_tried() {
     let server = Server::start_with(config("once"));
     let mut alice = server.connect();

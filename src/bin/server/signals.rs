@@ -24,9 +24,21 @@ impl Signals {
 
     /// Waits for the signal to stop, and reloads at each one to do that. From then on another one to stop ends the process
     /// at once.
-    pub async fn until_stop<F: Future<Output = ()>>(mut self, reload: impl Fn() -> F) {
+    ///
+    /// A reload may take for ever, where a file is at the other end of a network; signals are heard all the same.
+    pub async fn until_stop<F>(mut self, reload: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let (ask, asked) = async_channel::bounded(1);
+        task::spawn(async move {
+            while asked.recv().await.is_ok() {
+                reload().await;
+            }
+        });
         while let Some(Ok(Signal::Hup)) = self.0.next().await {
-            reload().await;
+            // If it is full, a reload is still to begin, and reads what is there by then.
+            let _ = ask.try_send(());
         }
         task::spawn(async move {
             while let Some(Ok(signal)) = self.0.next().await {

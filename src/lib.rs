@@ -29,7 +29,7 @@
 //! let listener = Listener::bind("127.0.0.1", 0)?;
 //! println!("Server listening on {listener}");
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(server::run(vec![listener], Config::default(), Journal::off(), shutdown))?;
+//! async_std::task::block_on(server::run(vec![listener], None, Config::default(), Journal::off(), shutdown))?;
 //! # Ok(())
 //! # }
 //! ```

@@ -3,18 +3,21 @@
 //! A connection is one request: a line, and behind it a second one where that is a password. The answer is `ok` and further
 //! lines, or a refusal as in the room. One is attended to at a time, and none may take long, so nothing piles up.
 
-use std::fmt::Write as _;
+use std::convert::Infallible;
+use std::fmt::{self, Write as _};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use async_std::future::timeout;
+use async_std::io::timeout;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use super::House;
+use super::listener::BindError;
 use super::socket_file::SocketFile;
 use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
 use crate::protocol::act::Act;
@@ -24,28 +27,49 @@ use crate::registry::{ActError, Registry, Sanction};
 use crate::room::{Event, Order, Person, until};
 use crate::transport::Transport;
 
-/// Attends to all requests, for ever.
-pub(super) async fn attend_all(socket: &SocketFile, house: &House) -> ! {
-    loop {
-        let attended = match socket.socket.accept().await {
-            Ok((stream, _)) => {
-                let user = socket_peercred(&stream).map(|peer| peer.uid);
-                let stream = Transport::Unix(Arc::new(stream));
-                match user {
-                    Ok(user) if user.is_root() || user == geteuid() => {
-                        let by = SafeText::new(format!("server admin (user {})", user.as_raw()));
-                        timeout(CONTROL_LIMIT, attend(stream, house, &by)).await
-                    }
-                    // The file's mode keeps others out; this is for those who have changed it.
-                    _ => Ok(Ok(())),
-                }
+/// A control socket. Shown as the place where it is.
+#[derive(Debug)]
+pub struct Control(SocketFile);
+
+impl Control {
+    /// Listens for those who run the server, in its folder: they tell it what to do. Nobody else can connect.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn bind(folder: &Path) -> Result<Self, BindError> {
+        SocketFile::bind(&Self::path(folder), 0o600).map(Self)
+    }
+
+    /// Where that of a server with this folder is.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("control")
+    }
+
+    /// Attends to all requests, for ever.
+    pub(super) async fn attend_all(self, house: Arc<House>) -> Infallible {
+        loop {
+            if self.attend_next(&house).await.is_err() {
+                // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
+                async_std::task::sleep(ACCEPT_PAUSE.0).await;
             }
-            Err(error) => Ok(Err(error)),
-        };
-        if matches!(attended, Ok(Err(_))) {
-            // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
-            async_std::task::sleep(ACCEPT_PAUSE.0).await;
         }
+    }
+
+    async fn attend_next(&self, house: &Arc<House>) -> io::Result<()> {
+        let (stream, _) = self.0.socket.accept().await?;
+        let user = socket_peercred(&stream)?.uid;
+        // The file's mode keeps others out; this is for those who have changed it.
+        if !user.is_root() && user != geteuid() {
+            return Ok(());
+        }
+        let by = SafeText::new(format!("server admin (user {})", user.as_raw()));
+        timeout(CONTROL_LIMIT, attend(Transport::Unix(Arc::new(stream)), house, &by)).await
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.path().display().fmt(f)
     }
 }
 

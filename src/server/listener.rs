@@ -22,7 +22,7 @@ use thiserror::Error;
 use super::arrival::Arrival;
 use super::socket_file::SocketFile;
 use super::tls::Tls;
-use super::{House, control, session};
+use super::{House, session};
 use crate::address::resolve;
 use crate::fault;
 use crate::journal::Record;
@@ -43,7 +43,6 @@ pub struct Listener {
 enum Doorway {
     Net(TcpListener, SocketAddr),
     Path(SocketFile),
-    Control(SocketFile),
 }
 
 /// Why a server cannot listen where it was told to, and what to do about it.
@@ -120,37 +119,21 @@ impl Listener {
         Ok(Self { door: Doorway::Path(SocketFile::bind(path, mode)?), tls: None })
     }
 
-    /// Listens for those who run the server, in its folder: they tell it what to do. Nobody else can connect.
-    ///
-    /// # Errors
-    /// [`BindError`], as above.
-    pub fn bind_control(folder: &Path) -> Result<Self, BindError> {
-        Ok(Self { door: Doorway::Control(SocketFile::bind(&control_path(folder), 0o600)?), tls: None })
-    }
-
     /// Whoever connects has to negotiate TLS first. It is for addresses only, not for a path.
     pub fn with_tls(self, tls: Arc<Tls>) -> Self {
         Self { tls: Some(tls), ..self }
-    }
-
-    /// Whether it leads into the room.
-    pub fn is_for_peers(&self) -> bool {
-        !matches!(self.door, Doorway::Control(_))
     }
 
     /// The address it really has, unless it is a path.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.door {
             Doorway::Net(_, address) => Some(address),
-            Doorway::Path(_) | Doorway::Control(_) => None,
+            Doorway::Path(_) => None,
         }
     }
 
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
     pub(super) async fn accept_all(self, house: Arc<House>) -> Infallible {
-        if let Doorway::Control(file) = &self.door {
-            control::attend_all(file, &house).await;
-        }
         let mut pause = ACCEPT_PAUSE.0;
         let mut spare = Spare::new();
         let mut turns = Turns::default();
@@ -179,7 +162,7 @@ impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.door {
             Doorway::Net(_, address) => address.fmt(f)?,
-            Doorway::Path(file) | Doorway::Control(file) => file.path().display().fmt(f)?,
+            Doorway::Path(file) => file.path().display().fmt(f)?,
         }
         f.write_str(if self.tls.is_some() { " with TLS" } else { "" })
     }
@@ -192,18 +175,13 @@ impl Doorway {
                 let (stream, from) = socket.accept().await?;
                 Ok((Transport::Tcp(stream), from.into()))
             }
-            Self::Path(file) | Self::Control(file) => {
+            Self::Path(file) => {
                 let (stream, _) = file.socket.accept().await?;
                 let user = socket_peercred(&stream)?.uid.as_raw();
                 Ok((Transport::Unix(Arc::new(stream)), Origin::Unix { user }))
             }
         }
     }
-}
-
-/// Where the control socket of a server with this folder is.
-pub fn control_path(folder: &Path) -> PathBuf {
-    folder.join("control")
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -7,7 +7,7 @@ mod account;
 pub mod admission;
 mod arrival;
 pub mod config;
-mod control;
+pub mod control;
 pub mod door;
 mod intake;
 mod link;
@@ -50,6 +50,7 @@ use crate::room::{Broker, Event, Feed, PeerId, Person};
 use crate::transport::Transport;
 
 pub use config::Config;
+pub use control::Control;
 pub use listener::{BindError, Listener};
 pub use tls::Tls;
 
@@ -131,7 +132,8 @@ pub fn start_threads(count: usize) {
     async_global_executor::init_with_config(config);
 }
 
-/// Serves at all these places until `shutdown` is ready, then ends all connections gently, within [`SHUTDOWN_LIMIT`].
+/// Serves at all these places, and does what it is told through `control`, until `shutdown` is ready; then ends all
+/// connections gently, within [`SHUTDOWN_LIMIT`].
 ///
 /// At a shutdown nobody new is accepted, everybody is told, what has arrived is still delivered, and each peer gets
 /// its farewell, which counts the lines of it that were accepted.
@@ -143,6 +145,7 @@ pub fn start_threads(count: usize) {
 /// When there is no place to listen at.
 pub async fn run(
     listeners: Vec<Listener>,
+    control: Option<Control>,
     config: Config,
     journal: Journal,
     shutdown: impl Future<Output = ()>,
@@ -151,12 +154,13 @@ pub async fn run(
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
     let broker = broker.patient(config.pace == Profile::Off);
     let broker = broker.registered(config.admission.registry.clone(), config.admission.registered_only);
-    serve(listeners, config, journal, shutdown, inbox, broker.run(events)).await
+    serve(listeners, control, config, journal, shutdown, inbox, broker.run(events)).await
 }
 
 /// [`run`] with a broker of the caller's choice.
 async fn serve(
     listeners: Vec<Listener>,
+    control: Option<Control>,
     config: Config,
     journal: Journal,
     shutdown: impl Future<Output = ()>,
@@ -177,13 +181,15 @@ async fn serve(
     });
     // One end is held by each session that is left.
     let sessions = Arc::downgrade(&house);
-    for listener in &listeners {
-        journal.note(Record::Started { place: listener.to_string() });
+    let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));
+    for place in places {
+        journal.note(Record::Started { place });
     }
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {
-        let accepting =
-            select_all(listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&house)).boxed())).fuse();
+        let accepting = listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&house)).boxed());
+        let attending = control.map(|control| control.attend_all(Arc::clone(&house)).boxed());
+        let accepting = select_all(accepting.chain(attending)).fuse();
         drop(house);
         let shutdown = shutdown.fuse();
         futures::pin_mut!(accepting, shutdown);
@@ -218,7 +224,7 @@ mod tests {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
         let served =
-            serve(vec![listener], Config::default(), Journal::off(), futures::future::pending(), inbox, async {
+            serve(vec![listener], None, Config::default(), Journal::off(), futures::future::pending(), inbox, async {
                 panic!("as a test")
             });
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");

@@ -50,7 +50,7 @@ impl Server {
         let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listeners, config, Journal::off(), async {
+            task::block_on(server::run(listeners, None, config, Journal::off(), async {
                 let _ = stopped.await;
             }))
         });

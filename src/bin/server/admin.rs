@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use linechat::fault;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
-use linechat::server::listener::control_path;
+use linechat::server::Control;
 use zeroize::Zeroizing;
 
 /// What the program is to do beside being a server.
@@ -103,7 +103,7 @@ impl Order {
 
 impl Admin {
     fn ask(self) -> anyhow::Result<String> {
-        let path = control_path(&self.data);
+        let path = Control::path(&self.data);
         let mut server = UnixStream::connect(&path).map_err(|error| {
             anyhow!("no server can be reached through {}: {}", path.display(), fault::describe(&error))
         })?;

@@ -16,7 +16,7 @@ use linechat::server::config::spare_descriptors;
 use linechat::server::door::Capacity;
 use linechat::server::pace::Profile;
 use linechat::server::tls::TlsError;
-use linechat::server::{Config, Listener, Tls};
+use linechat::server::{Config, Control, Listener, Tls};
 
 use crate::admin::Order;
 use crate::places::Places;
@@ -187,10 +187,8 @@ impl Arguments {
         if let Some(path) = &self.unix {
             listeners.push(Listener::bind_path(path, self.unix_mode)?);
         }
-        if let Some(data) = &self.data {
-            listeners.push(Listener::bind_control(data)?);
-        }
-        Ok(Places { listeners, tls })
+        let control = self.data.as_deref().map(Control::bind).transpose()?;
+        Ok(Places { listeners, control, tls })
     }
 
     fn tls(&self) -> Result<Option<Tls>, TlsError> {

@@ -44,7 +44,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (journal, scribe) = Journal::start(arguments.log_level);
     let reloading = journal.clone();
     let stopped = signals.until_stop(move || reload.clone().run(reloading.clone()));
-    let served = server::run(places.listeners, arguments.config(admission), journal, stopped).await;
+    let config = arguments.config(admission);
+    let served = server::run(places.listeners, places.control, config, journal, stopped).await;
     scribe.flush();
     Ok(served?)
 }

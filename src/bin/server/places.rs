@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use linechat::server::{Listener, Tls};
+use linechat::server::{Control, Listener, Tls};
 
 /// Sockets that listen, and what can be changed about them.
 #[derive(Debug)]
 pub struct Places {
     pub listeners: Vec<Listener>,
+    /// Where it is told what to do.
+    pub control: Option<Control>,
     /// What the one for TLS has.
     pub tls: Option<Arc<Tls>>,
 }
@@ -21,7 +23,7 @@ impl Places {
     }
 
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        for listener in self.listeners.iter().filter(|listener| listener.is_for_peers()) {
+        for listener in &self.listeners {
             writeln!(to, "Server listening on {listener}")?;
         }
         if let Some(tls) = &self.tls {

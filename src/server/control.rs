@@ -129,12 +129,17 @@ async fn register(
     let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
     secret.check_strength()?;
     let hash = house.config.admission.hash(secret).await?;
-    let done = match registry.account(&name) {
-        Some(account) => registry.change_password(account.id, hash).await.map(|()| "has another password now"),
-        None => registry.register(name.clone(), hash, SystemTime::now()).await.map(|_| "is registered"),
+    let account = registry.account(&name);
+    let (act, done) = match &account {
+        Some(_) => ("password", "has another password now"),
+        None => ("register", "is registered"),
     };
-    let done = done.map_err(|error| not_done(house, error, &name))?;
-    house.record("register", by, name.as_str(), None, None);
+    let kept = match account {
+        Some(account) => registry.change_password(account.id, hash).await,
+        None => registry.register(name.clone(), hash, SystemTime::now()).await.map(drop),
+    };
+    kept.map_err(|error| not_done(house, error, &name))?;
+    house.record(act, by, name.as_str(), None, None);
     Ok(format!("{name} {done}.\n"))
 }
 

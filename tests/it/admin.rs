@@ -209,6 +209,8 @@ fn a_second_server_with_the_same_folder_is_refused() {
 fn every_act_is_in_the_log_with_who_whom_and_why() {
     let mut house = House::open("log");
     house.register("Olga");
+    let renewed = house.admin_with(&["register", "Olga"], &format!("{PASSWORD}\n"));
+    assert_eq!((renewed.code, renewed.stdout.as_str()), (Some(0), "Olga has another password now.\n"));
     house.admin(&["op", "Olga"]);
     let mut olga = house.log_in("Olga");
     olga.send("/ban Mallory 1h spam\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
@@ -218,6 +220,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
     let (mut rest, administrator) = (log.as_str(), administrator());
     let acts = [
         ("register", administrator.as_str(), "Olga", ""),
+        ("password", &administrator, "Olga", ""),
         ("op", &administrator, "Olga", ""),
         ("ban", "Olga", "Mallory", "spam"),
         ("mute", "Olga", "Bob", ""),

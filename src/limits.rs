@@ -77,7 +77,7 @@ pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60)
 /// How many bytes a request through the control socket may have: a line, and a password behind it.
 pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
 
-/// How long such a request may take.
+/// How long such a request may take to come, and its answer to be taken. What is asked for is done to its end.
 pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many passwords a connection may try before it is closed.

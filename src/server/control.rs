@@ -1,16 +1,18 @@
 //! The control socket: whoever runs the server tells it what to do, through a socket in its folder.
 //!
 //! A connection is one request: a line, and behind it a second one where that is a password. The answer is `ok` and further
-//! lines, or a refusal as in the room. One is attended to at a time, and none may take long, so nothing piles up.
+//! lines, or a refusal as in the room. One is attended to at a time, so nothing piles up. Whoever asks may not take long; what
+//! was asked for is done to its end, also when nobody waits for it any more.
 
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_std::io::timeout;
+use async_std::task;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
@@ -45,12 +47,12 @@ impl Control {
         folder.join("control")
     }
 
-    /// Attends to all requests, for ever.
+    /// Attends to all requests, for ever. Dropping it stops listening; what is being done goes on.
     pub(super) async fn attend_all(self, house: Arc<House>) -> Infallible {
         loop {
             if self.attend_next(&house).await.is_err() {
                 // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
-                async_std::task::sleep(ACCEPT_PAUSE.0).await;
+                task::sleep(ACCEPT_PAUSE.0).await;
             }
         }
     }
@@ -63,7 +65,7 @@ impl Control {
             return Ok(());
         }
         let by = SafeText::new(format!("server admin (user {})", user.as_raw()));
-        timeout(CONTROL_LIMIT, attend(Transport::Unix(Arc::new(stream)), house, &by)).await
+        attend(Transport::Unix(Arc::new(stream)), house, by, CONTROL_LIMIT).await
     }
 }
 
@@ -73,16 +75,25 @@ impl fmt::Display for Control {
     }
 }
 
-async fn attend(mut stream: Transport, house: &House, by: &SafeText) -> io::Result<()> {
+/// Attends to one request. Its writer has `limit` to send it, and as long again to take the answer.
+async fn attend(mut stream: Transport, house: &Arc<House>, by: SafeText, limit: Duration) -> io::Result<()> {
     // With room for all of it from the start, no copy of a password is left behind by a buffer that grew.
     let mut request = Zeroizing::new(Vec::with_capacity(CONTROL_BYTES + 1));
-    (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request).await?;
-    let answer = match answer(house, by, &request).await {
-        Ok(text) => format!("ok\n{text}"),
-        Err(refusal) => format!("! {}: {refusal}\n", refusal.code()),
+    timeout(limit, (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request)).await?;
+    let house = Arc::clone(house);
+    // What is written down is also done and recorded, even if the server is told to stop between the two.
+    let answer = task::spawn(async move {
+        match answer(&house, &by, &request).await {
+            Ok(text) => format!("ok\n{text}"),
+            Err(refusal) => format!("! {}: {refusal}\n", refusal.code()),
+        }
+    });
+    let answer = answer.await;
+    let tell = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.close().await
     };
-    stream.write_all(answer.as_bytes()).await?;
-    stream.close().await
+    timeout(limit, tell).await
 }
 
 async fn answer(house: &House, by: &SafeText, request: &[u8]) -> Result<String, Refusal> {
@@ -206,7 +217,7 @@ fn write_sanction(text: &mut String, whom: &impl ToString, sanction: &Sanction) 
 async fn stats(house: &House, registry: &Registry) -> String {
     let now = SystemTime::now();
     let rows = [
-        ("up", humantime::format_duration(std::time::Duration::from_secs(house.since.elapsed().as_secs())).to_string()),
+        ("up", humantime::format_duration(Duration::from_secs(house.since.elapsed().as_secs())).to_string()),
         ("connections", house.door.connections().to_string()),
         ("people", house.order(Order::Census).await.len().to_string()),
         ("accepted connections", house.arrivals().to_string()),
@@ -223,5 +234,86 @@ fn not_done(house: &House, error: ActError, name: &Name) -> Refusal {
     match error {
         ActError::NotRegistered => Refusal::NoSuchAccount(name.into()),
         error => house.not_done(error, name.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    use async_channel::Receiver;
+    use async_io::Async;
+    use async_std::task::block_on;
+    use futures::channel::oneshot;
+    use futures::{FutureExt, select};
+
+    use super::*;
+    use crate::journal::Journal;
+    use crate::server::Config;
+
+    /// Both ends of a connection to the server, with a request on its way.
+    fn request(text: &str) -> (UnixStream, Transport) {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(text.as_bytes()).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        (ours, Transport::Unix(Arc::new(Async::new(theirs).unwrap())))
+    }
+
+    /// A server with a registry, and the inbox of its room.
+    fn house(test: &str) -> (Arc<House>, Receiver<Event>) {
+        let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut config = Config::default();
+        config.admission.registry = Some(Registry::open(&folder, SystemTime::now()).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        let (inbox, events) = async_channel::bounded(1);
+        let (alive, _) = async_channel::bounded(1);
+        let stop = futures::future::pending().boxed().shared();
+        (Arc::new(House::new(config, inbox, Journal::off(), stop, alive)), events)
+    }
+
+    /// The next one that is to be sent out, and where to say who was.
+    async fn expelled(events: &Receiver<Event>) -> oneshot::Sender<Vec<Person>> {
+        match events.recv().await.unwrap() {
+            Event::Order(order) => match *order {
+                Order::Expel { answer, .. } => answer,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_to_its_end_however_long_it_takes() {
+        let (house, events) = house("long");
+        let (mut ours, theirs) = request("ban Bob\n");
+        block_on(async {
+            let attended = attend(theirs, &house, SafeText::new("root".to_owned()), Duration::ZERO);
+            let room = async { expelled(&events).await.send(Vec::new()).expect("somebody waits for it") };
+            // No time is left for the request, which is there, and none for the answer.
+            let (attended, ()) = futures::join!(attended, room);
+            attended.unwrap();
+        });
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "ok\nBanned: Bob; it concerns nobody here.\n");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_to_its_end_though_the_server_is_told_to_stop() {
+        let (house, events) = house("stop");
+        let (_ours, theirs) = request("ban Bob\n");
+        block_on(async {
+            let attended = attend(theirs, &house, SafeText::new("root".to_owned()), CONTROL_LIMIT).fuse();
+            let mut attended = Box::pin(attended);
+            let answer = select! {
+                ended = attended => panic!("it waits for the room: {ended:?}"),
+                answer = expelled(&events).fuse() => answer,
+            };
+            drop(attended);
+            answer.send(Vec::new()).expect("somebody waits for it");
+        });
     }
 }

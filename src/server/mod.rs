@@ -72,6 +72,17 @@ struct House {
 }
 
 impl House {
+    fn new(
+        config: Config,
+        inbox: Sender<Event>,
+        journal: Journal,
+        stop: Shared<BoxFuture<'static, ()>>,
+        alive: Sender<Infallible>,
+    ) -> Self {
+        let (door, since, arrivals) = (Door::new(config.capacity), Instant::now(), Arc::default());
+        Self { config, door, inbox, journal, since, arrivals, stop, alive }
+    }
+
     /// How many connections there were.
     fn arrivals(&self) -> u64 {
         self.arrivals.load(Ordering::Relaxed)
@@ -169,16 +180,7 @@ async fn serve(
 ) -> Result<(), BrokerDied> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
-    let house = Arc::new(House {
-        door: Door::new(config.capacity),
-        config,
-        inbox: inbox.clone(),
-        journal: journal.clone(),
-        since: Instant::now(),
-        arrivals: Arc::default(),
-        stop: stop.map(drop).boxed().shared(),
-        alive,
-    });
+    let house = Arc::new(House::new(config, inbox.clone(), journal.clone(), stop.map(drop).boxed().shared(), alive));
     // One end is held by each session that is left.
     let sessions = Arc::downgrade(&house);
     let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));

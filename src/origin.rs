@@ -32,9 +32,9 @@ pub enum Source {
     User(u32),
 }
 
-/// What was given is no address.
+/// What was given is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it goes 192.0.2.1 or 2001:db8::/64")]
+#[error("it goes 192.0.2.1, 2001:db8::/64 or user:1000")]
 pub struct NoSource;
 
 impl Origin {
@@ -65,7 +65,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Net(address) => address.fmt(f),
-            Self::Unix { user } => write!(f, "user {user}"),
+            Self::Unix { user } => write!(f, "user:{user}"),
         }
     }
 }
@@ -90,16 +90,20 @@ impl fmt::Display for Source {
             Self::V6(octets) => {
                 write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(octets)) << 64))
             }
-            Self::User(user) => write!(f, "user {user}"),
+            Self::User(user) => write!(f, "user:{user}"),
         }
     }
 }
 
-/// An address, with or without `/32` or `/64` behind it. No other network counts as one place.
+/// An address, with or without `/32` or `/64` behind it; no other network counts as one place. Or `user:` and the number of a
+/// user, which is no name in the room, since none holds a colon.
 impl FromStr for Source {
     type Err = NoSource;
 
     fn from_str(text: &str) -> Result<Self, NoSource> {
+        if let Some(user) = text.strip_prefix("user:") {
+            return user.parse().map(Self::User).map_err(|_| NoSource);
+        }
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let source = Self::of(address.parse().map_err(|_| NoSource)?);
         match (source, bits) {
@@ -132,13 +136,24 @@ mod tests {
             ("192.0.2.1/32", "192.0.2.1"),
             ("2001:db8::9", "2001:db8::/64"),
             ("2001:db8::/64", "2001:db8::/64"),
+            ("user:1000", "user:1000"),
         ] {
             assert_eq!(source(text).to_string(), shown);
             assert_eq!(source(shown), source(text));
         }
-        for text in ["192.0.2.0/24", "2001:db8::/48", "Bob", "", "192.0.2.1:7", "/64"] {
+        for text in
+            ["192.0.2.0/24", "2001:db8::/48", "Bob", "", "192.0.2.1:7", "/64", "user:", "user:-1", "user:4294967296"]
+        {
             assert_eq!(text.parse::<Source>(), Err(NoSource), "{text}");
         }
+    }
+
+    #[test]
+    fn a_user_of_this_machine_is_shown_as_the_place_to_ban() {
+        let origin = Origin::Unix { user: 1000 };
+        assert_eq!(origin.to_string(), "user:1000");
+        assert_eq!(source("user:1000"), origin.source());
+        assert!(crate::protocol::Name::parse("user:1000").is_err());
     }
 
     #[test]

@@ -26,10 +26,14 @@ fn start(path: &Path, more: &[&str]) -> ServerProgram {
 struct UnixPeer(BufReader<UnixStream>);
 
 impl UnixPeer {
-    fn join(path: &Path, name: &str) -> Self {
+    fn connect(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut peer = Self(BufReader::new(stream));
+        Self(BufReader::new(stream))
+    }
+
+    fn join(path: &Path, name: &str) -> Self {
+        let mut peer = Self::connect(path);
         peer.send(&format!("{name}\n"));
         assert!(peer.line().starts_with(&format!("* Welcome, {name}. ")));
         peer
@@ -106,4 +110,27 @@ fn nothing_else_is_replaced() {
     assert_eq!(finished.stderr, format!("server: {at} is there and is no socket; choose another path\n"));
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_user_of_this_machine_can_be_banned_by_the_place_that_an_operator_is_shown() {
+    let (path, folder) = (path("banned"), std::env::temp_dir().join(format!("linechat-banned-{}", std::process::id())));
+    let _ = fs::remove_dir_all(&folder);
+    let data = ["--data", folder.to_str().unwrap()];
+    let _server = start(&path, &data);
+    let admin = |request: &[&str]| {
+        let finished = Program::start(SERVER, [&["admin"], &data[..], request].concat()).finish();
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{request:?}");
+        finished.stdout
+    };
+    let mut bob = UnixPeer::join(&path, "Bob");
+    let place = format!("user:{}", rustix::process::getuid().as_raw());
+    assert_eq!(admin(&["list"]), format!("Bob\tfrom {place}\n"));
+    assert_eq!(admin(&["ban", &place]), format!("Banned: {place}; it concerns Bob from {place}.\n"));
+    assert_eq!(bob.line(), "! banned: you are not let in\n");
+    let mut again = UnixPeer::connect(&path);
+    assert_eq!(again.line(), "! banned: you are not let in\n");
+    assert_eq!(admin(&["unban", &place]), format!("No longer banned: {place}.\n"));
+    UnixPeer::join(&path, "Bob");
+    fs::remove_dir_all(&folder).unwrap();
 }

@@ -69,7 +69,7 @@ impl Registry {
     /// mode 0700, and in it `registry.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
     ///
     /// # Errors
-    /// [`RegistryError`], as when another server has it open.
+    /// [`RegistryError`], as when another server has it open, or others can read it.
     pub fn open(folder: &Path, now: SystemTime) -> Result<Self, RegistryError> {
         let (mut store, mut content) = Store::open(folder)?;
         let mut changes = content.superseded;
@@ -292,6 +292,10 @@ mod tests {
         fn file(&self) -> PathBuf {
             self.0.join("registry.redb")
         }
+
+        fn set_mode(&self, mode: u32) {
+            fs::set_permissions(self.file(), fs::Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     impl Drop for Folder {
@@ -400,6 +404,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_others_can_read_or_write_is_refused() {
+        let folder = Folder::new();
+        drop(folder.open());
+        for mode in [0o604, 0o640, 0o602, 0o620] {
+            folder.set_mode(mode);
+            assert_eq!(
+                folder.refusal(),
+                "others can read or write the registry DIR/registry.redb; chmod 600 DIR/registry.redb",
+                "{mode:o}"
+            );
+        }
+        folder.set_mode(0o600);
+        folder.open();
+    }
+
+    #[test]
     fn a_registry_in_use_is_refused_and_free_again_when_its_last_handle_is_gone() {
         let folder = Folder::new();
         let registry = folder.open();
@@ -426,6 +446,7 @@ mod tests {
         fs::create_dir(&folder.0).unwrap();
         for content in ["", "hello", &"SQLite format 3\0".repeat(1000)] {
             fs::write(folder.file(), content).unwrap();
+            folder.set_mode(0o600);
             assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat", "{content:.20}");
             assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
         }
@@ -435,6 +456,7 @@ mod tests {
         transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
         transaction.commit().unwrap();
         drop(foreign);
+        folder.set_mode(0o600);
         assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat");
     }
 

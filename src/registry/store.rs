@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -37,6 +37,9 @@ pub enum RegistryError {
     /// Somebody has opened it, and not closed it.
     #[error("the registry {} is in use by another server", .0.display())]
     InUse(PathBuf),
+    /// Whoever can read it has the hashes of all passwords; whoever can write it is an operator.
+    #[error("others can read or write the registry {}; chmod 600 {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
     /// There is a file in its place that is none.
     #[error("{} is not a registry of linechat", .0.display())]
     NotOurs(PathBuf),
@@ -183,8 +186,13 @@ fn create(path: &Path, folder: &File) -> Result<Database, RegistryError> {
 fn open(path: &Path) -> Result<Database, RegistryError> {
     let unusable = |error| RegistryError::Io { path: path.to_owned(), error };
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
+    // What is looked at is what is opened, even if the path is given to another file meanwhile.
+    let metadata = file.metadata().map_err(unusable)?;
+    if metadata.mode() & 0o077 != 0 {
+        return Err(RegistryError::Exposed(path.to_owned()));
+    }
     // redb would make a new one of it.
-    if file.metadata().map_err(unusable)?.len() == 0 {
+    if metadata.len() == 0 {
         return Err(RegistryError::NotOurs(path.to_owned()));
     }
     database(path, file)

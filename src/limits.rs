@@ -74,6 +74,9 @@ pub const NAME_TRIES: usize = 3;
 /// How long a ban or a mute may last that is to end by itself.
 pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
+/// How many names are tried for a socket of the file system before it is put at its path.
+pub const SOCKET_DRAFTS: usize = 16;
+
 /// How many bytes a request through the control socket may have: a line, and a password behind it.
 pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
 

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, chmod, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::BindError;
-use crate::limits::LISTEN_BACKLOG;
+use crate::limits::{LISTEN_BACKLOG, SOCKET_DRAFTS};
 
 /// A socket that listens at a path. The file is removed when it is dropped.
 #[derive(Debug)]
@@ -25,15 +25,17 @@ impl SocketFile {
     /// Listens at `path`. A file that a server left behind when it was killed is replaced; nothing else is.
     pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
+        SockAddr::unix(path).map_err(failed)?;
         remove_if_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
         // Before it is bound: Linux gives the file the mode of its socket, so there is no moment with a wider one.
         fchmod(&socket, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
-        socket.bind(&SockAddr::unix(path).map_err(failed)?).map_err(failed)?;
+        let draft = Draft::bind(&socket, path).map_err(failed)?;
         // The umask may have taken from it.
-        chmod(path, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
+        chmod(&draft.0, Mode::from_raw_mode(mode)).map_err(|error| failed(error.into()))?;
         socket.listen(LISTEN_BACKLOG).map_err(failed)?;
-        let inode = path.symlink_metadata().map_err(failed)?.ino();
+        let inode = draft.0.symlink_metadata().map_err(failed)?.ino();
+        draft.publish(path)?;
         let socket = Async::new(UnixListener::from(socket)).map_err(failed)?;
         Ok(Self { socket, path: path.to_owned(), inode })
     }
@@ -49,6 +51,41 @@ impl Drop for SocketFile {
             // Then it stays, and the next server replaces it.
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+/// The file of a socket that does not listen yet, beside its path. At its path it would look like one that was left behind,
+/// and another server would remove it.
+struct Draft(PathBuf);
+
+impl Draft {
+    /// Its name is as short as can be, since that of a socket has a limit of some hundred bytes (unix(7)).
+    fn bind(socket: &Socket, path: &Path) -> io::Result<Self> {
+        let mut bound = Err(io::ErrorKind::AddrInUse.into());
+        for number in 0..SOCKET_DRAFTS {
+            let draft = path.with_file_name(format!(".{:x}.{number}", std::process::id()));
+            bound = socket.bind(&SockAddr::unix(&draft)?).map(|()| Self(draft));
+            // A server that was killed, or one in another container, may have left one of that name.
+            if !bound.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+                break;
+            }
+        }
+        bound
+    }
+
+    /// Puts it at its path, unless something is there by now.
+    fn publish(self, path: &Path) -> Result<(), BindError> {
+        std::fs::hard_link(&self.0, path).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => BindError::PathInUse(path.to_owned()),
+            _ => BindError::Path { path: path.to_owned(), source },
+        })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // What is left is in nobody's way.
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -71,6 +108,7 @@ fn remove_if_stale(path: &Path) -> Result<(), BindError> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc::channel;
 
     use super::*;
 
@@ -88,6 +126,52 @@ mod tests {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         drop(listening);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn whoever_finds_the_file_can_connect() {
+        for number in 0..1000 {
+            let path = path(&format!("ready-{number}"));
+            let (tried, has_tried) = channel();
+            let client = std::thread::spawn({
+                let path = path.clone();
+                move || {
+                    loop {
+                        match UnixStream::connect(&path) {
+                            Err(error) if error.kind() == io::ErrorKind::NotFound => drop(tried.send(())),
+                            connected => return connected.map(drop),
+                        }
+                    }
+                }
+            });
+            has_tried.recv().unwrap();
+            let _listening = SocketFile::bind(&path, 0o600).unwrap();
+            client.join().unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_comes_to_the_path_meanwhile_is_not_replaced_and_no_draft_stays() {
+        let folder = path("meanwhile");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("socket");
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        // What a killed server left is in the way of the first name.
+        std::fs::write(folder.join(format!(".{:x}.0", std::process::id())), "").unwrap();
+        let draft = Draft::bind(&socket, &path).unwrap();
+        std::fs::write(&path, "dear diary").unwrap();
+        let error = draft.publish(&path).unwrap_err().to_string();
+        assert!(error.contains("is in use"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_told() {
+        let path = path("long").join("x".repeat(108));
+        let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()) && error.contains("SUN_LEN"), "{error}");
     }
 
     #[test]

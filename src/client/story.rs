@@ -10,6 +10,8 @@ pub(super) struct Story {
     pub(super) joined: bool,
     /// The server waits for a password.
     pub(super) wants_password: bool,
+    /// What the server has said of a wrong password.
+    pub(super) wrong_password: Option<SafeText>,
     /// A wrong password is no end, for there is somebody who can try another.
     is_patient: bool,
     /// Others could have read the password, so it was not sent.
@@ -58,6 +60,9 @@ impl Story {
             self.last_refusal = String::from_utf8_lossy(refusal).trim_end().to_owned();
             let is_question = !self.joined && refusal.starts_with(b"password-required: ");
             let may_try_again = !self.joined && self.is_patient && refusal.starts_with(b"wrong-password: ");
+            if may_try_again {
+                self.wrong_password = Some(SafeText::new(self.last_refusal.clone()));
+            }
             self.wants_password |= is_question;
             self.refused += u64::from(!is_question && !may_try_again);
         }

@@ -305,6 +305,122 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     server.expect("hello");
 }
 
+/// A server that is not asked for anything would like to have a password.
+const WANTED: &str = "* Send the password of Bob as the next line.";
+const UNPROTECTED: &str = "-- Type no password here: it would be shown, and others could read it on its way.";
+const UNASKED: &str = "-- No command of yours led to that. Type no password here";
+
+#[test]
+fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
+    let Some(ip) = outer_address() else {
+        return skipped("a hostile server elsewhere: this machine has no address but its loopback interface's");
+    };
+    let fake = FakeServer::start_at(ip);
+    let (mut bob, mut server) = welcomed(&fake);
+    server.send(&format!("{WANTED}\n"));
+    // The rest of it is on the next row.
+    bob.sees("-- Type no password here: it would be shown,");
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    server.send(&format!("{WANTED}\n"));
+    assert_eq!(bob.sees(UNPROTECTED), [WANTED, UNPROTECTED]);
+    bob.type_in("hello\n");
+    server.expect("hello");
+    bob.echoes(true);
+}
+
+#[test]
+fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    // Neither is one behind the end of a dialogue that there was.
+    bob.type_in("/unregister\r");
+    expect_said(&mut server, "/unregister");
+    server.send(&format!("! not-registered: no\n* 1 lines that were sent behind it were thrown away.\n{WANTED}\n"));
+    bob.shows("the warnings", |rows| rows.iter().filter(|row| row.contains("No command of yours")).count() == 2);
+    bob.type_in("bye");
+    bob.has_typed("bye");
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello\n");
+    server.expect("hello");
+    bob.echoes(true);
+}
+
+/// Bob with a password that was right, which the server does not take any more when he comes back.
+fn forgotten(fake: &FakeServer) -> (Person, Peer) {
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", "ψψψ");
+    let mut bob = Person::hurry(command);
+    for answer in [WELCOME.to_owned(), format!("{WRONG}\n{REQUIRED}\n")] {
+        let mut server = fake.accept("Bob");
+        server.send(&format!("{REQUIRED}\n"));
+        server.expect("ψψψ");
+        server.send(&answer);
+        if answer != WELCOME {
+            bob.sees(ASKED);
+            return (bob, server);
+        }
+        bob.sees(WELCOME.trim_end());
+    }
+    unreachable!("the second answer is the last one")
+}
+
+const TIMED_OUT: &str = "! login-timeout: no password within 30 s\n";
+
+#[test]
+fn a_remembered_one_that_is_wrong_at_the_return_is_the_end_when_nobody_types_another() {
+    for last in ["", TIMED_OUT] {
+        let fake = FakeServer::start();
+        let (bob, mut server) = forgotten(&fake);
+        server.send(last);
+        drop(server);
+        let done = bob.leaves_it_sane();
+        let why = "client: the server refused Bob: wrong-password: that is not the password\n";
+        assert_eq!((done.code, done.stderr.as_str()), (Some(1), why));
+    }
+}
+
+#[test]
+fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = forgotten(&fake);
+    bob.type_in("ζξ\r");
+    server.expect("ζξ");
+    server.send(&format!("{WRONG}\n{TOO_MANY}\n"));
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    // What is typed before the question would be a draft.
+    bob.shows("the question again", |rows| rows.iter().filter(|row| row.starts_with("-- Password?")).count() == 2);
+    bob.type_in(&format!("{SECRET}\r"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    // That one is remembered.
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+    bob.has_not_shown_it();
+}
+
 /// With the questions of the real server, all typed ahead.
 #[test]
 fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions() {

@@ -1,6 +1,7 @@
 //! The dialogue about a password: what the server asks for, and what the person has typed for it.
 //!
-//! While one is open, whatever is sent is taken for a password: nothing else may be.
+//! While one is open, whatever is sent is taken for a password: nothing else may be. In the room only a command of the
+//! person's own opens one, and never a server that would like to have a password.
 
 use std::collections::VecDeque;
 
@@ -25,7 +26,7 @@ impl Dialogue {
         (self.is_open, self.is_asked) = (true, false);
     }
 
-    /// The server asks for a password.
+    /// The server asks for the password of the name.
     pub(super) fn ask(&mut self) {
         (self.is_open, self.is_asked) = (true, true);
     }
@@ -58,11 +59,14 @@ impl Dialogue {
 
     /// Takes in a line of the server in the room. The password that the name has from now on, if it says so.
     pub(super) fn hear(&mut self, line: &str) -> Option<Secret> {
-        if line.starts_with("* Send the password") || line.starts_with("* Send the new password") {
+        if !self.is_open {
+            return None;
+        }
+        if is_question(line) {
             self.ask();
-        } else if self.is_open && (line.starts_with("* Registered: ") || line.starts_with("* Password changed: ")) {
+        } else if line.starts_with("* Registered: ") || line.starts_with("* Password changed: ") {
             return self.end();
-        } else if self.is_open && (line.starts_with("* Unregistered: ") || line.starts_with("! ")) {
+        } else if line.starts_with("* Unregistered: ") || line.starts_with("! ") {
             self.end();
         }
         None
@@ -72,6 +76,11 @@ impl Dialogue {
     pub(super) fn end(&mut self) -> Option<Secret> {
         std::mem::take(self).sent
     }
+}
+
+/// Whether the server asks somebody in the room for a password.
+pub(super) fn is_question(line: &str) -> bool {
+    line.starts_with("* Send the password") || line.starts_with("* Send the new password")
 }
 
 #[cfg(test)]
@@ -108,9 +117,28 @@ mod tests {
         dialogue.begin();
         dialogue.add(secret("too early"));
         assert!(dialogue.hear("! unprotected: others could read it").is_none() && !dialogue.is_open());
+        dialogue.hear("* 2 lines that were sent behind it were thrown away.");
+        dialogue.begin();
         dialogue.hear("* Send the password as the next line.");
         assert_eq!(answer(&mut dialogue), None);
         assert!(dialogue.waits());
+    }
+
+    #[test]
+    fn a_question_that_no_command_has_led_to_opens_none() {
+        let mut dialogue = Dialogue::default();
+        let is_opened = |dialogue: &mut Dialogue| {
+            dialogue.hear("* Send the password as the next line.");
+            dialogue.hear("* Send the new password as the next line.");
+            dialogue.is_open()
+        };
+        assert!(!is_opened(&mut dialogue));
+        for end in ["! busy: try again", "* Unregistered: Bob", "* Registered: Bob", "* Password changed: Bob"] {
+            dialogue.begin();
+            assert!(is_opened(&mut dialogue));
+            dialogue.hear(end);
+            assert!(!is_opened(&mut dialogue), "{end}");
+        }
     }
 
     #[test]

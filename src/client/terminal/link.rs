@@ -30,8 +30,10 @@ pub(super) struct Link {
     pub(super) story: Story,
     /// Nobody on the way can read what is sent.
     pub(super) is_private: bool,
-    /// The password that the client has was sent.
+    /// The server has asked for a password, and got the one that the client has, if any.
     pub(super) has_tried_password: bool,
+    /// It got one that was typed for it.
+    pub(super) has_typed_password: bool,
     /// When the server should have taken the name.
     pub(super) welcome_by: Instant,
 }
@@ -78,6 +80,7 @@ impl Link {
             story: Story::patient(),
             is_private: false,
             has_tried_password: false,
+            has_typed_password: false,
         }
     }
 

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use jiff::ZonedDateTime;
 
 use super::backoff::Backoff;
-use super::dialogue::Dialogue;
+use super::dialogue::{Dialogue, is_question};
 use super::editor::Typed;
 use super::link::{Event, Link, Sending};
 use super::look::Look;
@@ -31,6 +31,9 @@ use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_
 use crate::protocol::{BadSecret, Command, Line, SafeText, Secret};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
+const UNPROTECTED: &str = "Type no password here: it would be shown, and others could read it on its way.";
+const UNASKED: &str =
+    "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
 
 type Done = Result<Outcome, Lost>;
 
@@ -46,6 +49,8 @@ pub(super) struct Talk {
     dialogue: Dialogue,
     /// The password that was sent last, until the server says what it thinks of it.
     tried: Option<Secret>,
+    /// What the server said when it did not take the remembered password any more.
+    refusal: Option<SafeText>,
     /// The server has taken the name at least once.
     has_joined: bool,
     /// Lines that are to be sent; the first one perhaps at this moment.
@@ -99,6 +104,7 @@ impl Talk {
             veil,
             dialogue: Dialogue::default(),
             tried: None,
+            refusal: None,
             has_joined: false,
             unsent: VecDeque::new(),
             commands: 0,
@@ -325,6 +331,7 @@ impl Talk {
             if !self.has_joined {
                 return Break(Err(Lost::NoWelcome));
             }
+            self.give_up().await?;
             self.try_later();
         }
         if self.link.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
@@ -361,12 +368,38 @@ impl Talk {
         }
     }
 
+    /// Forgets the remembered password when it is wrong now. Who is asked for another may not be there.
+    fn forget_wrong(&mut self) {
+        let Some(link) = self.link.as_mut().filter(|link| link.has_tried_password) else { return };
+        let Some(wrong) = link.story.wrong_password.take().filter(|_| !link.has_typed_password) else { return };
+        if self.config.password.take().is_some() {
+            self.refusal = Some(wrong);
+        }
+    }
+
+    /// Leaves with the refusal if the remembered password was wrong, and nobody has typed one when this connection wanted
+    /// it. Nobody would the next time, and each time is held against the address.
+    async fn give_up(&mut self) -> ControlFlow<Done> {
+        let Some(refusal) = self.refusal.clone() else { return Continue(()) };
+        match self.link.take_if(|link| link.has_tried_password && !link.has_typed_password) {
+            Some(link) => Break(self.done(Ok(Outcome::NameRefused(refusal)), &link.receipts).await),
+            None => Continue(()),
+        }
+    }
+
     /// Sends the password for the name.
     fn give(&mut self, password: Secret) {
         let Some(link) = self.link.as_mut() else { return };
         link.welcome_by = Instant::now() + WELCOME_LIMIT;
         link.send(Sending::Secret, password.expose());
         self.tried = Some(password);
+    }
+
+    /// Sends what was typed for the name, if it is asked for.
+    fn give_typed(&mut self) {
+        let Some(password) = self.dialogue.answer() else { return };
+        self.link.iter_mut().for_each(|link| link.has_typed_password = true);
+        self.give(password);
     }
 
     fn take_secret(&mut self, secret: Result<Secret, BadSecret>) {
@@ -391,11 +424,17 @@ impl Talk {
         self.veil.settle(commands, self.is_secretive());
     }
 
-    /// Throws away commands that lead to a password where others could read it.
+    /// Nobody else can read a password on its way, or that is taken into account.
+    fn is_protected(&self) -> bool {
+        self.config.allow_plain_password || self.link.as_ref().is_some_and(|link| link.is_private)
+    }
+
+    /// Throws away commands that lead to a password where others could read it, and what was typed for them.
     fn refuse_unprotected(&mut self) {
-        let is_private = self.link.as_ref().is_some_and(|link| link.is_private) || self.config.allow_plain_password;
-        while !is_private && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
+        let is_protected = self.is_protected();
+        while !is_protected && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
             self.take_first();
+            self.dialogue.end();
             self.settle_veil(0);
             self.screen.say("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.");
         }
@@ -423,6 +462,7 @@ impl Talk {
                 if let Some(link) = &mut self.link {
                     link.hear(&bytes);
                 }
+                self.forget_wrong();
                 self.answer_login();
                 let Some(link) = &self.link else { return Continue(()) };
                 if link.story.is_turned_away() {
@@ -447,6 +487,8 @@ impl Talk {
 
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
+        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
+        let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
         for raw in String::from_utf8_lossy(bytes).lines() {
             if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
                 continue;
@@ -455,9 +497,7 @@ impl Talk {
                 is_asked = true;
                 continue;
             }
-            if self.has_joined {
-                self.hear_of_password(raw);
-            }
+            let warning = if is_in_room { self.hear_of_password(raw) } else { None };
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
             match &message {
@@ -469,6 +509,9 @@ impl Talk {
             }
             let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
             self.screen.show(shown).await;
+            if let Some(warning) = warning {
+                self.screen.tell(warning).await;
+            }
         }
         // The server's question is for programs; a person gets one that says what to do.
         if is_asked && self.dialogue.waits() {
@@ -476,8 +519,14 @@ impl Talk {
         }
     }
 
-    /// What is typed behind a line is hidden, or not, before that line is seen.
-    fn hear_of_password(&mut self, line: &str) {
+    /// What is typed behind a line is hidden, or not, before that line is seen. What the person is to be told behind it: a
+    /// server may only want to have a password.
+    fn hear_of_password(&mut self, line: &str) -> Option<&'static str> {
+        if is_question(line) && !self.is_protected() {
+            self.dialogue.end();
+            self.settle_veil(0);
+            return Some(UNPROTECTED);
+        }
         let was_open = self.dialogue.is_open();
         if let Some(password) = self.dialogue.hear(line) {
             self.config.password = Some(password);
@@ -485,12 +534,13 @@ impl Talk {
         if self.dialogue.is_open() != was_open {
             self.settle_veil(0);
         }
+        (is_question(line) && !was_open).then_some(UNASKED)
     }
 
     /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
     async fn send_next(&mut self) {
         if self.link.as_ref().is_some_and(|link| !link.story.joined && link.sending.is_none()) {
-            self.dialogue.answer().into_iter().for_each(|password| self.give(password));
+            self.give_typed();
         }
         self.refuse_unprotected();
         let Some(link) = self.link.as_mut().filter(|link| link.can_send()) else { return };
@@ -556,6 +606,7 @@ impl Talk {
 
     fn joined(&mut self) {
         self.has_joined = true;
+        self.refusal = None;
         if let Some(password) = self.tried.take() {
             self.config.password = Some(password);
         }
@@ -578,6 +629,7 @@ impl Talk {
         if let Some(link) = self.link.take_if(|link| !self.has_joined || link.story.is_unprotected) {
             return Break(self.done(link.story.outcome(), &link.receipts).await);
         }
+        self.give_up().await?;
         let refusal =
             String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
         let own = self.look.own_name().clone();
@@ -595,6 +647,7 @@ impl Talk {
         while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
             self.sent();
         }
+        self.give_up().await?;
         let Some(link) = self.link.take() else { return Continue(()) };
         if self.is_leaving || link.story.was_dismissed() || !self.reconnect || !self.has_joined {
             let done = match how {
@@ -756,6 +809,51 @@ mod tests {
             talk.send_next().await;
             assert!(next().is_some());
         });
+    }
+
+    /// Whoever is on the way can write such a line as well as the server.
+    #[test]
+    fn where_others_could_read_it_no_question_gets_a_password_not_even_one_that_was_typed_for_a_command() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.keep(vec!["/register".to_owned()]);
+        talk.take_secret(Secret::parse("open sesame"));
+        block_on(async {
+            talk.send_next().await;
+            assert!(talk.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
+            assert!(!talk.is_secretive());
+            talk.take_secret(Secret::parse("open sesame"));
+            talk.send_next().await;
+        });
+        assert!(sent.try_recv().is_err());
+        assert_eq!(
+            scene.shown(),
+            [
+                "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.",
+                "* Send the new password.",
+                "-- Type no password here: it would be shown, and others could read it on its way.",
+                "-- Not sent: nobody asks for a password any more.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.config.allow_plain_password = true;
+        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        let next = || sent.try_recv().ok().map(|line| line.to_string());
+        block_on(async {
+            talk.send_next().await;
+            assert_eq!(next().as_deref(), Some("/register"));
+            assert!(talk.happen(Event::Sent).await.is_continue());
+            let refused = b"! busy: no\n* 1 lines that were sent behind it were thrown away.\n";
+            assert!(talk.happen(Event::Heard(refused.to_vec())).await.is_continue());
+            talk.send_next().await;
+            assert_eq!(next().as_deref(), Some("hello"));
+        });
+        assert!(!talk.is_secretive());
     }
 
     #[test]

@@ -223,3 +223,44 @@ impl Wake for Calls {
         self.waiting.wake();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use async_std::task::block_on;
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// Work in three portions, each asked for by the one before it; how many of its kind are at it is counted.
+    struct Work {
+        portions: usize,
+        at_it: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    impl Future for Work {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            let at_it = self.at_it.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(at_it, Ordering::SeqCst);
+            sleep(Duration::from_millis(2));
+            self.at_it.fetch_sub(1, Ordering::SeqCst);
+            self.portions -= 1;
+            context.waker().wake_by_ref();
+            if self.portions == 0 { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    #[test]
+    fn no_more_handshakes_are_worked_on_at_once_than_there_are_slots_and_all_come_to_their_end() {
+        let (slots, at_it, most) = (Arc::new(Semaphore::new(3)), Arc::default(), Arc::default());
+        let work = || Work { portions: 3, at_it: Arc::clone(&at_it), most: Arc::clone(&most) };
+        block_on(join_all((0..40).map(|_| poll_on_the_pool(work(), &slots))));
+        assert_eq!(most.load(Ordering::SeqCst), 3);
+    }
+}

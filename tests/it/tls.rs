@@ -1,16 +1,17 @@
 //! TLS at the server: the same room, a private way to it, and peers that do not play by the rules.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::{ClientConfig, ClientConnection};
+use linechat::limits::LOGIN_LIMIT;
 use linechat::server::config::raise_descriptor_limit;
 use rustix::process::Signal;
 
-use crate::harness::{DEADLINE, Peer};
+use crate::harness::{DEADLINE, Peer, skipped};
 use crate::program::ServerProgram;
 use crate::tls_peer::{Certificate, TlsPeer};
 
@@ -151,6 +152,26 @@ fn numbers(mut state: u32) -> impl Iterator<Item = u32> {
 }
 
 #[test]
+fn a_handshake_that_does_not_come_to_its_end_is_given_up_with_the_time_for_a_name() {
+    if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
+        return skipped("handshakes without end; LINECHAT_LONG_TESTS=1 tests them, in half a minute");
+    }
+    let room = Room::open("endless");
+    let hello = client_hello(&room.certificate.trust());
+    let mut sockets: Vec<_> = [&[][..], &hello[..20], &hello].map(|begun| (room.connect_bare(), begun)).into();
+    for (socket, begun) in &mut sockets {
+        socket.set_read_timeout(Some(2 * LOGIN_LIMIT)).unwrap();
+        socket.write_all(begun).unwrap();
+    }
+    for (mut socket, _) in sockets {
+        // The server's part of the handshake, an alert or nothing, and then the end; it may come with a reset.
+        if let Err(error) = socket.read_to_end(&mut Vec::new()) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+    }
+}
+
+#[test]
 fn a_thousand_handshakes_that_are_cut_short_or_damaged_do_no_harm() {
     let room = Room::open("damaged");
     let hello = client_hello(&room.certificate.trust());
@@ -195,7 +216,7 @@ fn nobody_can_have_the_tls_library_write_into_the_log() {
 #[test]
 fn handshakes_that_come_byte_by_byte_succeed() {
     let room = Room::open("byte-by-byte");
-    for at in 0..50 {
+    for at in 0..1000 {
         let mut bob = room.connect();
         let stream = bob.stream.get_mut();
         while stream.conn.is_handshaking() {

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::{Line, Refusal};
 use crate::limits::PASSWORD_CHARS;
 
 /// A password, in the form in which it is compared (RFC 8265, section 4.2: OpaqueString), so that it is the same from
@@ -36,6 +37,18 @@ impl Secret {
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         let secret = OpaqueString::new().enforce(text).map_err(|_| BadSecret::NotText)?;
         Ok(Self(Zeroizing::new(secret.into_owned())))
+    }
+
+    /// The password that a line is, which is wiped. What follows a line that is too long is no password either.
+    ///
+    /// # Errors
+    /// [`Refusal::LineTooLong`].
+    pub fn read(line: Line) -> Result<Result<Self, BadSecret>, Refusal> {
+        match line {
+            Line::Text(text) => Ok(Self::parse(&Zeroizing::new(text))),
+            Line::NotUtf8 => Ok(Err(BadSecret::NotText)),
+            Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
+        }
     }
 
     /// Whether it is good enough to be somebody's new password.

@@ -5,13 +5,11 @@
 
 use std::time::SystemTime;
 
-use zeroize::Zeroizing;
-
 use super::House;
 use super::penalties::Offence;
 use crate::journal::Record;
 use crate::origin::Origin;
-use crate::protocol::{BadSecret, Errand, Line, Name, Notice, Refusal, Secret};
+use crate::protocol::{Errand, Line, Name, Notice, Refusal, Secret};
 use crate::registry::{AccountId, Registry};
 use crate::room::PeerId;
 
@@ -67,7 +65,7 @@ impl Dialogue {
 
     /// Takes the line that was asked for.
     pub(super) async fn take(mut self: Box<Self>, house: &House, peer: PeerId, line: Line) -> Result<Step, Refusal> {
-        let secret = parse_secret(line)?;
+        let secret = Secret::read(line)?;
         let registry = house.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
         match (std::mem::replace(&mut self.next, Next::New), self.errand) {
             (Next::Present, errand) => {
@@ -144,15 +142,6 @@ impl Next {
             Self::New => Notice::SendNewPassword,
             Self::Again(_) => Notice::SendItAgain,
         }
-    }
-}
-
-/// What a line is as a password.
-fn parse_secret(line: Line) -> Result<Result<Secret, BadSecret>, Refusal> {
-    match line {
-        Line::Text(text) => Ok(Secret::parse(&Zeroizing::new(text))),
-        Line::NotUtf8 => Ok(Err(BadSecret::NotText)),
-        Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
     }
 }
 

@@ -10,8 +10,6 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Fuse;
 
-use zeroize::Zeroizing;
-
 use super::House;
 use super::admission::Demand;
 use super::intake::Intake;
@@ -169,11 +167,7 @@ impl<'a> Login<'a> {
             Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
             _ => {}
         }
-        match line? {
-            Line::Text(text) => Ok(Secret::parse(&Zeroizing::new(text))),
-            Line::NotUtf8 => Ok(Err(BadSecret::NotText)),
-            Line::TooLong | Line::Endless => Err(Failed::Ended(Refusal::LineTooLong)),
-        }
+        Secret::read(line?).map_err(Failed::Ended)
     }
 
     /// The next line. A peer that stays silent is told what to send.

@@ -244,9 +244,7 @@ impl Session {
             Some(End::Lost) => Some(Leaving::Lost),
         }
     }
-}
 
-impl Session {
     /// Sends lines to the broker, if there are any.
     async fn send(&self, lines: Vec<Result<Command, Refusal>>) -> Result<(), SendError<Event>> {
         if lines.is_empty() { Ok(()) } else { self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await }

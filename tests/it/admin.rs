@@ -213,7 +213,9 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
     assert_eq!((renewed.code, renewed.stdout.as_str()), (Some(0), "Olga has another password now.\n"));
     house.admin(&["op", "Olga"]);
     let mut olga = house.log_in("Olga");
-    olga.send("/ban Mallory 1h spam\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
+    let _carol = house.server.join("Carol");
+    olga.expect("* Carol has joined");
+    olga.send("/kick Carol too loud\n/ban Mallory 1h spam\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
     olga.rest();
     house.server.program.signal(Signal::TERM);
     let log = house.server.program.finish().stdout;
@@ -222,6 +224,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
         ("register", administrator.as_str(), "Olga", ""),
         ("password", &administrator, "Olga", ""),
         ("op", &administrator, "Olga", ""),
+        ("kick", "Olga", "Carol", "too loud"),
         ("ban", "Olga", "Mallory", "spam"),
         ("mute", "Olga", "Bob", ""),
         ("unmute", "Olga", "Bob", ""),

@@ -86,10 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        let path = file("exposed", b"tell nobody\n", 0o604);
-        let error = read(&path).unwrap_err().to_string();
-        assert_eq!(error, format!("others can read the password in {0}; chmod 600 {0}", path.display()));
+    fn a_file_that_others_can_read_or_write_is_refused() {
+        for mode in [0o604, 0o602, 0o620] {
+            let path = file("exposed", b"tell nobody\n", mode);
+            let error = read(&path).unwrap_err().to_string();
+            assert_eq!(error, format!("others can read the password in {0}; chmod 600 {0}", path.display()));
+        }
     }
 
     #[test]

@@ -301,6 +301,12 @@ fn a_file_that_others_can_read_is_refused_at_the_start() {
 }
 
 #[test]
+fn a_password_that_is_easily_guessed_is_refused_at_the_start() {
+    let error = RoomPassword::from_file(&password_file("weak", "sesame\n")).unwrap_err().to_string();
+    assert!(error.ends_with(" is no password: a password has at least 8 characters"), "{error}");
+}
+
+#[test]
 fn a_connection_that_is_asked_and_leaves_is_forgiven_a_while() {
     let server = Server::start_with(config("leaves"));
     for _ in 0..20 {

@@ -135,6 +135,11 @@ pub enum Record {
         /// Why not.
         why: String,
     },
+    /// What is in a file can be used, but will not do.
+    Unfit {
+        /// Why not.
+        why: String,
+    },
     /// The server begins to stop.
     Stopping,
     /// The server has stopped.
@@ -305,6 +310,7 @@ fn write(record: Record) {
         Record::NotKept { why } => error!("not kept", { why: why }),
         Record::Reloaded { what } => info!("reloaded", { what: what }),
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
+        Record::Unfit { why } => warn!("unfit", { why: why }),
         Record::Stopping => info!("stopping"),
         Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
     }

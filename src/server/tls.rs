@@ -18,10 +18,11 @@ use blocking::unblock;
 use futures::future::poll_fn;
 use futures::task::AtomicWaker;
 use futures_rustls::pki_types::pem::{self, PemObject};
-use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use futures_rustls::rustls::server::NoServerSessionStorage;
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
+use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use futures_rustls::rustls::version::{TLS12, TLS13};
-use futures_rustls::rustls::{self, ServerConfig};
+use futures_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
 use thiserror::Error;
 
@@ -42,7 +43,7 @@ pub struct Tls {
 #[derive(Debug, Clone)]
 struct Current {
     config: Arc<ServerConfig>,
-    fingerprint: Fingerprint,
+    certificate: CertificateDer<'static>,
 }
 
 /// Why there is no TLS, and what to do about it.
@@ -74,6 +75,17 @@ pub enum TlsError {
     NotMade(String),
 }
 
+/// It is not the time of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Untimely {
+    /// It is over.
+    #[error("the certificate has expired; clients refuse it")]
+    Expired,
+    /// It has not come, or this machine's clock is late.
+    #[error("the certificate is not valid yet; clients refuse it")]
+    TooEarly,
+}
+
 impl Tls {
     /// A certificate, with those that lead to its issuer behind it, and its key: two files of PEM blocks.
     ///
@@ -103,7 +115,12 @@ impl Tls {
 
     /// By what a client knows the certificate.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.current().fingerprint
+        Fingerprint::of(&self.current().certificate)
+    }
+
+    /// Why clients with the right time refuse the certificate now, if they do because of its time.
+    pub fn untimely(&self) -> Option<Untimely> {
+        untimely(&self.current().certificate)
     }
 
     /// Whether there are files to read again.
@@ -140,7 +157,7 @@ impl Tls {
 
 impl Current {
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
-        let fingerprint = chain.first().map(Fingerprint::of).ok_or(rustls::Error::NoCertificatesPresented)?;
+        let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .with_no_client_auth()
@@ -148,7 +165,20 @@ impl Current {
         // A chat is joined for hours. To resume a session would save little, and means keys that are kept.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok(Self { config: Arc::new(config), fingerprint })
+        Ok(Self { config: Arc::new(config), certificate })
+    }
+}
+
+fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
+    let algorithms = provider().signature_verification_algorithms.all;
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    // The time is looked at before the issuer, of which there is none here.
+    let found =
+        verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], UnixTime::now(), algorithms);
+    match found {
+        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. })) => Some(Untimely::Expired),
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => Some(Untimely::TooEarly),
+        _ => None,
     }
 }
 

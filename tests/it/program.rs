@@ -219,6 +219,13 @@ impl ServerProgram {
     pub fn join(&self, name: &str) -> Peer {
         Peer::connect(self.address).join(name)
     }
+
+    /// Reads the log until there is a record of this kind.
+    #[track_caller]
+    pub fn wait_for_record(&mut self, event: &str) {
+        // Before it stands where it comes from, and the end of a style.
+        while !self.program.stdout.line().ends_with(&format!("\x1b[0m {event}")) {}
+    }
 }
 
 /// What is shown, without the `HH:MM ` before it, if there is one.

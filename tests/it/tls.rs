@@ -12,7 +12,7 @@ use linechat::server::config::raise_descriptor_limit;
 use rustix::process::Signal;
 
 use crate::harness::{DEADLINE, Peer, skipped};
-use crate::program::ServerProgram;
+use crate::program::{CLIENT, Program, SERVER, ServerProgram};
 use crate::tls_peer::{Certificate, TlsPeer};
 
 /// A server with a plain port and one for TLS.
@@ -42,11 +42,6 @@ impl Room {
         let socket = TcpStream::connect_timeout(&self.address, DEADLINE).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         socket
-    }
-
-    /// Reads the log until there is a record of this kind.
-    fn wait_for_record(&mut self, event: &str) {
-        while !self.server.program.stdout.line().ends_with(event) {}
     }
 
     /// Stops the server; no thread of it has said a word about a panic.
@@ -308,7 +303,7 @@ fn a_hundred_new_certificates_disturb_nobody() {
     for _ in 0..100 {
         room.certificate.renew();
         room.server.program.signal(Signal::HUP);
-        room.wait_for_record("reloaded");
+        room.server.wait_for_record("reloaded");
     }
     let newcomer = room.connect().join("Newcomer");
     assert_ne!(newcomer.server_certificate(), crowd[0].server_certificate());
@@ -327,7 +322,7 @@ fn a_bad_certificate_keeps_the_old_one_and_is_logged() {
     for content in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&room.certificate.certificate, content).unwrap();
         room.server.program.signal(Signal::HUP);
-        room.wait_for_record("not reloaded");
+        room.server.wait_for_record("not reloaded");
         assert!(room.server.program.stdout.line().contains("certificate"));
         assert!(room.server.program.stdout.line().contains("cert.pem"));
         let mut bob = TlsPeer::connect(room.address, &trust).join("Bob");
@@ -337,12 +332,31 @@ fn a_bad_certificate_keeps_the_old_one_and_is_logged() {
 }
 
 #[test]
+fn a_certificate_that_clients_refuse_for_its_time_is_warned_about_and_used() {
+    let made = Certificate::make("untimely");
+    made.renew_for(2000, 2001);
+    let mut server = ServerProgram::start(&made.arguments());
+    let address = server.program.stdout.line();
+    let port = address.strip_suffix(" with TLS").and_then(|line| line.rsplit(':').next()).unwrap();
+    let fingerprint = server.program.stdout.line();
+    let fingerprint = fingerprint.strip_prefix("Certificate fingerprint (SHA-256): ").unwrap();
+    server.wait_for_record("unfit");
+    assert!(server.program.stdout.line().ends_with(" the certificate has expired; clients refuse it"));
+    let client = Program::start(CLIENT, ["--name", "Bob", "--port", port, "--tls-fingerprint", fingerprint]);
+    assert_eq!(client.finish_with("Hello\n").code, Some(0));
+    made.renew_for(3000, 3001);
+    server.program.signal(Signal::HUP);
+    server.wait_for_record("unfit");
+    assert!(server.program.stdout.line().ends_with(" the certificate is not valid yet; clients refuse it"));
+}
+
+#[test]
 fn a_key_of_another_certificate_is_refused_at_the_start() {
     let (one, other) = (Certificate::make("key-one"), Certificate::make("key-other"));
     let [_, _, _, certificate, _, _] = one.arguments();
     let key = other.key.to_str().unwrap();
     let arguments = ["--port", "0", "--tls-port", "0", "--tls-cert", certificate, "--tls-key", key];
-    let finished = crate::program::Program::start(crate::program::SERVER, arguments).finish();
+    let finished = Program::start(SERVER, arguments).finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
     let beginning = format!("server: cannot use the certificate in {certificate}: ");
     assert!(finished.stderr.starts_with(&beginning), "{}", finished.stderr);
@@ -353,7 +367,7 @@ fn a_key_that_others_can_read_is_refused() {
     let made = Certificate::make("exposed-key");
     std::fs::set_permissions(&made.key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let arguments = ["--port", "0"].into_iter().chain(made.arguments());
-    let finished = crate::program::Program::start(crate::program::SERVER, arguments).finish();
+    let finished = Program::start(SERVER, arguments).finish();
     let key = made.key.display();
     let error = format!("server: others can read the private key in {key}; chmod 600 {key}\n");
     assert_eq!((finished.code, finished.stderr), (Some(1), error));

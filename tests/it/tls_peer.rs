@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures_rustls::pki_types::pem::PemObject;
 use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use crate::harness::DEADLINE;
 
@@ -29,9 +30,16 @@ impl Certificate {
 
     /// Puts another certificate, with another key, into the files.
     pub fn renew(&self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(&self.certificate, made.cert.pem()).unwrap();
-        std::fs::write(&self.key, made.signing_key.serialize_pem()).unwrap();
+        self.renew_for(1975, 4096);
+    }
+
+    /// Likewise, valid from the beginning of one year to that of another.
+    pub fn renew_for(&self, first: i32, last: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut wanted = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        (wanted.not_before, wanted.not_after) = (date_time_ymd(first, 1, 1), date_time_ymd(last, 1, 1));
+        std::fs::write(&self.certificate, wanted.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&self.key, key.serialize_pem()).unwrap();
         std::fs::set_permissions(&self.key, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 

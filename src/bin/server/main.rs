@@ -15,7 +15,7 @@ use linechat::server::config::raise_descriptor_limit;
 use linechat::server::{self, start_threads};
 
 use arguments::{Arguments, MANUAL};
-use reload::Reload;
+use reload::{Reload, note_untimely};
 use signals::Signals;
 
 fn main() -> ExitCode {
@@ -42,6 +42,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     places.announce();
     let (journal, scribe) = Journal::start(arguments.log_level);
+    places.tls.iter().for_each(|tls| note_untimely(&journal, tls));
     let reloading = journal.clone();
     let stopped = signals.until_stop(move || reload.clone().run(reloading.clone()));
     let config = arguments.config(admission);

@@ -25,12 +25,20 @@ impl Reload {
         unblock(move || {
             if let Some(tls) = self.tls {
                 note(&journal, "certificate", tls.reload());
+                note_untimely(&journal, &tls);
             }
             if let Some(password) = self.password {
                 note(&journal, "password", password.reload());
             }
         })
         .await;
+    }
+}
+
+/// Notes when it is not the time of the certificate. It is used all the same: who knows its fingerprint may trust it.
+pub fn note_untimely(journal: &Journal, tls: &Tls) {
+    if let Some(untimely) = tls.untimely() {
+        journal.note(Record::Unfit { why: untimely.to_string() });
     }
 }
 

@@ -22,7 +22,7 @@ use linechat::server::tls::Tls;
 use linechat::tls::Fingerprint;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 
-use crate::harness::{DEADLINE, Server, skipped, unpaced, within};
+use crate::harness::{DEADLINE, Server, own_address, skipped, unpaced, within};
 use crate::plain::{CONNECTED, Person};
 use crate::program::{CLIENT, Finished, Program};
 
@@ -405,7 +405,8 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
 #[test]
 fn a_person_gets_a_lost_connection_back_over_tls() {
     let tls = self_signed();
-    let listen = |port| Listener::bind("127.0.0.1", port).unwrap().with_tls(tls.clone());
+    let host = own_address().to_string();
+    let listen = |port| Listener::bind(&host, port).unwrap().with_tls(tls.clone());
     let mut server = Server::serve(vec![listen(0)], unpaced());
     let address = server.address;
     let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);

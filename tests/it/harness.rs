@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,14 @@ pub fn unpaced() -> Config {
 
 /// How long any single wait may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An address of this machine that no other test has. There a port stays free when a server has left it, so that another
+/// can follow it; elsewhere any server or connection of another test may be given that port.
+pub fn own_address() -> IpAddr {
+    static ADDRESSES: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    IpAddr::from([127, high | 0x80, low, ADDRESSES.fetch_add(1, Ordering::Relaxed)])
+}
 
 /// A server of this test's own, in this process. It is stopped when the test ends.
 pub struct Server {

@@ -211,7 +211,12 @@ pub struct ServerProgram {
 
 impl ServerProgram {
     pub fn start(arguments: &[&str]) -> Self {
-        let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", "0"].iter().chain(arguments));
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), arguments)
+    }
+
+    pub fn start_at(address: SocketAddr, arguments: &[&str]) -> Self {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        let mut program = Program::start(SERVER, ["--host", &host, "--port", &port].iter().chain(arguments));
         let address = listening_on(&program.stdout.line());
         Self { program, address }
     }

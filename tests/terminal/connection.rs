@@ -1,28 +1,24 @@
 //! Losing the connection, and having it again.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::{DEADLINE, FakeServer, Peer, Server, skipped};
-use crate::program::{Program, SERVER, ServerProgram, listening_on};
+use crate::harness::{DEADLINE, FakeServer, Peer, Server, own_address, skipped};
+use crate::program::ServerProgram;
 
-/// A server at the address of one that is gone.
-pub fn server_at(address: SocketAddr) -> ServerProgram {
-    let port = address.port().to_string();
-    let mut program = Program::start(SERVER, ["--host", "127.0.0.1", "--port", &port]);
-    assert_eq!(listening_on(&program.stdout.line()), address);
-    ServerProgram { program, address }
+/// A server that another one can follow at its address.
+pub fn server_alone() -> ServerProgram {
+    ServerProgram::start_at((own_address(), 0).into(), &[])
 }
 
 #[test]
 fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
     for signal in [Signal::TERM, Signal::KILL] {
-        let server = ServerProgram::start(&[]);
+        let server = server_alone();
         let address = server.address;
         let Some(desk) = Desk::sit_down(address, &[]) else { return };
         desk.keys("half a li");
@@ -33,7 +29,7 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
         desk.has_typed("half a li");
         desk.keys("ne\n");
         desk.sees("-- Not connected; your line will be sent when you are back.");
-        let again = server_at(address);
+        let again = ServerProgram::start_at(address, &[]);
         let mut alice = Peer::connect(address);
         alice.send("Alice\n");
         desk.sees("-- Back again. You were away since ");
@@ -46,12 +42,12 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
 
 #[test]
 fn it_waits_out_its_own_ghost() {
-    let server = ServerProgram::start(&[]);
+    let server = server_alone();
     let address = server.address;
     let Some(desk) = Desk::sit_down(address, &[]) else { return };
     drop(server);
     desk.sees("-- The connection is lost");
-    let again = server_at(address);
+    let again = ServerProgram::start_at(address, &[]);
     // It may be there first, and lose its name by no fault of its own.
     let ghost = crate::harness::within(move || {
         loop {

@@ -104,7 +104,7 @@ fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
 
 #[test]
 fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
-    let server = ServerProgram::start(&[]);
+    let server = crate::connection::server_alone();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     desk.keys("hello\n");
@@ -112,7 +112,7 @@ fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
     server.program.signal(Signal::TERM);
     desk.sees("-- The connection is lost");
     drop(server);
-    let _again = crate::connection::server_at(alice.stream().peer_addr().unwrap());
+    let _again = ServerProgram::start_at(alice.stream().peer_addr().unwrap(), &[]);
     let screen = desk.sees("-- Back again.");
     assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }

@@ -1,16 +1,19 @@
 //! Sockets of the file system: who may connect is a matter of the file's mode.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 
 use async_io::Async;
-use rustix::fs::{Mode, chmod, fchmod};
+use rustix::fs::{FlockOperation, Mode, chmod, fchmod, flock};
+use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::BindError;
-use crate::limits::{LISTEN_BACKLOG, SOCKET_DRAFTS};
+use crate::limits::{LISTEN_BACKLOG, SOCKET_DRAFTS, SOCKET_TURN, SOCKET_TURNS};
 
 /// A socket that listens at a path. The file is removed when it is dropped.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ impl SocketFile {
     pub(super) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
         SockAddr::unix(path).map_err(failed)?;
+        let _turn = take_turn(path);
         remove_if_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
         // Before it is bound: Linux gives the file the mode of its socket, so there is no moment with a wider one.
@@ -89,6 +93,21 @@ impl Drop for Draft {
     }
 }
 
+/// Waits while another server looks whether something was left behind in this folder, and removes it: both could find the
+/// same, and the second one would remove what the first one has put there. Their turns are short, and taken with a lock on
+/// the folder. Where that cannot be had, they go on without.
+fn take_turn(path: &Path) -> Option<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    for _ in 0..SOCKET_TURNS {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => sleep(SOCKET_TURN),
+            locked => return locked.ok().map(|()| folder),
+        }
+    }
+    None
+}
+
 /// Removes a socket at which nobody listens any more.
 fn remove_if_stale(path: &Path) -> Result<(), BindError> {
     let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
@@ -109,6 +128,7 @@ fn remove_if_stale(path: &Path) -> Result<(), BindError> {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::sync::mpsc::channel;
+    use std::time::Duration;
 
     use super::*;
 
@@ -164,6 +184,38 @@ mod tests {
         assert!(error.contains("is in use"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn of_two_servers_that_find_what_was_left_behind_the_second_one_waits_for_the_first() {
+        let folder = path("turns");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("socket");
+        drop(UnixListener::bind(&path).unwrap());
+        let turn = take_turn(&path).unwrap();
+        let (done, second_is_done) = channel();
+        let second = path.clone();
+        std::thread::spawn(move || done.send(SocketFile::bind(&second, 0o600)));
+        assert!(second_is_done.recv_timeout(Duration::from_millis(50)).is_err(), "it has not waited");
+        std::fs::remove_file(&path).unwrap();
+        let first = UnixListener::bind(&path).unwrap();
+        drop(turn);
+        let error = second_is_done.recv().unwrap().unwrap_err().to_string();
+        assert!(error.contains("is in use"), "{error}");
+        UnixStream::connect(&path).expect("the first one listens");
+        drop(first);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn who_keeps_the_folder_locked_keeps_no_server_from_listening() {
+        let folder = path("locked");
+        std::fs::create_dir(&folder).unwrap();
+        let path = folder.join("socket");
+        let _turn = take_turn(&path).unwrap();
+        assert!(take_turn(&path).is_none());
+        SocketFile::bind(&path, 0o600).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

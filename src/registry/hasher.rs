@@ -35,15 +35,16 @@ pub struct Hasher {
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(HASHES_AT_ONCE + HASHES_WAITING)),
-            turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
-            runs: Arc::default(),
-        }
+        Self::new(Arc::new(Semaphore::new(HASHES_AT_ONCE)), HASHES_AT_ONCE + HASHES_WAITING)
     }
 }
 
 impl Hasher {
+    /// One that has places for so many passwords; each waits there for a turn. Whoever holds a turn holds them up.
+    pub fn new(turns: Arc<Semaphore>, places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), turns, runs: Arc::default() }
+    }
+
     /// The hash of a new password, as a PHC string, with a salt of its own.
     ///
     /// To stop waiting for it gives the place back, at once or, if it is being made, when it is made.

@@ -1,8 +1,10 @@
 //! Registered names, from a bare socket of this machine.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_lock::Semaphore;
 use async_std::task::block_on;
 use linechat::protocol::{Name, Secret};
 use linechat::registry::{Hasher, Registry};
@@ -13,6 +15,7 @@ use crate::harness::{Peer, Server, unpaced};
 
 const REQUIRED: &str = "! password-required: send the password as the next line";
 const WRONG: &str = "! wrong-password: that is not the password";
+const BUSY: &str = "! busy: too many passwords are being checked; try again in a moment";
 const PASSWORD: &str = "correct horse";
 
 /// A folder of this test's own, and what a server keeps in it.
@@ -29,10 +32,14 @@ impl House {
     }
 
     fn open(&self, registered_only: bool) -> Server {
-        let registry = Some(Registry::open(&self.folder, SystemTime::now()).unwrap());
+        self.open_with_registry(registered_only).0
+    }
+
+    fn open_with_registry(&self, registered_only: bool) -> (Server, Registry) {
+        let registry = Registry::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
-        let admission = Admission { registry, registered_only, hasher, ..Admission::default() };
-        Server::start_with(Config { admission, ..unpaced() })
+        let admission = Admission { registry: Some(registry.clone()), registered_only, hasher, ..Admission::default() };
+        (Server::start_with(Config { admission, ..unpaced() }), registry)
     }
 }
 
@@ -269,6 +276,54 @@ fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
     alice.send("hi\n");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
+}
+
+#[test]
+fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
+    let mut house = House::new("busy");
+    let mut server = house.open(false);
+    drop(register(&server, "Alice"));
+    server.begin_stop();
+    server.wait().unwrap();
+    house.hasher = Hasher::new(Arc::new(Semaphore::new(0)), 0);
+    let server = house.open(false);
+    // More often than anybody may guess.
+    for _ in 0..10 {
+        let (mut alice, answer) = log_in(&server, "Alice", PASSWORD);
+        assert_eq!(answer, BUSY);
+        alice.rest();
+    }
+    let mut bob = server.join("Bob");
+    for _ in 0..10 {
+        bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
+        bob.expect("* Send the new password as the next line.");
+        bob.expect("* Send the new password again.");
+        bob.expect(BUSY);
+    }
+}
+
+#[test]
+fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
+    let mut house = House::new("kicked");
+    let turns = Arc::new(Semaphore::new(1));
+    house.hasher = Hasher::new(turns.clone(), 2);
+    let (server, registry) = house.open_with_registry(false);
+    let mut olga = register(&server, "Olga");
+    block_on(registry.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
+    let mut bob = server.join("Bob");
+    olga.expect("* Bob has joined");
+    let runs = house.hasher.runs();
+    let turn = block_on(turns.acquire());
+    bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
+    bob.expect("* Send the new password as the next line.");
+    bob.expect("* Send the new password again.");
+    olga.send("/kick Bob\n");
+    bob.expect_rest(&["! kicked: you are sent out", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    drop(turn);
+    // Behind Bob's, if that is hashed at all, and a while before this one is registered.
+    drop(register(&server, "Carol"));
+    assert_eq!(house.hasher.runs(), runs + 2, "Bob's was not hashed, so this shows nothing");
+    drop(server.join("Bob"));
 }
 
 #[test]

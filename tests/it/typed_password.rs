@@ -363,6 +363,45 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.echoes(true);
 }
 
+/// He is on his way back, and not in the room yet.
+#[test]
+fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    bob.sees("-- Not connected; your line will be sent when you are back.");
+    server.send(WELCOME);
+    server.expect("hello");
+    bob.sees("Bob: hello");
+}
+
+/// It is as good as the one that is meant for it.
+#[test]
+fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(WANTED);
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    bob.type_in("\r");
+    server.expect(SECRET);
+    server.send(WELCOME);
+    let rows = bob.sees("-- Back again.");
+    assert!(!rows.iter().any(|row| row.starts_with(UNASKED)), "{rows:#?}");
+    bob.has_not_shown_it();
+}
+
 /// Bob with a password that was right, which the server does not take any more when he comes back.
 fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     let mut command = client(fake.address, &[]);

@@ -487,8 +487,6 @@ impl Talk {
 
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
-        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
-        let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
         for raw in String::from_utf8_lossy(bytes).lines() {
             if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
                 continue;
@@ -497,7 +495,7 @@ impl Talk {
                 is_asked = true;
                 continue;
             }
-            let warning = if is_in_room { self.hear_of_password(raw) } else { None };
+            let warning = self.hear_of_password(raw);
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
             match &message {
@@ -528,7 +526,9 @@ impl Talk {
             return Some(UNPROTECTED);
         }
         let was_open = self.dialogue.is_open();
-        if let Some(password) = self.dialogue.hear(line) {
+        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
+        let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
+        if is_in_room && let Some(password) = self.dialogue.hear(line) {
             self.config.password = Some(password);
         }
         if self.dialogue.is_open() != was_open {

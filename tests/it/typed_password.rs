@@ -305,6 +305,31 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     server.expect("hello");
 }
 
+/// While the name may change, the client does not ask what has its answer.
+#[test]
+fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/nick Alice\r/register\r");
+    server.expect("/nick Alice");
+    server.expect("/register");
+    for late in ["! name-taken: Alice is taken", "! name-registered: Alice is registered"] {
+        server.send(&format!("{late}\n"));
+        bob.sees(late);
+    }
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    bob.type_in("\r");
+    server.send("* Send the new password as the next line.\n");
+    server.expect(SECRET);
+    server.send("! bad-password: no\n");
+    let rows = bob.sees("! bad-password: no");
+    assert!(!rows.iter().any(|row| row.starts_with("-- No")), "{rows:#?}");
+    bob.type_in("hello\r");
+    expect_said(&mut server, "hello");
+    bob.has_not_shown_it();
+}
+
 /// A server that is not asked for anything would like to have a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
 const UNPROTECTED: &str = "-- Type no password here: it would be shown, and others could read it on its way.";

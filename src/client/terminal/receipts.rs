@@ -10,6 +10,9 @@ use std::time::Instant;
 use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES};
 use crate::protocol::{Command, Line, Name, Refusal};
 
+/// What the server refuses a new name with in the room. (`muted` is left out: it may be the answer to a message.)
+const REFUSED_RENAMES: [&str; 4] = ["! bad-name: ", "! name-taken: ", "! registered-only: ", "! banned: "];
+
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
@@ -141,8 +144,9 @@ fn answers_a_rename(line: &str, own: &str) -> bool {
     let renamed = line.strip_prefix("* ").and_then(|line| line.split_once(" is now "));
     is_same_name(line, own)
         || renamed.is_some_and(|(old, _)| old == own)
-        || line.starts_with("! bad-name: ")
-        || line.starts_with("! name-taken: ")
+        || REFUSED_RENAMES.iter().any(|refusal| line.starts_with(refusal))
+        // Of one's own name it is the answer to `/register`.
+        || line.strip_prefix("! name-registered: ").is_some_and(|why| why.split(' ').next() != Some(own))
 }
 
 #[cfg(test)]
@@ -212,12 +216,20 @@ mod tests {
             ("/nick Carol", "* Bob is now Carol"),
             ("/NICK carol ", "! name-taken: carol is taken"),
             ("/nick ***", "! bad-name: a name cannot hold '*'"),
+            ("/nick Alice", "! name-registered: Alice is registered"),
+            ("/nick Carol", "! registered-only: in this room"),
+            ("/nick Carol", "! banned: you are not let in"),
             ("/nick Bob", ANSWER),
             ("hello\r/nick Carol", "* Bob is now Carol"),
         ] {
             let mut receipts = sent(&[line]);
             assert!(receipts.is_doubtful());
-            for other in ["* Alice is now Carol", "! no-such-user: nobody", "Alice: * Bob is now Carol"] {
+            for other in [
+                "* Alice is now Carol",
+                "! no-such-user: nobody",
+                "! name-registered: Bob is registered",
+                "Alice: * Bob is now Carol",
+            ] {
                 receipts.hear(other, &bob());
                 assert_eq!(receipts.due(), None, "{line} has no answer");
             }

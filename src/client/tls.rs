@@ -78,7 +78,7 @@ pub enum TlsError {
     /// It is not the one that was asked for.
     #[error(
         "the certificate of {host} is another one, with the SHA-256 fingerprint {fingerprint}; either the server has \
-         a new one, or you are connected to somebody else"
+         a new one, or you are connected to somebody else: ask whoever runs it"
     )]
     AnotherOne {
         /// The host as given.
@@ -193,7 +193,8 @@ impl TlsError {
                     return Self::AnotherOne { host, fingerprint };
                 }
                 Some(fingerprint) => {
-                    return Self::Untrusted { host, why: SafeText::new(distrust(error)), fingerprint };
+                    let flaw = guard.flaw.get().and_then(Option::as_ref);
+                    return Self::Untrusted { host, why: SafeText::new(distrust(error, flaw)), fingerprint };
                 }
                 None => error.to_string(),
             },
@@ -207,15 +208,25 @@ impl TlsError {
     }
 }
 
-/// Why a certificate is not trusted, in words.
-fn distrust(error: &CertificateError) -> String {
+/// Why a certificate is not trusted, and what to do about it, in words. Its own flaw is no matter of who signed it.
+fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String {
+    let whose = if flaw == Some(error) { "it" } else { "that of its signer" };
     match error {
-        CertificateError::UnknownIssuer => "nobody who is trusted here has signed it".to_owned(),
-        CertificateError::BadSignature => "whom it names as its signer has not signed it".to_owned(),
-        CertificateError::ExpiredContext { not_after, .. } => format!("it expired on {}", date(*not_after)),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            format!("it is not valid before {}; check the clock of this machine", date(*not_before))
+        CertificateError::UnknownIssuer | CertificateError::BadSignature if !is_of_signer(flaw) => {
+            "nobody but itself has signed it".to_owned()
         }
+        CertificateError::UnknownIssuer => {
+            "nobody who is trusted here has signed it; name its authority with --tls-ca".to_owned()
+        }
+        CertificateError::BadSignature => "whom it names as its signer has not signed it".to_owned(),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            let day = date(*not_after);
+            format!("{whose} expired on {day}; check the clock of this machine, or tell whoever runs the server")
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            format!("{whose} is not valid before {}; check the clock of this machine", date(*not_before))
+        }
+        CertificateError::Expired => "it ends before it begins".to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
             "it names no host at all".to_owned()
         }
@@ -223,14 +234,27 @@ fn distrust(error: &CertificateError) -> String {
             // They come as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
             let names = presented.iter().map(|name| name.split(['(', ')', '"']).max_by_key(|part| part.len()));
             let names: Vec<_> = names.flatten().collect();
-            format!("it is for {}", names.join(", "))
+            format!("it is for {}; check --host", names.join(", "))
         }
-        // The library has no name for it. `openssl req -x509` makes such certificates.
-        CertificateError::Other(error) if error.0.to_string() == "CaUsedAsEndEntity" => {
-            "it is that of an authority, and not of a server".to_owned()
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not for servers".to_owned()
         }
-        error => error.to_string(),
+        CertificateError::BadEncoding => "it is damaged".to_owned(),
+        // The library has no names for these.
+        CertificateError::Other(error) => match error.0.to_string().as_str() {
+            // `openssl req -x509` makes such certificates,
+            "CaUsedAsEndEntity" => "it is that of an authority, and not of a server".to_owned(),
+            // and `openssl x509 -req` such.
+            "UnsupportedCertVersion" => "it is of the old version 1, which names no host".to_owned(),
+            why => format!("it cannot be checked ({why})"),
+        },
+        error => format!("it cannot be checked ({error:?})"),
     }
+}
+
+/// Whether it is a matter of who signed a certificate that it is not even trusted by itself.
+fn is_of_signer(flaw: Option<&CertificateError>) -> bool {
+    matches!(flaw, Some(CertificateError::UnknownIssuer | CertificateError::BadSignature))
 }
 
 /// The day, by UTC.
@@ -245,6 +269,8 @@ struct Guard {
     lets_in: LetsIn,
     /// What it was shown.
     seen: OnceLock<Fingerprint>,
+    /// What is wrong with that even where it is trusted itself.
+    flaw: OnceLock<Option<CertificateError>>,
     /// That will do, if the server holds the key of it.
     is_trusted: AtomicBool,
 }
@@ -263,7 +289,23 @@ impl Guard {
             }
             Trust::Exactly(fingerprint) => LetsIn::Exactly(*fingerprint),
         };
-        Ok(Self { lets_in, seen: OnceLock::new(), is_trusted: AtomicBool::new(false) })
+        Ok(Self { lets_in, seen: OnceLock::new(), flaw: OnceLock::new(), is_trusted: AtomicBool::new(false) })
+    }
+}
+
+/// What is wrong with a certificate where it is trusted itself, and nobody else: nothing, if it is whole and has signed
+/// itself.
+fn flaw(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Option<CertificateError> {
+    let mut roots = RootCertStore::empty();
+    let verified = roots.add(certificate.clone().into_owned()).and_then(|()| {
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+            .build()
+            .map_err(|error| rustls::Error::General(error.to_string()))?
+            .verify_server_cert(certificate, &[], name, &[], now)
+    });
+    match verified {
+        Err(rustls::Error::InvalidCertificate(error)) => Some(error),
+        _ => None,
     }
 }
 
@@ -283,6 +325,9 @@ impl ServerCertVerifier for Guard {
             LetsIn::Exactly(wanted) if *wanted == fingerprint => Ok(ServerCertVerified::assertion()),
             LetsIn::Exactly(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
         };
+        if verified.is_err() {
+            self.flaw.get_or_init(|| flaw(certificate, name, now));
+        }
         self.is_trusted.store(verified.is_ok(), Ordering::Relaxed);
         verified
     }
@@ -307,5 +352,41 @@ impl ServerCertVerifier for Guard {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Of `openssl x509 -req -signkey`, without a file of extensions.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBEzCBuwIUAmlweVQMLL4x431nG54aIU8dsjswCgYIKoZIzj0EAwIwDDEKMAgG
+A1UEAwwBeDAgFw0yNjExMjYwMTQ3NDRaGA8yMTI2MTEwMjAxNDc0NFowDDEKMAgG
+A1UEAwwBeDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABIyMKSfarvHbwbKG9wyt
+h78/bwXqL5mnlBxUrSEWXAViukSxwdTmP9Y3n7j1pbA6vm90jwVdiYir+5Fl832B
+7rkwCgYIKoZIzj0EAwIDRwAwRAIgAUiBL+kXPvIwbhUjRuVyUNQ8aDy9mtKyM0SN
+aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
+-----END CERTIFICATE-----
+";
+
+    /// No server of ours would show them.
+    #[test]
+    fn what_is_wrong_with_a_strange_certificate_is_told_in_words() {
+        let version_1 = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(2_000_000_000));
+        for (certificate, why) in [
+            (version_1, "it is of the old version 1, which names no host"),
+            (CertificateDer::from(b"none".as_slice()), "it is damaged"),
+        ] {
+            let error = flaw(&certificate, &name, now).unwrap();
+            assert_eq!(distrust(&error, Some(&error)), why);
+        }
+        let revoked = CertificateError::Revoked;
+        assert_eq!(distrust(&revoked, None), "it cannot be checked (Revoked)");
     }
 }

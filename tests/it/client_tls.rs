@@ -20,7 +20,9 @@ use futures_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, Suppor
 use linechat::server::Listener;
 use linechat::server::tls::Tls;
 use linechat::tls::Fingerprint;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
 
 use crate::harness::{DEADLINE, Server, own_address, skipped, unpaced, within};
 use crate::plain::{CONNECTED, Person};
@@ -66,14 +68,32 @@ struct Authority {
 
 impl Authority {
     fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // By default all names are the same.
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self::called("an authority")
+    }
+
+    fn called(name: &str) -> Self {
+        Self::of(CertifiedIssuer::self_signed(Self::params(name), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn of(issuer: CertifiedIssuer<'static, KeyPair>) -> Self {
         let folder = Folder::new();
         folder.write("ca.pem", &issuer.pem());
         Self { issuer, folder }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // By default all names are the same.
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    /// Another one, which it has signed. Its certificate goes along with those that it signs.
+    fn delegate(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = Self::params("a delegate");
+        change(&mut params);
+        Self::of(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap())
     }
 
     /// Where its own certificate is.
@@ -87,9 +107,8 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let files =
-            [self.folder.write("server.pem", &certificate.pem()), self.folder.write("key.pem", &key.serialize_pem())];
+        let chain = params.signed_by(&key, &self.issuer).unwrap().pem() + &self.issuer.pem();
+        let files = [self.folder.write("server.pem", &chain), self.folder.write("key.pem", &key.serialize_pem())];
         Arc::new(Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap())
     }
 }
@@ -204,8 +223,12 @@ fn an_unknown_certificate_is_refused_and_its_fingerprint_is_shown() {
     let tls = self_signed();
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
-    let why = "nobody who is trusted here has signed it";
+    let why = "nobody but itself has signed it";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
+    let signed = Authority::called("nobody you know").sign(&["localhost"], |_| ());
+    let (_server, port) = serve(&signed);
+    let why = "nobody who is trusted here has signed it; name its authority with --tls-ca";
+    assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &signed, "localhost", why);
     // An authority of the same name.
     let (another, signed) = (Authority::new(), Authority::new().sign(&["localhost"], |_| ()));
     let (_server, port) = serve(&signed);
@@ -220,7 +243,7 @@ fn a_certificate_with_another_fingerprint_is_refused() {
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
     let done = say_hi(port, &["--tls-fingerprint", &self_signed().fingerprint().to_string(), "--host", "localhost"]);
-    let why = "either the server has a new one, or you are connected to somebody else";
+    let why = "either the server has a new one, or you are connected to somebody else: ask whoever runs it";
     let which = format!("another one, with the SHA-256 fingerprint {}", tls.fingerprint());
     assert_not_connected(&done, &format!("the certificate of localhost is {which}; {why}"));
     alice.expect_nothing_new();
@@ -234,7 +257,7 @@ fn a_certificate_for_other_names_is_refused_and_they_are_told() {
     let (_server, port) = serve(&tls);
     for host in ["localhost", "127.0.0.1"] {
         let done = say_hi(port, &["--tls-ca", &ca, "--host", host]);
-        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1");
+        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check --host");
     }
     let tls = authority.sign(&[], |_| ());
     let (_server, port) = serve(&tls);
@@ -245,16 +268,38 @@ fn a_certificate_for_other_names_is_refused_and_they_are_told() {
 #[test]
 fn a_certificate_out_of_its_time_is_refused_and_the_day_is_told() {
     let authority = Authority::new();
-    let expired = authority.sign(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
-    let early = authority.sign(&["localhost"], |params| params.not_before = date_time_ymd(2999, 1, 1));
+    let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 2, 29);
+    let future = |params: &mut CertificateParams| params.not_before = date_time_ymd(2999, 1, 1);
+    let reversed = |params: &mut CertificateParams| {
+        (params.not_before, params.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(2020, 2, 29));
+    };
+    let expired = "expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let early = "is not valid before 2999-01-01; check the clock of this machine";
     for (tls, why) in [
-        (expired, "it expired on 2020-02-29"),
-        (early, "it is not valid before 2999-01-01; check the clock of this machine"),
+        (authority.sign(&["localhost"], past), format!("it {expired}")),
+        (authority.sign(&["localhost"], future), format!("it {early}")),
+        (authority.sign(&["localhost"], reversed), "it ends before it begins".to_owned()),
+        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("that of its signer {expired}")),
+        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("that of its signer {early}")),
     ] {
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-        assert_not_trusted(&done, &tls, "localhost", why);
+        assert_not_trusted(&done, &tls, "localhost", &why);
     }
+    let (server, port) = serve(&authority.delegate(|_| ()).sign(&["localhost"], |_| ()));
+    let _alice = server.join("Alice");
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
+}
+
+#[test]
+fn a_certificate_that_is_not_for_servers_is_refused() {
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost"], |params| {
+        params.insert_extended_key_usage(ExtendedKeyUsagePurpose::ClientAuth);
+    });
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", "it is not for servers");
 }
 
 #[test]

@@ -305,6 +305,31 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     server.expect("hello");
 }
 
+/// While the name may change, the client does not ask what has its answer.
+#[test]
+fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/nick Alice\r/register\r");
+    server.expect("/nick Alice");
+    server.expect("/register");
+    for late in ["! name-taken: Alice is taken", "! name-registered: Alice is registered"] {
+        server.send(&format!("{late}\n"));
+        bob.sees(late);
+    }
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    bob.type_in("\r");
+    server.send("* Send the new password as the next line.\n");
+    server.expect(SECRET);
+    server.send("! bad-password: no\n");
+    let rows = bob.sees("! bad-password: no");
+    assert!(!rows.iter().any(|row| row.starts_with("-- No")), "{rows:#?}");
+    bob.type_in("hello\r");
+    expect_said(&mut server, "hello");
+    bob.has_not_shown_it();
+}
+
 /// A server that is not asked for anything would like to have a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
 const UNPROTECTED: &str = "-- Type no password here: it would be shown, and others could read it on its way.";
@@ -361,6 +386,45 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.type_in("hello\n");
     server.expect("hello");
     bob.echoes(true);
+}
+
+/// He is on his way back, and not in the room yet.
+#[test]
+fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    bob.sees("-- Not connected; your line will be sent when you are back.");
+    server.send(WELCOME);
+    server.expect("hello");
+    bob.sees("Bob: hello");
+}
+
+/// It is as good as the one that is meant for it.
+#[test]
+fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(WANTED);
+    bob.type_in(SECRET);
+    bob.has_typed(STARS);
+    bob.type_in("\r");
+    server.expect(SECRET);
+    server.send(WELCOME);
+    let rows = bob.sees("-- Back again.");
+    assert!(!rows.iter().any(|row| row.starts_with(UNASKED)), "{rows:#?}");
+    bob.has_not_shown_it();
 }
 
 /// Bob with a password that was right, which the server does not take any more when he comes back.

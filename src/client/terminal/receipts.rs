@@ -10,6 +10,9 @@ use std::time::Instant;
 use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES};
 use crate::protocol::{Command, Line, Name, Refusal};
 
+/// What the server refuses a new name with in the room. (`muted` is left out: it may be the answer to a message.)
+const REFUSED_RENAMES: [&str; 4] = ["! bad-name: ", "! name-taken: ", "! registered-only: ", "! banned: "];
+
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
@@ -67,12 +70,17 @@ impl Receipts {
 
     /// When to ask, if at all.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.ask_at.filter(|_| self.renames == 0 && !self.is_lost)
+        self.ask_at.filter(|_| !self.is_doubtful())
     }
 
     /// Whether an answer is on its way.
     pub(super) fn is_waiting(&self) -> bool {
         !self.asked.is_empty() && !self.is_lost
+    }
+
+    /// Whether lines that were sent may have no answer yet although no question is to be asked.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.renames != 0 || self.is_lost
     }
 
     /// The question for somebody of this name, which is sent now.
@@ -136,8 +144,9 @@ fn answers_a_rename(line: &str, own: &str) -> bool {
     let renamed = line.strip_prefix("* ").and_then(|line| line.split_once(" is now "));
     is_same_name(line, own)
         || renamed.is_some_and(|(old, _)| old == own)
-        || line.starts_with("! bad-name: ")
-        || line.starts_with("! name-taken: ")
+        || REFUSED_RENAMES.iter().any(|refusal| line.starts_with(refusal))
+        // Of one's own name it is the answer to `/register`.
+        || line.strip_prefix("! name-registered: ").is_some_and(|why| why.split(' ').next() != Some(own))
 }
 
 #[cfg(test)]
@@ -207,16 +216,25 @@ mod tests {
             ("/nick Carol", "* Bob is now Carol"),
             ("/NICK carol ", "! name-taken: carol is taken"),
             ("/nick ***", "! bad-name: a name cannot hold '*'"),
+            ("/nick Alice", "! name-registered: Alice is registered"),
+            ("/nick Carol", "! registered-only: in this room"),
+            ("/nick Carol", "! banned: you are not let in"),
             ("/nick Bob", ANSWER),
             ("hello\r/nick Carol", "* Bob is now Carol"),
         ] {
             let mut receipts = sent(&[line]);
-            for other in ["* Alice is now Carol", "! no-such-user: nobody", "Alice: * Bob is now Carol"] {
+            assert!(receipts.is_doubtful());
+            for other in [
+                "* Alice is now Carol",
+                "! no-such-user: nobody",
+                "! name-registered: Bob is registered",
+                "Alice: * Bob is now Carol",
+            ] {
                 receipts.hear(other, &bob());
                 assert_eq!(receipts.due(), None, "{line} has no answer");
             }
             assert!(!receipts.hear(answer, &bob()), "the person asked this");
-            assert!(receipts.due().is_some(), "{answer} answers {line}");
+            assert!(receipts.due().is_some() && !receipts.is_doubtful(), "{answer} answers {line}");
         }
         for line in ["/nick", "//nick Carol", "/nickel Carol", &format!("/nick {}", "x".repeat(LINE_BYTES))] {
             assert!(sent(&[line]).due().is_some(), "{line} changes no name");
@@ -250,13 +268,13 @@ mod tests {
     fn when_answers_were_left_out_nothing_is_taken_for_a_receipt() {
         let mut receipts = sent(&["one"]);
         receipts.hear("* You missed 7 lines.", &bob());
-        assert!(receipts.due().is_some(), "no answer was among them");
+        assert!(receipts.due().is_some() && !receipts.is_doubtful(), "no answer was among them");
         for line in ["two", "three"] {
             receipts.ask(&bob());
             receipts.sent(line, Instant::now());
         }
         receipts.hear("* You missed 7 lines.", &bob());
-        assert_eq!(receipts.due(), None);
+        assert!(receipts.due().is_none() && receipts.is_doubtful());
         assert!(!receipts.hear(ANSWER, &bob()));
         assert_eq!(receipts.missing(), missing(3, Some("one")));
     }

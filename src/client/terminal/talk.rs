@@ -34,6 +34,8 @@ const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNPROTECTED: &str = "Type no password here: it would be shown, and others could read it on its way.";
 const UNASKED: &str =
     "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
+const MISSED: &str =
+    "The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.";
 
 type Done = Result<Outcome, Lost>;
 
@@ -487,8 +489,6 @@ impl Talk {
 
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
-        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
-        let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
         for raw in String::from_utf8_lossy(bytes).lines() {
             if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
                 continue;
@@ -497,7 +497,7 @@ impl Talk {
                 is_asked = true;
                 continue;
             }
-            let warning = if is_in_room { self.hear_of_password(raw) } else { None };
+            let warning = self.hear_of_password(raw);
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
             match &message {
@@ -528,13 +528,18 @@ impl Talk {
             return Some(UNPROTECTED);
         }
         let was_open = self.dialogue.is_open();
-        if let Some(password) = self.dialogue.hear(line) {
+        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
+        let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
+        if is_in_room && let Some(password) = self.dialogue.hear(line, self.look.own_name()) {
             self.config.password = Some(password);
         }
         if self.dialogue.is_open() != was_open {
             self.settle_veil(0);
         }
-        (is_question(line) && !was_open).then_some(UNASKED)
+        if self.dialogue.is_open() && line.starts_with("* You missed ") {
+            return Some(MISSED);
+        }
+        (is_question(line) && !self.dialogue.is_open()).then_some(UNASKED)
     }
 
     /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
@@ -554,7 +559,7 @@ impl Talk {
             return;
         }
         let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
-        // The refusal of a line before it would be taken for its own.
+        // The refusal of a line before it could be taken for its own.
         if leads_to_password && link.receipts.is_waiting() {
             return;
         }
@@ -578,7 +583,7 @@ impl Talk {
         let has_quit = is_quit(line);
         link.has_quit = has_quit;
         if leads_to_password {
-            self.dialogue.begin();
+            self.dialogue.begin(link.receipts.is_doubtful());
         }
         link.send(Sending::Line, line.clone());
         if has_quit {
@@ -833,6 +838,45 @@ mod tests {
                 "* Send the new password.",
                 "-- Type no password here: it would be shown, and others could read it on its way.",
                 "-- Not sent: nobody asks for a password any more.",
+            ]
+        );
+    }
+
+    /// The client cannot ask any more what has its answer.
+    #[test]
+    fn behind_lost_lines_a_late_refusal_does_not_make_the_question_one_that_nobody_asked_for() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.config.allow_plain_password = true;
+        let next = || sent.try_recv().ok().map(|line| line.to_string());
+        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        block_on(async {
+            let link = talk.link.as_mut().unwrap();
+            link.receipts.sent("/msg Dave hi", Instant::now());
+            link.receipts.ask(talk.look.own_name());
+            assert!(talk.happen(Event::Heard(b"* You missed 7 lines.\n".to_vec())).await.is_continue());
+            talk.send_next().await;
+            assert_eq!(next().as_deref(), Some("/register"));
+            assert!(talk.happen(Event::Sent).await.is_continue());
+            let late = b"! no-such-user: Dave\n* Send the new password as the next line.\n";
+            assert!(talk.happen(Event::Heard(late.to_vec())).await.is_continue());
+            talk.send_next().await;
+            assert_eq!(next(), None, "it would be taken for the password");
+            talk.take_secret(Secret::parse("open sesame"));
+            talk.send_next().await;
+            assert_eq!(next().as_deref(), Some("open sesame"));
+            // What the server thinks of it can be lost as well.
+            assert!(talk.happen(Event::Heard(b"* You missed 9 lines.\n".to_vec())).await.is_continue());
+        });
+        assert!(talk.is_secretive());
+        assert_eq!(
+            scene.shown(),
+            [
+                "* You missed 7 lines.",
+                "! no-such-user: Dave",
+                "* Send the new password as the next line.",
+                "* You missed 9 lines.",
+                "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
             ]
         );
     }

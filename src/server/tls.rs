@@ -176,7 +176,9 @@ fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
     let found =
         verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], UnixTime::now(), algorithms);
     match found {
-        Err(rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. })) => Some(Untimely::Expired),
+        Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            Some(Untimely::Expired)
+        }
         Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => Some(Untimely::TooEarly),
         _ => None,
     }

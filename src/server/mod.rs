@@ -39,7 +39,6 @@ use futures::future::{BoxFuture, Shared, select_all};
 use thiserror::Error;
 
 use door::Door;
-use pace::Profile;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
@@ -163,7 +162,7 @@ pub async fn run(
 ) -> Result<(), BrokerDied> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
-    let broker = broker.patient(config.pace == Profile::Off);
+    let broker = broker.patient(config.pace.is_patient());
     let broker = broker.registered(config.admission.registry.clone(), config.admission.registered_only);
     serve(listeners, control, config, journal, shutdown, inbox, broker.run(events)).await
 }

@@ -36,6 +36,11 @@ impl Profile {
         }
     }
 
+    /// Whether the room waits for its readers. Where peers are paced nobody has to.
+    pub(super) fn is_patient(self) -> bool {
+        self.rates().is_none()
+    }
+
     /// How many lines a second this comes to in the long run, if it is limited.
     pub fn lines_per_second(self) -> Option<u32> {
         self.rates().map(|rates| rates.lines as u32)
@@ -112,6 +117,11 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_room_waits_only_where_peers_may_talk_as_fast_as_it_goes() {
+        assert_eq!([Profile::Open, Profile::Public, Profile::Off].map(Profile::is_patient), [false, false, true]);
+    }
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {

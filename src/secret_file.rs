@@ -96,7 +96,9 @@ mod tests {
 
     #[test]
     fn what_holds_no_password_is_named() {
-        for (content, why) in [(&b"\nsecret"[..], "letters, digits"), (b"\xff\xfe\n", "letters, digits")] {
+        for (content, why) in
+            [(&b"\nsecret"[..], "at least 8"), (b"", "at least 8"), (b"\xff\xfe\n", "letters, digits")]
+        {
             let error = read(&file("no-password", content, 0o600)).unwrap_err().to_string();
             assert!(error.contains("is no password") && error.contains(why), "{error}");
         }

@@ -24,7 +24,7 @@ pub enum BadSecret {
     /// Fewer than [`PASSWORD_CHARS`] characters.
     #[error("a password has at least {PASSWORD_CHARS} characters")]
     TooShort,
-    /// Nothing, or a control character or an unassigned one.
+    /// A control character or an unassigned one.
     #[error("a password holds letters, digits, signs and blanks")]
     NotText,
 }
@@ -33,8 +33,11 @@ impl Secret {
     /// A password as somebody gave it. Blanks at its ends are part of it.
     ///
     /// # Errors
-    /// [`BadSecret::NotText`].
+    /// [`BadSecret::NotText`], and [`BadSecret::TooShort`] of nothing at all.
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
+        if text.is_empty() {
+            return Err(BadSecret::TooShort);
+        }
         let secret = OpaqueString::new().enforce(text).map_err(|_| BadSecret::NotText)?;
         Ok(Self(Zeroizing::new(secret.into_owned())))
     }
@@ -90,9 +93,10 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_no_password_and_a_short_one_is_weak() {
-        for text in ["", "a\x1b[A", "\u{0}"] {
+        for text in ["a\x1b[A", "\u{0}"] {
             assert_eq!(Secret::parse(text).unwrap_err(), BadSecret::NotText, "{text:?}");
         }
+        assert_eq!(Secret::parse("").unwrap_err(), BadSecret::TooShort);
         assert_eq!(Secret::parse("zwölf34").unwrap().check_strength(), Err(BadSecret::TooShort));
         assert_eq!(Secret::parse("zwölf345").unwrap().check_strength(), Ok(()));
     }

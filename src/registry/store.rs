@@ -27,7 +27,7 @@ use crate::protocol::{Banned, Name};
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// The system refuses to read or write it.
-    #[error("the registry {} cannot be used: {}", path.display(), fault::describe(error))]
+    #[error("the registry {} cannot be used: {}", path.display(), fault::describe_at(path, error))]
     Io {
         /// What could not be used.
         path: PathBuf,

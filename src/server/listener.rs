@@ -80,7 +80,7 @@ pub enum BindError {
     #[error("{} is there and is no socket; choose another path", .0.display())]
     NoSocket(PathBuf),
     /// Anything else about a path.
-    #[error("cannot listen at {}: {}", .path.display(), fault::describe(.source))]
+    #[error("cannot listen at {}: {}", .path.display(), fault::describe_at(.path, .source))]
     Path {
         /// Where.
         path: PathBuf,

@@ -3,6 +3,7 @@
 //! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
 //! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
 
+use std::fs::read_to_string;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,9 @@ pub enum TlsError {
     /// Whoever can read the key can pose as this server.
     #[error("others can read the private key in {}; chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// There is nobody here who could be asked for its password.
+    #[error("the private key in {} is encrypted; openssl pkey -in {} -out FILE makes one that is not", .0.display(), .0.display())]
+    Encrypted(PathBuf),
     /// The two do not fit, or are of a kind that nobody could use.
     #[error("cannot use the certificate in {}: {why}", .path.display())]
     Unusable {
@@ -192,9 +196,26 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
     if key.metadata().is_ok_and(|file| file.mode() & 0o007 != 0) {
         return Err(TlsError::Exposed(key.to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| TlsError::file("a private key", key, error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+        let is_encrypted = read_to_string(key).is_ok_and(|text| text.contains("ENCRYPTED"));
+        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { TlsError::file("a private key", key, error) }
+    })?;
     Current::new(chain, private)
-        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: error.to_string() })
+        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })
+}
+
+fn why_unusable(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key is not that of the first certificate there, which has to be the server's own".to_owned()
+        }
+        // The library says so of a key that it cannot use.
+        rustls::Error::General(_) => {
+            "the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519".to_owned()
+        }
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl TlsError {

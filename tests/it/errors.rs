@@ -54,6 +54,15 @@ fn an_address_in_use_is_named_with_a_way_out() {
              Choose another port with --port (0 takes any free one)"
         ),
     );
+    assert_fails(
+        SERVER,
+        &["--host", "127.0.0.1", "--port", "0", "--tls-self-signed", "--tls-port", &port],
+        1,
+        &format!(
+            "server: for TLS: 127.0.0.1:{port} is in use; is another server running? \
+             Choose another port with --tls-port (0 takes any free one)"
+        ),
+    );
     // The one that was there is none the worse.
     server.join("Alice");
 }
@@ -66,6 +75,17 @@ fn an_address_of_another_machine_is_named_with_a_way_out() {
         1,
         "server: 192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too",
     );
+}
+
+#[test]
+fn a_folder_that_does_not_exist_is_named() {
+    for (option, error) in [
+        ("--data", "the registry /no/such/folder cannot be used: there is no folder /no/such"),
+        ("--unix", "cannot listen at /no/such/folder: there is no folder /no/such"),
+    ] {
+        let arguments = ["--host", "127.0.0.1", "--port", "0", option, "/no/such/folder"];
+        assert_fails(SERVER, &arguments, 1, &format!("server: {error}"));
+    }
 }
 
 #[test]

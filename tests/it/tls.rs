@@ -358,8 +358,31 @@ fn a_key_of_another_certificate_is_refused_at_the_start() {
     let arguments = ["--port", "0", "--tls-port", "0", "--tls-cert", certificate, "--tls-key", key];
     let finished = Program::start(SERVER, arguments).finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
-    let beginning = format!("server: cannot use the certificate in {certificate}: ");
-    assert!(finished.stderr.starts_with(&beginning), "{}", finished.stderr);
+    let why = "the key is not that of the first certificate there, which has to be the server's own";
+    assert_eq!(finished.stderr, format!("server: cannot use the certificate in {certificate}: {why}\n"));
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_refused_with_what_to_do_about_it() {
+    let made = Certificate::make("bad-key");
+    let (certificate, key) = (made.certificate.display(), made.key.display());
+    for (kind, error) in [
+        (
+            "ENCRYPTED PRIVATE KEY",
+            format!("the private key in {key} is encrypted; openssl pkey -in {key} -out FILE makes one that is not"),
+        ),
+        (
+            "PRIVATE KEY",
+            format!(
+                "cannot use the certificate in {certificate}: the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519"
+            ),
+        ),
+        ("PUBLIC KEY", format!("cannot read a private key in {key}: there is no such block of PEM in it")),
+    ] {
+        std::fs::write(&made.key, format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n")).unwrap();
+        let finished = Program::start(SERVER, ["--port", "0"].into_iter().chain(made.arguments())).finish();
+        assert_eq!((finished.code, finished.stderr), (Some(1), format!("server: {error}\n")));
+    }
 }
 
 #[test]

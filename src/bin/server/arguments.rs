@@ -125,7 +125,6 @@ pub struct Arguments {
 
 const PRIVATE: &str = "Private connections";
 const WHO: &str = "Who may come in";
-const FOR_TLS: &str = "for TLS, whose options are --tls-host and --tls-port";
 
 pub const MANUAL: Manual = Manual {
     program: "server",
@@ -181,7 +180,8 @@ impl Arguments {
         if let Some(tls) = &tls {
             let host = self.tls_host.as_deref().unwrap_or(&self.host);
             let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT))
-                .map_err(|error| anyhow!("{FOR_TLS}: {error}"))?;
+                // It names the options of the plain port.
+                .map_err(|error| anyhow!("for TLS: {}", error.to_string().replace("--", "--tls-")))?;
             listeners.push(listener.with_tls(tls.clone()));
         }
         if let Some(path) = &self.unix {

@@ -79,6 +79,12 @@ pub(super) fn split_at_dialogue(lines: &str) -> (&str, Option<&str>) {
     (lines, None)
 }
 
+fn mute() {
+    let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
+    modes.local_modes -= LocalModes::ECHO;
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+}
+
 impl Veil {
     /// The terminal keeps the typed line itself from now on, and shows it or not.
     pub(super) fn rule_echo(&self) {
@@ -87,11 +93,18 @@ impl Veil {
 
     /// The terminal shows nothing, if there will be a veil at the editor, until that has taken it over.
     pub(super) fn hush(&self) {
-        if self.is_called_for()
-            && let Ok(mut modes) = tcgetattr(io::stdin())
-        {
-            modes.local_modes -= LocalModes::ECHO;
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+        if self.is_called_for() {
+            mute();
+        }
+    }
+
+    /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
+    pub(super) fn take_back(&self) {
+        let mut state = self.lock();
+        if state.is_muted {
+            mute();
+        } else {
+            state.set_echo();
         }
     }
 

@@ -43,6 +43,25 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
 }
 
 #[test]
+fn the_cursor_is_at_the_end_of_a_line_from_the_history() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    for line in ["one", "three"] {
+        desk.keys(&format!("{line}\n"));
+        desk.sees(&format!("Bob: {line}"));
+    }
+    desk.keys("draft");
+    for (key, line) in [("Up", "three"), ("C-p", "one"), ("Down", "three"), ("M-<", "one"), ("M->", "draft")] {
+        desk.press(key);
+        desk.has_typed(line);
+        desk.keys("!");
+        desk.has_typed(&format!("{line}!"));
+    }
+    desk.press("C-_");
+    desk.has_typed("draft");
+}
+
+#[test]
 fn the_end_of_a_search_leaves_nothing_on_the_screen() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };

@@ -54,6 +54,8 @@ pub(super) enum Deed {
     AsUsual,
     /// This.
     Instead(Cmd),
+    /// The editor holds this, with the cursor behind it.
+    Put(String),
     /// Enter: so much was typed under the veil.
     Entered(Zeroizing<String>),
 }
@@ -175,7 +177,7 @@ impl State {
         if line.is_empty() && !in_search {
             return deed;
         }
-        Deed::Instead(Cmd::Replace(Movement::WholeBuffer, Some("*".repeat(hidden.text.chars().count()))))
+        Deed::Put("*".repeat(hidden.text.chars().count()))
     }
 
     /// The veil rises before the first key behind it. What was laid aside comes back.
@@ -285,7 +287,7 @@ mod tests {
             match &deed {
                 Deed::Instead(Cmd::SelfInsert(1, char)) => self.line.push(*char),
                 Deed::Instead(Cmd::Insert(1, text)) => self.line.push_str(text),
-                Deed::Instead(Cmd::Replace(Movement::WholeBuffer, Some(text))) => self.line.clone_from(text),
+                Deed::Put(text) => self.line.clone_from(text),
                 Deed::Instead(Cmd::Kill(Movement::WholeBuffer)) | Deed::Entered(_) => self.line.clear(),
                 Deed::Instead(Cmd::Kill(Movement::BackwardChar(1))) => drop(self.line.pop()),
                 Deed::Instead(Cmd::Noop) => {}

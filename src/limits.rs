@@ -298,6 +298,9 @@ pub const CLIENT_RECENT_LINES: usize = 100;
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 
+/// How often the client, which goes on in the background, looks whether it is in the foreground.
+pub const FOREGROUND_LOOK: Duration = Duration::from_millis(50);
+
 /// How many lines may be typed before the client has looked at the first of them.
 pub const CLIENT_TYPED_LINES: usize = 4096;
 

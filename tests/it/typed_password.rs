@@ -118,9 +118,9 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
     server.expect("hello");
     bob.sees("Bob: hello");
     // Up, what was cut, and undo, each with Ctrl-C behind it.
-    for (key, shown) in [("\x10", "hello"), ("\x19", "hellohello")] {
+    for key in ["\x10", "\x19"] {
         bob.type_in(key);
-        bob.has_typed(shown);
+        bob.has_typed("hello");
         bob.type_in("\x03");
         bob.has_typed("");
     }
@@ -225,7 +225,9 @@ fn a_half_typed_line_is_laid_aside_and_comes_back() {
     bob.sees(ASKED);
     bob.type_in("ζξ");
     bob.has_typed("**");
-    bob.type_in("ψ\r");
+    bob.type_in("\x7f\x7f");
+    bob.has_typed("");
+    bob.type_in("ζξψ\r");
     server.expect("ζξψ");
     server.send(WELCOME);
     bob.sees("-- Back again.");

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::pty::OpenptFlags;
-use rustix::termios::tcgetwinsize;
+use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
 use crate::harness::{DEADLINE, skipped};
 use crate::program::{CLIENT, Program, without_time};
@@ -102,14 +102,35 @@ impl Desk {
     #[track_caller]
     pub fn resize(&self, columns: u16) {
         self.tmux(&["resize-window", "-t", "desk", "-x", &columns.to_string()]);
-        let flags = OpenptFlags::NOCTTY.bits().cast_signed();
-        let tty = File::options().read(true).custom_flags(flags).open(self.tty()).unwrap();
+        let tty = self.open();
         let since = Instant::now();
         // tmux takes a quarter of a second when it was resized just before.
         while tcgetwinsize(&tty).unwrap().ws_col != columns {
             assert!(since.elapsed() < DEADLINE, "it is not resized");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Stops the client, lets it go on, and waits until the terminal echoes nothing.
+    #[track_caller]
+    pub fn stops_and_goes_on(&self, stop: impl FnOnce()) {
+        // The shell shows the command when it has set the modes of its own, and before the client goes on.
+        let shown = |screen: &[String]| screen.iter().filter(|line| line.starts_with("HOME=")).count();
+        let before = shown(&self.screen());
+        stop();
+        self.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+        self.keys("fg\n");
+        self.shows("the command", |screen| shown(screen) > before);
+        let (tty, since) = (self.open(), Instant::now());
+        while tcgetattr(&tty).unwrap().local_modes.contains(LocalModes::ECHO) {
+            assert!(since.elapsed() < DEADLINE, "the terminal echoes:\n{}", self.screen().join("\n"));
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn open(&self) -> File {
+        let flags = OpenptFlags::NOCTTY.bits().cast_signed();
+        File::options().read(true).custom_flags(flags).open(self.tty()).unwrap()
     }
 
     fn tty(&self) -> String {

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::Server;
+use crate::harness::{FakeServer, Server};
 use crate::program::ServerProgram;
 
 #[test]
@@ -40,6 +40,25 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
     desk.press("Enter");
     alice.expect("Bob: first words");
     assert_eq!(desk.history().unwrap(), "first words\nother words\nfirst words\n");
+}
+
+#[test]
+fn the_cursor_is_at_the_end_of_a_line_from_the_history() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    for line in ["one", "three"] {
+        desk.keys(&format!("{line}\n"));
+        desk.sees(&format!("Bob: {line}"));
+    }
+    desk.keys("draft");
+    for (key, line) in [("Up", "three"), ("C-p", "one"), ("Down", "three"), ("M-<", "one"), ("M->", "draft")] {
+        desk.press(key);
+        desk.has_typed(line);
+        desk.keys("!");
+        desk.has_typed(&format!("{line}!"));
+    }
+    desk.press("C-_");
+    desk.has_typed("draft");
 }
 
 #[test]
@@ -181,4 +200,55 @@ fn ctrl_z_stops_it_and_fg_goes_on_with_the_typed_line() {
     desk.has_typed("half a li");
     desk.keys("ne\n");
     alice.expect("Bob: half a line");
+    desk.press("C-d");
+    desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+    desk.is_sane();
+}
+
+#[test]
+fn the_typed_line_is_drawn_after_a_stop_whatever_modes_the_shell_gives_it() {
+    let server = Server::start();
+    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let mut alice = server.join("Alice");
+    desk.sees("* Alice has joined");
+    desk.keys("half a li");
+    desk.has_typed("half a li");
+    desk.signal("STOP");
+    desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+    // As zsh and fish do of themselves.
+    desk.keys("stty -icanon -echo -isig -iexten -icrnl -ixon; fg\n");
+    desk.has_typed("half a li");
+    desk.keys("ne\n");
+    alice.expect("Bob: half a line");
+}
+
+#[test]
+fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
+    for options in [&[][..], &["--plain"]] {
+        let server = FakeServer::start();
+        let Some(desk) = Desk::hurry(server.address, options) else { return };
+        let mut peer = server.welcome("Bob");
+        desk.sees("* Welcome, Bob.");
+        desk.keys("/register\n");
+        peer.expect("/register");
+        peer.send("* Send the new password as the next line.\n");
+        desk.sees("* Send the new password");
+        desk.stops_and_goes_on(|| desk.press("C-z"));
+        if options.is_empty() {
+            desk.keys("hunter2");
+            desk.has_typed("*******");
+        }
+        desk.stops_and_goes_on(|| desk.signal("TSTP"));
+        desk.stops_and_goes_on(|| desk.signal("STOP"));
+        if options.is_empty() {
+            desk.has_typed("*******");
+        } else {
+            // What a plain terminal holds of a line goes to whoever reads next, which would be the shell.
+            desk.keys("hunter2");
+        }
+        desk.keys("\n");
+        peer.expect("hunter2");
+        let screen = desk.screen();
+        assert!(!screen.iter().any(|line| line.contains("hunter2")), "{screen:#?}");
+    }
 }

@@ -115,7 +115,7 @@ impl Editing {
         editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
-        let keys: [(Event, Act); 9] = [
+        let keys: [(Event, Act); 11] = [
             (KeyEvent::from('\r').into(), Self::enter),
             (KeyEvent::ctrl('J').into(), Self::enter),
             (KeyEvent::ctrl('C').into(), Self::interrupt),
@@ -124,6 +124,8 @@ impl Editing {
             (KeyEvent::ctrl('P').into(), Self::earlier),
             (down.into(), Self::later),
             (KeyEvent::ctrl('N').into(), Self::later),
+            (KeyEvent::alt('<').into(), Self::first),
+            (KeyEvent::alt('>').into(), Self::draft),
             (Event::Any, Self::other),
         ];
         for (key, act) in keys {
@@ -188,11 +190,19 @@ impl Editing {
         self.recall(context, History::later)
     }
 
+    fn first(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
+        self.recall(context, |history| history.first(context.line()))
+    }
+
+    fn draft(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
+        self.recall(context, History::draft)
+    }
+
     fn recall(&self, context: &EventContext<'_>, line: impl FnOnce(&History) -> Option<String>) -> Option<Cmd> {
         if context.line().contains('\n') {
             return None; // It goes up and down in what was pasted.
         }
-        Some(line(&self.history).map_or(Cmd::Noop, |line| Cmd::Replace(Movement::WholeBuffer, Some(line))))
+        Some(line(&self.history).map_or(Cmd::Noop, |line| self.history.put(line)))
     }
 }
 
@@ -217,6 +227,7 @@ impl ConditionalEventHandler for Key {
         match self.editing.veil.press(key, count, line, press.in_search) {
             Deed::AsUsual => (self.act)(&self.editing, context, press),
             Deed::Instead(command) => Some(command),
+            Deed::Put(stars) => Some(self.editing.history.put(stars)),
             Deed::Entered(text) => {
                 self.editing.enter_secret(&text);
                 Some(clear(line))

@@ -7,11 +7,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustyline::Result;
 use rustyline::history::{SearchDirection, SearchResult};
+use rustyline::{Cmd, Result};
 
 use crate::fault;
 use crate::limits::CLIENT_HISTORY_LINES;
+
+/// Behind all lines.
+const END: usize = usize::MAX;
 
 /// A handle to the lines; clones share them.
 #[derive(Clone)]
@@ -24,6 +27,8 @@ struct Lines {
     /// Where the person is in it, while looking through it, and what they had typed before.
     at: Option<usize>,
     draft: String,
+    /// What the editor is to hold next.
+    next: Option<String>,
 }
 
 impl History {
@@ -54,6 +59,15 @@ impl History {
 
     /// The line before the one that is looked at. `draft` is what has been typed.
     pub(super) fn earlier(&self, draft: &str) -> Option<String> {
+        self.back(draft, |at| at.checked_sub(1))
+    }
+
+    /// The first line of all.
+    pub(super) fn first(&self, draft: &str) -> Option<String> {
+        self.back(draft, |at| (at > 0).then_some(0))
+    }
+
+    fn back(&self, draft: &str, to: impl FnOnce(usize) -> Option<usize>) -> Option<String> {
         let mut this = self.lock();
         let at = match this.at {
             None => {
@@ -62,8 +76,9 @@ impl History {
             }
             Some(at) => at,
         };
-        this.at = Some(at.checked_sub(1)?);
-        this.lines.get(at - 1).cloned()
+        let at = to(at)?;
+        this.at = Some(at);
+        this.lines.get(at).cloned()
     }
 
     /// The line after it, and at last the draft.
@@ -73,6 +88,20 @@ impl History {
         let line = this.lines.get(at).cloned();
         this.at = line.is_some().then_some(at);
         Some(line.unwrap_or_else(|| this.draft.clone()))
+    }
+
+    /// The draft, if it is not what is looked at.
+    pub(super) fn draft(&self) -> Option<String> {
+        let mut this = self.lock();
+        this.at.take()?;
+        Some(this.draft.clone())
+    }
+
+    /// The command that has the editor hold this line instead of its own, with the cursor behind it. `Cmd::Replace` leaves
+    /// the cursor before it, and its undo open.
+    pub(super) fn put(&self, line: String) -> Cmd {
+        self.lock().next = Some(line);
+        Cmd::PreviousHistory
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -111,10 +140,11 @@ fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
-/// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself.
+/// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself: its own place stays at the
+/// end, however many lines there are.
 impl rustyline::history::History for History {
-    fn get(&self, index: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        Ok(self.lock().lines.get(index).map(|line| found(line, index, 0)))
+    fn get(&self, _: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        Ok(self.lock().next.take().map(|line| found(&line, END, 0)))
     }
 
     fn search(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {
@@ -127,11 +157,12 @@ impl rustyline::history::History for History {
     }
 
     fn len(&self) -> usize {
-        self.lock().lines.len()
+        END
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        let this = self.lock();
+        this.lines.is_empty() && this.next.is_none()
     }
 
     fn add(&mut self, _: &str) -> Result<bool> {

@@ -27,7 +27,7 @@ use std::process::exit;
 
 use async_channel::bounded;
 use async_signal::{Signal, Signals};
-use async_std::task::block_on;
+use async_std::task::{block_on, spawn};
 use futures::StreamExt;
 use futures::future::{Either, select};
 
@@ -37,7 +37,7 @@ use editor::Editing;
 use history::History;
 use keys::Keys;
 use look::Look;
-use modes::{Modes, before_panic};
+use modes::{Modes, before_panic, take_back_after};
 use paste::Paste;
 use people::People;
 use plain::Paper;
@@ -75,13 +75,19 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = || {
         let printer = editing.start(prompt, showing.recent())?;
+        modes.edited();
         showing.start(printer);
         complaint.iter().for_each(|complaint| screen.say(complaint));
         screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
         Ok(())
     };
     let ending = [Signal::Term, Signal::Hup, Signal::Int, Signal::Quit];
-    let done = stay(talk.run(sit_down), &ending, || modes.restore());
+    let (ours, shown) = (modes.clone(), screen.clone());
+    let take_back = move || {
+        ours.take_back();
+        shown.draw_again();
+    };
+    let done = stay(talk.run(sit_down), &ending, take_back, || modes.restore());
     screen.finish();
     modes.restore();
     done
@@ -106,21 +112,30 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     };
     let ours = veil.clone();
     before_panic(move || ours.lift());
-    let done = stay(talk.run(sit_down), &[Signal::Term, Signal::Hup, Signal::Quit], || veil.lift());
+    let ending = [Signal::Term, Signal::Hup, Signal::Quit];
+    let ours = veil.clone();
+    let done = stay(talk.run(sit_down), &ending, move || ours.take_back(), || veil.lift());
     screen.finish();
     veil.lift();
     done
 }
 
-/// Waits for the end of the talk. One of these signals ends the program, after `restore`.
+/// Waits for the end of the talk. One of these signals ends the program, after `restore`. When it was stopped and goes on,
+/// `take_back` is called, and never after the end.
 fn stay(
     talking: impl Future<Output = Result<Outcome, Lost>>,
     ending: &[Signal],
+    take_back: impl Fn() + Send + 'static,
     restore: impl FnOnce(),
 ) -> Result<Outcome, Lost> {
     block_on(async {
         let mut signals = Signals::new(ending).map_err(Lost::Output)?;
-        match select(Box::pin(talking), signals.next()).await {
+        let continued = Signals::new([Signal::Cont]).map_err(Lost::Output)?;
+        // A task of its own: what is typed after a stop may be a password, however busy the talk is.
+        let taking_back = spawn(take_back_after(continued, take_back));
+        let done = select(Box::pin(talking), signals.next()).await;
+        taking_back.cancel().await;
+        match done {
             Either::Left((done, _)) => done,
             Either::Right((signal, _)) => {
                 restore();

@@ -80,6 +80,8 @@ pub(super) struct Showing {
 
 enum Shown {
     Line(Painted),
+    /// The typed line, below what a shell has written.
+    Again,
     /// All that came before is to be on the screen; then this is dropped.
     Flush(mpsc::Sender<()>),
 }
@@ -114,6 +116,11 @@ impl Screen {
         self.show(Painted::words(words)).await;
     }
 
+    /// Has the typed line drawn again. What waits to be shown, when there is no room, has the same effect.
+    pub(super) fn draw_again(&self) {
+        let _ = self.lines.try_send(Shown::Again);
+    }
+
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
     pub(super) fn finish(&self) {
         let (done, shown) = mpsc::channel();
@@ -133,6 +140,10 @@ impl Showing {
     pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
         thread::spawn(move || {
             while let Ok(shown) = self.lines.recv_blocking() {
+                if let Shown::Again = shown {
+                    let _ = printer.print(NOTHING.to_owned());
+                    continue;
+                }
                 let (text, flush) = self.with_what_follows(shown);
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
@@ -155,6 +166,8 @@ impl Showing {
         while let Some(shown) = next {
             match shown {
                 Shown::Line(line) => text.extend([line.as_str(), "\n"]),
+                // The lines before it have it drawn.
+                Shown::Again => {}
                 Shown::Flush(done) => return (text, Some(done)),
             }
             next = self.lines.try_recv().ok();

@@ -54,6 +54,8 @@ pub(super) enum Deed {
     AsUsual,
     /// This.
     Instead(Cmd),
+    /// The editor holds this, with the cursor behind it.
+    Put(String),
     /// Enter: so much was typed under the veil.
     Entered(Zeroizing<String>),
 }
@@ -79,6 +81,12 @@ pub(super) fn split_at_dialogue(lines: &str) -> (&str, Option<&str>) {
     (lines, None)
 }
 
+fn mute() {
+    let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
+    modes.local_modes -= LocalModes::ECHO;
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+}
+
 impl Veil {
     /// The terminal keeps the typed line itself from now on, and shows it or not.
     pub(super) fn rule_echo(&self) {
@@ -87,11 +95,18 @@ impl Veil {
 
     /// The terminal shows nothing, if there will be a veil at the editor, until that has taken it over.
     pub(super) fn hush(&self) {
-        if self.is_called_for()
-            && let Ok(mut modes) = tcgetattr(io::stdin())
-        {
-            modes.local_modes -= LocalModes::ECHO;
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+        if self.is_called_for() {
+            mute();
+        }
+    }
+
+    /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
+    pub(super) fn take_back(&self) {
+        let mut state = self.lock();
+        if state.is_muted {
+            mute();
+        } else {
+            state.set_echo();
         }
     }
 
@@ -162,7 +177,7 @@ impl State {
         if line.is_empty() && !in_search {
             return deed;
         }
-        Deed::Instead(Cmd::Replace(Movement::WholeBuffer, Some("*".repeat(hidden.text.chars().count()))))
+        Deed::Put("*".repeat(hidden.text.chars().count()))
     }
 
     /// The veil rises before the first key behind it. What was laid aside comes back.
@@ -272,7 +287,7 @@ mod tests {
             match &deed {
                 Deed::Instead(Cmd::SelfInsert(1, char)) => self.line.push(*char),
                 Deed::Instead(Cmd::Insert(1, text)) => self.line.push_str(text),
-                Deed::Instead(Cmd::Replace(Movement::WholeBuffer, Some(text))) => self.line.clone_from(text),
+                Deed::Put(text) => self.line.clone_from(text),
                 Deed::Instead(Cmd::Kill(Movement::WholeBuffer)) | Deed::Entered(_) => self.line.clear(),
                 Deed::Instead(Cmd::Kill(Movement::BackwardChar(1))) => drop(self.line.pop()),
                 Deed::Instead(Cmd::Noop) => {}

@@ -57,7 +57,7 @@ pub(super) struct Talk {
     has_joined: bool,
     /// Lines that are to be sent; the first one perhaps at this moment.
     unsent: VecDeque<String>,
-    /// How many of them are commands that lead to a password.
+    /// How many of them are commands that lead to a password, without the one that is sent at this moment.
     commands: usize,
     /// The first of them is on the screen.
     is_shown: bool,
@@ -436,6 +436,7 @@ impl Talk {
         let is_protected = self.is_protected();
         while !is_protected && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
             self.take_first();
+            self.commands -= 1;
             self.dialogue.end();
             self.settle_veil(0);
             self.screen.say("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.");
@@ -584,6 +585,7 @@ impl Talk {
         link.has_quit = has_quit;
         if leads_to_password {
             self.dialogue.begin(link.receipts.is_doubtful());
+            self.commands -= 1;
         }
         link.send(Sending::Line, line.clone());
         if has_quit {
@@ -605,7 +607,6 @@ impl Talk {
     fn take_first(&mut self) -> Option<String> {
         let line = self.unsent.pop_front()?;
         self.is_shown = false;
-        self.commands -= usize::from(begins_dialogue(&line));
         Some(line)
     }
 
@@ -896,6 +897,23 @@ mod tests {
             assert!(talk.happen(Event::Heard(refused.to_vec())).await.is_continue());
             talk.send_next().await;
             assert_eq!(next().as_deref(), Some("hello"));
+        });
+        assert!(!talk.is_secretive());
+    }
+
+    #[test]
+    fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.config.allow_plain_password = true;
+        talk.keep(vec!["/register".to_owned()]);
+        block_on(async {
+            talk.send_next().await;
+            assert_eq!(sent.try_recv().ok().map(|line| line.to_string()).as_deref(), Some("/register"));
+            assert!(talk.is_secretive());
+            assert!(talk.happen(Event::Heard(b"! no-registry: no\n".to_vec())).await.is_continue());
+            assert!(!talk.is_secretive());
+            assert!(talk.happen(Event::Sent).await.is_continue());
         });
         assert!(!talk.is_secretive());
     }

@@ -23,6 +23,7 @@ fn clients_that_never_read_hold_up_nobody_and_are_told_what_they_missed() {
         .collect();
     flood(&scene);
     for mut peer in stalled {
+        peer.begin_to_read();
         let (received, missed) = hear_out(|| peer.line());
         assert_eq!(received + missed, LINES);
         assert!(missed > 0, "the feed held everything");

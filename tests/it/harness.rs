@@ -11,7 +11,7 @@ use futures::channel::oneshot;
 use linechat::journal::Journal;
 use linechat::server::pace::Profile;
 use linechat::server::{self, BrokerDied, Config, Listener};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// A server that lets every peer talk as fast as it goes, so that a test may.
 pub fn unpaced() -> Config {
@@ -138,6 +138,12 @@ impl Peer {
         socket.set_recv_buffer_size(1).unwrap();
         socket.connect_timeout(&address.into(), DEADLINE).unwrap();
         Self::new(socket.into())
+    }
+
+    /// Begins to read after a long rest, with a buffer as others have. With a small one the kernel may offer less than a
+    /// segment each time, and the server's kernel then waits 200 ms before it sends so little.
+    pub fn begin_to_read(&self) {
+        SockRef::from(self.stream()).set_recv_buffer_size(1 << 20).unwrap();
     }
 
     /// One end of a connection, whoever made it.

@@ -58,6 +58,7 @@ fn lines_of_those_who_are_ignored_are_not_among_the_missed() {
         alice.expect(&format!("Carol: {number} {padding}"));
     }
     carol.send("the end\n");
+    stalled.begin_to_read();
     stalled.expect("* Alice has joined");
     stalled.expect("* Carol has joined");
     let (mut next, mut missed) = (0, 0);

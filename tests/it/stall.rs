@@ -22,6 +22,7 @@ fn a_peer_that_never_reads_holds_up_nobody_and_is_told_exactly_how_many_lines_it
     alice.send("the end\n");
     bob.expect("Alice: the end");
 
+    stalled.begin_to_read();
     stalled.expect("* Alice has joined");
     stalled.expect("* Bob has joined");
     let (mut next, mut gaps) = (0, 0);
@@ -53,6 +54,7 @@ fn a_peer_that_pauses_for_less_than_the_feed_holds_gets_all() {
         alice.send(&(some.join("\n") + "\n"));
         some.iter().for_each(|line| bob.expect(&format!("Alice: {line}")));
     }
+    slow.begin_to_read();
     slow.expect("* Alice has joined");
     slow.expect("* Bob has joined");
     lines.iter().for_each(|line| slow.expect(&format!("Alice: {line}")));

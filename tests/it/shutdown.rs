@@ -247,7 +247,7 @@ fn sigint_stops_the_program_gently_with_code_0() {
 
 #[track_caller]
 fn assert_a_second_signal_ends_at_once(signal: Signal, code: i32) {
-    let mut server = ServerProgram::start(&[]);
+    let mut server = ServerProgram::start(&["--pace", "off"]);
     // The gentle way takes seconds with this one.
     let stalled = stall(server.address);
     let mut alice = server.join("Alice");
@@ -270,7 +270,7 @@ fn a_second_signal_may_be_ctrl_c() {
 
 #[test]
 fn a_peer_that_never_reads_does_not_hold_up_the_end_of_the_program() {
-    let mut server = ServerProgram::start(&[]);
+    let mut server = ServerProgram::start(&["--pace", "off"]);
     let stalled = stall(server.address);
     server.program.signal(Signal::TERM);
     assert_eq!(server.program.finish().code, Some(0));

@@ -34,7 +34,7 @@ hears_more() {
 account_for() { # PARTY
     heard "$1" | awk -v name=Carol '
         $1 == name ":" && $2 == heard + missed + 1 && length($3) == 16000 { heard++; next }
-        /^\* You missed [0-9]+ lines\.$/ { missed += $4; next }
+        /^\* You missed [0-9]+ lines?\.$/ { missed += $4; next }
         $1 == name ":" && !stray { stray = ", and out of place is " substr($0, 1, 20) "..." }
         END { print (missed ? "some" : "none") " missed, " heard + missed " in all" stray }'
 }

@@ -123,9 +123,16 @@ fn parse_name(text: &str) -> Result<Name, Refusal> {
 fn parse_banned(text: &str) -> Result<Banned, Refusal> {
     match text.parse() {
         Ok(source) => Ok(Banned::Source(source)),
-        Err(_) if text.contains('/') => Err(Refusal::BadArguments("192.0.2.1, or 2001:db8::/64: no other network")),
+        Err(_) if looks_like_address(text) => {
+            Err(Refusal::BadArguments("192.0.2.1, or 2001:db8::/64: no other network"))
+        }
         Err(_) => parse_name(text).map(Banned::Name),
     }
+}
+
+/// Whether somebody meant an address or a network: `300.1.1.1` must not become a ban of nobody's name.
+fn looks_like_address(text: &str) -> bool {
+    text.contains('/') || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// The time that a text begins with, if it does, and the reason behind it.
@@ -189,6 +196,9 @@ mod tests {
         for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64"] {
             let whom = Banned::Source(address.parse().unwrap());
             assert_eq!(parse(&format!("unban {address}")), Ok(Act::Unban { whom }));
+        }
+        for address in ["300.1.1.1", "1.2.3", "192.0.2.1.1", "192.0.2.0/24"] {
+            assert!(matches!(parse(&format!("ban {address}")), Err(Refusal::BadArguments(_))), "{address}");
         }
         assert_eq!(parse("unban 192.0.2.x"), Ok(Act::Unban { whom: Banned::Name(name("192.0.2.x")) }));
         assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::BadArguments(_))));

@@ -169,7 +169,7 @@ pub enum Refusal {
     #[error("that is not the password")]
     WrongPassword,
     /// The last of [`PASSWORD_TRIES`] passwords was wrong too.
-    #[error("{PASSWORD_TRIES} passwords were wrong; connect again to try another")]
+    #[error("{PASSWORD_TRIES} passwords were wrong; wait a minute, and connect again to try another")]
     TooManyPasswords,
     /// No password within [`LOGIN_LIMIT`].
     #[error("no password within {} s; connect again when you have it", LOGIN_LIMIT.as_secs())]

@@ -295,10 +295,13 @@ impl Broker {
 
     fn command(&mut self, peer: PeerId, command: Command) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
-        if matches!(command, Command::Say(_) | Command::Tell { .. } | Command::Rename(_))
-            && let Some(mute) = sender.is_muted(self.date)
-        {
-            return Err(orders::muted(mute));
+        if let Some(mute) = sender.is_muted(self.date) {
+            match &command {
+                Command::Say(_) | Command::Tell { .. } => return Err(orders::silenced(mute)),
+                // The name that one has is asked for by clients.
+                Command::Rename(name) if **name != sender.name => return Err(orders::pinned(mute)),
+                _ => {}
+            }
         }
         match command {
             Command::Say(text) => {

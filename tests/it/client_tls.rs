@@ -472,6 +472,35 @@ fn a_person_gets_a_lost_connection_back_over_tls() {
 }
 
 #[test]
+fn a_person_is_told_once_when_the_server_is_another_one_after_a_loss() {
+    let tls = self_signed();
+    let host = own_address().to_string();
+    let mut server = Server::serve(vec![Listener::bind(&host, 0).unwrap().with_tls(tls.clone())], unpaced());
+    let address = server.address;
+    let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    server.begin_stop();
+    bob.sees("* The server is shutting down");
+    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
+    server.wait().unwrap();
+    let serve = |tls: &Arc<Tls>| {
+        Server::serve(vec![Listener::bind(&host, address.port()).unwrap().with_tls(tls.clone())], unpaced())
+    };
+    let mut other = serve(&self_signed());
+    let told = bob.screen.line();
+    assert!(
+        told.starts_with(&format!("-- Not yet back: the certificate of {host} is another one, with the")),
+        "{told}"
+    );
+    other.begin_stop();
+    other.wait().unwrap();
+    let _again = serve(&tls);
+    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+}
+
+#[test]
 fn a_long_input_is_said_whole_over_tls_and_over_a_socket_of_the_file_system() {
     const LINES: usize = 20_000;
     let (folder, tls) = (Folder::new(), self_signed());

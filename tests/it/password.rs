@@ -18,7 +18,7 @@ use crate::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
 pub const WRONG: &str = "! wrong-password: that is not the password";
-pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; connect again to try another";
+pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; wait a minute, and connect again to try another";
 
 pub fn password_file(test: &str, content: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-password-{test}-{}", std::process::id()));

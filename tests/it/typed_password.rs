@@ -260,7 +260,7 @@ fn too_many_wrong_ones_are_code_1() {
         server.send(&format!("{WRONG}\n{}\n", if last { TOO_MANY } else { REQUIRED }));
     }
     let done = bob.leaves_it_sane();
-    let why = "too-many-tries: 3 passwords were wrong; connect again to try another";
+    let why = "too-many-tries: 3 passwords were wrong; wait a minute, and connect again to try another";
     assert_eq!((done.code, done.stderr), (Some(1), format!("client: the server refused Bob: {why}\n")));
 }
 

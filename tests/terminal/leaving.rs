@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::desk::Desk;
-use crate::harness::Server;
+use crate::harness::{FakeServer, Server};
 use crate::program::ServerProgram;
 
 /// Says something to a server that does not answer any more, and leaves.
@@ -51,6 +51,26 @@ fn who_leaves_while_the_connection_is_lost_gets_code_3_and_is_told_what_was_not_
         desk.sees("client: the connection was lost");
         desk.sees("ended with 3");
     }
+}
+
+#[test]
+fn at_a_plain_terminal_the_half_of_a_password_is_not_left_for_the_shell() {
+    let server = FakeServer::start();
+    let Some(desk) = Desk::hurry(server.address, &["--plain"]) else { return };
+    let mut peer = server.welcome("Bob");
+    desk.sees("* Welcome, Bob.");
+    desk.keys("/register\n");
+    peer.expect("/register");
+    peer.send("* Send the new password as the next line.\n");
+    desk.sees("* Send the new password");
+    desk.keys("hunter2");
+    // Whoever has answered that has passed the keys on.
+    desk.sees("* Send the new password");
+    desk.signal("TERM");
+    desk.sees("ended with");
+    desk.keys("echo behind it\n");
+    let screen = desk.sees("behind it");
+    assert!(!screen.iter().any(|line| line.contains("hunter2")), "{screen:#?}");
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::time::Instant;
 use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES};
 use crate::protocol::{Command, Line, Name, Refusal};
 
-/// What the server refuses a new name with in the room. (`muted` is left out: it may be the answer to a message.)
-const REFUSED_RENAMES: [&str; 4] = ["! bad-name: ", "! name-taken: ", "! registered-only: ", "! banned: "];
+/// What the server refuses a new name with in the room.
+const REFUSED_RENAMES: [&str; 5] =
+    ["! bad-name: ", "! name-taken: ", "! registered-only: ", "! banned: ", "! muted: you keep your name"];
 
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]
@@ -219,6 +220,7 @@ mod tests {
             ("/nick Alice", "! name-registered: Alice is registered"),
             ("/nick Carol", "! registered-only: in this room"),
             ("/nick Carol", "! banned: you are not let in"),
+            ("/nick Carol", "! muted: you keep your name until 2026-11-27T00:00:00Z"),
             ("/nick Bob", ANSWER),
             ("hello\r/nick Carol", "* Bob is now Carol"),
         ] {

@@ -24,7 +24,9 @@ use super::people::{People, renaming};
 use super::receipts::{Missing, Receipts};
 use super::screen::Screen;
 use super::veil::{Veil, begins_dialogue};
+use crate::client::connection::ConnectError;
 use crate::client::message::Message;
+use crate::client::tls::TlsError;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
 use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
@@ -86,6 +88,8 @@ struct Absence {
     next_try: Instant,
     /// The person knows that the name is taken.
     told_of_ghost: bool,
+    /// And that the server is not trusted.
+    told_of_distrust: bool,
 }
 
 impl Talk {
@@ -483,7 +487,10 @@ impl Talk {
             }
             Event::Sent => self.sent(),
             Event::Ended(how) => return self.ended(how).await,
-            Event::NotConnected(_) => self.try_later(),
+            Event::NotConnected(error) => {
+                self.tell_distrust(&error);
+                self.try_later();
+            }
         }
         Continue(())
     }
@@ -648,6 +655,16 @@ impl Talk {
         Continue(())
     }
 
+    /// Why the server is not trusted any more, which no time mends: it has another certificate, or somebody is in between.
+    fn tell_distrust(&mut self, error: &ConnectError) {
+        if let ConnectError::Tls(error @ (TlsError::Untrusted { .. } | TlsError::AnotherOne { .. })) = error
+            && let Some(absence) = &mut self.absence
+            && !std::mem::replace(&mut absence.told_of_distrust, true)
+        {
+            self.screen.say(&format!("Not yet back: {error}; trying again."));
+        }
+    }
+
     async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
         // A line that was sent is not to be sent again.
         while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
@@ -679,7 +696,13 @@ impl Talk {
             .tell(&format!("The connection is lost{why}. What you type is kept; trying to connect again."))
             .await;
         let since = ZonedDateTime::now().strftime("%H:%M").to_string();
-        self.absence = Some(Absence { since, backoff: Backoff::new(), next_try: Instant::now(), told_of_ghost: false });
+        self.absence = Some(Absence {
+            since,
+            backoff: Backoff::new(),
+            next_try: Instant::now(),
+            told_of_ghost: false,
+            told_of_distrust: false,
+        });
     }
 
     async fn tell_missing(&self, receipts: &Receipts) {

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 use rustyline::{Cmd, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -128,10 +128,15 @@ impl Veil {
         self.lock().is_called_for()
     }
 
-    /// The terminal shows again what is typed, as at the end of the program.
+    /// The terminal shows again what is typed, as at the end of the program. What is half typed was meant as a password, and
+    /// is thrown away: a shell would show it.
     pub(super) fn lift(&self) {
         let mut state = self.lock();
         (state.coming, state.is_wanted) = (0, false);
+        if state.is_muted {
+            // It fails when the terminal is gone.
+            let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+        }
         state.set_echo();
     }
 

@@ -124,8 +124,13 @@ pub(crate) fn banned(ban: &Sanction) -> Refusal {
 }
 
 /// What somebody is told who may say nothing.
-pub(super) fn muted(mute: Mute) -> Refusal {
+pub(super) fn silenced(mute: Mute) -> Refusal {
     Refusal::Muted(SafeText::new(format!("you may listen, but say nothing{}", until(mute.until))))
+}
+
+/// What they are told who would like another name. A client can tell which of the two was refused.
+pub(super) fn pinned(mute: Mute) -> Refusal {
+    Refusal::Muted(SafeText::new(format!("you keep your name{}", until(mute.until))))
 }
 
 /// The end of a sanction, in UTC, behind what it is.

@@ -212,7 +212,7 @@ impl History {
         let hit = |(at, line): (usize, &String)| matches(line).map(|place| found(line, at, place));
         Ok(match direction {
             SearchDirection::Forward => lines.skip(start).find_map(hit),
-            SearchDirection::Reverse => lines.by_ref().take(start + 1).rev().find_map(hit),
+            SearchDirection::Reverse => lines.by_ref().take(start.saturating_add(1)).rev().find_map(hit),
         })
     }
 }

@@ -37,11 +37,11 @@ use crate::transport::Transport;
 pub struct Tls {
     /// Where the certificate and its key are, unless it was made for trying out.
     files: Option<(PathBuf, PathBuf)>,
-    current: Mutex<Current>,
+    current: Mutex<Arc<Current>>,
     slots: Arc<Semaphore>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Current {
     config: Arc<ServerConfig>,
     certificate: CertificateDer<'static>,
@@ -114,7 +114,11 @@ impl Tls {
 
     fn new(files: Option<(PathBuf, PathBuf)>, current: Current) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self { files, current: Mutex::new(current), slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)) }
+        Self {
+            files,
+            current: Mutex::new(Arc::new(current)),
+            slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)),
+        }
     }
 
     /// By what a client knows the certificate.
@@ -139,7 +143,7 @@ impl Tls {
     pub fn reload(&self) -> Result<(), TlsError> {
         if let Some((certificate, key)) = &self.files {
             let read = read(certificate, key)?;
-            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
         }
         Ok(())
     }
@@ -149,13 +153,13 @@ impl Tls {
     /// # Errors
     /// When the peer does not, or cannot.
     pub(super) async fn shake_hands(&self, socket: TcpStream) -> io::Result<Transport> {
-        let accept = TlsAcceptor::from(self.current().config).accept(socket.clone());
+        let accept = TlsAcceptor::from(Arc::clone(&self.current().config)).accept(socket.clone());
         let stream = poll_on_the_pool(accept, &self.slots).await?;
         Ok(Transport::tls(socket, TlsStream::Server(stream)))
     }
 
-    fn current(&self) -> Current {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::receipts::refuses_registered_name;
 use crate::limits::CLIENT_SECRETS;
 use crate::protocol::{Name, Secret};
 
@@ -91,9 +92,7 @@ impl Dialogue {
             return self.end();
         } else if line.starts_with("* Unregistered: ") {
             self.end();
-        } else if let Some(refusal) = line.strip_prefix("! ")
-            && !(self.is_doubtful && is_of_another_line(refusal, own))
-        {
+        } else if line.starts_with("! ") && !(self.is_doubtful && is_of_another_line(line, own)) {
             let may_come_back = self.is_doubtful;
             self.end();
             self.may_come_back = may_come_back;
@@ -113,13 +112,10 @@ pub(super) fn is_question(line: &str) -> bool {
 }
 
 /// Whether a refusal is none of a command that leads to a password.
-fn is_of_another_line(refusal: &str, own: &Name) -> bool {
-    let (code, why) = refusal.split_once(": ").unwrap_or((refusal, ""));
-    match code {
-        // Of the name that was to be registered, or that `/nick` was to give.
-        "name-registered" => why.split(' ').next() != Some(own.as_str()),
-        _ => OF_OTHER_LINES.contains(&code),
-    }
+fn is_of_another_line(line: &str, own: &Name) -> bool {
+    let refusal = line.strip_prefix("! ").unwrap_or_default();
+    let code = refusal.split_once(": ").map_or(refusal, |(code, _)| code);
+    OF_OTHER_LINES.contains(&code) || refuses_registered_name(line, own.as_str())
 }
 
 #[cfg(test)]

@@ -146,8 +146,12 @@ fn answers_a_rename(line: &str, own: &str) -> bool {
     is_same_name(line, own)
         || renamed.is_some_and(|(old, _)| old == own)
         || REFUSED_RENAMES.iter().any(|refusal| line.starts_with(refusal))
-        // Of one's own name it is the answer to `/register`.
-        || line.strip_prefix("! name-registered: ").is_some_and(|why| why.split(' ').next() != Some(own))
+        || refuses_registered_name(line, own)
+}
+
+/// Whether `/nick` is refused a name that is registered. Of one's own name the same is the answer to `/register`.
+pub(super) fn refuses_registered_name(line: &str, own: &str) -> bool {
+    line.strip_prefix("! name-registered: ").is_some_and(|why| why.split(' ').next() != Some(own))
 }
 
 #[cfg(test)]

@@ -102,6 +102,15 @@ fn a_host_that_does_not_exist_is_named() {
 }
 
 #[test]
+fn a_host_for_tls_is_named_as_it_was_given() {
+    let finished = run(SERVER, &["--port", "0", "--tls-self-signed", "--tls-host", "xn--a--b.invalid"]);
+    assert_eq!(finished.code, Some(1));
+    let beginning = "server: for TLS: cannot find the host \"xn--a--b.invalid\": ";
+    assert!(finished.stderr.starts_with(beginning), "{}", finished.stderr);
+    assert!(finished.stderr.contains("; --tls-host takes"), "{}", finished.stderr);
+}
+
+#[test]
 fn a_server_that_does_not_run_is_asked_after_by_host_and_port() {
     let (port, _kept) = unanswered_port();
     for host in ["127.0.0.1", "localhost"] {

@@ -180,8 +180,8 @@ impl Arguments {
         if let Some(tls) = &tls {
             let host = self.tls_host.as_deref().unwrap_or(&self.host);
             let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT))
-                // It names the options of the plain port.
-                .map_err(|error| anyhow!("for TLS: {}", error.to_string().replace("--", "--tls-")))?;
+                // It names the options of the plain port; a host may have hyphens, but no blank.
+                .map_err(|error| anyhow!("for TLS: {}", error.to_string().replace(" --", " --tls-")))?;
             listeners.push(listener.with_tls(tls.clone()));
         }
         if let Some(path) = &self.unix {

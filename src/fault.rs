@@ -3,6 +3,8 @@
 use std::io;
 use std::path::Path;
 
+use crate::folder::folder_of;
+
 /// What went wrong, as in "connection refused". The caller says where, and what to do about it.
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
@@ -15,13 +17,11 @@ pub fn describe(error: &io::Error) -> String {
 
 /// Likewise, where something was to be at a path. That the folder for it is not there is told in so many words.
 pub fn describe_at(path: &Path, error: &io::Error) -> String {
-    match path.parent() {
-        Some(folder)
-            if error.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty() && !folder.exists() =>
-        {
-            format!("there is no folder {}", folder.display())
-        }
-        _ => describe(error),
+    let folder = folder_of(path);
+    if error.kind() == io::ErrorKind::NotFound && !folder.exists() {
+        format!("there is no folder {}", folder.display())
+    } else {
+        describe(error)
     }
 }
 

@@ -38,6 +38,7 @@ pub mod address;
 pub mod client;
 mod diagnosis;
 pub mod fault;
+mod folder;
 pub mod journal;
 pub mod limits;
 pub mod manual;

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::book::{Account, AccountId, Book, Change, Kind, Sanction};
 use crate::fault;
+use crate::folder::folder_of;
 use crate::limits::REGISTRY_CACHE_BYTES;
 use crate::origin::Source;
 use crate::protocol::{Banned, Name};
@@ -164,8 +165,7 @@ fn folder(path: &Path) -> io::Result<File> {
 
 /// So that the folder itself is still there after a crash.
 fn sync_parent(folder: &Path) -> io::Result<()> {
-    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(folder_of(folder))?.sync_all()
 }
 
 /// Makes an empty registry under another name first: what was begun and not finished is begun anew the next time.

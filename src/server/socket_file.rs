@@ -1,18 +1,19 @@
 //! Sockets of the file system: who may connect is a matter of the file's mode.
 
-use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 
 use async_io::Async;
-use rustix::fs::{FlockOperation, Mode, chmod, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, chmod, fchmod, flock, open};
 use rustix::io::Errno;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::listener::BindError;
+use crate::folder::folder_of;
 use crate::limits::{LISTEN_BACKLOG, SOCKET_DRAFTS, SOCKET_TURN, SOCKET_TURNS};
 
 /// A socket that listens at a path. The file is removed when it is dropped.
@@ -96,9 +97,10 @@ impl Drop for Draft {
 /// Waits while another server looks whether something was left behind in this folder, and removes it: both could find the
 /// same, and the second one would remove what the first one has put there. Their turns are short, and taken with a lock on
 /// the folder. Where that cannot be had, they go on without.
-fn take_turn(path: &Path) -> Option<File> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = File::open(folder).ok()?;
+fn take_turn(path: &Path) -> Option<OwnedFd> {
+    // What is no folder could keep us waiting until somebody else opens it.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = open(folder_of(path), flags, Mode::empty()).ok()?;
     for _ in 0..SOCKET_TURNS {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => sleep(SOCKET_TURN),
@@ -139,6 +141,23 @@ mod tests {
         path
     }
 
+    /// A folder of this test's own. It is gone with this.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str) -> Self {
+            let folder = path(test);
+            std::fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
     fn the_file_is_there_for_as_long_as_somebody_listens_and_has_the_mode_asked_for() {
         let path = path("mode");
@@ -172,26 +191,23 @@ mod tests {
 
     #[test]
     fn what_comes_to_the_path_meanwhile_is_not_replaced_and_no_draft_stays() {
-        let folder = path("meanwhile");
-        std::fs::create_dir(&folder).unwrap();
-        let path = folder.join("socket");
+        let folder = Folder::new("meanwhile");
+        let path = folder.0.join("socket");
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         // What a killed server left is in the way of the first name.
-        std::fs::write(folder.join(format!(".{:x}.0", std::process::id())), "").unwrap();
+        std::fs::write(folder.0.join(format!(".{:x}.0", std::process::id())), "").unwrap();
         let draft = Draft::bind(&socket, &path).unwrap();
         std::fs::write(&path, "dear diary").unwrap();
         let error = draft.publish(&path).unwrap_err().to_string();
         assert!(error.contains("is in use"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
-        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 2);
     }
 
     #[test]
     fn of_two_servers_that_find_what_was_left_behind_the_second_one_waits_for_the_first() {
-        let folder = path("turns");
-        std::fs::create_dir(&folder).unwrap();
-        let path = folder.join("socket");
+        let folder = Folder::new("turns");
+        let path = folder.0.join("socket");
         drop(UnixListener::bind(&path).unwrap());
         let turn = take_turn(&path).unwrap();
         let (done, second_is_done) = channel();
@@ -205,18 +221,28 @@ mod tests {
         assert!(error.contains("is in use"), "{error}");
         UnixStream::connect(&path).expect("the first one listens");
         drop(first);
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn who_keeps_the_folder_locked_keeps_no_server_from_listening() {
-        let folder = path("locked");
-        std::fs::create_dir(&folder).unwrap();
-        let path = folder.join("socket");
+        let folder = Folder::new("locked");
+        let path = folder.0.join("socket");
         let _turn = take_turn(&path).unwrap();
         assert!(take_turn(&path).is_none());
         SocketFile::bind(&path, 0o600).unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn below_what_is_no_folder_it_does_not_wait_for_anybody() {
+        let folder = Folder::new("no-folder");
+        let pipe = folder.0.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let (done, is_done) = channel();
+        std::thread::spawn(move || done.send(SocketFile::bind(&pipe.join("socket"), 0o600)));
+        let bound = is_done.recv_timeout(Duration::from_secs(20)).expect("it does not wait");
+        let error = bound.unwrap_err().to_string();
+        assert!(error.ends_with("Not a directory"), "{error}");
     }
 
     #[test]

@@ -447,12 +447,14 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
     }
 }
 
-#[test]
-fn a_person_gets_a_lost_connection_back_over_tls() {
-    let tls = self_signed();
-    let host = own_address().to_string();
-    let listen = |port| Listener::bind(&host, port).unwrap().with_tls(tls.clone());
-    let mut server = Server::serve(vec![listen(0)], unpaced());
+fn serve_at(address: SocketAddr, tls: &Arc<Tls>) -> Server {
+    let listener = Listener::bind(&address.ip().to_string(), address.port()).unwrap();
+    Server::serve(vec![listener.with_tls(tls.clone())], unpaced())
+}
+
+/// Bob, who trusts this certificate alone, and the address of his server, which has stopped.
+fn lose_the_server(tls: &Arc<Tls>) -> (Person, SocketAddr) {
+    let mut server = serve_at((own_address(), 0).into(), tls);
     let address = server.address;
     let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
     bob.screen.expect(CONNECTED);
@@ -462,7 +464,14 @@ fn a_person_gets_a_lost_connection_back_over_tls() {
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
     server.wait().unwrap();
-    let again = Server::serve(vec![listen(address.port())], unpaced());
+    (bob, address)
+}
+
+#[test]
+fn a_person_gets_a_lost_connection_back_over_tls() {
+    let tls = self_signed();
+    let (mut bob, address) = lose_the_server(&tls);
+    let again = serve_at(address, &tls);
     assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("/quit\n");
@@ -474,29 +483,14 @@ fn a_person_gets_a_lost_connection_back_over_tls() {
 #[test]
 fn a_person_is_told_once_when_the_server_is_another_one_after_a_loss() {
     let tls = self_signed();
-    let host = own_address().to_string();
-    let mut server = Server::serve(vec![Listener::bind(&host, 0).unwrap().with_tls(tls.clone())], unpaced());
-    let address = server.address;
-    let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
-    bob.screen.expect(CONNECTED);
-    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
-    server.begin_stop();
-    bob.sees("* The server is shutting down");
-    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
-    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
-    server.wait().unwrap();
-    let serve = |tls: &Arc<Tls>| {
-        Server::serve(vec![Listener::bind(&host, address.port()).unwrap().with_tls(tls.clone())], unpaced())
-    };
-    let mut other = serve(&self_signed());
+    let (mut bob, address) = lose_the_server(&tls);
+    let mut other = serve_at(address, &self_signed());
     let told = bob.screen.line();
-    assert!(
-        told.starts_with(&format!("-- Not yet back: the certificate of {host} is another one, with the")),
-        "{told}"
-    );
+    let beginning = format!("-- Not yet back: the certificate of {} is another one, with the", address.ip());
+    assert!(told.starts_with(&beginning), "{told}");
     other.begin_stop();
     other.wait().unwrap();
-    let _again = serve(&tls);
+    let _again = serve_at(address, &tls);
     assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
 }
 

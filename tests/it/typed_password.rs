@@ -390,13 +390,17 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.echoes(true);
 }
 
-/// He is on his way back, and not in the room yet.
+/// Bob at the editor, who is on his way back and not in the room yet.
+fn returning(fake: &FakeServer) -> (Person, Peer) {
+    let (bob, server) = welcomed(fake);
+    drop(server);
+    (bob, fake.accept("Bob"))
+}
+
 #[test]
 fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
     let fake = FakeServer::start();
-    let (mut bob, server) = welcomed(&fake);
-    drop(server);
-    let mut server = fake.accept("Bob");
+    let (mut bob, mut server) = returning(&fake);
     server.send(&format!("{WANTED}\n"));
     bob.sees(UNASKED);
     bob.type_in("hello");
@@ -412,9 +416,7 @@ fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
 #[test]
 fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused() {
     let fake = FakeServer::start();
-    let (mut bob, server) = welcomed(&fake);
-    drop(server);
-    let mut server = fake.accept("Bob");
+    let (mut bob, mut server) = returning(&fake);
     server.send(&format!("{REQUIRED}\n"));
     bob.sees(ASKED);
     server.send(&format!("{WANTED}\n"));

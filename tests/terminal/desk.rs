@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
-use crate::harness::{DEADLINE, skipped};
+use crate::harness::{DEADLINE, FakeServer, Peer, skipped};
 use crate::program::{CLIENT, Program, without_time};
 
 pub const COLUMNS: usize = 60;
@@ -30,6 +30,18 @@ impl Desk {
         let desk = Self::hurry(address, options)?;
         desk.sees("* Welcome, Bob.");
         Some(desk)
+    }
+
+    /// Sits down, and is asked for a new password by a server that says what the test wants.
+    pub fn asked_for_a_password(server: &FakeServer, options: &[&str]) -> Option<(Self, Peer)> {
+        let desk = Self::hurry(server.address, options)?;
+        let mut peer = server.welcome("Bob");
+        desk.sees("* Welcome, Bob.");
+        desk.keys("/register\n");
+        peer.expect("/register");
+        peer.send("* Send the new password as the next line.\n");
+        desk.sees("* Send the new password");
+        Some((desk, peer))
     }
 
     /// Sits down and does not wait.

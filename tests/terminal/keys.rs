@@ -226,13 +226,7 @@ fn the_typed_line_is_drawn_after_a_stop_whatever_modes_the_shell_gives_it() {
 fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
     for options in [&[][..], &["--plain"]] {
         let server = FakeServer::start();
-        let Some(desk) = Desk::hurry(server.address, options) else { return };
-        let mut peer = server.welcome("Bob");
-        desk.sees("* Welcome, Bob.");
-        desk.keys("/register\n");
-        peer.expect("/register");
-        peer.send("* Send the new password as the next line.\n");
-        desk.sees("* Send the new password");
+        let Some((desk, mut peer)) = Desk::asked_for_a_password(&server, options) else { return };
         desk.stops_and_goes_on(|| desk.press("C-z"));
         if options.is_empty() {
             desk.keys("hunter2");

@@ -56,13 +56,7 @@ fn who_leaves_while_the_connection_is_lost_gets_code_3_and_is_told_what_was_not_
 #[test]
 fn at_a_plain_terminal_the_half_of_a_password_is_not_left_for_the_shell() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &["--plain"]) else { return };
-    let mut peer = server.welcome("Bob");
-    desk.sees("* Welcome, Bob.");
-    desk.keys("/register\n");
-    peer.expect("/register");
-    peer.send("* Send the new password as the next line.\n");
-    desk.sees("* Send the new password");
+    let Some((desk, _peer)) = Desk::asked_for_a_password(&server, &["--plain"]) else { return };
     desk.keys("hunter2");
     // Whoever has answered that has passed the keys on.
     desk.sees("* Send the new password");

@@ -25,10 +25,12 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Sits down and waits for the welcome. `None`: there is no tmux here, which is said aloud.
+    /// Sits down and waits for the welcome and the prompt. `None`: there is no tmux here, which is said aloud.
     pub fn sit_down(address: SocketAddr, options: &[&str]) -> Option<Self> {
         let desk = Self::hurry(address, options)?;
         desk.sees("* Welcome, Bob.");
+        // The welcome can be there before the editor is.
+        desk.has_typed("");
         Some(desk)
     }
 

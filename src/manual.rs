@@ -1,10 +1,13 @@
 //! What a program says about itself beyond its options, and the man page and shell completions made of both.
 //!
-//! A hidden option writes them, so that neither a build script nor a second program is needed:
-//! `client --generate man > client.1`.
+//! The option `--generate` writes them, so that neither a build script nor a second program is needed:
+//! `client --generate man > client.1`. They are for the name under which the program was started.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::exit;
 
 use clap::{Arg, Command, Parser, ValueEnum, value_parser};
@@ -18,7 +21,7 @@ use crate::fault;
 /// The parts of a program's manual that clap knows nothing of.
 #[derive(Debug, Clone, Copy)]
 pub struct Manual {
-    /// What the program is called.
+    /// The name of the program in this project. It may be installed under another one.
     pub program: &'static str,
     /// What it is for, in a few words.
     pub purpose: &'static str,
@@ -28,7 +31,7 @@ pub struct Manual {
     pub exit_codes: &'static [(&'static str, &'static str)],
     /// Variables of the environment, and what they mean.
     pub environment: &'static [(&'static str, &'static str)],
-    /// Command lines that work as they stand.
+    /// Command lines that work as they stand, with `{}` for the name of the program.
     pub examples: &'static [&'static str],
     /// The exit code when standard output cannot be written.
     pub output_lost: u8,
@@ -49,6 +52,19 @@ pub enum Form {
 
 const GENERATE: &str = "generate";
 
+/// The file name under which this process was started, if it is a plain word; else `default`.
+pub fn program_name(default: &str) -> String {
+    let path = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&path).file_name().and_then(OsStr::to_str).filter(|name| is_plain(name));
+    name.unwrap_or(default).to_owned()
+}
+
+/// Whether it can stand in a shell script and on a man page as it is.
+fn is_plain(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
 impl Manual {
     /// The end of `--help`.
     pub fn after_help(&self) -> String {
@@ -58,7 +74,7 @@ impl Manual {
             let _ = writeln!(help, "  {code:width$}  {meaning}");
         }
         help.push_str("\nExamples:");
-        for example in self.examples {
+        for example in self.examples() {
             let _ = write!(help, "\n  {example}");
         }
         help
@@ -66,17 +82,28 @@ impl Manual {
 
     /// The ways to call it, as the line of usage in `--help`.
     pub fn usage(&self) -> String {
-        let ways: Vec<_> = self.synopsis.iter().map(|way| format!("{} {way}", self.program)).collect();
+        let name = self.name();
+        let ways: Vec<_> = self.synopsis.iter().map(|way| format!("{name} {way}")).collect();
         ways.join("\n       ")
     }
 
     /// The arguments of this process. When they ask for something to be generated, or are wrong, this does not return.
     pub fn parse<A: Parser>(&self) -> A {
-        let matches = A::command().arg(option()).get_matches();
+        let command = A::command().arg(option());
+        let matches = command.clone().get_matches();
         if let Some(&form) = matches.get_one::<Form>(GENERATE) {
-            exit(self.print(A::command(), form).into());
+            exit(self.print(command, form).into());
         }
         A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn name(&self) -> String {
+        program_name(self.program)
+    }
+
+    fn examples(&self) -> impl Iterator<Item = String> {
+        let name = self.name();
+        self.examples.iter().map(move |example| example.replace("{}", &name))
     }
 
     /// Writes to standard output what is asked for; the exit code.
@@ -90,7 +117,7 @@ impl Manual {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,
             Err(error) => {
                 let why = fault::describe(&error);
-                status::say(&format!("{}: cannot write to standard output: {why}", self.program));
+                status::say(&format!("{}: cannot write to standard output: {why}", self.name()));
                 self.output_lost
             }
         }
@@ -98,7 +125,8 @@ impl Manual {
 
     fn generate(&self, command: Command, form: Form) -> io::Result<Vec<u8>> {
         // clap calls the program by the name of the package.
-        let mut command = command.name(self.program).bin_name(self.program);
+        let name = self.name();
+        let mut command = command.name(name.clone()).bin_name(name.clone());
         let shell = match form {
             Form::Man => return self.man(command),
             Form::Bash => Shell::Bash,
@@ -106,7 +134,7 @@ impl Manual {
             Form::Fish => Shell::Fish,
         };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command, self.program, &mut script);
+        clap_complete::generate(shell, &mut command, name, &mut script);
         Ok(script)
     }
 
@@ -126,12 +154,13 @@ impl Manual {
 
     /// The name and how it is called: clap would write `<--name>`, without the word that belongs to it.
     fn head(&self) -> Roff {
+        let name = self.name();
         let mut head = Roff::new();
-        head.control("SH", ["NAME"]).text([roman(format!("{} - {}", self.program, self.purpose))]);
+        head.control("SH", ["NAME"]).text([roman(format!("{name} - {}", self.purpose))]);
         head.control("SH", ["SYNOPSIS"]);
         for (number, way) in self.synopsis.iter().enumerate() {
             between_paragraphs(&mut head, number);
-            head.text([bold(self.program), roman(format!(" {way}"))]);
+            head.text([bold(&name), roman(format!(" {way}"))]);
         }
         head
     }
@@ -141,10 +170,10 @@ impl Manual {
         table(&mut tail, "EXIT STATUS", self.exit_codes);
         table(&mut tail, "ENVIRONMENT", self.environment);
         tail.control("SH", ["EXAMPLES"]);
-        for (number, example) in self.examples.iter().enumerate() {
+        for (number, example) in self.examples().enumerate() {
             between_paragraphs(&mut tail, number);
             // As it stands: neither filled nor broken.
-            tail.control("RS", ["4"]).control("nf", []).text([roman(*example)]);
+            tail.control("RS", ["4"]).control("nf", []).text([roman(example)]);
             tail.control("fi", []).control("RE", []);
         }
         tail
@@ -169,7 +198,23 @@ fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
     }
 }
 
-/// The option that asks for it. It stands alone, and those who only talk need not see it.
+/// The option that asks for it. It stands alone.
 fn option() -> Arg {
-    Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).hide(true)
+    let help = "Write a man page, or completions for a shell, to standard output";
+    Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_shell_would_not_take_as_it_is_is_not_used() {
+        for name in ["client", "linechat-server", "linechat_2.0", "7"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["", "-bash", ".hidden", "my client", "a;b", "a$b", "clïent", "a\nb"] {
+            assert!(!is_plain(name), "{name}");
+        }
+    }
 }

@@ -138,15 +138,15 @@ const MANUAL: Manual = Manual {
         ("LINECHAT_PRIVATE", "set for it: 1 if the message is to the bot alone, else 0"),
     ],
     examples: &[
-        "client --name Bob",
-        "client --name Bob --host chat.example --tls",
-        "client --name Bob --host chat.example --tls --password-file ~/.linechat-password",
-        "client --name Bob --unix /run/linechat/socket",
-        "echo 'backup done' | client --name cron",
-        "echo 'anybody here?' | client --name poll --lines-only --wait 30",
-        "tail -f access.log | client --name log > /dev/null",
-        "client --name clock --reply --exec date -- -u +%T > /dev/null",
-        "client --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
+        "{} --name Bob",
+        "{} --name Bob --host chat.example --tls",
+        "{} --name Bob --host chat.example --tls --password-file ~/.linechat-password",
+        "{} --name Bob --unix /run/linechat/socket",
+        "echo 'backup done' | {} --name cron",
+        "echo 'anybody here?' | {} --name poll --lines-only --wait 30",
+        "tail -f access.log | {} --name log > /dev/null",
+        "{} --name clock --reply --exec date -- -u +%T > /dev/null",
+        "{} --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
     ],
     output_lost: LOST,
 };
@@ -240,7 +240,7 @@ fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
 }
 
 fn fail(code: u8, why: &str) -> ExitCode {
-    status::say(&format!("client: {why}"));
+    status::complain(why);
     ExitCode::from(code)
 }
 

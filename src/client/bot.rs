@@ -109,7 +109,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
         let ran = match ran {
             Ok(ran) => ran,
             Err(error) => {
-                status::say(&format!("client: cannot run {path}: {}", crate::fault::describe(&error)));
+                status::complain(&format!("cannot run {path}: {}", crate::fault::describe(&error)));
                 continue;
             }
         };
@@ -124,17 +124,17 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
 
 fn report_trouble(path: &str, from: &Name, ran: &Ran) {
     if ran.is_cut {
-        status::say(&format!("client: {path} wrote more than {EXEC_OUTPUT_BYTES} bytes; the rest is not said"));
+        status::complain(&format!("{path} wrote more than {EXEC_OUTPUT_BYTES} bytes; the rest is not said"));
     } else if !ran.status.success() {
-        status::say(&format!("client: {path} failed for a message of {from}: {}", ran.status));
+        status::complain(&format!("{path} failed for a message of {from}: {}", ran.status));
     }
 }
 
 fn report_unrun(path: &str, count: usize, why: &str) {
     match count {
         0 => {}
-        1 => status::say(&format!("client: {path} was not run for 1 message: {why}")),
-        _ => status::say(&format!("client: {path} was not run for {count} messages: {why}")),
+        1 => status::complain(&format!("{path} was not run for 1 message: {why}")),
+        _ => status::complain(&format!("{path} was not run for {count} messages: {why}")),
     }
 }
 

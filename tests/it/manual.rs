@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::skipped;
@@ -29,7 +31,9 @@ fn long_options(path: &str) -> BTreeSet<String> {
 fn every_form_holds_every_option_of_the_help() {
     for (name, path) in PROGRAMS {
         let options = long_options(path);
-        assert!(options.len() >= 5 && options.contains("port") && options.contains("help"), "{options:?}");
+        for option in ["port", "help", "generate"] {
+            assert!(options.contains(option), "{option} is missing in {options:?}");
+        }
         for (form, mark) in [
             ("man", format!("\n.TH {name} 1 ")),
             ("bash", format!(" -F _{name} ")),
@@ -42,7 +46,6 @@ fn every_form_holds_every_option_of_the_help() {
                 let written = if form == "fish" { format!(" -l {option} ") } else { format!("--{option}") };
                 assert!(text.contains(&written), "{written} is not in {name}'s {form}:\n{text}");
             }
-            assert!(!text.contains("generate"), "{text}");
         }
     }
 }
@@ -103,6 +106,41 @@ fn bash_completes_an_option_and_a_value() {
            \nCOMP_WORDS=(server --pace p); COMP_CWORD=2; _server server p --pace; echo \"${COMPREPLY[@]}\"\n";
     let done = Program::start("bash", ["-c", &script]).finish();
     assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(0), "--idle-line\npublic\n", ""));
+}
+
+/// As after `install target/release/client /usr/local/bin/linechat`.
+#[test]
+fn a_program_that_is_installed_under_another_name_uses_that_name() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("installed-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for (path, own, name) in [(CLIENT, "client", "linechat"), (SERVER, "server", "linechat-server")] {
+        let installed = folder.join(name);
+        symlink(path, &installed).unwrap();
+        let installed = installed.to_str().unwrap();
+        for form in ["man", "bash", "zsh", "fish"] {
+            let text = output(installed, &["--generate", form]).replace("\\-", "-");
+            let mark = match form {
+                "man" => format!("\n.SH NAME\n{name} - "),
+                "bash" => format!(" -o bashdefault -o default {name}\n"),
+                "zsh" => format!("#compdef {name}\n"),
+                _ => format!("complete -c {name} "),
+            };
+            assert!(text.contains(&mark), "{mark:?} is not in {form}:\n{text}");
+        }
+        let help = output(installed, &["--help"]);
+        assert!(help.contains(&format!("\nUsage: {name} ")), "{help}");
+        let examples = help.split_once("\nExamples:\n").unwrap().1;
+        let words: Vec<_> = examples.split_whitespace().collect();
+        assert!(words.contains(&name) && !words.contains(&own), "{examples}");
+    }
+    let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let done = Program::start(&at("linechat"), ["--name", "Bob", "--unix", "/no/such/socket"]).finish();
+    assert!(done.stderr.starts_with("linechat: cannot connect to /no/such/socket: "), "{}", done.stderr);
+    let done = Program::start(&at("linechat-server"), ["--data", "/no/such/folder"]).finish();
+    assert!(done.stderr.starts_with("linechat-server: "), "{}", done.stderr);
+    let done = Program::start(&at("linechat-server"), ["admin", "--data", "/no/such/folder", "stats"]).finish();
+    assert!(done.stderr.starts_with("linechat-server: "), "{}", done.stderr);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use linechat::fault;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
+use linechat::manual::program_name;
 use linechat::server::Control;
 use zeroize::Zeroizing;
 
@@ -93,7 +94,7 @@ impl Order {
             // Whoever reads it may have seen enough.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
-                eprintln!("server: {error:#}");
+                eprintln!("{}: {error:#}", program_name("server"));
                 return ExitCode::FAILURE;
             }
         }

@@ -76,11 +76,11 @@ pub struct Arguments {
 
     /// Keep registered names, bans and mutes in this folder, which is made if need be
     ///
-    /// /register ties a name to a password there; `server admin` speaks to the server through a socket in it.
+    /// /register ties a name to a password there; the command `admin` speaks to the server through a socket in it.
     #[arg(long, value_name = "DIR", help_heading = WHO)]
     data: Option<PathBuf>,
 
-    /// Let only those in who have a registered name; `server admin` registers them
+    /// Let only those in who have a registered name; the command `admin` registers them
     #[arg(long, requires = "data", help_heading = WHO)]
     registered_only: bool,
 
@@ -138,15 +138,15 @@ pub const MANUAL: Manual = Manual {
     ],
     environment: &[],
     examples: &[
-        "server",
-        "server --host :: --pace public",
-        "server --host 127.0.0.1 --port 0 --log-level warn",
-        "server --host 127.0.0.1 --tls-host :: --tls-cert cert.pem --tls-key key.pem",
-        "server --tls-self-signed",
-        "server --unix /run/linechat/room.socket",
-        "server --data /var/lib/linechat",
-        "server admin --data /var/lib/linechat op Alice",
-        "server admin --data /var/lib/linechat ban 192.0.2.7 12h spam",
+        "{}",
+        "{} --host :: --pace public",
+        "{} --host 127.0.0.1 --port 0 --log-level warn",
+        "{} --host 127.0.0.1 --tls-host :: --tls-cert cert.pem --tls-key key.pem",
+        "{} --tls-self-signed",
+        "{} --unix /run/linechat/room.socket",
+        "{} --data /var/lib/linechat",
+        "{} admin --data /var/lib/linechat op Alice",
+        "{} admin --data /var/lib/linechat ban 192.0.2.7 12h spam",
     ],
     output_lost: 1,
 };

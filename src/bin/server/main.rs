@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use async_std::task;
 use linechat::journal::Journal;
+use linechat::manual::program_name;
 use linechat::server::config::raise_descriptor_limit;
 use linechat::server::{self, start_threads};
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     match task::block_on(run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("server: {error}");
+            eprintln!("{}: {error}", program_name("server"));
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::exit;
 
-use clap::{Arg, Command, Parser, ValueEnum, value_parser};
+use clap::{Arg, ArgMatches, Command, Parser, ValueEnum, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -87,14 +87,15 @@ impl Manual {
         ways.join("\n       ")
     }
 
-    /// The arguments of this process. When they ask for something to be generated, or are wrong, this does not return.
-    pub fn parse<A: Parser>(&self) -> A {
+    /// The arguments of this process, and how they were written. When they ask for something to be generated, or are wrong,
+    /// this does not return.
+    pub fn parse<A: Parser>(&self) -> (A, ArgMatches) {
         let command = A::command().arg(option());
         let matches = command.clone().get_matches();
         if let Some(&form) = matches.get_one::<Form>(GENERATE) {
             exit(self.print(command, form).into());
         }
-        A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        (A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), matches)
     }
 
     fn name(&self) -> String {

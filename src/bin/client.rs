@@ -1,6 +1,7 @@
 //! The client's command line: arguments to a configuration, the outcome of the visit to an exit code.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,14 +9,15 @@ use std::time::Duration;
 
 use async_std::task;
 use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
-use clap::{ColorChoice, CommandFactory, Parser, error};
+use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
+use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::program::{self, Program};
-use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Trust, bot, pipe, status, terminal};
+use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
-use linechat::manual::Manual;
+use linechat::manual::{Manual, program_name};
 use linechat::protocol::{BadSecret, Name, Secret};
 use linechat::secret_file;
 use linechat::tls::Fingerprint;
@@ -28,24 +30,31 @@ use linechat::tls::Fingerprint;
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
+    /// The server: HOST, HOST:PORT, tls://HOST or unix:PATH [default: 127.0.0.1]
+    ///
+    /// An IPv6 address before a port is written in brackets: [::1]:5000. HOST comes before --exec.
+    // After --exec, it is an argument of CMD instead: see `words`.
+    #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
+    server: Option<OsString>,
+
     /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks
-    #[arg(long, value_parser = |text: &str| Name::parse(text))]
+    #[arg(short, long, value_parser = |text: &str| Name::parse(text))]
     name: Name,
 
-    /// The server's address or name
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
+    /// The server, as HOST
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = a_target(), value_hint = ValueHint::Hostname)]
+    host: Option<Target>,
 
     /// The server's port [default: 5000, or 5001 for TLS]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Connect to a server on this machine, through the socket at PATH
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["host", "port", "tls", "tls_ca", "tls_fingerprint"])]
+    /// Connect to a server on this machine, through the socket at PATH, as unix:PATH
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,
 
-    /// Encrypt the connection, and be sure of the server: its certificate has to hold what --host says, and be signed by
-    /// somebody whom this system trusts
+    /// Use TLS, as tls://HOST. The server's certificate must be for HOST, and signed by an authority that this system
+    /// trusts
     #[arg(long, help_heading = OVER_TLS)]
     tls: bool,
 
@@ -96,7 +105,7 @@ struct Arguments {
 
     /// Run CMD for each message; its environment has LINECHAT_FROM, LINECHAT_TEXT, LINECHAT_PRIVATE (1 or 0)
     ///
-    /// CMD is a program, not a line for a shell; its arguments follow, those with a hyphen after --. One runs at a
+    /// CMD is a program, not a line for a shell. Its arguments follow, those with a hyphen after --. One runs at a
     /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
     /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
     #[arg(long, value_name = "CMD", value_parser = a_program(), conflicts_with = "wait", help_heading = "As a bot")]
@@ -107,7 +116,7 @@ struct Arguments {
     reply: bool,
 
     /// The arguments of CMD
-    #[arg(value_name = "ARG", requires = "exec", help_heading = "As a bot")]
+    #[arg(value_name = "ARG", help_heading = "As a bot")]
     arguments: Vec<OsString>,
 }
 
@@ -118,7 +127,10 @@ const AT_A_TERMINAL: &str = "At a terminal";
 const MANUAL: Manual = Manual {
     program: "client",
     purpose: "talk in a linechat room, from a terminal, a pipe or a program",
-    synopsis: &["--name NAME [OPTION]...", "--name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]..."],
+    synopsis: &[
+        "--name NAME [OPTION]... [HOST[:PORT]]",
+        "--name NAME [OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]...",
+    ],
     exit_codes: &[
         ("0", "everything was said, and you left"),
         ("1", "refused: the name (taken, ...), the password or, in a pipe, a line"),
@@ -139,9 +151,9 @@ const MANUAL: Manual = Manual {
     ],
     examples: &[
         "{} --name Bob",
-        "{} --name Bob --host chat.example --tls",
-        "{} --name Bob --host chat.example --tls --password-file ~/.linechat-password",
-        "{} --name Bob --unix /run/linechat/socket",
+        "{} --name Bob tls://chat.example",
+        "{} --name Bob tls://chat.example --password-file ~/.linechat-password",
+        "{} --name Bob unix:/run/linechat/socket",
         "echo 'backup done' | {} --name cron",
         "echo 'anybody here?' | {} --name poll --lines-only --wait 30",
         "tail -f access.log | {} --name log > /dev/null",
@@ -153,6 +165,7 @@ const MANUAL: Manual = Manual {
 
 const PASSWORD_KEPT: &str = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
 
+const HOST: &str = "127.0.0.1";
 const PORT: u16 = 5000;
 const TLS_PORT: u16 = 5001;
 
@@ -164,17 +177,63 @@ impl Arguments {
         !self.lines_only && self.wait.is_zero() && self.exec.is_none()
     }
 
-    /// Where the server is.
-    fn place(&self) -> Result<Place, Lost> {
-        let host = self.host.clone();
-        let trust = match (&self.unix, &self.tls_ca, self.tls_fingerprint) {
-            (Some(path), ..) => return Ok(Place::Unix(path.clone())),
-            (_, Some(trust), _) => trust.clone(),
-            (.., Some(fingerprint)) => Trust::Exactly(fingerprint),
-            _ if self.tls => Trust::system()?,
-            _ => return Ok(Place::Tcp { host, port: self.port.unwrap_or(PORT) }),
+    /// Where the server is, with what the options add. `words` are those on the command line that may name it.
+    ///
+    /// # Errors
+    /// What is wrong with the command line.
+    fn target(&self, words: &[OsString]) -> Result<Target, String> {
+        let mut given = Vec::new();
+        for word in words {
+            given.push((format!("{word:?}"), Target::parse(word).map_err(|why| why.to_string())?));
+        }
+        given.extend(self.host.clone().map(|host| ("--host".to_owned(), host)));
+        given.extend(self.unix.clone().map(|path| ("--unix".to_owned(), Target::Unix(path))));
+        if let [(first, _), (second, _), ..] = given.as_slice() {
+            return Err(format!("{first} and {second} each name a server; give one"));
+        }
+        let default = Target::Tcp { host: HOST.to_owned(), port: None, tls: false };
+        let (source, target) = given.pop().unwrap_or_else(|| (HOST.to_owned(), default));
+        match target {
+            Target::Unix(_) => match self.network_option() {
+                Some(option) => {
+                    Err(format!("{option} cannot be used with {source}: a socket file has no port and no TLS"))
+                }
+                None => Ok(target),
+            },
+            Target::Tcp { port: Some(_), .. } if self.port.is_some() => {
+                Err(format!("{source} and --port each give a port; give one"))
+            }
+            Target::Tcp { host, port, tls } => {
+                let tls = tls || self.tls || self.tls_ca.is_some() || self.tls_fingerprint.is_some();
+                Ok(Target::Tcp { host, port: port.or(self.port), tls })
+            }
+        }
+    }
+
+    /// An option that only makes sense for TCP.
+    fn network_option(&self) -> Option<&'static str> {
+        let options = [
+            ("--port", self.port.is_some()),
+            ("--tls", self.tls),
+            ("--tls-ca", self.tls_ca.is_some()),
+            ("--tls-fingerprint", self.tls_fingerprint.is_some()),
+        ];
+        options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
+    /// The target with the usual ports and what is trusted there.
+    fn place(&self, target: Target) -> Result<Place, Lost> {
+        let (host, port) = match target {
+            Target::Unix(path) => return Ok(Place::Unix(path)),
+            Target::Tcp { host, port, tls: false } => return Ok(Place::Tcp { host, port: port.unwrap_or(PORT) }),
+            Target::Tcp { host, port, tls: true } => (host, port.unwrap_or(TLS_PORT)),
         };
-        Ok(Place::Tls { host, port: self.port.unwrap_or(TLS_PORT), trust })
+        let trust = match (&self.tls_ca, self.tls_fingerprint) {
+            (Some(trust), _) => trust.clone(),
+            (None, Some(fingerprint)) => Trust::Exactly(fingerprint),
+            (None, None) => Trust::system()?,
+        };
+        Ok(Place::Tls { host, port, trust })
     }
 
     /// A terminal that only ever adds lines is all there is, or is asked for.
@@ -201,13 +260,16 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn main() -> ExitCode {
-    let arguments: Arguments = MANUAL.parse();
+    let (mut arguments, matches): (Arguments, _) = MANUAL.parse();
+    let (words, arguments_of_program) = words(&matches);
+    arguments.arguments = arguments_of_program;
+    let target = arguments.target(&words).unwrap_or_else(|why| wrong_usage(why));
     let name = arguments.name.clone();
     let display = Display::standard();
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
-    match visit(arguments, display) {
+    match visit(arguments, target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
@@ -216,14 +278,45 @@ fn main() -> ExitCode {
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
+        Err(lost @ Lost::NotConnected(ConnectError::UnknownHost { .. })) => {
+            fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
+        }
         Err(lost) => fail(LOST, &lost.to_string()),
     }
 }
 
-fn visit(arguments: Arguments, display: Display) -> Result<Outcome, Lost> {
+/// The words on the command line that are neither options nor their values: those before `--exec` name the server, and
+/// those after it are arguments of the program.
+fn words(matches: &ArgMatches) -> (Vec<OsString>, Vec<OsString>) {
+    let exec = matches.index_of("exec").unwrap_or(usize::MAX);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for id in ["server", "arguments"] {
+        let indices = matches.indices_of(id).into_iter().flatten();
+        for (index, word) in indices.zip(matches.get_raw(id).into_iter().flatten()) {
+            if index < exec { &mut before } else { &mut after }.push(word.to_owned());
+        }
+    }
+    (before, after)
+}
+
+/// What to write when a name was given in the place of the host.
+fn advice_for_a_name(words: &[OsString]) -> String {
+    let name = words.first().and_then(|word| word.to_str()).filter(|word| !word.contains('.'));
+    match name.filter(|name| Name::parse(name).is_ok()) {
+        Some(name) => format!("; if that is your name, write {} --name {name}", program_name("client")),
+        None => String::new(),
+    }
+}
+
+/// Ends the program as clap does.
+fn wrong_usage(why: impl fmt::Display) -> ! {
+    Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
+}
+
+fn visit(arguments: Arguments, target: Target, display: Display) -> Result<Outcome, Lost> {
     let config = Config {
         name: arguments.name.clone(),
-        place: arguments.place()?,
+        place: arguments.place(target)?,
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
     };
@@ -244,6 +337,11 @@ fn fail(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The server, as on the command line.
+fn a_target() -> impl TypedValueParser<Value = Target> {
+    OsStringValueParser::new().try_map(|text| Target::parse(&text))
+}
+
 /// The certificates in a file.
 fn authorities() -> impl TypedValueParser<Value = Trust> {
     PathBufValueParser::new().try_map(|path| Trust::from_file(&path))
@@ -258,12 +356,7 @@ fn a_password() -> impl TypedValueParser<Value = Secret> {
 fn password_of_environment() -> Option<Secret> {
     let text = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty())?;
     let secret = text.to_str().ok_or(BadSecret::NotText).and_then(Secret::parse);
-    let wrong = |why| {
-        let error =
-            Arguments::command().error(error::ErrorKind::ValueValidation, format!("{PASSWORD_VARIABLE}: {why}"));
-        error.exit()
-    };
-    Some(secret.unwrap_or_else(wrong))
+    Some(secret.unwrap_or_else(|why| wrong_usage(format!("{PASSWORD_VARIABLE}: {why}"))))
 }
 
 /// The name or path of a program that there is.

@@ -27,7 +27,7 @@ use crate::transport::Transport;
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The host is no address, and no name that is known.
-    #[error("cannot find the host {host:?}: {}; check --host", fault::describe(.source))]
+    #[error("cannot find the host {host:?}: {}", fault::describe(.source))]
     UnknownHost {
         /// The host as given.
         host: String,
@@ -41,7 +41,7 @@ pub enum ConnectError {
     #[error("cannot connect to {at}: no answer within {limit} s{hint}", at = .0, limit = CONNECT_LIMIT.as_secs(), hint = where_else(.0))]
     Silent(Place),
     /// There is nothing at that path.
-    #[error("cannot connect to {0}: there is no such socket; check --unix, and whether the server is running")]
+    #[error("cannot connect to {0}: there is no such socket; check the path, and whether the server is running")]
     Missing(Place),
     /// The socket is not for everybody.
     #[error("not allowed to connect to {0}; its owner decides who is, by the modes of it and of the folders above it")]
@@ -151,7 +151,7 @@ impl ConnectError {
 /// What else to try when nobody answers.
 fn where_else(place: &Place) -> &'static str {
     match place {
-        Place::Tcp { .. } | Place::Tls { .. } => "; check --host and --port",
+        Place::Tcp { .. } | Place::Tls { .. } => "; check the host and the port",
         Place::Unix(_) => "",
     }
 }

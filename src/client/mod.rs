@@ -17,6 +17,7 @@ pub mod program;
 mod sieve;
 pub mod status;
 mod story;
+pub mod target;
 pub mod terminal;
 pub mod tls;
 mod visit;
@@ -30,6 +31,7 @@ use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText, Secret};
 use connection::ConnectError;
 pub use place::Place;
+pub use target::Target;
 pub use tls::Trust;
 
 /// Who wants to talk, and where.

@@ -287,7 +287,6 @@ fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
 fn options_that_do_not_go_together_are_wrong_usage() {
     for (arguments, why) in [
         (&["--reply"][..], "--exec <CMD>"),
-        (&["stray"], "--exec <CMD>"),
         (&["--exec", "true", "--wait", "1"], "'--exec <CMD>' cannot be used with '--wait <SECONDS>'"),
         (&["--exec"], "a value is required for '--exec <CMD>'"),
         (&["--exec", "sh", "-c", "true"], "'-- -c'"),

@@ -320,7 +320,7 @@ fn a_server_that_does_not_answer_is_given_up_after_a_while() {
     let _queued = TcpStream::connect(address).unwrap();
     let since = Instant::now();
     let done = Program::client(address, "Bob").finish();
-    let why = "no answer within 10 s; check --host and --port";
+    let why = "no answer within 10 s; check the host and the port";
     let said = format!("client: cannot connect to 127.0.0.1, port {}: {why}\n", address.port());
     assert_eq!(done, finished(3, "", &said));
     assert!(since.elapsed() >= CONNECT_LIMIT);

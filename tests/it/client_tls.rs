@@ -527,7 +527,7 @@ fn knock(path: &str) -> Finished {
 fn a_socket_that_is_not_there_or_has_nobody_behind_it_is_told() {
     let folder = Folder::new();
     let path = folder.path("socket");
-    let why = "there is no such socket; check --unix, and whether the server is running";
+    let why = "there is no such socket; check the path, and whether the server is running";
     assert_not_connected(&knock(&path), &format!("cannot connect to {path}: {why}"));
     drop(UnixListener::bind(&path).unwrap());
     let why = "connection refused; is the server running there?";
@@ -562,7 +562,7 @@ fn options_for_tls_that_make_no_sense_are_wrong_usage() {
         (&["--tls-ca", &empty], format!("cannot read certificates in {empty}: there is no certificate in it")),
         (&["--tls-fingerprint", "AB:CD"], "a SHA-256 fingerprint has 64 hexadecimal digits".to_owned()),
         (&["--tls-ca", &authority.file(), "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),
-        (&["--unix", "x", "--host", "localhost"], "cannot be used with".to_owned()),
+        (&["--unix", "x", "--host", "localhost"], "--host and --unix each name a server; give one".to_owned()),
         (&["--unix", "x", "--port", "5000"], "cannot be used with".to_owned()),
         (&["--unix", "x", "--tls"], "cannot be used with".to_owned()),
         (&["--unix", "x", "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),

@@ -98,7 +98,6 @@ fn a_host_that_does_not_exist_is_named() {
     let finished = run(CLIENT, &["--name", "Bob", "--host", "no such host"]);
     assert_eq!(finished.code, Some(3));
     assert!(finished.stderr.starts_with("client: cannot find the host \"no such host\": "), "{}", finished.stderr);
-    assert!(finished.stderr.contains("--host"), "{}", finished.stderr);
 }
 
 #[test]

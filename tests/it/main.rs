@@ -14,6 +14,7 @@ mod bot;
 mod client;
 mod client_password;
 mod client_tls;
+mod command_line;
 mod commands;
 mod editor;
 mod errors;

@@ -20,11 +20,14 @@ fn output(path: &str, arguments: &[&str]) -> String {
 /// All long options, as their lines in `--help` begin with them, without the hyphens.
 fn long_options(path: &str) -> BTreeSet<String> {
     let help = output(path, &["--help"]);
-    let lines = help.lines().map(|line| line.trim_start().trim_start_matches("-h, ").trim_start_matches("-V, "));
-    let options = lines.filter_map(|line| line.strip_prefix("--"));
-    let words = options.filter_map(|line| line.split_whitespace().next());
+    // The short form stands before the long one.
+    let lines = help.lines().map(|line| line.trim_start()).map(|line| match line.as_bytes() {
+        [b'-', _, b',', b' ', ..] => &line[4..],
+        _ => line,
+    });
+    let words = lines.filter_map(|line| line.strip_prefix("--")).filter_map(|line| line.split_whitespace().next());
     // A line of text may begin with two hyphens too.
-    words.filter(|word| word.starts_with(|first: char| first.is_alphabetic())).map(str::to_owned).collect()
+    words.filter(|word| word.bytes().all(|byte| byte == b'-' || byte.is_ascii_lowercase())).map(str::to_owned).collect()
 }
 
 #[test]
@@ -70,7 +73,8 @@ fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
 #[test]
 fn the_usage_says_what_belongs_together() {
     let help = output(CLIENT, &["--help"]);
-    let usage = "\nUsage: client --name NAME [OPTION]...\n       client --name NAME [OPTION]... --exec CMD [--reply] [--] [ARG]...\n";
+    let usage = "\nUsage: client --name NAME [OPTION]... [HOST[:PORT]]\n       \
+                 client --name NAME [OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]...\n";
     assert!(help.contains(usage), "{help}");
     let done = Program::start(CLIENT, ["Bob"]).finish();
     assert_eq!(done.code, Some(2));

@@ -37,7 +37,7 @@ pub struct Arguments {
     host: String,
 
     /// The port to listen on; 0 takes any free one
-    #[arg(long, default_value_t = 5000)]
+    #[arg(short, long, default_value_t = 5000)]
     port: u16,
 
     /// The port to listen on for TLS; 5001 when a certificate is given and no port

@@ -20,7 +20,7 @@ use reload::{Reload, note_untimely};
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let mut arguments: Arguments = MANUAL.parse();
+    let (mut arguments, _): (Arguments, _) = MANUAL.parse();
     if let Some(order) = arguments.order.take() {
         return order.give();
     }

@@ -14,6 +14,7 @@ use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::program::{self, Program};
+use linechat::client::target::parse_port;
 use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
@@ -32,20 +33,22 @@ use linechat::tls::Fingerprint;
 struct Arguments {
     /// The server: HOST, HOST:PORT, tls://HOST or unix:PATH [default: 127.0.0.1]
     ///
-    /// An IPv6 address before a port is written in brackets: [::1]:5000. HOST comes before --exec.
+    /// Without it, LINECHAT_HOST. An IPv6 address before a port is written in brackets: [::1]:5000. HOST comes before
+    /// --exec.
     // After --exec, it is an argument of CMD instead: see `words`.
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
     server: Option<OsString>,
 
-    /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks
+    /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks. Without it, LINECHAT_NAME, and at a
+    /// terminal your user name
     #[arg(short, long, value_parser = |text: &str| Name::parse(text))]
-    name: Name,
+    name: Option<Name>,
 
     /// The server, as HOST
     #[arg(long, value_name = "HOST[:PORT]", value_parser = a_target(), value_hint = ValueHint::Hostname)]
     host: Option<Target>,
 
-    /// The server's port [default: 5000, or 5001 for TLS]
+    /// The server's port. Without it, LINECHAT_PORT [default: 5000, or 5001 for TLS]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
@@ -127,10 +130,7 @@ const AT_A_TERMINAL: &str = "At a terminal";
 const MANUAL: Manual = Manual {
     program: "client",
     purpose: "talk in a linechat room, from a terminal, a pipe or a program",
-    synopsis: &[
-        "--name NAME [OPTION]... [HOST[:PORT]]",
-        "--name NAME [OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]...",
-    ],
+    synopsis: &["[OPTION]... [HOST[:PORT]]", "[OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
         ("0", "everything was said, and you left"),
         ("1", "refused: the name (taken, ...), the password or, in a pipe, a line"),
@@ -138,6 +138,10 @@ const MANUAL: Manual = Manual {
         ("3", "cannot connect, or the connection, standard input or standard output was lost"),
     ],
     environment: &[
+        (NAME_VARIABLE, "your name, without --name"),
+        (HOST_VARIABLE, "the server, without HOST, --host and --unix; it may be what HOST may be"),
+        (PORT_VARIABLE, "the port, where neither --port nor the server has one; a socket file has none"),
+        ("USER", "your name at a terminal, without --name and LINECHAT_NAME"),
         (PASSWORD_VARIABLE, "the password, without --password-file; the command of --exec does not get it"),
         ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),
         (
@@ -150,7 +154,8 @@ const MANUAL: Manual = Manual {
         ("LINECHAT_PRIVATE", "set for it: 1 if the message is to the bot alone, else 0"),
     ],
     examples: &[
-        "{} --name Bob",
+        "{}",
+        "{} --name Bob chat.example:6000",
         "{} --name Bob tls://chat.example",
         "{} --name Bob tls://chat.example --password-file ~/.linechat-password",
         "{} --name Bob unix:/run/linechat/socket",
@@ -165,6 +170,10 @@ const MANUAL: Manual = Manual {
 
 const PASSWORD_KEPT: &str = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
 
+const NAME_VARIABLE: &str = "LINECHAT_NAME";
+const HOST_VARIABLE: &str = "LINECHAT_HOST";
+const PORT_VARIABLE: &str = "LINECHAT_PORT";
+
 const HOST: &str = "127.0.0.1";
 const PORT: u16 = 5000;
 const TLS_PORT: u16 = 5001;
@@ -173,14 +182,40 @@ const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 impl Arguments {
-    fn is_for_a_person(&self) -> bool {
-        !self.lines_only && self.wait.is_zero() && self.exec.is_none()
+    /// Whether a person types and reads at a terminal.
+    fn is_at_a_terminal(&self) -> bool {
+        !self.lines_only && self.wait.is_zero() && self.exec.is_none() && terminal::is_there()
     }
 
-    /// Where the server is, with what the options add. `words` are those on the command line that may name it.
+    /// The name, by the command line or else the environment. `words` are those on the command line that may name the
+    /// server.
     ///
     /// # Errors
-    /// What is wrong with the command line.
+    /// Why there is none.
+    fn name(&self, words: &[OsString]) -> Result<Name, String> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        if let Some(name) = variable(NAME_VARIABLE) {
+            return Name::parse(&name).map_err(|why| format!("{NAME_VARIABLE}: {why}"));
+        }
+        let user = if self.is_at_a_terminal() { variable("USER") } else { None };
+        match user {
+            Some(user) => Name::parse(&user).map_err(|why| {
+                format!("your user name {user:?} cannot be your name in the room: {why}; give one with --name NAME")
+            }),
+            None => {
+                let advice = advice_for_a_name(words);
+                Err(format!("a name is required: give --name NAME, or set {NAME_VARIABLE}{advice}"))
+            }
+        }
+    }
+
+    /// Where the server is, by the command line or else the environment. `words` are those on the command line that may
+    /// name it.
+    ///
+    /// # Errors
+    /// What is wrong with either.
     fn target(&self, words: &[OsString]) -> Result<Target, String> {
         let mut given = Vec::new();
         for word in words {
@@ -188,26 +223,41 @@ impl Arguments {
         }
         given.extend(self.host.clone().map(|host| ("--host".to_owned(), host)));
         given.extend(self.unix.clone().map(|path| ("--unix".to_owned(), Target::Unix(path))));
-        if let [(first, _), (second, _), ..] = given.as_slice() {
-            return Err(format!("{first} and {second} each name a server; give one"));
+        match given.as_slice() {
+            [(source, target)] => self.with_options(target.clone(), source),
+            [(first, _), (second, _), ..] => Err(format!("{first} and {second} each name a server; give one")),
+            [] => match std::env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
+                Some(host) => {
+                    let target = Target::parse(&host).map_err(|why| format!("{HOST_VARIABLE}: {why}"))?;
+                    // An option is stronger than the environment.
+                    let target = if self.port.is_some() { target.without_port() } else { target };
+                    self.with_options(target, HOST_VARIABLE)
+                }
+                None => self.with_options(Target::Tcp { host: HOST.to_owned(), port: None, tls: false }, HOST),
+            },
         }
-        let default = Target::Tcp { host: HOST.to_owned(), port: None, tls: false };
-        let (source, target) = given.pop().unwrap_or_else(|| (HOST.to_owned(), default));
-        match target {
-            Target::Unix(_) => match self.network_option() {
+    }
+
+    /// Adds the port and whether to use TLS. `source` is what named the target.
+    fn with_options(&self, target: Target, source: &str) -> Result<Target, String> {
+        let Target::Tcp { host, port, tls } = target else {
+            return match self.network_option() {
                 Some(option) => {
                     Err(format!("{option} cannot be used with {source}: a socket file has no port and no TLS"))
                 }
                 None => Ok(target),
+            };
+        };
+        let port = match (port, self.port) {
+            (Some(_), Some(_)) => return Err(format!("{source} and --port each give a port; give one")),
+            (None, None) => match variable(PORT_VARIABLE) {
+                Some(port) => Some(parse_port(&port).map_err(|why| format!("{PORT_VARIABLE}: {why}"))?),
+                None => None,
             },
-            Target::Tcp { port: Some(_), .. } if self.port.is_some() => {
-                Err(format!("{source} and --port each give a port; give one"))
-            }
-            Target::Tcp { host, port, tls } => {
-                let tls = tls || self.tls || self.tls_ca.is_some() || self.tls_fingerprint.is_some();
-                Ok(Target::Tcp { host, port: port.or(self.port), tls })
-            }
-        }
+            (port, option) => port.or(option),
+        };
+        let tls = tls || self.tls || self.tls_ca.is_some() || self.tls_fingerprint.is_some();
+        Ok(Target::Tcp { host, port, tls })
     }
 
     /// An option that only makes sense for TCP.
@@ -263,13 +313,13 @@ fn main() -> ExitCode {
     let (mut arguments, matches): (Arguments, _) = MANUAL.parse();
     let (words, arguments_of_program) = words(&matches);
     arguments.arguments = arguments_of_program;
+    let name = arguments.name(&words).unwrap_or_else(|why| wrong_usage(why));
     let target = arguments.target(&words).unwrap_or_else(|why| wrong_usage(why));
-    let name = arguments.name.clone();
     let display = Display::standard();
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
-    match visit(arguments, target, display) {
+    match visit(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
@@ -301,11 +351,17 @@ fn words(matches: &ArgMatches) -> (Vec<OsString>, Vec<OsString>) {
 
 /// What to write when a name was given in the place of the host.
 fn advice_for_a_name(words: &[OsString]) -> String {
-    let name = words.first().and_then(|word| word.to_str()).filter(|word| !word.contains('.'));
-    match name.filter(|name| Name::parse(name).is_ok()) {
-        Some(name) => format!("; if that is your name, write {} --name {name}", program_name("client")),
+    let word = words.first().and_then(|word| word.to_str()).filter(|&word| word != "localhost" && !word.contains('.'));
+    match word.filter(|word| Name::parse(word).is_ok()) {
+        Some(name) => format!("; if {name:?} is your name, write {} --name {name}", program_name("client")),
         None => String::new(),
     }
+}
+
+/// A variable of the environment that is set and not empty. What is not UTF-8 becomes U+FFFD, which no value may hold.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
 }
 
 /// Ends the program as clap does.
@@ -313,14 +369,14 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
     Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
 }
 
-fn visit(arguments: Arguments, target: Target, display: Display) -> Result<Outcome, Lost> {
+fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, Lost> {
     let config = Config {
-        name: arguments.name.clone(),
+        name,
         place: arguments.place(target)?,
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
     };
-    if arguments.is_for_a_person() && terminal::is_there() {
+    if arguments.is_at_a_terminal() {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
         return run(&config, &arguments.at_a_terminal());
     }

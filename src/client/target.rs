@@ -88,6 +88,14 @@ impl Target {
         let (host, port) = split(authority)?;
         Ok(Self::Tcp { host: host.to_owned(), port, tls })
     }
+
+    /// The same, with no port given.
+    pub fn without_port(self) -> Self {
+        match self {
+            Self::Tcp { host, tls, .. } => Self::Tcp { host, port: None, tls },
+            Self::Unix(_) => self,
+        }
+    }
 }
 
 /// Splits `HOST[:PORT]`. An IPv6 address before a port is in brackets, and may be without one.

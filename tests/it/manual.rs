@@ -73,8 +73,8 @@ fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
 #[test]
 fn the_usage_says_what_belongs_together() {
     let help = output(CLIENT, &["--help"]);
-    let usage = "\nUsage: client --name NAME [OPTION]... [HOST[:PORT]]\n       \
-                 client --name NAME [OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]...\n";
+    let usage = "\nUsage: client [OPTION]... [HOST[:PORT]]\n       \
+                 client [OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]...\n";
     assert!(help.contains(usage), "{help}");
     let done = Program::start(CLIENT, ["Bob"]).finish();
     assert_eq!(done.code, Some(2));

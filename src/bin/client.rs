@@ -14,6 +14,7 @@ use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::program::{self, Program};
+use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
 use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal};
 use linechat::fault;
@@ -26,8 +27,8 @@ use linechat::tls::Fingerprint;
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
 ///
 /// At a terminal, type and press Enter; /help lists the commands, /quit or Ctrl-D leaves. In a pipe, standard
-/// output carries only what the server said and status goes to standard error; at the end of standard input the
-/// client waits for the last answers.
+/// output carries only what the server said, and standard error only what went wrong; at the end of standard input
+/// the client waits for the last answers.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
@@ -55,6 +56,14 @@ struct Arguments {
     /// Connect to a server on this machine, through the socket at PATH, as unix:PATH
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,
+
+    /// Do not greet at a terminal; refusals and errors are shown all the same
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Report the connection in a pipe as well, on standard error
+    #[arg(short, long)]
+    verbose: bool,
 
     /// Use TLS, as tls://HOST. The server's certificate must be for HOST, and signed by an authority that this system
     /// trusts
@@ -291,6 +300,14 @@ impl Arguments {
         self.plain || terminal::is_dumb()
     }
 
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
     fn at_a_terminal(&self) -> terminal::Options {
         let color = match self.color {
             ColorChoice::Auto => !self.is_plain() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
@@ -298,7 +315,7 @@ impl Arguments {
             ColorChoice::Never => false,
         };
         let history = if self.no_history { None } else { history_file() };
-        terminal::Options { history, color, bell: !self.no_bell, reconnect: !self.no_reconnect }
+        terminal::Options { history, color, bell: !self.no_bell, reconnect: !self.no_reconnect, greeting: !self.quiet }
     }
 }
 
@@ -315,7 +332,7 @@ fn main() -> ExitCode {
     arguments.arguments = arguments_of_program;
     let name = arguments.name(&words).unwrap_or_else(|why| wrong_usage(why));
     let target = arguments.target(&words).unwrap_or_else(|why| wrong_usage(why));
-    let display = Display::standard();
+    let display = Display::standard(arguments.verbosity());
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();

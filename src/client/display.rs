@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 use async_std::io::{Stderr, Stdout, stderr, stdout};
 use futures::AsyncWriteExt;
 
-use super::status;
+use super::status::{self, Verbosity};
 use crate::protocol::SafeText;
 
 /// Standard output and standard error.
@@ -18,14 +18,15 @@ pub struct Display {
     stderr: Stderr,
     to_terminal: bool,
     interactive: bool,
+    verbosity: Verbosity,
 }
 
 impl Display {
     /// The output of this process.
-    pub fn standard() -> Self {
+    pub fn standard(verbosity: Verbosity) -> Self {
         let to_terminal = io::stdout().is_terminal();
         let interactive = to_terminal && io::stdin().is_terminal();
-        Self { stdout: stdout(), stderr: stderr(), to_terminal, interactive }
+        Self { stdout: stdout(), stderr: stderr(), to_terminal, interactive, verbosity }
     }
 
     /// The same output when nobody types here, though a terminal may be there: what a bot runs at.
@@ -38,15 +39,19 @@ impl Display {
         self.interactive
     }
 
-    /// Says that the connection stands.
+    /// Says that the connection stands, to a person or if it is asked for.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub async fn connected(&mut self) -> io::Result<()> {
-        if self.interactive {
-            return self.write(b"Connected to server. You can start typing messages.\n").await;
+        match self.verbosity {
+            Verbosity::Normal | Verbosity::Verbose if self.interactive => {
+                self.write(b"Connected to server. You can start typing messages.\n").await?;
+            }
+            // cron sends each word on standard error by mail.
+            Verbosity::Quiet | Verbosity::Normal => {}
+            Verbosity::Verbose => status::say("Connected to server."),
         }
-        status::say("Connected to server.");
         Ok(())
     }
 

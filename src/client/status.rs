@@ -4,6 +4,17 @@ use std::io::{self, Write};
 
 use crate::manual::program_name;
 
+/// How much the client says about itself. Errors are always told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing else.
+    Quiet,
+    /// A greeting at a terminal, and nothing in a pipe.
+    Normal,
+    /// Also in a pipe, and for a bot, that the connection stands.
+    Verbose,
+}
+
 /// Says a line. Whoever started us may have closed our standard error, or stopped reading it: then nobody is told, and
 /// everything else goes on. (`eprintln!` would panic.)
 pub fn say(text: &str) {

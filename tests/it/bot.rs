@@ -12,7 +12,7 @@ const CONNECTED: &str = "Connected to server.";
 
 /// A bot that is connected.
 fn bot(server: &Server, more: &[&str]) -> Program {
-    let mut bot = start(Program::client_arguments(server.address, "bot"), more);
+    let mut bot = start(Program::client_arguments(server.address, "bot"), &[&["-v"], more].concat());
     bot.stderr.expect(CONNECTED);
     bot
 }
@@ -253,7 +253,7 @@ fn a_bot_at_a_terminal_is_a_bot() {
     let mut alice = server.join("Alice");
     let (screen, side) = terminal();
     let mut command = Command::new(CLIENT);
-    command.args(Program::client_arguments(server.address, "bot")).args(["--reply", "--exec", "echo", "yes"]);
+    command.args(Program::client_arguments(server.address, "bot")).args(["-v", "--reply", "--exec", "echo", "yes"]);
     command.stdin(side.try_clone().unwrap()).stdout(side);
     let mut bot = Program::spawn(command);
     let mut keyboard = screen.try_clone().unwrap();
@@ -276,7 +276,6 @@ fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
     server.send(&format!("* {}", "x".repeat(100_000)));
     server.send("\nAlice (privately): =\n");
     let why = "client: cannot run env: nul byte found in provided data";
-    bot.stderr.expect(CONNECTED);
     bot.stderr.expect(why);
     let answers: Vec<_> =
         std::iter::from_fn(|| Some(server.line())).take_while(|line| !line.contains("PATH=")).collect();

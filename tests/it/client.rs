@@ -11,8 +11,6 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::{DEADLINE, FakeServer, Server, has_ipv6, skipped, within};
 use crate::program::{CLIENT, Finished, Program};
 
-const CONNECTED: &str = "Connected to server.\n";
-
 fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
@@ -25,7 +23,7 @@ fn stdout_is_what_the_server_said_and_stderr_is_the_status() {
     let said = "* Welcome, cron. 1 other here: Alice. /help lists the commands.\n\
                 * 2 here: Alice, cron\n\
                 * Bye, cron: 1 line accepted, 0 refused.\n";
-    assert_eq!(done, finished(0, said, CONNECTED));
+    assert_eq!(done, finished(0, said, ""));
     alice.expect("* cron has joined");
     alice.expect("cron: hi");
     alice.expect("* cron has left");
@@ -49,7 +47,7 @@ fn an_empty_input_is_a_short_visit() {
     let done = Program::client(server.address, "cron").finish_with("");
     let said = "* Welcome, cron. You are the first here. /help lists the commands.\n\
                 * Bye, cron: 0 lines accepted, 0 refused.\n";
-    assert_eq!(done, finished(0, said, CONNECTED));
+    assert_eq!(done, finished(0, said, ""));
 }
 
 #[test]
@@ -100,8 +98,8 @@ fn a_name_that_is_taken_is_code_1_and_says_so() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = Program::client(server.address, "alice").finish_with("hello\n");
-    let why = format!("{CONNECTED}client: the server refused alice: name-taken: alice is taken\n");
-    assert_eq!(done, finished(1, "! name-taken: alice is taken\n", &why));
+    let why = "client: the server refused alice: name-taken: alice is taken\n";
+    assert_eq!(done, finished(1, "! name-taken: alice is taken\n", why));
     alice.expect_nothing_new();
 }
 
@@ -113,7 +111,7 @@ fn a_refused_line_is_code_1_and_says_which_and_the_rest_is_said() {
     assert_eq!(done.code, Some(1));
     let last =
         "unknown-command: there is no /nope; /help lists the commands, and a message that begins with / is sent as //";
-    assert_eq!(done.stderr, format!("{CONNECTED}client: 2 refused, the last: {last}\n"));
+    assert_eq!(done.stderr, format!("client: 2 refused, the last: {last}\n"));
     alice.expect("* cron has joined");
     alice.expect("cron: two");
     alice.expect("* cron has left");
@@ -126,8 +124,8 @@ fn a_server_that_stops_during_the_visit_is_code_3() {
     client.stdout.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
     server.begin_stop();
     let said = "* The server is shutting down\n* Bye, Bob: 0 lines accepted, 0 refused.\n";
-    let why = format!("{CONNECTED}client: the server was shut down\n");
-    assert_eq!(client.finish(), finished(3, said, &why));
+    let why = "client: the server was shut down\n";
+    assert_eq!(client.finish(), finished(3, said, why));
 }
 
 #[test]
@@ -137,7 +135,7 @@ fn a_server_that_goes_away_without_a_farewell_is_code_3() {
     let server = fake.welcome("Bob");
     client.stdout.line();
     drop(server);
-    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
+    assert_eq!(client.finish(), finished(3, "", "client: the connection was lost\n"));
 }
 
 #[test]
@@ -148,7 +146,7 @@ fn a_connection_that_breaks_is_code_3() {
     client.stdout.line();
     server.reset();
     let why = "client: the connection was lost: Connection reset by peer\n";
-    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+    assert_eq!(client.finish(), finished(3, "", why));
 }
 
 #[test]
@@ -156,7 +154,7 @@ fn a_server_that_ends_before_the_welcome_is_code_3() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
     drop(fake.accept("Bob"));
-    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}client: the connection was lost\n")));
+    assert_eq!(client.finish(), finished(3, "", "client: the connection was lost\n"));
 }
 
 #[test]
@@ -168,8 +166,8 @@ fn a_server_that_says_nothing_is_code_3() {
     let mut client = Program::client(fake.address, "Bob");
     let mut server = fake.accept("Bob");
     server.send("* Send your name as the first line.\n");
-    let why = format!("{CONNECTED}client: no welcome from the server within 30 s; is it a linechat server?\n");
-    assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", &why));
+    let why = "client: no welcome from the server within 30 s; is it a linechat server?\n";
+    assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", why));
 }
 
 /// They would be taken for further names.
@@ -201,8 +199,8 @@ fn nothing_follows_a_name_that_is_refused() {
     let mut server = fake.accept("Bob");
     server.send("! name-taken: Bob is taken\n* Send another name.\n");
     server.expect_end();
-    let why = format!("{CONNECTED}client: the server refused Bob: name-taken: Bob is taken\n");
-    assert_eq!(client.finish(), finished(1, "! name-taken: Bob is taken\n", &why));
+    let why = "client: the server refused Bob: name-taken: Bob is taken\n";
+    assert_eq!(client.finish(), finished(1, "! name-taken: Bob is taken\n", why));
 }
 
 #[test]
@@ -216,7 +214,7 @@ fn the_end_of_its_input_is_a_half_close_and_answers_are_awaited() {
     // The other direction is open still.
     server.send("Alice: an answer\n* Bye, Bob: 0 lines accepted, 0 refused.\n");
     server.stream().shutdown(Shutdown::Write).unwrap();
-    assert_eq!(client.finish(), finished(0, "Alice: an answer\n* Bye, Bob: 0 lines accepted, 0 refused.\n", CONNECTED));
+    assert_eq!(client.finish(), finished(0, "Alice: an answer\n* Bye, Bob: 0 lines accepted, 0 refused.\n", ""));
 }
 
 #[test]
@@ -240,7 +238,7 @@ fn its_error_messages_are_safe_for_a_terminal() {
     server.send("! name-taken: \x1b[2Jboo\x07\n");
     let done = client.finish();
     let why = "client: the server refused Bob: name-taken: ^[[2Jboo^G\n";
-    assert_eq!((done.code, done.stderr), (Some(1), format!("{CONNECTED}{why}")));
+    assert_eq!((done.code, done.stderr), (Some(1), why.to_owned()));
     drop(server);
 }
 
@@ -256,7 +254,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
     alice.expect("* Bob has joined");
     // It notices with the next line that it cannot write, although its input goes on.
     alice.send("one\n");
-    assert_eq!(client.finish(), finished(3, "", CONNECTED));
+    assert_eq!(client.finish(), finished(3, "", ""));
     let left = alice.line();
     assert!(left.starts_with("* Bob has left"), "{left:?}");
 }
@@ -273,7 +271,7 @@ fn the_farewell_is_awaited_although_nobody_reads_the_output() {
     alice.expect("* Bob has joined");
     client.write("backup done\n");
     client.end_input();
-    assert_eq!(client.finish(), finished(0, "", CONNECTED));
+    assert_eq!(client.finish(), finished(0, "", ""));
     alice.expect("Bob: backup done");
     alice.expect("* Bob has left");
 }

@@ -7,7 +7,6 @@ use crate::harness::{FakeServer, Peer, Server, skipped};
 use crate::password::{REQUIRED, WRONG, config, outer_address, password_file};
 use crate::program::{CLIENT, Finished, Program};
 
-const STATUS: &str = "Connected to server.\n";
 const VARIABLE: &str = "LINECHAT_PASSWORD";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
 
@@ -52,11 +51,11 @@ fn a_password_is_sent_when_the_server_asks_for_it() {
         (&["--password-file", &file], Some("not this one")),
     ] {
         let done = client(server.address, options, variable).finish_with("hi\n");
-        assert_eq!(done, finished(0, &format!("{REQUIRED}\n{said}"), STATUS));
+        assert_eq!(done, finished(0, &format!("{REQUIRED}\n{said}"), ""));
     }
     // Nothing is wrong, so there is nothing on standard error.
     let done = client(server.address, &["--lines-only"], Some("open sesame")).finish_with("hi\n");
-    assert_eq!(done, finished(0, "", STATUS));
+    assert_eq!(done, finished(0, "", ""));
 }
 
 #[test]
@@ -71,7 +70,7 @@ fn a_password_is_not_sent_to_a_server_that_does_not_ask() {
     drop(server);
     let said = format!("{WELCOME}! password-required: now I do\n* Bye, Bob: 1 line accepted, 1 refused.\n");
     let why = "client: 1 refused, the last: password-required: now I do\n";
-    assert_eq!(client.finish(), finished(1, &said, &format!("{STATUS}{why}")));
+    assert_eq!(client.finish(), finished(1, &said, why));
 }
 
 #[test]
@@ -84,7 +83,7 @@ fn who_has_no_password_is_told_how_to_give_one() {
         server.expect_end();
         let why =
             "password-required: send the password as the next line; give it with --password-file or LINECHAT_PASSWORD";
-        let stderr = format!("{STATUS}client: the server refused Bob: {why}\n");
+        let stderr = format!("client: the server refused Bob: {why}\n");
         assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n"), &stderr));
     }
 }
@@ -98,8 +97,8 @@ fn a_wrong_password_is_sent_once() {
     server.expect("close sesame");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
     server.expect_end();
-    let why = format!("{STATUS}client: the server refused Bob: wrong-password: that is not the password\n");
-    assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), &why));
+    let why = "client: the server refused Bob: wrong-password: that is not the password\n";
+    assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), why));
 }
 
 #[test]
@@ -109,7 +108,7 @@ fn a_password_that_others_could_read_on_its_way_is_not_sent_unless_that_is_wante
     let mut kept = client(fake.address, &[], Some("open sesame"));
     asked(&fake).expect_end();
     let why = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
-    let stderr = format!("{STATUS}client: Bob needs a password, and {why}\n");
+    let stderr = format!("client: Bob needs a password, and {why}\n");
     assert_eq!(kept.finish(), finished(1, &format!("{REQUIRED}\n"), &stderr));
     let mut given = client(fake.address, &["--allow-plain-password"], Some("open sesame"));
     let mut server = asked(&fake);

@@ -28,8 +28,6 @@ use crate::harness::{DEADLINE, Server, own_address, skipped, unpaced, within};
 use crate::plain::{CONNECTED, Person};
 use crate::program::{CLIENT, Finished, Program};
 
-const STATUS: &str = "Connected to server.\n";
-
 /// A folder of this test's own. It is gone with this.
 struct Folder(PathBuf);
 
@@ -155,7 +153,7 @@ fn assert_not_trusted(done: &Finished, tls: &Tls, host: &str, why: &str) {
 fn assert_has_said_hi(done: &Finished) {
     let said = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n\
                 * Bye, Bob: 1 line accepted, 0 refused.\n";
-    assert_eq!(*done, Finished { code: Some(0), stdout: said.to_owned(), stderr: STATUS.to_owned() });
+    assert_eq!(*done, Finished { code: Some(0), stdout: said.to_owned(), stderr: String::new() });
 }
 
 /// The end of the input is a half-close of TLS, and the farewell comes after it.
@@ -329,7 +327,7 @@ fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_el
     let expected = Finished {
         code: Some(1),
         stdout: format!("! {refusal}\n"),
-        stderr: format!("{STATUS}client: the server refused Bob: {refusal}\n"),
+        stderr: format!("client: the server refused Bob: {refusal}\n"),
     };
     assert_eq!(done, expected);
 }
@@ -443,7 +441,7 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
         within(move || serving.join().unwrap());
         let said = format!("* Welcome, Bob.\n{farewell}");
         let why = "client: the connection was lost: it was cut off, for TLS was not ended\n";
-        assert_eq!(done, Finished { code: Some(3), stdout: said, stderr: format!("{STATUS}{why}") });
+        assert_eq!(done, Finished { code: Some(3), stdout: said, stderr: why.to_owned() });
     }
 }
 
@@ -513,7 +511,7 @@ fn a_long_input_is_said_whole_over_tls_and_over_a_socket_of_the_file_system() {
         (0..LINES).for_each(|line| alice.expect(&format!("Bob: {line}")));
         alice.expect("* Bob has left");
         let done = within(move || sending.join().unwrap());
-        assert_eq!((done.code, done.stderr.as_str()), (Some(0), STATUS));
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
         assert!(done.stdout.ends_with(&format!("* Bye, Bob: {LINES} lines accepted, 0 refused.\n")), "{}", done.stdout);
     }
 }

@@ -211,6 +211,18 @@ impl vt100::Callbacks for Bells {
 }
 
 #[test]
+fn a_quiet_client_has_no_greeting() {
+    let server = Server::start();
+    for (options, is_greeted) in [(&[][..], true), (&["-q"], false)] {
+        let mut bob = Person::sit_down(server.address, options);
+        let rows = bob.sees("* Welcome, Bob.");
+        assert_eq!(rows.iter().any(|row| row.contains("Connected")), is_greeted, "{rows:?}");
+        bob.type_in(CTRL_D);
+        assert_eq!(bob.program.finish().code, Some(0));
+    }
+}
+
+#[test]
 fn a_half_typed_line_survives_what_comes_in_and_is_redrawn_as_a_message() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, &[]);
@@ -326,7 +338,7 @@ pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Lost
     let name = Name::parse("Bob").unwrap();
     let place = Place::Tcp { host: address.ip().to_string(), port: address.port() };
     let config = Config { name, place, password: None, allow_plain_password: false };
-    let options = terminal::Options { history: None, color: true, bell: true, reconnect: true };
+    let options = terminal::Options { history: None, color: true, bell: true, reconnect: true, greeting: true };
     thread::spawn(move || run(&config, &options));
     block_on(asked.into_future());
     panic!("a defect of the client");

@@ -13,8 +13,6 @@ use crate::harness::{DEADLINE, Peer, Server, within};
 use crate::program::{CLIENT, Finished, Program};
 use crate::vitals::Vitals;
 
-const CONNECTED: &str = "Connected to server.\n";
-
 fn client(server: &Server, name: &str, more: &[&str]) -> Program {
     let arguments = Program::client_arguments(server.address, name);
     Program::start(CLIENT, arguments.iter().map(String::as_str).chain(more.iter().copied()))
@@ -35,6 +33,30 @@ fn bye(name: &str, lines: &str) -> String {
     format!("* Welcome, {name}. You are the first here. /help lists the commands.\n* Bye, {name}: {lines}.\n")
 }
 
+/// cron sends every word of it by mail.
+#[test]
+fn a_pipe_that_works_leaves_standard_error_empty_unless_it_is_verbose() {
+    let server = Server::start();
+    let said = bye("cron", "1 line accepted, 0 refused");
+    for (options, stderr) in [
+        (&[][..], ""),
+        (&["-q"], ""),
+        (&["--quiet"], ""),
+        (&["-v"], "Connected to server.\n"),
+        (&["--verbose"], "Connected to server.\n"),
+    ] {
+        let done = client(&server, "cron", options).finish_with("backup done\n");
+        assert_eq!(done, finished(0, &said, stderr), "{options:?}");
+    }
+    // Errors are told however quiet it is.
+    let done = client(&server, "cron", &["-q"]).finish_with("/nope\n");
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.starts_with("client: 1 refused, the last: unknown-command: "), "{}", done.stderr);
+    let done = client(&server, "cron", &["-q", "-v"]).finish();
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("'--quiet' cannot be used with '--verbose'"), "{}", done.stderr);
+}
+
 #[test]
 fn lines_only_prints_messages_and_no_notices() {
     let server = Server::start();
@@ -48,7 +70,7 @@ fn lines_only_prints_messages_and_no_notices() {
     client.end_input();
     let refused =
         "unknown-command: there is no /nope; /help lists the commands, and a message that begins with / is sent as //";
-    let said = format!("{CONNECTED}! {refused}\nclient: 1 refused, the last: {refused}\n");
+    let said = format!("! {refused}\nclient: 1 refused, the last: {refused}\n");
     assert_eq!(client.finish(), finished(1, "", &said));
     alice.expect("Bob: hello");
 }
@@ -65,7 +87,7 @@ fn wait_stays_for_answers_after_the_end_of_the_input() {
     // The end of the input has not ended the line yet: the connection is open both ways.
     alice.send("me\n");
     client.stdout.expect("Alice: me");
-    assert_eq!(client.finish(), finished(0, "", CONNECTED));
+    assert_eq!(client.finish(), finished(0, "", ""));
     assert!(since.elapsed().as_secs_f64() >= 1.5, "it left after {:?}", since.elapsed());
     alice.expect("poll: anybody here?");
     alice.expect("* poll has left");
@@ -89,7 +111,7 @@ fn it_does_not_stay_when_nobody_reads_the_output() {
         assert_eq!(answer, "Alice: me\n");
     });
     alice.send("me too\n");
-    assert_eq!(client.finish(), finished(0, "", CONNECTED));
+    assert_eq!(client.finish(), finished(0, "", ""));
     alice.expect("* poll has left");
 }
 
@@ -118,9 +140,9 @@ fn a_wait_that_is_no_time_is_wrong_usage() {
 fn closed_standard_streams_are_no_trouble() {
     let server = Server::start();
     let done = shell("exec \"$@\" <&-", &server, "cron").finish();
-    assert_eq!(done, finished(0, &bye("cron", "0 lines accepted, 0 refused"), CONNECTED));
+    assert_eq!(done, finished(0, &bye("cron", "0 lines accepted, 0 refused"), ""));
     let done = shell("exec \"$@\" >&-", &server, "cron").finish_with("hi\n");
-    assert_eq!(done, finished(0, "", CONNECTED));
+    assert_eq!(done, finished(0, "", ""));
     let done = shell("exec \"$@\" 2>&-", &server, "cron").finish_with("/nope\nhi\n");
     assert_eq!((done.code, done.stderr.as_str()), (Some(1), ""));
     assert!(done.stdout.ends_with("* Bye, cron: 1 line accepted, 1 refused.\n"), "{}", done.stdout);
@@ -148,7 +170,7 @@ fn a_full_disk_is_code_3_and_said() {
     command.args(Program::client_arguments(server.address, "cron")).stdin(Stdio::null());
     command.stdout(File::options().write(true).open("/dev/full").unwrap());
     let why = "client: cannot write to standard output: No space left on device\n";
-    assert_eq!(Program::spawn(command).finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+    assert_eq!(Program::spawn(command).finish(), finished(3, "", why));
 }
 
 /// All was said, but what came back was lost.
@@ -166,7 +188,7 @@ fn a_full_disk_is_told_also_after_the_end_of_the_input() {
     alice.expect("poll: anybody here?");
     alice.send("me\n");
     let why = "client: cannot write to standard output: No space left on device\n";
-    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+    assert_eq!(client.finish(), finished(3, "", why));
     alice.expect("* poll has left");
 }
 
@@ -178,7 +200,7 @@ fn an_input_that_cannot_be_read_is_code_3_and_said() {
     command.stdin(File::open("/").unwrap());
     let why = "client: cannot read standard input: Is a directory\n";
     let said = bye("cron", "0 lines accepted, 0 refused");
-    assert_eq!(Program::spawn(command).finish(), finished(3, &said, &format!("{CONNECTED}{why}")));
+    assert_eq!(Program::spawn(command).finish(), finished(3, &said, why));
 }
 
 #[test]
@@ -188,7 +210,7 @@ fn it_needs_neither_a_terminal_nor_an_environment() {
     command.args(["--wait", CLIENT]).args(Program::client_arguments(server.address, "cron")).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let done = Program::spawn(command).finish_with("hi\n");
-    assert_eq!(done, finished(0, &bye("cron", "1 line accepted, 0 refused"), CONNECTED));
+    assert_eq!(done, finished(0, &bye("cron", "1 line accepted, 0 refused"), ""));
 }
 
 /// Some sshd, and inetd, give a program a socket for both.
@@ -210,7 +232,7 @@ fn a_socket_does_for_standard_input_and_output() {
     });
     let welcome = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n";
     assert_eq!(said, format!("{welcome}Alice: tab\t\n* Bye, Bob: 2 lines accepted, 0 refused.\n"));
-    assert_eq!(client.finish(), finished(0, "", CONNECTED));
+    assert_eq!(client.finish(), finished(0, "", ""));
     alice.expect("Bob: last words");
     alice.expect("* Bob has left");
 }
@@ -228,7 +250,7 @@ fn a_socket_whose_other_end_goes_ends_the_visit() {
     drop(ours);
     alice.expect("* Bob has left");
     let why = "client: cannot read standard input: Connection reset by peer\n";
-    assert_eq!(client.finish(), finished(3, "", &format!("{CONNECTED}{why}")));
+    assert_eq!(client.finish(), finished(3, "", why));
 }
 
 fn client_at_a_socket(server: &Server) -> (UnixStream, Program) {
@@ -282,7 +304,7 @@ fn a_long_input_takes_no_memory() {
     assert_flat(&client, before, "a long input");
     client.end_input();
     let said = format!("* Bye, log: {lines} lines accepted, 0 refused.\n");
-    assert_eq!(client.finish(), finished(0, &said, CONNECTED));
+    assert_eq!(client.finish(), finished(0, &said, ""));
 }
 
 /// The server keeps what the client cannot pass on, as long as it can, and then says how much was missed.

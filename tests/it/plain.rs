@@ -82,6 +82,17 @@ fn client(address: SocketAddr, name: &str) -> Command {
 }
 
 #[test]
+fn a_quiet_client_has_no_greeting() {
+    let server = Server::start();
+    let mut bob = Person::sit_down_with(server.address, "Bob", &["--quiet"]);
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    // Refusals are shown all the same.
+    bob.type_in("/nope\n");
+    let refusal = bob.screen.line();
+    assert!(refusal.contains("! unknown-command: "), "{refusal:?}");
+}
+
+#[test]
 fn a_person_is_told_of_the_connection_and_talks() {
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -295,7 +306,7 @@ fn a_hostile_server_cannot_act_on_the_screen_behind_a_pipe() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (screen, side) = terminal();
     let mut command = client(listener.local_addr().unwrap(), "Bob");
-    command.stdin(Stdio::piped()).stdout(side);
+    command.arg("-v").stdin(Stdio::piped()).stdout(side);
     let mut program = Program::spawn(command);
     let mut screen = Output::of(screen);
     let _server = welcome(listener, ATTACK);

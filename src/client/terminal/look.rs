@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn look(color: bool) -> Look {
-        let options = Options { history: None, color, bell: true, reconnect: true };
+        let options = Options { history: None, color, bell: true, reconnect: true, greeting: true };
         Look::new(Name::parse("Bob").unwrap(), &options)
     }
 

@@ -56,6 +56,8 @@ pub struct Options {
     pub bell: bool,
     /// Whether a lost connection is made again.
     pub reconnect: bool,
+    /// Whether the person is told about the connection, and how to begin.
+    pub greeting: bool,
 }
 
 /// Joins the room and stays until the person leaves, or cannot stay.
@@ -78,7 +80,9 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
         modes.edited();
         showing.start(printer);
         complaint.iter().for_each(|complaint| screen.say(complaint));
-        screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+        if options.greeting {
+            screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+        }
         Ok(())
     };
     let ending = [Signal::Term, Signal::Hup, Signal::Int, Signal::Quit];
@@ -106,6 +110,9 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let talk =
         Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
     let sit_down = || {
+        if options.greeting {
+            plain::greet()?;
+        }
         plain::start(typing, keys, veil.clone())?;
         showing.start(Paper);
         Ok(())

@@ -24,12 +24,19 @@ use crate::protocol::{BadSecret, Secret};
 
 const GREETING: &str = "Connected to server. You can start typing messages.\n";
 
-/// Greets the person, and passes on what they type from now on.
+/// Greets the person.
+///
+/// # Errors
+/// When the terminal cannot be used.
+pub(super) fn greet() -> Result<(), Lost> {
+    write(GREETING).map_err(Lost::Output)
+}
+
+/// Passes on what the person types from now on.
 ///
 /// # Errors
 /// When the terminal cannot be used.
 pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
-    write(GREETING).map_err(Lost::Output)?;
     let mut interrupts = Signals::new([Signal::Int]).map_err(Lost::Input)?;
     // From here on Ctrl-C cannot end the program without a word.
     veil.rule_echo();

@@ -768,7 +768,10 @@ mod tests {
     impl Scene {
         fn set() -> Self {
             let name = Name::parse("Bob").unwrap();
-            let look = Look::new(name.clone(), &Options { history: None, color: false, bell: false, reconnect: true });
+            let look = Look::new(
+                name.clone(),
+                &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
+            );
             let (screen, showing) = Screen::new(false);
             let config =
                 Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::exit;
 
+use clap::builder::StyledStr;
 use clap::{Arg, ArgMatches, Command, Parser, ValueEnum, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -141,6 +142,7 @@ impl Manual {
 
     fn man(&self, command: Command) -> io::Result<Vec<u8>> {
         let version = format!("linechat {}", env!("CARGO_PKG_VERSION"));
+        let commands = self.commands(command.clone());
         // A blank for the date: an empty one would not be written, and what follows would move to its place. A real one
         // would make every build another.
         let man = Man::new(command).section("1").date(" ").source(version).manual("linechat");
@@ -149,6 +151,7 @@ impl Manual {
         self.head().to_writer(&mut page)?;
         man.render_description_section(&mut page)?;
         man.render_options_section(&mut page)?;
+        commands.to_writer(&mut page)?;
         self.tail().to_writer(&mut page)?;
         Ok(page)
     }
@@ -164,6 +167,27 @@ impl Manual {
             head.text([bold(&name), roman(format!(" {way}"))]);
         }
         head
+    }
+
+    /// A section for each subcommand, with its options and its own subcommands. clap would only refer to further pages.
+    fn commands(&self, mut command: Command) -> Roff {
+        let mut page = Roff::new();
+        // Only then an argument can be shown.
+        command.build();
+        for subcommand in command.get_subcommands() {
+            let name = subcommand.get_name();
+            page.control("SH", [format!("COMMANDS OF {}", name.to_uppercase()).as_str()]);
+            let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+            page.text([bold(format!("{} {name}", self.name())), roman(format!(": {about}."))]);
+            for option in subcommand.get_opts() {
+                entry(&mut page, &option.to_string().replace(['<', '>'], ""), "", option.get_help());
+            }
+            for command in subcommand.get_subcommands() {
+                let words: String = command.get_positionals().map(|word| format!(" {}", word_of(word))).collect();
+                entry(&mut page, command.get_name(), &words, command.get_about());
+            }
+        }
+        page
     }
 
     fn tail(&self) -> Roff {
@@ -185,6 +209,21 @@ impl Manual {
 fn between_paragraphs(page: &mut Roff, number: usize) {
     if number > 0 {
         page.control("PP", []);
+    }
+}
+
+/// An entry of a list: what is typed as it stands, what takes the place of a word, and what both do.
+fn entry(page: &mut Roff, literal: &str, words: &str, help: Option<&StyledStr>) {
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    page.control("TP", []).text([bold(literal), roman(words)]).text([roman(help)]);
+}
+
+/// A word of a command as the synopsis of a man page has it: `NAME`, `[REASON]...` or `[people|names]`.
+fn word_of(word: &Arg) -> String {
+    let values: Vec<_> = word.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    match values.as_slice() {
+        [] => word.to_string().replace(['<', '>'], ""),
+        values => format!("[{}]", values.join("|")),
     }
 }
 

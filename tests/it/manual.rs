@@ -71,6 +71,33 @@ fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
 }
 
 #[test]
+fn the_man_page_of_the_server_describes_each_command_of_admin() {
+    let page = output(SERVER, &["--generate", "man"]).replace("\\-", "-");
+    let section = page.split_once("\n.SH \"COMMANDS OF ADMIN\"\n").expect("there is such a section").1;
+    let section = section.split_once("\n.SH ").unwrap().0;
+    for entry in [
+        "\\fB--data DIR\\fR\nThe folder of the server, as it was given to it\n",
+        "\\fBop\\fR NAME\nMake NAME an operator; it has to be registered\n",
+        "\\fBkick\\fR NAME [REASON]...\n",
+        "\\fBban\\fR NAME|ADDR [DURATION] [REASON]...\n",
+        "\\fBlist\\fR [people|names|bans|mutes]\n",
+        "\\fBstats\\fR\n",
+    ] {
+        assert!(section.contains(&format!(".TP\n{entry}")), "{entry} is missing in\n{section}");
+    }
+    // All of them, as they are in the help.
+    let help = output(SERVER, &["admin", "--help"]);
+    let commands = help.split_once("\nCommands:\n").unwrap().1.split_once("\n\n").unwrap().0;
+    // A line that goes on begins further to the right.
+    let lines = commands.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
+    let names: Vec<_> = lines.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.len() >= 12, "{names:?}");
+    for name in names {
+        assert!(section.contains(&format!(".TP\n\\fB{name}\\fR")), "{name} is missing in\n{section}");
+    }
+}
+
+#[test]
 fn the_usage_says_what_belongs_together() {
     let help = output(CLIENT, &["--help"]);
     let usage = "\nUsage: client [OPTION]... [HOST[:PORT]]\n       \

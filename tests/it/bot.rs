@@ -1,10 +1,12 @@
 //! `client --exec`: a program is run for each message, and with `--reply` what it writes is said.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::harness::{FakeServer, Peer, Server, within};
+use crate::password::{REQUIRED, config};
 use crate::plain::terminal;
 use crate::program::{CLIENT, Output, Program};
 
@@ -294,6 +296,40 @@ fn options_that_do_not_go_together_are_wrong_usage() {
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{arguments:?}");
         assert!(done.stderr.contains(why), "{arguments:?}: {}", done.stderr);
     }
+}
+
+/// docs/client.md has a unit for systemd, to be used beside the server that README.md installs.
+#[test]
+fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room() {
+    let document = |path| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let unit = document("docs/client.md");
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let (program, arguments) = command.split_once(' ').unwrap();
+    assert!(document("README.md").contains(&format!("\ninstall target/release/client {program}\n")), "{program}");
+    let credential = unit.lines().find_map(|line| line.strip_prefix("LoadCredential=")).unwrap();
+    let (name, _) = credential.split_once(':').unwrap();
+
+    let server = Server::start_with(config("unit"));
+    let credentials = Folder::new("unit");
+    let password = Path::new(credentials.path()).join(name);
+    std::fs::write(&password, "open sesame\n").unwrap();
+    std::fs::set_permissions(password, std::fs::Permissions::from_mode(0o400)).unwrap();
+    let mut command = Command::new("sh");
+    // Nothing else is in it that the words of systemd and of a shell differ in.
+    command.args(["-c", &format!("exec {CLIENT} {arguments}")]);
+    command.env("CREDENTIALS_DIRECTORY", credentials.path()).env("LINECHAT_HOST", server.address.to_string());
+    let mut bot = Program::spawn({
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    });
+    bot.stdout.expect(REQUIRED);
+    bot.stdout.expect("* Welcome, clock. You are the first here. /help lists the commands.");
+    let mut alice = server.connect();
+    alice.send("Alice\nopen sesame\nwhat time is it?\n");
+    alice.expect(REQUIRED);
+    alice.expect("* Welcome, Alice. 1 other here: clock. /help lists the commands.");
+    let answer = alice.line();
+    assert!(answer.starts_with("clock: ") && answer.contains("UTC"), "{answer:?}");
 }
 
 /// A folder of a test's own, which goes with it.

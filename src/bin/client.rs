@@ -32,28 +32,27 @@ use linechat::tls::Fingerprint;
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
-    /// The server: HOST, HOST:PORT, tls://HOST or unix:PATH [default: 127.0.0.1]
+    /// The server: HOST, HOST:PORT, tls://HOST or unix:PATH [env: LINECHAT_HOST] [default: 127.0.0.1]
     ///
-    /// Without it, LINECHAT_HOST. An IPv6 address before a port is written in brackets: [::1]:5000. HOST comes before
-    /// --exec.
+    /// An IPv6 address before a port is written in brackets. HOST comes before --exec.
     // After --exec, it is an argument of CMD instead: see `words`.
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
     server: Option<OsString>,
 
-    /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks. Without it, LINECHAT_NAME, and at a
-    /// terminal your user name
+    /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks [env: LINECHAT_NAME] [default: at a
+    /// terminal, your user name]
     #[arg(short, long, value_parser = |text: &str| Name::parse(text))]
     name: Option<Name>,
 
-    /// The server, as HOST
+    /// Another way to give HOST, with or without a port
     #[arg(long, value_name = "HOST[:PORT]", value_parser = a_target(), value_hint = ValueHint::Hostname)]
     host: Option<Target>,
 
-    /// The server's port. Without it, LINECHAT_PORT [default: 5000, or 5001 for TLS]
+    /// The server's port [env: LINECHAT_PORT] [default: 5000, or 5001 for TLS]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Connect to a server on this machine, through the socket at PATH, as unix:PATH
+    /// Another way to give unix:PATH: the socket file of a server on this machine
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,
 
@@ -65,8 +64,8 @@ struct Arguments {
     #[arg(short, long)]
     verbose: bool,
 
-    /// Use TLS, as tls://HOST. The server's certificate must be for HOST, and signed by an authority that this system
-    /// trusts
+    /// Use TLS: another way to write tls://HOST. The server's certificate must be for HOST, and signed by an authority
+    /// that this system trusts
     #[arg(long, help_heading = OVER_TLS)]
     tls: bool,
 
@@ -148,8 +147,8 @@ const MANUAL: Manual = Manual {
     ],
     environment: &[
         (NAME_VARIABLE, "your name, without --name"),
-        (HOST_VARIABLE, "the server, without HOST, --host and --unix; it may be what HOST may be"),
-        (PORT_VARIABLE, "the port, where neither --port nor the server has one; a socket file has none"),
+        (HOST_VARIABLE, "the server, if the command line has none, in any form that HOST may have"),
+        (PORT_VARIABLE, "the port, if neither --port nor the server gives one"),
         ("USER", "your name at a terminal, without --name and LINECHAT_NAME"),
         (PASSWORD_VARIABLE, "the password, without --password-file; the command of --exec does not get it"),
         ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),

@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::place::Place;
 use super::tls::{TlsError, shake_hands};
-use crate::address::resolve;
+use crate::address::{lacks_zone, resolve};
 use crate::diagnosis::diagnose;
 use crate::fault;
 use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, NEXT_ADDRESS_AFTER, READ_BYTES, UNACKNOWLEDGED};
@@ -41,6 +41,9 @@ pub enum ConnectError {
     /// No answer within [`CONNECT_LIMIT`].
     #[error("cannot connect to {at}: no answer within {limit} s{hint}", at = .0, limit = CONNECT_LIMIT.as_secs(), hint = where_else(.0))]
     Silent(Place),
+    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    #[error("cannot connect to {0}: a link-local address needs its zone, as in fe80::1%eth0")]
+    Zoneless(Place),
     /// There is nothing at that path.
     #[error("cannot connect to {0}: there is no such socket; check --unix, and whether the server is running")]
     Missing(Place),
@@ -113,7 +116,10 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 }
 
 async fn reach(place: &Place, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let socket = race(addresses).await.map_err(|source| ConnectError::new(place, source))?;
+    let socket = race(addresses).await.map_err(|source| match addresses.first() {
+        Some(address) if lacks_zone(address) => ConnectError::Zoneless(place.clone()),
+        _ => ConnectError::new(place, source),
+    })?;
     // A connection that is gone already is found out by the first read. There is no TCP_USER_TIMEOUT: Linux counts the
     // time of a closed window towards it, and would end the connection to a server that reads no faster than its pace
     // allows.

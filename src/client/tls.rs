@@ -4,6 +4,7 @@
 //! holds the key of a trusted certificate.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +23,7 @@ use futures_rustls::{TlsConnector, TlsStream};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::address::bare;
+use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
 use crate::tls::{Fingerprint, provider};
@@ -85,6 +86,12 @@ pub enum TlsError {
         host: String,
         /// That of the certificate.
         fingerprint: Fingerprint,
+    },
+    /// No certificate can be for that host.
+    #[error("{host} is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint")]
+    Nameless {
+        /// The host as given.
+        host: String,
     },
     /// The server answered with something else.
     #[error("the server at {host}, port {port} does not speak TLS; check --port, or connect without --tls")]
@@ -162,11 +169,21 @@ pub(super) async fn shake_hands(
 ) -> Result<Transport, TlsError> {
     let failed = |why: String| TlsError::Failed { host: host.to_owned(), port, why: SafeText::new(why) };
     let guard = Guard::new(trust).map(Arc::new).map_err(|error| failed(error.to_string()))?;
-    let name = ServerName::try_from(bare(host).to_owned()).map_err(|error| failed(error.to_string()))?;
+    let name = expected_name(host, trust)?;
     let config = config(guard.clone()).map_err(|error| failed(error.to_string()))?;
     match TlsConnector::from(Arc::new(config)).connect(name, socket.clone()).await {
         Ok(stream) => Ok(Transport::tls(socket, TlsStream::Client(stream))),
         Err(error) => Err(TlsError::new(&error, host, port, &guard)),
+    }
+}
+
+/// What the certificate has to be for.
+fn expected_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, TlsError> {
+    match (server_name(host), trust) {
+        (Ok(name), _) => Ok(name),
+        // Nothing is compared with it, and an address is not sent to the server (RFC 6066, section 3).
+        (Err(_), Trust::Exactly(_)) => Ok(Ipv4Addr::UNSPECIFIED.into()),
+        (Err(_), Trust::Authorities(_)) => Err(TlsError::Nameless { host: host.to_owned() }),
     }
 }
 
@@ -372,6 +389,15 @@ h78/bwXqL5mnlBxUrSEWXAViukSxwdTmP9Y3n7j1pbA6vm90jwVdiYir+5Fl832B
 aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
 -----END CERTIFICATE-----
 ";
+
+    #[test]
+    fn only_a_fingerprint_does_for_a_host_that_no_certificate_can_name() {
+        let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"any"));
+        assert!(expected_name("-odd-", &Trust::Exactly(fingerprint)).is_ok());
+        let error = expected_name("-odd-", &Trust::Authorities(Arc::new(RootCertStore::empty()))).unwrap_err();
+        let why = "-odd- is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint";
+        assert_eq!(error.to_string(), why);
+    }
 
     /// No server of ours would show them.
     #[test]

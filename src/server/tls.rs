@@ -27,6 +27,7 @@ use futures_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig
 use futures_rustls::{TlsAcceptor, TlsStream};
 use thiserror::Error;
 
+use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
 use crate::tls::{Fingerprint, provider};
@@ -100,11 +101,15 @@ impl Tls {
         Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
     }
 
-    /// A new certificate, signed by itself, for a server with these names and addresses.
+    /// A new certificate, signed by itself, for a server with these names and addresses, each as a person writes a host.
     ///
     /// # Errors
     /// [`TlsError::NotMade`].
     pub fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
+        let names: Vec<_> = names
+            .into_iter()
+            .map(|name| server_name(&name).map(|known| known.to_str().into_owned()).unwrap_or(name))
+            .collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::NotMade(error.to_string()))?;
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|error| TlsError::NotMade(error.to_owned()))?;

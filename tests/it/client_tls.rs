@@ -24,7 +24,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 
-use crate::harness::{DEADLINE, Server, own_address, skipped, unpaced, within};
+use crate::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
 use crate::plain::{CONNECTED, Person};
 use crate::program::{CLIENT, Finished, Program};
 
@@ -191,6 +191,47 @@ fn a_certificate_is_trusted_that_is_in_the_file_itself() {
     let (server, port) = serve(&Arc::new(Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap()));
     let _alice = server.join("Alice");
     assert_has_said_hi(&say_hi(port, &["--tls-ca", &files[0], "--host", "localhost"]));
+}
+
+#[test]
+fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one() {
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost", "127.0.0.1"], |_| ());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    // The letters of the last one are those of full width, which IDNA takes for the usual ones.
+    for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "ｌｏｃａｌｈｏｓｔ"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", host]));
+    }
+    let other = authority.sign(&["chat.example"], |_| ());
+    let (_server, port) = serve(&other);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
+    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check --host");
+}
+
+#[test]
+fn the_zone_of_a_link_local_address_is_not_in_the_certificate() {
+    let Some((address, interface)) = link_local() else { return };
+    let authority = Authority::new();
+    let tls = authority.sign(&[&address.to_string()], |_| ());
+    let host = format!("{address}%{interface}");
+    let listener = Listener::bind(&host, 0).unwrap().with_tls(tls.clone());
+    let SocketAddr::V6(listening) = listener.address().unwrap() else { panic!("{listener} is not IPv6") };
+    let (port, number) = (listening.port(), listening.scope_id());
+    let server = Server::start_beside(listener);
+    let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    for host in [host.clone(), format!("{address}%{number}"), format!("[{host}]")] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", &host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &host]));
+    }
+    let done = say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &address.to_string()]);
+    let why = "a link-local address needs its zone, as in fe80::1%eth0";
+    assert_not_connected(&done, &format!("cannot connect to {address}, port {port}: {why}"));
+    let why = format!("cannot listen on [{address}]:0: {why}");
+    assert_eq!(Listener::bind(&address.to_string(), 0).unwrap_err().to_string(), why);
 }
 
 /// `openssl req -x509` makes it so.

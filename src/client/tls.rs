@@ -13,8 +13,9 @@ use async_std::net::TcpStream;
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use futures_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use futures_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use futures_rustls::rustls::server::ParsedCertificate;
 use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -26,16 +27,24 @@ use thiserror::Error;
 use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
-use crate::tls::{Fingerprint, provider};
+use crate::tls::{Fingerprint, is_authority, is_version_1, provider, verify_itself};
 use crate::transport::Transport;
 
 /// Which certificates will do.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// Those for the server's name that one of these has signed, directly or not.
-    Authorities(Arc<RootCertStore>),
+    /// Those for the server's name that are among these, or that one of these has signed, directly or not.
+    Among(Arc<Trusted>),
     /// This one, whatever its names, its dates and who signed it.
     Exactly(Fingerprint),
+}
+
+/// Certificates that are trusted.
+#[derive(Debug)]
+pub struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
+    /// The same, in the form that chains are checked with.
+    roots: Arc<RootCertStore>,
 }
 
 /// Why there is nothing to trust, and what to do about it.
@@ -122,12 +131,12 @@ impl Trust {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         // A few that nobody can read are no reason to trust none of them.
-        roots.add_parsable_certificates(found.certs);
+        roots.add_parsable_certificates(found.certs.iter().cloned());
         if roots.is_empty() {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             return Err(TrustError::Nobody { why });
         }
-        Ok(Self::Authorities(Arc::new(roots)))
+        Ok(Self::among(found.certs, roots))
     }
 
     /// The certificates in a file of PEM blocks, and no others.
@@ -140,13 +149,17 @@ impl Trust {
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| failed(describe(error)))?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|error| failed(error.to_string()))?;
         }
         if roots.is_empty() {
             return Err(failed("there is no certificate in it".to_owned()));
         }
-        Ok(Self::Authorities(Arc::new(roots)))
+        Ok(Self::among(certificates, roots))
+    }
+
+    fn among(certificates: Vec<CertificateDer<'static>>, roots: RootCertStore) -> Self {
+        Self::Among(Arc::new(Trusted { certificates, roots: Arc::new(roots) }))
     }
 }
 
@@ -183,7 +196,7 @@ fn expected_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, TlsEr
         (Ok(name), _) => Ok(name),
         // Nothing is compared with it, and an address is not sent to the server (RFC 6066, section 3).
         (Err(_), Trust::Exactly(_)) => Ok(Ipv4Addr::UNSPECIFIED.into()),
-        (Err(_), Trust::Authorities(_)) => Err(TlsError::Nameless { host: host.to_owned() }),
+        (Err(_), Trust::Among(_)) => Err(TlsError::Nameless { host: host.to_owned() }),
     }
 }
 
@@ -257,14 +270,11 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
             "it is not for servers".to_owned()
         }
         CertificateError::BadEncoding => "it is damaged".to_owned(),
-        // The library has no names for these.
-        CertificateError::Other(error) => match error.0.to_string().as_str() {
-            // `openssl req -x509` makes such certificates,
-            "CaUsedAsEndEntity" => "it is that of an authority, and not of a server".to_owned(),
-            // and `openssl x509 -req` such.
-            "UnsupportedCertVersion" => "it is of the old version 1, which names no host".to_owned(),
-            why => format!("it cannot be checked ({why})"),
-        },
+        error if is_authority(error) => {
+            "it is that of an authority; if it is the server's as well, name it with --tls-ca".to_owned()
+        }
+        error if is_version_1(error) => "it is of the old version 1, which names no host".to_owned(),
+        CertificateError::Other(error) => format!("it cannot be checked ({})", error.0),
         error => format!("it cannot be checked ({error:?})"),
     }
 }
@@ -294,20 +304,28 @@ struct Guard {
 
 #[derive(Debug)]
 enum LetsIn {
-    Signed(Arc<WebPkiServerVerifier>),
+    Among(Arc<Trusted>, Arc<WebPkiServerVerifier>),
     Exactly(Fingerprint),
 }
 
 impl Guard {
     fn new(trust: &Trust) -> Result<Self, rustls::client::VerifierBuilderError> {
         let lets_in = match trust {
-            Trust::Authorities(roots) => {
-                LetsIn::Signed(WebPkiServerVerifier::builder_with_provider(roots.clone(), provider()).build()?)
+            Trust::Among(trusted) => {
+                let chains = WebPkiServerVerifier::builder_with_provider(trusted.roots.clone(), provider()).build()?;
+                LetsIn::Among(trusted.clone(), chains)
             }
             Trust::Exactly(fingerprint) => LetsIn::Exactly(*fingerprint),
         };
         Ok(Self { lets_in, seen: OnceLock::new(), flaw: OnceLock::new(), is_trusted: AtomicBool::new(false) })
     }
+}
+
+/// Verifies a certificate that is trusted itself: its dates and names count, and it does not matter who has signed it.
+fn verify_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let parsed = ParsedCertificate::try_from(certificate)?;
+    verify_itself(&parsed, now)?;
+    verify_server_name(&parsed, name)
 }
 
 /// What is wrong with a certificate where it is trusted itself, and nobody else: nothing, if it is whole and has signed
@@ -338,7 +356,10 @@ impl ServerCertVerifier for Guard {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let fingerprint = *self.seen.get_or_init(|| Fingerprint::of(certificate));
         let verified = match &self.lets_in {
-            LetsIn::Signed(signed) => signed.verify_server_cert(certificate, issuers, name, ocsp, now),
+            LetsIn::Among(trusted, _) if trusted.certificates.contains(certificate) => {
+                verify_trusted(certificate, name, now).map(|()| ServerCertVerified::assertion())
+            }
+            LetsIn::Among(_, chains) => chains.verify_server_cert(certificate, issuers, name, ocsp, now),
             LetsIn::Exactly(wanted) if *wanted == fingerprint => Ok(ServerCertVerified::assertion()),
             LetsIn::Exactly(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
         };
@@ -394,7 +415,7 @@ aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
     fn only_a_fingerprint_does_for_a_host_that_no_certificate_can_name() {
         let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"any"));
         assert!(expected_name("-odd-", &Trust::Exactly(fingerprint)).is_ok());
-        let error = expected_name("-odd-", &Trust::Authorities(Arc::new(RootCertStore::empty()))).unwrap_err();
+        let error = expected_name("-odd-", &Trust::among(Vec::new(), RootCertStore::empty())).unwrap_err();
         let why = "-odd- is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint";
         assert_eq!(error.to_string(), why);
     }

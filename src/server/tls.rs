@@ -20,17 +20,16 @@ use futures::future::poll_fn;
 use futures::task::AtomicWaker;
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use futures_rustls::rustls::version::{TLS12, TLS13};
-use futures_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
+use futures_rustls::rustls::{self, CertificateError, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
 use thiserror::Error;
 
 use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
-use crate::tls::{Fingerprint, provider};
+use crate::tls::{Fingerprint, is_version_1, provider, verify_itself};
 use crate::transport::Transport;
 
 /// The certificate of a server, and how many handshakes it works on at once.
@@ -183,12 +182,8 @@ impl Current {
 }
 
 fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
-    let algorithms = provider().signature_verification_algorithms.all;
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    // The time is looked at before the issuer, of which there is none here.
-    let found =
-        verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], UnixTime::now(), algorithms);
-    match found {
+    match verify_itself(&parsed, UnixTime::now()) {
         Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             Some(Untimely::Expired)
         }
@@ -223,6 +218,9 @@ fn why_unusable(error: &rustls::Error) -> String {
             "the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519".to_owned()
         }
         rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged".to_owned(),
+        rustls::Error::InvalidCertificate(error) if is_version_1(error) => {
+            "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3".to_owned()
+        }
         error => error.to_string(),
     }
 }

@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
-use crate::tls::{Fingerprint, is_authority, is_version_1, provider, verify_itself};
+use crate::tls::{Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::Transport;
 
 /// Which certificates will do.
@@ -145,8 +145,8 @@ impl Trust {
     /// [`TrustError::File`].
     pub fn from_file(path: &Path) -> Result<Self, TrustError> {
         let failed = |why| TrustError::File { path: path.to_owned(), why };
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let certificates = read_pem(path)
+            .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
             .map_err(|error| failed(describe(error)))?;
         let mut roots = RootCertStore::empty();
         for certificate in &certificates {

@@ -3,7 +3,6 @@
 //! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
 //! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
 
-use std::fs::read_to_string;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,12 +23,13 @@ use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{self, CertificateError, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
+use memchr::memmem;
 use thiserror::Error;
 
 use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
-use crate::tls::{Fingerprint, is_version_1, provider, verify_itself};
+use crate::tls::{Fingerprint, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::Transport;
 
 /// The certificate of a server, and how many handshakes it works on at once.
@@ -193,16 +193,18 @@ fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let chain = read_pem(certificate)
+        .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
         .map_err(|error| TlsError::file("a certificate", certificate, error))?;
     if key.metadata().is_ok_and(|file| file.mode() & 0o007 != 0) {
         return Err(TlsError::Exposed(key.to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        let is_encrypted = read_to_string(key).is_ok_and(|text| text.contains("ENCRYPTED"));
-        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { TlsError::file("a private key", key, error) }
+    let unreadable = |error| TlsError::file("a private key", key, error);
+    let text = read_pem(key).map_err(unreadable)?;
+    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
+        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }
     })?;
     Current::new(chain, private)
         .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })

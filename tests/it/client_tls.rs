@@ -325,6 +325,33 @@ fn a_certificate_that_is_in_the_file_itself_needs_no_issuer_there() {
 }
 
 #[test]
+fn a_file_of_certificates_may_have_byte_order_marks_but_not_those_of_utf_16() {
+    let (signer, folder) = (Authority::new(), Folder::new());
+    let tls = signer.sign(&["localhost"], |_| ());
+    let key = format!("\u{feff}{}", fs::read_to_string(signer.folder.path("key.pem")).unwrap());
+    let chain = fs::read_to_string(signer.folder.path("server.pem")).unwrap();
+    let chain =
+        format!("\u{feff}{}", chain.replacen("-----END CERTIFICATE-----\n", "-----END CERTIFICATE-----\n\u{feff}", 1));
+    folder.write("server.pem", &chain);
+    folder.write("key.pem", &key);
+    assert_eq!(files(&folder, "server.pem", "key.pem").fingerprint(), tls.fingerprint());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    let other = Authority::new();
+    let ca = format!("\u{feff}{}\u{feff}{}", other.issuer.pem(), signer.issuer.pem());
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &folder.write("ca.pem", &ca), "--host", "localhost"]));
+    let utf_16: Vec<u8> = format!("\u{feff}{ca}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path("utf-16.pem"), utf_16).unwrap();
+    let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
+    let path = folder.path("utf-16.pem");
+    let done = say_hi(port, &["--tls-ca", &path]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains(&format!("cannot read certificates in {path}: {why}")), "{}", done.stderr);
+    let error = Tls::from_files(Path::new(&path), Path::new(&folder.path("key.pem"))).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot read a certificate in {path}: {why}"));
+}
+
+#[test]
 fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
     let folder = Folder::new();
     let request =

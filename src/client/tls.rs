@@ -217,7 +217,9 @@ impl TlsError {
         let why = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::InvalidCertificate(error)) => match guard.seen.get().copied() {
                 Some(_) if guard.is_trusted.load(Ordering::Relaxed) => {
-                    "it does not hold the key of its certificate".to_owned()
+                    "it did not prove that it holds the key of its certificate, which has to be RSA of 2048 bits or more, \
+                     ECDSA over P-256 or P-384, or Ed25519"
+                        .to_owned()
                 }
                 Some(fingerprint) if *error == CertificateError::ApplicationVerificationFailure => {
                     return Self::AnotherOne { host, fingerprint };

@@ -584,7 +584,8 @@ fn a_stolen_certificate_without_its_key_is_refused() {
             let (listener, address) = bind();
             let accepting = thread::spawn(move || thief.accept(&listener, version).is_some());
             let done = say_hi(address.port(), &[&trust[..], &["--host", "localhost"]].concat());
-            let why = "it does not hold the key of its certificate";
+            let why = "it did not prove that it holds the key of its certificate, which has to be RSA of 2048 bits or more, \
+                       ECDSA over P-256 or P-384, or Ed25519";
             assert_not_connected(
                 &done,
                 &format!("cannot negotiate TLS with localhost, port {}: {why}", address.port()),

@@ -1,22 +1,54 @@
-//! From a host as a person writes it to addresses.
+//! From a host as a person writes it to addresses, and to the name that a certificate has for it.
 
+use std::borrow::Cow;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use futures_rustls::pki_types::{InvalidDnsNameError, ServerName};
+use url::Host;
 
 /// The addresses of `host`, at least one. It blocks while a name is looked up.
 ///
-/// An IPv6 address may stand in brackets, as it does beside a port.
+/// An IPv6 address may stand in brackets, as it does beside a port. A name may be internationalised (UTS 46).
 ///
 /// # Errors
 /// What the resolver says.
 pub fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let addresses: Vec<_> = (bare(host), port).to_socket_addrs()?.collect();
+    let addresses: Vec<_> = (&*canonical(bare(host)), port).to_socket_addrs()?.collect();
     if addresses.is_empty() { Err(io::Error::other("it has no address")) } else { Ok(addresses) }
 }
 
+/// What a certificate for `host` has to hold: an address without its zone, or a name as DNS has it.
+///
+/// # Errors
+/// When `host` is neither an address nor a valid DNS name.
+pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    let host = bare(host);
+    match host.split_once('%').map(|(address, _zone)| address.parse::<Ipv6Addr>()) {
+        Some(Ok(address)) => Ok(address.into()),
+        _ => ServerName::try_from(canonical(host).into_owned()),
+    }
+}
+
+/// Whether this is a link-local address, of which each of several networks may have one, and nothing says which network is
+/// meant.
+pub(crate) fn lacks_zone(address: &SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0)
+}
+
 /// A host without the brackets in which an IPv6 address may stand.
-pub(crate) fn bare(host: &str) -> &str {
+fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// A name in the ASCII form of IDNA, and an IPv4 address with its four numbers: `127.1` and `0x7f000001`, which resolvers
+/// take (inet_aton(3)), are not in the form that a certificate has. All else stays as it is.
+fn canonical(host: &str) -> Cow<'_, str> {
+    match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => address.to_string().into(),
+        Ok(Host::Domain(name)) if !host.is_ascii() => name.into(),
+        _ => host.into(),
+    }
 }
 
 #[cfg(test)]
@@ -33,5 +65,44 @@ mod tests {
     #[test]
     fn a_host_that_does_not_exist_is_an_error() {
         assert!(resolve("no.such.host.invalid", 7).is_err());
+    }
+
+    #[test]
+    fn an_ipv4_address_may_have_any_form_that_resolvers_take() {
+        for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "１２７.0.0.1"] {
+            assert_eq!(resolve(host, 7).unwrap(), ["127.0.0.1:7".parse().unwrap()], "{host}");
+        }
+    }
+
+    #[test]
+    fn an_internationalised_name_is_looked_up_in_its_ascii_form() {
+        // The letters are those of full width, which IDNA takes for the usual ones.
+        assert_eq!(resolve("ｌｏｃａｌｈｏｓｔ", 7).unwrap(), resolve("localhost", 7).unwrap());
+    }
+
+    #[test]
+    fn a_certificate_has_a_name_in_ascii_and_an_address_without_its_zone() {
+        for (host, name) in [
+            ("chat.example", "chat.example"),
+            ("chat.example.", "chat.example"),
+            ("my_host", "my_host"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER。example.", "xn--bcher-kva.example"),
+            ("faß.example", "xn--fa-hia.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("127.1", "127.0.0.1"),
+            ("0x7f.1", "127.0.0.1"),
+            ("0x7f000001", "127.0.0.1"),
+            ("2130706433", "127.0.0.1"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%2]", "fe80::1"),
+        ] {
+            assert_eq!(server_name(host).unwrap().to_str(), name, "{host}");
+        }
+        for host in ["", "1.2.3.4.5", "a b", "-a.example", "a..example", "chat.example%eth0", "fe80::g%eth0"] {
+            assert!(server_name(host).is_err(), "{host}");
+        }
     }
 }

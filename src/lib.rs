@@ -49,6 +49,7 @@ pub mod room;
 pub mod secret_file;
 pub mod server;
 mod tcp;
+mod text_file;
 pub mod tls;
 mod transport;
 mod turns;

@@ -280,6 +280,10 @@ pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);
 /// The server's longest is a message of [`LINE_BYTES`], each byte of it escaped, behind a name.
 pub const CLIENT_LINE_BYTES: usize = 64 * 1024;
 
+/// How long the client waits for one address of a host before it tries the next one as well. RFC 8305 (section 8)
+/// recommends this.
+pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
 /// How long the client waits for a server to answer its connection.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 

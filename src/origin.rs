@@ -1,9 +1,10 @@
 //! Where a connection comes from, and what counts as one place.
 //!
-//! Limits, penalties and bans are all for a [`Source`]. Nothing here knows a socket.
+//! Limits, penalties and bans are all for a [`Source`]. Nothing here knows a socket; only the number of a network interface
+//! is asked of the system, where a person writes its name.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -21,27 +22,31 @@ pub enum Origin {
 }
 
 /// One place: an IPv4 address, the /64 network of an IPv6 one, since a single customer has 2^64 addresses of that kind, or
-/// a user of this machine.
+/// a user of this machine. A link-local IPv6 address is one by itself, since all machines of a link share one such network,
+/// and so do all links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// An IPv4 address.
     V4([u8; 4]),
     /// The first 64 bits of an IPv6 address.
     V6([u8; 8]),
+    /// A link-local IPv6 address, and its zone: the number of this machine's network interface to that link (RFC 4007). The
+    /// zone is never 0.
+    Link([u8; 16], u32),
     /// A user of this machine, at a socket of its file system.
     User(u32),
 }
 
 /// What was given is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it goes 192.0.2.1, 2001:db8::/64 or user:1000")]
+#[error("it goes 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
 pub struct NoSource;
 
 impl Origin {
     /// The place that it counts as.
     pub fn source(self) -> Source {
         match self {
-            Self::Net(address) => Source::of(address.ip()),
+            Self::Net(address) => Source::of(address),
             Self::Unix { user } => Source::User(user),
         }
     }
@@ -72,7 +77,30 @@ impl fmt::Display for Origin {
 
 impl Source {
     /// The place of an address.
-    pub fn of(ip: IpAddr) -> Self {
+    pub fn of(address: SocketAddr) -> Self {
+        match address {
+            // A connection from such an address always has a zone.
+            SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() != 0 => {
+                Self::Link(address.ip().octets(), address.scope_id())
+            }
+            _ => Self::network_of(address.ip()),
+        }
+    }
+
+    /// Whether everybody at the other place is at this one too: a network contains the link-local addresses in it.
+    pub fn contains(self, other: Self) -> bool {
+        self == other || self == other.network()
+    }
+
+    /// The network of a link-local address, in all zones; any other place itself.
+    pub fn network(self) -> Self {
+        match self {
+            Self::Link(octets, _) => Self::network_of(octets.into()),
+            source => source,
+        }
+    }
+
+    fn network_of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.octets()),
             IpAddr::V6(ip) => {
@@ -90,13 +118,15 @@ impl fmt::Display for Source {
             Self::V6(octets) => {
                 write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(octets)) << 64))
             }
+            Self::Link(octets, zone) => write!(f, "{}%{zone}", Ipv6Addr::from(octets)),
             Self::User(user) => write!(f, "user:{user}"),
         }
     }
 }
 
-/// An address, with or without `/32` or `/64` behind it; no other network counts as one place. Or `user:` and the number of a
-/// user, which is no name in the room, since none holds a colon.
+/// An address, with or without `/32` or `/64` after it; no other network counts as one place. A link-local address has its
+/// zone after it, by the number or the name of the interface. Or `user:` and the number of a user, which is no name in the
+/// room, since none holds a colon.
 impl FromStr for Source {
     type Err = NoSource;
 
@@ -104,13 +134,39 @@ impl FromStr for Source {
         if let Some(user) = text.strip_prefix("user:") {
             return user.parse().map(Self::User).map_err(|_| NoSource);
         }
+        if let Some((address, zone)) = text.split_once('%') {
+            return link(address.parse().map_err(|_| NoSource)?, zone);
+        }
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let source = Self::of(address.parse().map_err(|_| NoSource)?);
-        match (source, bits) {
-            (_, None) | (Self::V4(_), Some("32")) | (Self::V6(_), Some("64")) => Ok(source),
+        let address: IpAddr = address.parse().map_err(|_| NoSource)?;
+        let needs_zone = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        match (Self::network_of(address), bits) {
+            (_, None) if needs_zone => Err(NoSource),
+            (source, None) | (source @ Self::V4(_), Some("32")) | (source @ Self::V6(_), Some("64")) => Ok(source),
             _ => Err(NoSource),
         }
     }
+}
+
+/// A link-local address in a zone.
+fn link(address: Ipv6Addr, zone: &str) -> Result<Source, NoSource> {
+    if !address.is_unicast_link_local() {
+        return Err(NoSource);
+    }
+    match zone.parse().ok().or_else(|| interface(address, zone)) {
+        Some(number) if number != 0 => Ok(Source::Link(address.octets(), number)),
+        _ => Err(NoSource),
+    }
+}
+
+/// The number of the interface with that name. The standard library asks the system for it when it resolves an address
+/// with a zone; nothing is looked up in a network for that (getaddrinfo(3)).
+fn interface(address: Ipv6Addr, name: &str) -> Option<u32> {
+    let addresses = (format!("{address}%{name}"), 0).to_socket_addrs().ok()?;
+    addresses.into_iter().find_map(|address| match address {
+        SocketAddr::V6(address) => Some(address.scope_id()),
+        SocketAddr::V4(_) => None,
+    })
 }
 
 #[cfg(test)]
@@ -136,6 +192,9 @@ mod tests {
             ("192.0.2.1/32", "192.0.2.1"),
             ("2001:db8::9", "2001:db8::/64"),
             ("2001:db8::/64", "2001:db8::/64"),
+            ("fe80::1%2", "fe80::1%2"),
+            ("FE80:0::1%02", "fe80::1%2"),
+            ("fe80::1/64", "fe80::/64"),
             ("user:1000", "user:1000"),
         ] {
             assert_eq!(source(text).to_string(), shown);
@@ -143,9 +202,34 @@ mod tests {
         }
         for text in
             ["192.0.2.0/24", "2001:db8::/48", "Bob", "", "192.0.2.1:7", "/64", "user:", "user:-1", "user:4294967296"]
+                .into_iter()
+                .chain(["fe80::1", "fe80::1%", "fe80::1%0", "fe80::1%no such", "fe80::1%4294967296", "fe80::1%2/64"])
+                .chain(["2001:db8::1%2", "::1%lo", "192.0.2.1%2", "%2"])
         {
             assert_eq!(text.parse::<Source>(), Err(NoSource), "{text}");
         }
+    }
+
+    #[test]
+    fn a_link_local_address_is_one_place_in_each_zone() {
+        let from = |address: &str| Origin::from(address.parse::<SocketAddr>().unwrap()).source();
+        let one = from("[fe80::1%2]:7");
+        assert_eq!(one, source("fe80::1%2"));
+        assert_eq!(one, from("[fe80::1%2]:8"));
+        for other in [from("[fe80::1%3]:7"), from("[fe80::2%2]:7"), from("[fe80:0:0:1::1%2]:7")] {
+            assert_ne!(one, other);
+            assert!(!one.contains(other) && !other.contains(one));
+        }
+        let network = source("fe80::/64");
+        assert!(network.contains(one) && network.contains(from("[fe80::2%3]:7")) && !one.contains(network));
+        assert!(!network.contains(from("[fe80:0:0:1::1%2]:7")));
+    }
+
+    #[test]
+    fn the_zone_of_an_address_may_be_the_name_of_an_interface() {
+        // The first interface of Linux is the loopback interface.
+        assert_eq!(source("fe80::1%lo"), source("fe80::1%1"));
+        assert_eq!("fe80::1%no-such-interface".parse::<Source>(), Err(NoSource));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use crate::fault;
 use crate::limits::LINE_BYTES;
 use crate::protocol::{BadSecret, Secret};
+use crate::text_file::{Utf16, without_mark};
 
 /// Why there is no password to be had from a file, and what to do about it.
 #[derive(Debug, Error)]
@@ -26,6 +27,9 @@ pub enum SecretFileError {
     /// Whoever can read it knows the password.
     #[error("others can read the password in {}; chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// Its encoding is another one.
+    #[error("cannot read the password in {}: {Utf16}", .0.display())]
+    Utf16(PathBuf),
     /// It does not begin with a password.
     #[error("the first line of {} is no password: {why}", .path.display())]
     NoPassword {
@@ -55,7 +59,8 @@ pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     // With room for all of it from the start, no copy is left behind by a buffer that grew.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LINE_BYTES + 1));
     file.by_ref().take(LINE_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let text = without_mark(&bytes).map_err(|Utf16| SecretFileError::Utf16(path.to_owned()))?;
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     str::from_utf8(line)
         .map_err(|_| BadSecret::NotText)
@@ -79,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_password() {
-        for content in ["tell nobody", "tell nobody\n", "tell nobody\r\nand nothing of this"] {
+        for content in ["tell nobody", "tell nobody\n", "tell nobody\r\nand nothing of this", "\u{feff}tell nobody\n"] {
             let path = file("first-line", content.as_bytes(), 0o600);
             assert!(read(&path).unwrap().is(&Secret::parse("tell nobody").unwrap()), "{content:?}");
         }
@@ -96,12 +101,16 @@ mod tests {
 
     #[test]
     fn what_holds_no_password_is_named() {
-        for (content, why) in
-            [(&b"\nsecret"[..], "at least 8"), (b"", "at least 8"), (b"\xff\xfe\n", "letters, digits")]
-        {
+        for (content, why) in [(&b"\nsecret"[..], "at least 8"), (b"", "at least 8"), (b"\xff\n", "letters, digits")] {
             let error = read(&file("no-password", content, 0o600)).unwrap_err().to_string();
             assert!(error.contains("is no password") && error.contains(why), "{error}");
         }
+        let path = file("utf-16", b"\xff\xfet\0e\0l\0l\0 \0n\0o\0b\0o\0d\0y\0", 0o600);
+        let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
+        assert_eq!(
+            read(&path).unwrap_err().to_string(),
+            format!("cannot read the password in {}: {why}", path.display())
+        );
         let error = read(Path::new("/no/such/file")).unwrap_err().to_string();
         assert_eq!(error, "cannot read the password in /no/such/file: No such file or directory");
     }

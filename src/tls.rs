@@ -1,18 +1,72 @@
 //! What both ends of a connection want of TLS.
 
-use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
+use std::{fmt, fs, io};
 
-use futures_rustls::pki_types::CertificateDer;
+use futures_rustls::pki_types::{CertificateDer, UnixTime, pem};
+use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+use futures_rustls::rustls::server::ParsedCertificate;
+use futures_rustls::rustls::{CertificateError, Error as RustlsError, RootCertStore};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::text_file::{UTF8_MARK, without_mark};
 
 /// The algorithms of TLS 1.2 and 1.3 (RFC 9325). Whatever else this process has installed, it is this one.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
     PROVIDER.clone()
+}
+
+/// The blocks of PEM in a file. There can be several byte order marks, since people join such files with cat(1).
+///
+/// # Errors
+/// When the file cannot be read, or is UTF-16.
+pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
+    let bytes = Zeroizing::new(fs::read(path).map_err(pem::Error::Io)?);
+    let text = without_mark(&bytes).map_err(|error| pem::Error::Io(io::Error::other(error)))?;
+    let mut pem = Zeroizing::new(Vec::with_capacity(text.len()));
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        pem.extend_from_slice(line.strip_prefix(UTF8_MARK).unwrap_or(line));
+    }
+    Ok(pem)
+}
+
+/// Verifies all of a certificate but its signature and its names: that it is within its dates, and for servers. It may be an
+/// authority's; then only its dates count.
+///
+/// # Errors
+/// [`RustlsError::InvalidCertificate`] with what is wrong.
+pub(crate) fn verify_itself(certificate: &ParsedCertificate<'_>, now: UnixTime) -> Result<(), RustlsError> {
+    let algorithms = provider().signature_verification_algorithms.all;
+    match verify_server_cert_signed_by_trust_anchor(certificate, &RootCertStore::empty(), &[], now, algorithms) {
+        // The library looks for the issuer, of which there is none here, after all else; and at the dates before all else.
+        Err(RustlsError::InvalidCertificate(error))
+            if error == CertificateError::UnknownIssuer || is_authority(&error) =>
+        {
+            Ok(())
+        }
+        verified => verified,
+    }
+}
+
+/// Whether that is wrong with a certificate: it says that it is an authority's. `openssl req -x509` makes such certificates.
+pub(crate) fn is_authority(error: &CertificateError) -> bool {
+    is_called(error, "CaUsedAsEndEntity")
+}
+
+/// Whether that is wrong with a certificate: it is of version 1. `openssl x509 -req` makes such certificates.
+pub(crate) fn is_version_1(error: &CertificateError) -> bool {
+    is_called(error, "UnsupportedCertVersion")
+}
+
+/// Whether an error is the one with that name in the library below, for which rustls has no name of its own.
+fn is_called(error: &CertificateError, name: &str) -> bool {
+    matches!(error, CertificateError::Other(error) if error.0.to_string() == name)
 }
 
 /// What tells a certificate from all others: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` has it.

@@ -10,16 +10,17 @@ use async_io::Async;
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task::spawn_blocking;
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::stream::FuturesUnordered;
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 
 use super::place::Place;
 use super::tls::{TlsError, shake_hands};
-use crate::address::resolve;
+use crate::address::{lacks_zone, resolve};
 use crate::diagnosis::diagnose;
 use crate::fault;
-use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, READ_BYTES, UNACKNOWLEDGED};
+use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, NEXT_ADDRESS_AFTER, READ_BYTES, UNACKNOWLEDGED};
 use crate::tcp;
 use crate::transport::Transport;
 
@@ -40,6 +41,9 @@ pub enum ConnectError {
     /// No answer within [`CONNECT_LIMIT`].
     #[error("cannot connect to {at}: no answer within {limit} s{hint}", at = .0, limit = CONNECT_LIMIT.as_secs(), hint = where_else(.0))]
     Silent(Place),
+    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    #[error("cannot connect to {0}: a link-local address needs its zone, as in fe80::1%eth0")]
+    Zoneless(Place),
     /// There is nothing at that path.
     #[error("cannot connect to {0}: there is no such socket; check the path, and whether the server is running")]
     Missing(Place),
@@ -73,7 +77,7 @@ pub struct Outgoing {
     transport: Transport,
 }
 
-/// Connects to the first address of the place that answers.
+/// Connects to the place, by whichever of its addresses answers first.
 ///
 /// # Errors
 /// [`ConnectError`], worded for the person at the client.
@@ -112,12 +116,48 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
 }
 
 async fn reach(place: &Place, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
-    let socket = TcpStream::connect(addresses).await.map_err(|source| ConnectError::new(place, source))?;
+    let socket = race(addresses).await.map_err(|source| match addresses.first() {
+        Some(address) if lacks_zone(address) => ConnectError::Zoneless(place.clone()),
+        _ => ConnectError::new(place, source),
+    })?;
     // A connection that is gone already is found out by the first read. There is no TCP_USER_TIMEOUT: Linux counts the
     // time of a closed window towards it, and would end the connection to a server that reads no faster than its pace
     // allows.
     let _ = tcp::set_up(&SockRef::from(&socket));
     Ok(socket)
+}
+
+/// Connects to one of several addresses of a host, as RFC 8305 (section 5) describes. When an attempt has failed, or has
+/// had no answer for [`NEXT_ADDRESS_AFTER`], the next address is tried as well. The first connection wins, and the other
+/// attempts end. The caller limits the time.
+///
+/// # Errors
+/// When all attempts have failed: the error of the first address, which the system prefers.
+async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut untried = interleave(addresses).into_iter().enumerate();
+    let mut attempts = FuturesUnordered::new();
+    let mut first_error = None;
+    loop {
+        if let Some((index, address)) = untried.next() {
+            attempts.push(async move { (index, TcpStream::connect(address).await) });
+        }
+        let patience = if untried.len() == 0 { CONNECT_LIMIT } else { NEXT_ADDRESS_AFTER };
+        match timeout(patience, attempts.next()).await {
+            Ok(Some((_, Ok(socket)))) => return Ok(socket),
+            Ok(Some((0, Err(error)))) => first_error = Some(error),
+            Ok(Some((_, Err(_)))) | Err(_) => {}
+            Ok(None) => return Err(first_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into())),
+        }
+    }
+}
+
+/// The addresses with their families in turn, from the family of the first one on, otherwise in the same order (RFC 8305,
+/// section 4). So a family that does not work costs one attempt only.
+fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_first_family = |address: &SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
+    let (first, second): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(is_first_family);
+    let longer = first.len().max(second.len());
+    (0..longer).flat_map(|at| first.get(at).into_iter().chain(second.get(at))).copied().collect()
 }
 
 /// Connects to a socket of the file system. It blocks on a thread for that, since only so the kernel waits when too many
@@ -242,6 +282,9 @@ fn worded(error: io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::net::Ipv6Addr;
+    use std::time::{Duration, Instant};
+    use std::{iter, thread};
 
     use async_std::task::block_on;
 
@@ -278,6 +321,114 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);
         assert_eq!(socket.tcp_user_timeout().unwrap(), None);
+    }
+
+    /// Connects to the first of these addresses that answers.
+    #[track_caller]
+    fn win(addresses: &[SocketAddr]) -> SocketAddr {
+        let socket = block_on(timeout(CONNECT_LIMIT, race(addresses)));
+        socket.expect("one of them answers").unwrap().peer_addr().unwrap()
+    }
+
+    fn listen() -> (std::net::TcpListener, SocketAddr) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address that drops each attempt to connect, since its queue of connections is full.
+    struct BlackHole {
+        address: SocketAddr,
+        listener: Socket,
+        _queue: Vec<std::net::TcpStream>,
+    }
+
+    impl BlackHole {
+        fn new() -> Self {
+            let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            listener.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
+            listener.listen(0).unwrap();
+            let address = listener.local_addr().unwrap().as_socket().unwrap();
+            let connect = || std::net::TcpStream::connect_timeout(&address, NEXT_ADDRESS_AFTER).ok();
+            let queue = iter::from_fn(connect).collect();
+            Self { address, listener, _queue: queue }
+        }
+
+        /// Whether the kernel still tries to connect to it: a socket in the state SYN_SENT (proc_pid_net(5)).
+        fn is_tried(&self) -> bool {
+            let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes([127, 0, 0, 2]), self.address.port());
+            let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+            sockets.lines().any(|socket| socket.split_whitespace().skip(2).take(2).eq([remote.as_str(), "02"]))
+        }
+    }
+
+    #[test]
+    fn an_address_that_drops_packets_does_not_keep_the_next_one_from_being_tried() {
+        let (hole, other_hole, (_server, address)) = (BlackHole::new(), BlackHole::new(), listen());
+        assert_eq!(win(&[hole.address, other_hole.address, address]), address);
+        assert!(!hole.is_tried() && !other_hole.is_tried(), "the other attempts have ended");
+    }
+
+    #[test]
+    fn one_family_of_addresses_is_enough() {
+        let (_server, address) = listen();
+        let other_family = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
+        assert_eq!(win(&[other_family, address]), address);
+        assert_eq!(win(&[address, other_family]), address);
+    }
+
+    #[test]
+    fn an_attempt_goes_on_while_the_next_addresses_are_tried() {
+        let (late, hole, refusing) = (BlackHole::new(), BlackHole::new(), listen().1);
+        let racing = thread::spawn({
+            let addresses = [late.address, hole.address, refusing];
+            move || win(&addresses)
+        });
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        while !hole.is_tried() {
+            assert!(Instant::now() < deadline, "the second address is never tried");
+            thread::sleep(Duration::from_millis(5));
+        }
+        // The kernel asks again after a second, and finds room. What had waited in the queue may take it first.
+        late.listener.set_nonblocking(true).unwrap();
+        while !racing.is_finished() {
+            let _ = late.listener.accept();
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(racing.join().unwrap(), late.address);
+    }
+
+    #[test]
+    fn when_all_addresses_fail_the_error_is_that_of_the_first_one() {
+        let refusing = listen().1;
+        // The system does not let a program connect to a broadcast address.
+        let broadcast = SocketAddr::from(([255, 255, 255, 255], 7));
+        let other = std::net::TcpStream::connect(broadcast).unwrap_err().kind();
+        assert_ne!(other, io::ErrorKind::ConnectionRefused);
+        for (addresses, expected) in [
+            (vec![refusing, refusing], io::ErrorKind::ConnectionRefused),
+            (vec![refusing, broadcast], io::ErrorKind::ConnectionRefused),
+            (vec![broadcast, refusing], other),
+        ] {
+            let error = block_on(timeout(CONNECT_LIMIT, race(&addresses))).expect("both fail at once").unwrap_err();
+            assert_eq!(error.kind(), expected, "{addresses:?}");
+        }
+    }
+
+    #[test]
+    fn the_families_of_addresses_take_turns_and_the_first_one_stays_first() {
+        let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let [six, seven, eight] = ["[2001:db8::6]:7", "[2001:db8::7]:7", "[2001:db8::8]:7"];
+        let [one, two] = ["192.0.2.1:7", "192.0.2.2:7"];
+        for (given, tried) in [
+            (vec![six, seven, eight, one, two], vec![six, one, seven, two, eight]),
+            (vec![one, two, six], vec![one, six, two]),
+            (vec![one, six, seven, eight], vec![one, six, seven, eight]),
+            (vec![six, seven], vec![six, seven]),
+            (vec![], vec![]),
+        ] {
+            assert_eq!(interleave(&addresses(&given)), addresses(&tried));
+        }
     }
 
     #[test]

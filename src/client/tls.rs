@@ -4,6 +4,7 @@
 //! holds the key of a trusted certificate.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -12,8 +13,9 @@ use async_std::net::TcpStream;
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use futures_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use futures_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use futures_rustls::rustls::server::ParsedCertificate;
 use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{
     self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -22,19 +24,27 @@ use futures_rustls::{TlsConnector, TlsStream};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::address::bare;
+use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
-use crate::tls::{Fingerprint, provider};
+use crate::tls::{Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::Transport;
 
 /// Which certificates will do.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// Those for the server's name that one of these has signed, directly or not.
-    Authorities(Arc<RootCertStore>),
+    /// Those for the server's name that are among these, or that one of these has signed, directly or not.
+    Among(Arc<Trusted>),
     /// This one, whatever its names, its dates and who signed it.
     Exactly(Fingerprint),
+}
+
+/// Certificates that are trusted.
+#[derive(Debug)]
+pub struct Trusted {
+    certificates: Vec<CertificateDer<'static>>,
+    /// The same, in the form that chains are checked with.
+    roots: Arc<RootCertStore>,
 }
 
 /// Why there is nothing to trust, and what to do about it.
@@ -86,6 +96,12 @@ pub enum TlsError {
         /// That of the certificate.
         fingerprint: Fingerprint,
     },
+    /// No certificate can be for that host.
+    #[error("{host} is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint")]
+    Nameless {
+        /// The host as given.
+        host: String,
+    },
     /// The server answered with something else.
     #[error("the server at {host}, port {port} does not speak TLS; check --port, or connect without --tls")]
     NotSpoken {
@@ -115,12 +131,12 @@ impl Trust {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
         // A few that nobody can read are no reason to trust none of them.
-        roots.add_parsable_certificates(found.certs);
+        roots.add_parsable_certificates(found.certs.iter().cloned());
         if roots.is_empty() {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             return Err(TrustError::Nobody { why });
         }
-        Ok(Self::Authorities(Arc::new(roots)))
+        Ok(Self::among(found.certs, roots))
     }
 
     /// The certificates in a file of PEM blocks, and no others.
@@ -129,17 +145,21 @@ impl Trust {
     /// [`TrustError::File`].
     pub fn from_file(path: &Path) -> Result<Self, TrustError> {
         let failed = |why| TrustError::File { path: path.to_owned(), why };
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let certificates = read_pem(path)
+            .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
             .map_err(|error| failed(describe(error)))?;
         let mut roots = RootCertStore::empty();
-        for certificate in certificates {
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|error| failed(error.to_string()))?;
         }
         if roots.is_empty() {
             return Err(failed("there is no certificate in it".to_owned()));
         }
-        Ok(Self::Authorities(Arc::new(roots)))
+        Ok(Self::among(certificates, roots))
+    }
+
+    fn among(certificates: Vec<CertificateDer<'static>>, roots: RootCertStore) -> Self {
+        Self::Among(Arc::new(Trusted { certificates, roots: Arc::new(roots) }))
     }
 }
 
@@ -162,11 +182,21 @@ pub(super) async fn shake_hands(
 ) -> Result<Transport, TlsError> {
     let failed = |why: String| TlsError::Failed { host: host.to_owned(), port, why: SafeText::new(why) };
     let guard = Guard::new(trust).map(Arc::new).map_err(|error| failed(error.to_string()))?;
-    let name = ServerName::try_from(bare(host).to_owned()).map_err(|error| failed(error.to_string()))?;
+    let name = expected_name(host, trust)?;
     let config = config(guard.clone()).map_err(|error| failed(error.to_string()))?;
     match TlsConnector::from(Arc::new(config)).connect(name, socket.clone()).await {
         Ok(stream) => Ok(Transport::tls(socket, TlsStream::Client(stream))),
         Err(error) => Err(TlsError::new(&error, host, port, &guard)),
+    }
+}
+
+/// What the certificate has to be for.
+fn expected_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, TlsError> {
+    match (server_name(host), trust) {
+        (Ok(name), _) => Ok(name),
+        // Nothing is compared with it, and an address is not sent to the server (RFC 6066, section 3).
+        (Err(_), Trust::Exactly(_)) => Ok(Ipv4Addr::UNSPECIFIED.into()),
+        (Err(_), Trust::Among(_)) => Err(TlsError::Nameless { host: host.to_owned() }),
     }
 }
 
@@ -187,7 +217,9 @@ impl TlsError {
         let why = match error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::InvalidCertificate(error)) => match guard.seen.get().copied() {
                 Some(_) if guard.is_trusted.load(Ordering::Relaxed) => {
-                    "it does not hold the key of its certificate".to_owned()
+                    "it did not prove that it holds the key of its certificate, which has to be RSA of 2048 bits or more, \
+                     ECDSA over P-256 or P-384, or Ed25519"
+                        .to_owned()
                 }
                 Some(fingerprint) if *error == CertificateError::ApplicationVerificationFailure => {
                     return Self::AnotherOne { host, fingerprint };
@@ -240,14 +272,11 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
             "it is not for servers".to_owned()
         }
         CertificateError::BadEncoding => "it is damaged".to_owned(),
-        // The library has no names for these.
-        CertificateError::Other(error) => match error.0.to_string().as_str() {
-            // `openssl req -x509` makes such certificates,
-            "CaUsedAsEndEntity" => "it is that of an authority, and not of a server".to_owned(),
-            // and `openssl x509 -req` such.
-            "UnsupportedCertVersion" => "it is of the old version 1, which names no host".to_owned(),
-            why => format!("it cannot be checked ({why})"),
-        },
+        error if is_authority(error) => {
+            "it is that of an authority; if it is the server's as well, name it with --tls-ca".to_owned()
+        }
+        error if is_version_1(error) => "it is of the old version 1, which names no host".to_owned(),
+        CertificateError::Other(error) => format!("it cannot be checked ({})", error.0),
         error => format!("it cannot be checked ({error:?})"),
     }
 }
@@ -277,20 +306,28 @@ struct Guard {
 
 #[derive(Debug)]
 enum LetsIn {
-    Signed(Arc<WebPkiServerVerifier>),
+    Among(Arc<Trusted>, Arc<WebPkiServerVerifier>),
     Exactly(Fingerprint),
 }
 
 impl Guard {
     fn new(trust: &Trust) -> Result<Self, rustls::client::VerifierBuilderError> {
         let lets_in = match trust {
-            Trust::Authorities(roots) => {
-                LetsIn::Signed(WebPkiServerVerifier::builder_with_provider(roots.clone(), provider()).build()?)
+            Trust::Among(trusted) => {
+                let chains = WebPkiServerVerifier::builder_with_provider(trusted.roots.clone(), provider()).build()?;
+                LetsIn::Among(trusted.clone(), chains)
             }
             Trust::Exactly(fingerprint) => LetsIn::Exactly(*fingerprint),
         };
         Ok(Self { lets_in, seen: OnceLock::new(), flaw: OnceLock::new(), is_trusted: AtomicBool::new(false) })
     }
+}
+
+/// Verifies a certificate that is trusted itself: its dates and names count, and it does not matter who has signed it.
+fn verify_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+    let parsed = ParsedCertificate::try_from(certificate)?;
+    verify_itself(&parsed, now)?;
+    verify_server_name(&parsed, name)
 }
 
 /// What is wrong with a certificate where it is trusted itself, and nobody else: nothing, if it is whole and has signed
@@ -321,7 +358,10 @@ impl ServerCertVerifier for Guard {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let fingerprint = *self.seen.get_or_init(|| Fingerprint::of(certificate));
         let verified = match &self.lets_in {
-            LetsIn::Signed(signed) => signed.verify_server_cert(certificate, issuers, name, ocsp, now),
+            LetsIn::Among(trusted, _) if trusted.certificates.contains(certificate) => {
+                verify_trusted(certificate, name, now).map(|()| ServerCertVerified::assertion())
+            }
+            LetsIn::Among(_, chains) => chains.verify_server_cert(certificate, issuers, name, ocsp, now),
             LetsIn::Exactly(wanted) if *wanted == fingerprint => Ok(ServerCertVerified::assertion()),
             LetsIn::Exactly(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
         };
@@ -372,6 +412,15 @@ h78/bwXqL5mnlBxUrSEWXAViukSxwdTmP9Y3n7j1pbA6vm90jwVdiYir+5Fl832B
 aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
 -----END CERTIFICATE-----
 ";
+
+    #[test]
+    fn only_a_fingerprint_does_for_a_host_that_no_certificate_can_name() {
+        let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"any"));
+        assert!(expected_name("-odd-", &Trust::Exactly(fingerprint)).is_ok());
+        let error = expected_name("-odd-", &Trust::among(Vec::new(), RootCertStore::empty())).unwrap_err();
+        let why = "-odd- is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint";
+        assert_eq!(error.to_string(), why);
+    }
 
     /// No server of ours would show them.
     #[test]

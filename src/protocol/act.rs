@@ -83,7 +83,7 @@ impl Act {
             Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Ban { whom: Banned::Name(whom), .. } => {
                 whom.look() == name.look()
             }
-            Self::Ban { whom: Banned::Source(source), .. } => *source == from.source(),
+            Self::Ban { whom: Banned::Source(source), .. } => source.contains(from.source()),
             Self::Unban { .. } | Self::Unmute { .. } => false,
         }
     }
@@ -124,15 +124,16 @@ fn parse_banned(text: &str) -> Result<Banned, Refusal> {
     match text.parse() {
         Ok(source) => Ok(Banned::Source(source)),
         Err(_) if looks_like_address(text) => {
-            Err(Refusal::BadArguments("192.0.2.1, or 2001:db8::/64: no other network"))
+            Err(Refusal::BadArguments("192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000: no other network"))
         }
         Err(_) => parse_name(text).map(Banned::Name),
     }
 }
 
-/// Whether somebody meant an address or a network: `300.1.1.1` must not become a ban of nobody's name.
+/// Whether somebody meant an address or a network: `300.1.1.1` must not become a ban of nobody's name. No name has a colon.
 fn looks_like_address(text: &str) -> bool {
-    text.contains('/') || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    text.contains(['/', ':'])
+        || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// The time that a text begins with, if it does, and the reason behind it.
@@ -193,11 +194,11 @@ mod tests {
 
     #[test]
     fn an_address_is_told_from_a_name() {
-        for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64"] {
+        for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64", "fe80::1%2", "fe80::/64"] {
             let whom = Banned::Source(address.parse().unwrap());
             assert_eq!(parse(&format!("unban {address}")), Ok(Act::Unban { whom }));
         }
-        for address in ["300.1.1.1", "1.2.3", "192.0.2.1.1", "192.0.2.0/24"] {
+        for address in ["300.1.1.1", "1.2.3", "192.0.2.1.1", "192.0.2.0/24", "fe80::1", "2001:db8::g", "user:Bob"] {
             assert!(matches!(parse(&format!("ban {address}")), Err(Refusal::BadArguments(_))), "{address}");
         }
         assert_eq!(parse("unban 192.0.2.x"), Ok(Act::Unban { whom: Banned::Name(name("192.0.2.x")) }));

@@ -104,9 +104,10 @@ impl Registry {
         self.sanction(Kind::Ban, &Banned::Name(name.clone()), now)
     }
 
-    /// The ban on a place.
+    /// The ban on a place, or on the network that contains it.
     pub fn ban_on(&self, source: Source, now: SystemTime) -> Option<Sanction> {
-        self.sanction(Kind::Ban, &Banned::Source(source), now)
+        let ban = |source| self.sanction(Kind::Ban, &Banned::Source(source), now);
+        ban(source).or_else(|| ban(source.network()))
     }
 
     /// What mutes this name, or one that looks like it.
@@ -264,7 +265,7 @@ mod tests {
 
     use async_std::task::block_on;
     use futures::FutureExt;
-    use redb::{Database, TableDefinition};
+    use redb::{Database, ReadableDatabase, TableDefinition};
 
     use super::*;
 
@@ -320,6 +321,10 @@ mod tests {
         registry.register(name(text), format!("hash of {text}"), now()).await
     }
 
+    fn link(address: &str) -> Source {
+        address.parse().unwrap()
+    }
+
     /// A registry with something of everything in it.
     fn filled(folder: &Folder) -> Registry {
         let registry = folder.open();
@@ -330,7 +335,8 @@ mod tests {
             registry.set_operator(&zoe.name, true).await.unwrap();
             registry.change_password(zoe.id, "another hash".to_owned()).await.unwrap();
             registry.unregister(bob.id).await.unwrap();
-            let places = [Source::V4([192, 0, 2, 1]), Source::V6([7; 8]), Source::User(1000)].map(Banned::Source);
+            let places = [Source::V4([192, 0, 2, 1]), Source::V6([7; 8]), link("fe80::1%2"), Source::User(1000)];
+            let places = places.map(Banned::Source);
             for banned in [Banned::Name(name("Bob")), Banned::Name(name("Mallory"))].into_iter().chain(places) {
                 registry.ban(banned, sanction(Some(now() + 60 * S))).await.unwrap();
             }
@@ -355,7 +361,9 @@ mod tests {
         assert_eq!(registry.account(&name("ZOË")).unwrap().hash, "another hash");
         assert_eq!(registry.account(&name("Bob")), None);
         assert_eq!(registry.lookalike(&name("Zoe")), None);
-        assert_eq!(registry.bans(now()).len(), 4);
+        assert_eq!(registry.bans(now()).len(), 5);
+        assert_eq!(registry.ban_on(link("fe80::1%2"), now()), Some(sanction(Some(now() + 60 * S))));
+        assert_eq!(registry.ban_on(link("fe80::1%3"), now()), None);
         assert_eq!(registry.ban_of(&name("Bob"), now()), Some(sanction(Some(now() + 30 * S))), "it is that of B0b");
         assert_eq!(registry.ban_on(Source::User(1000), now()), Some(sanction(Some(now() + 60 * S))));
         assert_eq!(registry.mutes(now()), [(Banned::Name(name("Trudy")), sanction(None))]);
@@ -467,8 +475,34 @@ mod tests {
         set_format(&folder, 7);
         assert_eq!(
             folder.refusal(),
-            "the registry DIR/registry.redb was written by a newer linechat: its format is 7, not 1"
+            "the registry DIR/registry.redb was written by a newer linechat: its format is 7, not 2"
         );
+    }
+
+    #[test]
+    fn a_registry_of_the_first_format_is_read_and_is_of_the_second_once_an_older_program_cannot_read_it() {
+        let folder = Folder::new();
+        let ban = |banned: Source| {
+            let registry = folder.open();
+            block_on(registry.ban(Banned::Source(banned), sanction(None))).unwrap();
+        };
+        ban(Source::V6([0xfe, 0x80, 0, 0, 0, 0, 0, 0]));
+        set_format(&folder, 1);
+        ban(Source::User(1000));
+        assert_eq!(format(&folder), 1);
+        let registry = folder.open();
+        assert_eq!(registry.bans(now()).len(), 2);
+        assert_eq!(registry.ban_on(link("fe80::1%2"), now()), Some(sanction(None)), "the ban on all links still holds");
+        drop(registry);
+        ban(link("fe80::1%2"));
+        assert_eq!(format(&folder), 2);
+        assert_eq!(folder.open().bans(now()).len(), 3);
+    }
+
+    fn format(folder: &Folder) -> u64 {
+        let database = Database::create(folder.file()).unwrap();
+        let meta = database.begin_read().unwrap().open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+        meta.get("format").unwrap().unwrap().value()
     }
 
     fn set_format(folder: &Folder, format: u64) {

@@ -62,8 +62,10 @@ pub enum RegistryError {
     },
 }
 
-/// The format that is written here. Whoever changes the tables counts it up, and reads the former ones.
-const FORMAT: u64 = 1;
+/// The newest format that is read here. Whoever changes the tables counts it up, and reads the former ones.
+///
+/// A file of format 1 has no [`LINK`] in it. It stays one until there is one, so that an older program can read it.
+const FORMAT: u64 = 2;
 
 /// Numbers about the file itself: its [`FORMAT_ROW`] and the [`NEXT_ROW`].
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("linechat");
@@ -256,6 +258,9 @@ fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction:
     let (of, bytes) = write_banned(banned);
     let reason = sanction.reason().map(|reason| reason.as_str());
     let row = (sanction.by().as_str(), reason, write_time(sanction.since()), sanction.until().map(write_time));
+    if of == LINK {
+        transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
+    }
     transaction.open_table(table(kind))?.insert((of, bytes.as_slice()), row)?;
     Ok(())
 }
@@ -264,7 +269,7 @@ fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction:
 fn read(path: &Path, database: &Database) -> Result<Content, RegistryError> {
     let transaction = database.begin_read().map_err(|error| refine(path, error.into()))?;
     match meta(&transaction, FORMAT_ROW).map_err(|error| refine(path, error))? {
-        Some(FORMAT) => Content::read(&transaction).map_err(|error| refine(path, error)),
+        Some(1..=FORMAT) => Content::read(&transaction).map_err(|error| refine(path, error)),
         Some(format) if format > FORMAT => Err(RegistryError::Newer { path: path.to_owned(), format }),
         _ => Err(RegistryError::NotOurs(path.to_owned())),
     }
@@ -329,6 +334,7 @@ const NAME: u8 = 0;
 const USER: u8 = 1;
 const V4: u8 = 4;
 const V6: u8 = 6;
+const LINK: u8 = 7;
 
 /// A name is kept as it was written, since what looks alike changes with Unicode.
 fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
@@ -337,6 +343,7 @@ fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
         Banned::Source(Source::User(user)) => (USER, user.to_be_bytes().to_vec()),
         Banned::Source(Source::V4(octets)) => (V4, octets.to_vec()),
         Banned::Source(Source::V6(octets)) => (V6, octets.to_vec()),
+        Banned::Source(Source::Link(octets, zone)) => (LINK, [&octets[..], &zone.to_be_bytes()].concat()),
     }
 }
 
@@ -347,6 +354,11 @@ fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
         USER => Banned::Source(Source::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
         V4 => Banned::Source(Source::V4(bytes.try_into().map_err(no_place)?)),
         V6 => Banned::Source(Source::V6(bytes.try_into().map_err(no_place)?)),
+        LINK => {
+            let (octets, zone) = bytes.split_at(bytes.len().min(16));
+            let octets = octets.try_into().map_err(no_place)?;
+            Banned::Source(Source::Link(octets, u32::from_be_bytes(zone.try_into().map_err(no_place)?)))
+        }
         _ => return Err(format!("{kind} is no kind of place")),
     })
 }

@@ -23,7 +23,7 @@ use crate::room::PeerId;
 pub struct Capacity {
     /// In all, those without a name included.
     pub connections: usize,
-    /// From one IPv4 address or one IPv6 /64 network. Connections from this machine itself do not count.
+    /// From one [source](crate::origin::Source). Connections from this machine itself do not count.
     pub per_source: usize,
     /// Without a name. When there are so many, the oldest of the place that has most of them makes room.
     pub unnamed: usize,
@@ -260,6 +260,16 @@ mod tests {
         let _held = ["2001:db8::1", "2001:db8::ffff:1"].map(|ip| enter(&door, ip.len() as u64, ip).unwrap());
         assert_eq!(enter(&door, 3, "2001:db8::abcd").unwrap_err(), Refusal::SourceFull);
         assert!(enter(&door, 4, "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn a_link_local_address_counts_as_one_source_in_each_zone() {
+        let door = door(99, 2, 99);
+        let enter = |peer, address: &str| door.enter(PeerId(peer), address.parse::<SocketAddr>().unwrap().into());
+        let _held = [1, 2].map(|peer| enter(peer, "[fe80::1%2]:7").unwrap());
+        assert_eq!(enter(3, "[fe80::1%2]:7").unwrap_err(), Refusal::SourceFull);
+        assert!(enter(4, "[fe80::2%2]:7").is_ok());
+        assert!(enter(5, "[fe80::1%3]:7").is_ok());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::arrival::Arrival;
 use super::socket_file::SocketFile;
 use super::tls::Tls;
 use super::{House, session};
-use crate::address::resolve;
+use crate::address::{lacks_zone, resolve};
 use crate::fault;
 use crate::journal::Record;
 use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
@@ -65,6 +65,9 @@ pub enum BindError {
     /// The address belongs to another machine.
     #[error("{0} is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too")]
     NotHere(SocketAddr),
+    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    #[error("cannot listen on {0}: a link-local address needs its zone, as in fe80::1%eth0")]
+    Zoneless(SocketAddr),
     /// Anything else.
     #[error("cannot listen on {address}: {}", fault::describe(.source))]
     Other {
@@ -221,6 +224,7 @@ impl BindError {
             io::ErrorKind::AddrInUse => Self::InUse(address),
             io::ErrorKind::PermissionDenied => Self::Forbidden(address),
             io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
+            _ if lacks_zone(&address) => Self::Zoneless(address),
             _ => Self::Other { address, source },
         }
     }

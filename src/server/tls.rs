@@ -3,7 +3,6 @@
 //! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
 //! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
 
-use std::fs::read_to_string;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,16 +19,17 @@ use futures::future::poll_fn;
 use futures::task::AtomicWaker;
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use futures_rustls::rustls::version::{TLS12, TLS13};
-use futures_rustls::rustls::{self, CertificateError, RootCertStore, ServerConfig};
+use futures_rustls::rustls::{self, CertificateError, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
+use memchr::memmem;
 use thiserror::Error;
 
+use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
-use crate::tls::{Fingerprint, provider};
+use crate::tls::{Fingerprint, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::Transport;
 
 /// The certificate of a server, and how many handshakes it works on at once.
@@ -100,11 +100,15 @@ impl Tls {
         Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
     }
 
-    /// A new certificate, signed by itself, for a server with these names and addresses.
+    /// A new certificate, signed by itself, for a server with these names and addresses, each as a person writes a host.
     ///
     /// # Errors
     /// [`TlsError::NotMade`].
     pub fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
+        let names: Vec<_> = names
+            .into_iter()
+            .map(|name| server_name(&name).map(|known| known.to_str().into_owned()).unwrap_or(name))
+            .collect();
         let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::NotMade(error.to_string()))?;
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|error| TlsError::NotMade(error.to_owned()))?;
@@ -178,12 +182,8 @@ impl Current {
 }
 
 fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
-    let algorithms = provider().signature_verification_algorithms.all;
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
-    // The time is looked at before the issuer, of which there is none here.
-    let found =
-        verify_server_cert_signed_by_trust_anchor(&parsed, &RootCertStore::empty(), &[], UnixTime::now(), algorithms);
-    match found {
+    match verify_itself(&parsed, UnixTime::now()) {
         Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             Some(Untimely::Expired)
         }
@@ -193,16 +193,18 @@ fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let chain = read_pem(certificate)
+        .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
         .map_err(|error| TlsError::file("a certificate", certificate, error))?;
     if key.metadata().is_ok_and(|file| file.mode() & 0o007 != 0) {
         return Err(TlsError::Exposed(key.to_owned()));
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| {
-        let is_encrypted = read_to_string(key).is_ok_and(|text| text.contains("ENCRYPTED"));
-        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { TlsError::file("a private key", key, error) }
+    let unreadable = |error| TlsError::file("a private key", key, error);
+    let text = read_pem(key).map_err(unreadable)?;
+    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
+        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }
     })?;
     Current::new(chain, private)
         .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })
@@ -218,6 +220,9 @@ fn why_unusable(error: &rustls::Error) -> String {
             "the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519".to_owned()
         }
         rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged".to_owned(),
+        rustls::Error::InvalidCertificate(error) if is_version_1(error) => {
+            "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3".to_owned()
+        }
         error => error.to_string(),
     }
 }

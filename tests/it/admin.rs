@@ -242,6 +242,14 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
 }
 
 #[test]
+fn a_password_from_a_file_may_begin_with_a_byte_order_mark() {
+    let house = House::open("byte-order-mark");
+    let done = house.admin_with(&["register", "Olga"], &format!("\u{feff}{PASSWORD}\r\n"));
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "Olga is registered.\n"));
+    house.log_in("Olga");
+}
+
+#[test]
 fn a_password_is_in_no_log_no_process_list_and_no_file() {
     let mut house = House::open("secret");
     house.register("Olga");

@@ -21,10 +21,11 @@ use linechat::server::Listener;
 use linechat::server::tls::Tls;
 use linechat::tls::Fingerprint;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 
-use crate::harness::{DEADLINE, Server, own_address, skipped, unpaced, within};
+use crate::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
 use crate::plain::{CONNECTED, Person};
 use crate::program::{CLIENT, Finished, Program};
 
@@ -191,17 +192,176 @@ fn a_certificate_is_trusted_that_is_in_the_file_itself() {
     assert_has_said_hi(&say_hi(port, &["--tls-ca", &files[0], "--host", "localhost"]));
 }
 
-/// `openssl req -x509` makes it so.
 #[test]
-fn a_certificate_that_signs_itself_and_is_an_authority_needs_its_fingerprint() {
+fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one() {
     let authority = Authority::new();
-    let key = authority.folder.write("key.pem", &authority.issuer.key().serialize_pem());
-    let tls = Arc::new(Tls::from_files(Path::new(&authority.file()), Path::new(&key)).unwrap());
+    let tls = authority.sign(&["localhost", "127.0.0.1"], |_| ());
     let (server, port) = serve(&tls);
     let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    // The letters of the last one are those of full width, which IDNA takes for the usual ones.
+    for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "ｌｏｃａｌｈｏｓｔ"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", host]));
+    }
+    let other = authority.sign(&["chat.example"], |_| ());
+    let (_server, port) = serve(&other);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
+    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check --host");
+}
+
+#[test]
+fn the_zone_of_a_link_local_address_is_not_in_the_certificate() {
+    let Some((address, interface)) = link_local() else { return };
+    let authority = Authority::new();
+    let tls = authority.sign(&[&address.to_string()], |_| ());
+    let host = format!("{address}%{interface}");
+    let listener = Listener::bind(&host, 0).unwrap().with_tls(tls.clone());
+    let SocketAddr::V6(listening) = listener.address().unwrap() else { panic!("{listener} is not IPv6") };
+    let (port, number) = (listening.port(), listening.scope_id());
+    let server = Server::start_beside(listener);
+    let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    for host in [host.clone(), format!("{address}%{number}"), format!("[{host}]")] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", &host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &host]));
+    }
+    let done = say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &address.to_string()]);
+    let why = "a link-local address needs its zone, as in fe80::1%eth0";
+    assert_not_connected(&done, &format!("cannot connect to {address}, port {port}: {why}"));
+    let why = format!("cannot listen on [{address}]:0: {why}");
+    assert_eq!(Listener::bind(&address.to_string(), 0).unwrap_err().to_string(), why);
+}
+
+/// What `openssl` does with these arguments in the folder; `false` when it is not installed, which is said aloud.
+fn openssl(folder: &Folder, arguments: &[&str]) -> bool {
+    match Command::new("openssl").args(arguments).current_dir(&folder.0).output() {
+        Ok(done) => {
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            true
+        }
+        Err(_) => {
+            skipped("openssl is not installed");
+            false
+        }
+    }
+}
+
+fn files(folder: &Folder, certificate: &str, key: &str) -> Arc<Tls> {
+    Arc::new(Tls::from_files(Path::new(&folder.path(certificate)), Path::new(&folder.path(key))).unwrap())
+}
+
+/// It says that it is an authority's.
+#[test]
+fn the_certificate_that_everybody_makes_with_openssl_is_trusted_where_it_is_named() {
+    let folder = Folder::new();
+    let made = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost \
+                -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
+    if !openssl(&folder, &made.split_whitespace().collect::<Vec<_>>()) {
+        return;
+    }
+    let (ca, tls) = (folder.path("cert.pem"), files(&folder, "cert.pem", "key.pem"));
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    for host in ["localhost", "127.0.0.1"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &ca, "--host", host]));
+    }
+}
+
+/// An authority that is a server, too.
+fn both(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Authority, Arc<Tls>) {
+    let mut params = Authority::params("both");
+    params.subject_alt_names = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
+    change(&mut params);
+    let authority = Authority::of(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap());
+    authority.folder.write("key.pem", &authority.issuer.key().serialize_pem());
+    let tls = files(&authority.folder, "ca.pem", "key.pem");
+    (authority, tls)
+}
+
+#[test]
+fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_dates_only() {
+    let (authority, tls) = both(&["chat.example"], |_| ());
+    let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is that of an authority, and not of a server");
-    assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &tls.fingerprint().to_string()]));
+    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check --host");
+    let (authority, tls) = both(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    assert_not_trusted(&done, &tls, "localhost", expired);
+    let (authority, tls) = both(&["localhost"], |params| params.not_before = date_time_ymd(2999, 1, 1));
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    let early = "it is not valid before 2999-01-01; check the clock of this machine";
+    assert_not_trusted(&done, &tls, "localhost", early);
+}
+
+#[test]
+fn the_certificate_of_an_authority_is_trusted_for_a_server_only_where_it_is_named() {
+    let (authority, tls) = both(&["localhost"], |_| ());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
+    let why = "it is that of an authority; if it is the server's as well, name it with --tls-ca";
+    assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
+    // Another one that looks the same.
+    let (impostor, _) = both(&["localhost"], |_| ());
+    let done = say_hi(port, &["--tls-ca", &impostor.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", why);
+}
+
+#[test]
+fn a_certificate_that_is_in_the_file_itself_needs_no_issuer_there() {
+    let authority = Authority::new();
+    let (server, port) = serve(&authority.sign(&["localhost"], |_| ()));
+    let _alice = server.join("Alice");
+    let chain = fs::read_to_string(authority.folder.path("server.pem")).unwrap();
+    let own = chain.split_inclusive("-----END CERTIFICATE-----").next().unwrap();
+    let file = authority.folder.write("own.pem", own);
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &file, "--host", "localhost"]));
+}
+
+#[test]
+fn a_file_of_certificates_may_have_byte_order_marks_but_not_those_of_utf_16() {
+    let (signer, folder) = (Authority::new(), Folder::new());
+    let tls = signer.sign(&["localhost"], |_| ());
+    let key = format!("\u{feff}{}", fs::read_to_string(signer.folder.path("key.pem")).unwrap());
+    let chain = fs::read_to_string(signer.folder.path("server.pem")).unwrap();
+    let chain =
+        format!("\u{feff}{}", chain.replacen("-----END CERTIFICATE-----\n", "-----END CERTIFICATE-----\n\u{feff}", 1));
+    folder.write("server.pem", &chain);
+    folder.write("key.pem", &key);
+    assert_eq!(files(&folder, "server.pem", "key.pem").fingerprint(), tls.fingerprint());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    let other = Authority::new();
+    let ca = format!("\u{feff}{}\u{feff}{}", other.issuer.pem(), signer.issuer.pem());
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &folder.write("ca.pem", &ca), "--host", "localhost"]));
+    let utf_16: Vec<u8> = format!("\u{feff}{ca}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path("utf-16.pem"), utf_16).unwrap();
+    let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
+    let path = folder.path("utf-16.pem");
+    let done = say_hi(port, &["--tls-ca", &path]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains(&format!("cannot read certificates in {path}: {why}")), "{}", done.stderr);
+    let error = Tls::from_files(Path::new(&path), Path::new(&folder.path("key.pem"))).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot read a certificate in {path}: {why}"));
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
+    let folder = Folder::new();
+    let request =
+        ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request", "-subj", "/CN=localhost"];
+    let sign = ["x509", "-req", "-in", "request", "-signkey", "key.pem", "-out", "cert.pem"];
+    if !openssl(&folder, &request) || !openssl(&folder, &sign) {
+        return;
+    }
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
+    let error = Tls::from_files(Path::new(&certificate), Path::new(&key)).unwrap_err().to_string();
+    let why = "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3";
+    assert_eq!(error, format!("cannot use the certificate in {certificate}: {why}"));
 }
 
 #[test]
@@ -413,13 +573,23 @@ fn a_stolen_certificate_without_its_key_is_refused() {
         let folder = Folder::new();
         let honest = Impostor::honest();
         let fingerprint = honest.fingerprint(&folder).to_string();
-        let thief = Impostor { chain: honest.chain, key: KeyPair::generate().unwrap() };
-        let (listener, address) = bind();
-        let accepting = thread::spawn(move || thief.accept(&listener, version).is_some());
-        let done = say_hi(address.port(), &["--tls-fingerprint", &fingerprint]);
-        let why = "it does not hold the key of its certificate";
-        assert_not_connected(&done, &format!("cannot negotiate TLS with 127.0.0.1, port {}: {why}", address.port()));
-        assert!(!within(move || accepting.join().unwrap()), "the name was sent");
+        let (authority, _) = both(&["localhost"], |_| ());
+        let shown: &rcgen::Certificate = authority.issuer.as_ref();
+        for (chain, trust) in
+            [(honest.chain, ["--tls-fingerprint", &fingerprint]), (shown.clone(), ["--tls-ca", &authority.file()])]
+        {
+            let thief = Impostor { chain, key: KeyPair::generate().unwrap() };
+            let (listener, address) = bind();
+            let accepting = thread::spawn(move || thief.accept(&listener, version).is_some());
+            let done = say_hi(address.port(), &[&trust[..], &["--host", "localhost"]].concat());
+            let why = "it did not prove that it holds the key of its certificate, which has to be RSA of 2048 bits or more, \
+                       ECDSA over P-256 or P-384, or Ed25519";
+            assert_not_connected(
+                &done,
+                &format!("cannot negotiate TLS with localhost, port {}: {why}", address.port()),
+            );
+            assert!(!within(move || accepting.join().unwrap()), "the name was sent");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server on a free port, and peers that talk to it. Every wait has a deadline; nothing sleeps for "long enough".
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -268,6 +268,23 @@ pub fn has_ipv6() -> bool {
         skipped("this machine has no IPv6");
     }
     has
+}
+
+/// A link-local IPv6 address of this machine, and the name of its interface, which is its zone. When there is none, that
+/// is said aloud.
+pub fn link_local() -> Option<(Ipv6Addr, String)> {
+    const SCOPE_LINK: &str = "20";
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let found = interfaces.lines().find_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [address, _index, _prefix, SCOPE_LINK, _flags, name] => {
+            Some((Ipv6Addr::from_bits(u128::from_str_radix(address, 16).ok()?), name.to_owned()))
+        }
+        _ => None,
+    });
+    if found.is_none() {
+        skipped("this machine has no link-local IPv6 address");
+    }
+    found
 }
 
 /// Says aloud that something was not tested. (`eprintln!` is not heard of when a test passes.)

@@ -1,16 +1,17 @@
 //! Operators in the room: kick, ban, mute, and what they leave behind.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_std::task::block_on;
 use linechat::protocol::{Banned, Name};
 use linechat::registry::{Registry, Sanction};
-use linechat::server::Config;
 use linechat::server::admission::Admission;
+use linechat::server::{Config, Listener};
 
-use crate::harness::{Peer, Server, unpaced, within};
+use crate::harness::{Peer, Server, link_local, unpaced, within};
 use crate::password::connect_from;
 
 /// A server whose operator is Olga, who is in the room.
@@ -23,11 +24,17 @@ struct Room {
 
 impl Room {
     fn open(test: &str) -> Self {
+        Self::open_beside(test, Vec::new())
+    }
+
+    /// A room to which these lead as well.
+    fn open_beside(test: &str, others: Vec<Listener>) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let registry = Registry::open(&folder, SystemTime::now()).unwrap();
         let admission = Admission { registry: Some(registry.clone()), ..Admission::default() };
-        let server = Server::start_with(Config { admission, ..unpaced() });
+        let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
+        let server = Server::serve(listeners, Config { admission, ..unpaced() });
         let mut olga = server.join("Olga");
         olga.send("/register\ncorrect horse\ncorrect horse\n");
         (0..3).for_each(|_| drop(olga.line()));
@@ -140,6 +147,33 @@ fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
     let answer = room.olga.line();
     assert!(answer.ends_with("; it concerns Bob from 127.0.0.7, Carol from 127.0.0.7."), "{answer}");
     room.join("Dave");
+}
+
+#[test]
+fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
+    let Some((address, interface)) = link_local() else { return };
+    let listener = Listener::bind(&format!("{address}%{interface}"), 0).unwrap();
+    let server = listener.address().unwrap();
+    let mut room = Room::open_beside("ban-link-local", vec![listener]);
+    let mut bob = Peer::connect(server).join("Bob");
+    room.olga.expect("* Bob has joined");
+    let SocketAddr::V6(from) = bob.stream().local_addr().unwrap() else { panic!("{server} is not IPv6") };
+    let (place, other_zone) = (format!("{address}%{}", from.scope_id()), from.scope_id() + 1);
+    // Another address of the same link, and the same address of another link.
+    for other in [format!("fe80::ffff:1%{interface}"), format!("{address}%{other_zone}")] {
+        room.olga.send(&format!("/ban {other}\n"));
+        let answer = room.olga.line();
+        assert!(answer.starts_with("* Banned: fe80::") && answer.ends_with("; it concerns nobody here."), "{answer}");
+    }
+    room.olga.send(&format!("/ban {address}%{interface}\n"));
+    bob.expect_rest(&["! banned: you are not let in", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    room.olga.expect("* Bob has left: banned by Olga");
+    let answer = room.olga.line();
+    assert!(answer.starts_with(&format!("* Banned: {place}")), "{answer}");
+    assert!(answer.ends_with(&format!("; it concerns Bob from {place}.")), "{answer}");
+    Peer::connect(server).expect_rest(&["! banned: you are not let in"]);
+    room.does(&format!("/unban {place}"), &format!("* No longer banned: {place}."));
+    Peer::connect(server).join("Bob");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The real programs as child processes. Every wait has a deadline, and no child outlives its test.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -72,8 +72,12 @@ impl Program {
         Self::start(CLIENT, Self::client_arguments(address, name))
     }
 
+    /// Writes to its standard input. A program that has ended does not read it, and its exit code tells the rest.
     pub fn write(&mut self, text: &str) {
-        self.stdin.as_ref().expect("its input is a pipe and open").write_all(text.as_bytes()).unwrap();
+        match self.stdin.as_ref().expect("its input is a pipe and open").write_all(text.as_bytes()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            written => written.unwrap(),
+        }
     }
 
     /// The end of its standard input.

@@ -159,6 +159,10 @@ fn new_password() -> anyhow::Result<Zeroizing<String>> {
         let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES));
         let read = io::stdin().lock().take(LINE_BYTES as u64).read_line(&mut line);
         read.context("cannot read a password from standard input")?;
+        if line.starts_with('\u{feff}') {
+            // The byte order mark of a file.
+            line.remove(0);
+        }
         let length = line.trim_end_matches(['\r', '\n']).len();
         line.truncate(length);
         return Ok(line);

@@ -113,7 +113,7 @@ impl Peer {
 fn is_meant(peer: &Peer, whom: &Banned) -> bool {
     match whom {
         Banned::Name(name) => peer.name.look() == name.look(),
-        Banned::Source(source) => peer.from.source() == *source,
+        Banned::Source(source) => source.contains(peer.from.source()),
     }
 }
 

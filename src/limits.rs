@@ -206,6 +206,9 @@ pub const WELCOME_NAMES: usize = 10;
 /// About how many bytes of names `/who` puts on one line, and `/ignore`.
 pub const WHO_LINE_BYTES: usize = 400;
 
+/// How many characters of the token of a `/ping` the answer repeats.
+pub const PING_TOKEN_CHARS: usize = 64;
+
 /// How many characters of a peer's own words a refusal repeats.
 pub const QUOTED_CHARS: usize = 40;
 

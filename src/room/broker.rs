@@ -329,6 +329,7 @@ impl Broker {
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
+            Command::Ping(token) => self.batch.push(Audience::Only(peer), &Reply::Pong(token.as_ref())),
             // The session leaves by an event of its own, so that every way out is the same; and it does what has to wait
             // for a password or for the disk.
             Command::Quit(_) | Command::Account(_) | Command::Act(_) => {}
@@ -690,6 +691,25 @@ mod tests {
         assert_eq!(room.heard(1).last().unwrap(), "p1100x: hi");
         peers.for_each(|peer| room.send(peer, &["hi"]));
         assert_eq!(room.heard(1), ["p1100x: hi"]);
+    }
+
+    #[test]
+    fn a_ping_is_answered_in_order_and_to_nobody_else() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["/ping", "/msg Dave hi", "/ping 1", "hi", "/nick Al", "/ping two words"]);
+        assert_eq!(
+            room.heard(1),
+            [
+                "* Pong",
+                "! no-such-user: nobody here is called Dave; /who lists all",
+                "* Pong 1",
+                "* Alice is now Al",
+                "* Pong two words"
+            ]
+        );
+        assert_eq!(room.heard(2), ["Alice: hi", "* Alice is now Al"]);
+        room.leave(1, None);
+        assert_eq!(room.heard(1), ["* Bye, Al: 1 line accepted, 1 refused."]);
     }
 
     #[test]

@@ -331,10 +331,10 @@ pub const ANSWER_QUIET: Duration = Duration::from_millis(300);
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 
-/// How long after a line was sent the client asks whether it has arrived, ...
+/// How long after a line was sent the client sends a ping, to know whether it has arrived, ...
 pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
 
-/// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
+/// ... unless so many lines were sent before: then it does so at once. The ping counts towards the server's pace.
 pub const RECEIPT_LINES: usize = 10;
 
 /// How long the server may take to say goodbye before the person who leaves is told what is waited for.

@@ -298,8 +298,7 @@ impl Broker {
         if let Some(mute) = sender.is_muted(self.date) {
             match &command {
                 Command::Say(_) | Command::Tell { .. } => return Err(orders::silenced(mute)),
-                // The name that one has is asked for by clients.
-                Command::Rename(name) if **name != sender.name => return Err(orders::pinned(mute)),
+                Command::Rename(_) => return Err(orders::pinned(mute)),
                 _ => {}
             }
         }
@@ -356,17 +355,14 @@ impl Broker {
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get(&peer) else { return Ok(()) };
-        // A new look for the name that one has is asked for by clients, and no question of the registry.
-        if sender.name != name {
-            self.may_have(&name, sender.member)?;
-        }
-        self.names.check(&name, peer)?;
-        let mute = self.mute_of(&name);
-        let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if sender.name == name {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
+        self.may_have(&name, sender.member)?;
+        self.names.check(&name, peer)?;
+        let mute = self.mute_of(&name);
+        let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         self.traffic.tell_join_of(peer, &mut self.batch);
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });

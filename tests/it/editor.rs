@@ -264,6 +264,34 @@ fn a_typed_line_of_several_rows_survives_what_comes_in() {
 }
 
 #[test]
+fn a_private_message_is_shown_once_it_was_accepted_and_not_when_it_was_refused() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &[]);
+    let [mut alice, mut carol] = server.join_all(["Alice", "Carol"]);
+    carol.send("/ignore Bob\n");
+    carol.expect("* Ignoring Bob.");
+    bob.type_in("one\r/msg Nobody hi\r/msg Carol hi\r/msg Alice hi\r");
+    alice.expect("Bob: one");
+    alice.expect("Bob (privately): hi");
+    let screen = bob.sees("Bob (to Alice): hi");
+    let said = screen.iter().filter(|row| row.starts_with("Bob") || row.starts_with("! "));
+    let said: Vec<_> = said.map(|row| row.split(';').next().unwrap()).collect();
+    assert_eq!(
+        said,
+        [
+            "Bob: one",
+            "! no-such-user: nobody here is called Nobody",
+            "! ignored: Carol ignores you",
+            "Bob (to Alice): hi"
+        ]
+    );
+    bob.type_in(&format!("/msg Alice bye\r{CTRL_D}"));
+    bob.sees("Bob (to Alice): bye");
+    bob.sees("* Bye, Bob: 3 lines accepted, 2 refused.");
+    assert_eq!(bob.program.finish().code, Some(0));
+}
+
+#[test]
 fn ctrl_d_leaves_and_restores_the_terminal() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, &[]);

@@ -1,8 +1,8 @@
 //! Receipts: which of the lines that were sent the server has certainly taken in.
 //!
 //! A message has no answer, and what others say tells nothing of ours. But the server answers in the order in which it
-//! takes lines in, so the client sends a `/ping`, and the pong is a receipt for all that went before. It knows neither the
-//! connection nor the clock.
+//! takes lines in, so the client sends a `/ping`, and the pong is a receipt for all that went before. A private message
+//! that was not refused until then was accepted. It knows neither the connection nor the clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -23,6 +23,36 @@ pub(super) struct Receipts {
     messages: usize,
     /// How many it has.
     accepted: Option<usize>,
+    /// The private message whose fate is not known yet. All that was sent before it has its answer, and nothing but pings is
+    /// sent after it, so a refusal is its own.
+    private: Option<Private>,
+}
+
+#[derive(Debug)]
+struct Private {
+    line: String,
+    refusal: Option<String>,
+    /// Its refusal may be one of the lines that the person missed.
+    is_unsure: bool,
+}
+
+/// What became of a private message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Accepted,
+    /// With this line of the server.
+    Refused(String),
+    /// Its refusal may have been missed.
+    Unknown,
+}
+
+/// What a line of the server says about what was sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// It answers a ping of the client's own. The person has not asked for that, and is not to see it.
+    pub(super) is_pong: bool,
+    /// The private message whose fate is known now.
+    pub(super) private: Option<(String, Fate)>,
 }
 
 #[derive(Debug, Default)]
@@ -48,10 +78,14 @@ impl Receipts {
             self.ask_at = Some(now);
         }
         self.ask_at.get_or_insert(now + RECEIPT_AFTER);
-        let command = Command::parse(Line::Text(line.to_owned()));
-        // The refusal of a message to an impossible name is counted when it comes, as any other.
-        let is_message = matches!(command, Ok(Command::Say(_) | Command::Tell { .. }) | Err(Refusal::NoSuchUser(_)));
-        self.messages += usize::from(is_message && line.len() <= LINE_BYTES);
+        let is_private = is_private(line);
+        if is_private {
+            self.ask_at = Some(now);
+            self.private = Some(Private { line: line.to_owned(), refusal: None, is_unsure: false });
+        }
+        // One that is too long is refused. That of a private message is counted when it comes.
+        let is_said = || line.len() <= LINE_BYTES && matches!(parse(line), Ok(Command::Say(_)));
+        self.messages += usize::from(is_private || is_said());
     }
 
     /// When to send a ping, if at all.
@@ -64,6 +98,11 @@ impl Receipts {
         !self.asked.is_empty()
     }
 
+    /// Whether the fate of a private message is not known yet.
+    pub(super) fn has_private(&self) -> bool {
+        self.private.is_some()
+    }
+
     /// The ping, which is sent now. Nobody can guess its token, so no `/ping` of the person's is taken for it.
     pub(super) fn ask(&mut self) -> String {
         let token = format!("{:016x}", fastrand::u64(..));
@@ -73,24 +112,43 @@ impl Receipts {
         ping
     }
 
-    /// Takes in a line of the server, and says whether it is the answer to a ping of the client's. The person has not asked
-    /// for that, and is not to see it.
-    pub(super) fn hear(&mut self, line: &str, now: Instant) -> bool {
-        if line.starts_with("* You missed ") && self.is_waiting() {
-            // The pong may be one of those lines. Another one is as good.
-            self.ask_at.get_or_insert(now + RECEIPT_AFTER);
-        } else if is_refused_message(line) {
-            self.messages = self.messages.saturating_sub(1);
-        } else if let Some(bye) = line.strip_prefix("* Bye, ") {
-            self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
-        } else if let Some(at) = self.answered_by(line) {
+    /// Takes in a line of the server.
+    pub(super) fn hear(&mut self, line: &str, now: Instant) -> Heard {
+        let mut heard = Heard::default();
+        if let Some(at) = self.answered_by(line) {
             self.asked.drain(..=at);
             if self.asked.is_empty() && self.unasked.lines == 0 {
                 self.ask_at = None;
             }
-            return true;
+            heard.is_pong = true;
+            heard.private = self.private.take().map(Private::fate);
+        } else if let Some(bye) = line.strip_prefix("* Bye, ") {
+            self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
+            heard.private = self.last_fate();
+        } else if line.starts_with("* You missed ") {
+            self.private.iter_mut().for_each(|private| private.is_unsure = true);
+            if self.is_waiting() {
+                // The pong may be one of those lines. Another one is as good.
+                self.ask_at.get_or_insert(now + RECEIPT_AFTER);
+            }
+        } else if let Some(private) = self.private.as_mut().filter(|_| line.starts_with("! ")) {
+            private.refusal.get_or_insert_with(|| line.to_owned());
+        } else if line.starts_with("! muted: ") && !line.contains("you keep your name") {
+            self.messages = self.messages.saturating_sub(1);
         }
-        false
+        if matches!(heard.private, Some((_, Fate::Refused(_)))) {
+            self.messages = self.messages.saturating_sub(1);
+        }
+        heard
+    }
+
+    /// What the count in the farewell says about a private message that has no pong. A refusal may also be that of the
+    /// person, as by `/kick`, but then the message counts.
+    fn last_fate(&mut self) -> Option<(String, Fate)> {
+        if self.accepted.is_some_and(|accepted| accepted >= self.messages) {
+            return self.private.take().map(|private| (private.line, Fate::Accepted));
+        }
+        self.private.take_if(|private| private.refusal.is_some()).map(Private::fate)
     }
 
     /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
@@ -114,10 +172,25 @@ impl Receipts {
     }
 }
 
-/// Whether a message was refused. A muted person is also refused another name, in other words.
-fn is_refused_message(line: &str) -> bool {
-    let is_muted = line.starts_with("! muted: ") && !line.contains("you keep your name");
-    is_muted || line.starts_with("! no-such-user: ") || line.starts_with("! ignored: ")
+impl Private {
+    fn fate(self) -> (String, Fate) {
+        let fate = match self.refusal {
+            Some(refusal) => Fate::Refused(refusal),
+            None if self.is_unsure => Fate::Unknown,
+            None => Fate::Accepted,
+        };
+        (self.line, fate)
+    }
+}
+
+/// Whether a line is a private message, perhaps to a name that nobody can have. (An operator's command to such a name is
+/// taken for one, too. It is refused in any case.)
+pub(super) fn is_private(line: &str) -> bool {
+    matches!(parse(line), Ok(Command::Tell { .. }) | Err(Refusal::NoSuchUser(_)))
+}
+
+fn parse(line: &str) -> Result<Command, Refusal> {
+    Command::parse(Line::Text(line.to_owned()))
 }
 
 #[cfg(test)]
@@ -139,7 +212,19 @@ mod tests {
     }
 
     fn hear(receipts: &mut Receipts, line: &str) -> bool {
-        receipts.hear(line, Instant::now())
+        receipts.hear(line, Instant::now()).is_pong
+    }
+
+    /// Says something in private, and hears these lines. Its fate by then.
+    fn fate(lines: &[&str], line: &str) -> (Receipts, Option<Fate>) {
+        let mut receipts = sent(&["/msg Alice hi"]);
+        let pong = ask(&mut receipts);
+        lines.iter().for_each(|line| assert_eq!(receipts.hear(line, Instant::now()), Heard::default(), "{line}"));
+        let line = if line == "* Pong" { &pong } else { line };
+        let private = receipts.hear(line, Instant::now()).private;
+        assert!(private.as_ref().is_none_or(|(line, _)| line == "/msg Alice hi"));
+        assert_eq!(receipts.has_private(), private.is_none());
+        (receipts, private.map(|(_, fate)| fate))
     }
 
     fn missing(lines: usize, first: Option<&str>) -> Option<Missing<'_>> {
@@ -231,13 +316,64 @@ mod tests {
     }
 
     #[test]
+    fn the_fate_of_a_private_message_is_known_with_the_pong() {
+        let refused = |refusal: &str| Some(Fate::Refused(refusal.to_owned()));
+        let nobody = "! no-such-user: nobody here is called Alice; /who lists all";
+        let muted = "! muted: you may listen, but say nothing";
+        assert_eq!(fate(&["Bob: hi", "* Zoe has left"], "* Pong").1, Some(Fate::Accepted));
+        assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused(nobody));
+        assert_eq!(fate(&[muted], "* Pong").1, refused(muted));
+        assert_eq!(fate(&["* You missed 7 lines."], "* Pong").1, Some(Fate::Unknown));
+        assert_eq!(fate(&["* You missed 7 lines.", nobody], "* Pong").1, refused(nobody));
+    }
+
+    #[test]
+    fn without_a_pong_the_farewell_tells_the_fate_of_a_private_message() {
+        let [none, one] = [0, 1].map(|count| format!("* Bye, Bob: {count} lines accepted, 0 refused."));
+        let (kicked, ignored) = ("! kicked: you are sent out", "! ignored: Alice ignores you");
+        assert_eq!(fate(&[], &one).1, Some(Fate::Accepted));
+        assert_eq!(fate(&["* You missed 7 lines."], &one).1, Some(Fate::Accepted));
+        assert_eq!(fate(&[kicked], &one).1, Some(Fate::Accepted));
+        let (receipts, fate_by_then) = fate(&[ignored], &none);
+        assert_eq!((fate_by_then, receipts.missing()), (Some(Fate::Refused(ignored.to_owned())), None));
+        let (receipts, fate_by_then) = fate(&["* The server is shutting down"], &none);
+        assert_eq!((fate_by_then, receipts.missing()), (None, missing(1, Some("/msg Alice hi"))));
+    }
+
+    #[test]
+    fn after_a_private_message_a_ping_is_due_at_once() {
+        let now = Instant::now();
+        for (line, is_due) in [("/msg Alice hi", true), ("/MSG Nobody hi", true), ("/msg Alice", false), ("hi", false)]
+        {
+            let mut receipts = Receipts::default();
+            receipts.sent(line, now);
+            assert_eq!((receipts.due() == Some(now), receipts.has_private()), (is_due, is_due), "{line}");
+        }
+    }
+
+    #[test]
     fn the_farewell_tells_how_many_were_taken_in() {
-        let lines = ["one", "/msg Alice two", "/who", "/msg Nobody three", "/msg Deaf hi", "/ignore Al", "four"];
         for (accepted, expected) in [(3, None), (2, missing(1, None)), (0, missing(3, None))] {
-            let mut receipts = sent(&lines);
-            hear(&mut receipts, "! no-such-user: nobody here is called Nobody; /who lists all");
-            hear(&mut receipts, "! ignored: Deaf ignores you");
-            hear(&mut receipts, &format!("* Bye, Bob: {accepted} lines accepted, 2 refused."));
+            let mut receipts = Receipts::default();
+            for (line, refusal) in [
+                ("/msg Alice two", None),
+                ("/msg Nobody three", Some("! no-such-user: nobody here is called Nobody; /who lists all")),
+                ("/msg Deaf hi", Some("! ignored: Deaf ignores you")),
+                ("/kick Nobody", Some("! not-operator: only an operator may do that")),
+                (&*format!("/msg Alice {}", "x".repeat(LINE_BYTES)), Some("! line-too-long: no")),
+            ] {
+                receipts.sent(line, Instant::now());
+                let pong = ask(&mut receipts);
+                refusal.iter().for_each(|refusal| drop(receipts.hear(refusal, Instant::now())));
+                hear(&mut receipts, &pong);
+            }
+            let too_long = "x".repeat(LINE_BYTES + 1);
+            for line in ["one", "/who", "/kick Carol", "/ignore Al", &too_long, "four"] {
+                receipts.sent(line, Instant::now());
+            }
+            hear(&mut receipts, "! no-such-user: nobody here is called Carol; /who lists all");
+            hear(&mut receipts, "! line-too-long: no");
+            hear(&mut receipts, &format!("* Bye, Bob: {accepted} lines accepted, 6 refused."));
             assert_eq!(receipts.missing(), expected);
         }
         let mut receipts = sent(&["one", "two"]);
@@ -250,7 +386,7 @@ mod tests {
 
     #[test]
     fn what_a_muted_person_said_is_refused_and_not_missing() {
-        let mut receipts = sent(&["hi", "/nick Carol", "/msg Alice hi"]);
+        let mut receipts = sent(&["hi", "/nick Carol", "hi again"]);
         for refusal in ["may listen, but say nothing", "keep your name", "may listen, but say nothing until 2030"] {
             hear(&mut receipts, &format!("! muted: you {refusal}"));
         }

@@ -21,7 +21,7 @@ use super::link::{Event, Link};
 use super::look::Look;
 use super::paste::{Paste, Verdict};
 use super::people::{People, renaming};
-use super::receipts::{Missing, Receipts};
+use super::receipts::{Fate, Heard, Missing, Receipts, is_private};
 use super::screen::Screen;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::connection::ConnectError;
@@ -498,7 +498,12 @@ impl Talk {
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
-            if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, Instant::now())) {
+            let heard = self.link.as_mut().map(|link| link.receipts.hear(raw, Instant::now()));
+            let Heard { is_pong, private } = heard.unwrap_or_default();
+            if let Some((line, fate)) = private {
+                self.show_private(&line, fate).await;
+            }
+            if is_pong {
                 continue;
             }
             if raw.starts_with("! password-required: ") {
@@ -524,6 +529,25 @@ impl Talk {
         // The server's question is for programs; a person gets one that says what to do.
         if is_asked && self.dialogue.waits() {
             self.screen.tell(PASSWORD).await;
+        }
+    }
+
+    /// Shows a private message of one's own, if it was accepted.
+    async fn show_private(&self, line: &str, fate: Fate) {
+        let quoted = || SafeText::excerpt(line, QUOTED_CHARS);
+        match fate {
+            Fate::Accepted => {
+                if let Some(shown) = self.look.said(line) {
+                    self.screen.show_own(shown).await;
+                }
+            }
+            // These say to whom it was.
+            Fate::Refused(why) if why.starts_with("! no-such-user: ") || why.starts_with("! ignored: ") => {}
+            Fate::Refused(_) => self.screen.tell(&format!("Refused: {}", quoted())).await,
+            Fate::Unknown => {
+                let words = "You may have missed the answer to this, so it is not certain that it was accepted";
+                self.screen.tell(&format!("{words}: {}", quoted())).await;
+            }
         }
     }
 
@@ -567,14 +591,15 @@ impl Talk {
             return;
         }
         let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
-        let is_due = link.receipts.due().is_some_and(|due| leads_to_password || due <= Instant::now());
+        // Its refusal has to be told from those of other lines.
+        let is_alone = leads_to_password || self.unsent.front().is_some_and(|line| is_private(line));
+        let is_due = link.receipts.due().is_some_and(|due| is_alone || due <= Instant::now());
         // Who leaves gets a farewell, which is better.
         if is_due && !(self.is_leaving && self.unsent.is_empty()) {
             let ping = link.receipts.ask();
             return link.send(ping);
         }
-        // The refusal of a line before it could be taken for its own.
-        if leads_to_password && link.receipts.is_waiting() {
+        if !self.unsent.is_empty() && (link.receipts.has_private() || is_alone && link.receipts.is_waiting()) {
             return;
         }
         let Some(line) = self.unsent.pop_front() else {
@@ -594,8 +619,10 @@ impl Talk {
         if has_quit {
             self.begin_to_leave();
         }
-        // Nothing is heard meanwhile, so its answer comes after it.
-        if let Some(shown) = self.look.said(&line) {
+        // Nothing is heard meanwhile, so its answer comes after it. A private message is shown when it was accepted.
+        if !is_private(&line)
+            && let Some(shown) = self.look.said(&line)
+        {
             self.screen.show_own(shown).await;
         }
         self.link.iter_mut().for_each(|link| link.send(line.as_str()));
@@ -889,12 +916,99 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_never_stands_before_the_line_that_it_answers() {
+    fn a_private_message_is_shown_when_it_was_accepted() {
         let mut scene = Scene::set();
-        scene.talk.keep(vec!["/msg Dave hi".to_owned()]);
-        assert_eq!(scene.next().as_deref(), Some("/msg Dave hi"));
-        scene.hears("! no-such-user: Dave\n");
-        assert_eq!(scene.shown(), ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+        scene.talk.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None, "the next one waits");
+        scene.hears("Carol: meanwhile\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Nobody hi"));
+        let pong = scene.next_ping();
+        scene.hears("! no-such-user: nobody here is called Nobody; /who lists all\n");
+        assert_eq!(scene.next(), None);
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Carol: meanwhile",
+                "Bob (to Alice): hi",
+                "! no-such-user: nobody here is called Nobody; /who lists all",
+                "Bob: hello"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/foo"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears("! unknown-command: there is no /foo\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.shown(), ["! unknown-command: there is no /foo", "Bob (to Alice): hi"]);
+    }
+
+    #[test]
+    fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
+        for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
+            scene.next().unwrap();
+            let pong = scene.next_ping();
+            scene.hears(&format!("{answer}\n{pong}"));
+        }
+        assert_eq!(
+            scene.shown(),
+            [
+                "! muted: you may listen, but say nothing",
+                "-- Refused: /msg Alice hi",
+                "* You missed 7 lines.",
+                "-- You may have missed the answer to this, so it is not certain that it was accepted: /msg Alice hello",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        scene.comes_back();
+        assert_eq!(scene.next().as_deref(), Some("later"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Bob: hello",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- A line that you sent may not have arrived: /msg Alice hi",
+                "-- Back again.",
+                "* Welcome, Bob.",
+                "Bob: later",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
+        let mut scene = Scene::set();
+        scene.talk.keep(vec!["/msg Alice hi".to_owned()]);
+        assert!(block_on(scene.talk.leave(false)).is_continue());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        assert_eq!(scene.next(), None);
+        assert!(scene.talk.link.as_ref().unwrap().lines.is_none(), "that was all");
+        scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
+        assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
     }
 
     /// It would be taken for the password.
@@ -943,8 +1057,8 @@ mod tests {
     fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
         let mut scene = Scene::set();
         scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["/msg Dave hi".to_owned(), "/register".to_owned()]);
-        assert_eq!(scene.next().as_deref(), Some("/msg Dave hi"));
+        scene.talk.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/who"));
         scene.next_ping();
         assert_eq!(scene.next(), None);
         scene.hears("* You missed 7 lines.\n");
@@ -958,7 +1072,6 @@ mod tests {
         assert_eq!(
             scene.shown(),
             [
-                "Bob (to Dave): hi",
                 "* You missed 7 lines.",
                 "* You missed 9 lines.",
                 "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",

@@ -206,6 +206,9 @@ pub const WELCOME_NAMES: usize = 10;
 /// About how many bytes of names `/who` puts on one line, and `/ignore`.
 pub const WHO_LINE_BYTES: usize = 400;
 
+/// How many characters of the token of a `/ping` the answer repeats.
+pub const PING_TOKEN_CHARS: usize = 64;
+
 /// How many characters of a peer's own words a refusal repeats.
 pub const QUOTED_CHARS: usize = 40;
 
@@ -328,10 +331,10 @@ pub const ANSWER_QUIET: Duration = Duration::from_millis(300);
 /// See [`PASTE_QUIET`].
 pub const PASTE_LINES: usize = 5;
 
-/// How long after a line was sent the client asks whether it has arrived, ...
+/// How long after a line was sent the client sends a ping, to know whether it has arrived, ...
 pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
 
-/// ... unless so many lines were sent before: then it asks at once. The question counts towards the server's pace.
+/// ... unless so many lines were sent before: then it does so at once. The ping counts towards the server's pace.
 pub const RECEIPT_LINES: usize = 10;
 
 /// How long the server may take to say goodbye before the person who leaves is told what is waited for.

@@ -96,6 +96,7 @@ const WORDS: &[&str] = &[
     "/ignore ",
     "/unignore ",
     "/quit ",
+    "/ping ",
     "/ban ",
     "/mute ",
     "/register",

@@ -240,11 +240,11 @@ pub fn command(text: &str) {
             assert!(!text.as_str().is_empty(), "nothing was told");
             check_spoken(to, text);
         }
-        Ok(Command::Quit(Some(reason))) => {
-            assert!(!reason.as_str().is_empty(), "an empty reason");
-            check_harmless(reason.as_str());
+        Ok(Command::Quit(Some(words)) | Command::Ping(Some(words))) => {
+            assert!(!words.as_str().is_empty(), "an empty reason or token");
+            check_harmless(words.as_str());
         }
-        Ok(Command::Rename(_) | Command::Quit(None) | Command::Who | Command::Help) => {}
+        Ok(Command::Rename(_) | Command::Quit(None) | Command::Ping(None) | Command::Who | Command::Help) => {}
         Ok(Command::Ignore(_) | Command::Unignore(_) | Command::Ignored | Command::Account(_)) => {}
         Ok(Command::Act(act)) => match &**act {
             Act::Kick { reason, .. } | Act::Ban { reason, .. } | Act::Mute { reason, .. } => {

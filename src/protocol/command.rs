@@ -4,7 +4,7 @@
 //! not: an unknown one may be a mistyped private message.
 
 use super::{Act, Line, Name, Refusal, SafeText};
-use crate::limits::QUOTED_CHARS;
+use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS};
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Command {
     Act(Box<Act>),
     /// `/help`: which commands are there?
     Help,
+    /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
+    Ping(Option<SafeText>),
     /// `/quit [REASON]`: leave.
     Quit(Option<SafeText>),
 }
@@ -77,6 +79,7 @@ impl Command {
             "quit" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
             "who" => Ok(Self::Who),
             "help" => Ok(Self::Help),
+            "ping" => Ok(Self::Ping((!rest.is_empty()).then(|| SafeText::excerpt(rest, PING_TOKEN_CHARS)))),
             "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
             "msg" => Self::parse_tell(rest),
@@ -151,6 +154,17 @@ mod tests {
         assert_eq!(parse("/unignore Bob"), Ok(Command::Unignore(bob.clone())));
         assert_eq!(parse("/ignore "), Ok(Command::Ignored));
         assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
+    }
+
+    #[test]
+    fn a_ping_is_never_refused_and_its_token_is_safe_and_short() {
+        assert_eq!(parse("/ping"), Ok(Command::Ping(None)));
+        assert_eq!(parse("/Ping  "), Ok(Command::Ping(None)));
+        assert_eq!(parse("/ping  4 2 "), Ok(Command::Ping(Some(safe("4 2")))));
+        assert_eq!(parse("/ping \x1b[2J"), Ok(Command::Ping(Some(safe("^[[2J")))));
+        let longest = "é".repeat(PING_TOKEN_CHARS);
+        assert_eq!(parse(&format!("/ping {longest}")), Ok(Command::Ping(Some(safe(&longest)))));
+        assert_eq!(parse(&format!("/ping {longest}x")), Ok(Command::Ping(Some(safe(&format!("{longest}…"))))));
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub enum Reply<'a> {
     Ignored(&'a [SafeText]),
     /// The answer to `/help`.
     Help,
+    /// The answer to `/ping`, with its token.
+    Pong(Option<&'a SafeText>),
     /// The peer talks faster than it may.
     Slowed,
     /// How many lines a peer that fell behind has missed.
@@ -339,6 +341,7 @@ const HELP: &str = "\
 * /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
 * /unignore NAME shows it again
 * /quit [REASON] leaves
+* /ping [TOKEN] is answered with Pong TOKEN, after all that you sent before it
 * /register ties your name to a password, /password changes that, /unregister frees the name
 * /kick, /ban, /unban, /mute and /unmute are for operators
 * /help shows this
@@ -364,6 +367,8 @@ impl fmt::Display for Reply<'_> {
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
             Self::Ignored(names) => write_ignored(f, names),
             Self::Help => f.write_str(HELP),
+            Self::Pong(None) => write!(f, "* Pong"),
+            Self::Pong(Some(token)) => write!(f, "* Pong {token}"),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
             Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
             Self::Bye { name, accepted, refused } => {

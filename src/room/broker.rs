@@ -298,8 +298,7 @@ impl Broker {
         if let Some(mute) = sender.is_muted(self.date) {
             match &command {
                 Command::Say(_) | Command::Tell { .. } => return Err(orders::silenced(mute)),
-                // The name that one has is asked for by clients.
-                Command::Rename(name) if **name != sender.name => return Err(orders::pinned(mute)),
+                Command::Rename(_) => return Err(orders::pinned(mute)),
                 _ => {}
             }
         }
@@ -329,6 +328,7 @@ impl Broker {
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
+            Command::Ping(token) => self.batch.push(Audience::Only(peer), &Reply::Pong(token.as_ref())),
             // The session leaves by an event of its own, so that every way out is the same; and it does what has to wait
             // for a password or for the disk.
             Command::Quit(_) | Command::Account(_) | Command::Act(_) => {}
@@ -355,17 +355,14 @@ impl Broker {
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get(&peer) else { return Ok(()) };
-        // A new look for the name that one has is asked for by clients, and no question of the registry.
-        if sender.name != name {
-            self.may_have(&name, sender.member)?;
-        }
-        self.names.check(&name, peer)?;
-        let mute = self.mute_of(&name);
-        let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if sender.name == name {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
+        self.may_have(&name, sender.member)?;
+        self.names.check(&name, peer)?;
+        let mute = self.mute_of(&name);
+        let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         self.traffic.tell_join_of(peer, &mut self.batch);
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
@@ -690,6 +687,25 @@ mod tests {
         assert_eq!(room.heard(1).last().unwrap(), "p1100x: hi");
         peers.for_each(|peer| room.send(peer, &["hi"]));
         assert_eq!(room.heard(1), ["p1100x: hi"]);
+    }
+
+    #[test]
+    fn a_ping_is_answered_in_order_and_to_nobody_else() {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(1, &["/ping", "/msg Dave hi", "/ping 1", "hi", "/nick Al", "/ping two words"]);
+        assert_eq!(
+            room.heard(1),
+            [
+                "* Pong",
+                "! no-such-user: nobody here is called Dave; /who lists all",
+                "* Pong 1",
+                "* Alice is now Al",
+                "* Pong two words"
+            ]
+        );
+        assert_eq!(room.heard(2), ["Alice: hi", "* Alice is now Al"]);
+        room.leave(1, None);
+        assert_eq!(room.heard(1), ["* Bye, Al: 1 line accepted, 1 refused."]);
     }
 
     #[test]

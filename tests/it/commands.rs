@@ -14,9 +14,17 @@ fn help_lists_the_commands_to_the_one_who_asks() {
             line => break assert_eq!(line, "! bad-arguments: it goes /nick NEWNAME"),
         }
     }
-    for command in
-        ["/quit [REASON]", "/who", "/msg NAME TEXT", "/nick NEWNAME", "/ignore [NAME]", "/unignore NAME", "/help", "//"]
-    {
+    for command in [
+        "/quit [REASON]",
+        "/who",
+        "/msg NAME TEXT",
+        "/nick NEWNAME",
+        "/ignore [NAME]",
+        "/unignore NAME",
+        "/ping [TOKEN]",
+        "/help",
+        "//",
+    ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
     bob.expect_nothing_new();
@@ -70,6 +78,33 @@ fn a_private_message_to_nobody_is_refused_and_not_heard_by_anybody() {
     alice.send("/msg *** hello\n");
     alice.expect("! no-such-user: nobody here is called ***; /who lists all");
     bob.expect_nothing_new();
+}
+
+#[test]
+fn a_ping_is_answered_after_all_that_was_sent_before_it_and_to_its_sender_alone() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    alice.send("/ping early\nhi\n/msg Dave hi\n/foo\n/PING\nhi again\n/ping two words \n");
+    alice.expect("* Pong early");
+    alice.expect("! no-such-user: nobody here is called Dave; /who lists all");
+    assert!(alice.line().starts_with("! unknown-command: there is no /foo"));
+    alice.expect("* Pong");
+    alice.expect("* Pong two words");
+    bob.expect("Alice: hi");
+    bob.expect("Alice: hi again");
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn a_token_is_made_safe_and_a_long_one_is_cut() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let longest = "é".repeat(64);
+    alice.send(&format!("/ping \x1b[2J\n/ping {longest}\n/ping {longest}é\n/ping {}\n", "x".repeat(4096)));
+    alice.expect("* Pong ^[[2J");
+    alice.expect(&format!("* Pong {longest}"));
+    alice.expect(&format!("* Pong {longest}…"));
+    alice.expect("! line-too-long: a line has at most 4096 bytes; nothing of it was sent");
 }
 
 #[test]

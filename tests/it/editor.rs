@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser};
 
-use crate::harness::{Peer, Server, within};
+use crate::harness::{FakeServer, Peer, Server, within};
 use crate::plain::{ATTACK, DEFUSED, plain_terminal, welcome};
 use crate::program::{CLIENT, Finished, Output, Program, ServerProgram, without_time};
 
@@ -264,6 +264,34 @@ fn a_typed_line_of_several_rows_survives_what_comes_in() {
 }
 
 #[test]
+fn a_private_message_is_shown_once_it_was_accepted_and_not_when_it_was_refused() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &[]);
+    let [mut alice, mut carol] = server.join_all(["Alice", "Carol"]);
+    carol.send("/ignore Bob\n");
+    carol.expect("* Ignoring Bob.");
+    bob.type_in("one\r/msg Nobody hi\r/msg Carol hi\r/msg Alice hi\r");
+    alice.expect("Bob: one");
+    alice.expect("Bob (privately): hi");
+    let screen = bob.sees("Bob (to Alice): hi");
+    let said = screen.iter().filter(|row| row.starts_with("Bob") || row.starts_with("! "));
+    let said: Vec<_> = said.map(|row| row.split(';').next().unwrap()).collect();
+    assert_eq!(
+        said,
+        [
+            "Bob: one",
+            "! no-such-user: nobody here is called Nobody",
+            "! ignored: Carol ignores you",
+            "Bob (to Alice): hi"
+        ]
+    );
+    bob.type_in(&format!("/msg Alice bye\r{CTRL_D}"));
+    bob.sees("Bob (to Alice): bye");
+    bob.sees("* Bye, Bob: 3 lines accepted, 2 refused.");
+    assert_eq!(bob.program.finish().code, Some(0));
+}
+
+#[test]
 fn ctrl_d_leaves_and_restores_the_terminal() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, &[]);
@@ -446,6 +474,44 @@ fn what_was_sent_just_before_a_loss_is_said_to_be_unsure() {
     bob.sees("Bob: two");
     drop(server);
     bob.sees("-- Up to 2 of the lines you sent may not have arrived");
+}
+
+/// The server has them, and the client may not know yet that they were sent.
+#[test]
+fn what_was_sent_just_before_a_loss_is_not_sent_again() {
+    let fake = FakeServer::start();
+    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut server = fake.welcome("Bob");
+    bob.sees("* Welcome, Bob.");
+    bob.has_typed("");
+    for loss in 0..20 {
+        let [one, two] = [format!("one {loss}"), format!("two {loss}")];
+        bob.type_in(&format!("{one}\r{two}\r"));
+        server.expect_said(&one);
+        server.expect_said(&two);
+        drop(server);
+        server = fake.welcome("Bob");
+        bob.type_in(&format!("back {loss}\r"));
+        server.expect_said(&format!("back {loss}"));
+    }
+}
+
+#[test]
+fn a_line_that_was_sent_just_before_one_leaves_is_not_said_to_be_unsent() {
+    for _ in 0..20 {
+        let fake = FakeServer::start();
+        let mut bob = Person::hurry(client(fake.address, &[]));
+        let mut server = fake.welcome("Bob");
+        bob.sees("* Welcome, Bob.");
+        bob.has_typed("");
+        bob.type_in(&format!("last words\r{CTRL_D}{CTRL_D}"));
+        let rows = bob.sees("-- A line that you sent may not have arrived: last words");
+        assert!(!rows.iter().any(|row| row.starts_with("-- Not sent")), "{rows:#?}");
+        assert_eq!(bob.program.finish().code, Some(3));
+        // It may have left before the line was written.
+        let sent = server.rest();
+        assert!(sent.is_empty() || sent == ["last words"], "{sent:?}");
+    }
 }
 
 #[test]

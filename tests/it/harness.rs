@@ -208,6 +208,23 @@ impl Peer {
         assert_eq!(self.line(), line);
     }
 
+    /// The next line is a ping of the client's own. What answers it.
+    #[track_caller]
+    pub fn expect_ping(&mut self) -> String {
+        pong(&self.line()).expect("a ping")
+    }
+
+    /// The next line that is not a ping of the client's own. Those are answered.
+    #[track_caller]
+    pub fn expect_said(&mut self, line: &str) {
+        let mut said = self.line();
+        while let Some(pong) = pong(&said) {
+            self.send(&pong);
+            said = self.line();
+        }
+        assert_eq!(said, line);
+    }
+
     /// The next line with its end, to the byte.
     #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
@@ -252,6 +269,11 @@ impl Peer {
     pub fn expect_rest(&mut self, lines: &[&str]) {
         assert_eq!(self.rest(), lines);
     }
+}
+
+/// The answer to a ping of the client's own.
+fn pong(line: &str) -> Option<String> {
+    line.strip_prefix("/ping ").map(|token| format!("* Pong {token}\n"))
 }
 
 /// The number of accepted lines in a farewell.

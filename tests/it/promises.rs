@@ -26,7 +26,7 @@ fn text() -> impl Strategy<Value = String> {
         4 => "[a-zA-Z0-9]{1,6}",
         2 => "\\PC{1,8}",
         1 => any::<String>(),
-        1 => prop::sample::select(vec!["/msg ", "/nick ", "/ignore ", "/unignore ", "/quit ", "//", "Bob", ": ", " "]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["/msg ", "/nick ", "/ignore ", "/unignore ", "/quit ", "/ping ", "//", "Bob", ": ", " "]).prop_map(str::to_owned),
         1 => (prop::sample::select(vec!['\u{301}', '\u{345}', '\u{93c}', '\u{958}', 'ß', 'İ', 'ς', 'ﬃ']), 1..40_usize)
             .prop_map(|(char, count)| String::from(char).repeat(count)),
         1 => prop::collection::vec(prop::sample::select(vec!['\u{301}', '\u{200d}', '\u{fe0f}', '\u{34f}']), 1..40)

@@ -32,8 +32,19 @@ use crate::limits::CLIENT_TYPED_LINES;
 use crate::protocol::{BadSecret, Secret};
 
 /// The commands that Tab completes, with what follows them.
-const COMMANDS: [&str; 10] =
-    ["/help", "/ignore ", "/msg ", "/nick ", "/password", "/quit", "/register", "/unignore ", "/unregister", "/who"];
+const COMMANDS: [&str; 11] = [
+    "/help",
+    "/ignore ",
+    "/msg ",
+    "/nick ",
+    "/password",
+    "/ping",
+    "/quit",
+    "/register",
+    "/unignore ",
+    "/unregister",
+    "/who",
+];
 
 /// What a person did.
 #[derive(Debug, Clone)]

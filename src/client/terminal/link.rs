@@ -23,7 +23,8 @@ pub(super) struct Link {
     pub(super) events: Receiver<Event>,
     /// Dropping it half-closes the connection.
     pub(super) lines: Option<Sender<Zeroizing<String>>>,
-    pub(super) sending: Option<Sending>,
+    /// Something is on its way to the server, and nothing else is sent before it is there.
+    pub(super) is_sending: bool,
     /// What follows would not be read.
     pub(super) has_quit: bool,
     pub(super) receipts: Receipts,
@@ -38,17 +39,6 @@ pub(super) struct Link {
     pub(super) welcome_by: Instant,
 }
 
-/// What is being sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sending {
-    /// The first of the lines that wait.
-    Line,
-    /// Whether the lines before have arrived.
-    Question,
-    /// A password.
-    Secret,
-}
-
 /// What happens on a connection.
 pub(super) enum Event {
     NotConnected(ConnectError),
@@ -56,7 +46,7 @@ pub(super) enum Event {
         is_private: bool,
     },
     Heard(Vec<u8>),
-    /// A line was sent. When it cannot be, that is an end.
+    /// What was handed over was sent. When it cannot be, that is an end.
     Sent,
     /// The server has closed the connection, or it broke.
     Ended(io::Result<()>),
@@ -75,7 +65,7 @@ impl Link {
             welcome_by: Instant::now() + WELCOME_LIMIT,
             lines: Some(lines),
             has_quit: false,
-            sending: None,
+            is_sending: false,
             receipts: Receipts::default(),
             story: Story::patient(),
             is_private: false,
@@ -95,12 +85,13 @@ impl Link {
 
     /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
     pub(super) fn can_send(&self) -> bool {
-        self.story.joined && !self.has_quit && self.sending.is_none() && self.lines.is_some()
+        self.story.joined && !self.has_quit && !self.is_sending && self.lines.is_some()
     }
 
-    pub(super) fn send(&mut self, what: Sending, line: impl Into<String>) {
+    /// Hands a line over. It may be on its way from now on, whatever happens to the connection.
+    pub(super) fn send(&mut self, line: impl Into<String>) {
         let line = Zeroizing::new(line.into());
-        self.sending = Some(what);
+        self.is_sending = true;
         // It has room for one, and the connection's end is an event of its own.
         self.lines.iter().for_each(|lines| drop(lines.try_send(line.clone())));
     }

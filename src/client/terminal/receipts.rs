@@ -1,38 +1,58 @@
 //! Receipts: which of the lines that were sent the server has certainly taken in.
 //!
 //! A message has no answer, and what others say tells nothing of ours. But the server answers in the order in which it
-//! takes lines in, so it is asked something that changes nothing: `/nick` with the name that one has. The answer is a
-//! receipt for all that went before. It knows neither the connection nor the clock.
+//! takes lines in, so the client sends a `/ping`, and the pong is a receipt for all that went before. A private message
+//! that was not refused until then was accepted. It knows neither the connection nor the clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES};
-use crate::protocol::{Command, Line, Name, Refusal};
-
-/// What the server refuses a new name with in the room.
-const REFUSED_RENAMES: [&str; 5] =
-    ["! bad-name: ", "! name-taken: ", "! registered-only: ", "! banned: ", "! muted: you keep your name"];
+use crate::protocol::{Command, Line, Refusal};
 
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Receipts {
-    /// Lines before each question that has no answer yet.
-    asked: VecDeque<Batch>,
-    /// Lines behind the last one.
+    /// Lines before each ping that has no answer yet, and its token.
+    asked: VecDeque<(String, Batch)>,
+    /// Lines after the last ping.
     unasked: Batch,
-    /// When to ask for those.
+    /// When to send the next ping.
     ask_at: Option<Instant>,
-    /// How many lines that may change the name have no answer yet; for a moment fewer than none, when an answer is here
-    /// before it is known that its line was sent. They stand behind all questions: a question behind
-    /// them could hold the old name, and undo the change.
-    renames: i64,
-    /// Answers were among the lines that the server left out. What an answer is for cannot be told any more.
-    is_lost: bool,
-    /// How many lines the server should count as accepted; likewise.
-    messages: i64,
+    /// How many lines the server should count as accepted.
+    messages: usize,
     /// How many it has.
-    accepted: Option<i64>,
+    accepted: Option<usize>,
+    /// The private message whose fate is not known yet. All that was sent before it has its answer, and nothing but pings is
+    /// sent after it, so a refusal is its own.
+    private: Option<Private>,
+}
+
+#[derive(Debug)]
+struct Private {
+    line: String,
+    refusal: Option<String>,
+    /// Its refusal may be one of the lines that the person missed.
+    is_unsure: bool,
+}
+
+/// What became of a private message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Accepted,
+    /// With this line of the server.
+    Refused(String),
+    /// Its refusal may have been missed.
+    Unknown,
+}
+
+/// What a line of the server says about what was sent.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// It answers a ping of the client's own. The person has not asked for that, and is not to see it.
+    pub(super) is_pong: bool,
+    /// The private message whose fate is known now.
+    pub(super) private: Option<(String, Fate)>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +70,7 @@ pub(super) struct Missing<'a> {
 }
 
 impl Receipts {
-    /// A line of the person was sent.
+    /// A line of the person may be sent from now on.
     pub(super) fn sent(&mut self, line: &str, now: Instant) {
         self.unasked.lines += 1;
         self.unasked.first.get_or_insert_with(|| line.to_owned());
@@ -58,100 +78,119 @@ impl Receipts {
             self.ask_at = Some(now);
         }
         self.ask_at.get_or_insert(now + RECEIPT_AFTER);
-        // A CR ends a line for the server.
-        for line in line.split('\r').filter(|line| !line.is_empty() && line.len() <= LINE_BYTES) {
-            match Command::parse(Line::Text(line.to_owned())) {
-                // The refusal of a message to nobody is counted when it comes.
-                Ok(Command::Say(_) | Command::Tell { .. }) | Err(Refusal::NoSuchUser(_)) => self.messages += 1,
-                Ok(Command::Rename(_)) | Err(Refusal::BadName(_)) => self.renames += 1,
-                _ => {}
-            }
+        let is_private = is_private(line);
+        if is_private {
+            self.ask_at = Some(now);
+            self.private = Some(Private { line: line.to_owned(), refusal: None, is_unsure: false });
         }
+        // One that is too long is refused. That of a private message is counted when it comes.
+        let is_said = || line.len() <= LINE_BYTES && matches!(parse(line), Ok(Command::Say(_)));
+        self.messages += usize::from(is_private || is_said());
     }
 
-    /// When to ask, if at all.
+    /// When to send a ping, if at all.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.ask_at.filter(|_| !self.is_doubtful())
+        self.ask_at
     }
 
-    /// Whether an answer is on its way.
+    /// Whether a pong is on its way.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.asked.is_empty() && !self.is_lost
+        !self.asked.is_empty()
     }
 
-    /// Whether lines that were sent may have no answer yet although no question is to be asked.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.renames != 0 || self.is_lost
+    /// Whether the fate of a private message is not known yet.
+    pub(super) fn has_private(&self) -> bool {
+        self.private.is_some()
     }
 
-    /// The question for somebody of this name, which is sent now.
-    pub(super) fn ask(&mut self, own: &Name) -> String {
-        self.asked.push_back(std::mem::take(&mut self.unasked));
+    /// The ping, which is sent now. Nobody can guess its token, so no `/ping` of the person's is taken for it.
+    pub(super) fn ask(&mut self) -> String {
+        let token = format!("{:016x}", fastrand::u64(..));
+        let ping = format!("/ping {token}");
+        self.asked.push_back((token, std::mem::take(&mut self.unasked)));
         self.ask_at = None;
-        format!("/nick {own}")
+        ping
     }
 
-    /// Takes in a line of the server to somebody of this name, and says whether it is the answer to a question. The
-    /// person has not asked, and is not to see it.
-    pub(super) fn hear(&mut self, line: &str, own: &Name) -> bool {
-        let own = own.as_str();
-        if line.starts_with("* You missed ") {
-            self.lose();
-        } else if line.starts_with("! no-such-user: ") || line.starts_with("! ignored: ") {
-            self.messages -= 1;
+    /// Takes in a line of the server.
+    pub(super) fn hear(&mut self, line: &str, now: Instant) -> Heard {
+        let mut heard = Heard::default();
+        if let Some(at) = self.answered_by(line) {
+            self.asked.drain(..=at);
+            if self.asked.is_empty() && self.unasked.lines == 0 {
+                self.ask_at = None;
+            }
+            heard.is_pong = true;
+            heard.private = self.private.take().map(Private::fate);
         } else if let Some(bye) = line.strip_prefix("* Bye, ") {
             self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
-        } else if is_same_name(line, own) && self.asked.pop_front().is_some() {
-            return true;
-        } else if self.asked.is_empty() && answers_a_rename(line, own) {
-            self.renames -= 1;
+            heard.private = self.last_fate();
+        } else if line.starts_with("* You missed ") {
+            self.private.iter_mut().for_each(|private| private.is_unsure = true);
+            if self.is_waiting() {
+                // The pong may be one of those lines. Another one is as good.
+                self.ask_at.get_or_insert(now + RECEIPT_AFTER);
+            }
+        } else if let Some(private) = self.private.as_mut().filter(|_| line.starts_with("! ")) {
+            private.refusal.get_or_insert_with(|| line.to_owned());
+        } else if line.starts_with("! muted: ") && !line.contains("you keep your name") {
+            self.messages = self.messages.saturating_sub(1);
         }
-        false
+        if matches!(heard.private, Some((_, Fate::Refused(_)))) {
+            self.messages = self.messages.saturating_sub(1);
+        }
+        heard
+    }
+
+    /// What the count in the farewell says about a private message that has no pong. A refusal may also be that of the
+    /// person, as by `/kick`, but then the message counts.
+    fn last_fate(&mut self) -> Option<(String, Fate)> {
+        if self.accepted.is_some_and(|accepted| accepted >= self.messages) {
+            return self.private.take().map(|private| (private.line, Fate::Accepted));
+        }
+        self.private.take_if(|private| private.refusal.is_some()).map(Private::fate)
+    }
+
+    /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
+    fn answered_by(&self, line: &str) -> Option<usize> {
+        let is_unknown = line.starts_with("! unknown-command: ") && line.contains("/ping");
+        let token = line.strip_prefix("* Pong ");
+        self.asked.iter().position(|(asked, _)| is_unknown || token == Some(asked))
     }
 
     /// The lines that may not have arrived, if there are any.
     pub(super) fn missing(&self) -> Option<Missing<'_>> {
-        let batches = || self.asked.iter().chain([&self.unasked]);
+        let batches = || self.asked.iter().map(|(_, batch)| batch).chain([&self.unasked]);
         let lines = batches().map(|batch| batch.lines).sum();
         let first = batches().find_map(|batch| batch.first.as_deref());
-        let not_accepted =
-            self.accepted.map(|accepted| usize::try_from(self.messages.saturating_sub(accepted)).unwrap_or(0));
+        let not_accepted = self.accepted.map(|accepted| self.messages.saturating_sub(accepted));
         let missing = match not_accepted {
             Some(fewer) if fewer < lines => Missing { lines: fewer, first: None },
             _ => Missing { lines, first },
         };
         (missing.lines > 0).then_some(missing)
     }
+}
 
-    /// Some answers will not come. There is nothing to ask any more, and all that is open stays so.
-    fn lose(&mut self) {
-        if self.asked.is_empty() && self.renames == 0 {
-            return;
-        }
-        self.is_lost = true;
-        for asked in self.asked.drain(..).rev() {
-            self.unasked = Batch { lines: asked.lines + self.unasked.lines, first: asked.first };
-        }
+impl Private {
+    fn fate(self) -> (String, Fate) {
+        let fate = match self.refusal {
+            Some(refusal) => Fate::Refused(refusal),
+            None if self.is_unsure => Fate::Unknown,
+            None => Fate::Accepted,
+        };
+        (self.line, fate)
     }
 }
 
-/// Whether this is the answer to `/nick` with the name that one has.
-fn is_same_name(line: &str, own: &str) -> bool {
-    line.strip_prefix("* You are ").and_then(|line| line.strip_suffix(" already.")) == Some(own)
+/// Whether a line is a private message, perhaps to a name that nobody can have. (An operator's command to such a name is
+/// taken for one, too. It is refused in any case.)
+pub(super) fn is_private(line: &str) -> bool {
+    matches!(parse(line), Ok(Command::Tell { .. }) | Err(Refusal::NoSuchUser(_)))
 }
 
-/// Each line that may change the name has exactly one of these answers, and no other line has one.
-fn answers_a_rename(line: &str, own: &str) -> bool {
-    let renamed = line.strip_prefix("* ").and_then(|line| line.split_once(" is now "));
-    is_same_name(line, own)
-        || renamed.is_some_and(|(old, _)| old == own)
-        || REFUSED_RENAMES.iter().any(|refusal| line.starts_with(refusal))
-        || refuses_registered_name(line, own)
-}
-
-/// Whether `/nick` is refused a name that is registered. Of one's own name the same is the answer to `/register`.
-pub(super) fn refuses_registered_name(line: &str, own: &str) -> bool {
-    line.strip_prefix("! name-registered: ").is_some_and(|why| why.split(' ').next() != Some(own))
+fn parse(line: &str) -> Result<Command, Refusal> {
+    Command::parse(Line::Text(line.to_owned()))
 }
 
 #[cfg(test)]
@@ -160,16 +199,32 @@ mod tests {
 
     use super::*;
 
-    const ANSWER: &str = "* You are Bob already.";
-
-    fn bob() -> Name {
-        Name::parse("Bob").unwrap()
-    }
-
     fn sent(lines: &[&str]) -> Receipts {
         let mut receipts = Receipts::default();
         lines.iter().for_each(|line| receipts.sent(line, Instant::now()));
         receipts
+    }
+
+    /// Sends a ping. What answers it.
+    fn ask(receipts: &mut Receipts) -> String {
+        let ping = receipts.ask();
+        format!("* Pong {}", ping.strip_prefix("/ping ").unwrap())
+    }
+
+    fn hear(receipts: &mut Receipts, line: &str) -> bool {
+        receipts.hear(line, Instant::now()).is_pong
+    }
+
+    /// Says something in private, and hears these lines. Its fate by then.
+    fn fate(lines: &[&str], line: &str) -> (Receipts, Option<Fate>) {
+        let mut receipts = sent(&["/msg Alice hi"]);
+        let pong = ask(&mut receipts);
+        lines.iter().for_each(|line| assert_eq!(receipts.hear(line, Instant::now()), Heard::default(), "{line}"));
+        let line = if line == "* Pong" { &pong } else { line };
+        let private = receipts.hear(line, Instant::now()).private;
+        assert!(private.as_ref().is_none_or(|(line, _)| line == "/msg Alice hi"));
+        assert_eq!(receipts.has_private(), private.is_none());
+        (receipts, private.map(|(_, fate)| fate))
     }
 
     fn missing(lines: usize, first: Option<&str>) -> Option<Missing<'_>> {
@@ -177,22 +232,23 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_a_receipt_for_what_was_sent_before_the_question() {
+    fn a_pong_is_a_receipt_for_what_was_sent_before_the_ping() {
         let mut receipts = sent(&["one", "two"]);
-        assert_eq!(receipts.ask(&bob()), "/nick Bob");
+        let pong = ask(&mut receipts);
+        assert!(receipts.is_waiting());
         receipts.sent("three", Instant::now());
-        assert!(!receipts.hear("Alice: tick", &bob()), "what others say is no receipt");
+        assert!(!hear(&mut receipts, "Alice: tick"), "what others say is no receipt");
         assert_eq!(receipts.missing(), missing(3, Some("one")));
-        assert!(receipts.hear(ANSWER, &bob()));
+        assert!(hear(&mut receipts, &pong));
         assert_eq!(receipts.missing(), missing(1, Some("three")));
-        receipts.ask(&bob());
-        assert!(receipts.hear(ANSWER, &bob()));
-        assert_eq!(receipts.missing(), None);
-        assert!(!receipts.hear(ANSWER, &bob()), "there was no question");
+        let pong = ask(&mut receipts);
+        assert!(hear(&mut receipts, &pong));
+        assert!(receipts.missing().is_none() && !receipts.is_waiting());
+        assert!(!hear(&mut receipts, &pong), "there was no ping");
     }
 
     #[test]
-    fn it_is_asked_for_a_second_after_the_first_line_or_behind_ten() {
+    fn it_is_asked_for_a_second_after_the_first_line_or_after_ten() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
         let mut receipts = Receipts::default();
@@ -200,106 +256,141 @@ mod tests {
         receipts.sent("one", start);
         receipts.sent("two", start + second / 2);
         assert_eq!(receipts.due(), Some(start + second));
-        receipts.ask(&bob());
+        let first = ask(&mut receipts);
         assert_eq!(receipts.due(), None);
         (0..9).for_each(|_| receipts.sent("three", start + second));
         assert_eq!(receipts.due(), Some(start + 2 * second));
         receipts.sent("four", start + second);
         assert_eq!(receipts.due(), Some(start + second));
-        receipts.ask(&bob());
+        let second_pong = ask(&mut receipts);
         receipts.sent("five", start + second);
-        for expected in [missing(11, Some("three")), missing(1, Some("five")), missing(1, Some("five"))] {
-            receipts.hear(ANSWER, &bob());
+        for (pong, expected) in [(first, missing(11, Some("three"))), (second_pong, missing(1, Some("five")))] {
+            assert!(hear(&mut receipts, &pong));
             assert_eq!(receipts.missing(), expected);
         }
     }
 
-    /// A question with the old name would take the new one back.
     #[test]
-    fn nothing_is_asked_while_the_name_may_change() {
-        for (line, answer) in [
-            ("/nick Carol", "* Bob is now Carol"),
-            ("/NICK carol ", "! name-taken: carol is taken"),
-            ("/nick ***", "! bad-name: a name cannot hold '*'"),
-            ("/nick Alice", "! name-registered: Alice is registered"),
-            ("/nick Carol", "! registered-only: in this room"),
-            ("/nick Carol", "! banned: you are not let in"),
-            ("/nick Carol", "! muted: you keep your name until 2026-11-27T00:00:00Z"),
-            ("/nick Bob", ANSWER),
-            ("hello\r/nick Carol", "* Bob is now Carol"),
-        ] {
-            let mut receipts = sent(&[line]);
-            assert!(receipts.is_doubtful());
-            for other in [
-                "* Alice is now Carol",
-                "! no-such-user: nobody",
-                "! name-registered: Bob is registered",
-                "Alice: * Bob is now Carol",
-            ] {
-                receipts.hear(other, &bob());
-                assert_eq!(receipts.due(), None, "{line} has no answer");
-            }
-            assert!(!receipts.hear(answer, &bob()), "the person asked this");
-            assert!(receipts.due().is_some() && !receipts.is_doubtful(), "{answer} answers {line}");
+    fn what_the_person_asks_is_answered_to_the_person() {
+        let mut receipts = sent(&["/ping", "/ping 1"]);
+        let pong = ask(&mut receipts);
+        for own in ["* Pong", "* Pong 1", "* Pong 0000000000000000", "Alice: * Pong", "* You are Bob already."] {
+            assert!(!hear(&mut receipts, own), "{own}");
         }
-        for line in ["/nick", "//nick Carol", "/nickel Carol", &format!("/nick {}", "x".repeat(LINE_BYTES))] {
-            assert!(sent(&[line]).due().is_some(), "{line} changes no name");
-        }
+        assert_eq!(receipts.missing(), missing(2, Some("/ping")));
+        assert!(hear(&mut receipts, &pong));
     }
 
     #[test]
-    fn what_the_person_asks_behind_a_question_is_answered_to_the_person() {
-        let mut receipts = sent(&["hello"]);
-        receipts.ask(&bob());
-        receipts.sent("/nick Bob", Instant::now());
-        assert!(receipts.hear(ANSWER, &bob()));
-        assert_eq!(receipts.due(), None);
-        assert!(!receipts.hear(ANSWER, &bob()));
-        assert!(receipts.due().is_some());
-    }
-
-    /// The server is quicker than the task that says that the line was sent.
-    #[test]
-    fn an_answer_may_come_before_it_is_known_that_its_line_was_sent() {
-        let mut receipts = Receipts::default();
-        receipts.hear("! no-such-user: nobody here is called Nobody; /who lists all", &bob());
-        receipts.hear("* Bob is now Carol", &bob());
-        ["/msg Nobody hi", "/nick Carol"].iter().for_each(|line| receipts.sent(line, Instant::now()));
-        assert!(receipts.due().is_some(), "the rename is answered");
-        receipts.hear("* Bye, Carol: 0 lines accepted, 1 refused.", &bob());
-        assert_eq!(receipts.missing(), None);
-    }
-
-    #[test]
-    fn when_answers_were_left_out_nothing_is_taken_for_a_receipt() {
+    fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut receipts = sent(&["one"]);
-        receipts.hear("* You missed 7 lines.", &bob());
-        assert!(receipts.due().is_some() && !receipts.is_doubtful(), "no answer was among them");
-        for line in ["two", "three"] {
-            receipts.ask(&bob());
-            receipts.sent(line, Instant::now());
+        let due = receipts.due();
+        receipts.hear("* You missed 7 lines.", start + 9 * second);
+        assert_eq!(receipts.due(), due, "there was no ping");
+        let lost = ask(&mut receipts);
+        receipts.hear("* You missed 7 lines.", start);
+        assert_eq!(receipts.due(), Some(start + second));
+        let pong = ask(&mut receipts);
+        receipts.sent("two", start);
+        assert!(hear(&mut receipts, &pong));
+        assert_eq!(receipts.missing(), missing(1, Some("two")));
+        assert!(!hear(&mut receipts, &lost));
+        // It came although others were missed.
+        let pong = ask(&mut receipts);
+        receipts.hear("* You missed 7 lines.", start);
+        assert!(hear(&mut receipts, &pong));
+        assert_eq!((receipts.due(), receipts.missing()), (None, None));
+    }
+
+    #[test]
+    fn a_server_without_pings_answers_them_too() {
+        const UNKNOWN: &str = "! unknown-command: there is no /ping; /help lists the commands";
+        let mut receipts = sent(&["one"]);
+        assert!(!hear(&mut receipts, UNKNOWN), "there was no ping");
+        ask(&mut receipts);
+        receipts.sent("two", Instant::now());
+        assert!(!hear(&mut receipts, "! unknown-command: there is no /foo"));
+        assert!(hear(&mut receipts, UNKNOWN));
+        assert_eq!(receipts.missing(), missing(1, Some("two")));
+    }
+
+    #[test]
+    fn the_fate_of_a_private_message_is_known_with_the_pong() {
+        let refused = |refusal: &str| Some(Fate::Refused(refusal.to_owned()));
+        let nobody = "! no-such-user: nobody here is called Alice; /who lists all";
+        let muted = "! muted: you may listen, but say nothing";
+        assert_eq!(fate(&["Bob: hi", "* Zoe has left"], "* Pong").1, Some(Fate::Accepted));
+        assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused(nobody));
+        assert_eq!(fate(&[muted], "* Pong").1, refused(muted));
+        assert_eq!(fate(&["* You missed 7 lines."], "* Pong").1, Some(Fate::Unknown));
+        assert_eq!(fate(&["* You missed 7 lines.", nobody], "* Pong").1, refused(nobody));
+    }
+
+    #[test]
+    fn without_a_pong_the_farewell_tells_the_fate_of_a_private_message() {
+        let [none, one] = [0, 1].map(|count| format!("* Bye, Bob: {count} lines accepted, 0 refused."));
+        let (kicked, ignored) = ("! kicked: you are sent out", "! ignored: Alice ignores you");
+        assert_eq!(fate(&[], &one).1, Some(Fate::Accepted));
+        assert_eq!(fate(&["* You missed 7 lines."], &one).1, Some(Fate::Accepted));
+        assert_eq!(fate(&[kicked], &one).1, Some(Fate::Accepted));
+        let (receipts, fate_by_then) = fate(&[ignored], &none);
+        assert_eq!((fate_by_then, receipts.missing()), (Some(Fate::Refused(ignored.to_owned())), None));
+        let (receipts, fate_by_then) = fate(&["* The server is shutting down"], &none);
+        assert_eq!((fate_by_then, receipts.missing()), (None, missing(1, Some("/msg Alice hi"))));
+    }
+
+    #[test]
+    fn after_a_private_message_a_ping_is_due_at_once() {
+        let now = Instant::now();
+        for (line, is_due) in [("/msg Alice hi", true), ("/MSG Nobody hi", true), ("/msg Alice", false), ("hi", false)]
+        {
+            let mut receipts = Receipts::default();
+            receipts.sent(line, now);
+            assert_eq!((receipts.due() == Some(now), receipts.has_private()), (is_due, is_due), "{line}");
         }
-        receipts.hear("* You missed 7 lines.", &bob());
-        assert!(receipts.due().is_none() && receipts.is_doubtful());
-        assert!(!receipts.hear(ANSWER, &bob()));
-        assert_eq!(receipts.missing(), missing(3, Some("one")));
     }
 
     #[test]
     fn the_farewell_tells_how_many_were_taken_in() {
-        let lines = ["one", "/msg Alice two", "/who", "/msg Nobody three", "/msg Deaf hi", "/ignore Al", "four"];
         for (accepted, expected) in [(3, None), (2, missing(1, None)), (0, missing(3, None))] {
-            let mut receipts = sent(&lines);
-            receipts.hear("! no-such-user: nobody here is called Nobody; /who lists all", &bob());
-            receipts.hear("! ignored: Deaf ignores you", &bob());
-            receipts.hear(&format!("* Bye, Bob: {accepted} lines accepted, 2 refused."), &bob());
+            let mut receipts = Receipts::default();
+            for (line, refusal) in [
+                ("/msg Alice two", None),
+                ("/msg Nobody three", Some("! no-such-user: nobody here is called Nobody; /who lists all")),
+                ("/msg Deaf hi", Some("! ignored: Deaf ignores you")),
+                ("/kick Nobody", Some("! not-operator: only an operator may do that")),
+                (&*format!("/msg Alice {}", "x".repeat(LINE_BYTES)), Some("! line-too-long: no")),
+            ] {
+                receipts.sent(line, Instant::now());
+                let pong = ask(&mut receipts);
+                refusal.iter().for_each(|refusal| drop(receipts.hear(refusal, Instant::now())));
+                hear(&mut receipts, &pong);
+            }
+            let too_long = "x".repeat(LINE_BYTES + 1);
+            for line in ["one", "/who", "/kick Carol", "/ignore Al", &too_long, "four"] {
+                receipts.sent(line, Instant::now());
+            }
+            hear(&mut receipts, "! no-such-user: nobody here is called Carol; /who lists all");
+            hear(&mut receipts, "! line-too-long: no");
+            hear(&mut receipts, &format!("* Bye, Bob: {accepted} lines accepted, 6 refused."));
             assert_eq!(receipts.missing(), expected);
         }
         let mut receipts = sent(&["one", "two"]);
-        receipts.ask(&bob());
-        receipts.hear(ANSWER, &bob());
+        let pong = ask(&mut receipts);
+        hear(&mut receipts, &pong);
         receipts.sent("three", Instant::now());
-        receipts.hear("* Bye, Bob: 1 line accepted, 0 refused.", &bob());
+        hear(&mut receipts, "* Bye, Bob: 1 line accepted, 0 refused.");
         assert_eq!(receipts.missing(), missing(1, Some("three")), "the others have a receipt");
+    }
+
+    #[test]
+    fn what_a_muted_person_said_is_refused_and_not_missing() {
+        let mut receipts = sent(&["hi", "/nick Carol", "hi again"]);
+        for refusal in ["may listen, but say nothing", "keep your name", "may listen, but say nothing until 2030"] {
+            hear(&mut receipts, &format!("! muted: you {refusal}"));
+        }
+        hear(&mut receipts, "* Bye, Bob: 0 lines accepted, 3 refused.");
+        assert_eq!(receipts.missing(), None);
     }
 }

@@ -17,11 +17,11 @@ use jiff::ZonedDateTime;
 use super::backoff::Backoff;
 use super::dialogue::{Dialogue, is_question};
 use super::editor::Typed;
-use super::link::{Event, Link, Sending};
+use super::link::{Event, Link};
 use super::look::Look;
 use super::paste::{Paste, Verdict};
 use super::people::{People, renaming};
-use super::receipts::{Missing, Receipts};
+use super::receipts::{Fate, Heard, Missing, Receipts, is_private};
 use super::screen::Screen;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::connection::ConnectError;
@@ -57,12 +57,10 @@ pub(super) struct Talk {
     refusal: Option<SafeText>,
     /// The server has taken the name at least once.
     has_joined: bool,
-    /// Lines that are to be sent; the first one perhaps at this moment.
+    /// Lines that are to be sent, and of which the server certainly has nothing.
     unsent: VecDeque<String>,
-    /// How many of them are commands that lead to a password, without the one that is sent at this moment.
+    /// How many of them are commands that lead to a password.
     commands: usize,
-    /// The first of them is on the screen.
-    is_shown: bool,
     link: Option<Link>,
     absence: Option<Absence>,
     interrupted: Option<Instant>,
@@ -114,7 +112,6 @@ impl Talk {
             has_joined: false,
             unsent: VecDeque::new(),
             commands: 0,
-            is_shown: false,
             link: None,
             absence: None,
             interrupted: None,
@@ -172,7 +169,7 @@ impl Talk {
                 }
                 Event::Ended(Ok(())) => return Err(Lost::Cut),
                 Event::Ended(Err(error)) => return Err(Lost::Failed(error)),
-                Event::Sent => link.sending = None,
+                Event::Sent => link.is_sending = false,
             }
         }
     }
@@ -180,7 +177,9 @@ impl Talk {
     async fn next(&mut self) -> Next {
         let link = self.link.as_ref();
         let next_try = self.absence.as_ref().filter(|_| link.is_none()).map(|absence| absence.next_try);
-        let question = link.filter(|link| link.can_send()).and_then(|link| link.receipts.due());
+        // Nothing is asked during a dialogue.
+        let can_ask = |link: &&Link| link.can_send() && !self.dialogue.is_open();
+        let question = link.filter(can_ask).and_then(|link| link.receipts.due());
         let welcome = link.filter(|link| self.is_unwelcomed(link)).map(|link| link.welcome_by);
         let due =
             self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).chain(self.goodbye_due).min();
@@ -284,8 +283,10 @@ impl Talk {
         self.goodbye_due = Some(Instant::now() + GOODBYE_PATIENCE);
     }
 
-    /// Takes in lines that are to be sent.
-    fn keep(&mut self, mut typed: Vec<String>) {
+    /// Takes in lines that are to be sent. For the server, a CR ends one, too.
+    fn keep(&mut self, typed: Vec<String>) {
+        let pieces = typed.iter().flat_map(|line| line.split('\r')).filter(|line| !line.trim().is_empty());
+        let mut typed: Vec<_> = pieces.map(str::to_owned).collect();
         if self.absence.is_some() && typed.iter().any(|line| begins_dialogue(line)) {
             typed.retain(|line| !begins_dialogue(line));
             self.settle_veil(0);
@@ -397,7 +398,7 @@ impl Talk {
     fn give(&mut self, password: Secret) {
         let Some(link) = self.link.as_mut() else { return };
         link.welcome_by = Instant::now() + WELCOME_LIMIT;
-        link.send(Sending::Secret, password.expose());
+        link.send(password.expose());
         self.tried = Some(password);
     }
 
@@ -439,7 +440,7 @@ impl Talk {
     fn refuse_unprotected(&mut self) {
         let is_protected = self.is_protected();
         while !is_protected && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
-            self.take_first();
+            self.unsent.pop_front();
             self.commands -= 1;
             self.dialogue.end();
             self.settle_veil(0);
@@ -451,10 +452,9 @@ impl Talk {
     fn break_dialogue(&mut self) {
         let was_open = self.dialogue.is_open() && self.absence.is_none();
         self.dialogue.end();
-        let (count, first) = (self.unsent.len(), self.unsent.front().cloned());
+        let count = self.unsent.len();
         self.unsent.retain(|line| !begins_dialogue(line));
         self.commands = 0;
-        self.is_shown &= self.unsent.front() == first.as_ref();
         self.settle_veil(0);
         if was_open || self.unsent.len() < count {
             self.screen.say("That was about a password, and is not done. Begin again when you are back.");
@@ -485,7 +485,7 @@ impl Talk {
                     link.is_private = is_private;
                 }
             }
-            Event::Sent => self.sent(),
+            Event::Sent => self.link.iter_mut().for_each(|link| link.is_sending = false),
             Event::Ended(how) => return self.ended(how).await,
             Event::NotConnected(error) => {
                 self.tell_distrust(&error);
@@ -498,7 +498,12 @@ impl Talk {
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
-            if self.link.as_mut().is_some_and(|link| link.receipts.hear(raw, self.look.own_name())) {
+            let heard = self.link.as_mut().map(|link| link.receipts.hear(raw, Instant::now()));
+            let Heard { is_pong, private } = heard.unwrap_or_default();
+            if let Some((line, fate)) = private {
+                self.show_private(&line, fate).await;
+            }
+            if is_pong {
                 continue;
             }
             if raw.starts_with("! password-required: ") {
@@ -527,6 +532,25 @@ impl Talk {
         }
     }
 
+    /// Shows a private message of one's own, if it was accepted.
+    async fn show_private(&self, line: &str, fate: Fate) {
+        let quoted = || SafeText::excerpt(line, QUOTED_CHARS);
+        match fate {
+            Fate::Accepted => {
+                if let Some(shown) = self.look.said(line) {
+                    self.screen.show_own(shown).await;
+                }
+            }
+            // These say to whom it was.
+            Fate::Refused(why) if why.starts_with("! no-such-user: ") || why.starts_with("! ignored: ") => {}
+            Fate::Refused(_) => self.screen.tell(&format!("Refused: {}", quoted())).await,
+            Fate::Unknown => {
+                let words = "You may have missed the answer to this, so it is not certain that it was accepted";
+                self.screen.tell(&format!("{words}: {}", quoted())).await;
+            }
+        }
+    }
+
     /// What is typed behind a line is hidden, or not, before that line is seen. What the person is to be told behind it: a
     /// server may only want to have a password.
     fn hear_of_password(&mut self, line: &str) -> Option<&'static str> {
@@ -538,7 +562,7 @@ impl Talk {
         let was_open = self.dialogue.is_open();
         // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
         let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
-        if is_in_room && let Some(password) = self.dialogue.hear(line, self.look.own_name()) {
+        if is_in_room && let Some(password) = self.dialogue.hear(line) {
             self.config.password = Some(password);
         }
         if self.dialogue.is_open() != was_open {
@@ -550,9 +574,9 @@ impl Talk {
         (is_question(line) && !self.dialogue.is_open()).then_some(UNASKED)
     }
 
-    /// Sends what waits, a line at a time. It is shown first, for the answer can be here before we know that it was sent.
+    /// Sends what waits, a line at a time. What was handed over once is never sent again, for the server may have it.
     async fn send_next(&mut self) {
-        if self.link.as_ref().is_some_and(|link| !link.story.joined && link.sending.is_none()) {
+        if self.link.as_ref().is_some_and(|link| !link.story.joined && !link.is_sending) {
             self.give_typed();
         }
         self.refuse_unprotected();
@@ -561,60 +585,47 @@ impl Talk {
             // Whatever else is sent now would be taken for a password.
             match self.dialogue.answer() {
                 _ if self.is_leaving => link.lines = None,
-                Some(secret) => link.send(Sending::Secret, secret.expose()),
+                Some(secret) => link.send(secret.expose()),
                 None => {}
             }
             return;
         }
         let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
-        // The refusal of a line before it could be taken for its own.
-        if leads_to_password && link.receipts.is_waiting() {
-            return;
-        }
-        let is_due = link.receipts.due().is_some_and(|due| leads_to_password || due <= Instant::now());
+        // Its refusal has to be told from those of other lines.
+        let is_alone = leads_to_password || self.unsent.front().is_some_and(|line| is_private(line));
+        let is_due = link.receipts.due().is_some_and(|due| is_alone || due <= Instant::now());
         // Who leaves gets a farewell, which is better.
         if is_due && !(self.is_leaving && self.unsent.is_empty()) {
-            let question = link.receipts.ask(self.look.own_name());
-            return link.send(Sending::Question, question);
+            let ping = link.receipts.ask();
+            return link.send(ping);
         }
-        let Some(line) = self.unsent.front() else {
+        if !self.unsent.is_empty() && (link.receipts.has_private() || is_alone && link.receipts.is_waiting()) {
+            return;
+        }
+        let Some(line) = self.unsent.pop_front() else {
             if self.is_leaving {
                 link.lines = None;
             }
             return;
         };
-        if !std::mem::replace(&mut self.is_shown, true)
-            && let Some(shown) = self.look.said(line)
-        {
-            self.screen.show_own(shown).await;
-        }
-        let has_quit = is_quit(line);
+        let has_quit = is_quit(&line);
         link.has_quit = has_quit;
+        // Before its first byte can be written: after a loss nobody knows whether it was.
+        link.receipts.sent(&line, Instant::now());
         if leads_to_password {
-            self.dialogue.begin(link.receipts.is_doubtful());
+            self.dialogue.begin();
             self.commands -= 1;
         }
-        link.send(Sending::Line, line.clone());
         if has_quit {
             self.begin_to_leave();
         }
-    }
-
-    fn sent(&mut self) {
-        let Some(link) = &mut self.link else { return };
-        if link.sending.take() != Some(Sending::Line) {
-            return;
+        // Nothing is heard meanwhile, so its answer comes after it. A private message is shown when it was accepted.
+        if !is_private(&line)
+            && let Some(shown) = self.look.said(&line)
+        {
+            self.screen.show_own(shown).await;
         }
-        let Some(line) = self.take_first() else { return };
-        let Some(link) = &mut self.link else { return };
-        link.receipts.sent(&line, Instant::now());
-    }
-
-    /// Takes the first of the lines that wait away.
-    fn take_first(&mut self) -> Option<String> {
-        let line = self.unsent.pop_front()?;
-        self.is_shown = false;
-        Some(line)
+        self.link.iter_mut().for_each(|link| link.send(line.as_str()));
     }
 
     fn joined(&mut self) {
@@ -666,10 +677,6 @@ impl Talk {
     }
 
     async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
-        // A line that was sent is not to be sent again.
-        while let Some(Event::Sent) = self.link.as_ref().and_then(|link| link.events.try_recv().ok()) {
-            self.sent();
-        }
         self.give_up().await?;
         let Some(link) = self.link.take() else { return Continue(()) };
         if self.is_leaving || link.story.was_dismissed() || !self.reconnect || !self.has_joined {
@@ -737,7 +744,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use async_channel::bounded;
+    use async_channel::{Sender, bounded};
     use async_std::task::block_on;
     use rustyline::ExternalPrinter;
     use zeroize::Zeroizing;
@@ -763,6 +770,18 @@ mod tests {
         sent: Receiver<Zeroizing<String>>,
         screen: Screen,
         showing: Showing,
+        // They are open as long as this.
+        _typed: Sender<Typed>,
+        _events: Sender<Event>,
+    }
+
+    /// Puts the talk on a new connection. What it sends there, and where its events come from.
+    fn connect(talk: &mut Talk) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
+        let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
+        let mut link = Link::new(happening, lines);
+        link.story.hear(b"* Welcome, Bob.");
+        talk.link = Some(link);
+        (sent, events)
     }
 
     impl Scene {
@@ -775,14 +794,46 @@ mod tests {
             let (screen, showing) = Screen::new(false);
             let config =
                 Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
-            let typing = (bounded(1).1, People::default(), Paste::default(), Veil::default());
-            let mut talk = Talk::new(config, true, (screen.clone(), look), typing);
-            let (lines, sent) = bounded(1);
-            let mut link = Link::new(bounded(1).1, lines);
-            link.story.hear(b"* Welcome, Bob.");
-            talk.link = Some(link);
+            let (typing, typed) = bounded(1);
+            let typed = (typed, People::default(), Paste::default(), Veil::default());
+            let mut talk = Talk::new(config, true, (screen.clone(), look), typed);
+            let (sent, events) = connect(&mut talk);
             talk.has_joined = true;
-            Self { talk, sent, screen, showing }
+            Self { talk, sent, screen, showing, _typed: typing, _events: events }
+        }
+
+        /// The next line that is sent, if there is one, and the link says that it was.
+        fn next(&mut self) -> Option<String> {
+            block_on(self.talk.send_next());
+            let line = self.sent.try_recv().ok()?.to_string();
+            self.happens(Event::Sent);
+            Some(line)
+        }
+
+        /// The next one, which is a ping. What answers it.
+        #[track_caller]
+        fn next_ping(&mut self) -> String {
+            let line = self.next().unwrap();
+            let token = line.strip_prefix("/ping ").unwrap_or_else(|| panic!("{line:?} is not a ping"));
+            format!("* Pong {token}\n")
+        }
+
+        #[track_caller]
+        fn hears(&mut self, lines: &str) {
+            self.happens(Event::Heard(lines.as_bytes().to_vec()));
+        }
+
+        #[track_caller]
+        fn happens(&mut self, event: Event) {
+            assert!(block_on(self.talk.happen(event)).is_continue());
+        }
+
+        /// The connection is lost, and there is another one.
+        #[track_caller]
+        fn comes_back(&mut self) {
+            self.happens(Event::Ended(Ok(())));
+            (self.sent, self._events) = connect(&mut self.talk);
+            self.hears("* Welcome, Bob.\n");
         }
 
         /// What is on the screen, without the times.
@@ -793,54 +844,239 @@ mod tests {
             let printed = printed.try_iter().next().unwrap();
             let without_time =
                 |line: &str| line.split_once(' ').filter(|(time, _)| *time != "--").map(|(_, rest)| rest.to_owned());
-            printed.lines().map(|line| without_time(line).unwrap_or_else(|| line.to_owned())).collect()
+            let without_since = |line: &str| line.split(" You were away since ").next().unwrap().to_owned();
+            printed.lines().map(|line| without_time(line).unwrap_or_else(|| without_since(line))).collect()
         }
     }
 
-    /// The server is quicker than the task that says that the line was sent.
+    /// The server may have it, or not.
     #[test]
-    fn an_answer_never_stands_before_the_line_that_it_answers() {
+    fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
+        for is_written in [false, true] {
+            let mut scene = Scene::set();
+            scene.talk.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
+            assert_eq!(scene.next().as_deref(), Some("one"));
+            block_on(scene.talk.send_next());
+            // The task that sends it has not taken it, or has not said that it was sent.
+            assert!(!is_written || scene.sent.try_recv().is_ok());
+            scene.comes_back();
+            assert_eq!(scene.next().as_deref(), Some("three"));
+            assert_eq!(scene.next(), None);
+            assert_eq!(
+                scene.shown(),
+                [
+                    "Bob: one",
+                    "Bob: two",
+                    "-- The connection is lost. What you type is kept; trying to connect again.",
+                    "-- Up to 2 of the lines you sent may not have arrived; the first: one",
+                    "-- Back again.",
+                    "* Welcome, Bob.",
+                    "Bob: three",
+                ]
+            );
+        }
+    }
+
+    /// Nobody takes it out there any more.
+    #[test]
+    fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
         let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.keep(vec!["/msg Dave hi".to_owned()]);
-        block_on(async {
-            talk.send_next().await;
-            assert_eq!(**sent.recv().await.unwrap(), *"/msg Dave hi");
-            assert!(talk.happen(Event::Heard(b"! no-such-user: Dave\n".to_vec())).await.is_continue());
-            assert!(talk.happen(Event::Sent).await.is_continue());
-            talk.send_next().await;
-        });
-        assert_eq!(scene.shown(), ["Bob (to Dave): hi", "! no-such-user: Dave"]);
+        scene.sent = bounded(1).1;
+        scene.talk.keep(vec!["one".to_owned()]);
+        assert_eq!(scene.next(), None);
+        scene.comes_back();
+        assert_eq!(scene.next(), None);
+        assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()));
+    }
+
+    #[test]
+    fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
+        let mut scene = Scene::set();
+        scene.talk.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
+        let first = block_on(scene.talk.leave(false));
+        block_on(scene.talk.send_next());
+        let second = block_on(scene.talk.leave(false));
+        assert!(first.is_continue() && matches!(second, Break(Err(Lost::NoFarewell))));
+        assert_eq!(
+            scene.shown(),
+            ["Bob: last words", "-- Not sent: 1 line.", "-- A line that you sent may not have arrived: last words"]
+        );
+    }
+
+    #[test]
+    fn a_cr_ends_a_line() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["one\r\r/register".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("one"));
+        let pong = scene.next_ping();
+        assert!(scene.talk.is_secretive());
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+    }
+
+    #[test]
+    fn a_private_message_is_shown_when_it_was_accepted() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None, "the next one waits");
+        scene.hears("Carol: meanwhile\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Nobody hi"));
+        let pong = scene.next_ping();
+        scene.hears("! no-such-user: nobody here is called Nobody; /who lists all\n");
+        assert_eq!(scene.next(), None);
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Carol: meanwhile",
+                "Bob (to Alice): hi",
+                "! no-such-user: nobody here is called Nobody; /who lists all",
+                "Bob: hello"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/foo"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears("! unknown-command: there is no /foo\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.shown(), ["! unknown-command: there is no /foo", "Bob (to Alice): hi"]);
+    }
+
+    #[test]
+    fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
+        for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
+            scene.next().unwrap();
+            let pong = scene.next_ping();
+            scene.hears(&format!("{answer}\n{pong}"));
+        }
+        assert_eq!(
+            scene.shown(),
+            [
+                "! muted: you may listen, but say nothing",
+                "-- Refused: /msg Alice hi",
+                "* You missed 7 lines.",
+                "-- You may have missed the answer to this, so it is not certain that it was accepted: /msg Alice hello",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        scene.comes_back();
+        assert_eq!(scene.next().as_deref(), Some("later"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Bob: hello",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- A line that you sent may not have arrived: /msg Alice hi",
+                "-- Back again.",
+                "* Welcome, Bob.",
+                "Bob: later",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
+        let mut scene = Scene::set();
+        scene.talk.keep(vec!["/msg Alice hi".to_owned()]);
+        assert!(block_on(scene.talk.leave(false)).is_continue());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        assert_eq!(scene.next(), None);
+        assert!(scene.talk.link.as_ref().unwrap().lines.is_none(), "that was all");
+        scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
+        assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
     }
 
     /// It would be taken for the password.
     #[test]
     fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
         let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.config.allow_plain_password = true;
-        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
-        let next = || sent.try_recv().ok().map(|line| line.to_string());
-        block_on(async {
-            talk.send_next().await;
-            assert_eq!(next().as_deref(), Some("/register"));
-            assert!(talk.happen(Event::Sent).await.is_continue());
-            // Now there is a question to ask, too.
-            let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
-            talk.link.as_mut().unwrap().receipts.sent("earlier", long_ago);
-            talk.take_secret(Secret::parse("open sesame"));
-            talk.send_next().await;
-            assert_eq!(next(), None, "the server has not asked yet");
-            assert!(talk.happen(Event::Heard(b"* Send the password.\n".to_vec())).await.is_continue());
-            for expected in [Some("open sesame"), None] {
-                talk.send_next().await;
-                assert_eq!(next().as_deref(), expected);
-                assert!(talk.happen(Event::Sent).await.is_continue());
-            }
-            assert!(talk.happen(Event::Heard(b"* Registered: yes.\n".to_vec())).await.is_continue());
-            talk.send_next().await;
-            assert!(next().is_some());
-        });
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        // Now there is a ping to send, too.
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        scene.talk.link.as_mut().unwrap().receipts = Receipts::default();
+        scene.talk.link.as_mut().unwrap().receipts.sent("earlier", long_ago);
+        scene.talk.take_secret(Secret::parse("open sesame"));
+        assert_eq!(scene.next(), None, "the server has not asked yet");
+        assert!(scene.talk.next().now_or_never().is_none(), "it does nothing all the time");
+        scene.hears("* Send the password.\n");
+        assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        assert_eq!(scene.next(), None);
+        scene.hears("* Registered: yes.\n");
+        scene.next_ping();
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+    }
+
+    #[test]
+    fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/nick Alice"));
+        assert_eq!(scene.next().as_deref(), Some("/nick Carol"));
+        let pong = scene.next_ping();
+        for late in ["! name-registered: Alice is registered\n", "! not-kept: the disk\n", "! line-too-long: no\n"] {
+            scene.hears(late);
+            assert_eq!(scene.next(), None, "there is no pong yet");
+        }
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        assert!(scene.talk.is_secretive());
+        scene.hears("! name-registered: Bob is registered\n");
+        assert!(!scene.talk.is_secretive(), "this one is its own");
+    }
+
+    /// One of the lines could be the pong.
+    #[test]
+    fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/who"));
+        scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears("* You missed 7 lines.\n");
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        // The question can be lost as well.
+        scene.hears("* You missed 9 lines.\n");
+        assert!(scene.talk.is_secretive());
+        assert_eq!(
+            scene.shown(),
+            [
+                "* You missed 7 lines.",
+                "* You missed 9 lines.",
+                "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
+            ]
+        );
     }
 
     /// Whoever is on the way can write such a line as well as the server.
@@ -869,79 +1105,28 @@ mod tests {
         );
     }
 
-    /// The client cannot ask any more what has its answer.
-    #[test]
-    fn behind_lost_lines_a_late_refusal_does_not_make_the_question_one_that_nobody_asked_for() {
-        let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.config.allow_plain_password = true;
-        let next = || sent.try_recv().ok().map(|line| line.to_string());
-        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
-        block_on(async {
-            let link = talk.link.as_mut().unwrap();
-            link.receipts.sent("/msg Dave hi", Instant::now());
-            link.receipts.ask(talk.look.own_name());
-            assert!(talk.happen(Event::Heard(b"* You missed 7 lines.\n".to_vec())).await.is_continue());
-            talk.send_next().await;
-            assert_eq!(next().as_deref(), Some("/register"));
-            assert!(talk.happen(Event::Sent).await.is_continue());
-            let late = b"! no-such-user: Dave\n* Send the new password as the next line.\n";
-            assert!(talk.happen(Event::Heard(late.to_vec())).await.is_continue());
-            talk.send_next().await;
-            assert_eq!(next(), None, "it would be taken for the password");
-            talk.take_secret(Secret::parse("open sesame"));
-            talk.send_next().await;
-            assert_eq!(next().as_deref(), Some("open sesame"));
-            // What the server thinks of it can be lost as well.
-            assert!(talk.happen(Event::Heard(b"* You missed 9 lines.\n".to_vec())).await.is_continue());
-        });
-        assert!(talk.is_secretive());
-        assert_eq!(
-            scene.shown(),
-            [
-                "* You missed 7 lines.",
-                "! no-such-user: Dave",
-                "* Send the new password as the next line.",
-                "* You missed 9 lines.",
-                "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
-            ]
-        );
-    }
-
     #[test]
     fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
         let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.config.allow_plain_password = true;
-        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
-        let next = || sent.try_recv().ok().map(|line| line.to_string());
-        block_on(async {
-            talk.send_next().await;
-            assert_eq!(next().as_deref(), Some("/register"));
-            assert!(talk.happen(Event::Sent).await.is_continue());
-            let refused = b"! busy: no\n* 1 lines that were sent behind it were thrown away.\n";
-            assert!(talk.happen(Event::Heard(refused.to_vec())).await.is_continue());
-            talk.send_next().await;
-            assert_eq!(next().as_deref(), Some("hello"));
-        });
-        assert!(!talk.is_secretive());
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        scene.hears("! busy: no\n* 1 lines that were sent behind it were thrown away.\n");
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        assert!(!scene.talk.is_secretive());
     }
 
     #[test]
     fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
         let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.config.allow_plain_password = true;
-        talk.keep(vec!["/register".to_owned()]);
-        block_on(async {
-            talk.send_next().await;
-            assert_eq!(sent.try_recv().ok().map(|line| line.to_string()).as_deref(), Some("/register"));
-            assert!(talk.is_secretive());
-            assert!(talk.happen(Event::Heard(b"! no-registry: no\n".to_vec())).await.is_continue());
-            assert!(!talk.is_secretive());
-            assert!(talk.happen(Event::Sent).await.is_continue());
-        });
-        assert!(!talk.is_secretive());
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned()]);
+        block_on(scene.talk.send_next());
+        assert!(scene.talk.is_secretive());
+        scene.hears("! no-registry: no\n");
+        assert!(!scene.talk.is_secretive());
+        scene.happens(Event::Sent);
+        assert!(!scene.talk.is_secretive());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What a line of somebody in the room means.
 //!
-//! Stands between the line and the event. A line that begins with `/` is a command and is never passed on, known or
-//! not: an unknown one may be a mistyped private message.
+//! Stands between the line and the event. A line whose first visible character is `/` is a command and is never passed
+//! on, known or not: an unknown one may be a mistyped private message.
 
+use super::text::is_invisible;
 use super::{Act, Line, Name, Refusal, SafeText};
 use crate::limits::QUOTED_CHARS;
 
@@ -61,12 +62,12 @@ impl Command {
             Line::TooLong => return Err(Refusal::LineTooLong),
             Line::Endless => return Err(Refusal::Endless),
         };
-        match text.strip_prefix('/') {
-            None => {}
-            Some(rest) if rest.starts_with('/') => {
-                text.remove(0);
+        if let Some(slash) = find_slash(&text) {
+            let rest = &text[slash + 1..];
+            if !rest.starts_with('/') {
+                return Self::parse_slash(rest);
             }
-            Some(rest) => return Self::parse_slash(rest),
+            text.remove(slash);
         }
         Ok(Self::Say(SafeText::new(text)))
     }
@@ -109,6 +110,14 @@ impl Command {
     }
 }
 
+/// Where the `/` of a command is, or the first one of `//`: at the first character of the line that can be seen.
+///
+/// A second `/` inserted there makes the line a message that is said as it was.
+pub(crate) fn find_slash(line: &str) -> Option<usize> {
+    let (at, first) = line.char_indices().find(|&(_, char)| !is_invisible(char))?;
+    (first == '/').then_some(at)
+}
+
 /// The first word of `text` and what follows it, without the blanks between and at the end.
 pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
@@ -129,14 +138,44 @@ mod tests {
 
     #[test]
     fn a_line_is_a_message_as_it_stands() {
-        assert_eq!(parse(" hi  there "), Ok(Command::Say(safe(" hi  there "))));
-        assert_eq!(parse(" /who"), Ok(Command::Say(safe(" /who"))));
+        for line in [" hi  there ", "a /who", "\u{301}/who", "。/who", "／who", " ", ""] {
+            assert_eq!(parse(line), Ok(Command::Say(safe(line))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_after_characters_that_cannot_be_seen_is_a_command() {
+        let bob = Box::new(Name::parse("Bob").unwrap());
+        for blanks in [
+            " ",
+            "\t  ",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{feff}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2060} \u{ad}",
+            "\u{3164}",
+            "\u{fe0f}",
+            "\u{2800}",
+            "\u{2028}",
+            "\u{202e}",
+            "\x1b",
+            "\0",
+            "\u{85}",
+        ] {
+            let line = format!("{blanks}/msg Bob my secret");
+            assert_eq!(parse(&line), Ok(Command::Tell { to: bob.clone(), text: safe("my secret") }), "{blanks:?}");
+            assert_eq!(parse(&format!("{blanks}/mgs")), Err(Refusal::UnknownCommand(safe("/mgs"))), "{blanks:?}");
+            assert_eq!(parse(&format!("{blanks}//x")), Ok(Command::Say(safe(&format!("{blanks}/x")))), "{blanks:?}");
+        }
     }
 
     #[test]
     fn two_slashes_say_one() {
         assert_eq!(parse("//quit"), Ok(Command::Say(safe("/quit"))));
         assert_eq!(parse("///"), Ok(Command::Say(safe("//"))));
+        assert_eq!(parse("/ /x"), Err(Refusal::UnknownCommand(safe("/"))));
     }
 
     #[test]

@@ -251,7 +251,7 @@ pub enum Refusal {
     /// A line that is not UTF-8.
     #[error("lines are UTF-8; nothing of it was sent")]
     NotUtf8,
-    /// A line that begins with `/` and is no command.
+    /// A line whose first visible character is `/`, and that is not a command.
     #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
     UnknownCommand(SafeText),
     /// A command without what it needs. Its form is given.

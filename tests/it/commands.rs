@@ -62,6 +62,19 @@ fn a_private_message_reaches_one_peer_and_no_third() {
 }
 
 #[test]
+fn a_private_message_after_a_blank_is_heard_by_nobody_else() {
+    let server = Server::start();
+    let [mut alice, mut bob, mut zoe] = server.join_all(["Alice", "Bob", "Zoe"]);
+    alice.send(" /msg Zoe my secret\n\u{feff}/msg Zoe and\n\u{200b}\t/mgs Zoe this\n  //msg Zoe said\n");
+    zoe.expect("Alice (privately): my secret");
+    zoe.expect("Alice (privately): and");
+    bob.expect("Alice:   /msg Zoe said");
+    alice.expect(
+        "! unknown-command: there is no /mgs; /help lists the commands, and a message that begins with / is sent as //",
+    );
+}
+
+#[test]
 fn a_private_message_to_nobody_is_refused_and_not_heard_by_anybody() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);

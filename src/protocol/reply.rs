@@ -225,7 +225,7 @@ pub enum Refusal {
     #[error("only an operator may do that")]
     NotOperator,
     /// The time of a ban or a mute.
-    #[error("a time goes 30m or 7days, and is at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
     /// It would be done to whoever does it.
     #[error("that is you")]

@@ -10,9 +10,9 @@ use crate::limits::QUOTED_CHARS;
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Say something to everyone else.
+    /// Say something to everyone else. `/me TEXT` is said as it stands.
     Say(SafeText),
-    /// `/msg NAME TEXT`: say something to one peer alone.
+    /// `/msg NAME TEXT` (or `/w`, `/whisper`): say something to one peer alone.
     Tell {
         /// Whom.
         to: Box<Name>,
@@ -27,15 +27,15 @@ pub enum Command {
     Unignore(Box<Name>),
     /// `/ignore`: whom does the peer ignore?
     Ignored,
-    /// `/who`: who is here?
+    /// `/who` (or `/names`): who is here?
     Who,
     /// Do something about one's account.
     Account(Errand),
     /// Do something to somebody, as an operator.
     Act(Box<Act>),
-    /// `/help`: which commands are there?
+    /// `/help` (or `/?`): which commands are there?
     Help,
-    /// `/quit [REASON]`: leave.
+    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave.
     Quit(Option<SafeText>),
 }
 
@@ -75,12 +75,15 @@ impl Command {
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         match word.to_ascii_lowercase().as_str() {
-            "quit" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
-            "who" => Ok(Self::Who),
-            "help" => Ok(Self::Help),
+            "quit" | "exit" | "bye" | "q" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
+            "who" | "names" => Ok(Self::Who),
+            "help" | "?" => Ok(Self::Help),
             "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
-            "msg" => Self::parse_tell(rest),
+            "msg" | "w" | "whisper" => Self::parse_tell(rest),
+            "me" if rest.is_empty() => Err(Refusal::BadArguments("/me TEXT")),
+            // A message like any other. Clients may show it as an action, so they get it in one form.
+            "me" => Ok(Self::Say(SafeText::new(format!("/me {rest}")))),
             "ignore" if rest.is_empty() => Ok(Self::Ignored),
             "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
             "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
@@ -190,6 +193,34 @@ mod tests {
         assert_eq!(parse("/unignore Bob"), Ok(Command::Unignore(bob.clone())));
         assert_eq!(parse("/ignore "), Ok(Command::Ignored));
         assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
+    }
+
+    #[test]
+    fn aliases_are_the_commands_that_they_stand_for() {
+        for (alias, command) in [
+            ("/names", "/who"),
+            ("/w Bob hi", "/msg Bob hi"),
+            ("/Whisper Bob hi", "/msg Bob hi"),
+            ("/exit", "/quit"),
+            ("/bye for now", "/quit for now"),
+            ("/Q", "/quit"),
+            ("/?", "/help"),
+            ("/w Bob", "/msg Bob"),
+        ] {
+            assert_eq!(parse(alias), parse(command), "{alias:?}");
+            assert!(!matches!(parse(alias), Err(Refusal::UnknownCommand(_))), "{alias:?}");
+        }
+    }
+
+    #[test]
+    fn an_action_is_said_in_one_form_and_not_without_text() {
+        for line in ["/me waves  twice", "/ME  waves  twice ", " \u{200b}/me\twaves  twice", "//me waves  twice"] {
+            assert_eq!(parse(line), Ok(Command::Say(safe("/me waves  twice"))), "{line:?}");
+        }
+        for line in ["/me", "/me ", " /ME  "] {
+            assert_eq!(parse(line), Err(Refusal::BadArguments("/me TEXT")), "{line:?}");
+        }
+        assert_eq!(parse("/mewaves"), Err(Refusal::UnknownCommand(safe("/mewaves"))));
     }
 
     #[test]

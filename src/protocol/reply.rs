@@ -333,15 +333,16 @@ impl Refusal {
 }
 
 const HELP: &str = "\
-* /who lists who is here
-* /msg NAME TEXT says TEXT to NAME alone
+* /who, or /names, lists who is here
+* /msg NAME TEXT, or /w or /whisper, says TEXT to NAME alone
+* /me TEXT says what you do, as in /me waves
 * /nick NEWNAME changes your name
 * /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
 * /unignore NAME shows it again
-* /quit [REASON] leaves
+* /quit [REASON], or /exit, /bye or /q, leaves
 * /register ties your name to a password, /password changes that, /unregister frees the name
 * /kick, /ban, /unban, /mute and /unmute are for operators
-* /help shows this
+* /help, or /?, shows this
 * //TEXT says /TEXT; any other line is a message to everyone else";
 
 impl fmt::Display for Reply<'_> {

@@ -14,12 +14,52 @@ fn help_lists_the_commands_to_the_one_who_asks() {
             line => break assert_eq!(line, "! bad-arguments: it goes /nick NEWNAME"),
         }
     }
-    for command in
-        ["/quit [REASON]", "/who", "/msg NAME TEXT", "/nick NEWNAME", "/ignore [NAME]", "/unignore NAME", "/help", "//"]
-    {
+    for command in [
+        "/quit [REASON]",
+        "/exit",
+        "/bye",
+        "/q",
+        "/who",
+        "/names",
+        "/msg NAME TEXT",
+        "/w",
+        "/whisper",
+        "/me TEXT",
+        "/?",
+        "/nick NEWNAME",
+        "/ignore [NAME]",
+        "/unignore NAME",
+        "/help",
+        "//",
+    ] {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
     bob.expect_nothing_new();
+}
+
+#[test]
+fn aliases_work_and_an_action_is_an_ordinary_message() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    alice.send("/names\n/w bob psst\n/whisper bob again\n/me waves\n/me\n/bye now\n");
+    alice.expect_rest(&[
+        "* 2 here: Alice, Bob",
+        "! bad-arguments: it goes /me TEXT",
+        "* Bye, Alice: 3 lines accepted, 1 refused.",
+    ]);
+    bob.expect("Alice (privately): psst");
+    bob.expect("Alice (privately): again");
+    bob.expect("Alice: /me waves");
+    bob.expect("* Alice has left: now");
+    for (quit, left) in [("/exit", "* Carol has left"), ("/Q done", "* Carol has left: done")] {
+        let mut carol = server.join("Carol");
+        bob.expect("* Carol has joined");
+        carol.send(&format!("{quit}\n"));
+        carol.expect_rest(&["* Bye, Carol: 0 lines accepted, 0 refused."]);
+        bob.expect(left);
+    }
+    bob.send("/?\n");
+    bob.expect("* /who, or /names, lists who is here");
 }
 
 #[test]

@@ -219,8 +219,8 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     let mut room = Room::open("mute");
     let mut bob = room.join("Bob");
     room.does("/mute Bob", "* Muted: Bob forever; it concerns Bob from 127.0.0.1.");
-    bob.send("hi\n/msg Olga hi\n/nick Robert\n/nick Bob\n/who\n");
-    for _ in 0..2 {
+    bob.send("hi\n/msg Olga hi\n/me waves\n/nick Robert\n/nick Bob\n/who\n");
+    for _ in 0..3 {
         bob.expect("! muted: you are muted forever; you can read, but not write");
     }
     bob.expect("! muted: you keep your name, because you are muted forever");

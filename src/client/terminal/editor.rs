@@ -33,8 +33,23 @@ use crate::protocol::command::find_slash;
 use crate::protocol::{BadSecret, Secret};
 
 /// The commands that Tab completes, with what follows them.
-const COMMANDS: [&str; 10] =
-    ["/help", "/ignore ", "/msg ", "/nick ", "/password", "/quit", "/register", "/unignore ", "/unregister", "/who"];
+const COMMANDS: [&str; 15] = [
+    "/bye",
+    "/exit",
+    "/help",
+    "/ignore ",
+    "/me ",
+    "/msg ",
+    "/names",
+    "/nick ",
+    "/password",
+    "/quit",
+    "/register",
+    "/unignore ",
+    "/unregister",
+    "/whisper ",
+    "/who",
+];
 
 /// What a person did.
 #[derive(Debug, Clone)]
@@ -345,8 +360,9 @@ mod tests {
         assert_eq!(complete("ali"), (0, vec!["Alice: ".to_owned()]));
         assert_eq!(complete("al"), (0, vec!["Alice: ".to_owned(), "alan: ".to_owned()]));
         assert_eq!(complete("hello ali"), (6, vec!["Alice ".to_owned()]));
-        assert_eq!(complete("/m"), (0, vec!["/msg ".to_owned()]));
-        assert_eq!(complete(" /m"), (1, vec!["/msg ".to_owned()]));
+        assert_eq!(complete("/m"), (0, vec!["/me ".to_owned(), "/msg ".to_owned()]));
+        assert_eq!(complete(" /ms"), (1, vec!["/msg ".to_owned()]));
+        assert_eq!(complete("/wh"), (0, vec!["/whisper ".to_owned(), "/who".to_owned()]));
         assert_eq!(complete("x /m"), (2, vec![]));
         assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
         assert_eq!(complete("/i"), (0, vec!["/ignore ".to_owned()]));

@@ -149,6 +149,7 @@ mod tests {
         assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
         assert_eq!(said(" /msg Alice psst").unwrap(), "Bob (to Alice): psst");
         assert_eq!(said(" //etc").unwrap(), "Bob:  /etc");
+        assert_eq!(said("/W Alice psst").unwrap(), "Bob (to Alice): psst");
         assert_eq!(said("/who"), None);
     }
 

@@ -164,7 +164,7 @@ set_binaries() {
 # Begins a scenario: a folder that goes when the scenario ends, however it ends, and a server.
 open_room() { # CLIENT
     client=${1:?usage: $0 CLIENT}
-    parties=()
+    parties=() present=()
     set_binaries
     declare -gA flavour=() process=() keyboard=() command_line=()
     trap close_room EXIT
@@ -283,6 +283,16 @@ join_as_witness() { # NAME
 join_with() { # CLIENT NAME
     enter_with "$1" "$2" "$2"
     expect_line_starting "$2" "* Welcome, $2. "
+    expect_announcement "$2"
+}
+
+# All who are here hear, half a second later, that NAME has joined. From then on NAME is one of them.
+expect_announcement() { # NAME
+    local other
+    for other in "${present[@]}"; do
+        expect_line "$other" "* $1 has joined"
+    done
+    present+=("$1")
 }
 
 # Starts a client, in which the name and perhaps MORE are already typed.
@@ -376,6 +386,7 @@ terminal_shell='trap "" INT; (trap - INT; exec "$@"); printf "\n[ended with stat
 join_at_terminal() { # NAME
     enter_at_terminal "$1"
     expect_line_starting "$1" "* Welcome, $1. "
+    expect_announcement "$1"
 }
 
 enter_at_terminal() { # NAME
@@ -490,6 +501,18 @@ expect_transcript() { # PARTY
 
 has_heard_all() { # PARTY TRANSCRIPT
     [[ $(heard "$1"; echo .) == "$2" ]]
+}
+
+# The same, but for joins and leaves: how busy the machine is decides whether those of a short visit are announced.
+expect_transcript_of_short_visit() { # PARTY
+    local expected
+    expected=$(cat; echo .)
+    eventually has_heard_of_short_visit "$1" "$expected" ||
+        fail "$1 hears within $deadline s exactly, besides joins and leaves:"$'\n'"${expected%$'\n'.}" "$(heard "$1")"
+}
+
+has_heard_of_short_visit() { # PARTY TRANSCRIPT
+    [[ $(heard "$1" | sed -E '/^\* [^ ]+ has (joined|left)/d'; echo .) == "$2" ]]
 }
 
 # The party's process ends by itself.

@@ -181,6 +181,10 @@ pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 /// How many bytes a writer takes from the feed at once, rounded up to a whole batch.
 pub const PORTION_BYTES: usize = 64 * 1024;
 
+/// How long a peer must have been in the room before its join is announced. Of a peer that leaves earlier, neither the
+/// join nor the leave is.
+pub const ANNOUNCE_AFTER: Duration = Duration::from_millis(500);
+
 /// How many joins and leaves are told one by one in a second; above that they are gathered.
 pub const NOTICES_PER_SECOND: f64 = 20.0;
 
@@ -301,6 +305,9 @@ pub const CLIENT_SCREEN_LINES: usize = 256;
 
 /// How many of the lines above the typed one the client can draw again after a resize.
 pub const CLIENT_RECENT_LINES: usize = 100;
+
+/// How many names the client remembers for completion of those who spoke before the server announced them.
+pub const CLIENT_SPEAKERS: usize = 100;
 
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);

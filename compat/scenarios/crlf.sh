@@ -31,6 +31,7 @@ else
     connect_with "$client" Alice Alice "Alice$crlf"
 fi
 expect_transcript Alice < <(welcome Alice Bob | in_crlf)
+expect_line Bob '* Alice has joined'
 type_text Alice "hello$crlf"
 type_text Alice "again$crlf"
 expect_line Bob 'Alice: again'

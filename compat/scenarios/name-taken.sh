@@ -17,6 +17,7 @@ fi
 
 say Newcomer 'Bob'
 expect_line Newcomer "$(welcome Bob Alice)"
+expect_line Alice '* Bob has joined'
 say Newcomer 'hello Alice'
 expect_transcript Alice <<END
 $(welcome Alice)

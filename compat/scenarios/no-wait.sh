@@ -10,9 +10,14 @@ case $client in
     busybox | plink-* | client*) cannot 'always waits for the answers' ;;
 esac
 
+has_gone() {
+    say Bob '/who'
+    has_heard Bob '* 1 here: Bob'
+}
+
 join_as_witness Bob
 set_no_wait_command "$client"
 pipe_into_command Alice $'Alice\nhello\n'
 expect_end Alice 0
 expect_line Bob 'Alice: hello'
-expect_line_starting Bob '* Alice has left'
+eventually has_gone || fail "Alice is gone within $deadline s" "$(heard Bob)"

@@ -9,9 +9,9 @@ sends_its_name "$client" && remark 'sends its name itself, so only the message w
 
 join_as_witness Bob
 enter_with "$client" Alice Alice $'hello\n'
-expect_transcript Bob <<END
+expect_line Bob '* Alice has joined'
+expect_transcript_of_short_visit Bob <<END
 $(welcome Bob)
-* Alice has joined
 Alice: hello
 END
 expect_transcript Alice < <(welcome Alice Bob)

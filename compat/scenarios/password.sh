@@ -38,6 +38,7 @@ else
     say Alice "$room_password"
     expect_line Alice "$(welcome Alice Bob)"
 fi
+expect_line Bob '* Alice has joined'
 say Alice 'hello Bob'
 expect_line Bob 'Alice: hello Bob'
 say Bob 'hello Alice'

@@ -22,9 +22,7 @@ expect_transcript Alice <<END
 $(welcome Alice Bob)
 $(farewell Alice 1)
 END
-expect_transcript Bob <<END
+expect_transcript_of_short_visit Bob <<END
 $(welcome Bob)
-* Alice has joined
 Alice: hello
-* Alice has left
 END

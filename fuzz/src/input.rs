@@ -102,6 +102,8 @@ const WORDS: &[&str] = &[
     "/register",
     " 30m ",
     "192.0.2.1 ",
+    "/me ",
+    "/w ",
     "/who",
     "/help",
     "//",

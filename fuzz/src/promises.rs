@@ -5,7 +5,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
-use linechat::protocol::text::is_unsafe;
+use linechat::protocol::text::{is_invisible, is_unsafe};
 use linechat::protocol::{
     Act, Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
 };
@@ -223,19 +223,22 @@ fn check_spoken(from: &Name, text: &SafeText) {
     }
 }
 
-/// A line with one `/` before it is never said, any other is said as it is but safe, and every refusal is one line.
+/// A line whose first visible character is one `/` is never said unless it is a `/me TEXT`, any other is said as it is but safe, and every refusal
+/// is one line.
 pub fn command(text: &str) {
     let parse = |text: &str| Command::parse(Line::Text(text.to_owned()));
     let say = |text: &str| Ok(Command::Say(SafeText::new(text.to_owned())));
     let command = parse(text);
-    let Some(after) = text.strip_prefix('/') else {
+    let slash = text.find(|char| !is_invisible(char)).filter(|&at| text[at..].starts_with('/'));
+    let Some(slash) = slash else {
         return assert_eq!(command, say(text));
     };
+    let (before, after) = (&text[..slash], &text[slash + 1..]);
     if after.starts_with('/') {
-        return assert_eq!(command, say(after));
+        return assert_eq!(command, say(&format!("{before}{after}")));
     }
     match &command {
-        Ok(Command::Say(said)) => panic!("a command was said: {said}"),
+        Ok(Command::Say(said)) => assert!(is_action(said.as_str()), "a command was said: {said}"),
         Ok(Command::Tell { to, text }) => {
             assert!(!text.as_str().is_empty(), "nothing was told");
             check_spoken(to, text);
@@ -255,12 +258,17 @@ pub fn command(text: &str) {
         Err(refusal) => check_refusal(refusal),
     }
     // Known without regard to case.
-    let word = text.find(char::is_whitespace).unwrap_or(text.len());
-    let upper = parse(&format!("{}{}", text[..word].to_ascii_uppercase(), &text[word..]));
+    let (word, rest) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
+    let upper = parse(&format!("/{}{rest}", word.to_ascii_uppercase()));
     match (&command, &upper) {
         (Err(Refusal::UnknownCommand(_)), Err(Refusal::UnknownCommand(_))) => {}
         _ => assert_eq!(command, upper),
     }
+}
+
+/// Whether this is what `/me TEXT` says.
+fn is_action(said: &str) -> bool {
+    said.strip_prefix("/me ").is_some_and(|text| !text.is_empty())
 }
 
 fn check_refusal(refusal: &Refusal) {

@@ -4,6 +4,7 @@
 
 use super::message::Message;
 use crate::limits::LINE_BYTES;
+use crate::protocol::command::find_slash;
 
 /// The lines to send, each with its end. Lines that are too long are said in pieces; bytes that are not UTF-8 become
 /// U+FFFD.
@@ -17,9 +18,9 @@ pub(super) fn lines(message: &Message, output: &[u8]) -> Vec<String> {
         .flat_map(|line| pieces(line, room))
         // There is nothing to say, and a private message of blanks would be refused.
         .filter(|piece| if message.private { !piece.trim().is_empty() } else { !piece.is_empty() })
-        .map(|piece| {
-            let slash = if piece.starts_with('/') && !message.private { "/" } else { "" };
-            format!("{prefix}{slash}{piece}\n")
+        .map(|piece| match find_slash(piece) {
+            Some(slash) if !message.private => format!("{}/{}\n", &piece[..slash], &piece[slash..]),
+            _ => format!("{prefix}{piece}\n"),
         })
         .collect()
 }
@@ -40,7 +41,7 @@ fn pieces(mut line: &str, room: usize) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Command, Line, Name};
+    use crate::protocol::{Command, Line, Name, SafeText};
 
     fn message(private: bool) -> Message {
         Message { from: Name::parse("Alice").unwrap(), text: Vec::new(), private }
@@ -65,6 +66,11 @@ mod tests {
                 let parsed = Command::parse(Line::Text(line.trim_end().to_owned()));
                 assert!(matches!(parsed, Ok(Command::Say(_))), "{line:?} is {parsed:?}");
             }
+        }
+        for output in [" /quit", "\u{feff}/quit", "\t \u{200b}//quit", "/me waves"] {
+            let [line] = &lines(&message(false), output.as_bytes())[..] else { panic!("{output:?} is one line") };
+            let parsed = Command::parse(Line::Text(line.strip_suffix('\n').unwrap().to_owned()));
+            assert_eq!(parsed, Ok(Command::Say(SafeText::new(output.to_owned()))));
         }
         assert_eq!(lines(&message(false), b"/quit"), ["//quit\n"]);
     }

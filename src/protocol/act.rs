@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::command::split_word;
+use super::duration::{Mistyped, split_duration};
 use super::{Name, Refusal, SafeText};
 use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
 use crate::origin::{Origin, Source};
@@ -31,7 +32,7 @@ pub enum Act {
     Ban {
         /// Whom.
         whom: Banned,
-        /// For how long; without it, until it is lifted.
+        /// For how long; without it, forever.
         time: Option<Duration>,
         /// Why.
         reason: Option<SafeText>,
@@ -45,7 +46,7 @@ pub enum Act {
     Mute {
         /// Whom.
         whom: Name,
-        /// For how long; without it, until it is lifted.
+        /// For how long; without it, forever.
         time: Option<Duration>,
         /// Why.
         reason: Option<SafeText>,
@@ -61,9 +62,9 @@ impl Act {
     /// The forms of the acts, as the one who got one wrong is told.
     const FORMS: [(&'static str, &'static str); 5] = [
         ("kick", "/kick NAME [REASON]"),
-        ("ban", "/ban NAME|ADDR [DURATION] [REASON], with a DURATION like 30m or 7days"),
+        ("ban", "/ban NAME|ADDR [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
         ("unban", "/unban NAME|ADDR"),
-        ("mute", "/mute NAME [DURATION] [REASON], with a DURATION like 30m or 7days"),
+        ("mute", "/mute NAME [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
         ("unmute", "/unmute NAME"),
     ];
 
@@ -136,23 +137,13 @@ fn looks_like_address(text: &str) -> bool {
         || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// The time that a text begins with, if it does, and the reason behind it.
+/// The time that a text begins with, if it does, and the reason after it.
 fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
-    let (word, rest) = split_word(text);
-    // A reason may begin with a digit too, but then it is no time.
-    match humantime::parse_duration(word) {
-        Ok(time) if time.is_zero() || time > SANCTION_MOST => Err(Refusal::BadTime),
-        Ok(time) => Ok((Some(time), reason(rest))),
-        // A mistyped time must not become a ban for ever.
-        Err(_) if looks_like_time(word) => Err(Refusal::BadTime),
-        Err(_) => Ok((None, reason(text))),
+    let (time, rest) = split_duration(text).map_err(|Mistyped| Refusal::BadTime)?;
+    if time.is_some_and(|time| time.is_zero() || time > SANCTION_MOST) {
+        return Err(Refusal::BadTime);
     }
-}
-
-/// Whether somebody meant a time: digits and letters, as in `30mins` or `-5m`.
-fn looks_like_time(word: &str) -> bool {
-    let digits = word.trim_start_matches(['-', '+']);
-    digits.starts_with(|first: char| first.is_ascii_digit()) && digits.ends_with(char::is_alphabetic)
+    Ok((time, reason(rest)))
 }
 
 fn reason(text: &str) -> Option<SafeText> {
@@ -187,6 +178,14 @@ mod tests {
         assert_eq!(parse("ban Bob 1h"), Ok(Act::Ban { whom: bob.clone(), time: hour, reason: None }));
         assert_eq!(parse("ban Bob 1h  a  b"), Ok(Act::Ban { whom: bob.clone(), time: hour, reason: safe("a  b") }));
         assert_eq!(parse("ban Bob 2 much"), Ok(Act::Ban { whom: bob.clone(), time: None, reason: safe("2 much") }));
+        let ten = Some(Duration::from_secs(600));
+        assert_eq!(parse("ban Bob 10 minutes"), Ok(Act::Ban { whom: bob.clone(), time: ten, reason: None }));
+        assert_eq!(
+            parse("ban Bob 10 minutes a  b "),
+            Ok(Act::Ban { whom: bob.clone(), time: ten, reason: safe("a  b") })
+        );
+        assert_eq!(parse("mute Bob for 10 min"), Ok(Act::Mute { whom: name("Bob"), time: ten, reason: None }));
+        assert_eq!(parse("ban Bob forever x"), Ok(Act::Ban { whom: bob.clone(), time: None, reason: safe("x") }));
         assert_eq!(parse("unban Bob"), Ok(Act::Unban { whom: bob }));
         assert_eq!(parse("mute Bob 60m"), Ok(Act::Mute { whom: name("Bob"), time: hour, reason: None }));
         assert_eq!(parse("unmute Bob"), Ok(Act::Unmute { whom: name("Bob") }));
@@ -211,7 +210,7 @@ mod tests {
             assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
         }
         assert_eq!(parse("ban Bob 0s"), Err(Refusal::BadTime));
-        for time in ["1000years", "-5m", "30mspam", "5minuts"] {
+        for time in ["1000years", "1000 years", "0 minutes", "-5m", "30mspam", "5minuts", "5 minuts"] {
             assert_eq!(parse(&format!("mute Bob {time} spam")), Err(Refusal::BadTime), "{time}");
         }
         assert_eq!(Act::parse("say", "hi"), None);

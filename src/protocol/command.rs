@@ -1,17 +1,18 @@
 //! What a line of somebody in the room means.
 //!
-//! Stands between the line and the event. A line that begins with `/` is a command and is never passed on, known or
-//! not: an unknown one may be a mistyped private message.
+//! Stands between the line and the event. A line whose first visible character is `/` is a command and is never passed
+//! on, known or not: an unknown one may be a mistyped private message.
 
+use super::text::is_invisible;
 use super::{Act, Line, Name, Refusal, SafeText};
 use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS};
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Say something to everyone else.
+    /// Say something to everyone else. `/me TEXT` is said as it stands.
     Say(SafeText),
-    /// `/msg NAME TEXT`: say something to one peer alone.
+    /// `/msg NAME TEXT` (or `/w`, `/whisper`): say something to one peer alone.
     Tell {
         /// Whom.
         to: Box<Name>,
@@ -26,17 +27,17 @@ pub enum Command {
     Unignore(Box<Name>),
     /// `/ignore`: whom does the peer ignore?
     Ignored,
-    /// `/who`: who is here?
+    /// `/who` (or `/names`): who is here?
     Who,
     /// Do something about one's account.
     Account(Errand),
     /// Do something to somebody, as an operator.
     Act(Box<Act>),
-    /// `/help`: which commands are there?
+    /// `/help` (or `/?`): which commands are there?
     Help,
     /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
     Ping(Option<SafeText>),
-    /// `/quit [REASON]`: leave.
+    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave.
     Quit(Option<SafeText>),
 }
 
@@ -63,12 +64,12 @@ impl Command {
             Line::TooLong => return Err(Refusal::LineTooLong),
             Line::Endless => return Err(Refusal::Endless),
         };
-        match text.strip_prefix('/') {
-            None => {}
-            Some(rest) if rest.starts_with('/') => {
-                text.remove(0);
+        if let Some(slash) = find_slash(&text) {
+            let rest = &text[slash + 1..];
+            if !rest.starts_with('/') {
+                return Self::parse_slash(rest);
             }
-            Some(rest) => return Self::parse_slash(rest),
+            text.remove(slash);
         }
         Ok(Self::Say(SafeText::new(text)))
     }
@@ -76,13 +77,16 @@ impl Command {
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         match word.to_ascii_lowercase().as_str() {
-            "quit" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
-            "who" => Ok(Self::Who),
-            "help" => Ok(Self::Help),
+            "quit" | "exit" | "bye" | "q" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
+            "who" | "names" => Ok(Self::Who),
+            "help" | "?" => Ok(Self::Help),
             "ping" => Ok(Self::Ping((!rest.is_empty()).then(|| SafeText::excerpt(rest, PING_TOKEN_CHARS)))),
             "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
-            "msg" => Self::parse_tell(rest),
+            "msg" | "w" | "whisper" => Self::parse_tell(rest),
+            "me" if rest.is_empty() => Err(Refusal::BadArguments("/me TEXT")),
+            // A message like any other. Clients may show it as an action, so they get it in one form.
+            "me" => Ok(Self::Say(SafeText::new(format!("/me {rest}")))),
             "ignore" if rest.is_empty() => Ok(Self::Ignored),
             "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
             "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
@@ -112,6 +116,14 @@ impl Command {
     }
 }
 
+/// Where the `/` of a command is, or the first one of `//`: at the first character of the line that can be seen.
+///
+/// A second `/` inserted there makes the line a message that is said as it was.
+pub(crate) fn find_slash(line: &str) -> Option<usize> {
+    let (at, first) = line.char_indices().find(|&(_, char)| !is_invisible(char))?;
+    (first == '/').then_some(at)
+}
+
 /// The first word of `text` and what follows it, without the blanks between and at the end.
 pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
@@ -132,14 +144,44 @@ mod tests {
 
     #[test]
     fn a_line_is_a_message_as_it_stands() {
-        assert_eq!(parse(" hi  there "), Ok(Command::Say(safe(" hi  there "))));
-        assert_eq!(parse(" /who"), Ok(Command::Say(safe(" /who"))));
+        for line in [" hi  there ", "a /who", "\u{301}/who", "。/who", "／who", " ", ""] {
+            assert_eq!(parse(line), Ok(Command::Say(safe(line))), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_command_after_characters_that_cannot_be_seen_is_a_command() {
+        let bob = Box::new(Name::parse("Bob").unwrap());
+        for blanks in [
+            " ",
+            "\t  ",
+            "\u{a0}",
+            "\u{3000}",
+            "\u{feff}",
+            "\u{200b}",
+            "\u{200d}",
+            "\u{2060} \u{ad}",
+            "\u{3164}",
+            "\u{fe0f}",
+            "\u{2800}",
+            "\u{2028}",
+            "\u{202e}",
+            "\x1b",
+            "\0",
+            "\u{85}",
+        ] {
+            let line = format!("{blanks}/msg Bob my secret");
+            assert_eq!(parse(&line), Ok(Command::Tell { to: bob.clone(), text: safe("my secret") }), "{blanks:?}");
+            assert_eq!(parse(&format!("{blanks}/mgs")), Err(Refusal::UnknownCommand(safe("/mgs"))), "{blanks:?}");
+            assert_eq!(parse(&format!("{blanks}//x")), Ok(Command::Say(safe(&format!("{blanks}/x")))), "{blanks:?}");
+        }
     }
 
     #[test]
     fn two_slashes_say_one() {
         assert_eq!(parse("//quit"), Ok(Command::Say(safe("/quit"))));
         assert_eq!(parse("///"), Ok(Command::Say(safe("//"))));
+        assert_eq!(parse("/ /x"), Err(Refusal::UnknownCommand(safe("/"))));
     }
 
     #[test]
@@ -165,6 +207,34 @@ mod tests {
         let longest = "é".repeat(PING_TOKEN_CHARS);
         assert_eq!(parse(&format!("/ping {longest}")), Ok(Command::Ping(Some(safe(&longest)))));
         assert_eq!(parse(&format!("/ping {longest}x")), Ok(Command::Ping(Some(safe(&format!("{longest}…"))))));
+    }
+
+    #[test]
+    fn aliases_are_the_commands_that_they_stand_for() {
+        for (alias, command) in [
+            ("/names", "/who"),
+            ("/w Bob hi", "/msg Bob hi"),
+            ("/Whisper Bob hi", "/msg Bob hi"),
+            ("/exit", "/quit"),
+            ("/bye for now", "/quit for now"),
+            ("/Q", "/quit"),
+            ("/?", "/help"),
+            ("/w Bob", "/msg Bob"),
+        ] {
+            assert_eq!(parse(alias), parse(command), "{alias:?}");
+            assert!(!matches!(parse(alias), Err(Refusal::UnknownCommand(_))), "{alias:?}");
+        }
+    }
+
+    #[test]
+    fn an_action_is_said_in_one_form_and_not_without_text() {
+        for line in ["/me waves  twice", "/ME  waves  twice ", " \u{200b}/me\twaves  twice", "//me waves  twice"] {
+            assert_eq!(parse(line), Ok(Command::Say(safe("/me waves  twice"))), "{line:?}");
+        }
+        for line in ["/me", "/me ", " /ME  "] {
+            assert_eq!(parse(line), Err(Refusal::BadArguments("/me TEXT")), "{line:?}");
+        }
+        assert_eq!(parse("/mewaves"), Err(Refusal::UnknownCommand(safe("/mewaves"))));
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub mod secret;
 
 pub mod act;
 
+mod duration;
+
 pub mod command;
 
 pub mod reply;

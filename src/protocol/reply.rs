@@ -227,7 +227,7 @@ pub enum Refusal {
     #[error("only an operator may do that")]
     NotOperator,
     /// The time of a ban or a mute.
-    #[error("a time goes 30m or 7days, and is at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
     /// It would be done to whoever does it.
     #[error("that is you")]
@@ -253,7 +253,7 @@ pub enum Refusal {
     /// A line that is not UTF-8.
     #[error("lines are UTF-8; nothing of it was sent")]
     NotUtf8,
-    /// A line that begins with `/` and is no command.
+    /// A line whose first visible character is `/`, and that is not a command.
     #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
     UnknownCommand(SafeText),
     /// A command without what it needs. Its form is given.
@@ -335,16 +335,17 @@ impl Refusal {
 }
 
 const HELP: &str = "\
-* /who lists who is here
-* /msg NAME TEXT says TEXT to NAME alone
+* /who, or /names, lists who is here
+* /msg NAME TEXT, or /w or /whisper, says TEXT to NAME alone
+* /me TEXT says what you do, as in /me waves
 * /nick NEWNAME changes your name
 * /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
 * /unignore NAME shows it again
-* /quit [REASON] leaves
+* /quit [REASON], or /exit, /bye or /q, leaves
 * /ping [TOKEN] is answered with Pong TOKEN, after all that you sent before it
 * /register ties your name to a password, /password changes that, /unregister frees the name
 * /kick, /ban, /unban, /mute and /unmute are for operators
-* /help shows this
+* /help, or /?, shows this
 * //TEXT says /TEXT; any other line is a message to everyone else";
 
 impl fmt::Display for Reply<'_> {

@@ -103,6 +103,15 @@ pub fn is_unsafe(char: char) -> bool {
     }
 }
 
+/// Whether a person who reads a line cannot see this character: white space, all that [`is_unsafe`] lists, the joiners,
+/// the variation selectors, and the blank among the Braille patterns.
+pub fn is_invisible(char: char) -> bool {
+    char.is_whitespace()
+        || is_unsafe(char)
+        || matches!(char, '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{200c}' | '\u{200d}' | '\u{2800}')
+        || matches!(char, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

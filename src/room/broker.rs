@@ -7,7 +7,7 @@
 mod orders;
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::Receiver;
 use async_io::Timer;
@@ -17,6 +17,7 @@ use super::ignores::Ignores;
 use super::patience::Patience;
 use super::roster::Roster;
 use super::traffic::Traffic;
+use super::unannounced::Unannounced;
 use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, Mute, PeerId};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
@@ -39,6 +40,7 @@ pub struct Broker {
     /// A whole batch was published in this turn: others are to have theirs before more is taken in.
     is_turn_over: bool,
     traffic: Traffic,
+    unannounced: Unannounced,
     patience: Patience,
     /// The room waits for most of its readers for as long as it takes.
     is_patient: bool,
@@ -67,6 +69,8 @@ struct Peer {
     accepted: u64,
     /// How many of its lines were answered with a refusal.
     refused: u64,
+    /// The number of its join, which is not announced yet.
+    unannounced: Option<u64>,
     /// It has left while the server stops.
     is_done: bool,
 }
@@ -83,6 +87,7 @@ impl Broker {
             batch: BatchBuilder::default(),
             is_turn_over: false,
             traffic: Traffic::new(now),
+            unannounced: Unannounced::default(),
             patience: Patience::new(now),
             is_patient: false,
             now,
@@ -104,6 +109,13 @@ impl Broker {
     /// Where peers are paced it must not: many who read slowly, and talk, could bring the others to a halt.
     pub fn patient(mut self, is_patient: bool) -> Self {
         self.is_patient = is_patient;
+        self
+    }
+
+    /// Announces a join only after so much time, and never that of a peer that has left by then. Otherwise joins are
+    /// announced at once.
+    pub fn announce_after(mut self, time: Duration) -> Self {
+        self.unannounced = Unannounced::new(time);
         self
     }
 
@@ -162,11 +174,24 @@ impl Broker {
         if self.traffic.due().is_some_and(|due| due <= now) {
             self.traffic.tell(&mut self.batch);
         }
+        self.announce_due();
+    }
+
+    /// Announces those who have been here for long enough.
+    fn announce_due(&mut self) {
+        while let Some(peer) = self.unannounced.pop_due(self.now) {
+            let others = self.peers.len().saturating_sub(1);
+            let Some(newcomer) = self.peers.get_mut(&peer) else { continue };
+            newcomer.unannounced = None;
+            if self.traffic.joins(peer, &newcomer.name, others, self.now) {
+                self.batch.push(self.unannounced.audience(peer), &Reply::Joined(&newcomer.name));
+            }
+        }
     }
 
     /// Waits until something is due, or for ever.
     async fn until_due(&self) {
-        match self.traffic.due() {
+        match self.traffic.due().into_iter().chain(self.unannounced.due()).min() {
             Some(due) => drop(Timer::at(due).await),
             None => std::future::pending().await,
         }
@@ -207,6 +232,7 @@ impl Broker {
             Event::Leave { peer, reason } => self.leave(peer, reason),
             Event::Shutdown => {
                 self.closing = true;
+                self.unannounced.clear();
                 self.traffic.tell(&mut self.batch);
                 self.batch.push(Audience::Everyone, &Reply::ShuttingDown);
             }
@@ -237,23 +263,23 @@ impl Broker {
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
-        if self.traffic.joins(peer, &name, self.peers.len(), self.now) {
-            self.batch.push(Audience::AllBut(peer), &Reply::Joined(&name));
-        }
         self.journal.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
         let mute = self.mute_of(&name);
-        self.peers.insert(peer, Peer { name, from, member, mute, accepted: 0, refused: 0, is_done: false });
+        let unannounced = Some(self.unannounced.add(peer, self.now));
+        let (accepted, refused, is_done) = (0, 0, false);
+        self.peers.insert(peer, Peer { name, from, member, mute, accepted, refused, unannounced, is_done });
+        self.announce_due();
         Ok(reader)
     }
 
     fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
         if !self.closing {
-            if let Some(left) = self.dismiss(peer, reason.clone())
-                && self.traffic.leaves((peer, &left), reason.as_ref(), self.peers.len(), self.now)
+            if let Some(Peer { name, unannounced: None, .. }) = self.dismiss(peer, reason.clone())
+                && self.traffic.leaves((peer, &name), reason.as_ref(), self.peers.len(), self.now)
             {
-                self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &left, reason: reason.as_ref() });
+                self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
             }
             return;
         }
@@ -268,14 +294,16 @@ impl Broker {
         }
     }
 
-    /// Takes a peer out of the room, with its farewell. Gives the name that is free now.
-    fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Name> {
-        let Peer { name, from, accepted, refused, .. } = self.peers.remove(&peer)?;
-        self.names.remove(&name);
+    /// Takes a peer out of the room, with its farewell. Its name is free now.
+    fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Peer> {
+        let left = self.peers.remove(&peer)?;
+        let Peer { ref name, from, accepted, refused, unannounced, .. } = left;
+        unannounced.into_iter().for_each(|join| self.unannounced.remove(join));
+        self.names.remove(name);
         self.ignores.left(peer, &self.names);
-        self.batch.push(Audience::Farewell(peer), &Reply::Bye { name: &name, accepted, refused });
+        self.batch.push(Audience::Farewell(peer), &Reply::Bye { name, accepted, refused });
         self.journal.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
-        Some(name)
+        Some(left)
     }
 
     fn line(&mut self, peer: PeerId, line: Result<Command, Refusal>) {
@@ -365,7 +393,9 @@ impl Broker {
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         self.traffic.tell_join_of(peer, &mut self.batch);
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
-        self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
+        // Who has not been announced yet will be under the new name.
+        let audience = if sender.unannounced.is_some() { Audience::Only(peer) } else { Audience::Everyone };
+        self.batch.push(audience, &Reply::Renamed { old: &sender.name, new: &name });
         self.journal.note(Record::Renamed { peer, old: sender.name.clone(), new: name.clone() });
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
@@ -386,14 +416,14 @@ impl Drop for Broker {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
     use std::time::Duration;
 
     use futures::channel::oneshot;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::{GATHER, IGNORED_NAMES};
+    use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
     use crate::protocol::Line;
     use crate::room::Reader;
 
@@ -406,7 +436,11 @@ mod tests {
 
     impl Room {
         fn new() -> Self {
-            let broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now());
+            Self::announcing_after(Duration::ZERO)
+        }
+
+        fn announcing_after(time: Duration) -> Self {
+            let broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).announce_after(time);
             Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new() }
         }
 
@@ -466,7 +500,19 @@ mod tests {
 
     /// A room with these peers, numbered from 1, who have read all there is.
     fn room(names: &[&str]) -> Room {
-        let mut room = Room::new();
+        filled(Room::new(), names)
+    }
+
+    /// The same, in which a join is announced after half a second. These are announced already.
+    fn slow_room(names: &[&str]) -> Room {
+        let mut room = filled(Room::announcing_after(ANNOUNCE_AFTER), names);
+        room.wait(Duration::from_secs(1));
+        room.publish();
+        room.heard.clear();
+        room
+    }
+
+    fn filled(mut room: Room, names: &[&str]) -> Room {
         for (peer, name) in (1..).zip(names) {
             room.join(peer, name).unwrap();
         }
@@ -815,6 +861,127 @@ mod tests {
         assert_eq!(room.heard(1).len(), 1000);
     }
 
+    const A_MOMENT: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn of_a_peer_that_stays_less_than_half_a_second_only_its_lines_are_heard() {
+        let mut room = slow_room(&["Alice", "Bob"]);
+        room.join(3, "cron").unwrap();
+        room.send(1, &["/who", "/msg cron hi"]);
+        room.send(3, &["backup done", "/msg Bob psst"]);
+        room.wait(ANNOUNCE_AFTER - A_MOMENT);
+        room.leave(3, Some("done"));
+        room.wait(2 * ANNOUNCE_AFTER);
+        assert_eq!(room.heard(1), ["* 3 here: Alice, Bob, cron", "cron: backup done"]);
+        assert_eq!(room.heard(2), ["cron: backup done", "cron (privately): psst"]);
+        let welcome = "* Welcome, cron. 2 others here: Alice, Bob. /help lists the commands.";
+        let bye = "* Bye, cron: 2 lines accepted, 0 refused.";
+        assert_eq!(room.heard(3), [welcome, "Alice (privately): hi", bye]);
+        assert_eq!(room.broker.unannounced.due(), None, "nothing is kept of it");
+    }
+
+    #[test]
+    fn a_peer_that_stays_for_half_a_second_is_announced_then_whether_or_not_it_has_spoken() {
+        let mut room = slow_room(&["Alice"]);
+        room.join(2, "Bob").unwrap();
+        room.wait(A_MOMENT);
+        room.join(3, "Carol").unwrap();
+        room.send(2, &["hi"]);
+        room.wait(ANNOUNCE_AFTER - 2 * A_MOMENT);
+        assert_eq!(room.heard(1), ["Bob: hi"]);
+        room.wait(A_MOMENT);
+        room.send(2, &["hi again"]);
+        assert_eq!(room.heard(1), ["* Bob has joined", "Bob: hi again"]);
+        room.leave(2, None);
+        room.wait(A_MOMENT);
+        assert_eq!(room.heard(1), ["* Bob has left", "* Carol has joined"]);
+    }
+
+    #[test]
+    fn a_join_is_not_announced_to_those_who_came_later_and_had_it_in_their_welcome() {
+        let mut room = slow_room(&["Alice"]);
+        // In one turn, and the connections in another order than the joins.
+        for (peer, name) in [(5, "Bob"), (3, "Carol"), (4, "Dave")] {
+            room.join(peer, name).unwrap();
+        }
+        room.wait(ANNOUNCE_AFTER);
+        assert_eq!(room.heard(1), ["* Bob has joined", "* Carol has joined", "* Dave has joined"]);
+        assert_eq!(room.heard(5)[1..], ["* Carol has joined", "* Dave has joined"]);
+        assert_eq!(room.heard(3)[1..], ["* Dave has joined"]);
+        assert_eq!(room.heard(4)[1..], [""; 0]);
+    }
+
+    #[test]
+    fn a_peer_that_changes_its_name_at_once_is_announced_under_the_new_one() {
+        let mut room = slow_room(&["Alice"]);
+        room.join(2, "Bob").unwrap();
+        room.send(2, &["hi", "/nick Bobby", "/nick alice", "hi again"]);
+        room.wait(ANNOUNCE_AFTER);
+        assert_eq!(room.heard(2)[1..], ["* Bob is now Bobby", "! name-taken: alice is taken"]);
+        assert_eq!(room.heard(1), ["Bob: hi", "Bobby: hi again", "* Bobby has joined"]);
+        room.send(2, &["/nick Bob"]);
+        assert_eq!(room.heard(1), ["* Bobby is now Bob"]);
+    }
+
+    #[test]
+    fn a_peer_that_is_kicked_at_once_is_not_announced() {
+        let mut room = slow_room(&["Alice"]);
+        room.join(2, "Troll").unwrap();
+        let (answer, mut answered) = oneshot::channel();
+        let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
+        let reason = SafeText::new("kicked by Alice".to_owned());
+        let refusal = Refusal::Kicked(SafeText::new("you are sent out".to_owned()));
+        let order = crate::room::Order::Expel { whom, refusal, reason, answer };
+        room.broker.handle(Event::Order(Box::new(order)));
+        room.wait(ANNOUNCE_AFTER);
+        assert_eq!(room.heard(1), [""; 0]);
+        assert_eq!(answered.try_recv().unwrap().expect("every order is answered").len(), 1);
+        assert_eq!(room.heard(2)[1..], ["! kicked: you are sent out", "* Bye, Troll: 0 lines accepted, 1 refused."]);
+    }
+
+    #[test]
+    fn a_gathered_leave_is_told_before_an_unannounced_peer_uses_the_name() {
+        for name in ["Bob", "B0b"] {
+            let mut room = slow_room(&["Zoe", "Bob"]);
+            for peer in 100..120 {
+                room.join(peer, &format!("p{peer}x")).unwrap();
+            }
+            room.wait(ANNOUNCE_AFTER);
+            room.heard(1);
+            room.leave(2, None);
+            room.join(3, name).unwrap();
+            room.send(3, &["send money"]);
+            assert_eq!(room.heard(1), ["* Bob has left", &format!("{name}: send money")]);
+        }
+    }
+
+    #[test]
+    fn a_storm_is_announced_half_a_second_later_with_exact_counts() {
+        let mut room = slow_room(&["Zoe"]);
+        for peer in 2..=15_001 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        for peer in 2..=1001 {
+            room.leave(peer, None);
+        }
+        assert_eq!(room.heard(1), [""; 0]);
+        room.wait(ANNOUNCE_AFTER);
+        // In a large room fewer are told one by one.
+        assert_eq!(room.heard(1), ["* p1002x has joined"]);
+        room.wait(Duration::from_secs(1));
+        assert_eq!(room.heard(1), ["* 13999 have joined: p1003x, p1004x, p1005x and 13996 more"]);
+    }
+
+    #[test]
+    fn nobody_is_announced_any_more_at_a_shutdown() {
+        let mut room = slow_room(&["Alice"]);
+        room.join(2, "Bob").unwrap();
+        room.broker.handle(Event::Shutdown);
+        room.send(2, &["last words"]);
+        room.wait(ANNOUNCE_AFTER);
+        assert_eq!(room.heard(1), ["* The server is shutting down", "Bob: last words"]);
+    }
+
     #[test]
     fn one_event_of_many_lines_is_published_in_batches() {
         let mut room = room(&["Alice", "Bob"]);
@@ -920,10 +1087,33 @@ mod tests {
         /// Who ignores which name; and who ignores whom who had such a name, and renamed itself.
         ignored: BTreeSet<(u64, &'static str)>,
         followed: BTreeSet<(u64, u64)>,
+        /// Who has joined and is not announced yet: in which step it is to be, and who was here before.
+        unannounced: VecDeque<(usize, u64, BTreeSet<u64>)>,
         heard: BTreeMap<u64, Vec<String>>,
     }
 
     impl Model {
+        fn join(&mut self, peer: u64, name: &'static str, announced_in: usize) {
+            self.unannounced.push_back((announced_in, peer, self.here.keys().copied().collect()));
+            self.here.insert(peer, name);
+        }
+
+        /// Announces those whose joins are due in this step.
+        fn announce(&mut self, step: usize) {
+            while self.unannounced.front().is_some_and(|(due, ..)| *due <= step)
+                && let Some((_, peer, before)) = self.unannounced.pop_front()
+            {
+                if let Some(name) = self.here.get(&peer).copied() {
+                    let before = before.into_iter().filter(|other| self.here.contains_key(other)).collect::<Vec<_>>();
+                    before.into_iter().for_each(|other| self.tell(other, format!("* {name} has joined")));
+                }
+            }
+        }
+
+        fn is_announced(&self, peer: u64) -> bool {
+            self.unannounced.iter().all(|(_, other, _)| *other != peer)
+        }
+
         fn tell(&mut self, peer: u64, line: String) {
             self.heard.entry(peer).or_default().push(line);
         }
@@ -1003,6 +1193,8 @@ mod tests {
                     assert!(self.here.remove(old), "{old} is not here");
                     self.take(new);
                 }
+                // A peer that is not announced yet.
+                [name] | [name, "(privately)"] if rest == "0" => self.check_that_nobody_looks_like(name),
                 [name] | [name, "(privately)"] => {
                     assert!(self.here.contains(name), "{name} is not here");
                     assert_eq!(rest.parse(), Ok(self.holders[name]), "this is another {name}");
@@ -1017,11 +1209,15 @@ mod tests {
         }
 
         fn take(&mut self, name: &str) {
+            self.check_that_nobody_looks_like(name);
+            self.here.insert(name.to_owned());
+            *self.holders.entry(name.to_owned()).or_default() += 1;
+        }
+
+        fn check_that_nobody_looks_like(&self, name: &str) {
             let look = Name::parse(name).unwrap().look().to_owned();
             let twin = self.here.iter().find(|other| Name::parse(other).unwrap().look() == look);
             assert_eq!(twin, None, "{name} looks like it");
-            self.here.insert(name.to_owned());
-            *self.holders.entry(name.to_owned()).or_default() += 1;
         }
 
         fn leave(&mut self, name: &str) {
@@ -1046,59 +1242,78 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_gathered_is_told_in_an_order_that_is_true(
+            delay in prop_oneof![Just(Duration::ZERO), Just(Duration::from_millis(100))],
             acts in prop::collection::vec((busy_act(), prop_oneof![3 => Just(0), 1 => 0..150u64]), 1..80),
         ) {
-            let mut room = room(&["Zoe"]);
+            let mut room = filled(Room::announcing_after(delay), &["Zoe"]);
+            room.wait(delay);
             for peer in 100..109 {
                 room.join(peer, "Filler").unwrap();
+                room.wait(delay);
                 room.leave(peer, None);
             }
             room.heard(1);
             let name = |room: &Room, peer| room.broker.peers.get(&PeerId(peer)).map(|peer| peer.name.to_string());
-            // How many have had each name: a message says which of them its sender is.
+            let is_announced =
+                |room: &Room, peer| room.broker.peers.get(&PeerId(peer)).is_some_and(|peer| peer.unannounced.is_none());
+            // How many who were announced have had each name: a message says which of them its sender is, or 0.
             let mut holders = BTreeMap::<String, u64>::new();
-            let (mut joined, mut left) = (0, 0);
+            let mut announced = BTreeSet::new();
+            let mut left = 0;
             let mut newest = [0, 1001, 1002, 1003, 1004];
+            let mut note_announced = |room: &Room, newest: &[u64], holders: &mut BTreeMap<String, u64>| {
+                for &peer in newest.iter().filter(|&&peer| is_announced(room, peer)) {
+                    if announced.insert(peer) {
+                        *holders.entry(name(room, peer).expect("it is here")).or_default() += 1;
+                    }
+                }
+                announced.len()
+            };
             for (act, pause) in acts {
                 room.wait(Duration::from_millis(pause));
+                note_announced(&room, &newest, &mut holders);
+                let holder = |room: &Room, peer| match name(room, peer) {
+                    Some(name) if is_announced(room, peer) => holders[&name],
+                    _ => 0,
+                };
                 match act {
                     Act::Join(slot, wanted) => {
                         let newest = &mut newest[slot as usize];
                         if name(&room, *newest).is_none() {
                             *newest += 10;
-                            if room.join(*newest, wanted).is_ok() {
-                                joined += 1;
-                                *holders.entry(wanted.to_owned()).or_default() += 1;
-                            }
+                            let _ = room.join(*newest, wanted);
                         }
                     }
                     Act::Say(slot) => {
                         let peer = newest[slot as usize];
-                        let holder = name(&room, peer).map_or(0, |name| holders[&name]);
+                        let holder = holder(&room, peer);
                         room.send(peer, &[&holder.to_string()]);
                     }
                     Act::Tell(slot, to) => {
                         let peer = newest[slot as usize];
-                        let holder = name(&room, peer).map_or(0, |name| holders[&name]);
+                        let holder = holder(&room, peer);
                         room.send(peer, &[&format!("/msg {to} {holder}")]);
                     }
                     Act::Rename(slot, new) => {
                         let peer = newest[slot as usize];
                         let old = name(&room, peer);
                         room.send(peer, &[&format!("/nick {new}")]);
-                        if name(&room, peer) != old {
+                        if name(&room, peer) != old && is_announced(&room, peer) {
                             *holders.entry(new.to_owned()).or_default() += 1;
                         }
                     }
                     Act::Leave(slot) => {
                         let peer = newest[slot as usize];
-                        left += usize::from(name(&room, peer).is_some());
+                        left += usize::from(is_announced(&room, peer));
                         room.leave(peer, None);
                     }
                     Act::Ignore(..) | Act::Unignore(..) | Act::Ignored(_) => unreachable!("it is not among these acts"),
                     Act::EndTurn => room.publish(),
                 }
+                note_announced(&room, &newest, &mut holders);
             }
+            room.wait(delay);
+            let joined = note_announced(&room, &newest, &mut holders);
             room.wait(GATHER);
             let mut witness = Witness::default();
             room.heard(1).iter().for_each(|line| witness.hears(line));
@@ -1110,13 +1325,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_peer_hears_what_a_simple_model_says(acts in prop::collection::vec(act(), 1..80)) {
-            let (mut room, mut model) = (Room::new(), Model::default());
+        fn every_peer_hears_what_a_simple_model_says(delay in 0..3usize, acts in prop::collection::vec(act(), 1..80)) {
+            let mut room = Room::announcing_after(Duration::from_secs(delay as u64));
+            let mut model = Model::default();
             // A connection joins once, so each join of a connection that has been here is by a new one.
             let mut newest = [0, 1, 2, 3, 4];
             for (number, act) in acts.into_iter().enumerate() {
                 // Slowly enough that every join and leave is told on its own.
                 room.wait(Duration::from_secs(1));
+                model.announce(number);
                 match act {
                     Act::Join(slot, name) => {
                         newest[slot as usize] += 10;
@@ -1135,8 +1352,8 @@ mod tests {
                                 count => format!("{count} others here: {}.", others.join(", ")),
                             };
                             model.tell(peer, format!("* Welcome, {name}. {who} /help lists the commands."));
-                            model.here.insert(peer, name);
-                            model.tell_others(peer, &format!("* {name} has joined"));
+                            model.join(peer, name, number + delay);
+                            model.announce(number);
                         }
                     }
                     Act::Say(slot) => {
@@ -1170,7 +1387,9 @@ mod tests {
                             (Some(old), None) => {
                                 let line = format!("* {old} is now {new}");
                                 model.tell(peer, line.clone());
-                                model.tell_others(peer, &line);
+                                if model.is_announced(peer) {
+                                    model.tell_others(peer, &line);
+                                }
                                 model.rename(peer, new);
                             }
                             (Some(_), Some(holder)) if holder == peer => {
@@ -1215,7 +1434,8 @@ mod tests {
                     Act::Leave(slot) => {
                         let peer = newest[slot as usize];
                         room.leave(peer, None);
-                        if let Some(name) = model.leave(peer) {
+                        let is_announced = model.is_announced(peer);
+                        if let Some(name) = model.leave(peer).filter(|_| is_announced) {
                             model.tell_others(peer, &format!("* {name} has left"));
                         }
                     }

@@ -18,6 +18,7 @@ mod patience;
 pub mod peer_set;
 mod roster;
 mod traffic;
+mod unannounced;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;

@@ -56,6 +56,6 @@ pub struct Person {
     pub from: Origin,
     /// Its account.
     pub member: Option<AccountId>,
-    /// It may say nothing.
-    pub is_muted: bool,
+    /// The mute that holds for it.
+    pub mute: Option<Mute>,
 }

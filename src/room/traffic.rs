@@ -4,9 +4,11 @@
 //! [`NOTICES_PER_SECOND`] are told one by one, and the rest is gathered into one line for each [`GATHER`], with exact
 //! counts. In a large room both are less often: [`NOTICE_PER_PEER`].
 //!
-//! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the first line of a
+//! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the next line of a
 //! peer whose join is gathered, and before a name is used again, or one that looks like it, whose leave is gathered.
 //! Nobody can pose as one whose leave is not yet told. There are never more notices than comings and goings.
+//!
+//! Peers that were never announced are none of its business, see [`super::unannounced`].
 //!
 //! It knows no clock: time is a parameter.
 

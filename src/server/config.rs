@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admission::Admission;
 use super::door::Capacity;
 use super::pace::Profile;
-use crate::limits::{PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, UNNAMED};
+use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, UNNAMED};
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub struct Config {
 
     /// How long a peer may take nothing of what is sent to it before it is disconnected.
     pub stall_limit: Duration,
+
+    /// How long a peer must have been in the room before its join is announced. Of a peer that leaves earlier, neither
+    /// the join nor the leave is. Zero: every join is announced at once.
+    pub announce_after: Duration,
 }
 
 impl Default for Config {
@@ -39,6 +43,7 @@ impl Default for Config {
             capacity,
             admission: Admission::default(),
             stall_limit: STALL_LIMIT,
+            announce_after: ANNOUNCE_AFTER,
         }
     }
 }

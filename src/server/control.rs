@@ -203,7 +203,9 @@ fn describe(registry: &Registry, person: &Person) -> String {
         Some(_) => text.push_str("\tregistered"),
         None => {}
     }
-    text.push_str(if person.is_muted { "\tmuted" } else { "" });
+    if let Some(mute) = person.mute {
+        let _ = write!(text, "\tmuted{}", until(mute.until));
+    }
     text
 }
 
@@ -298,7 +300,7 @@ mod tests {
         });
         let mut answer = String::new();
         ours.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "ok\nBanned: Bob; it concerns nobody here.\n");
+        assert_eq!(answer, "ok\nBanned: Bob forever; it concerns nobody here.\n");
     }
 
     #[test]

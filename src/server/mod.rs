@@ -162,7 +162,7 @@ pub async fn run(
 ) -> Result<(), BrokerDied> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), journal.clone(), Instant::now());
-    let broker = broker.patient(config.pace.is_patient());
+    let broker = broker.patient(config.pace.is_patient()).announce_after(config.announce_after);
     let broker = broker.registered(config.admission.registry.clone(), config.admission.registered_only);
     serve(listeners, control, config, journal, shutdown, inbox, broker.run(events)).await
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use linechat::limits::ANNOUNCE_AFTER;
 use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::harness::Peer;
@@ -27,9 +28,11 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
     };
     let inside = crowd.iter_mut().enumerate().filter_map(|(at, peer)| crowded(at, peer).then_some(())).count();
     assert_eq!(inside, 48 - crate::canaries::COUNT);
-    scene.canaries.sing(10);
+    thread::sleep(ANNOUNCE_AFTER);
     drop(crowd);
-    drop(first_to_get(address, "relieved"));
+    let relieved = first_to_get(address, "relieved");
+    thread::sleep(ANNOUNCE_AFTER);
+    drop(relieved);
     let (joined, left) = scene.finish().traffic();
     assert_eq!((joined, left), (inside + 1, inside + 1));
 }

@@ -107,7 +107,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Heard(Vec<String>);
 
 impl Heard {
-    /// How many have joined and left, as the notices say, gathered or not.
+    /// How many have joined and left, as the notices say, gathered or not: those who stayed for half a second.
     pub fn traffic(&self) -> (usize, usize) {
         (self.count("joined"), self.count("left"))
     }

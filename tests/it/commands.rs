@@ -16,8 +16,16 @@ fn help_lists_the_commands_to_the_one_who_asks() {
     }
     for command in [
         "/quit [REASON]",
+        "/exit",
+        "/bye",
+        "/q",
         "/who",
+        "/names",
         "/msg NAME TEXT",
+        "/w",
+        "/whisper",
+        "/me TEXT",
+        "/?",
         "/nick NEWNAME",
         "/ignore [NAME]",
         "/unignore NAME",
@@ -28,6 +36,31 @@ fn help_lists_the_commands_to_the_one_who_asks() {
         assert!(help.contains(command), "{command} is missing in\n{help}");
     }
     bob.expect_nothing_new();
+}
+
+#[test]
+fn aliases_work_and_an_action_is_an_ordinary_message() {
+    let server = Server::start();
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    alice.send("/names\n/w bob psst\n/whisper bob again\n/me waves\n/me\n/bye now\n");
+    alice.expect_rest(&[
+        "* 2 here: Alice, Bob",
+        "! bad-arguments: it goes /me TEXT",
+        "* Bye, Alice: 3 lines accepted, 1 refused.",
+    ]);
+    bob.expect("Alice (privately): psst");
+    bob.expect("Alice (privately): again");
+    bob.expect("Alice: /me waves");
+    bob.expect("* Alice has left: now");
+    for (quit, left) in [("/exit", "* Carol has left"), ("/Q done", "* Carol has left: done")] {
+        let mut carol = server.join("Carol");
+        bob.expect("* Carol has joined");
+        carol.send(&format!("{quit}\n"));
+        carol.expect_rest(&["* Bye, Carol: 0 lines accepted, 0 refused."]);
+        bob.expect(left);
+    }
+    bob.send("/?\n");
+    bob.expect("* /who, or /names, lists who is here");
 }
 
 #[test]
@@ -67,6 +100,19 @@ fn a_private_message_reaches_one_peer_and_no_third() {
     bob.expect("Alice (privately): the key is  under the mat");
     carol.expect_nothing_new();
     alice.expect_nothing_new();
+}
+
+#[test]
+fn a_private_message_after_a_blank_is_heard_by_nobody_else() {
+    let server = Server::start();
+    let [mut alice, mut bob, mut zoe] = server.join_all(["Alice", "Bob", "Zoe"]);
+    alice.send(" /msg Zoe my secret\n\u{feff}/msg Zoe and\n\u{200b}\t/mgs Zoe this\n  //msg Zoe said\n");
+    zoe.expect("Alice (privately): my secret");
+    zoe.expect("Alice (privately): and");
+    bob.expect("Alice:   /msg Zoe said");
+    alice.expect(
+        "! unknown-command: there is no /mgs; /help lists the commands, and a message that begins with / is sent as //",
+    );
 }
 
 #[test]

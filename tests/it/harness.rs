@@ -13,9 +13,9 @@ use linechat::server::pace::Profile;
 use linechat::server::{self, BrokerDied, Config, Listener};
 use socket2::{Domain, SockRef, Socket, Type};
 
-/// A server that lets every peer talk as fast as it goes, so that a test may.
+/// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
 pub fn unpaced() -> Config {
-    Config { pace: Profile::Off, ..Config::default() }
+    Config { pace: Profile::Off, announce_after: Duration::ZERO, ..Config::default() }
 }
 
 /// How long any single wait may take before the test fails.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use linechat::server::Config;
 
-use crate::harness::{Peer, Server};
+use crate::harness::{Peer, Server, unpaced};
 use crate::program::ServerProgram;
 
 fn patient() -> Config {
-    Config { idle_line: Some(Duration::from_millis(150)), ..Config::default() }
+    Config { idle_line: Some(Duration::from_millis(150)), ..unpaced() }
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn the_program_takes_it_as_an_option() {
     let mut bob = Peer::connect(server.address);
     bob.send("Bob");
     bob.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
-    bob.send("hi");
     alice.expect("* Bob has joined");
+    bob.send("hi");
     alice.expect("Bob: hi");
 }

@@ -10,6 +10,7 @@ mod vitals;
 
 mod accounts;
 mod admin;
+mod announcements;
 mod bot;
 mod client;
 mod client_password;

@@ -95,15 +95,15 @@ fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
     let mut room = Room::open("ban-name");
     let mut bob = room.join("Bob");
     room.olga.send("/ban Bob spam\n");
-    bob.expect_rest(&["! banned: you are not let in: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: you are banned forever: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     room.olga.expect("* Bob has left: banned by Olga: spam");
-    room.olga.expect("* Banned: Bob; it concerns Bob from 127.0.0.1.");
+    room.olga.expect("* Banned: Bob forever; it concerns Bob from 127.0.0.1.");
     for name in ["Bob", "bOB", "B0b"] {
-        assert_eq!(room.answer_to(name), "! banned: you are not let in: spam");
+        assert_eq!(room.answer_to(name), "! banned: you are banned forever: spam");
     }
     let mut carol = room.join("Carol");
     carol.send("/nick B0b\n");
-    carol.expect("! banned: you are not let in: spam");
+    carol.expect("! banned: you are banned forever: spam");
     room.does("/unban b0b", "* No longer banned: b0b.");
     room.does("/unban b0b", "! not-sanctioned: b0b is not banned");
     room.join("Bob");
@@ -116,7 +116,7 @@ fn a_ban_with_a_time_says_until_when_and_is_over_then() {
     let answer = room.olga.line();
     assert!(answer.starts_with("* Banned: Bob until 2") && answer.ends_with("Z; it concerns nobody here."), "{answer}");
     let refusal = room.answer_to("Bob");
-    assert!(refusal.starts_with("! banned: you are not let in until 2") && refusal.ends_with("Z: spam"), "{refusal}");
+    assert!(refusal.starts_with("! banned: you are banned until 2") && refusal.ends_with("Z: spam"), "{refusal}");
     let name = Name::parse("Bob").unwrap();
     let now = SystemTime::now();
     let hour = std::time::Duration::from_secs(3600);
@@ -125,6 +125,44 @@ fn a_ban_with_a_time_says_until_when_and_is_over_then() {
     room.olga.send("/ban Bob 1ms\n");
     room.olga.line();
     while room.answer_to("Bob").starts_with("! banned") {}
+}
+
+#[test]
+fn a_ban_for_10_minutes_ends_after_10_minutes() {
+    let mut room = Room::open("ban-minutes");
+    let start = SystemTime::now();
+    room.olga.send("/ban Troll9 10 minutes\n/mute Bob 2 hours 30 minutes spam\n");
+    for (done, seconds) in [("* Banned: Troll9 until ", 600), ("* Muted: Bob until ", 9000)] {
+        let answer = room.olga.line();
+        let (end, rest) = answer.strip_prefix(done).and_then(|end| end.split_once("; ")).expect(&answer);
+        assert_eq!(rest, "it concerns nobody here.");
+        // It is told in whole seconds.
+        let time = humantime::parse_rfc3339(end).unwrap().duration_since(start).unwrap_or_default().as_secs();
+        assert!((seconds - 1..seconds + 60).contains(&time), "{answer}");
+    }
+    let refusal = room.answer_to("Troll9");
+    assert!(refusal.starts_with("! banned: you are banned until ") && refusal.ends_with('Z'), "{refusal}");
+    let mut bob = room.join("Bob");
+    bob.send("hi\n/nick Bobby\n");
+    let (until, name) = (bob.line(), bob.line());
+    assert!(until.starts_with("! muted: you are muted until ") && until.ends_with("Z; you can read, but not write"));
+    assert!(name.starts_with("! muted: you keep your name, because you are muted until ") && name.ends_with('Z'));
+}
+
+#[test]
+fn a_mistyped_duration_bans_nobody() {
+    let mut room = Room::open("ban-mistyped");
+    let mut bob = room.join("Bob");
+    let refusal = "! bad-arguments: invalid duration: write 30m, 2 hours or 7 days, at most 10 years; \
+                   a reason begins with a word";
+    for duration in ["10 minuts", "10", "10minuts spam", "1,5 h", "-5m", "11 years", "0 s"] {
+        room.does(&format!("/ban Bob {duration}"), refusal);
+        room.does(&format!("/mute Bob {duration}"), refusal);
+    }
+    bob.send("still here\n");
+    room.olga.expect("Bob: still here");
+    room.does("/ban Carol 2 much", "* Banned: Carol forever; it concerns nobody here.");
+    assert_eq!(room.answer_to("Carol"), "! banned: you are banned forever: 2 much");
 }
 
 #[test]
@@ -139,7 +177,7 @@ fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
     let mut crowd = [join("Bob"), join("Carol")];
     room.olga.send("/ban 127.0.0.7 1h\n");
     for peer in &mut crowd {
-        assert!(peer.rest().iter().any(|line| line.starts_with("! banned: you are not let in until ")));
+        assert!(peer.rest().iter().any(|line| line.starts_with("! banned: you are banned until ")));
     }
     assert!(connect_from("127.0.0.7", address).line().starts_with("! banned: "));
     room.olga.expect("* Bob has left: banned by Olga");
@@ -166,12 +204,12 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
         assert!(answer.starts_with("* Banned: fe80::") && answer.ends_with("; it concerns nobody here."), "{answer}");
     }
     room.olga.send(&format!("/ban {address}%{interface}\n"));
-    bob.expect_rest(&["! banned: you are not let in", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: you are banned forever", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     room.olga.expect("* Bob has left: banned by Olga");
     let answer = room.olga.line();
     assert!(answer.starts_with(&format!("* Banned: {place}")), "{answer}");
     assert!(answer.ends_with(&format!("; it concerns Bob from {place}.")), "{answer}");
-    Peer::connect(server).expect_rest(&["! banned: you are not let in"]);
+    Peer::connect(server).expect_rest(&["! banned: you are banned forever"]);
     room.does(&format!("/unban {place}"), &format!("* No longer banned: {place}."));
     Peer::connect(server).join("Bob");
 }
@@ -180,13 +218,13 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
 fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     let mut room = Room::open("mute");
     let mut bob = room.join("Bob");
-    room.does("/mute Bob", "* Muted: Bob; it concerns Bob from 127.0.0.1.");
-    bob.send("hi\n/msg Olga hi\n/nick Robert\n/nick Bob\n/ping 7\n/who\n");
-    for _ in 0..2 {
-        bob.expect("! muted: you may listen, but say nothing");
+    room.does("/mute Bob", "* Muted: Bob forever; it concerns Bob from 127.0.0.1.");
+    bob.send("hi\n/msg Olga hi\n/me waves\n/nick Robert\n/nick Bob\n/ping 7\n/who\n");
+    for _ in 0..3 {
+        bob.expect("! muted: you are muted forever; you can read, but not write");
     }
     for _ in 0..2 {
-        bob.expect("! muted: you keep your name");
+        bob.expect("! muted: you keep your name, because you are muted forever");
     }
     bob.expect("* Pong 7");
     bob.expect("* 2 here: Bob, Olga");
@@ -197,7 +235,7 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     room.olga.expect("* Bob has left");
     let mut bob = room.join("B0b");
     bob.send("hi\n");
-    bob.expect("! muted: you may listen, but say nothing");
+    bob.expect("! muted: you are muted forever; you can read, but not write");
     room.does("/unmute Bob", "* No longer muted: Bob.");
     bob.send("hi\n");
     room.olga.expect("B0b: hi");
@@ -248,18 +286,18 @@ fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address(
     let sanction = Sanction::new("a test", None, SystemTime::now(), Some(SystemTime::now() + until));
     block_on(room.registry.ban(Banned::Source("127.0.0.1".parse().unwrap()), sanction)).unwrap();
     parked.send("Bob\n");
-    assert!(parked.rest()[0].starts_with("! banned: you are not let in until "));
+    assert!(parked.rest()[0].starts_with("! banned: you are banned until "));
 }
 
 #[test]
 fn a_mute_is_not_evaded_by_another_name() {
     let mut room = Room::open("evade");
-    room.does("/mute Bob", "* Muted: Bob; it concerns nobody here.");
+    room.does("/mute Bob", "* Muted: Bob forever; it concerns nobody here.");
     let mut bob = room.join("Robert");
     bob.send("/nick Bob\nhi\n/nick Robert\n");
     bob.expect("* Robert is now Bob");
-    bob.expect("! muted: you may listen, but say nothing");
-    bob.expect("! muted: you keep your name");
+    bob.expect("! muted: you are muted forever; you can read, but not write");
+    bob.expect("! muted: you keep your name, because you are muted forever");
 }
 
 #[test]

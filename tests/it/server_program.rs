@@ -50,8 +50,8 @@ fn on_all_ipv6_addresses_it_hears_ipv4_too() {
     assert_eq!(address.ip().to_string(), "::");
     let mut alice = Peer::connect(([127, 0, 0, 1], address.port()).into()).join("Alice");
     let mut bob = Peer::connect(format!("[::1]:{}", address.port()).parse().unwrap()).join("Bob");
-    bob.send("hi\n");
     alice.expect("* Bob has joined");
+    bob.send("hi\n");
     alice.expect("Bob: hi");
 }
 

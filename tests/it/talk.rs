@@ -43,7 +43,7 @@ fn a_message_is_passed_on_unchanged() {
         "! name-taken: Bob is taken",
         "Bob: I said that",
         "Bob (privately): psst",
-        " /quit",
+        "a /quit",
     ] {
         alice.send(&format!("{text}\n"));
         bob.expect(&format!("Alice: {text}"));

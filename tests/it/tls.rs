@@ -73,10 +73,10 @@ fn what_is_said_before_close_notify_counts_and_the_farewell_comes_back() {
     let room = Room::open("half-close");
     let mut alice = room.server.join("Alice");
     let mut bob = room.connect().join("Bob");
+    alice.expect("* Bob has joined");
     bob.send("the last word");
     bob.close_notify();
     assert_eq!(bob.rest(), ["* Bye, Bob: 1 line accepted, 0 refused."]);
-    alice.expect("* Bob has joined");
     alice.expect("Bob: the last word");
     alice.expect("* Bob has left");
 }
@@ -86,9 +86,9 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_its_unfinished_line_is_not_said
     let room = Room::open("cut");
     let mut alice = room.server.join("Alice");
     let mut bob = room.connect().join("Bob");
+    alice.expect("* Bob has joined");
     bob.send("Pay him 100");
     bob.cut();
-    alice.expect("* Bob has joined");
     alice.expect("* Bob has left: connection lost");
 }
 

@@ -125,7 +125,7 @@ fn tab_completes_the_names_of_those_who_are_here_and_commands() {
     desk.keys("ea\tgood morning");
     desk.has_typed("Early: good morning");
     desk.press("C-c");
-    desk.keys("/m\tla\tpsst");
+    desk.keys("/ms\tla\tpsst");
     desk.has_typed("/msg Late psst");
     desk.press("C-c");
     drop(late);

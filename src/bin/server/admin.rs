@@ -40,7 +40,7 @@ enum Request {
     Deop { name: String },
     /// Send NAME out of the room
     Kick { name: String, reason: Vec<String> },
-    /// Let NAME, or those from ADDR, in no more; a DURATION goes 30m or 7days
+    /// Let NAME, or those from ADDR, in no more; DURATION is like 30m, 2 hours or 7 days, and without it forever
     Ban {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
@@ -52,7 +52,7 @@ enum Request {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
     },
-    /// Let NAME listen, but say nothing; a DURATION goes 30m or 7days
+    /// Let NAME listen, but say nothing; DURATION is like 30m, 2 hours or 7 days, and without it forever
     Mute {
         name: String,
         #[arg(value_name = "DURATION] [REASON")]

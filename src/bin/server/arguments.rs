@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
-use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
+use linechat::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
 use linechat::manual::Manual;
 use linechat::registry::{Hasher, Registry};
 use linechat::server::admission::{Admission, RoomPassword};
@@ -227,6 +227,7 @@ impl Arguments {
             capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
             admission,
             stall_limit: Duration::from_secs(self.stall_limit),
+            announce_after: ANNOUNCE_AFTER,
         }
     }
 }

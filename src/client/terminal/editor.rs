@@ -29,13 +29,18 @@ use super::people::People;
 use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
+use crate::protocol::command::find_slash;
 use crate::protocol::{BadSecret, Secret};
 
 /// The commands that Tab completes, with what follows them.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 16] = [
+    "/bye",
+    "/exit",
     "/help",
     "/ignore ",
+    "/me ",
     "/msg ",
+    "/names",
     "/nick ",
     "/password",
     "/ping",
@@ -43,6 +48,7 @@ const COMMANDS: [&str; 11] = [
     "/register",
     "/unignore ",
     "/unregister",
+    "/whisper ",
     "/who",
 ];
 
@@ -285,9 +291,9 @@ impl Completer for Assistant {
 fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
     let start = line.rfind(' ').map_or(0, |blank| blank + 1);
     let word = &line[start..];
-    if start == 0 && word.starts_with('/') {
+    if find_slash(line) == Some(start) {
         let pair = |command: &&str| Pair { display: command.trim_end().to_owned(), replacement: (*command).to_owned() };
-        return (0, COMMANDS.iter().filter(|command| command.starts_with(word)).map(pair).collect());
+        return (start, COMMANDS.iter().filter(|command| command.starts_with(word)).map(pair).collect());
     }
     let end = if start == 0 { ": " } else { " " };
     let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };
@@ -355,7 +361,10 @@ mod tests {
         assert_eq!(complete("ali"), (0, vec!["Alice: ".to_owned()]));
         assert_eq!(complete("al"), (0, vec!["Alice: ".to_owned(), "alan: ".to_owned()]));
         assert_eq!(complete("hello ali"), (6, vec!["Alice ".to_owned()]));
-        assert_eq!(complete("/m"), (0, vec!["/msg ".to_owned()]));
+        assert_eq!(complete("/m"), (0, vec!["/me ".to_owned(), "/msg ".to_owned()]));
+        assert_eq!(complete(" /ms"), (1, vec!["/msg ".to_owned()]));
+        assert_eq!(complete("/wh"), (0, vec!["/whisper ".to_owned(), "/who".to_owned()]));
+        assert_eq!(complete("x /m"), (2, vec![]));
         assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
         assert_eq!(complete("/i"), (0, vec!["/ignore ".to_owned()]));
         assert_eq!(complete("/unignore ali"), (10, vec!["Alice ".to_owned()]));

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustyline::history::{SearchDirection, SearchResult};
 use rustyline::{Cmd, Result};
 
+use super::veil::begins_dialogue;
 use crate::fault;
 use crate::limits::CLIENT_HISTORY_LINES;
 
@@ -45,11 +46,11 @@ impl History {
         (Self(Arc::new(Mutex::new(lines))), complaint)
     }
 
-    /// Keeps a line that was typed, unless it is secret or the same as the last one.
+    /// Keeps a line that was typed, unless it can hold a password, or is the same as the last one.
     pub(super) fn keep(&self, line: &str) {
         let mut this = self.lock();
         this.at = None;
-        if line.contains('\n') || is_secret(line) || this.lines.last().is_some_and(|last| last == line) {
+        if line.contains('\n') || begins_dialogue(line) || this.lines.last().is_some_and(|last| last == line) {
             return;
         }
         // A full disk is no reason to stop talking.
@@ -107,12 +108,6 @@ impl History {
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Lines that hold a password.
-fn is_secret(line: &str) -> bool {
-    let command = line.trim_start().split(' ').next().unwrap_or_default().to_ascii_lowercase();
-    ["/register", "/password", "/unregister"].contains(&command.as_str())
 }
 
 fn open(path: &Path) -> io::Result<Lines> {
@@ -248,7 +243,8 @@ mod tests {
 
     #[test]
     fn passwords_and_pastes_are_not_kept() {
-        let history = typed(&["/register hunter2", " /PASSWORD a b", "two\nlines", "/registers"]);
+        let history =
+            typed(&["/register hunter2", " /PASSWORD a b", "\u{a0}/register\thunter2", "two\nlines", "/registers"]);
         assert_eq!(history.lock().lines, ["/registers"]);
     }
 

@@ -8,7 +8,7 @@ use super::Options;
 use super::editor::Prompt;
 use super::screen::{Painted, Style};
 use crate::client::message::Message;
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Command, Line, Name, SafeText};
 
 /// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
 const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
@@ -58,18 +58,12 @@ impl Look {
 
     /// A line of one's own that was sent. What the server answers to a command says enough.
     pub(super) fn said(&self, line: &str) -> Option<Painted> {
-        let safe = |text: &str| SafeText::new(text.to_owned());
         let own = self.paint(self.timed(), BOLD, &Painted::default().text(&(&self.own).into()));
-        if let Some(text) = line.strip_prefix("//") {
-            return Some(own.own(": /").text(&safe(text)));
+        match Command::parse(Line::Text(line.to_owned())) {
+            Ok(Command::Say(text)) => Some(own.own(": ").text(&text)),
+            Ok(Command::Tell { to, text }) => Some(own.own(" (to ").text(&(&*to).into()).own("): ").text(&text)),
+            _ => None,
         }
-        if !line.starts_with('/') {
-            return Some(own.own(": ").text(&safe(line)));
-        }
-        let (command, rest) = line.split_once([' ', '\t'])?;
-        let (to, text) = rest.trim_start().split_once([' ', '\t'])?;
-        let is_told = command.eq_ignore_ascii_case("/msg");
-        is_told.then(|| own.own(" (to ").text(&safe(to)).own("): ").text(&safe(text.trim_start())))
     }
 
     fn message(&self, message: &Message) -> Painted {
@@ -153,6 +147,9 @@ mod tests {
         assert_eq!(said("hello").unwrap(), "Bob: hello");
         assert_eq!(said("//etc").unwrap(), "Bob: /etc");
         assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
+        assert_eq!(said(" /msg Alice psst").unwrap(), "Bob (to Alice): psst");
+        assert_eq!(said(" //etc").unwrap(), "Bob:  /etc");
+        assert_eq!(said("/W Alice psst").unwrap(), "Bob (to Alice): psst");
         assert_eq!(said("/who"), None);
     }
 

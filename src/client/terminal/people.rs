@@ -1,60 +1,77 @@
 //! Who is here, as far as the server's lines tell: for completion.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::message::Message;
+use crate::limits::CLIENT_SPEAKERS;
 use crate::protocol::Name;
 
 /// Shared by the talk, which learns names, and the editor, which completes them. What cannot be a name is none,
 /// whatever the server says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct People(Arc<Mutex<BTreeSet<Name>>>);
+pub(super) struct People(Arc<Mutex<Names>>);
+
+#[derive(Debug, Default)]
+struct Names {
+    /// Those of whom the server said that they are here.
+    here: BTreeSet<Name>,
+    /// Others who said something, in the order of their last messages. The server does not tell when they leave.
+    speakers: VecDeque<Name>,
+}
 
 impl People {
     /// Nobody is here any more: the connection is new.
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        *self.lock() = Names::default();
     }
 
-    /// Somebody has said something.
+    /// Somebody has said something, perhaps before the server announced it.
     pub(super) fn hear_message(&self, message: &Message) {
-        self.lock().insert(message.from.clone());
+        let Names { here, speakers } = &mut *self.lock();
+        if here.contains(&message.from) {
+            return;
+        }
+        speakers.retain(|speaker| *speaker != message.from);
+        if speakers.len() == CLIENT_SPEAKERS {
+            speakers.pop_front();
+        }
+        speakers.push_back(message.from.clone());
     }
 
     /// Learns from a line of the server that is no message.
     pub(super) fn hear(&self, line: &str) {
         let Some(notice) = line.strip_prefix("* ") else { return };
-        let mut names = self.lock();
+        let Names { here, speakers } = &mut *self.lock();
+        let mut leave = |name: &Name| {
+            here.remove(name);
+            speakers.retain(|speaker| speaker != name);
+        };
         // A name holds no blank, so nobody's words can stand where it ends.
         let Some((first, rest)) = notice.split_once(' ') else { return };
         if rest == "has joined" {
-            names.extend(Name::parse(first));
+            here.extend(Name::parse(first));
         } else if rest == "has left" || rest.starts_with("has left: ") {
-            if let Ok(name) = Name::parse(first) {
-                names.remove(&name);
-            }
+            Name::parse(first).iter().for_each(leave);
         } else if let Some((old, new)) = renaming(line) {
-            names.remove(&old);
-            names.insert(new);
+            leave(&old);
+            here.insert(new);
         } else if let Some(left) = rest.strip_prefix("have left: ") {
-            for name in listed(left) {
-                names.remove(&name);
-            }
-        } else if let Some(here) = list_of_names(first, rest) {
-            names.extend(listed(here));
+            listed(left).for_each(|name| leave(&name));
+        } else if let Some(list) = list_of_names(first, rest) {
+            here.extend(listed(list));
         }
     }
 
     /// The names that begin so, without regard to case.
     pub(super) fn that_begin_with(&self, start: &str) -> Vec<String> {
         let start = start.to_lowercase();
-        let names = self.lock();
-        let names = names.iter().map(Name::as_str).filter(|name| name.to_lowercase().starts_with(&start));
-        names.map(str::to_owned).collect()
+        let Names { here, speakers } = &*self.lock();
+        let names: BTreeSet<_> = here.iter().chain(speakers).map(Name::as_str).collect();
+        names.into_iter().filter(|name| name.to_lowercase().starts_with(&start)).map(str::to_owned).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<Name>> {
+    fn lock(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,6 +125,26 @@ mod tests {
         assert_eq!(people.that_begin_with("A"), ["a3", "anne-marie"]);
         people.clear();
         assert!(people.that_begin_with("").is_empty());
+    }
+
+    #[test]
+    fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
+        let people = People::default();
+        let say = |name: &str| people.hear_message(&Message::parse(format!("{name}: hi").as_bytes()).unwrap());
+        say("Alice");
+        say("cron");
+        people.hear("* Alice has joined");
+        for number in 0..CLIENT_SPEAKERS {
+            say(&format!("job{number}"));
+            say("job0");
+        }
+        assert_eq!(people.that_begin_with("a"), ["Alice"]);
+        assert_eq!(people.that_begin_with("c"), [""; 0]);
+        assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS);
+        people.hear("* Alice has left");
+        people.hear("* job0 has left");
+        assert_eq!(people.that_begin_with("a"), [""; 0]);
+        assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use rustyline::{Cmd, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::limits::LINE_BYTES;
+use crate::protocol::command::find_slash;
+use crate::protocol::{Command, Line};
 
 /// Shared by whoever reads the keys and the talk.
 #[derive(Clone, Default)]
@@ -62,11 +64,8 @@ pub(super) enum Deed {
 
 /// Whether a line is a command to which the server answers with the question for a password.
 pub(super) fn begins_dialogue(line: &str) -> bool {
-    if !line.starts_with('/') {
-        return false; // As nearly always.
-    }
-    let word = line.split(char::is_whitespace).next().unwrap_or_default();
-    ["/register", "/password", "/unregister"].iter().any(|command| word.eq_ignore_ascii_case(command))
+    // The first test is cheap, and nearly always enough.
+    find_slash(line).is_some() && matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Account(_)))
 }
 
 /// Lines up to the first one that begins a dialogue, and what is behind it: that was meant as a password.
@@ -423,10 +422,10 @@ mod tests {
 
     #[test]
     fn commands_are_known_as_the_server_knows_them() {
-        for line in ["/register", "/PASSWORD", "/Unregister now", "/register\n"] {
+        for line in ["/register", "/PASSWORD", "/Unregister now", "/register\n", " /register", "\u{feff}/password"] {
             assert!(begins_dialogue(line), "{line:?}");
         }
-        for line in ["/registered", "//register", " /register", "register", "/who", ""] {
+        for line in ["/registered", "//register", " //register", "x /register", "register", "/who", ""] {
             assert!(!begins_dialogue(line), "{line:?}");
         }
         assert_eq!(split_at_dialogue("one\n/register\nhunter2\n"), ("one\n/register\n", Some("hunter2\n")));

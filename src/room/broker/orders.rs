@@ -106,7 +106,7 @@ impl Peer {
 
     pub(super) fn as_person(&self, peer: PeerId, now: SystemTime) -> Person {
         let Self { name, from, member, .. } = self;
-        Person { peer, name: name.clone(), from: *from, member: *member, is_muted: self.is_muted(now).is_some() }
+        Person { peer, name: name.clone(), from: *from, member: *member, mute: self.is_muted(now) }
     }
 }
 
@@ -120,20 +120,20 @@ fn is_meant(peer: &Peer, whom: &Banned) -> bool {
 /// What somebody is told who is not let in.
 pub(crate) fn banned(ban: &Sanction) -> Refusal {
     let reason = ban.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
-    Refusal::Banned(SafeText::new(format!("you are not let in{}{reason}", until(ban.until()))))
+    Refusal::Banned(SafeText::new(format!("you are banned{}{reason}", until(ban.until()))))
 }
 
 /// What somebody is told who may say nothing.
 pub(super) fn silenced(mute: Mute) -> Refusal {
-    Refusal::Muted(SafeText::new(format!("you may listen, but say nothing{}", until(mute.until))))
+    Refusal::Muted(SafeText::new(format!("you are muted{}; you can read, but not write", until(mute.until))))
 }
 
 /// What they are told who would like another name. A client can tell which of the two was refused.
 pub(super) fn pinned(mute: Mute) -> Refusal {
-    Refusal::Muted(SafeText::new(format!("you keep your name{}", until(mute.until))))
+    Refusal::Muted(SafeText::new(format!("you keep your name, because you are muted{}", until(mute.until))))
 }
 
-/// The end of a sanction, in UTC, behind what it is.
+/// The end of a sanction, in UTC, with a blank before it.
 pub(crate) fn until(end: Option<SystemTime>) -> String {
-    end.map(|end| format!(" until {}", humantime::format_rfc3339_seconds(end))).unwrap_or_default()
+    end.map_or_else(|| " forever".to_owned(), |end| format!(" until {}", humantime::format_rfc3339_seconds(end)))
 }

@@ -1,0 +1,237 @@
+//! Durations as people write them: `30m`, `2 h`, `10 minutes`, `1h30m`, `2 hours and 30 minutes`, `an hour`.
+//!
+//! The rule that matters: what could be meant as a duration is either understood or an error, never a part of a reason. A
+//! ban that is to last ten minutes must not last forever because of a typing mistake.
+
+use std::time::Duration;
+
+use super::command::split_word;
+
+/// The names of the units. Others, such as `h` and `mins`, are known to humantime.
+const UNITS: [&str; 14] = [
+    "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months",
+    "year", "years",
+];
+
+/// Somebody meant a duration, and it is not one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mistyped;
+
+/// Splits off the duration that `text` begins with, if it does. `forever` is split off, too, and is `None`.
+pub(super) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
+    let (word, rest) = split_word(text);
+    if word.eq_ignore_ascii_case("forever") {
+        return Ok((None, rest));
+    }
+    let is_for = word.eq_ignore_ascii_case("for") && Part::read(rest).is_some_and(|part| part.is_meant());
+    split_parts(if is_for { rest } else { text })
+}
+
+fn split_parts(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
+    let (mut total, mut rest) = (None, text);
+    while let Some(part) = Part::read(rest) {
+        match part.duration() {
+            Some(time) => {
+                total = Some(total.unwrap_or(Duration::ZERO).checked_add(time).ok_or(Mistyped)?);
+                rest = part.what_follows();
+            }
+            None if part.is_meant() => return Err(Mistyped),
+            None => break,
+        }
+    }
+    Ok((total, rest))
+}
+
+/// A number and the letters after it, which may be a unit.
+struct Part<'a> {
+    number: &'a str,
+    unit: &'a str,
+    /// Nothing is between the two.
+    is_glued: bool,
+    rest: &'a str,
+}
+
+impl<'a> Part<'a> {
+    /// What a text begins with. `a` and `an` are numbers before a unit.
+    fn read(text: &'a str) -> Option<Self> {
+        let (word, after) = split_word(text);
+        if ["a", "an", "one"].iter().any(|one| word.eq_ignore_ascii_case(one)) {
+            let (unit, rest) = split_letters(after);
+            return (unit.len() > 2 && is_unit(unit)).then_some(Self { number: "1", unit, is_glued: false, rest });
+        }
+        let unsigned = text.trim_start_matches(['+', '-']);
+        let after = unsigned.trim_start_matches(|char: char| char.is_numeric() || ".,:".contains(char));
+        let number = &text[..text.len() - after.len()];
+        if !number.contains(char::is_numeric) {
+            return None;
+        }
+        let (unit, rest) = split_letters(after.trim_start());
+        Some(Self { number, unit, is_glued: after.starts_with(char::is_alphabetic), rest })
+    }
+
+    fn duration(&self) -> Option<Duration> {
+        let ends = |char: char| char.is_whitespace() || char.is_numeric() || ",;:.".contains(char);
+        if !is_unit(self.unit) || !(self.rest.is_empty() || self.rest.starts_with(ends)) {
+            return None;
+        }
+        humantime::parse_duration(&format!("{}{}", self.number, normalize(self.unit))).ok()
+    }
+
+    /// Whether this is, or was meant to be, a duration.
+    fn is_meant(&self) -> bool {
+        match self.unit {
+            // `10`, and `10 30m`.
+            "" => self.rest.is_empty() || self.rest.starts_with(char::is_numeric),
+            "st" | "nd" | "rd" | "th" if self.is_glued => false,
+            unit => self.is_glued || is_unit(unit) || looks_like_unit(unit),
+        }
+    }
+
+    /// The text after it, without what connects it to a further part or to the reason.
+    fn what_follows(&self) -> &'a str {
+        let rest = self.rest.strip_prefix([',', ';', ':', '.']).unwrap_or(self.rest).trim_start();
+        let (word, after) = split_word(rest);
+        let continues = word == "and" && Self::read(after).is_some_and(|part| part.duration().is_some());
+        if continues { after } else { rest }
+    }
+}
+
+fn split_letters(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|char: char| !char.is_alphabetic()).unwrap_or(text.len()))
+}
+
+/// Whether this is a unit, and not one of those below a millisecond: `us` is a word in a reason.
+fn is_unit(word: &str) -> bool {
+    humantime::parse_duration(&format!("1{}", normalize(word))).is_ok_and(|time| time >= Duration::from_millis(1))
+}
+
+/// Units are known without regard to case, but `M` is a month and `m` a minute.
+fn normalize(unit: &str) -> String {
+    if unit == "M" { unit.to_owned() } else { unit.to_lowercase() }
+}
+
+/// Whether this is a unit with a typing mistake, or two in a long word.
+fn looks_like_unit(word: &str) -> bool {
+    let word = word.to_lowercase();
+    let is_near = |unit: &&str| strsim::osa_distance(&word, unit) <= if unit.len() < 6 { 1 } else { 2 };
+    word.chars().count() > 2 && UNITS.iter().any(is_near)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+
+    #[test]
+    fn durations_are_read_the_way_people_write_them() {
+        for (text, seconds) in [
+            ("10 minutes", 10 * MINUTE),
+            ("10minutes", 10 * MINUTE),
+            ("10 Minutes", 10 * MINUTE),
+            ("10 MIN", 10 * MINUTE),
+            ("10 mins", 10 * MINUTE),
+            ("10m", 10 * MINUTE),
+            ("for 10 minutes", 10 * MINUTE),
+            ("2 h", 2 * HOUR),
+            ("2H", 2 * HOUR),
+            ("1.5h", HOUR + 30 * MINUTE),
+            ("7d", 7 * DAY),
+            ("7days", 7 * DAY),
+            ("1 week", 7 * DAY),
+            ("1h30m", HOUR + 30 * MINUTE),
+            ("1h 30m", HOUR + 30 * MINUTE),
+            ("1 h 30 m", HOUR + 30 * MINUTE),
+            ("2 hours 30 minutes", 2 * HOUR + 30 * MINUTE),
+            ("2 hours, 30 minutes", 2 * HOUR + 30 * MINUTE),
+            ("2 hours and 30 minutes", 2 * HOUR + 30 * MINUTE),
+            ("an hour", HOUR),
+            ("A Day", DAY),
+            ("0s", 0),
+        ] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!(split_duration(text), Ok((Some(time), "")), "{text:?}");
+            for (between, reason) in
+                [(" ", "spam"), (": ", "spam"), ("  ", "2 much"), (" ", "and out"), (" ", "1st time")]
+            {
+                let text = format!("{text}{between}{reason}");
+                assert_eq!(split_duration(&text), Ok((Some(time), reason)), "{text:?}");
+            }
+        }
+        assert_eq!(split_duration("1M").unwrap().0, humantime::parse_duration("1month").ok());
+    }
+
+    #[test]
+    fn forever_is_no_duration_and_no_reason() {
+        assert_eq!(split_duration("forever"), Ok((None, "")));
+        assert_eq!(split_duration("Forever spam"), Ok((None, "spam")));
+        assert_eq!(split_duration("forever.net spam"), Ok((None, "forever.net spam")));
+    }
+
+    #[test]
+    fn a_reason_that_begins_with_a_number_is_a_reason() {
+        for reason in [
+            "2 much",
+            "2 us citizens",
+            "3 strikes",
+            "3 more of these",
+            "100% spam",
+            "1st time",
+            "2nd offence",
+            "10:30 spam",
+            "10 spam",
+            "for 2 reasons",
+            "for spam",
+            "a minor thing",
+            "a m",
+            "an attack",
+            "one more",
+            "spam",
+            "spam 10 minutes",
+            "/",
+            "-",
+            "",
+            "é",
+        ] {
+            assert_eq!(split_duration(reason), Ok((None, reason)));
+        }
+    }
+
+    #[test]
+    fn a_mistyped_duration_is_neither_a_reason_nor_no_duration() {
+        for text in [
+            "10",
+            "10 30m",
+            "-5m",
+            "-5 minutes",
+            "10 minuts",
+            "10 mintues",
+            "10 mnutes",
+            "10minuts",
+            "30mspam",
+            "10m-spam",
+            "2 hous",
+            "2 houers",
+            "3 dyas",
+            "1,5 h",
+            "1,5h",
+            "0.5.5 hours",
+            "99999999999999999999 years",
+            "99999999999999999999y",
+            "10us",
+            "for 10 minuts",
+            "10:30",
+            "2 hours 30 minuts",
+            "2 hours 30",
+            "１０ minutes",
+            "18446744073709551615s 1s",
+        ] {
+            assert_eq!(split_duration(text), Err(Mistyped), "{text:?}");
+            if !text.ends_with(char::is_numeric) {
+                assert_eq!(split_duration(&format!("{text} spam")), Err(Mistyped), "{text:?}");
+            }
+        }
+    }
+}

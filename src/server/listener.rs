@@ -144,6 +144,7 @@ impl Listener {
             match self.door.accept().await {
                 Ok((transport, from)) => {
                     pause = ACCEPT_PAUSE.0;
+                    house.door.wait_for_evicted().await;
                     let arrival = Arrival { transport, from, peer: house.next_peer(), tls: self.tls.clone() };
                     admit(arrival, &house);
                     // In a storm of connections, those that send their names at once are to get to say them.

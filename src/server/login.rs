@@ -82,6 +82,10 @@ impl<'a> Login<'a> {
                 Err(Failed::Refused(refusal)) => refusal,
                 Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
+                    if refusal == Refusal::Evicted {
+                        // Another connection has its place already, and waits for its descriptor.
+                        self.intake.cut();
+                    }
                     return None;
                 }
                 Err(Failed::Gone) => return None,

@@ -11,9 +11,8 @@ use linechat::server::Config;
 use linechat::server::admission::{Admission, RoomPassword};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
-use socket2::{Domain, Socket, Type};
 
-use crate::harness::{DEADLINE, Peer, Server, skipped, unpaced, within};
+use crate::harness::{Peer, Server, skipped, unpaced, within};
 use crate::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
@@ -36,10 +35,7 @@ pub fn config(test: &str) -> Config {
 
 /// A connection from this address of the machine.
 pub fn connect_from(ip: &str, server: SocketAddr) -> Peer {
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
-    socket.connect_timeout(&server.into(), DEADLINE).unwrap();
-    Peer::new(socket.into())
+    Peer::connect_from(ip.parse().unwrap(), server)
 }
 
 #[test]

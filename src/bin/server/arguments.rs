@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
-use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
+use linechat::limits::{PER_SOURCE, STALL_LIMIT, TLS_PORT};
 use linechat::manual::Manual;
 use linechat::registry::{Hasher, Registry};
 use linechat::server::admission::{Admission, RoomPassword};
@@ -224,7 +224,7 @@ impl Arguments {
         Config {
             idle_line: self.idle_line.map(Duration::from_millis),
             pace: self.pace.into(),
-            capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
+            capacity: Capacity { connections, per_source: self.max_per_address },
             admission,
             stall_limit: Duration::from_secs(self.stall_limit),
         }

@@ -45,7 +45,7 @@ pub enum Record {
         /// Why not.
         why: SafeText,
     },
-    /// A connection could not be accepted.
+    /// A connection could not be accepted. One a second is written.
     AcceptFailed {
         /// Why.
         error: String,
@@ -231,6 +231,7 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
         let flood = match &record {
             Record::Refused { code, .. } => Some(*code),
             Record::HandshakeFailed { .. } => Some("handshake failed"),
+            Record::AcceptFailed { .. } => Some("accept failed"),
             _ => None,
         };
         if flood.is_some_and(|kind| !quiet.lets_pass(kind, Instant::now())) {
@@ -247,7 +248,7 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
     }
 }
 
-/// Keeps a flood of refusals out of the log: one a second for each kind.
+/// Keeps a flood of refusals and failures out of the log: one a second for each kind.
 #[derive(Debug, Default)]
 struct Quiet {
     latest: HashMap<&'static str, Instant>,

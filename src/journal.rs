@@ -50,6 +50,11 @@ pub enum Record {
         /// Why.
         error: String,
     },
+    /// Signals could not be waited for. That is tried again. One a second is written.
+    SignalsFailed {
+        /// Why.
+        error: String,
+    },
     /// A peer came into the room.
     Joined {
         /// Who.
@@ -232,6 +237,7 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
             Record::Refused { code, .. } => Some(*code),
             Record::HandshakeFailed { .. } => Some("handshake failed"),
             Record::AcceptFailed { .. } => Some("accept failed"),
+            Record::SignalsFailed { .. } => Some("waiting for signals failed"),
             _ => None,
         };
         if flood.is_some_and(|kind| !quiet.lets_pass(kind, Instant::now())) {
@@ -282,6 +288,7 @@ fn write(record: Record) {
             info!("handshake failed", { peer: peer.0, from: from.to_string(), why: why.as_str() })
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
+        Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
         Record::Joined { peer, name, from } => {
             info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })
         }

@@ -119,6 +119,9 @@ pub const EVICTING_LOOKS: usize = 10;
 /// How many connections may come from one IPv4 address, or one IPv6 /64 network, unless the server is told otherwise.
 pub const PER_SOURCE: usize = 64;
 
+/// How long the server waits before it listens for signals again, after an error in doing so.
+pub const SIGNALS_PAUSE: Duration = Duration::from_secs(1);
+
 /// How many descriptors are kept back from the connections: for the listener, the log, and for refusing politely.
 /// With a low limit it is a quarter of that.
 pub const RESERVED_DESCRIPTORS: usize = 64;

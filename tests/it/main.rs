@@ -34,6 +34,7 @@ mod promises;
 mod scalars;
 mod server_program;
 mod shutdown;
+mod signals;
 mod stall;
 mod strangers;
 mod talk;

@@ -24,7 +24,8 @@ use crate::places::Places;
 /// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
 ///
 /// The first line on standard output is `Server listening on HOST:PORT`; those of further places follow it, and then log
-/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
+/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once. SIGHUP reads
+/// the certificate and the password again; with nothing to read, or when its terminal is closed, it ends the server gently.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]

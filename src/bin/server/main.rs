@@ -45,7 +45,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let (journal, scribe) = Journal::start(arguments.log_level);
     places.tls.iter().for_each(|tls| note_untimely(&journal, tls));
     let reloading = journal.clone();
-    let stopped = signals.until_stop(move || reload.clone().run(reloading.clone()));
+    let stopped = signals.until_stop(journal.clone(), move || reload.clone().run(reloading.clone()));
     let config = arguments.config(admission);
     let served = server::run(places.listeners, places.control, config, journal, stopped).await;
     scribe.flush();

@@ -55,6 +55,11 @@ pub enum Record {
         /// Why.
         error: String,
     },
+    /// Others can reach the room, and nobody needs a password.
+    Open {
+        /// Where.
+        places: String,
+    },
     /// A peer came into the room.
     Joined {
         /// Who.
@@ -289,6 +294,10 @@ fn write(record: Record) {
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
         Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
+        Record::Open { places } => warn!("no password needed", {
+            addresses: places,
+            hint: "anyone who can reach this address can join; see --password-file, --registered-only and --host",
+        }),
         Record::Joined { peer, name, from } => {
             info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })
         }

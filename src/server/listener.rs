@@ -136,6 +136,11 @@ impl Listener {
         }
     }
 
+    /// Whether others than this machine can connect to it.
+    pub fn is_reachable(&self) -> bool {
+        self.address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
+
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
     pub(super) async fn accept_all(self, house: Arc<House>) -> Infallible {
         let mut recovery = Recovery::new();

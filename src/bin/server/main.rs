@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use async_std::task;
-use linechat::journal::Journal;
+use linechat::journal::{Journal, Record};
 use linechat::manual::program_name;
 use linechat::server::config::raise_descriptor_limit;
 use linechat::server::{self, start_threads};
@@ -44,6 +44,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     places.announce();
     let (journal, scribe) = Journal::start(arguments.log_level);
     places.tls.iter().for_each(|tls| note_untimely(&journal, tls));
+    if let Some(places) = places.reachable()
+        && !admission.is_private()
+    {
+        journal.note(Record::Open { places });
+    }
     let reloading = journal.clone();
     let stopped = signals.until_stop(journal.clone(), move || reload.clone().run(reloading.clone()));
     let config = arguments.config(admission);

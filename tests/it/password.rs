@@ -317,3 +317,25 @@ fn a_connection_that_is_asked_and_leaves_is_forgiven_a_while() {
     alice.expect(REQUIRED);
     assert!(alice.line().starts_with("* Welcome, Alice. "));
 }
+
+#[test]
+fn the_question_for_a_password_is_not_logged_as_a_refusal() {
+    let mut server = start(&password_file("asked", "open sesame\n"));
+    for (name, passwords) in [("Alice", &["open sesame"][..]), ("Bob", &["guess", "open sesame"])] {
+        let mut peer = Peer::connect(server.address);
+        peer.send(&format!("{name}\n"));
+        peer.expect(REQUIRED);
+        for (at, password) in passwords.iter().enumerate() {
+            if at > 0 {
+                peer.expect(WRONG);
+                peer.expect(REQUIRED);
+            }
+            peer.send(&format!("{password}\n"));
+        }
+        assert!(peer.line().starts_with("* Welcome, "));
+    }
+    server.program.signal(Signal::TERM);
+    let log = server.program.finish().stdout;
+    assert!(log.contains("wrong password"), "{log}");
+    assert!(!log.contains("password-required"), "{log}");
+}

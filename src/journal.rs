@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::{Instant, SystemTime};
+use std::{io, thread};
 
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
@@ -190,23 +190,23 @@ pub struct Scribe {
 impl Journal {
     /// Starts the log of this process at `level`, on standard output.
     ///
+    /// # Errors
+    /// When no thread can be started.
+    ///
     /// # Panics
     /// When the process has a log already.
-    pub fn start(level: LevelFilter) -> (Self, Scribe) {
+    pub fn start(level: LevelFilter) -> io::Result<(Self, Scribe)> {
         femme::with_level(level);
         let (queue, records) = sync_channel(JOURNAL_RECORDS);
         let (end, ended) = sync_channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let journal = Self { queue: Some(queue), dropped: Arc::clone(&dropped) };
-        thread::Builder::new()
-            .name(THREAD.to_owned())
-            .spawn(move || {
-                write_all(&records, &dropped);
-                // Nobody may wait for the end; then there is nobody to tell.
-                let _ = end.send(());
-            })
-            .expect("a thread can be started at the start of the program");
-        (journal, Scribe { ended })
+        thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
+            write_all(&records, &dropped);
+            // Nobody may wait for the end; then there is nobody to tell.
+            let _ = end.send(());
+        })?;
+        Ok((journal, Scribe { ended }))
     }
 
     /// A log that keeps nothing.

@@ -122,6 +122,10 @@ pub const PER_SOURCE: usize = 64;
 /// How long the server waits before it listens for signals again, after an error in doing so.
 pub const SIGNALS_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many descriptors there have to be when the server starts, beside its standard streams: what it needs itself, and a few
+/// for connections.
+pub const DESCRIPTORS_TO_START: usize = 32;
+
 /// How many descriptors are kept back from the connections: for the listener, the log, and for refusing politely.
 /// With a low limit it is a quarter of that.
 pub const RESERVED_DESCRIPTORS: usize = 64;

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::{Instant, SystemTime};
+use std::{io, thread};
 
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
@@ -45,10 +45,20 @@ pub enum Record {
         /// Why not.
         why: SafeText,
     },
-    /// A connection could not be accepted.
+    /// A connection could not be accepted. One a second is written.
     AcceptFailed {
         /// Why.
         error: String,
+    },
+    /// Signals could not be waited for. That is tried again. One a second is written.
+    SignalsFailed {
+        /// Why.
+        error: String,
+    },
+    /// Others can reach the room, and nobody needs a password.
+    Open {
+        /// Where.
+        places: String,
     },
     /// A peer came into the room.
     Joined {
@@ -180,23 +190,23 @@ pub struct Scribe {
 impl Journal {
     /// Starts the log of this process at `level`, on standard output.
     ///
+    /// # Errors
+    /// When no thread can be started.
+    ///
     /// # Panics
     /// When the process has a log already.
-    pub fn start(level: LevelFilter) -> (Self, Scribe) {
+    pub fn start(level: LevelFilter) -> io::Result<(Self, Scribe)> {
         femme::with_level(level);
         let (queue, records) = sync_channel(JOURNAL_RECORDS);
         let (end, ended) = sync_channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let journal = Self { queue: Some(queue), dropped: Arc::clone(&dropped) };
-        thread::Builder::new()
-            .name(THREAD.to_owned())
-            .spawn(move || {
-                write_all(&records, &dropped);
-                // Nobody may wait for the end; then there is nobody to tell.
-                let _ = end.send(());
-            })
-            .expect("a thread can be started at the start of the program");
-        (journal, Scribe { ended })
+        thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
+            write_all(&records, &dropped);
+            // Nobody may wait for the end; then there is nobody to tell.
+            let _ = end.send(());
+        })?;
+        Ok((journal, Scribe { ended }))
     }
 
     /// A log that keeps nothing.
@@ -231,6 +241,8 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
         let flood = match &record {
             Record::Refused { code, .. } => Some(*code),
             Record::HandshakeFailed { .. } => Some("handshake failed"),
+            Record::AcceptFailed { .. } => Some("accept failed"),
+            Record::SignalsFailed { .. } => Some("waiting for signals failed"),
             _ => None,
         };
         if flood.is_some_and(|kind| !quiet.lets_pass(kind, Instant::now())) {
@@ -247,7 +259,7 @@ fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
     }
 }
 
-/// Keeps a flood of refusals out of the log: one a second for each kind.
+/// Keeps a flood of refusals and failures out of the log: one a second for each kind.
 #[derive(Debug, Default)]
 struct Quiet {
     latest: HashMap<&'static str, Instant>,
@@ -281,6 +293,11 @@ fn write(record: Record) {
             info!("handshake failed", { peer: peer.0, from: from.to_string(), why: why.as_str() })
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
+        Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
+        Record::Open { places } => warn!("no password needed", {
+            addresses: places,
+            hint: "anyone who can reach this address can join; see --password-file, --registered-only and --host",
+        }),
         Record::Joined { peer, name, from } => {
             info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })
         }

@@ -98,11 +98,33 @@ pub const LOGIN_LIMIT: Duration = Duration::from_secs(30);
 /// How many bytes a connection may send without a name among them, such as empty lines and telnet commands.
 pub const LOGIN_BYTES: usize = 64 * 1024;
 
-/// How many connections may wait for a name at once.
-pub const UNNAMED: usize = 512;
+/// How long a connection that has no name need not make room for another, unless its source has more of them: enough for a
+/// TLS handshake and a name over a slow network.
+pub const UNNAMED_GRACE: Duration = Duration::from_secs(2);
+
+/// How many connections before the server is full those without a name begin to make room, so that a newcomer need not wait
+/// until they have ended. In a small server it is a sixteenth of the room.
+pub const EVICTING_FROM: usize = 256;
+
+/// How many connections there may be beyond those that there is room for, while those that made room for them are ending.
+/// With a low limit of descriptors it is a quarter of what is kept back.
+pub const EVICTING: usize = 16;
+
+/// When there are as many as that, how often the server looks whether one has ended before it refuses a newcomer, ...
+pub const EVICTING_LOOK: Duration = Duration::from_millis(1);
+
+/// ... and how many times.
+pub const EVICTING_LOOKS: usize = 10;
 
 /// How many connections may come from one IPv4 address, or one IPv6 /64 network, unless the server is told otherwise.
 pub const PER_SOURCE: usize = 64;
+
+/// How long the server waits before it listens for signals again, after an error in doing so.
+pub const SIGNALS_PAUSE: Duration = Duration::from_secs(1);
+
+/// How many descriptors there have to be when the server starts, beside its standard streams: what it needs itself, and a few
+/// for connections.
+pub const DESCRIPTORS_TO_START: usize = 32;
 
 /// How many descriptors are kept back from the connections: for the listener, the log, and for refusing politely.
 /// With a low limit it is a quarter of that.

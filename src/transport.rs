@@ -3,7 +3,8 @@
 //! Whoever reads and writes lines does not know which of them carries these. Clones are the same connection: one task
 //! may read from one while another writes to the other. The end of input is what the peer said to be one: a half-close,
 //! or in TLS a close_notify (RFC 8446, section 6.1). A TLS stream that ends without that is an error, as a reset is, for
-//! anybody on the way could have cut it.
+//! anybody on the way could have cut it. A call that a signal has interrupted is made again: neither the system nor
+//! async-io does that.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -37,12 +38,16 @@ pub(crate) enum Transport {
 pub(crate) struct Tls {
     socket: TcpStream,
     /// Nobody waits while holding it.
-    stream: Mutex<TlsStream<TcpStream>>,
+    stream: Mutex<TlsStream<Uninterrupted<TcpStream>>>,
 }
+
+/// A stream whose calls are made again when a signal has interrupted them (EINTR).
+#[derive(Debug)]
+pub(crate) struct Uninterrupted<S>(pub(crate) S);
 
 impl Transport {
     /// TLS that was negotiated on this socket.
-    pub(crate) fn tls(socket: TcpStream, mut stream: TlsStream<TcpStream>) -> Self {
+    pub(crate) fn tls(socket: TcpStream, mut stream: TlsStream<Uninterrupted<TcpStream>>) -> Self {
         // What is encrypted and not sent yet: without a limit of ours it is 64 KiB for each connection.
         match &mut stream {
             TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES)),
@@ -82,7 +87,7 @@ impl Transport {
 }
 
 impl Tls {
-    fn stream(&self) -> MutexGuard<'_, TlsStream<TcpStream>> {
+    fn stream(&self) -> MutexGuard<'_, TlsStream<Uninterrupted<TcpStream>>> {
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,9 +105,9 @@ impl AsFd for Transport {
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(context, bytes),
+            Self::Tcp(socket) => Pin::new(&mut Uninterrupted(socket)).poll_read(context, bytes),
             Self::Tls(tls) => Pin::new(&mut *tls.stream()).poll_read(context, bytes),
-            Self::Unix(socket) => Pin::new(&mut &**socket).poll_read(context, bytes),
+            Self::Unix(socket) => Pin::new(&mut Uninterrupted(&**socket)).poll_read(context, bytes),
         }
     }
 }
@@ -119,9 +124,9 @@ impl AsyncWrite for Transport {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Self::Tcp(socket) => Pin::new(&mut Uninterrupted(socket)).poll_write_vectored(context, slices),
             Self::Tls(tls) => Pin::new(&mut *tls.stream()).poll_write_vectored(context, slices),
-            Self::Unix(socket) => Pin::new(&mut &**socket).poll_write_vectored(context, slices),
+            Self::Unix(socket) => Pin::new(&mut Uninterrupted(&**socket)).poll_write_vectored(context, slices),
         }
     }
 
@@ -139,5 +144,115 @@ impl AsyncWrite for Transport {
             ready!(Pin::new(&mut *tls.stream()).poll_close(context))?;
         }
         Poll::Ready(self.end_output())
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Uninterrupted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        retry(|| Pin::new(&mut self.0).poll_read(context, bytes))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Uninterrupted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        retry(|| Pin::new(&mut self.0).poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        retry(|| Pin::new(&mut self.0).poll_write_vectored(context, slices))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        retry(|| Pin::new(&mut self.0).poll_flush(context))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        retry(|| Pin::new(&mut self.0).poll_close(context))
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    loop {
+        match call() {
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_std::task::block_on;
+    use futures::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Fails every other call, the first one included, as if a signal had come.
+    struct Interrupted<S> {
+        stream: S,
+        is_next: bool,
+    }
+
+    impl<S> Interrupted<S> {
+        fn new(stream: S) -> Self {
+            Self { stream, is_next: true }
+        }
+
+        fn call<T>(&mut self, call: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>>
+        where
+            S: Unpin,
+        {
+            let is_now = self.is_next;
+            self.is_next = !is_now;
+            if is_now { Poll::Ready(Err(io::ErrorKind::Interrupted.into())) } else { call(Pin::new(&mut self.stream)) }
+        }
+    }
+
+    impl AsyncRead for Interrupted<&[u8]> {
+        fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+            self.call(|stream| stream.poll_read(context, bytes))
+        }
+    }
+
+    impl AsyncWrite for Interrupted<Vec<u8>> {
+        fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.call(|stream| stream.poll_write(context, bytes))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.call(|stream| stream.poll_write_vectored(context, slices))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.call(|stream| stream.poll_flush(context))
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.call(|stream| stream.poll_close(context))
+        }
+    }
+
+    #[test]
+    fn a_call_that_a_signal_interrupts_is_made_again() {
+        block_on(async {
+            let mut input = Uninterrupted(Interrupted::new(&b"one"[..]));
+            let mut bytes = [0; 3];
+            assert_eq!(input.read(&mut bytes).await.unwrap(), 3);
+            assert_eq!(&bytes, b"one");
+            let mut output = Uninterrupted(Interrupted::new(Vec::new()));
+            assert_eq!(output.write(b"two").await.unwrap(), 3);
+            assert_eq!(output.write_vectored(&[IoSlice::new(b", "), IoSlice::new(b"three")]).await.unwrap(), 7);
+            output.flush().await.unwrap();
+            output.close().await.unwrap();
+            assert_eq!(output.0.stream, b"two, three");
+        });
     }
 }

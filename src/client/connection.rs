@@ -167,7 +167,12 @@ async fn open(path: &Path) -> io::Result<Transport> {
     let socket = spawn_blocking(move || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(CONNECT_LIMIT))?;
-        socket.connect(&address)?;
+        // A signal interrupts it, with the time limit also one that is only handled (signal(7)).
+        while let Err(error) = socket.connect(&address) {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
         Ok::<_, io::Error>(socket)
     });
     let socket = Async::new(UnixStream::from(socket.await?))?;

@@ -28,7 +28,7 @@ use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
 use crate::tls::{Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
-use crate::transport::Transport;
+use crate::transport::{Transport, Uninterrupted};
 
 /// Which certificates will do.
 #[derive(Debug, Clone)]
@@ -184,7 +184,7 @@ pub(super) async fn shake_hands(
     let guard = Guard::new(trust).map(Arc::new).map_err(|error| failed(error.to_string()))?;
     let name = expected_name(host, trust)?;
     let config = config(guard.clone()).map_err(|error| failed(error.to_string()))?;
-    match TlsConnector::from(Arc::new(config)).connect(name, socket.clone()).await {
+    match TlsConnector::from(Arc::new(config)).connect(name, Uninterrupted(socket.clone())).await {
         Ok(stream) => Ok(Transport::tls(socket, TlsStream::Client(stream))),
         Err(error) => Err(TlsError::new(&error, host, port, &guard)),
     }

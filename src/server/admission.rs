@@ -38,6 +38,11 @@ pub(super) enum Demand {
 }
 
 impl Admission {
+    /// Whether everybody needs a password.
+    pub fn is_private(&self) -> bool {
+        self.room_password.is_some() || self.registered_only
+    }
+
     /// What whoever wants this name has to prove. Who has an account need not know the room's password.
     pub(super) fn demand(&self, name: &Name) -> Demand {
         match self.registry.as_ref().and_then(|registry| registry.account(name)) {

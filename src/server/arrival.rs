@@ -83,7 +83,11 @@ impl Arrival {
 /// Waits for the first byte, and negotiates TLS if it is one of that.
 async fn greet(tls: &Tls, socket: &TcpStream) -> std::io::Result<Greeting> {
     let mut first = [HANDSHAKE];
-    socket.peek(&mut first).await?;
+    while let Err(error) = socket.peek(&mut first).await {
+        if error.kind() != std::io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
     if first != [HANDSHAKE] {
         return Ok(Greeting::Plain);
     }

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admission::Admission;
 use super::door::Capacity;
 use super::pace::Profile;
-use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, UNNAMED};
+use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT};
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let capacity = Capacity { connections: spare_descriptors(), per_source: PER_SOURCE, unnamed: UNNAMED };
+        let capacity = Capacity { connections: spare_descriptors(), per_source: PER_SOURCE };
         Self {
             idle_line: None,
             pace: Profile::default(),

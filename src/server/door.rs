@@ -1,9 +1,9 @@
 //! The door: who may come in, before anybody has a name.
 //!
-//! It bounds the connections in all, those from one place, and those without a name, and keeps out a place that guesses
-//! passwords. It knows no socket: the listener asks it, and each session holds an `Entrance` for as long as it lasts.
+//! It bounds the connections, in all and from one place, has those without a name make room when it is full, and keeps out a
+//! place that guesses passwords. It knows no socket: the listener asks it, and each session holds an `Entrance` for as long as it lasts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -13,7 +13,8 @@ use futures::channel::oneshot;
 
 use super::config::reserved_descriptors;
 use super::penalties::{Offence, Penalties};
-use crate::limits::{REFUSING, TRY_PAUSE};
+use super::unnamed::Unnamed;
+use crate::limits::{EVICTING, EVICTING_FROM, EVICTING_LOOK, EVICTING_LOOKS, REFUSING, TRY_PAUSE};
 use crate::origin::{Origin, Source};
 use crate::protocol::Refusal;
 use crate::room::PeerId;
@@ -21,17 +22,19 @@ use crate::room::PeerId;
 /// How many connections there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// In all, those without a name included.
+    /// In all, those without a name included. When there are so many, one of those makes room for a newcomer.
     pub connections: usize,
     /// From one [source](crate::origin::Source). Connections from this machine itself do not count.
     pub per_source: usize,
-    /// Without a name. When there are so many, the oldest of the place that has most of them makes room.
-    pub unnamed: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Door {
     capacity: Capacity,
+    /// How many connections before the capacity is reached those without a name begin to make room, ...
+    margin: usize,
+    /// ... and how many there may be beyond it, for as long as those that were evicted have not ended.
+    excess: usize,
     inside: Mutex<Inside>,
     refusing: Arc<Semaphore>,
 }
@@ -39,9 +42,10 @@ pub(super) struct Door {
 #[derive(Debug, Default)]
 struct Inside {
     connections: usize,
+    /// How many of these were evicted and have not ended.
+    evicted: usize,
     by_source: HashMap<Source, usize>,
-    /// By age, since later connections have higher numbers.
-    unnamed: BTreeMap<PeerId, (Source, oneshot::Sender<()>)>,
+    unnamed: Unnamed,
     penalties: Penalties,
     /// How many passwords from there are being looked at.
     tries: HashMap<Source, usize>,
@@ -80,12 +84,15 @@ pub(super) struct Entrance {
     door: Arc<Door>,
     peer: PeerId,
     source: Source,
+    has_name: bool,
 }
 
 impl Door {
     pub(super) fn new(capacity: Capacity) -> Arc<Self> {
-        let refusing = Arc::new(Semaphore::new(REFUSING.min(reserved_descriptors() / 4)));
-        Arc::new(Self { capacity, inside: Mutex::default(), refusing })
+        let quarter = reserved_descriptors() / 4;
+        let refusing = Arc::new(Semaphore::new(REFUSING.min(quarter)));
+        let margin = EVICTING_FROM.min(capacity.connections / 16);
+        Arc::new(Self { capacity, margin, excess: EVICTING.min(quarter), inside: Mutex::default(), refusing })
     }
 
     /// Lets a connection in. It has no name yet; when what it is given here is ready, it has to make room for
@@ -100,21 +107,23 @@ impl Door {
         if !from.is_this_machine() {
             self.may_try(from)?;
         }
-        let mut inside = self.inside();
-        if inside.connections >= self.capacity.connections {
-            return Err(Refusal::ServerFull);
-        }
+        let (mut inside, now) = (self.inside(), Instant::now());
         if !from.is_this_machine() && inside.by_source.get(&source) >= Some(&self.capacity.per_source) {
             return Err(Refusal::SourceFull);
         }
-        if inside.unnamed.len() >= self.capacity.unnamed {
-            inside.evict();
+        let staying = inside.connections - inside.evicted;
+        let has_made_room = staying + self.margin >= self.capacity.connections && inside.evict_for(source, now);
+        if staying >= self.capacity.connections && !has_made_room {
+            return Err(Refusal::ServerFull);
         }
-        let (evict, evicted) = oneshot::channel();
+        // The ones that were evicted still have their descriptors.
+        if inside.connections >= self.capacity.connections + self.excess {
+            return Err(Refusal::ServerFull);
+        }
         inside.connections += 1;
         *inside.by_source.entry(source).or_default() += 1;
-        inside.unnamed.insert(peer, (source, evict));
-        Ok((Entrance { door: Arc::clone(self), peer, source }, evicted))
+        let evicted = inside.unnamed.add(peer, source, now);
+        Ok((Entrance { door: Arc::clone(self), peer, source, has_name: false }, evicted))
     }
 
     /// Whether a password from there would be looked at.
@@ -151,6 +160,17 @@ impl Door {
         self.inside().penalties.charge(from.source(), offence, Instant::now());
     }
 
+    /// Waits a moment for connections that were evicted to end, if there are so many of them that a newcomer would be refused.
+    /// They end on other threads, in microseconds; a few may take longer, as when a password is being hashed.
+    pub(super) async fn wait_for_evicted(&self) {
+        for _ in 0..EVICTING_LOOKS {
+            if self.connections() < self.capacity.connections + self.excess {
+                break;
+            }
+            task::sleep(EVICTING_LOOK).await;
+        }
+    }
+
     /// How many connections there are.
     pub(super) fn connections(&self) -> usize {
         self.inside().connections
@@ -173,15 +193,18 @@ impl Door {
 
 impl Entrance {
     /// The connection has a name now, and need not make room any more.
-    pub(super) fn is_named(&self) {
-        self.door.inside().unnamed.remove(&self.peer);
+    pub(super) fn is_named(&mut self) {
+        self.has_name = true;
+        self.door.inside().settle(self.peer, self.source);
     }
 }
 
 impl Drop for Entrance {
     fn drop(&mut self) {
         let mut inside = self.door.inside();
-        inside.unnamed.remove(&self.peer);
+        if !self.has_name {
+            inside.settle(self.peer, self.source);
+        }
         inside.connections -= 1;
         let left = inside.by_source.get_mut(&self.source).map(|count| {
             *count -= 1;
@@ -201,20 +224,17 @@ impl Inside {
         }
     }
 
-    /// Sends away the oldest unnamed connection of the source that has most of them. Refusing the newcomer instead
-    /// would let a few idle connections lock everybody out.
-    fn evict(&mut self) {
-        let mut counts: HashMap<Source, usize> = HashMap::new();
-        for (source, _) in self.unnamed.values() {
-            *counts.entry(*source).or_default() += 1;
-        }
-        let most = counts.values().copied().max();
-        let oldest = self.unnamed.iter().find(|(_, (source, _))| counts.get(source).copied() == most);
-        if let Some((&peer, _)) = oldest
-            && let Some((_, evict)) = self.unnamed.remove(&peer)
-        {
-            // A session that is ending by itself does not listen any more.
-            let _ = evict.send(());
+    /// Evicts an unnamed connection for a newcomer, if one has to make room.
+    fn evict_for(&mut self, newcomer: Source, now: Instant) -> bool {
+        let has_evicted = self.unnamed.make_room(newcomer, now);
+        self.evicted += usize::from(has_evicted);
+        has_evicted
+    }
+
+    /// A connection has a name now, or is gone. If it was evicted, it does not make room any more.
+    fn settle(&mut self, peer: PeerId, source: Source) {
+        if !self.unnamed.remove(peer, source) {
+            self.evicted -= 1;
         }
     }
 }
@@ -225,8 +245,8 @@ mod tests {
 
     use super::*;
 
-    fn door(connections: usize, per_source: usize, unnamed: usize) -> Arc<Door> {
-        Door::new(Capacity { connections, per_source, unnamed })
+    fn door(connections: usize, per_source: usize) -> Arc<Door> {
+        Door::new(Capacity { connections, per_source })
     }
 
     fn enter(door: &Arc<Door>, peer: u64, ip: &str) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
@@ -235,7 +255,7 @@ mod tests {
 
     #[test]
     fn a_full_house_refuses_and_a_leave_makes_room() {
-        let door = door(2, 9, 9);
+        let door = door(2, 9);
         let first = enter(&door, 1, "192.0.2.1").unwrap();
         let _second = enter(&door, 2, "192.0.2.2").unwrap();
         assert_eq!(enter(&door, 3, "192.0.2.3").unwrap_err(), Refusal::ServerFull);
@@ -245,7 +265,7 @@ mod tests {
 
     #[test]
     fn one_address_has_its_share_and_another_is_not_touched() {
-        let door = door(99, 2, 99);
+        let door = door(99, 2);
         let held: Vec<_> = (1..=2).map(|peer| enter(&door, peer, "192.0.2.1").unwrap()).collect();
         assert_eq!(enter(&door, 3, "192.0.2.1").unwrap_err(), Refusal::SourceFull);
         assert_eq!(enter(&door, 3, "::ffff:192.0.2.1").unwrap_err(), Refusal::SourceFull);
@@ -256,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_source() {
-        let door = door(99, 2, 99);
+        let door = door(99, 2);
         let _held = ["2001:db8::1", "2001:db8::ffff:1"].map(|ip| enter(&door, ip.len() as u64, ip).unwrap());
         assert_eq!(enter(&door, 3, "2001:db8::abcd").unwrap_err(), Refusal::SourceFull);
         assert!(enter(&door, 4, "2001:db8:0:1::1").is_ok());
@@ -264,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_link_local_address_counts_as_one_source_in_each_zone() {
-        let door = door(99, 2, 99);
+        let door = door(99, 2);
         let enter = |peer, address: &str| door.enter(PeerId(peer), address.parse::<SocketAddr>().unwrap().into());
         let _held = [1, 2].map(|peer| enter(peer, "[fe80::1%2]:7").unwrap());
         assert_eq!(enter(3, "[fe80::1%2]:7").unwrap_err(), Refusal::SourceFull);
@@ -274,30 +294,72 @@ mod tests {
 
     #[test]
     fn this_machine_has_no_share() {
-        let door = door(99, 1, 99);
+        let door = door(99, 1);
         let held: Vec<_> = (0..50).map(|peer| enter(&door, peer, "127.0.0.1")).collect();
         assert!(held.iter().all(Result::is_ok));
         assert!(enter(&door, 50, "::1").is_ok());
     }
 
+    /// As long as a crowd fits, nobody makes room, however slow it is to give its names.
     #[test]
-    fn the_oldest_unnamed_of_the_busiest_source_makes_room() {
-        let door = door(99, 99, 4);
-        let mut one = enter(&door, 1, "192.0.2.1").unwrap();
-        let mut two: Vec<_> = (2..=4).map(|peer| enter(&door, peer, "192.0.2.2").unwrap()).collect();
-        let _newcomer = enter(&door, 5, "192.0.2.3").unwrap();
-        assert!(one.1.try_recv().unwrap().is_none(), "an honest connection is not touched");
-        let evicted: Vec<_> = two.iter_mut().map(|(_, evicted)| evicted.try_recv().unwrap().is_some()).collect();
-        assert_eq!(evicted, [true, false, false]);
+    fn a_crowd_without_names_fills_all_the_room_there_is() {
+        let door = door(5000, 99);
+        let crowd: Vec<_> = (0..5000).map(|peer| enter(&door, peer, "127.0.0.1").unwrap()).collect();
+        for (mut entrance, mut evicted) in crowd {
+            assert_eq!(evicted.try_recv(), Ok(None));
+            entrance.is_named();
+        }
+    }
+
+    #[test]
+    fn in_a_full_house_an_unnamed_connection_of_a_busier_source_makes_room() {
+        let door = door(4, 99);
+        let mut held: Vec<_> =
+            (0..4).map(|peer| enter(&door, peer, ["192.0.2.1", "192.0.2.2"][usize::from(peer > 0)]).unwrap()).collect();
+        let newcomer = enter(&door, 4, "192.0.2.3").unwrap();
+        let evicted: Vec<_> = held.iter_mut().map(|(_, evicted)| evicted.try_recv().unwrap().is_some()).collect();
+        assert_eq!(evicted, [false, true, false, false]);
+        assert_eq!(door.connections(), 5, "the one that was evicted has not ended");
+        drop(held);
+        drop(newcomer);
+        assert_eq!((door.connections(), door.inside().evicted), (0, 0));
+    }
+
+    #[test]
+    fn a_full_house_lets_in_only_a_few_before_those_evicted_have_ended() {
+        let door = door(100, 99);
+        let mut held: Vec<_> = (0..100).map(|peer| enter(&door, peer, "192.0.2.1").ok()).collect();
+        held.truncate(99);
+        held.push(enter(&door, 100, "192.0.2.2").ok());
+        let newcomers: Vec<_> =
+            (0..99).map_while(|peer| enter(&door, 200 + peer, &format!("198.51.100.{peer}")).ok()).collect();
+        assert_eq!(newcomers.len(), door.excess);
+        assert_eq!(door.connections(), 100 + door.excess);
+        drop(held.drain(..2));
+        assert!(enter(&door, 400, "203.0.113.1").is_ok());
     }
 
     #[test]
     fn who_has_a_name_is_not_evicted() {
-        let door = door(99, 99, 1);
-        let (entrance, mut evicted) = enter(&door, 1, "192.0.2.1").unwrap();
+        let door = door(1, 99);
+        let (mut entrance, mut evicted) = enter(&door, 1, "192.0.2.1").unwrap();
         entrance.is_named();
-        let _newcomer = enter(&door, 2, "192.0.2.1").unwrap();
+        assert_eq!(enter(&door, 2, "192.0.2.2").unwrap_err(), Refusal::ServerFull);
         assert!(evicted.try_recv().is_err(), "nobody can evict it any more");
-        assert_eq!(door.inside().connections, 2);
+    }
+
+    /// Its name had arrived when it was evicted.
+    #[test]
+    fn who_gets_a_name_after_all_has_its_place() {
+        let door = door(2, 99);
+        let mut held = [1, 2].map(|peer| enter(&door, peer, "192.0.2.1").unwrap());
+        let mut newcomer = enter(&door, 3, "192.0.2.2").unwrap();
+        assert_eq!(door.inside().evicted, 1);
+        held.iter_mut().for_each(|(entrance, _)| entrance.is_named());
+        newcomer.0.is_named();
+        assert_eq!((door.connections(), door.inside().evicted), (3, 0));
+        assert_eq!(enter(&door, 4, "192.0.2.3").unwrap_err(), Refusal::ServerFull);
+        drop((held, newcomer));
+        assert_eq!((door.connections(), door.inside().evicted), (0, 0));
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use async_std::net::TcpListener;
 use async_std::task;
 use futures::FutureExt;
+use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use thiserror::Error;
@@ -135,28 +136,30 @@ impl Listener {
         }
     }
 
+    /// Whether others than this machine can connect to it.
+    pub fn is_reachable(&self) -> bool {
+        self.address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
+
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
     pub(super) async fn accept_all(self, house: Arc<House>) -> Infallible {
-        let mut pause = ACCEPT_PAUSE.0;
-        let mut spare = Spare::new();
+        let mut recovery = Recovery::new();
         let mut turns = Turns::default();
         loop {
             match self.door.accept().await {
                 Ok((transport, from)) => {
-                    pause = ACCEPT_PAUSE.0;
+                    recovery.pause = ACCEPT_PAUSE.0;
+                    house.door.wait_for_evicted().await;
                     let arrival = Arrival { transport, from, peer: house.next_peer(), tls: self.tls.clone() };
                     admit(arrival, &house);
-                    // In a storm of connections, those that send their names at once are to get to say them.
-                    turns.end_round().await;
                 }
                 Err(error) => {
                     house.journal.note(Record::AcceptFailed { error: fault::describe(&error) });
-                    spare.turn_one_away(&self.door);
-                    // Nothing is gained by trying at once, and whoever is here needs the time.
-                    task::sleep(pause).await;
-                    pause = longer(pause);
+                    recovery.from(&error, &self.door).await;
                 }
             }
+            // In a storm of connections, those that send their names at once are to get to say them.
+            turns.end_round().await;
         }
     }
 }
@@ -199,6 +202,66 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(TcpListener::from(std::net::TcpListener::from(socket)))
+}
+
+/// What is done after `accept` has failed.
+#[derive(Debug)]
+struct Recovery {
+    spare: Spare,
+    /// How long it is to wait the next time that nothing is gained by trying at once.
+    pause: Duration,
+}
+
+/// What an error of `accept` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The next connection has failed, and the ones after it have not.
+    Connection,
+    /// There are no descriptors, or there is no memory. The next connection waits, and goes on waiting.
+    Exhausted,
+    Other,
+}
+
+impl Recovery {
+    fn new() -> Self {
+        Self { spare: Spare::new(), pause: ACCEPT_PAUSE.0 }
+    }
+
+    /// Does what the error calls for. Then `accept` may be called again.
+    async fn from(&mut self, error: &io::Error, door: &Doorway) {
+        match Failure::of(error) {
+            Failure::Connection => return,
+            Failure::Exhausted => self.spare.turn_one_away(door),
+            Failure::Other => {}
+        }
+        task::sleep(self.pause).await;
+        self.pause = longer(self.pause);
+    }
+}
+
+impl Failure {
+    /// See accept(2), also for the errors of the network that Linux passes on from the new connection, and for a firewall
+    /// that forbids it (EPERM).
+    fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
+            Some(
+                Errno::CONNABORTED
+                | Errno::PERM
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+                | Errno::INTR,
+            ) => Self::Connection,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its
@@ -316,6 +379,55 @@ mod tests {
             error,
             "192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too"
         );
+    }
+
+    /// A listener, and a client that waits to be accepted by it.
+    fn waiting() -> (Listener, std::net::TcpStream) {
+        let listener = Listener::bind("127.0.0.1", 0).unwrap();
+        let client = std::net::TcpStream::connect(listener.address().unwrap()).unwrap();
+        (listener, client)
+    }
+
+    #[test]
+    fn the_failure_of_one_connection_neither_pauses_nor_closes_the_next() {
+        let (listener, _client) = waiting();
+        let mut recovery = Recovery::new();
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::PERM,
+            Errno::NETDOWN,
+            Errno::PROTO,
+            Errno::NOPROTOOPT,
+            Errno::HOSTDOWN,
+            Errno::NONET,
+            Errno::HOSTUNREACH,
+            Errno::OPNOTSUPP,
+            Errno::NETUNREACH,
+        ] {
+            let recovered = recovery.from(&errno.into(), &listener.door).now_or_never();
+            assert!(recovered.is_some(), "it pauses after {errno:?}");
+        }
+        assert_eq!(recovery.pause, ACCEPT_PAUSE.0);
+        assert!(task::block_on(listener.door.accept()).is_ok(), "the client that waits is still there");
+    }
+
+    #[test]
+    fn without_descriptors_or_memory_one_connection_is_closed_and_it_pauses() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            let (listener, mut client) = waiting();
+            let mut recovery = Recovery::new();
+            assert_eq!(recovery.from(&errno.into(), &listener.door).now_or_never(), None, "it pauses after {errno:?}");
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0, "the client knows");
+        }
+    }
+
+    #[test]
+    fn any_other_error_pauses_and_closes_no_connection() {
+        let (listener, _client) = waiting();
+        let mut recovery = Recovery::new();
+        assert_eq!(recovery.from(&Errno::INVAL.into(), &listener.door).now_or_never(), None);
+        assert!(task::block_on(listener.door.accept()).is_ok());
     }
 
     #[test]

@@ -82,6 +82,10 @@ impl<'a> Login<'a> {
                 Err(Failed::Refused(refusal)) => refusal,
                 Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
+                    if refusal == Refusal::Evicted {
+                        // Another connection has its place already, and waits for its descriptor.
+                        self.intake.cut();
+                    }
                     return None;
                 }
                 Err(Failed::Gone) => return None,
@@ -152,7 +156,8 @@ impl<'a> Login<'a> {
     /// Asks for a password, for which there is as much time as there was for the name.
     async fn ask_password(&mut self) -> Result<Result<Secret, BadSecret>, Failed> {
         self.house.door.may_try(self.from).map_err(Failed::Ended)?;
-        self.refuse(&Refusal::PasswordRequired).await.ok_or(Failed::Gone)?;
+        // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
+        self.writer.say(&Reply::Refused(&Refusal::PasswordRequired)).await.map_err(|_| Failed::Gone)?;
         self.intake.hide_typing();
         let _ = self.writer.answer().await;
         (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);

@@ -19,6 +19,7 @@ mod penalties;
 mod session;
 mod socket_file;
 pub mod tls;
+mod unnamed;
 mod watch;
 mod writer;
 

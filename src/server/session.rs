@@ -37,7 +37,7 @@ use crate::turns::Turns;
 pub(super) async fn attend(
     arrival: Arrival,
     house: Arc<House>,
-    (entrance, evicted): (Entrance, oneshot::Receiver<()>),
+    (mut entrance, evicted): (Entrance, oneshot::Receiver<()>),
 ) {
     // What a login needs is given back when it is over: most of a connection's time comes after it.
     let Some((mut session, writing)) = Box::pin(enter(arrival, house, evicted)).await else { return };

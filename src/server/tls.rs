@@ -30,7 +30,7 @@ use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
 use crate::tls::{Fingerprint, is_version_1, provider, read_pem, verify_itself};
-use crate::transport::Transport;
+use crate::transport::{Transport, Uninterrupted};
 
 /// The certificate of a server, and how many handshakes it works on at once.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl Tls {
     /// # Errors
     /// When the peer does not, or cannot.
     pub(super) async fn shake_hands(&self, socket: TcpStream) -> io::Result<Transport> {
-        let accept = TlsAcceptor::from(Arc::clone(&self.current().config)).accept(socket.clone());
+        let accept = TlsAcceptor::from(Arc::clone(&self.current().config)).accept(Uninterrupted(socket.clone()));
         let stream = poll_on_the_pool(accept, &self.slots).await?;
         Ok(Transport::tls(socket, TlsStream::Server(stream)))
     }

@@ -1,7 +1,7 @@
 //! Many at once.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -92,6 +92,39 @@ fn five_thousand_join_and_all_reset() {
     thread::sleep(ANNOUNCE_AFTER);
     peers.into_inner().unwrap().into_iter().for_each(Peer::reset);
     assert_eq!(scene.finish().traffic(), (storm, storm));
+}
+
+/// As after a server restart, over a network that takes its time: all are connected before the first one sends its name.
+#[test]
+fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
+    let same: fn(usize) -> IpAddr = |_| IpAddr::from([127, 0, 0, 1]);
+    let spread: fn(usize) -> IpAddr = |number| IpAddr::from([127, 1, (number / 250) as u8, (number % 250) as u8 + 1]);
+    raise_descriptor_limit();
+    let room = spare_descriptors().saturating_sub(200);
+    for (count, from) in [(1000, same), (5000, same), (5000, spread)] {
+        if room < count {
+            skipped(&format!("there are descriptors for {room} connections, not for {count}"));
+            continue;
+        }
+        let scene = Scene::start(&[]);
+        let (address, crowd) = (scene.address(), Mutex::new(Vec::new()));
+        trouble(count, |number| {
+            let peer = Peer::connect_from(from(number), address);
+            crowd.lock().unwrap().push(Mutex::new(peer));
+        });
+        let crowd = crowd.into_inner().unwrap();
+        trouble(count, |number| crowd[number].lock().unwrap().send(&format!("crowd{number}\n")));
+        trouble(count, |number| {
+            let mut peer = crowd[number].lock().unwrap();
+            let first = peer.line();
+            // It may have been asked for its name meanwhile.
+            let welcome = if first == "* Send your name as the first line." { peer.line() } else { first };
+            assert!(welcome.starts_with(&format!("* Welcome, crowd{number}. ")), "{welcome:?}");
+        });
+        scene.canaries.sing(1);
+        crowd.into_iter().for_each(|peer| peer.into_inner().unwrap().reset());
+        assert_eq!(scene.finish().traffic(), (count, count));
+    }
 }
 
 /// Empty lines and telnet commands without end, before any name: the canaries sing on, and the senders are sent away.

@@ -131,6 +131,14 @@ impl Peer {
         Self::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
     }
 
+    /// A connection from this address of this machine.
+    pub fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect_timeout(&address.into(), DEADLINE).unwrap();
+        Self::new(socket.into())
+    }
+
     /// A connection whose kernel keeps as few unread bytes as it can.
     pub fn connect_with_a_small_buffer(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();

@@ -11,9 +11,8 @@ use linechat::server::Config;
 use linechat::server::admission::{Admission, RoomPassword};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
-use socket2::{Domain, Socket, Type};
 
-use crate::harness::{DEADLINE, Peer, Server, skipped, unpaced, within};
+use crate::harness::{Peer, Server, skipped, unpaced, within};
 use crate::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
@@ -36,10 +35,7 @@ pub fn config(test: &str) -> Config {
 
 /// A connection from this address of the machine.
 pub fn connect_from(ip: &str, server: SocketAddr) -> Peer {
-    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::new(ip.parse().unwrap(), 0).into()).unwrap();
-    socket.connect_timeout(&server.into(), DEADLINE).unwrap();
-    Peer::new(socket.into())
+    Peer::connect_from(ip.parse().unwrap(), server)
 }
 
 #[test]
@@ -320,4 +316,26 @@ fn a_connection_that_is_asked_and_leaves_is_forgiven_a_while() {
     alice.send("Alice\nopen sesame\n");
     alice.expect(REQUIRED);
     assert!(alice.line().starts_with("* Welcome, Alice. "));
+}
+
+#[test]
+fn the_question_for_a_password_is_not_logged_as_a_refusal() {
+    let mut server = start(&password_file("asked", "open sesame\n"));
+    for (name, passwords) in [("Alice", &["open sesame"][..]), ("Bob", &["guess", "open sesame"])] {
+        let mut peer = Peer::connect(server.address);
+        peer.send(&format!("{name}\n"));
+        peer.expect(REQUIRED);
+        for (at, password) in passwords.iter().enumerate() {
+            if at > 0 {
+                peer.expect(WRONG);
+                peer.expect(REQUIRED);
+            }
+            peer.send(&format!("{password}\n"));
+        }
+        assert!(peer.line().starts_with("* Welcome, "));
+    }
+    server.program.signal(Signal::TERM);
+    let log = server.program.finish().stdout;
+    assert!(log.contains("wrong password"), "{log}");
+    assert!(!log.contains("password-required"), "{log}");
 }

@@ -6,6 +6,7 @@ use std::process::ChildStdout;
 use rustix::process::Signal;
 
 use crate::harness::{Peer, has_ipv6, within};
+use crate::password::password_file;
 use crate::program::{Program, SERVER, ServerProgram, listening_on};
 
 #[test]
@@ -151,4 +152,44 @@ fn it_goes_on_serving_when_its_stdout_is_closed_after_the_first_line() {
 fn it_goes_on_serving_when_nobody_reads_its_stdout() {
     let (server, _unread) = server_with_its_stdout(&["--log-level", "debug", "--pace", "off"]);
     assert_serves_without_a_log(server);
+}
+
+/// The addresses of a server with these arguments, and its log.
+fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
+    let mut server = Program::start(SERVER, ["--port", "0"].iter().chain(arguments));
+    // Once it has logged its addresses, the warning has been logged too, if there is one.
+    let (mut addresses, mut log) = (Vec::new(), String::new());
+    while !log.contains("started") {
+        let line = server.stdout.line();
+        match line.strip_prefix("Server listening on ") {
+            Some(address) => addresses.push(address.to_owned()),
+            None => log += &line,
+        }
+    }
+    server.signal(Signal::TERM);
+    log += &server.finish().stdout;
+    (addresses, log)
+}
+
+#[test]
+fn a_room_without_a_password_that_others_can_reach_is_warned_about_once() {
+    const WARNING: &str = "no password needed";
+    for (arguments, expected) in [
+        (&[][..], 1),
+        (&["--host", "::1"], 0),
+        (&["--host", "127.0.0.1", "--tls-self-signed", "--tls-port", "0", "--tls-host", "0.0.0.0"], 1),
+        (&["--tls-self-signed", "--tls-port", "0"], 2),
+    ] {
+        if arguments.contains(&"::1") && !has_ipv6() {
+            continue;
+        }
+        let (addresses, log) = addresses_and_log(arguments);
+        assert_eq!(log.matches(WARNING).count(), expected.min(1), "{log}");
+        let reachable: Vec<_> = addresses.iter().filter(|address| address.starts_with("0.0.0.0:")).cloned().collect();
+        assert_eq!(reachable.len(), expected);
+        assert!(log.contains(&reachable.join(", ")), "{log}");
+    }
+    let file = password_file("no-warning", "open sesame\n");
+    let (_, log) = addresses_and_log(&["--password-file", file.to_str().unwrap()]);
+    assert!(!log.contains(WARNING), "{log}");
 }

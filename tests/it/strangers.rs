@@ -3,7 +3,7 @@
 use linechat::server::Config;
 use linechat::server::door::Capacity;
 
-use crate::harness::Server;
+use crate::harness::{Peer, Server};
 
 #[test]
 fn other_protocols_are_told_in_one_line_and_sent_away() {
@@ -90,7 +90,7 @@ fn what_follows_a_greeting_that_is_no_name_never_becomes_one() {
 
 #[test]
 fn a_full_server_refuses_the_next_connection_and_a_leave_makes_room() {
-    let capacity = Capacity { connections: 2, per_source: 1, unnamed: 9 };
+    let capacity = Capacity { connections: 2, per_source: 1 };
     let server = Server::start_with(Config { capacity, ..Config::default() });
     let [mut alice, bob] = server.join_all(["Alice", "Bob"]);
     let mut late = server.connect();
@@ -110,34 +110,31 @@ fn a_full_server_refuses_the_next_connection_and_a_leave_makes_room() {
 }
 
 #[test]
-fn when_too_many_wait_for_a_name_the_oldest_makes_room() {
-    let capacity = Capacity { connections: 99, per_source: 99, unnamed: 2 };
+fn in_a_full_server_the_oldest_connection_without_a_name_makes_room() {
+    let capacity = Capacity { connections: 3, per_source: 99 };
     let server = Server::start_with(Config { capacity, ..Config::default() });
+    let mut dave = server.join("Dave");
     let mut oldest = server.connect();
     oldest.expect("* Send your name as the first line.");
     let mut second = server.connect();
     second.expect("* Send your name as the first line.");
-    let mut newcomer = server.connect();
+    // For another source that has fewer of them; for the same one it would have to be older.
+    let mut newcomer = Peer::connect_from([127, 0, 0, 2].into(), server.address);
     oldest.expect_rest(&["! server-full: too many connections wait for a name; connect again and send yours at once"]);
     newcomer.send("Carol\n");
-    newcomer.expect("* Welcome, Carol. You are the first here. /help lists the commands.");
+    newcomer.expect("* Welcome, Carol. 1 other here: Dave. /help lists the commands.");
     second.send("Bob\n");
-    second.expect("* Welcome, Bob. 1 other here: Carol. /help lists the commands.");
+    second.expect("* Welcome, Bob. 2 others here: Carol, Dave. /help lists the commands.");
+    dave.expect("* Carol has joined");
 }
 
 #[test]
-fn a_storm_of_clients_that_send_their_names_at_once_gets_in_whole() {
-    let capacity = Capacity { connections: 999, per_source: 999, unnamed: 8 };
+fn in_a_full_server_a_young_connection_makes_no_room_for_its_own_source() {
+    let capacity = Capacity { connections: 1, per_source: 99 };
     let server = Server::start_with(Config { capacity, ..Config::default() });
-    let mut clients: Vec<_> = (0..300)
-        .map(|number| {
-            let mut client = server.connect();
-            client.send(&format!("client{number}\n"));
-            client
-        })
-        .collect();
-    for (number, client) in clients.iter_mut().enumerate() {
-        let welcome = client.line();
-        assert!(welcome.starts_with(&format!("* Welcome, client{number}. ")), "{welcome:?}");
-    }
+    let mut first = server.connect();
+    let mut late = server.connect();
+    late.expect_rest(&["! server-full: there is no room for another connection; try again later"]);
+    first.send("Alice\n");
+    first.expect("* Welcome, Alice. You are the first here. /help lists the commands.");
 }

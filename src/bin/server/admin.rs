@@ -94,7 +94,8 @@ impl Order {
             // Whoever reads it may have seen enough.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
-                eprintln!("{}: {error:#}", program_name("server"));
+                // If standard error is closed, the exit code says it.
+                let _ = writeln!(io::stderr(), "{}: {error:#}", program_name("server"));
                 return ExitCode::FAILURE;
             }
         }

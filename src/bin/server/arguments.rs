@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
-use linechat::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, UNNAMED};
+use linechat::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT};
 use linechat::manual::Manual;
 use linechat::registry::{Hasher, Registry};
 use linechat::server::admission::{Admission, RoomPassword};
@@ -24,7 +24,8 @@ use crate::places::Places;
 /// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
 ///
 /// The first line on standard output is `Server listening on HOST:PORT`; those of further places follow it, and then log
-/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once.
+/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once. SIGHUP reads
+/// the certificate and the password again; with nothing to read, or when its terminal is closed, it ends the server gently.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
@@ -224,7 +225,7 @@ impl Arguments {
         Config {
             idle_line: self.idle_line.map(Duration::from_millis),
             pace: self.pace.into(),
-            capacity: Capacity { connections, per_source: self.max_per_address, unnamed: UNNAMED },
+            capacity: Capacity { connections, per_source: self.max_per_address },
             admission,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,

@@ -22,6 +22,13 @@ impl Places {
         let _ = self.write(&mut io::stdout());
     }
 
+    /// Where others than this machine can connect, if they can.
+    pub fn reachable(&self) -> Option<String> {
+        let reachable = self.listeners.iter().filter(|listener| listener.is_reachable());
+        let places: Vec<_> = reachable.map(Listener::to_string).collect();
+        (!places.is_empty()).then(|| places.join(", "))
+    }
+
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
         for listener in &self.listeners {
             writeln!(to, "Server listening on {listener}")?;

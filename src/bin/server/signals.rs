@@ -1,51 +1,129 @@
 //! Signals: to stop, at once if need be, and to read files again.
 
+use std::fs::{self, File};
 use std::io;
 use std::process::exit;
 
 use async_signal::Signal;
 use async_std::task;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
+use linechat::fault;
+use linechat::journal::{Journal, Record};
+use linechat::limits::SIGNALS_PAUSE;
+use rustix::io::Errno;
 
 /// What the operator tells this process.
 #[derive(Debug)]
-pub struct Signals(async_signal::Signals);
+pub struct Signals {
+    signals: async_signal::Signals,
+    hangup: Hangup,
+}
+
+/// What decides whether SIGHUP stops the server or has it read its files again.
+#[derive(Debug, Clone, Copy)]
+struct Hangup {
+    /// There are files to read again.
+    can_reload: bool,
+    /// It was ignored when the server was started, as by nohup(1): a closed terminal is not to end the server.
+    is_ignored: bool,
+    /// There was a controlling terminal at the start.
+    had_terminal: bool,
+}
 
 impl Signals {
-    /// Listens for SIGINT and SIGTERM, and for SIGHUP if there is something to read again. If there is not, it ends the
-    /// process, as it does when a terminal is closed.
+    /// Listens for SIGINT, SIGTERM and SIGHUP. If SIGHUP was ignored and there is nothing to read again, it stays ignored.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(can_reload: bool) -> io::Result<Self> {
-        let hangup = can_reload.then_some(Signal::Hup);
-        Ok(Self(async_signal::Signals::new([Signal::Int, Signal::Term].into_iter().chain(hangup))?))
+        let hangup = Hangup { can_reload, is_ignored: is_hangup_ignored(), had_terminal: has_terminal() };
+        let listens = can_reload || !hangup.is_ignored;
+        let signals = [Signal::Int, Signal::Term].into_iter().chain(listens.then_some(Signal::Hup));
+        Ok(Self { signals: async_signal::Signals::new(signals)?, hangup })
     }
 
     /// Waits for the signal to stop, and reloads at each one to do that. From then on another one to stop ends the process
-    /// at once.
+    /// at once, and a SIGHUP does nothing: when a terminal is closed, more than one may come.
     ///
     /// A reload may take for ever, where a file is at the other end of a network; signals are heard all the same.
-    pub async fn until_stop<F>(mut self, reload: impl Fn() -> F + Send + 'static)
+    pub async fn until_stop<F>(self, journal: Journal, reload: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
     {
+        let Self { mut signals, hangup } = self;
         let (ask, asked) = async_channel::bounded(1);
         task::spawn(async move {
             while asked.recv().await.is_ok() {
                 reload().await;
             }
         });
-        while let Some(Ok(Signal::Hup)) = self.0.next().await {
+        while next(&mut signals, &journal).await == Signal::Hup && !hangup.stops() {
             // If it is full, a reload is still to begin, and reads what is there by then.
             let _ = ask.try_send(());
         }
         task::spawn(async move {
-            while let Some(Ok(signal)) = self.0.next().await {
-                if signal != Signal::Hup {
-                    exit(128 + signal as i32);
+            // The log ends when nobody holds it any more.
+            let journal = Journal::off();
+            loop {
+                match next(&mut signals, &journal).await {
+                    Signal::Hup => {}
+                    signal => exit(128 + signal as i32),
                 }
             }
         });
+    }
+}
+
+impl Hangup {
+    fn stops(self) -> bool {
+        !self.is_ignored && (!self.can_reload || self.had_terminal && !has_terminal())
+    }
+}
+
+/// The next signal. An error is not a signal: it is logged, and after a pause the stream is read again.
+async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), journal: &Journal) -> Signal {
+    loop {
+        match signals.next().await {
+            Some(Ok(signal)) => return signal,
+            Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Some(Err(error)) => {
+                journal.note(Record::SignalsFailed { error: fault::describe(&error) });
+                task::sleep(SIGNALS_PAUSE).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether this process has a controlling terminal. One that was closed does not count: the kernel takes it away (ENXIO) or
+/// refuses to open it (EIO). Any other error says nothing about it.
+fn has_terminal() -> bool {
+    let errno = File::open("/dev/tty").err().and_then(|error| Errno::from_io_error(&error));
+    !matches!(errno, Some(Errno::NXIO | Errno::IO))
+}
+
+/// Whether SIGHUP is ignored, as proc(5) says. Without /proc it counts as not ignored.
+fn is_hangup_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, stream};
+
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_signal_stream_is_not_a_signal() {
+        let errors = [Errno::INTR, Errno::IO].map(|errno| Err(errno.into()));
+        let mut signals = stream::iter(errors.into_iter().chain([Ok(Signal::Term)]));
+        assert_eq!(task::block_on(next(&mut signals, &Journal::off())), Signal::Term);
+    }
+
+    #[test]
+    fn the_end_of_the_signal_stream_is_not_a_signal() {
+        assert_eq!(next(&mut stream::empty(), &Journal::off()).now_or_never(), None);
     }
 }

@@ -1,0 +1,59 @@
+//! What the server needs of the system. It is tried before anything is started, for what is built on threads and
+//! descriptors panics, or waits for ever, when it gets none.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::SystemTime;
+use std::{io, iter};
+
+use anyhow::{anyhow, bail};
+use linechat::fault;
+use linechat::limits::DESCRIPTORS_TO_START;
+
+/// Threads beside those of the room: for the log, for the sockets, and for what blocks.
+const OTHER_THREADS: usize = 3;
+
+/// Tries whether there is enough of everything, for so many threads of the room.
+///
+/// # Errors
+/// What there is too little of, worded for the operator.
+pub fn check(room_threads: usize) -> anyhow::Result<()> {
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        bail!("the clock of this machine shows a time before 1970; set it first");
+    }
+    check_descriptors(DESCRIPTORS_TO_START).map_err(|error| {
+        let why = fault::describe(&error);
+        anyhow!(
+            "cannot open {DESCRIPTORS_TO_START} files at once: {why}; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
+        )
+    })?;
+    let threads = room_threads + OTHER_THREADS;
+    check_threads(threads).map_err(|error| {
+        let why = fault::describe(&error);
+        anyhow!("cannot start {threads} threads: {why}; raise the limit (ulimit -u, or TasksMax= in systemd)")
+    })
+}
+
+/// Opens so many descriptors at once, and closes them.
+fn check_descriptors(count: usize) -> io::Result<()> {
+    iter::repeat_with(|| io::stderr().as_fd().try_clone_to_owned()).take(count).collect::<io::Result<Vec<_>>>()?;
+    Ok(())
+}
+
+/// Starts so many threads at once, and waits until they have ended.
+fn check_threads(count: usize) -> io::Result<()> {
+    let gate = Arc::new(Mutex::new(()));
+    let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = || {
+        let gate = Arc::clone(&gate);
+        thread::Builder::new().spawn(move || drop(gate.lock()))
+    };
+    let threads = iter::repeat_with(start).take(count).collect::<io::Result<Vec<JoinHandle<()>>>>();
+    drop(closed);
+    for thread in threads? {
+        // It does nothing that could panic.
+        let _ = thread.join();
+    }
+    Ok(())
+}

@@ -299,6 +299,12 @@ pub const CLIENT_SCREEN_LINES: usize = 256;
 /// How many of the lines above the typed one the client can draw again after a resize.
 pub const CLIENT_RECENT_LINES: usize = 100;
 
+/// How long after a resize the client shows nothing, until its editor has drawn at the new size.
+pub const RESIZE_DRAWN: Duration = Duration::from_secs(1);
+
+/// How often it looks whether that has happened.
+pub const RESIZE_LOOK: Duration = Duration::from_millis(5);
+
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 

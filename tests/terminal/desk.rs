@@ -162,6 +162,12 @@ impl Desk {
         self.capture(&["-J", "-e"])
     }
 
+    /// The rows of the screen that hold something, as they are.
+    pub fn visible(&self) -> Vec<String> {
+        let text = String::from_utf8(self.tmux(&["capture-pane", "-p", "-t", "desk"]).stdout).unwrap();
+        text.lines().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
+    }
+
     fn capture(&self, options: &[&str]) -> Vec<String> {
         let capture = [&["capture-pane", "-p", "-t", "desk", "-S", "-"], options].concat();
         let text = String::from_utf8(self.tmux(&capture).stdout).unwrap();

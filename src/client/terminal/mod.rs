@@ -68,17 +68,19 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let modes = Modes::save().map_err(Lost::Output)?;
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
-    let (editing, typed) = Editing::new(people.clone(), history);
+    let (screen, showing) = Screen::new(false);
+    let (editing, typed) = Editing::new(people.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys());
     let look = Look::new(config.name.clone(), options);
     let prompt = look.prompt();
-    let (screen, showing) = Screen::new(false);
     let typing = (typed, people, paste, editing.veil());
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = || {
-        let printer = editing.start(prompt, showing.recent())?;
+        let recent = showing.recent();
+        recent.start_at_bottom().map_err(Lost::Output)?;
+        let printer = editing.start(prompt, recent.clone())?;
         modes.edited();
-        showing.start(printer);
+        showing.start(printer, move || Some(recent.size()));
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if options.greeting {
             screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
@@ -114,7 +116,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
             plain::greet()?;
         }
         plain::start(typing, keys, veil.clone())?;
-        showing.start(Paper);
+        showing.start(Paper, || None);
         Ok(())
     };
     let ours = veil.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
-use super::drawing::Recent;
+use super::drawing::{Recent, Size};
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -82,6 +82,8 @@ enum Shown {
     Line(Painted),
     /// The typed line, below what a shell has written.
     Again,
+    /// Everything above the typed line goes up, until it is no longer on the screen.
+    Clear,
     /// All that came before is to be on the screen; then this is dropped.
     Flush(mpsc::Sender<()>),
 }
@@ -121,6 +123,11 @@ impl Screen {
         let _ = self.lines.try_send(Shown::Again);
     }
 
+    /// Clears the screen, unless too many lines wait. Nothing is lost: it can be scrolled back to.
+    pub(super) fn clear(&self) {
+        let _ = self.lines.try_send(Shown::Clear);
+    }
+
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
     pub(super) fn finish(&self) {
         let (done, shown) = mpsc::channel();
@@ -136,15 +143,19 @@ impl Showing {
         self.recent.clone()
     }
 
-    /// Hands everything to the editor from now on.
-    pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
+    /// Hands everything to the printer from now on. A plain terminal has no size.
+    pub(super) fn start(
+        self,
+        mut printer: impl ExternalPrinter + Send + 'static,
+        size: impl Fn() -> Option<Size> + Send + 'static,
+    ) {
         thread::spawn(move || {
             while let Ok(shown) = self.lines.recv_blocking() {
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
                     continue;
                 }
-                let (text, flush) = self.with_what_follows(shown);
+                let (text, flush) = self.with_what_follows(shown, size());
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
                     self.recent.add(&text);
@@ -160,7 +171,7 @@ impl Showing {
     }
 
     /// What waits goes together, so that the typed line is drawn once for all of it.
-    fn with_what_follows(&self, shown: Shown) -> (String, Option<mpsc::Sender<()>>) {
+    fn with_what_follows(&self, shown: Shown, size: Option<Size>) -> (String, Option<mpsc::Sender<()>>) {
         let mut text = String::new();
         let mut next = Some(shown);
         while let Some(shown) = next {
@@ -168,10 +179,29 @@ impl Showing {
                 Shown::Line(line) => text.extend([line.as_str(), "\n"]),
                 // The lines before it have it drawn.
                 Shown::Again => {}
+                Shown::Clear => text.push_str(&"\n".repeat(size.map_or(0, |size| size.rows.saturating_sub(1)))),
                 Shown::Flush(done) => return (text, Some(done)),
             }
             next = self.lines.try_recv().ok();
         }
         (text, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown of everything that waits.
+    fn shown(showing: &Showing, size: Option<Size>) -> String {
+        showing.with_what_follows(showing.lines.try_recv().unwrap(), size).0
+    }
+
+    #[test]
+    fn what_was_above_the_typed_line_is_cleared() {
+        let (screen, showing) = Screen::new(false);
+        let size = Some(Size { columns: 12, rows: 3 });
+        screen.clear();
+        assert_eq!(shown(&showing, size), "\n\n", "the typed line has the third row");
     }
 }

@@ -406,6 +406,25 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
 }
 
 #[test]
+fn the_greeting_fits_into_80_columns() {
+    let server = Server::start();
+    let _alice = server.join("Alice");
+    let mut command = Command::new("sh");
+    let client = client(server.address, &["--color", "never"]);
+    let words = std::iter::once(client.get_program()).chain(client.get_args());
+    command.args(["-c", "stty columns 80 && exec \"$@\"", "sh"]).args(words);
+    let mut bob = Person::hurry(command);
+    bob.sees("* Welcome, Bob. 1 other here: Alice. /help");
+    let written = String::from_utf8_lossy(&bob.bytes).into_owned();
+    for line in [
+        "-- Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.\r\n",
+        " * Welcome, Bob. 1 other here: Alice. /help lists the commands.\r\n",
+    ] {
+        assert!(written.contains(line), "{line:?} is wrapped: {written:?}");
+    }
+}
+
+#[test]
 fn the_time_is_that_of_ones_own_clock() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, &[]);

@@ -45,6 +45,9 @@ use screen::Screen;
 use talk::Talk;
 use veil::Veil;
 
+/// It fits into 80 columns.
+const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
+
 /// How the person likes it.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -83,7 +86,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
         showing.start(printer, move || Some(recent.size()));
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if options.greeting {
-            screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+            screen.say(GREETING);
         }
         Ok(())
     };

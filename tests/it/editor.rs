@@ -406,6 +406,22 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
 }
 
 #[test]
+fn words_are_not_cut_in_two_at_the_end_of_a_row() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &["--color", "always"]);
+    let mut alice = server.join("Alice");
+    alice.send("the quick brown fox jumps over the lazy dog and so does bob again\n");
+    let rows = bob.sees("      so does bob");
+    let start = rows.iter().position(|row| row.starts_with("Alice: the")).unwrap();
+    assert_eq!(
+        rows[start..start + 2],
+        ["Alice: the quick brown fox jumps over the lazy dog and", "      so does bob again"]
+    );
+    assert_eq!(bob.look_of("so does bob"), (Color::Default, Weight::Bold));
+    bob.has_typed("");
+}
+
+#[test]
 fn the_greeting_fits_into_80_columns() {
     let server = Server::start();
     let _alice = server.join("Alice");

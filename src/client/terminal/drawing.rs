@@ -21,6 +21,7 @@ use std::time::Instant;
 use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
+use super::wrap::without_colors;
 use crate::limits::{CLIENT_RECENT_LINES, RESIZE_DRAWN, RESIZE_LOOK};
 use crate::protocol::SafeText;
 
@@ -218,10 +219,7 @@ fn place(text: impl Iterator<Item = char>, columns: usize) -> (usize, usize) {
 
 /// How many rows a line has that was shown. Its colours have no width.
 fn rows_of(line: &str, columns: usize) -> usize {
-    let mut parts = line.split('\x1b');
-    let first = parts.next().unwrap_or_default();
-    let others = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
-    let (row, column) = place(std::iter::once(first).chain(others).flat_map(str::chars), columns);
+    let (row, column) = place(without_colors(line), columns);
     if column > 0 || row == 0 { row + 1 } else { row }
 }
 

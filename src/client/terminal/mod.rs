@@ -20,6 +20,7 @@ mod receipts;
 mod screen;
 mod talk;
 mod veil;
+mod wrap;
 
 use std::io;
 use std::path::PathBuf;

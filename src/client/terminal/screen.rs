@@ -8,6 +8,7 @@ use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
 use super::drawing::{Recent, Size};
+use super::wrap::wrap;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -143,7 +144,8 @@ impl Showing {
         self.recent.clone()
     }
 
-    /// Hands everything to the printer from now on. A plain terminal has no size.
+    /// Hands everything to the printer from now on. Lines are wrapped to the size of the screen; without one they stay
+    /// whole.
     pub(super) fn start(
         self,
         mut printer: impl ExternalPrinter + Send + 'static,
@@ -176,7 +178,13 @@ impl Showing {
         let mut next = Some(shown);
         while let Some(shown) = next {
             match shown {
-                Shown::Line(line) => text.extend([line.as_str(), "\n"]),
+                Shown::Line(line) => {
+                    match size {
+                        Some(size) => text.push_str(&wrap(line.as_str(), size.columns)),
+                        None => text.push_str(line.as_str()),
+                    }
+                    text.push('\n');
+                }
                 // The lines before it have it drawn.
                 Shown::Again => {}
                 Shown::Clear => text.push_str(&"\n".repeat(size.map_or(0, |size| size.rows.saturating_sub(1)))),
@@ -198,9 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_above_the_typed_line_is_cleared() {
+    fn lines_are_wrapped_where_the_size_of_the_screen_is_known() {
         let (screen, showing) = Screen::new(false);
+        screen.say("one two three");
         let size = Some(Size { columns: 12, rows: 3 });
+        assert_eq!(shown(&showing, size), "-- one two\n   three\n");
         screen.clear();
         assert_eq!(shown(&showing, size), "\n\n", "the typed line has the third row");
     }

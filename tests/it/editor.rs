@@ -405,6 +405,42 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
     }
 }
 
+/// The clock is put so that midnight comes soon, by a time zone of its own.
+#[test]
+fn a_line_with_the_date_stands_between_two_days() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    for seconds in [2, 8, 20] {
+        let now = jiff::Timestamp::now().as_second();
+        let midnight = now + seconds;
+        let offset = 86400 - midnight.rem_euclid(86400);
+        let mut command = client(server.address, &[]);
+        command.env("TZ", format!("XXX-{:02}:{:02}:{:02}", offset / 3600, offset / 60 % 60, offset % 60));
+        let mut bob = Person::at(command);
+        let mut number = 0;
+        let rows = loop {
+            number += 1;
+            alice.send(&format!("line {number} of {seconds}\n"));
+            let rows = bob.sees(&format!("Alice: line {number} of {seconds}"));
+            if jiff::Timestamp::now().as_second() > midnight {
+                break rows;
+            }
+            thread::sleep(std::time::Duration::from_millis(300));
+        };
+        bob.type_in(CTRL_D);
+        bob.leaves_it_sane();
+        if number == 1 {
+            continue; // It took too long to sit down.
+        }
+        let day = jiff::Timestamp::from_second(midnight + offset).unwrap().strftime("-- %A, %-d %B %Y").to_string();
+        let at = rows.iter().position(|row| *row == day).unwrap_or_else(|| panic!("no {day:?}: {rows:#?}"));
+        assert!(rows[at - 1].starts_with("Alice: line ") && rows[at + 1].starts_with("Alice: line "), "{rows:#?}");
+        assert_eq!(rows.iter().filter(|row| **row == day).count(), 1);
+        return;
+    }
+    panic!("no client has come to its prompt within 20 s");
+}
+
 #[test]
 fn words_are_not_cut_in_two_at_the_end_of_a_row() {
     let server = Server::start();

@@ -328,12 +328,14 @@ impl Helper for Assistant {}
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+
     use super::*;
 
     #[test]
     fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
         let (history, _) = History::open(None);
-        let (editing, typed) = Editing::new(People::default(), history.clone(), Screen::new(false).0);
+        let (editing, typed) = Editing::new(People::default(), history.clone(), Screen::new(false, Date::default).0);
         let enter = editing.keys.press(KeyEvent::from('\r'), Instant::now());
         (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
         assert!(!editing.take("too many", enter));

@@ -31,6 +31,8 @@ use async_signal::{Signal, Signals};
 use async_std::task::{block_on, spawn};
 use futures::StreamExt;
 use futures::future::{Either, select};
+use jiff::ZonedDateTime;
+use jiff::civil::Date;
 
 use super::{Config, Lost, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
@@ -72,7 +74,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let modes = Modes::save().map_err(Lost::Output)?;
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
-    let (screen, showing) = Screen::new(false);
+    let (screen, showing) = Screen::new(false, today);
     let (editing, typed) = Editing::new(people.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys());
     let look = Look::new(config.name.clone(), options);
@@ -112,7 +114,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
     let look = Look::new(config.name.clone(), options);
-    let (screen, showing) = Screen::new(true);
+    let (screen, showing) = Screen::new(true, today);
     let talk =
         Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
     let sit_down = || {
@@ -156,6 +158,10 @@ fn stay(
             }
         }
     })
+}
+
+fn today() -> Date {
+    ZonedDateTime::now().date()
 }
 
 /// Whether a person sits at both ends: they type here and read here.

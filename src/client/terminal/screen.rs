@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded};
+use jiff::civil::Date;
 use rustyline::ExternalPrinter;
 
 use super::drawing::{Recent, Size};
@@ -71,6 +72,8 @@ pub(super) enum Style {
 pub(super) struct Screen {
     lines: Sender<Shown>,
     is_plain: bool,
+    /// The clock of the person.
+    today: fn() -> Date,
 }
 
 /// The other end, before there is an editor.
@@ -80,7 +83,8 @@ pub(super) struct Showing {
 }
 
 enum Shown {
-    Line(Painted),
+    /// A line of this day.
+    Line(Date, Painted),
     /// The typed line, below what a shell has written.
     Again,
     /// Everything above the typed line goes up, until it is no longer on the screen.
@@ -91,15 +95,15 @@ enum Shown {
 
 impl Screen {
     /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
-    pub(super) fn new(is_plain: bool) -> (Self, Showing) {
+    pub(super) fn new(is_plain: bool, today: fn() -> Date) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
-        (Self { lines, is_plain }, Showing { lines: showing, recent: Recent::default() })
+        (Self { lines, is_plain, today }, Showing { lines: showing, recent: Recent::default() })
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
     pub(super) async fn show(&self, line: Painted) {
         // The other end is never dropped before the program ends.
-        let _ = self.lines.send(Shown::Line(line)).await;
+        let _ = self.lines.send(Shown::Line((self.today)(), line)).await;
     }
 
     /// Shows a line of one's own, unless it is there already.
@@ -111,7 +115,7 @@ impl Screen {
 
     /// Shows words of our own at once, or not at all when too many lines wait.
     pub(super) fn say(&self, words: &str) {
-        let _ = self.lines.try_send(Shown::Line(Painted::words(words)));
+        let _ = self.lines.try_send(Shown::Line((self.today)(), Painted::words(words)));
     }
 
     /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
@@ -152,12 +156,13 @@ impl Showing {
         size: impl Fn() -> Option<Size> + Send + 'static,
     ) {
         thread::spawn(move || {
+            let mut day = None;
             while let Ok(shown) = self.lines.recv_blocking() {
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
                     continue;
                 }
-                let (text, flush) = self.with_what_follows(shown, size());
+                let (text, flush) = self.with_what_follows(shown, &mut day, size());
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
                     self.recent.add(&text);
@@ -172,13 +177,21 @@ impl Showing {
         });
     }
 
-    /// What waits goes together, so that the typed line is drawn once for all of it.
-    fn with_what_follows(&self, shown: Shown, size: Option<Size>) -> (String, Option<mpsc::Sender<()>>) {
+    /// What waits goes together, so that the typed line is drawn once for all of it. `day` is that of the last line.
+    fn with_what_follows(
+        &self,
+        shown: Shown,
+        day: &mut Option<Date>,
+        size: Option<Size>,
+    ) -> (String, Option<mpsc::Sender<()>>) {
         let mut text = String::new();
         let mut next = Some(shown);
         while let Some(shown) = next {
             match shown {
-                Shown::Line(line) => {
+                Shown::Line(today, line) => {
+                    if day.replace(today).is_some_and(|day| day != today) {
+                        text.extend([&*date_line(today), "\n"]);
+                    }
                     match size {
                         Some(size) => text.push_str(&wrap(line.as_str(), size.columns)),
                         None => text.push_str(line.as_str()),
@@ -196,22 +209,51 @@ impl Showing {
     }
 }
 
+/// The line before the first one of a new day.
+fn date_line(day: Date) -> String {
+    day.strftime("-- %A, %-d %B %Y").to_string()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use jiff::civil::date;
+
     use super::*;
 
+    thread_local! {
+        static TODAY: Cell<Date> = const { Cell::new(Date::constant(2026, 11, 26)) };
+    }
+
     /// What is shown of everything that waits.
-    fn shown(showing: &Showing, size: Option<Size>) -> String {
-        showing.with_what_follows(showing.lines.try_recv().unwrap(), size).0
+    fn shown(showing: &Showing, day: &mut Option<Date>, size: Option<Size>) -> String {
+        showing.with_what_follows(showing.lines.try_recv().unwrap(), day, size).0
+    }
+
+    #[test]
+    fn the_first_line_of_a_new_day_follows_its_date() {
+        let (screen, showing) = Screen::new(false, || TODAY.get());
+        let mut day = None;
+        screen.say("one");
+        screen.say("two");
+        TODAY.set(date(2026, 11, 27));
+        screen.say("three");
+        screen.say("four");
+        assert_eq!(shown(&showing, &mut day, None), "-- one\n-- two\n-- Friday, 27 November 2026\n-- three\n-- four\n");
+        // Nobody said anything for two days.
+        TODAY.set(date(2026, 11, 29));
+        screen.say("five");
+        assert_eq!(shown(&showing, &mut day, None), "-- Sunday, 29 November 2026\n-- five\n");
     }
 
     #[test]
     fn lines_are_wrapped_where_the_size_of_the_screen_is_known() {
-        let (screen, showing) = Screen::new(false);
+        let (screen, showing) = Screen::new(false, || TODAY.get());
         screen.say("one two three");
         let size = Some(Size { columns: 12, rows: 3 });
-        assert_eq!(shown(&showing, size), "-- one two\n   three\n");
+        assert_eq!(shown(&showing, &mut None, size), "-- one two\n   three\n");
         screen.clear();
-        assert_eq!(shown(&showing, size), "\n\n", "the typed line has the third row");
+        assert_eq!(shown(&showing, &mut None, size), "\n\n", "the typed line has the third row");
     }
 }

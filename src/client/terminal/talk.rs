@@ -739,6 +739,7 @@ mod tests {
 
     use async_channel::bounded;
     use async_std::task::block_on;
+    use jiff::civil::Date;
     use rustyline::ExternalPrinter;
     use zeroize::Zeroizing;
 
@@ -772,7 +773,7 @@ mod tests {
                 name.clone(),
                 &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
             );
-            let (screen, showing) = Screen::new(false);
+            let (screen, showing) = Screen::new(false, Date::default);
             let config =
                 Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
             let typing = (bounded(1).1, People::default(), Paste::default(), Veil::default());

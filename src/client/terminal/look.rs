@@ -3,6 +3,8 @@
 //! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
 
 use jiff::ZonedDateTime;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::Options;
 use super::editor::Prompt;
@@ -103,14 +105,21 @@ fn color_of(name: &str) -> u8 {
     NAME_COLORS[hash as usize % NAME_COLORS.len()]
 }
 
-/// Whether the text holds the name as a word, without regard to case.
+/// Whether the text holds the name as a word, however both are written (see [`folded`]).
 fn mentions(text: &str, name: &str) -> bool {
-    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    let (text, name) = (folded(text), folded(name));
     text.match_indices(&name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        !before.is_some_and(char::is_alphanumeric)
+            && !after.is_some_and(|char| char.is_alphanumeric() || is_combining_mark(char))
     })
+}
+
+/// The same for texts that differ only in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
+pub(super) fn folded(text: &str) -> String {
+    // Upper case first, so that both forms of the small sigma are the same.
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]
@@ -154,6 +163,18 @@ mod tests {
         assert_eq!(said("//etc").unwrap(), "Bob: /etc");
         assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
         assert_eq!(said("/who"), None);
+    }
+
+    #[test]
+    fn a_name_is_highlighted_in_any_case_width_and_normal_form() {
+        for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
+            assert!(mentions(text, "Zoë"), "{text:?}");
+        }
+        assert!(mentions("hi ｂｏｂ", "Bob") && mentions("ｱﾘｽ", "アリス") && mentions("ｶﾞ", "ガ"));
+        assert!(mentions("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace('ύ', "υ").as_str()), "the last letter has two small forms");
+        for (text, name) in [("Zoë", "Zoe"), ("Zoe\u{308}", "Zoe"), ("bob\u{30b}", "Bob"), ("Zoëlle", "Zoë")] {
+            assert!(!mentions(text, name), "{text:?} and {name}");
+        }
     }
 
     #[test]

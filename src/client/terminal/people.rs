@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::look::folded;
 use crate::client::message::Message;
 use crate::protocol::Name;
 
@@ -46,11 +47,11 @@ impl People {
         }
     }
 
-    /// The names that begin so, without regard to case.
+    /// The names that begin so, without regard to case, width and normal form.
     pub(super) fn that_begin_with(&self, start: &str) -> Vec<String> {
-        let start = start.to_lowercase();
+        let start = folded(start);
         let names = self.lock();
-        let names = names.iter().map(Name::as_str).filter(|name| name.to_lowercase().starts_with(&start));
+        let names = names.iter().map(Name::as_str).filter(|name| folded(name).starts_with(&start));
         names.map(str::to_owned).collect()
     }
 
@@ -108,6 +109,16 @@ mod tests {
         assert_eq!(people.that_begin_with("A"), ["a3", "anne-marie"]);
         people.clear();
         assert!(people.that_begin_with("").is_empty());
+    }
+
+    #[test]
+    fn a_name_is_completed_in_any_case_width_and_normal_form() {
+        let people = People::default();
+        people.hear("* Zoë has joined");
+        for start in ["zo", "ZOË", "Zoe\u{308}", "ｚｏ"] {
+            assert_eq!(people.that_begin_with(start), ["Zoë"], "{start:?}");
+        }
+        assert!(people.that_begin_with("zoe").is_empty());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser};
 
-use crate::harness::{Peer, Server, within};
+use crate::harness::{FakeServer, Peer, Server, within};
 use crate::plain::{ATTACK, DEFUSED, plain_terminal, welcome};
 use crate::program::{CLIENT, Finished, Output, Program, ServerProgram, without_time};
 
@@ -403,6 +403,22 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
         bob.type_in(CTRL_D);
         bob.leaves_it_sane();
     }
+}
+
+#[test]
+fn ones_own_action_looks_like_that_of_another() {
+    let fake = FakeServer::start();
+    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut server = fake.welcome("Bob");
+    bob.sees("* Welcome, Bob.");
+    bob.has_typed("");
+    bob.type_in("/me waves\r");
+    server.expect("/me waves");
+    server.send("Alice: /me waves back at ｂｏｂ\n");
+    bob.sees("~ Alice waves back at");
+    let screen = bob.has_typed("");
+    assert_eq!(screen[screen.len() - 3..], ["~ Bob waves", "~ Alice waves back at ｂｏｂ", ">"]);
+    assert_eq!(bob.bells(), 1);
 }
 
 /// The clock is put so that midnight comes soon, by a time zone of its own.

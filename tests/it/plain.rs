@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
-use crate::harness::{Peer, Server, within};
+use crate::harness::{FakeServer, Peer, Server, within};
 use crate::program::{CLIENT, Output, Program};
 
 pub const CONNECTED: &str = "Connected to server. You can start typing messages.";
@@ -136,6 +136,19 @@ fn quit_leaves_with_code_0() {
     assert_eq!(screen.lines().next_back().map(|line| &line[6..]), Some(last));
     alice.expect("* Bob has joined");
     alice.expect("* Bob has left: tea time");
+}
+
+#[test]
+fn an_action_looks_like_no_other_line() {
+    let fake = FakeServer::start();
+    let mut bob = Person::sit_down(fake.address, "Bob");
+    let mut server = fake.welcome("Bob");
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. You are the first here.");
+    server.send("Alice: /me has left\nAlice (privately): /me waves\nAlice: //me waves\n");
+    bob.sees("~ Alice has left");
+    bob.sees("~ (privately) Alice waves\x07");
+    bob.sees("Alice: //me waves");
 }
 
 #[test]

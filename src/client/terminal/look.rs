@@ -10,7 +10,7 @@ use super::Options;
 use super::editor::Prompt;
 use super::screen::{Painted, Style};
 use crate::client::message::Message;
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{Command, Line, Name, SafeText};
 
 /// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
 const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
@@ -60,29 +60,41 @@ impl Look {
 
     /// A line of one's own that was sent. What the server answers to a command says enough.
     pub(super) fn said(&self, line: &str) -> Option<Painted> {
-        let safe = |text: &str| SafeText::new(text.to_owned());
-        let own = self.paint(self.timed(), BOLD, &Painted::default().text(&(&self.own).into()));
-        if let Some(text) = line.strip_prefix("//") {
-            return Some(own.own(": /").text(&safe(text)));
+        let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
+        if action(line).is_some() {
+            return Some(self.spoken(own, None, line, Style::Plain));
         }
-        if !line.starts_with('/') {
-            return Some(own.own(": ").text(&safe(line)));
+        match Command::parse(Line::Text(line.to_owned())) {
+            Ok(Command::Say(text)) => Some(self.spoken(own, None, text.as_str(), Style::Plain)),
+            Ok(Command::Tell { to, text }) => {
+                let to = Painted::default().own("(to ").text(&(&*to).into()).own(")");
+                Some(self.spoken(own, Some(to), text.as_str(), Style::Plain))
+            }
+            _ => None,
         }
-        let (command, rest) = line.split_once([' ', '\t'])?;
-        let (to, text) = rest.trim_start().split_once([' ', '\t'])?;
-        let is_told = command.eq_ignore_ascii_case("/msg");
-        is_told.then(|| own.own(" (to ").text(&safe(to)).own("): ").text(&safe(text.trim_start())))
     }
 
     fn message(&self, message: &Message) -> Painted {
         let (from, text) = (&message.from, message.safe_text());
         let color = Style::Color(color_of(from.as_str()));
-        let said = self.paint(self.timed(), color, &Painted::default().text(&from.into()));
-        let said = said.own(if message.private { " (privately): " } else { ": " });
-        if !mentions(text.as_str(), self.own.as_str()) && !message.private {
-            return said.text(&text);
-        }
-        self.paint(said, BOLD, &Painted::default().text(&text)).own(if self.bell { "\x07" } else { "" })
+        let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
+        let is_for_us = message.private || mentions(text.as_str(), self.own.as_str());
+        let mark = message.private.then(|| Painted::default().own("(privately)"));
+        let said = self.spoken(name, mark, text.as_str(), if is_for_us { BOLD } else { Style::Plain });
+        said.own(if is_for_us && self.bell { "\x07" } else { "" })
+    }
+
+    /// What somebody said, with a mark where it is private. An action is known by `~`, with which no name begins. Its mark
+    /// comes first, for after the name its text could hold one.
+    fn spoken(&self, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
+        let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
+        let said = match (action(text), mark) {
+            (Some(_), None) => self.timed().own("~ ").add(&name).own(" "),
+            (Some(_), Some(mark)) => self.timed().own("~ ").add(&mark).own(" ").add(&name).own(" "),
+            (None, None) => self.timed().add(&name).own(": "),
+            (None, Some(mark)) => self.timed().add(&name).own(" ").add(&mark).own(": "),
+        };
+        self.paint(said, style, &safe(action(text).unwrap_or(text)))
     }
 
     /// The time and a blank.
@@ -103,6 +115,13 @@ fn time() -> SafeText {
 fn color_of(name: &str) -> u8 {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     NAME_COLORS[hash as usize % NAME_COLORS.len()]
+}
+
+/// The action in a message like `/me ACTION`.
+fn action(text: &str) -> Option<&str> {
+    let (command, rest) = text.split_once([' ', '\t'])?;
+    let action = rest.trim_start();
+    (command.eq_ignore_ascii_case("/me") && !action.is_empty()).then_some(action)
 }
 
 /// Whether the text holds the name as a word, however both are written (see [`folded`]).
@@ -163,6 +182,31 @@ mod tests {
         assert_eq!(said("//etc").unwrap(), "Bob: /etc");
         assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
         assert_eq!(said("/who"), None);
+    }
+
+    #[test]
+    fn an_action_looks_like_nothing_else() {
+        assert_eq!(plain("Alice: /me waves"), "~ Alice waves");
+        assert_eq!(plain("Alice: /ME  waves at bob"), "~ Alice waves at bob\x07");
+        assert_eq!(plain("Alice (privately): /me waves"), "~ (privately) Alice waves\x07");
+        // No action can pass for a notice, or for a private one.
+        assert_eq!(plain("Alice: /me has left"), "~ Alice has left");
+        assert_eq!(plain("Alice: /me (privately) waves"), "~ Alice (privately) waves");
+        for line in ["Alice: /me", "Alice: /me ", "Alice: /mean it", "Alice:  /me waves", "Alice: ~ Carol waves"] {
+            assert_eq!(plain(line), line);
+        }
+        assert!(Name::parse("~").is_err() && Name::parse("~Alice").is_err() && Name::parse("(privately)").is_err());
+        let colored = shown(&look(true), "Alice: /me waves");
+        assert!(colored.contains(" ~ \x1b[38;5;") && colored.ends_with("mAlice\x1b[0m waves"), "{colored:?}");
+    }
+
+    #[test]
+    fn an_action_of_ones_own_looks_like_that_of_another() {
+        let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
+        assert_eq!(said("/me waves").unwrap(), "~ Bob waves");
+        assert_eq!(said("//me waves").unwrap(), "~ Bob waves", "the others get the same line");
+        assert_eq!(said("/msg Alice /me waves").unwrap(), "~ (to Alice) Bob waves");
+        assert_eq!(said("/me"), None);
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl Painted {
         self
     }
 
+    /// Adds what is painted already.
+    pub(super) fn add(self, painted: &Self) -> Self {
+        self.styled(&Style::Plain, painted)
+    }
+
     /// Adds something in a style (SGR of ECMA-48).
     pub(super) fn styled(mut self, style: &Style, painted: &Self) -> Self {
         match style {

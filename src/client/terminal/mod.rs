@@ -81,14 +81,14 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let prompt = look.prompt();
     let typing = (typed, people, paste, editing.veil());
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
-    let sit_down = || {
+    let sit_down = |is_welcome: bool| {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(Lost::Output)?;
         let printer = editing.start(prompt, recent.clone())?;
         modes.edited();
         showing.start(printer, move || Some(recent.size()));
         complaint.iter().for_each(|complaint| screen.say(complaint));
-        if options.greeting {
+        if is_welcome && options.greeting {
             screen.say(GREETING);
         }
         Ok(())
@@ -117,8 +117,8 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (screen, showing) = Screen::new(true, today);
     let talk =
         Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
-    let sit_down = || {
-        if options.greeting {
+    let sit_down = |is_welcome: bool| {
+        if is_welcome && options.greeting {
             plain::greet()?;
         }
         plain::start(typing, keys, veil.clone())?;

@@ -331,6 +331,12 @@ pub const CLIENT_RECENT_LINES: usize = 100;
 /// How many names the client remembers for completion of those who spoke before the server announced them.
 pub const CLIENT_SPEAKERS: usize = 100;
 
+/// How long after a resize the client shows nothing, until its editor has drawn at the new size.
+pub const RESIZE_DRAWN: Duration = Duration::from_secs(1);
+
+/// How often it looks whether that has happened.
+pub const RESIZE_LOOK: Duration = Duration::from_millis(5);
+
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 

@@ -33,6 +33,13 @@ impl Story {
         !self.joined && (self.refused > 0 || self.is_unprotected)
     }
 
+    /// What the server said if it refused the name, and may take another one.
+    pub(super) fn refused_name(&self) -> Option<SafeText> {
+        let code = self.last_refusal.split(": ").next().unwrap_or_default();
+        let is_about_name = matches!(code, "bad-name" | "name-taken" | "name-registered");
+        (self.is_turned_away() && is_about_name).then(|| SafeText::new(self.last_refusal.clone()))
+    }
+
     /// The password that the server waits for is not sent, since others could read it.
     pub(super) fn keep_password(&mut self) {
         self.is_unprotected = true;

@@ -434,6 +434,93 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
 }
 
 #[test]
+fn ones_own_action_looks_like_that_of_another() {
+    let fake = FakeServer::start();
+    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut server = fake.welcome("Bob");
+    bob.sees("* Welcome, Bob.");
+    bob.has_typed("");
+    bob.type_in("/me waves\r");
+    server.expect("/me waves");
+    server.send("Alice: /me waves back at ｂｏｂ\n");
+    bob.sees("~ Alice waves back at");
+    let screen = bob.has_typed("");
+    assert_eq!(screen[screen.len() - 3..], ["~ Bob waves", "~ Alice waves back at ｂｏｂ", ">"]);
+    assert_eq!(bob.bells(), 1);
+}
+
+/// The clock is put so that midnight comes soon, by a time zone of its own.
+#[test]
+fn a_line_with_the_date_stands_between_two_days() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    for seconds in [2, 8, 20] {
+        let now = jiff::Timestamp::now().as_second();
+        let midnight = now + seconds;
+        let offset = 86400 - midnight.rem_euclid(86400);
+        let mut command = client(server.address, &[]);
+        command.env("TZ", format!("XXX-{:02}:{:02}:{:02}", offset / 3600, offset / 60 % 60, offset % 60));
+        let mut bob = Person::at(command);
+        let mut number = 0;
+        let rows = loop {
+            number += 1;
+            alice.send(&format!("line {number} of {seconds}\n"));
+            let rows = bob.sees(&format!("Alice: line {number} of {seconds}"));
+            if jiff::Timestamp::now().as_second() > midnight {
+                break rows;
+            }
+            thread::sleep(std::time::Duration::from_millis(300));
+        };
+        bob.type_in(CTRL_D);
+        bob.leaves_it_sane();
+        if number == 1 {
+            continue; // It took too long to sit down.
+        }
+        let day = jiff::Timestamp::from_second(midnight + offset).unwrap().strftime("-- %A, %-d %B %Y").to_string();
+        let at = rows.iter().position(|row| *row == day).unwrap_or_else(|| panic!("no {day:?}: {rows:#?}"));
+        assert!(rows[at - 1].starts_with("Alice: line ") && rows[at + 1].starts_with("Alice: line "), "{rows:#?}");
+        assert_eq!(rows.iter().filter(|row| **row == day).count(), 1);
+        return;
+    }
+    panic!("no client has come to its prompt within 20 s");
+}
+
+#[test]
+fn words_are_not_cut_in_two_at_the_end_of_a_row() {
+    let server = Server::start();
+    let mut bob = Person::sit_down(server.address, &["--color", "always"]);
+    let mut alice = server.join("Alice");
+    alice.send("the quick brown fox jumps over the lazy dog and so does bob again\n");
+    let rows = bob.sees("      so does bob");
+    let start = rows.iter().position(|row| row.starts_with("Alice: the")).unwrap();
+    assert_eq!(
+        rows[start..start + 2],
+        ["Alice: the quick brown fox jumps over the lazy dog and", "      so does bob again"]
+    );
+    assert_eq!(bob.look_of("so does bob"), (Color::Default, Weight::Bold));
+    bob.has_typed("");
+}
+
+#[test]
+fn the_greeting_fits_into_80_columns() {
+    let server = Server::start();
+    let _alice = server.join("Alice");
+    let mut command = Command::new("sh");
+    let client = client(server.address, &["--color", "never"]);
+    let words = std::iter::once(client.get_program()).chain(client.get_args());
+    command.args(["-c", "stty columns 80 && exec \"$@\"", "sh"]).args(words);
+    let mut bob = Person::hurry(command);
+    bob.sees("* Welcome, Bob. 1 other here: Alice. /help");
+    let written = String::from_utf8_lossy(&bob.bytes).into_owned();
+    for line in [
+        "-- Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.\r\n",
+        " * Welcome, Bob. 1 other here: Alice. /help lists the commands.\r\n",
+    ] {
+        assert!(written.contains(line), "{line:?} is wrapped: {written:?}");
+    }
+}
+
+#[test]
 fn the_time_is_that_of_ones_own_clock() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, &[]);

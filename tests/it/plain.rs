@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
-use crate::harness::{Peer, Server, within};
+use crate::harness::{FakeServer, Peer, Server, within};
 use crate::program::{CLIENT, Output, Program};
 
 pub const CONNECTED: &str = "Connected to server. You can start typing messages.";
@@ -139,6 +139,19 @@ fn quit_leaves_with_code_0() {
 }
 
 #[test]
+fn an_action_looks_like_no_other_line() {
+    let fake = FakeServer::start();
+    let mut bob = Person::sit_down(fake.address, "Bob");
+    let mut server = fake.welcome("Bob");
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. You are the first here.");
+    server.send("Alice: /me has left\nAlice (privately): /me waves\nAlice: //me waves\n");
+    bob.sees("~ Alice has left");
+    bob.sees("~ (privately) Alice waves\x07");
+    bob.sees("Alice: //me waves");
+}
+
+#[test]
 fn ctrl_d_leaves_with_code_0() {
     let server = Server::start();
     let mut bob = Person::sit_down(server.address, "Bob");
@@ -163,11 +176,72 @@ fn a_refused_line_is_shown_and_spoils_nothing() {
     assert_eq!(bob.program.finish().code, Some(0));
 }
 
+/// The next line, which is the client's own.
+#[track_caller]
+fn asked_again(bob: &mut Person, why: &str) {
+    bob.screen.expect(&format!("-- {why}. Type another name and press Enter; Ctrl-D leaves."));
+}
+
 #[test]
-fn a_name_that_is_taken_is_code_1_and_says_so() {
+fn another_name_is_asked_for_when_one_is_taken() {
+    let server = Server::start();
+    let mut holder = server.join("Bob");
+    let mut bob = Person::sit_down(server.address, "Bob");
+    asked_again(&mut bob, "Bob is taken");
+    bob.type_in("BOB\n");
+    asked_again(&mut bob, "BOB is taken");
+    bob.type_in("Bob Smith\n\n");
+    asked_again(&mut bob, "a name holds no blanks");
+    bob.type_in("Carol\n");
+    bob.sees("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    bob.type_in("hi\n");
+    holder.expect("* Carol has joined");
+    holder.expect("Carol: hi");
+}
+
+/// What is typed for the first name is not sent for the second one.
+#[test]
+fn another_name_is_asked_for_after_a_password() {
+    let fake = FakeServer::start();
+    let mut bob = Person::sit_down(fake.address, "Bob");
+    let mut server = fake.accept("Bob");
+    server.send("! password-required: send the password as the next line\n");
+    bob.screen.expect(CONNECTED);
+    bob.screen.expect("-- Password? What you type is not shown; Enter sends it.");
+    bob.type_in("open sesame\n");
+    server.expect("open sesame");
+    server.send("! name-taken: Bob is taken\n* Send another name.\n");
+    asked_again(&mut bob, "Bob is taken");
+    bob.type_in("Carol\n");
+    let mut server = fake.accept("Carol");
+    server.send("! password-required: send the password as the next line\n");
+    bob.screen.expect("-- Password? What you type is not shown; Enter sends it.");
+    bob.type_in("open sesame\n");
+    server.expect("open sesame");
+    server.send("* Welcome, Carol. You are the first here.\n");
+    bob.sees("* Welcome, Carol. You are the first here.");
+    bob.type_in("hi\n");
+    server.expect("hi");
+}
+
+#[test]
+fn a_refusal_that_no_other_name_can_help_ends_it() {
+    for refusal in ["banned: you are banned", "penalized: too many wrong passwords", "server-full: come back later"] {
+        let fake = FakeServer::start();
+        let mut bob = Person::sit_down(fake.address, "Bob");
+        fake.accept("Bob").send(&format!("! {refusal}\n"));
+        let done = bob.program.finish();
+        assert_eq!((done.code, done.stderr), (Some(1), format!("client: the server refused Bob: {refusal}\n")));
+    }
+}
+
+#[test]
+fn whoever_gives_no_other_name_gets_code_1() {
     let server = Server::start();
     let _holder = server.join("Bob");
     let mut bob = Person::sit_down(server.address, "Bob");
+    asked_again(&mut bob, "Bob is taken");
+    bob.type_in(CTRL_D);
     let done = bob.program.finish();
     assert_eq!(done.code, Some(1));
     assert_eq!(done.stderr, "client: the server refused Bob: name-taken: Bob is taken\n");

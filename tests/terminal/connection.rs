@@ -1,6 +1,7 @@
 //! Losing the connection, and having it again.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -129,14 +130,71 @@ fn a_search_of_the_history_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn a_taken_name_and_a_missing_server_end_it_at_once() {
+fn another_name_is_asked_for_until_one_is_free() {
+    let server = Server::start();
+    let (mut holder, _alice) = (server.join("Bob"), server.join("Alice"));
+    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let again = "Type another name and press Enter; Ctrl-D leaves.";
+    desk.sees(&format!("-- Bob is taken. {again}"));
+    // More names than the server takes on one connection, and what is no name, or nothing.
+    for name in ["Alice", "ALICE", "BOB", "alice"] {
+        desk.has_typed("");
+        desk.keys(&format!("{name}\n"));
+        desk.sees(&format!("-- {name} is taken. {again}"));
+    }
+    for (text, why) in [("Bob Smith", "a name holds no blanks"), ("/register", "a name cannot hold '/'")] {
+        desk.keys(&format!("{text}\n\n"));
+        desk.sees(&format!("-- {why}. {again}"));
+    }
+    desk.keys("Carol\n");
+    let screen = desk.sees("* Welcome, Carol. 2 others here: Alice, Bob. /help lists the commands.");
+    assert!(!screen.iter().any(|line| line.starts_with("-- Connected.")), "{screen:#?}");
+    desk.keys("hi\n");
+    desk.sees("Carol: hi");
+    for line in ["* Alice has joined", "* Carol has joined", "Carol: hi"] {
+        holder.expect(line);
+    }
+    desk.press("C-d");
+    desk.sees("* Bye, Carol: 1 line accepted, 0 refused.");
+    desk.sees("ended with 0");
+    desk.is_sane();
+}
+
+#[test]
+fn ctrl_d_at_the_question_for_another_name_gives_up_with_code_1() {
+    let server = Server::start();
+    let _holders = (server.join("Bob"), server.join("Alice"));
+    for leave in ["C-d", "C-c"] {
+        let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+        desk.sees("-- Bob is taken.");
+        desk.has_typed("");
+        desk.keys("Alice\n");
+        desk.sees("-- Alice is taken.");
+        desk.has_typed("");
+        (0..if leave == "C-c" { 2 } else { 1 }).for_each(|_| desk.press(leave));
+        desk.sees("client: the server refused Bob: name-taken: Bob is taken");
+        desk.sees("ended with 1");
+        desk.is_sane();
+    }
+}
+
+#[test]
+fn a_missing_server_ends_it_at_once_also_when_another_name_was_asked_for() {
     let server = Server::start();
     let _bob = server.join("Bob");
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    desk.sees("client: the server refused Bob: name-taken: Bob is taken");
-    desk.sees("ended with 1");
     let address = server.address;
+    let Some(desk) = Desk::hurry(address, &[]) else { return };
+    desk.sees("-- Bob is taken.");
     drop(server);
+    desk.has_typed("");
+    let since = Instant::now();
+    while TcpStream::connect(address).is_ok() {
+        assert!(since.elapsed() < DEADLINE, "the server has not stopped");
+        thread::sleep(Duration::from_millis(10));
+    }
+    desk.keys("Carol\n");
+    desk.sees("client: cannot connect to");
+    desk.sees("ended with 3");
     let Some(desk) = Desk::hurry(address, &[]) else { return };
     desk.sees("ended with 3");
 }

@@ -152,7 +152,8 @@ impl Desk {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// All that is on the screen and has left it at the top, with wrapped lines joined and without the times.
+    /// All that is on the screen and has left it at the top, without the times. Lines are joined again, whether the terminal
+    /// or the client has wrapped them.
     pub fn screen(&self) -> Vec<String> {
         self.capture(&["-J"])
     }
@@ -162,11 +163,17 @@ impl Desk {
         self.capture(&["-J", "-e"])
     }
 
+    /// The rows of the screen that hold something, as they are.
+    pub fn visible(&self) -> Vec<String> {
+        let text = String::from_utf8(self.tmux(&["capture-pane", "-p", "-t", "desk"]).stdout).unwrap();
+        text.lines().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
+    }
+
     fn capture(&self, options: &[&str]) -> Vec<String> {
         let capture = [&["capture-pane", "-p", "-t", "desk", "-S", "-"], options].concat();
         let text = String::from_utf8(self.tmux(&capture).stdout).unwrap();
         let lines = text.lines().map(|line| without_time(line.trim_end()).to_owned());
-        let mut lines: Vec<_> = lines.collect();
+        let mut lines = lines.fold(Vec::new(), join_rows);
         while lines.last().is_some_and(String::is_empty) {
             lines.pop();
         }
@@ -246,6 +253,15 @@ impl Desk {
         let screen = self.shows("the modes", |screen| screen.iter().any(|line| line.starts_with("on:")));
         assert!(screen.iter().any(|line| line == "on: echo icanon isig opost"), "{screen:#?}");
     }
+}
+
+/// Adds a row to the lines so far. The client indents all rows of a line but the first.
+fn join_rows(mut lines: Vec<String>, row: String) -> Vec<String> {
+    match lines.last_mut().filter(|_| row.starts_with("   ")) {
+        Some(line) => line.extend([" ", row.trim_start()]),
+        None => lines.push(row),
+    }
+    lines
 }
 
 impl Drop for Desk {

@@ -83,6 +83,43 @@ fn a_typed_line_of_several_rows_survives_every_resize() {
     }
 }
 
+/// Where nothing is above the typed line, the terminal could move rows of that line out of the screen instead.
+#[test]
+fn on_an_empty_screen_a_resize_doubles_no_message() {
+    let line: String = (0..250).map(|at| char::from(b'a' + at % 26)).collect();
+    for (messages, clear) in [(0, false), (1, false), (6, true), (30, true)] {
+        let server = Server::start();
+        let Some(desk) = Desk::in_environment("clear;", server.address, &[]) else { return };
+        desk.sees("* Welcome, Bob.");
+        desk.has_typed("");
+        desk.resize(90);
+        let mut alice = server.join("Alice");
+        desk.sees("* Alice has joined");
+        let mut expected: Vec<_> = (0..messages).map(|number| format!("Alice: message {number}")).collect();
+        (0..messages).for_each(|number| alice.send(&format!("message {number}\n")));
+        expected.iter().for_each(|line| drop(desk.sees(line)));
+        if clear {
+            desk.press("C-l");
+            desk.shows("an empty screen", |_| desk.visible() == [">"]);
+        }
+        desk.keys(&line);
+        desk.has_typed(&line);
+        for (number, columns) in [40, 90, 50, 90].into_iter().enumerate() {
+            desk.resize(columns);
+            // When the client has drawn this, it has drawn after the resize.
+            let text = format!("resize {number}, {columns} columns");
+            alice.send(&format!("{text}\n"));
+            expected.push(format!("Alice: {text}"));
+            desk.sees(&format!("Alice: {text}"));
+            let screen = desk.has_typed(&line);
+            let start = screen.iter().position(|line| *line == "* Alice has joined").expect("the join is there") + 1;
+            let shown: Vec<_> = screen[start..screen.len() - 1].iter().filter(|line| !line.is_empty()).collect();
+            assert!(shown.into_iter().eq(&expected), "at {columns} columns, {messages}: {screen:#?}");
+            assert_eq!(screen.iter().filter(|line| line.starts_with("-- Connected.")).count(), 1, "{screen:#?}");
+        }
+    }
+}
+
 #[test]
 fn a_half_typed_line_survives_four_thousand_messages() {
     let server = Server::start();

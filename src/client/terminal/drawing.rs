@@ -4,42 +4,72 @@
 //! again. But it clears the rows that the line had before: too few of them when it has more rows now, and messages above
 //! it when it has fewer. This puts before the prompt what makes that good.
 //!
+//! The typed line is always at the bottom of the screen, so it is known what the terminal moves when it wraps.
+//!
 //! A key that is drawn between the resize and its signal is drawn in rows that are no more, and may leave some of them.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::env;
-use std::io;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
 
 use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
-use crate::limits::CLIENT_RECENT_LINES;
+use super::wrap::without_colors;
+use crate::limits::{CLIENT_RECENT_LINES, RESIZE_DRAWN, RESIZE_LOOK};
 use crate::protocol::SafeText;
 
 /// The lines that stand above the typed line, as they were shown.
 #[derive(Clone, Default)]
-pub(super) struct Recent(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct Recent {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    /// How many columns the screen had when the editor last drew.
+    columns: Arc<AtomicUsize>,
+}
 
 impl Recent {
     /// Takes in lines that are shown. A bell does not ring again.
     pub(super) fn add(&self, text: &str) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.extend(text.lines().map(|line| line.replace('\x07', "")));
         let surplus = lines.len().saturating_sub(CLIENT_RECENT_LINES);
         lines.drain(..surplus);
     }
 
-    fn rows(&self, columns: usize) -> usize {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().map(|line| rows_of(line, columns)).sum()
+    /// The size of the screen. After a resize this waits until the editor has drawn the line at the new size. A message that
+    /// is shown before that would be drawn at the wrong row.
+    pub(super) fn size(&self) -> Size {
+        let deadline = Instant::now() + RESIZE_DRAWN;
+        loop {
+            let size = size();
+            if size.columns == self.columns.load(Ordering::Relaxed) || Instant::now() >= deadline {
+                return size;
+            }
+            thread::sleep(RESIZE_LOOK);
+        }
+    }
+
+    /// Moves the cursor to the bottom of the screen. What is above it counts as blank.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written.
+    pub(super) fn start_at_bottom(&self) -> io::Result<()> {
+        let rows = size().rows;
+        self.add(&"\n".repeat(rows));
+        let mut stdout = io::stdout();
+        write!(stdout, "\x1b[{rows}B")?;
+        stdout.flush()
     }
 
     /// Draws again what stood in so many rows above the cursor.
     fn draw(&self, rows: usize, columns: usize) -> String {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut first, mut held) = (lines.len(), 0);
         while held < rows && first > 0 {
             first -= 1;
@@ -52,7 +82,6 @@ impl Recent {
 
 /// What the editor has drawn below them.
 pub(super) struct Drawing {
-    columns: Cell<usize>,
     prompt: RefCell<String>,
     line: RefCell<String>,
     /// Where in the line, in bytes.
@@ -63,8 +92,8 @@ pub(super) struct Drawing {
 
 impl Drawing {
     pub(super) fn new(recent: Recent) -> Self {
+        recent.columns.store(size().columns, Ordering::Relaxed);
         Self {
-            columns: Cell::new(size().columns),
             prompt: RefCell::default(),
             line: RefCell::default(),
             cursor: Cell::new(0),
@@ -75,9 +104,9 @@ impl Drawing {
 
     /// The editor draws a prompt. What has to be written before it.
     pub(super) fn prompt(&self, prompt: &str) -> String {
-        let (old, new) = (self.columns.get(), size());
-        self.columns.set(new.columns);
-        let mend = if old == new.columns || !self.wraps_anew { String::new() } else { self.mend(old, new) };
+        let new = size().columns;
+        let old = self.recent.columns.swap(new, Ordering::Relaxed);
+        let mend = if old == new || !self.wraps_anew { String::new() } else { self.mend(old, new) };
         prompt.clone_into(&mut self.prompt.borrow_mut());
         mend
     }
@@ -87,21 +116,19 @@ impl Drawing {
     pub(super) fn line(&self, line: &str, cursor: usize) -> bool {
         line.clone_into(&mut self.line.borrow_mut());
         self.cursor.set(cursor);
-        self.place(line, self.columns.get()).0 > 0 || matches!(visible(line), Cow::Owned(_))
+        self.place(line, self.recent.columns.load(Ordering::Relaxed)).0 > 0 || matches!(visible(line), Cow::Owned(_))
     }
 
     /// The editor has gone down to the last row of the line and up to its first, reckoned in the old rows, and has cleared
     /// them. What is left of the line is cleared, and what was wrongly cleared above it is drawn again.
-    fn mend(&self, old: usize, new: Size) -> String {
+    fn mend(&self, old: usize, new: usize) -> String {
         let line = self.line.borrow();
         let before = &line[..self.cursor.get()];
-        let end = self.rows(&line, true, old, new.columns);
-        let cursor = self.rows(before, before.len() == line.len(), old, new.columns);
-        let mut lowest = cursor.new + (end.old - cursor.old);
-        if self.recent.rows(new.columns) + end.new >= new.rows {
-            lowest = lowest.min(end.new); // It cannot go down further than the screen.
-        }
-        if lowest >= end.old { up(lowest - end.old) } else { self.recent.draw(end.old - lowest, new.columns) }
+        let end = self.rows(&line, true, old, new);
+        let cursor = self.rows(before, before.len() == line.len(), old, new);
+        // It cannot go down further than the screen, and the line ends at the bottom.
+        let lowest = (cursor.new + (end.old - cursor.old)).min(end.new);
+        if lowest >= end.old { up(lowest - end.old) } else { self.recent.draw(end.old - lowest, new) }
     }
 
     /// The row behind this text, before and after the terminal has wrapped it anew.
@@ -158,9 +185,9 @@ fn may_be_drawn(char: char) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct Size {
-    columns: usize,
-    rows: usize,
+pub(super) struct Size {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
 }
 
 /// A row below the first one of the line, before and after a resize.
@@ -192,10 +219,7 @@ fn place(text: impl Iterator<Item = char>, columns: usize) -> (usize, usize) {
 
 /// How many rows a line has that was shown. Its colours have no width.
 fn rows_of(line: &str, columns: usize) -> usize {
-    let mut parts = line.split('\x1b');
-    let first = parts.next().unwrap_or_default();
-    let others = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
-    let (row, column) = place(std::iter::once(first).chain(others).flat_map(str::chars), columns);
+    let (row, column) = place(without_colors(line), columns);
     if column > 0 || row == 0 { row + 1 } else { row }
 }
 
@@ -251,7 +275,6 @@ mod tests {
         // Of the second line, one row of two was left.
         assert_eq!(recent.draw(2, 5), "\x1b[1A\r\x1b[Jsecond\nthird\n");
         (0..CLIENT_RECENT_LINES).for_each(|_| recent.add("new\n"));
-        assert_eq!(recent.rows(80), CLIENT_RECENT_LINES);
         assert!(!recent.draw(CLIENT_RECENT_LINES, 80).contains("third"));
     }
 }

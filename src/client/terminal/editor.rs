@@ -26,6 +26,7 @@ use super::drawing::{Drawing, Recent, visible};
 use super::history::History;
 use super::keys::{Keys, Press};
 use super::people::People;
+use super::screen::Screen;
 use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
 use crate::limits::CLIENT_TYPED_LINES;
@@ -77,13 +78,14 @@ pub(super) struct Editing {
     history: History,
     keys: Keys,
     veil: Veil,
+    screen: Screen,
 }
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
-    pub(super) fn new(people: People, history: History) -> (Self, Receiver<Typed>) {
+    pub(super) fn new(people: People, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        (Self { typed, people, history, keys: Keys::default(), veil: Veil::default() }, receiver)
+        (Self { typed, people, history, keys: Keys::default(), veil: Veil::default(), screen }, receiver)
     }
 
     /// What is pressed, from now on.
@@ -132,11 +134,12 @@ impl Editing {
         editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
-        let keys: [(Event, Act); 11] = [
+        let keys: [(Event, Act); 12] = [
             (KeyEvent::from('\r').into(), Self::enter),
             (KeyEvent::ctrl('J').into(), Self::enter),
             (KeyEvent::ctrl('C').into(), Self::interrupt),
             (KeyEvent::ctrl('D').into(), Self::end),
+            (KeyEvent::ctrl('L').into(), Self::clear_screen),
             (up.into(), Self::earlier),
             (KeyEvent::ctrl('P').into(), Self::earlier),
             (down.into(), Self::later),
@@ -191,6 +194,12 @@ impl Editing {
             return None; // It deletes what is under the cursor.
         }
         let _ = self.typed.try_send(Typed::Leave);
+        Some(Cmd::Noop)
+    }
+
+    /// The editor itself would draw the line at the top, but it has to stay at the bottom (see `drawing`).
+    fn clear_screen(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
+        self.screen.clear();
         Some(Cmd::Noop)
     }
 
@@ -336,12 +345,14 @@ impl Helper for Assistant {}
 
 #[cfg(test)]
 mod tests {
+    use jiff::civil::Date;
+
     use super::*;
 
     #[test]
     fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
         let (history, _) = History::open(None);
-        let (editing, typed) = Editing::new(People::default(), history.clone());
+        let (editing, typed) = Editing::new(People::default(), history.clone(), Screen::new(false, Date::default).0);
         let enter = editing.keys.press(KeyEvent::from('\r'), Instant::now());
         (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
         assert!(!editing.take("too many", enter));

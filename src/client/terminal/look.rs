@@ -3,6 +3,8 @@
 //! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
 
 use jiff::ZonedDateTime;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::Options;
 use super::editor::Prompt;
@@ -58,10 +60,13 @@ impl Look {
 
     /// A line of one's own that was sent. What the server answers to a command says enough.
     pub(super) fn said(&self, line: &str) -> Option<Painted> {
-        let own = self.paint(self.timed(), BOLD, &Painted::default().text(&(&self.own).into()));
+        let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
         match Command::parse(Line::Text(line.to_owned())) {
-            Ok(Command::Say(text)) => Some(own.own(": ").text(&text)),
-            Ok(Command::Tell { to, text }) => Some(own.own(" (to ").text(&(&*to).into()).own("): ").text(&text)),
+            Ok(Command::Say(text)) => Some(self.spoken(own, None, text.as_str(), Style::Plain)),
+            Ok(Command::Tell { to, text }) => {
+                let to = Painted::default().own("(to ").text(&(&*to).into()).own(")");
+                Some(self.spoken(own, Some(to), text.as_str(), Style::Plain))
+            }
             _ => None,
         }
     }
@@ -69,12 +74,24 @@ impl Look {
     fn message(&self, message: &Message) -> Painted {
         let (from, text) = (&message.from, message.safe_text());
         let color = Style::Color(color_of(from.as_str()));
-        let said = self.paint(self.timed(), color, &Painted::default().text(&from.into()));
-        let said = said.own(if message.private { " (privately): " } else { ": " });
-        if !mentions(text.as_str(), self.own.as_str()) && !message.private {
-            return said.text(&text);
-        }
-        self.paint(said, BOLD, &Painted::default().text(&text)).own(if self.bell { "\x07" } else { "" })
+        let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
+        let is_for_us = message.private || mentions(text.as_str(), self.own.as_str());
+        let mark = message.private.then(|| Painted::default().own("(privately)"));
+        let said = self.spoken(name, mark, text.as_str(), if is_for_us { BOLD } else { Style::Plain });
+        said.own(if is_for_us && self.bell { "\x07" } else { "" })
+    }
+
+    /// What somebody said, with a mark where it is private. An action is known by `~`, with which no name begins. Its mark
+    /// comes first, for after the name its text could hold one.
+    fn spoken(&self, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
+        let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
+        let said = match (action(text), mark) {
+            (Some(_), None) => self.timed().own("~ ").add(&name).own(" "),
+            (Some(_), Some(mark)) => self.timed().own("~ ").add(&mark).own(" ").add(&name).own(" "),
+            (None, None) => self.timed().add(&name).own(": "),
+            (None, Some(mark)) => self.timed().add(&name).own(" ").add(&mark).own(": "),
+        };
+        self.paint(said, style, &safe(action(text).unwrap_or(text)))
     }
 
     /// The time and a blank.
@@ -97,14 +114,28 @@ fn color_of(name: &str) -> u8 {
     NAME_COLORS[hash as usize % NAME_COLORS.len()]
 }
 
-/// Whether the text holds the name as a word, without regard to case.
+/// The action in a message like `/me ACTION`.
+fn action(text: &str) -> Option<&str> {
+    let (command, rest) = text.split_once([' ', '\t'])?;
+    let action = rest.trim_start();
+    (command.eq_ignore_ascii_case("/me") && !action.is_empty()).then_some(action)
+}
+
+/// Whether the text holds the name as a word, however both are written (see [`folded`]).
 fn mentions(text: &str, name: &str) -> bool {
-    let (text, name) = (text.to_lowercase(), name.to_lowercase());
+    let (text, name) = (folded(text), folded(name));
     text.match_indices(&name).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + name.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+        !before.is_some_and(char::is_alphanumeric)
+            && !after.is_some_and(|char| char.is_alphanumeric() || is_combining_mark(char))
     })
+}
+
+/// The same for texts that differ only in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
+pub(super) fn folded(text: &str) -> String {
+    // Upper case first, so that both forms of the small sigma are the same.
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]
@@ -151,6 +182,43 @@ mod tests {
         assert_eq!(said(" //etc").unwrap(), "Bob:  /etc");
         assert_eq!(said("/W Alice psst").unwrap(), "Bob (to Alice): psst");
         assert_eq!(said("/who"), None);
+    }
+
+    #[test]
+    fn an_action_looks_like_nothing_else() {
+        assert_eq!(plain("Alice: /me waves"), "~ Alice waves");
+        assert_eq!(plain("Alice: /ME  waves at bob"), "~ Alice waves at bob\x07");
+        assert_eq!(plain("Alice (privately): /me waves"), "~ (privately) Alice waves\x07");
+        // No action can pass for a notice, or for a private one.
+        assert_eq!(plain("Alice: /me has left"), "~ Alice has left");
+        assert_eq!(plain("Alice: /me (privately) waves"), "~ Alice (privately) waves");
+        for line in ["Alice: /me", "Alice: /me ", "Alice: /mean it", "Alice:  /me waves", "Alice: ~ Carol waves"] {
+            assert_eq!(plain(line), line);
+        }
+        assert!(Name::parse("~").is_err() && Name::parse("~Alice").is_err() && Name::parse("(privately)").is_err());
+        let colored = shown(&look(true), "Alice: /me waves");
+        assert!(colored.contains(" ~ \x1b[38;5;") && colored.ends_with("mAlice\x1b[0m waves"), "{colored:?}");
+    }
+
+    #[test]
+    fn an_action_of_ones_own_looks_like_that_of_another() {
+        let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
+        assert_eq!(said("/me waves").unwrap(), "~ Bob waves");
+        assert_eq!(said("//me waves").unwrap(), "~ Bob waves", "the others get the same line");
+        assert_eq!(said("/msg Alice /me waves").unwrap(), "~ (to Alice) Bob waves");
+        assert_eq!(said("/me"), None);
+    }
+
+    #[test]
+    fn a_name_is_highlighted_in_any_case_width_and_normal_form() {
+        for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
+            assert!(mentions(text, "Zoë"), "{text:?}");
+        }
+        assert!(mentions("hi ｂｏｂ", "Bob") && mentions("ｱﾘｽ", "アリス") && mentions("ｶﾞ", "ガ"));
+        assert!(mentions("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace('ύ', "υ").as_str()), "the last letter has two small forms");
+        for (text, name) in [("Zoë", "Zoe"), ("Zoe\u{308}", "Zoe"), ("bob\u{30b}", "Bob"), ("Zoëlle", "Zoë")] {
+            assert!(!mentions(text, name), "{text:?} and {name}");
+        }
     }
 
     #[test]

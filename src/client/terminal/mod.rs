@@ -20,6 +20,7 @@ mod receipts;
 mod screen;
 mod talk;
 mod veil;
+mod wrap;
 
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ use async_signal::{Signal, Signals};
 use async_std::task::{block_on, spawn};
 use futures::StreamExt;
 use futures::future::{Either, select};
+use jiff::ZonedDateTime;
+use jiff::civil::Date;
 
 use super::{Config, Lost, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
@@ -44,6 +47,9 @@ use plain::Paper;
 use screen::Screen;
 use talk::Talk;
 use veil::Veil;
+
+/// It fits into 80 columns.
+const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
 
 /// How the person likes it.
 #[derive(Debug, Clone)]
@@ -68,20 +74,22 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let modes = Modes::save().map_err(Lost::Output)?;
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
-    let (editing, typed) = Editing::new(people.clone(), history);
+    let (screen, showing) = Screen::new(false, today);
+    let (editing, typed) = Editing::new(people.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys());
     let look = Look::new(config.name.clone(), options);
     let prompt = look.prompt();
-    let (screen, showing) = Screen::new(false);
     let typing = (typed, people, paste, editing.veil());
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
-    let sit_down = || {
-        let printer = editing.start(prompt, showing.recent())?;
+    let sit_down = |is_welcome: bool| {
+        let recent = showing.recent();
+        recent.start_at_bottom().map_err(Lost::Output)?;
+        let printer = editing.start(prompt, recent.clone())?;
         modes.edited();
-        showing.start(printer);
+        showing.start(printer, move || Some(recent.size()));
         complaint.iter().for_each(|complaint| screen.say(complaint));
-        if options.greeting {
-            screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
+        if is_welcome && options.greeting {
+            screen.say(GREETING);
         }
         Ok(())
     };
@@ -106,15 +114,15 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
     let look = Look::new(config.name.clone(), options);
-    let (screen, showing) = Screen::new(true);
+    let (screen, showing) = Screen::new(true, today);
     let talk =
         Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
-    let sit_down = || {
-        if options.greeting {
+    let sit_down = |is_welcome: bool| {
+        if is_welcome && options.greeting {
             plain::greet()?;
         }
         plain::start(typing, keys, veil.clone())?;
-        showing.start(Paper);
+        showing.start(Paper, || None);
         Ok(())
     };
     let ours = veil.clone();
@@ -150,6 +158,10 @@ fn stay(
             }
         }
     })
+}
+
+fn today() -> Date {
+    ZonedDateTime::now().date()
 }
 
 /// Whether a person sits at both ends: they type here and read here.

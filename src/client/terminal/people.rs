@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::look::folded;
 use crate::client::message::Message;
 use crate::limits::CLIENT_SPEAKERS;
 use crate::protocol::Name;
@@ -63,12 +64,12 @@ impl People {
         }
     }
 
-    /// The names that begin so, without regard to case.
+    /// The names that begin so, without regard to case, width and normal form.
     pub(super) fn that_begin_with(&self, start: &str) -> Vec<String> {
-        let start = start.to_lowercase();
+        let start = folded(start);
         let Names { here, speakers } = &*self.lock();
         let names: BTreeSet<_> = here.iter().chain(speakers).map(Name::as_str).collect();
-        names.into_iter().filter(|name| name.to_lowercase().starts_with(&start)).map(str::to_owned).collect()
+        names.into_iter().filter(|name| folded(name).starts_with(&start)).map(str::to_owned).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {
@@ -145,6 +146,16 @@ mod tests {
         people.hear("* job0 has left");
         assert_eq!(people.that_begin_with("a"), [""; 0]);
         assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
+    }
+
+    #[test]
+    fn a_name_is_completed_in_any_case_width_and_normal_form() {
+        let people = People::default();
+        people.hear("* Zoë has joined");
+        for start in ["zo", "ZOË", "Zoe\u{308}", "ｚｏ"] {
+            assert_eq!(people.that_begin_with(start), ["Zoë"], "{start:?}");
+        }
+        assert!(people.that_begin_with("zoe").is_empty());
     }
 
     #[test]

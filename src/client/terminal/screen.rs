@@ -5,9 +5,11 @@ use std::thread;
 use std::time::Duration;
 
 use async_channel::{Receiver, Sender, bounded};
+use jiff::civil::Date;
 use rustyline::ExternalPrinter;
 
-use super::drawing::Recent;
+use super::drawing::{Recent, Size};
+use super::wrap::wrap;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -37,6 +39,11 @@ impl Painted {
     pub(super) fn own(mut self, words: &'static str) -> Self {
         self.0.push_str(words);
         self
+    }
+
+    /// Adds what is painted already.
+    pub(super) fn add(self, painted: &Self) -> Self {
+        self.styled(&Style::Plain, painted)
     }
 
     /// Adds something in a style (SGR of ECMA-48).
@@ -70,6 +77,8 @@ pub(super) enum Style {
 pub(super) struct Screen {
     lines: Sender<Shown>,
     is_plain: bool,
+    /// The clock of the person.
+    today: fn() -> Date,
 }
 
 /// The other end, before there is an editor.
@@ -79,24 +88,27 @@ pub(super) struct Showing {
 }
 
 enum Shown {
-    Line(Painted),
+    /// A line of this day.
+    Line(Date, Painted),
     /// The typed line, below what a shell has written.
     Again,
+    /// Everything above the typed line goes up, until it is no longer on the screen.
+    Clear,
     /// All that came before is to be on the screen; then this is dropped.
     Flush(mpsc::Sender<()>),
 }
 
 impl Screen {
     /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
-    pub(super) fn new(is_plain: bool) -> (Self, Showing) {
+    pub(super) fn new(is_plain: bool, today: fn() -> Date) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
-        (Self { lines, is_plain }, Showing { lines: showing, recent: Recent::default() })
+        (Self { lines, is_plain, today }, Showing { lines: showing, recent: Recent::default() })
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
     pub(super) async fn show(&self, line: Painted) {
         // The other end is never dropped before the program ends.
-        let _ = self.lines.send(Shown::Line(line)).await;
+        let _ = self.lines.send(Shown::Line((self.today)(), line)).await;
     }
 
     /// Shows a line of one's own, unless it is there already.
@@ -108,7 +120,7 @@ impl Screen {
 
     /// Shows words of our own at once, or not at all when too many lines wait.
     pub(super) fn say(&self, words: &str) {
-        let _ = self.lines.try_send(Shown::Line(Painted::words(words)));
+        let _ = self.lines.try_send(Shown::Line((self.today)(), Painted::words(words)));
     }
 
     /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
@@ -119,6 +131,11 @@ impl Screen {
     /// Has the typed line drawn again. What waits to be shown, when there is no room, has the same effect.
     pub(super) fn draw_again(&self) {
         let _ = self.lines.try_send(Shown::Again);
+    }
+
+    /// Clears the screen, unless too many lines wait. Nothing is lost: it can be scrolled back to.
+    pub(super) fn clear(&self) {
+        let _ = self.lines.try_send(Shown::Clear);
     }
 
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
@@ -136,15 +153,21 @@ impl Showing {
         self.recent.clone()
     }
 
-    /// Hands everything to the editor from now on.
-    pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
+    /// Hands everything to the printer from now on. Lines are wrapped to the size of the screen; without one they stay
+    /// whole.
+    pub(super) fn start(
+        self,
+        mut printer: impl ExternalPrinter + Send + 'static,
+        size: impl Fn() -> Option<Size> + Send + 'static,
+    ) {
         thread::spawn(move || {
+            let mut day = None;
             while let Ok(shown) = self.lines.recv_blocking() {
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
                     continue;
                 }
-                let (text, flush) = self.with_what_follows(shown);
+                let (text, flush) = self.with_what_follows(shown, &mut day, size());
                 // It fails when the terminal is gone, and the program with it.
                 if !text.is_empty() {
                     self.recent.add(&text);
@@ -159,19 +182,83 @@ impl Showing {
         });
     }
 
-    /// What waits goes together, so that the typed line is drawn once for all of it.
-    fn with_what_follows(&self, shown: Shown) -> (String, Option<mpsc::Sender<()>>) {
+    /// What waits goes together, so that the typed line is drawn once for all of it. `day` is that of the last line.
+    fn with_what_follows(
+        &self,
+        shown: Shown,
+        day: &mut Option<Date>,
+        size: Option<Size>,
+    ) -> (String, Option<mpsc::Sender<()>>) {
         let mut text = String::new();
         let mut next = Some(shown);
         while let Some(shown) = next {
             match shown {
-                Shown::Line(line) => text.extend([line.as_str(), "\n"]),
+                Shown::Line(today, line) => {
+                    if day.replace(today).is_some_and(|day| day != today) {
+                        text.extend([&*date_line(today), "\n"]);
+                    }
+                    match size {
+                        Some(size) => text.push_str(&wrap(line.as_str(), size.columns)),
+                        None => text.push_str(line.as_str()),
+                    }
+                    text.push('\n');
+                }
                 // The lines before it have it drawn.
                 Shown::Again => {}
+                Shown::Clear => text.push_str(&"\n".repeat(size.map_or(0, |size| size.rows.saturating_sub(1)))),
                 Shown::Flush(done) => return (text, Some(done)),
             }
             next = self.lines.try_recv().ok();
         }
         (text, None)
+    }
+}
+
+/// The line before the first one of a new day.
+fn date_line(day: Date) -> String {
+    day.strftime("-- %A, %-d %B %Y").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use jiff::civil::date;
+
+    use super::*;
+
+    thread_local! {
+        static TODAY: Cell<Date> = const { Cell::new(Date::constant(2026, 11, 26)) };
+    }
+
+    /// What is shown of everything that waits.
+    fn shown(showing: &Showing, day: &mut Option<Date>, size: Option<Size>) -> String {
+        showing.with_what_follows(showing.lines.try_recv().unwrap(), day, size).0
+    }
+
+    #[test]
+    fn the_first_line_of_a_new_day_follows_its_date() {
+        let (screen, showing) = Screen::new(false, || TODAY.get());
+        let mut day = None;
+        screen.say("one");
+        screen.say("two");
+        TODAY.set(date(2026, 11, 27));
+        screen.say("three");
+        screen.say("four");
+        assert_eq!(shown(&showing, &mut day, None), "-- one\n-- two\n-- Friday, 27 November 2026\n-- three\n-- four\n");
+        // Nobody said anything for two days.
+        TODAY.set(date(2026, 11, 29));
+        screen.say("five");
+        assert_eq!(shown(&showing, &mut day, None), "-- Sunday, 29 November 2026\n-- five\n");
+    }
+
+    #[test]
+    fn lines_are_wrapped_where_the_size_of_the_screen_is_known() {
+        let (screen, showing) = Screen::new(false, || TODAY.get());
+        screen.say("one two three");
+        let size = Some(Size { columns: 12, rows: 3 });
+        assert_eq!(shown(&showing, &mut None, size), "-- one two\n   three\n");
+        screen.clear();
+        assert_eq!(shown(&showing, &mut None, size), "\n\n", "the typed line has the third row");
     }
 }

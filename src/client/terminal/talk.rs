@@ -30,7 +30,7 @@ use crate::client::tls::TlsError;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
 use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
-use crate::protocol::{BadSecret, Command, Line, SafeText, Secret};
+use crate::protocol::{BadSecret, Command, Line, Name, SafeText, Secret};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNPROTECTED: &str = "Type no password here: it would be shown, and others could read it on its way.";
@@ -38,6 +38,7 @@ const UNASKED: &str =
     "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
 const MISSED: &str =
     "The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.";
+const ANOTHER_NAME: &str = "Type another name and press Enter; Ctrl-D leaves.";
 
 type Done = Result<Outcome, Lost>;
 
@@ -55,6 +56,10 @@ pub(super) struct Talk {
     tried: Option<Secret>,
     /// What the server said when it did not take the remembered password any more.
     refusal: Option<SafeText>,
+    /// The server refused the first name. The next line that is typed is another one.
+    needs_name: bool,
+    /// What the server said to the first name.
+    refused_name: Option<SafeText>,
     /// The server has taken the name at least once.
     has_joined: bool,
     /// Lines that are to be sent, and of which the server certainly has nothing.
@@ -109,6 +114,8 @@ impl Talk {
             dialogue: Dialogue::default(),
             tried: None,
             refusal: None,
+            needs_name: false,
+            refused_name: None,
             has_joined: false,
             unsent: VecDeque::new(),
             commands: 0,
@@ -121,16 +128,22 @@ impl Talk {
         }
     }
 
-    /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay.
-    pub(super) async fn run(mut self, sit_down: impl FnOnce() -> Result<(), Lost>) -> Done {
+    /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay. `sit_down` is told whether the server has
+    /// taken the name, or asks for a password.
+    pub(super) async fn run(mut self, sit_down: impl FnOnce(bool) -> Result<(), Lost>) -> Done {
         let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| Lost::NoWelcome)??;
         let Some(first) = first else { return self.link.expect("there was one").story.outcome() };
         self.settle_veil(0);
-        sit_down()?;
-        if !self.dialogue.is_open() {
-            self.joined();
+        let needs_name = self.refuses_name();
+        sit_down(!needs_name)?;
+        if needs_name {
+            self.ask_for_name().await;
+        } else {
+            if !self.dialogue.is_open() {
+                self.joined();
+            }
+            self.show(&first).await;
         }
-        self.show(&first).await;
         loop {
             let done = match self.next().await {
                 Next::Typed(typed) => self.type_in(typed).await,
@@ -145,8 +158,8 @@ impl Talk {
         }
     }
 
-    /// Connects for the first time. What the server says until it has taken the name, or asks for a password that only the
-    /// person knows; or nothing if it has sent us away.
+    /// Connects for the first time. What the server says until it has taken the name, or refused it, or asks for a password
+    /// that only the person knows; or nothing if it has sent us away.
     async fn first_lines(&mut self) -> Result<Option<Vec<u8>>, Lost> {
         self.link = Some(Link::begin(&self.config, self.look.own_name()));
         let mut lines = Vec::new();
@@ -161,7 +174,7 @@ impl Talk {
                     self.answer_login();
                     let Some(link) = &self.link else { return Err(Lost::Cut) };
                     if link.story.is_turned_away() {
-                        return Ok(None);
+                        return Ok(self.refuses_name().then_some(lines));
                     }
                     if link.story.joined || self.dialogue.is_open() {
                         return Ok(Some(lines));
@@ -213,6 +226,7 @@ impl Talk {
     async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
         let is_warned = std::mem::take(&mut self.is_warned);
         match typed {
+            Typed::Line(text, _) if self.needs_name => self.take_name(&text),
             Typed::Line(text, enter) => {
                 self.paste.add(&text, enter);
                 self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
@@ -255,6 +269,9 @@ impl Talk {
             }
             self.paste.discard();
             self.screen.tell(&format!("{} thrown away.", lines(count))).await;
+        }
+        if let Some(refusal) = self.refused_name.clone().filter(|_| self.needs_name) {
+            return Break(self.done(Ok(Outcome::NameRefused(refusal)), &Receipts::default()).await);
         }
         let is_here = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_here && !self.is_leaving {
@@ -350,6 +367,39 @@ impl Talk {
     /// The server should have taken the name, and it is not the person who is waited for.
     fn is_unwelcomed(&self, link: &Link) -> bool {
         !link.story.joined && !self.dialogue.waits()
+    }
+
+    // ---- Another name ----
+
+    /// Whether the server refused the first name, and another one may do.
+    fn refuses_name(&self) -> bool {
+        !self.has_joined && self.link.as_ref().is_some_and(|link| link.story.refused_name().is_some())
+    }
+
+    /// Gives up the connection, since the server does not wait as long as a person may think.
+    async fn ask_for_name(&mut self) {
+        let Some(refusal) = self.link.take().and_then(|link| link.story.refused_name()) else { return };
+        self.needs_name = true;
+        self.tried = None;
+        self.dialogue.end();
+        self.settle_veil(0);
+        let why = refusal.as_str().split_once(": ").map_or(refusal.as_str(), |(_, why)| why);
+        self.screen.tell(&format!("{why}. {ANOTHER_NAME}")).await;
+        self.refused_name.get_or_insert(refusal);
+    }
+
+    fn take_name(&mut self, text: &str) {
+        // What was typed could have been a command that leads to a password.
+        self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+        match Name::parse(text) {
+            Ok(name) => {
+                self.needs_name = false;
+                let old = self.look.own_name().clone();
+                self.look.rename(&old, name);
+                self.link = Some(Link::begin(&self.config, self.look.own_name()));
+            }
+            Err(why) => self.screen.say(&format!("{why}. {ANOTHER_NAME}")),
+        }
     }
 
     // ---- Passwords ----
@@ -487,6 +537,9 @@ impl Talk {
             }
             Event::Sent => self.link.iter_mut().for_each(|link| link.is_sending = false),
             Event::Ended(how) => return self.ended(how).await,
+            Event::NotConnected(error) if !self.has_joined => {
+                return Break(self.done(Err(error.into()), &Receipts::default()).await);
+            }
             Event::NotConnected(error) => {
                 self.tell_distrust(&error);
                 self.try_later();
@@ -648,8 +701,13 @@ impl Talk {
     }
 
     /// The name is not to be had at this moment, most likely because the lost connection still has it.
-    /// At the first attempt that is the end, and so is a way on which others could read the password.
+    /// At the first attempt another one is asked for, or that is the end, and so is a way on which others could read the
+    /// password.
     async fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+        if self.refuses_name() {
+            self.ask_for_name().await;
+            return Continue(());
+        }
         if let Some(link) = self.link.take_if(|link| !self.has_joined || link.story.is_unprotected) {
             return Break(self.done(link.story.outcome(), &link.receipts).await);
         }
@@ -746,6 +804,7 @@ mod tests {
 
     use async_channel::{Sender, bounded};
     use async_std::task::block_on;
+    use jiff::civil::Date;
     use rustyline::ExternalPrinter;
     use zeroize::Zeroizing;
 
@@ -754,7 +813,6 @@ mod tests {
     use crate::client::terminal::Options;
     use crate::client::terminal::screen::Showing;
     use crate::limits::RECONNECT_PAUSE;
-    use crate::protocol::Name;
 
     struct Paper(mpsc::Sender<String>);
 
@@ -791,7 +849,7 @@ mod tests {
                 name.clone(),
                 &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
             );
-            let (screen, showing) = Screen::new(false);
+            let (screen, showing) = Screen::new(false, Date::default);
             let config =
                 Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
             let (typing, typed) = bounded(1);
@@ -839,7 +897,7 @@ mod tests {
         /// What is on the screen, without the times.
         fn shown(self) -> Vec<String> {
             let (paper, printed) = mpsc::channel();
-            self.showing.start(Paper(paper));
+            self.showing.start(Paper(paper), || None);
             self.screen.finish();
             let printed = printed.try_iter().next().unwrap();
             let without_time =

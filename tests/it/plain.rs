@@ -268,7 +268,7 @@ fn a_terminal_that_hangs_up_ends_it_and_frees_the_name() {
     }
 }
 
-fn read_until(mut screen: File, text: &str) -> File {
+pub fn read_until(mut screen: File, text: &str) -> File {
     let mut shown = Vec::new();
     while !String::from_utf8_lossy(&shown).contains(text) {
         let mut bytes = [0; 512];

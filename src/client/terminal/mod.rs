@@ -18,6 +18,7 @@ mod people;
 mod plain;
 mod receipts;
 mod screen;
+mod streams;
 mod talk;
 mod veil;
 
@@ -42,6 +43,7 @@ use paste::Paste;
 use people::People;
 use plain::Paper;
 use screen::Screen;
+use streams::make_blocking;
 use talk::Talk;
 use veil::Veil;
 
@@ -65,6 +67,7 @@ pub struct Options {
 /// # Errors
 /// [`Lost`], when the connection cannot be made, or is lost and not to be made again, or there is no terminal.
 pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+    make_blocking();
     let modes = Modes::save().map_err(Lost::Output)?;
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
@@ -102,6 +105,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
 /// # Errors
 /// As for [`run`].
 pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+    make_blocking();
     let (keys, people, veil) = (Keys::default(), People::default(), Veil::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());

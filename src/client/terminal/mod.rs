@@ -8,7 +8,9 @@ mod backoff;
 mod dialogue;
 mod drawing;
 mod editor;
+mod foreground;
 mod history;
+mod keyboard;
 mod keys;
 mod link;
 mod look;
@@ -79,8 +81,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let typing = (typed, people, paste, editing.veil());
     let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = || {
-        let printer = editing.start(prompt, showing.recent())?;
-        modes.edited();
+        let printer = editing.start(modes.clone(), prompt, showing.recent())?;
         showing.start(printer);
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if options.greeting {

@@ -93,13 +93,6 @@ impl Veil {
         self.change(|state| state.is_plain = true);
     }
 
-    /// The terminal shows nothing, if there will be a veil at the editor, until that has taken it over.
-    pub(super) fn hush(&self) {
-        if self.is_called_for() {
-            mute();
-        }
-    }
-
     /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
     pub(super) fn take_back(&self) {
         let mut state = self.lock();

@@ -10,7 +10,7 @@ use rustix::io::ioctl_fionread;
 
 use crate::editor::{Person, client};
 use crate::harness::{DEADLINE, Server, within};
-use crate::plain::{read_until, terminal};
+use crate::plain::{self, CONNECTED, read_until, terminal};
 use crate::program::{Output, Program};
 
 const CTRL_C: u8 = 3;
@@ -158,6 +158,22 @@ fn a_password_with_invalid_bytes_is_not_sent() {
     let mut bob = Person::sit_down(server.address, &[]);
     bob.type_bytes(b"/register\rhunt\xe9r2\r");
     bob.sees("-- Not sent: a password holds letters");
+}
+
+#[test]
+fn at_a_plain_terminal_a_line_that_is_not_utf8_is_not_sent() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let mut bob = plain::Person::sit_down_with(server.address, "Bob", &[]);
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    alice.expect("* Bob has joined");
+    for byte in 0x80..=0xff {
+        bob.type_bytes(&[b's', byte, b'n', b'\n']);
+        bob.screen.expect("-- Not sent, because it is not valid UTF-8: s\u{fffd}n");
+    }
+    bob.type_bytes("nächste\n".as_bytes());
+    alice.expect("Bob: nächste");
 }
 
 /// Another program has left the terminal in non-blocking mode. Nobody reads the screen for a while, so writes would fail.

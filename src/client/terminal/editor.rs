@@ -43,6 +43,8 @@ const COMMANDS: [&str; 10] =
 pub(super) enum Typed {
     /// Enter. A paste can hold several lines.
     Line(String, Press),
+    /// Enter on a line that is not valid UTF-8, with U+FFFD for the invalid bytes.
+    Unreadable(String),
     /// Enter, and there was nothing to send.
     Nothing(Press),
     /// Enter, under the veil.

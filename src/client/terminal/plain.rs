@@ -2,6 +2,7 @@
 //!
 //! It is for screen readers, script(1) and terminals without a cursor to move. The talk is the same as at any other.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 use std::thread;
 use std::time::Instant;
@@ -64,6 +65,7 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
             continue;
         }
         let text = if is_veiled { "".into() } else { String::from_utf8_lossy(&line) };
+        let is_readable = matches!(text, Cow::Borrowed(_));
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
         if !text.is_empty() {
@@ -71,6 +73,11 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
             keys.press(enter, now);
         }
         let enter = keys.press(enter, now);
+        if !is_readable {
+            // The terminal may have shown these bytes as other characters than U+FFFD.
+            let _ = typed.send_blocking(Typed::Unreadable(text));
+            continue;
+        }
         if begins_dialogue(&text) {
             veil.expect();
         }

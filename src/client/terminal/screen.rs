@@ -8,6 +8,7 @@ use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
 use super::drawing::Recent;
+use super::foreground::{is_foreground, wait_for_foreground};
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -121,8 +122,12 @@ impl Screen {
         let _ = self.lines.try_send(Shown::Again);
     }
 
-    /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
+    /// Waits until all is shown, but not for ever: the editor shows nothing while it searches. In the
+    /// background nothing is shown.
     pub(super) fn finish(&self) {
+        if !is_foreground() {
+            return;
+        }
         let (done, shown) = mpsc::channel();
         if self.lines.send_blocking(Shown::Flush(done)).is_ok() {
             let _ = shown.recv_timeout(SCREEN_FLUSH);
@@ -140,6 +145,7 @@ impl Showing {
     pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
         thread::spawn(move || {
             while let Ok(shown) = self.lines.recv_blocking() {
+                wait_for_foreground();
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
                     continue;

@@ -11,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcget
 use rustyline::{Cmd, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::foreground::is_foreground;
 use crate::limits::LINE_BYTES;
 
 /// Shared by whoever reads the keys and the talk.
@@ -126,7 +127,7 @@ impl Veil {
     pub(super) fn lift(&self) {
         let mut state = self.lock();
         (state.coming, state.is_wanted) = (0, false);
-        if state.is_muted {
+        if state.is_muted && is_foreground() {
             // It fails when the terminal is gone.
             let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         }
@@ -188,10 +189,10 @@ impl State {
         }
     }
 
-    /// It fails when the terminal is gone.
+    /// It fails when the terminal is gone. In the background the terminal is left alone; `take_back` sets it later.
     fn set_echo(&mut self) {
         let be_mute = self.is_plain && self.is_called_for();
-        if be_mute == self.is_muted {
+        if be_mute == self.is_muted || !is_foreground() {
             return;
         }
         let Ok(mut modes) = tcgetattr(io::stdin()) else { return };

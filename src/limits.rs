@@ -343,6 +343,18 @@ pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 /// How often the client, which goes on in the background, looks whether it is in the foreground.
 pub const FOREGROUND_LOOK: Duration = Duration::from_millis(50);
 
+/// How long the client waits for its own stop signal to take effect.
+pub const STOP_TAKES: Duration = Duration::from_millis(50);
+
+/// A bracketed paste without an end marker ends after this silence.
+pub const PASTE_SILENCE: Duration = Duration::from_secs(2);
+
+/// An incomplete escape sequence or UTF-8 character is complete after this silence.
+pub const KEY_SILENCE: Duration = Duration::from_millis(500);
+
+/// How long the editor waits after ESC for the rest of a key, in milliseconds. The rest arrives together with it.
+pub const KEY_PARTS: u16 = 100;
+
 /// How many lines may be typed before the client has looked at the first of them.
 pub const CLIENT_TYPED_LINES: usize = 4096;
 

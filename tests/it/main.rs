@@ -23,6 +23,7 @@ mod framing;
 mod half_close;
 mod idle_line;
 mod ignore;
+mod keyboard;
 mod leave;
 mod login;
 mod manual;

@@ -71,7 +71,11 @@ impl Person {
     }
 
     pub fn type_in(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.type_bytes(keys.as_bytes());
+    }
+
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        self.keyboard.write_all(bytes).unwrap();
     }
 }
 
@@ -342,7 +346,7 @@ fn a_terminal_that_hangs_up_ends_it_and_frees_the_name() {
     }
 }
 
-fn read_until(mut screen: File, text: &str) -> File {
+pub fn read_until(mut screen: File, text: &str) -> File {
     let mut shown = Vec::new();
     while !String::from_utf8_lossy(&shown).contains(text) {
         let mut bytes = [0; 512];

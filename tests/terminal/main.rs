@@ -9,6 +9,7 @@ mod program;
 
 mod desk;
 
+mod background;
 mod connection;
 mod display;
 mod hostile;

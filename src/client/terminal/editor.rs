@@ -23,13 +23,16 @@ use rustyline::{
 };
 
 use super::drawing::{Drawing, Recent, visible};
+use super::foreground::is_foreground;
 use super::history::History;
+use super::keyboard;
 use super::keys::{Keys, Press};
+use super::modes::Modes;
 use super::people::People;
 use super::screen::Screen;
 use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
-use crate::limits::CLIENT_TYPED_LINES;
+use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
 use crate::protocol::command::find_slash;
 use crate::protocol::{BadSecret, Secret};
 
@@ -58,6 +61,8 @@ const COMMANDS: [&str; 16] = [
 pub(super) enum Typed {
     /// Enter. A paste can hold several lines.
     Line(String, Press),
+    /// Enter on a line that is not valid UTF-8, with U+FFFD for the invalid bytes.
+    Unreadable(String),
     /// Enter, and there was nothing to send.
     Nothing(Press),
     /// Enter, under the veil.
@@ -79,13 +84,16 @@ pub(super) struct Editing {
     keys: Keys,
     veil: Veil,
     screen: Screen,
+    /// `None` before the editor starts.
+    modes: Option<Modes>,
 }
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
     pub(super) fn new(people: People, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        (Self { typed, people, history, keys: Keys::default(), veil: Veil::default(), screen }, receiver)
+        let (keys, veil) = (Keys::default(), Veil::default());
+        (Self { typed, people, history, keys, veil, screen, modes: None }, receiver)
     }
 
     /// What is pressed, from now on.
@@ -102,8 +110,15 @@ impl Editing {
     ///
     /// # Errors
     /// When the terminal cannot be used.
-    pub(super) fn start(self, prompt: Prompt, recent: Recent) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
-        self.veil.hush();
+    pub(super) fn start(
+        mut self,
+        modes: Modes,
+        prompt: Prompt,
+        recent: Recent,
+    ) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+        modes.begin_editing();
+        modes.terminal().and_then(keyboard::start).map_err(Lost::Input)?;
+        self.modes = Some(modes);
         let (ready, started) = mpsc::channel();
         thread::spawn(move || {
             let mut editor = match self.editor(prompt.clone(), recent) {
@@ -125,7 +140,10 @@ impl Editing {
     fn editor(&self, prompt: Prompt, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            .bracketed_paste(true)
+            // `Modes` turns it on and off.
+            .bracketed_paste(false)
+            // The bytes of a key arrive together.
+            .keyseq_timeout(Some(KEY_PARTS))
             // The assistant colours only what it may, and is not asked otherwise.
             .color_mode(ColorMode::Forced)
             .build();
@@ -134,12 +152,14 @@ impl Editing {
         editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
-        let keys: [(Event, Act); 12] = [
+        let keys: [(Event, Act); 14] = [
             (KeyEvent::from('\r').into(), Self::enter),
             (KeyEvent::ctrl('J').into(), Self::enter),
             (KeyEvent::ctrl('C').into(), Self::interrupt),
+            (KeyEvent::ctrl('\\').into(), Self::interrupt),
             (KeyEvent::ctrl('D').into(), Self::end),
             (KeyEvent::ctrl('L').into(), Self::clear_screen),
+            (KeyEvent::ctrl('Z').into(), Self::stop),
             (up.into(), Self::earlier),
             (KeyEvent::ctrl('P').into(), Self::earlier),
             (down.into(), Self::later),
@@ -178,8 +198,11 @@ impl Editing {
     }
 
     fn enter_secret(&self, text: &str) {
+        // U+FFFD stands for invalid bytes, so this is not the password that was meant.
+        let is_unreadable = text.contains(char::REPLACEMENT_CHARACTER);
+        let secret = if is_unreadable { Err(BadSecret::NotText) } else { Secret::parse(text) };
         // It is lost when thousands wait; who types it can see that nothing goes on.
-        let _ = self.typed.try_send(Typed::Secret(Secret::parse(text)));
+        let _ = self.typed.try_send(Typed::Secret(secret));
     }
 
     fn interrupt(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
@@ -201,6 +224,12 @@ impl Editing {
     fn clear_screen(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.screen.clear();
         Some(Cmd::Noop)
+    }
+
+    /// If it continues in the background, the line is drawn when it returns to the foreground.
+    fn stop(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
+        self.modes.as_ref()?.stop();
+        Some(if is_foreground() { Cmd::Repaint } else { Cmd::Noop })
     }
 
     /// Any other key does what it does.

@@ -1,12 +1,13 @@
 //! The history: lines that were typed before, kept in a file of the person's own.
 
 use std::borrow::Cow;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::OFlags;
 use rustyline::history::{SearchDirection, SearchResult};
 use rustyline::{Cmd, Result};
 
@@ -114,25 +115,37 @@ fn open(path: &Path) -> io::Result<Lines> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let text = match fs::read(path) {
-        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error),
-    };
+    let mut text = Vec::new();
+    let file = private(path)?;
+    (&file).read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().map(str::to_owned).collect();
     let kept = lines[lines.len().saturating_sub(CLIENT_HISTORY_LINES)..].to_vec();
-    if lines.len() > 2 * CLIENT_HISTORY_LINES {
-        // Another client may add a line at this moment; it is one line of a history.
-        let shorter = path.with_extension("new");
-        private(&shorter)?.write_all(kept.iter().flat_map(|line| [line, "\n"]).collect::<String>().as_bytes())?;
-        fs::rename(shorter, path)?;
+    if lines.len() <= 2 * CLIENT_HISTORY_LINES {
+        return Ok(Lines { lines: kept, file: Some(file), ..Lines::default() });
     }
-    Ok(Lines { lines: kept, file: Some(private(path)?), ..Lines::default() })
+    // Another client may add a line at this moment; it is one line of a history.
+    let shorter = path.with_extension("new");
+    let mut file = private(&shorter)?;
+    file.write_all(kept.iter().flat_map(|line| [line, "\n"]).collect::<String>().as_bytes())?;
+    fs::rename(shorter, path)?;
+    Ok(Lines { lines: kept, file: Some(file), ..Lines::default() })
 }
 
-/// A file that nobody else can read, to add to.
+/// Opens a file for reading and appending that no other user can read. A FIFO, a device and the like are refused.
 fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    let check = |metadata: io::Result<Metadata>| match metadata {
+        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    // Opening a device could have side effects.
+    check(fs::metadata(path))?;
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    // The path may have been replaced since the check.
+    check(file.metadata())?;
+    Ok(file)
 }
 
 /// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself: its own place stays at the
@@ -218,8 +231,13 @@ fn found(line: &str, idx: usize, pos: usize) -> SearchResult<'static> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use rustyline::history::History as _;
 
     use super::*;
@@ -277,6 +295,24 @@ mod tests {
         assert_eq!(again.earlier("").unwrap(), "new");
         let (_, complaint) = History::open(Some("/dev/null/history".into()));
         assert!(complaint.unwrap().starts_with("The history /dev/null/history cannot be used: "));
+        fs::remove_dir_all(folder).unwrap();
+    }
+    #[test]
+    fn a_history_that_is_not_a_regular_file_is_refused() {
+        let folder = std::env::temp_dir().join(format!("linechat-history-kinds-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (fifo, link) = (folder.join("fifo"), folder.join("link"));
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        symlink(&fifo, &link).unwrap();
+        let _socket = UnixListener::bind(folder.join("socket")).unwrap();
+        for path in [fifo, link, folder.join("socket"), folder.clone(), "/dev/null".into()] {
+            let (sender, opened) = mpsc::channel();
+            let history = path.clone();
+            thread::spawn(move || sender.send(History::open(Some(history)).1));
+            let complaint = opened.recv_timeout(Duration::from_secs(20)).expect("opening it takes for ever");
+            let path = path.display();
+            assert_eq!(complaint, Some(format!("The history {path} cannot be used: it is not a regular file")));
+        }
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -8,7 +8,9 @@ mod backoff;
 mod dialogue;
 mod drawing;
 mod editor;
+mod foreground;
 mod history;
+mod keyboard;
 mod keys;
 mod link;
 mod look;
@@ -18,12 +20,15 @@ mod people;
 mod plain;
 mod receipts;
 mod screen;
+mod streams;
 mod talk;
 mod veil;
 mod wrap;
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::exit;
 
 use async_channel::bounded;
@@ -34,9 +39,10 @@ use futures::future::{Either, select};
 use jiff::ZonedDateTime;
 use jiff::civil::Date;
 
-use super::{Config, Lost, Outcome};
+use super::{Config, Lost, Outcome, status};
 use crate::limits::CLIENT_TYPED_LINES;
-use editor::Editing;
+use editor::{Editing, Typed};
+use foreground::{is_foreground, never_stop, until_foreground};
 use history::History;
 use keys::Keys;
 use look::Look;
@@ -45,6 +51,7 @@ use paste::Paste;
 use people::People;
 use plain::Paper;
 use screen::Screen;
+use streams::make_blocking;
 use talk::Talk;
 use veil::Veil;
 
@@ -71,6 +78,7 @@ pub struct Options {
 /// # Errors
 /// [`Lost`], when the connection cannot be made, or is lost and not to be made again, or there is no terminal.
 pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+    take_terminal()?;
     let modes = Modes::save().map_err(Lost::Output)?;
     let (history, complaint) = History::open(options.history.clone());
     let people = People::default();
@@ -84,8 +92,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let sit_down = |is_welcome: bool| {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(Lost::Output)?;
-        let printer = editing.start(prompt, recent.clone())?;
-        modes.edited();
+        let printer = editing.start(modes.clone(), prompt, recent.clone())?;
         showing.start(printer, move || Some(recent.size()));
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if is_welcome && options.greeting {
@@ -93,13 +100,12 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
         }
         Ok(())
     };
-    let ending = [Signal::Term, Signal::Hup, Signal::Int, Signal::Quit];
     let (ours, shown) = (modes.clone(), screen.clone());
     let take_back = move || {
         ours.take_back();
         shown.draw_again();
     };
-    let done = stay(talk.run(sit_down), &ending, take_back, || modes.restore());
+    let done = stay(talk.run(sit_down), |_| true, take_back, || modes.restore());
     screen.finish();
     modes.restore();
     done
@@ -110,6 +116,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
 /// # Errors
 /// As for [`run`].
 pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+    take_terminal()?;
     let (keys, people, veil) = (Keys::default(), People::default(), Veil::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
@@ -117,44 +124,69 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let (screen, showing) = Screen::new(true, today);
     let talk =
         Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
+    let (is_seated, interrupts) = (Cell::new(false), typing.clone());
     let sit_down = |is_welcome: bool| {
+        is_seated.set(true);
         if is_welcome && options.greeting {
             plain::greet()?;
         }
-        plain::start(typing, keys, veil.clone())?;
+        plain::start(typing, keys, veil.clone());
         showing.start(Paper, || None);
         Ok(())
     };
+    let ends = |signal| {
+        // Ctrl-C. The terminal has discarded what was on the line.
+        let is_key = signal == Signal::Int && is_seated.get() && is_foreground();
+        if is_key {
+            let _ = interrupts.try_send(Typed::Interrupt);
+        }
+        !is_key
+    };
     let ours = veil.clone();
     before_panic(move || ours.lift());
-    let ending = [Signal::Term, Signal::Hup, Signal::Quit];
     let ours = veil.clone();
-    let done = stay(talk.run(sit_down), &ending, move || ours.take_back(), || veil.lift());
+    let done = stay(talk.run(sit_down), ends, move || ours.take_back(), || veil.lift());
     screen.finish();
     veil.lift();
     done
 }
 
-/// Waits for the end of the talk. One of these signals ends the program, after `restore`. When it was stopped and goes on,
-/// `take_back` is called, and never after the end.
+/// Waits until the process is in the foreground, where it may use the terminal. A signal ends the process meanwhile.
+fn take_terminal() -> Result<(), Lost> {
+    never_stop();
+    if !is_foreground() {
+        status::say("client: waiting in the background; bring it to the foreground (fg, or timeout --foreground)");
+        let foreground = async {
+            until_foreground().await;
+            Ok(Outcome::Left)
+        };
+        stay(foreground, |_| true, || {}, || {})?;
+    }
+    make_blocking();
+    Ok(())
+}
+
+/// Waits for the end of the talk. A signal ends the program, after `restore`, if `ends` says so. When the program was stopped
+/// and continues, `take_back` is called, and never after the end.
 fn stay(
     talking: impl Future<Output = Result<Outcome, Lost>>,
-    ending: &[Signal],
+    ends: impl Fn(Signal) -> bool,
     take_back: impl Fn() + Send + 'static,
     restore: impl FnOnce(),
 ) -> Result<Outcome, Lost> {
     block_on(async {
-        let mut signals = Signals::new(ending).map_err(Lost::Output)?;
+        let signals = Signals::new([Signal::Term, Signal::Hup, Signal::Int, Signal::Quit]).map_err(Lost::Output)?;
+        let mut ending = pin!(signals.filter_map(async |signal| signal.ok().filter(|&signal| ends(signal))));
         let continued = Signals::new([Signal::Cont]).map_err(Lost::Output)?;
         // A task of its own: what is typed after a stop may be a password, however busy the talk is.
         let taking_back = spawn(take_back_after(continued, take_back));
-        let done = select(Box::pin(talking), signals.next()).await;
+        let done = select(Box::pin(talking), ending.next()).await;
         taking_back.cancel().await;
         match done {
             Either::Left((done, _)) => done,
             Either::Right((signal, _)) => {
                 restore();
-                exit(128 + signal.and_then(Result::ok).map_or(0, |signal| signal as i32));
+                exit(128 + signal.map_or(0, |signal| signal as i32));
             }
         }
     })

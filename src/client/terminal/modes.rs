@@ -2,19 +2,21 @@
 //! on, as the client had them.
 
 use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use async_signal::Signals;
-use async_std::task::sleep;
 use futures::StreamExt;
-use rustix::process::getpgrp;
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
 use rustix::termios::{
-    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-use crate::limits::FOREGROUND_LOOK;
+use super::foreground::{is_foreground, until_foreground};
+use crate::limits::STOP_TAKES;
 
 /// Bracketed paste, as the editor begins it.
 const BRACKETS: &[u8] = b"\x1b[?2004h";
@@ -31,46 +33,68 @@ pub(super) fn before_panic(restore: impl Fn() + Send + Sync + 'static) {
     }));
 }
 
-/// The modes before the editor changed them.
+/// The modes before the editor changed them. In the background they are left alone.
 #[derive(Clone)]
 pub(super) struct Modes {
+    /// The original standard input. The editor reads a pseudo-terminal in its place.
+    terminal: Arc<OwnedFd>,
     before: Arc<Termios>,
-    /// There is an editor, which changes them.
+    /// The editor has started.
     is_edited: Arc<AtomicBool>,
 }
 
 impl Modes {
     /// Remembers the modes, and restores them when the program panics.
     pub(super) fn save() -> io::Result<Self> {
-        let modes = Self { before: Arc::new(tcgetattr(io::stdin())?), is_edited: Arc::default() };
+        let terminal = Arc::new(io::stdin().as_fd().try_clone_to_owned()?);
+        let modes = Self { before: Arc::new(tcgetattr(&terminal)?), terminal, is_edited: Arc::default() };
         let ours = modes.clone();
         before_panic(move || ours.restore());
         Ok(modes)
     }
 
+    /// Another descriptor of the terminal.
+    pub(super) fn terminal(&self) -> io::Result<OwnedFd> {
+        self.terminal.try_clone()
+    }
+
     /// Makes the terminal as it was. It fails when the terminal is gone.
     pub(super) fn restore(&self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
-        let _ = io::stdout().write_all(RESET).and_then(|()| io::stdout().flush());
+        if is_foreground() {
+            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+            let _ = io::stdout().write_all(RESET).and_then(|()| io::stdout().flush());
+        }
     }
 
-    /// The editor begins.
-    pub(super) fn edited(&self) {
+    /// Sets the editor's modes, and does so again after each stop.
+    pub(super) fn begin_editing(&self) {
         self.is_edited.store(true, Ordering::Relaxed);
+        self.take_back();
     }
 
-    /// Makes the terminal as the editor has it, if there is one. The editor does that itself when a key has stopped it, but
-    /// often too early, before the whole program stands; and it knows of no other stop.
+    /// Sets the editor's modes if the editor has started.
     pub(super) fn take_back(&self) {
-        if self.is_edited.load(Ordering::Relaxed) {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, &of_editor(&self.before));
+        if self.is_edited.load(Ordering::Relaxed) && is_foreground() {
+            let _ = tcsetattr(&self.terminal, OptionalActions::Now, &of_editor(&self.before));
             let _ = io::stdout().write_all(BRACKETS).and_then(|()| io::stdout().flush());
         }
+    }
+
+    /// Stops the process group, as Ctrl-Z does in the terminal's own modes. Returns when the process continues.
+    pub(super) fn stop(&self) {
+        self.restore();
+        let _ = kill_current_process_group(Signal::TSTP);
+        // The stop may take effect a moment later, in this sleep.
+        thread::sleep(STOP_TAKES);
+        // Without job control the signal is ignored, and no SIGCONT follows.
+        self.take_back();
+        // The terminal may have another size now.
+        let _ = kill_process(getpid(), Signal::WINCH);
     }
 }
 
 /// The editor's modes, as rustyline makes them.
-fn of_editor(before: &Termios) -> Termios {
+pub(super) fn of_editor(before: &Termios) -> Termios {
     let mut modes = before.clone();
     modes.input_modes -=
         InputModes::BRKINT | InputModes::ICRNL | InputModes::INPCK | InputModes::ISTRIP | InputModes::IXON;
@@ -85,14 +109,7 @@ fn of_editor(before: &Termios) -> Termios {
 /// when it has set the modes.
 pub(super) async fn take_back_after(mut continued: Signals, take_back: impl Fn()) {
     while continued.next().await.is_some() {
-        until_in_foreground().await;
+        until_foreground().await;
         take_back();
-    }
-}
-
-/// In the background the terminal is another's. No signal tells of the end of that.
-async fn until_in_foreground() {
-    while tcgetpgrp(io::stdin()).is_ok_and(|group| group != getpgrp()) {
-        sleep(FOREGROUND_LOOK).await;
     }
 }

@@ -2,19 +2,18 @@
 //!
 //! It is for screen readers, script(1) and terminals without a cursor to move. The talk is the same as at any other.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 use std::thread;
 use std::time::Instant;
 
 use async_channel::Sender;
-use async_signal::{Signal, Signals};
-use async_std::task;
-use futures::StreamExt;
 use rustix::termios::{LocalModes, tcgetattr};
 use rustyline::{ExternalPrinter, KeyCode, KeyEvent, Modifiers};
 use zeroize::Zeroizing;
 
 use super::editor::Typed;
+use super::foreground::{is_foreground, wait_for_foreground};
 use super::keys::Keys;
 use super::screen::NOTHING;
 use super::veil::{Veil, begins_dialogue};
@@ -33,22 +32,9 @@ pub(super) fn greet() -> Result<(), Lost> {
 }
 
 /// Passes on what the person types from now on.
-///
-/// # Errors
-/// When the terminal cannot be used.
-pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
-    let mut interrupts = Signals::new([Signal::Int]).map_err(Lost::Input)?;
-    // From here on Ctrl-C cannot end the program without a word.
+pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) {
     veil.rule_echo();
-    let interrupted = typed.clone();
-    task::spawn(async move {
-        // The terminal has thrown away what was on the line.
-        while interrupts.next().await.is_some() {
-            let _ = interrupted.try_send(Typed::Interrupt);
-        }
-    });
     thread::spawn(move || read_lines(&typed, &keys, &veil));
-    Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
@@ -57,13 +43,18 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
     while ends < 2 {
         // It may be a password. A terminal hands over no more than this at once.
         let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES));
+        wait_for_foreground();
         let read = io::stdin().lock().read_until(b'\n', &mut line);
+        if read.is_err() && !is_foreground() {
+            continue; // EIO: it was moved to the background while it waited.
+        }
         let is_veiled = veil.is_called_for();
         if is_veiled && line.ends_with(b"\n") {
             let _ = secret(&line).map(|secret| typed.send_blocking(Typed::Secret(secret)));
             continue;
         }
         let text = if is_veiled { "".into() } else { String::from_utf8_lossy(&line) };
+        let is_readable = matches!(text, Cow::Borrowed(_));
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
         if !text.is_empty() {
@@ -71,6 +62,11 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
             keys.press(enter, now);
         }
         let enter = keys.press(enter, now);
+        if !is_readable {
+            // The terminal may have shown these bytes as other characters than U+FFFD.
+            let _ = typed.send_blocking(Typed::Unreadable(text));
+            continue;
+        }
         if begins_dialogue(&text) {
             veil.expect();
         }

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use rustyline::ExternalPrinter;
 
 use super::drawing::{Recent, Size};
+use super::foreground::{is_foreground, wait_for_foreground};
 use super::wrap::wrap;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
@@ -138,8 +139,12 @@ impl Screen {
         let _ = self.lines.try_send(Shown::Clear);
     }
 
-    /// Waits until all is shown, but not for ever: the editor shows nothing while it searches.
+    /// Waits until all is shown, but not for ever: the editor shows nothing while it searches. In the
+    /// background nothing is shown.
     pub(super) fn finish(&self) {
+        if !is_foreground() {
+            return;
+        }
         let (done, shown) = mpsc::channel();
         if self.lines.send_blocking(Shown::Flush(done)).is_ok() {
             let _ = shown.recv_timeout(SCREEN_FLUSH);
@@ -163,6 +168,7 @@ impl Showing {
         thread::spawn(move || {
             let mut day = None;
             while let Ok(shown) = self.lines.recv_blocking() {
+                wait_for_foreground();
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
                     continue;

@@ -231,6 +231,9 @@ impl Talk {
                 self.paste.add(&text, enter);
                 self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
             }
+            Typed::Unreadable(text) => {
+                self.screen.tell(&format!("Not sent, because it is not valid UTF-8: {text}")).await;
+            }
             Typed::Nothing(enter) => self.paste.confirm(enter),
             Typed::Secret(secret) => self.take_secret(secret),
             Typed::Cleared => {

@@ -11,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcget
 use rustyline::{Cmd, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::foreground::is_foreground;
 use crate::limits::LINE_BYTES;
 use crate::protocol::command::find_slash;
 use crate::protocol::{Command, Line};
@@ -92,13 +93,6 @@ impl Veil {
         self.change(|state| state.is_plain = true);
     }
 
-    /// The terminal shows nothing, if there will be a veil at the editor, until that has taken it over.
-    pub(super) fn hush(&self) {
-        if self.is_called_for() {
-            mute();
-        }
-    }
-
     /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
     pub(super) fn take_back(&self) {
         let mut state = self.lock();
@@ -132,7 +126,7 @@ impl Veil {
     pub(super) fn lift(&self) {
         let mut state = self.lock();
         (state.coming, state.is_wanted) = (0, false);
-        if state.is_muted {
+        if state.is_muted && is_foreground() {
             // It fails when the terminal is gone.
             let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         }
@@ -194,10 +188,10 @@ impl State {
         }
     }
 
-    /// It fails when the terminal is gone.
+    /// It fails when the terminal is gone. In the background the terminal is left alone; `take_back` sets it later.
     fn set_echo(&mut self) {
         let be_mute = self.is_plain && self.is_called_for();
-        if be_mute == self.is_muted {
+        if be_mute == self.is_muted || !is_foreground() {
             return;
         }
         let Ok(mut modes) = tcgetattr(io::stdin()) else { return };

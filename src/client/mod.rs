@@ -17,6 +17,7 @@ pub mod program;
 mod sieve;
 pub mod status;
 mod story;
+pub(crate) mod streams;
 pub mod target;
 pub mod terminal;
 pub mod tls;

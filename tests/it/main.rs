@@ -26,6 +26,7 @@ mod leave;
 mod login;
 mod manual;
 mod names;
+mod nonblocking;
 mod operators;
 mod password;
 mod pipes;

@@ -12,7 +12,7 @@ use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
 use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
-use linechat::client::input::Input;
+use linechat::client::input::{Input, InputError};
 use linechat::client::program::{self, Program};
 use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
@@ -141,7 +141,7 @@ const MANUAL: Manual = Manual {
     synopsis: &["[OPTION]... [HOST[:PORT]]", "[OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
         ("0", "everything was said, and you left"),
-        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line"),
+        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line; or the input is UTF-16"),
         ("2", "wrong usage"),
         ("3", "cannot connect, or the connection, standard input or standard output was lost"),
     ],
@@ -341,6 +341,7 @@ fn main() -> ExitCode {
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
+        Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),

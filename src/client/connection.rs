@@ -1,5 +1,6 @@
 //! The connection to the server: lines out, lines in.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -21,6 +22,7 @@ use crate::address::{lacks_zone, resolve};
 use crate::diagnosis::diagnose;
 use crate::fault;
 use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, NEXT_ADDRESS_AFTER, READ_BYTES, UNACKNOWLEDGED};
+use crate::protocol::IAC;
 use crate::tcp;
 use crate::transport::Transport;
 
@@ -246,13 +248,13 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Sends bytes as they are.
+    /// Sends bytes as data. To telnet, a byte 0xFF starts a command unless there are two of them (RFC 854).
     ///
     /// # Errors
     /// When the connection is broken.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut transport = self.transport.clone();
-        transport.write_all(bytes).await?;
+        transport.write_all(&escape_iac(bytes)).await?;
         transport.flush().await
     }
 
@@ -269,6 +271,22 @@ impl Outgoing {
         // When it fails the connection is broken, which the other direction finds out.
         let _ = self.transport.close().await;
     }
+}
+
+/// The bytes, with each IAC (0xFF) doubled. There is none in UTF-8.
+fn escape_iac(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut escaped = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = memchr::memchr(IAC, rest) {
+        escaped.extend_from_slice(&rest[..=at]);
+        escaped.push(IAC);
+        rest = &rest[at + 1..];
+    }
+    if escaped.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    escaped.extend_from_slice(rest);
+    Cow::Owned(escaped)
 }
 
 /// rustls says it to programmers.
@@ -308,6 +326,19 @@ mod tests {
         drop(peer);
         assert_eq!(block_on(incoming.next()).unwrap().unwrap(), b"fo");
         assert_eq!(block_on(incoming.next()).unwrap(), None);
+    }
+
+    #[test]
+    fn every_iac_is_doubled() {
+        for (bytes, escaped) in [
+            (&b""[..], &b""[..]),
+            (b"plain", b"plain"),
+            (b"\xff", b"\xff\xff"),
+            (b"\xff\xffa\xff", b"\xff\xff\xff\xffa\xff\xff"),
+            (b"one\n\xff\xec\ntwo", b"one\n\xff\xff\xec\ntwo"),
+        ] {
+            assert_eq!(*escape_iac(bytes), *escaped);
+        }
     }
 
     #[test]

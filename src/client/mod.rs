@@ -31,6 +31,7 @@ use crate::fault;
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText, Secret};
 use connection::ConnectError;
+use input::InputError;
 pub use place::Place;
 pub use target::Target;
 pub use tls::Trust;
@@ -62,6 +63,8 @@ pub enum Outcome {
     PasswordKept,
     /// The server refused so many lines; the last one with these words.
     LinesRefused(u64, SafeText),
+    /// The input was UTF-16, and nothing of it was sent.
+    InputIsUtf16,
 }
 
 /// Why a visit did not come to its end.
@@ -92,8 +95,8 @@ pub enum Lost {
     #[error("not said: {}", lines(*.0))]
     Unsaid(usize),
     /// There may have been more to say.
-    #[error("cannot read standard input: {}", fault::describe(.0))]
-    Input(io::Error),
+    #[error(transparent)]
+    Input(InputError),
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),

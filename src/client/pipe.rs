@@ -1,7 +1,6 @@
 //! The client in a pipe: standard input is said, standard output is what the server said.
 
 use std::cell::Cell;
-use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use futures::future::{Either, select};
 
 use super::connection::Outgoing;
 use super::display::Display;
-use super::input::Input;
+use super::input::{Input, InputError};
 use super::visit::Visit;
 use super::{Config, Lost, Outcome};
 
@@ -28,7 +27,10 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Lost`], when it is not certain that everything was said.
-pub async fn run(config: &Config, options: &Options, input: Input, display: Display) -> Result<Outcome, Lost> {
+pub async fn run(config: &Config, options: &Options, mut input: Input, display: Display) -> Result<Outcome, Lost> {
+    if let Err(error) = input.check().await {
+        return stopped_by(error);
+    }
     let all_said = Cell::new(false);
     let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
     if !visit.join(&outgoing).await? {
@@ -45,21 +47,28 @@ pub async fn run(config: &Config, options: &Options, input: Input, display: Disp
         Either::Right((listened, _)) => listened?,
     }
     let outcome = visit.outcome()?;
-    read.map_err(Lost::Input)?;
-    Ok(outcome)
+    read.map_or_else(stopped_by, |()| Ok(outcome))
+}
+
+/// How it went when the input could not be sent.
+fn stopped_by(error: InputError) -> Result<Outcome, Lost> {
+    match error {
+        InputError::Utf16 => Ok(Outcome::InputIsUtf16),
+        failed => Err(Lost::Input(failed)),
+    }
 }
 
 /// Says the whole input, stays for a while, and then says that this was all.
 ///
 /// # Errors
-/// When the input cannot be read; what came before was said.
+/// When the input cannot be read, or sent; what came before was said.
 async fn talk(
     input: Input,
     outgoing: Outgoing,
     wait: Duration,
     all_said: &Cell<bool>,
     unshown: oneshot::Receiver<()>,
-) -> io::Result<()> {
+) -> Result<(), InputError> {
     let read = send_all(input, &outgoing).await;
     all_said.set(true);
     // Either it is over, or nobody sees any more what comes.
@@ -69,7 +78,7 @@ async fn talk(
 }
 
 /// Sends the whole input. The other direction notices when the connection fails.
-async fn send_all(mut input: Input, outgoing: &Outgoing) -> io::Result<()> {
+async fn send_all(mut input: Input, outgoing: &Outgoing) -> Result<(), InputError> {
     while let Some(bytes) = input.next().await? {
         if outgoing.send(&bytes).await.is_err() {
             break;

@@ -19,6 +19,12 @@ pub(super) fn read_input(bytes: &mut [u8]) -> io::Result<usize> {
     try_until_ready(&stdin, PollFlags::IN, || read(&stdin, &mut *bytes)).map(|count| count.unwrap_or(0))
 }
 
+/// Whether standard input can be read at once, be it to find its end.
+pub(super) fn has_input() -> bool {
+    let stdin = io::stdin();
+    poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&Default::default())).is_ok_and(|ready| ready > 0)
+}
+
 /// Writes all of it to standard output or standard error. This blocks.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod framing;
 mod half_close;
 mod idle_line;
 mod ignore;
+mod input_bytes;
 mod leave;
 mod login;
 mod manual;

@@ -37,7 +37,7 @@ pub(super) fn greet() -> Result<(), Lost> {
 /// # Errors
 /// When the terminal cannot be used.
 pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
-    let mut interrupts = Signals::new([Signal::Int]).map_err(Lost::Input)?;
+    let mut interrupts = Signals::new([Signal::Int]).map_err(Lost::Output)?;
     // From here on Ctrl-C cannot end the program without a word.
     veil.rule_echo();
     let interrupted = typed.clone();

@@ -4,6 +4,7 @@
 //! shown; what comes too fast for the program waits in a bounded queue, and what does not fit is not run, and counted.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,10 +45,17 @@ pub async fn run(config: &Config, options: Options, display: Display) -> Result<
     if !visit.join(&outgoing).await? {
         return visit.outcome();
     }
+    let unshown = visit.until_unshown()?;
     let path = options.program.path.to_string_lossy().into_owned();
-    let listened = match select(pin!(visit.listen()), pin!(work(options, &backlog, &outgoing))).await {
+    let talk = async {
+        match select(pin!(visit.listen()), pin!(work(options, &backlog, &outgoing))).await {
+            Either::Left((listened, _)) => listened,
+            Either::Right(((), listening)) => listening.await,
+        }
+    };
+    let listened = match select(pin!(talk), unshown).await {
         Either::Left((listened, _)) => listened,
-        Either::Right(((), listening)) => listening.await,
+        Either::Right(((), _)) => Err(Lost::Output(io::ErrorKind::BrokenPipe.into())),
     };
     report_unrun(&path, backlog.left(), "the visit ended before");
     listened?;

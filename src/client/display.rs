@@ -3,10 +3,12 @@
 //! A terminal is shown safe text only, whatever the server sent: the client trusts no server. A pipe gets what the
 //! server said, byte for byte, and nothing else.
 
+use std::future::pending;
 use std::io::{self, IsTerminal};
 use std::thread;
 
 use async_channel::{Receiver, Sender, bounded};
+use futures::channel::oneshot;
 
 use super::status::{self, Verbosity};
 use super::streams;
@@ -83,6 +85,25 @@ impl Display {
     /// Shows lines of the server on standard error. Whether anybody reads that does not matter.
     pub async fn warn(&mut self, lines: &[u8]) {
         let _ = self.write(Stream::Error, safe(lines).into_bytes()).await;
+    }
+
+    /// Is ready when nobody reads standard output any more, also while nothing is written.
+    ///
+    /// # Errors
+    /// When there can be no thread to watch it.
+    pub fn until_unread(&self) -> io::Result<impl Future<Output = ()> + use<>> {
+        let (unread, until_unread) = oneshot::channel();
+        let watch = move || {
+            if streams::wait_until_output_is_unread().is_ok() {
+                let _ = unread.send(());
+            }
+        };
+        thread::Builder::new().name("watch output".to_owned()).spawn(watch)?;
+        Ok(async {
+            if until_unread.await.is_err() {
+                pending().await
+            }
+        })
     }
 
     /// Waits until it is written.

@@ -1,6 +1,6 @@
 //! What is typed at the terminal, or comes through a pipe.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::thread;
 
 use async_channel::{Receiver, Sender, bounded};
@@ -47,6 +47,11 @@ impl Input {
     /// The input of this process.
     pub fn standard() -> Self {
         Self::default()
+    }
+
+    /// Whether a person types it.
+    pub fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal()
     }
 
     /// Looks at the beginning if some of it can be read at once, as from a file.

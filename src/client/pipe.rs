@@ -1,11 +1,12 @@
 //! The client in a pipe: standard input is said, standard output is what the server said.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
 use async_std::future::timeout;
-use futures::channel::oneshot;
+use futures::FutureExt;
 use futures::future::{Either, select};
 
 use super::connection::Outgoing;
@@ -36,7 +37,7 @@ pub async fn run(config: &Config, options: &Options, mut input: Input, display: 
     if !visit.join(&outgoing).await? {
         return visit.outcome();
     }
-    let unshown = visit.until_unshown();
+    let unshown = visit.until_unshown()?.shared();
     let talk = talk(input, outgoing, options.wait, &all_said, unshown);
     let mut read = Ok(());
     match select(pin!(talk), pin!(visit.listen())).await {
@@ -67,9 +68,9 @@ async fn talk(
     outgoing: Outgoing,
     wait: Duration,
     all_said: &Cell<bool>,
-    unshown: oneshot::Receiver<()>,
+    unshown: impl Future<Output = ()> + Clone,
 ) -> Result<(), InputError> {
-    let read = send_all(input, &outgoing).await;
+    let read = send_all(input, &outgoing, unshown.clone()).await;
     all_said.set(true);
     // Either it is over, or nobody sees any more what comes.
     let _ = timeout(wait, unshown).await;
@@ -78,11 +79,18 @@ async fn talk(
 }
 
 /// Sends the whole input. The other direction notices when the connection fails.
-async fn send_all(mut input: Input, outgoing: &Outgoing) -> Result<(), InputError> {
-    while let Some(bytes) = input.next().await? {
+async fn send_all(mut input: Input, outgoing: &Outgoing, unshown: impl Future<Output = ()>) -> Result<(), InputError> {
+    // A person who types would wait for nothing. Any other input has to be said to its end.
+    let unshown = if input.is_terminal() { Either::Left(unshown) } else { Either::Right(pending()) };
+    let mut unshown = pin!(unshown);
+    loop {
+        let read = match select(pin!(input.next()), &mut unshown).await {
+            Either::Left((read, _)) => read?,
+            Either::Right(((), _)) => None,
+        };
+        let Some(bytes) = read else { return Ok(()) };
         if outgoing.send(&bytes).await.is_err() {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }

@@ -25,6 +25,26 @@ pub(super) fn has_input() -> bool {
     poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&Default::default())).is_ok_and(|ready| ready > 0)
 }
 
+/// Waits until nobody can read what is written to standard output. This blocks.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(super) fn wait_until_output_is_unread() -> io::Result<()> {
+    let stdout = io::stdout();
+    loop {
+        // poll(2) reports a hang-up and an error even when it is asked for nothing else.
+        match poll(&mut [PollFd::new(&stdout, PollFlags::empty())], None) {
+            Err(Errno::INTR) => {}
+            polled => return Ok(polled.map(drop)?),
+        }
+    }
+}
+
+/// Whether a write failed because nobody reads what is written.
+pub(super) fn is_unread(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 /// Writes all of it to standard output or standard error. This blocks.
 ///
 /// # Errors

@@ -7,7 +7,9 @@ use std::io;
 use std::time::Instant;
 
 use async_std::future::timeout;
+use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::select;
 use zeroize::Zeroizing;
 
 use super::bot::Ears;
@@ -15,6 +17,7 @@ use super::connection::{self, Incoming, Outgoing};
 use super::display::Display;
 use super::sieve::Sieve;
 use super::story::Story;
+use super::streams::is_unread;
 use super::{Config, Lost, Outcome};
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::Secret;
@@ -111,11 +114,12 @@ impl<'a> Visit<'a> {
         outgoing.send(line.as_bytes()).await.map_err(Lost::Failed)
     }
 
-    /// Is ready when everything was said and nothing more can be shown: then there is no reason to stay.
-    pub(super) fn until_unshown(&mut self) -> oneshot::Receiver<()> {
+    /// Is ready when nothing more can be shown, or nobody would read it.
+    pub(super) fn until_unshown(&mut self) -> Result<impl Future<Output = ()> + use<>, Lost> {
         let (shown, unshown) = oneshot::channel();
         self.shown = Some(shown);
-        unshown
+        let unread = self.display.until_unread().map_err(Lost::Output)?;
+        Ok(select(unshown, Box::pin(unread)).map(drop))
     }
 
     /// Shows what comes until the server closes the connection.
@@ -128,7 +132,7 @@ impl<'a> Visit<'a> {
     pub(super) fn outcome(self) -> Result<Outcome, Lost> {
         match self.unshown {
             // A reader who has seen enough is no loss, but a full disk is.
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Lost::Output(error)),
+            Some(error) if !is_unread(&error) => Err(Lost::Output(error)),
             _ => self.story.outcome(),
         }
     }
@@ -171,8 +175,8 @@ impl<'a> Visit<'a> {
             }
         };
         match shown {
-            // It cannot be shown, but the farewell is still waited for.
-            Err(error) if self.all_said.get() => {
+            // It cannot be shown, but there may be more to say, and the farewell is waited for.
+            Err(error) if is_unread(&error) || self.all_said.get() => {
                 self.unshown = Some(error);
                 self.shown = None;
                 Ok(())

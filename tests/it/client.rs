@@ -243,23 +243,6 @@ fn its_error_messages_are_safe_for_a_terminal() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
-    let server = Server::start();
-    let mut alice = server.join("Alice");
-    let (mut client, stdout) = Program::start_unread(CLIENT, Program::client_arguments(server.address, "Bob"));
-    within(move || {
-        let mut welcome = String::new();
-        BufReader::new(stdout).read_line(&mut welcome).unwrap();
-    });
-    alice.expect("* Bob has joined");
-    // It notices with the next line that it cannot write, although its input goes on.
-    alice.send("one\n");
-    assert_eq!(client.finish(), finished(3, "", ""));
-    let left = alice.line();
-    assert!(left.starts_with("* Bob has left"), "{left:?}");
-}
-
-#[test]
 fn the_farewell_is_awaited_although_nobody_reads_the_output() {
     let server = Server::start();
     let mut alice = server.join("Alice");

@@ -16,7 +16,9 @@ use linechat::client::input::{Input, InputError};
 use linechat::client::program::{self, Program};
 use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
-use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal};
+use linechat::client::{
+    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal,
+};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
 use linechat::manual::{Manual, program_name};
@@ -76,6 +78,10 @@ struct Arguments {
     /// Trust the one certificate with this fingerprint, whatever it holds; implies --tls
     #[arg(long, value_name = "SHA256", help_heading = OVER_TLS)]
     tls_fingerprint: Option<Fingerprint>,
+
+    /// What to do when the name is taken [default: at a terminal ask for another one, otherwise wait]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    if_taken: Option<IfTaken>,
 
     /// The password, if the server asks for one: the first line of FILE, which nobody else may be able to read; without
     /// it LINECHAT_PASSWORD, or what you type when you are asked
@@ -392,6 +398,7 @@ fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> 
         place: arguments.place(target)?,
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
+        if_taken: arguments.if_taken,
     };
     if arguments.is_at_a_terminal() {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };

@@ -39,12 +39,9 @@ pub struct Options {
 /// [`Lost`], as soon as the bot cannot go on. The server has no other end for it.
 pub async fn run(config: &Config, options: Options, display: Display) -> Result<Outcome, Lost> {
     let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
     let (ears, backlog) = ears();
-    visit.hear_with(ears);
-    if !visit.join(&outgoing).await? {
-        return visit.outcome();
-    }
+    let (mut visit, outgoing) = Visit::join(config, options.lines_only, display, Some(ears), &all_said).await?;
+    let Some(outgoing) = outgoing else { return visit.outcome() };
     let unshown = visit.until_unshown()?;
     let path = options.program.path.to_string_lossy().into_owned();
     let talk = async {

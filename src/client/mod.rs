@@ -18,6 +18,7 @@ mod sieve;
 pub mod status;
 mod story;
 pub(crate) mod streams;
+mod taken;
 pub mod target;
 pub mod terminal;
 pub mod tls;
@@ -33,6 +34,7 @@ use crate::protocol::{Name, SafeText, Secret};
 use connection::ConnectError;
 use input::InputError;
 pub use place::Place;
+pub use taken::IfTaken;
 pub use target::Target;
 pub use tls::Trust;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub password: Option<Secret>,
     /// A password is sent although others could read it on its way.
     pub allow_plain_password: bool,
+    /// What to do when the name is taken. `None`: in a pipe, and for a bot, as [`IfTaken::Wait`].
+    pub if_taken: Option<IfTaken>,
 }
 
 /// The variable of the environment that may hold the password. No program that the client runs gets it.

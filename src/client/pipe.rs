@@ -33,10 +33,8 @@ pub async fn run(config: &Config, options: &Options, mut input: Input, display: 
         return stopped_by(error);
     }
     let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
-    if !visit.join(&outgoing).await? {
-        return visit.outcome();
-    }
+    let (mut visit, outgoing) = Visit::join(config, options.lines_only, display, None, &all_said).await?;
+    let Some(outgoing) = outgoing else { return visit.outcome() };
     let unshown = visit.until_unshown()?.shared();
     let talk = talk(input, outgoing, options.wait, &all_said, unshown);
     let mut read = Ok(());

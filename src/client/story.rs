@@ -33,6 +33,11 @@ impl Story {
         !self.joined && (self.refused > 0 || self.is_unprotected)
     }
 
+    /// The name was refused because somebody else in the room has it.
+    pub(super) fn is_name_taken(&self) -> bool {
+        !self.joined && self.last_refusal.starts_with("name-taken: ")
+    }
+
     /// The password that the server waits for is not sent, since others could read it.
     pub(super) fn keep_password(&mut self) {
         self.is_unprotected = true;

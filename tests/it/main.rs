@@ -38,6 +38,7 @@ mod server_program;
 mod shutdown;
 mod stall;
 mod strangers;
+mod taken_name;
 mod talk;
 mod tls;
 mod typed_password;

@@ -792,8 +792,13 @@ mod tests {
                 &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
             );
             let (screen, showing) = Screen::new(false);
-            let config =
-                Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
+            let config = Config {
+                name,
+                place: Place::Unix(PathBuf::new()),
+                password: None,
+                allow_plain_password: false,
+                if_taken: None,
+            };
             let (typing, typed) = bounded(1);
             let typed = (typed, People::default(), Paste::default(), Veil::default());
             let mut talk = Talk::new(config, true, (screen.clone(), look), typed);

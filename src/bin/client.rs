@@ -17,7 +17,7 @@ use linechat::client::program::{self, Program};
 use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
 use linechat::client::{
-    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal,
+    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, startup, status, terminal,
 };
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
@@ -149,7 +149,7 @@ const MANUAL: Manual = Manual {
         ("0", "everything was said, and you left"),
         ("1", "refused: the name (taken, ...), the password or, in a pipe, a line; or the input is UTF-16"),
         ("2", "wrong usage"),
-        ("3", "cannot connect, or the connection, standard input or standard output was lost"),
+        ("3", "cannot start or connect, or the connection, standard input or standard output was lost"),
     ],
     environment: &[
         (NAME_VARIABLE, "your name, without --name"),
@@ -393,6 +393,8 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
 }
 
 fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, Lost> {
+    let at_a_terminal = arguments.is_at_a_terminal();
+    startup::start()?;
     let config = Config {
         name,
         place: arguments.place(target)?,
@@ -400,7 +402,7 @@ fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> 
         allow_plain_password: arguments.allow_plain_password,
         if_taken: arguments.if_taken,
     };
-    if arguments.is_at_a_terminal() {
+    if at_a_terminal {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
         return run(&config, &arguments.at_a_terminal());
     }

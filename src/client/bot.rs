@@ -10,12 +10,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender, bounded};
-use async_std::task::spawn_blocking;
 use futures::future::{Either, select};
 
 use super::connection::Outgoing;
 use super::display::Display;
 use super::message::Message;
+use super::off_thread::off_thread;
 use super::program::{Program, Ran};
 use super::visit::Visit;
 use super::{Config, Lost, Outcome, answer, status};
@@ -109,7 +109,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
     while let Ok(message) = backlog.messages.recv().await {
         let message = Arc::new(message);
         let running = (program.clone(), message.clone());
-        let ran = spawn_blocking(move || running.0.run(&running.1, reply)).await;
+        let ran = off_thread(move || running.0.run(&running.1, reply)).await;
         report_unrun(&path, backlog.unrun.take(), "it is slower than they come");
         let ran = match ran {
             Ok(ran) => ran,

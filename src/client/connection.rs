@@ -10,12 +10,12 @@ use std::sync::Arc;
 use async_io::Async;
 use async_std::future::timeout;
 use async_std::net::TcpStream;
-use async_std::task::spawn_blocking;
 use futures::stream::FuturesUnordered;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 
+use super::off_thread::off_thread;
 use super::place::Place;
 use super::tls::{TlsError, shake_hands};
 use crate::address::{lacks_zone, resolve};
@@ -113,7 +113,7 @@ async fn answered(
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let lookup = host.to_owned();
-    let addresses = spawn_blocking(move || resolve(&lookup, port)).await;
+    let addresses = off_thread(move || resolve(&lookup, port)).await;
     addresses.map_err(|source| ConnectError::UnknownHost { host: host.to_owned(), source })
 }
 
@@ -166,7 +166,7 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 /// wait for the server already, and for so long.
 async fn open(path: &Path) -> io::Result<Transport> {
     let address = SockAddr::unix(path)?;
-    let socket = spawn_blocking(move || {
+    let socket = off_thread(move || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(CONNECT_LIMIT))?;
         socket.connect(&address)?;

@@ -11,10 +11,12 @@ pub mod connection;
 pub mod display;
 pub mod input;
 mod message;
+mod off_thread;
 pub mod pipe;
 pub mod place;
 pub mod program;
 mod sieve;
+pub mod startup;
 pub mod status;
 mod story;
 pub(crate) mod streams;
@@ -74,6 +76,14 @@ pub enum Outcome {
 /// Why a visit did not come to its end.
 #[derive(Debug, Error)]
 pub enum Lost {
+    /// The system does not let the client have what it needs.
+    #[error("cannot start: not enough {what}: {}", fault::describe(.source))]
+    NoResources {
+        /// What there is not enough of.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There was no connection to begin with.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),

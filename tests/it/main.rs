@@ -33,6 +33,7 @@ mod password;
 mod pipes;
 mod plain;
 mod promises;
+mod resources;
 mod scalars;
 mod server_program;
 mod shutdown;

@@ -28,6 +28,7 @@ use super::keys::{Keys, Press};
 use super::people::People;
 use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::CLIENT_TYPED_LINES;
 use crate::protocol::{BadSecret, Secret};
 
@@ -97,7 +98,7 @@ impl Editing {
     pub(super) fn start(self, prompt: Prompt, recent: Recent) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
         self.veil.hush();
         let (ready, started) = mpsc::channel();
-        thread::spawn(move || {
+        let edit = move || {
             let mut editor = match self.editor(prompt.clone(), recent) {
                 Ok(editor) => editor,
                 Err(error) => return drop(ready.send(Err(error))),
@@ -106,7 +107,8 @@ impl Editing {
             // The keys never end it, so the terminal is gone when it ends.
             while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(prompt.text) {}
             let _ = self.typed.send_blocking(Typed::Leave);
-        });
+        };
+        thread::Builder::new().spawn(edit).map_err(no_thread)?;
         started
             .recv()
             .map_err(io::Error::other)

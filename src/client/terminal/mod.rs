@@ -78,7 +78,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
     let sit_down = || {
         let printer = editing.start(prompt, showing.recent())?;
         modes.edited();
-        showing.start(printer);
+        showing.start(printer)?;
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if options.greeting {
             screen.say("Connected. Enter sends, Tab completes names, /help lists the commands, Ctrl-D leaves.");
@@ -114,8 +114,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
             plain::greet()?;
         }
         plain::start(typing, keys, veil.clone())?;
-        showing.start(Paper);
-        Ok(())
+        showing.start(Paper)
     };
     let ours = veil.clone();
     before_panic(move || ours.lift());

@@ -19,6 +19,7 @@ use super::keys::Keys;
 use super::screen::NOTHING;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::LINE_BYTES;
 use crate::protocol::{BadSecret, Secret};
 
@@ -47,7 +48,7 @@ pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), 
             let _ = interrupted.try_send(Typed::Interrupt);
         }
     });
-    thread::spawn(move || read_lines(&typed, &keys, &veil));
+    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &veil)).map_err(no_thread)?;
     Ok(())
 }
 

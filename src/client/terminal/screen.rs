@@ -8,6 +8,8 @@ use async_channel::{Receiver, Sender, bounded};
 use rustyline::ExternalPrinter;
 
 use super::drawing::Recent;
+use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -137,8 +139,11 @@ impl Showing {
     }
 
     /// Hands everything to the editor from now on.
-    pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) {
-        thread::spawn(move || {
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn start(self, mut printer: impl ExternalPrinter + Send + 'static) -> Result<(), Lost> {
+        let show = move || {
             while let Ok(shown) = self.lines.recv_blocking() {
                 if let Shown::Again = shown {
                     let _ = printer.print(NOTHING.to_owned());
@@ -156,7 +161,9 @@ impl Showing {
                     thread::sleep(LAST_DRAWING);
                 }
             }
-        });
+        };
+        thread::Builder::new().spawn(show).map_err(no_thread)?;
+        Ok(())
     }
 
     /// What waits goes together, so that the typed line is drawn once for all of it.

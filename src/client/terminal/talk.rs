@@ -844,7 +844,7 @@ mod tests {
         /// What is on the screen, without the times.
         fn shown(self) -> Vec<String> {
             let (paper, printed) = mpsc::channel();
-            self.showing.start(Paper(paper));
+            self.showing.start(Paper(paper)).unwrap();
             self.screen.finish();
             let printed = printed.try_iter().next().unwrap();
             let without_time =

@@ -17,7 +17,8 @@ use linechat::client::program::{self, Program};
 use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
 use linechat::client::{
-    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, startup, status, terminal,
+    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, process_1, startup, status,
+    terminal,
 };
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
@@ -395,6 +396,7 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
 fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, Lost> {
     let at_a_terminal = arguments.is_at_a_terminal();
     startup::start()?;
+    process_1::start(!at_a_terminal)?;
     let config = Config {
         name,
         place: arguments.place(target)?,

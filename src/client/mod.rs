@@ -14,6 +14,7 @@ mod message;
 mod off_thread;
 pub mod pipe;
 pub mod place;
+pub mod process_1;
 pub mod program;
 mod sieve;
 pub mod startup;

@@ -32,6 +32,7 @@ mod operators;
 mod password;
 mod pipes;
 mod plain;
+mod process_1;
 mod promises;
 mod resources;
 mod scalars;

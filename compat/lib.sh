@@ -106,7 +106,7 @@ socat_address() { # CLIENT
 }
 
 set_client_command() { # CLIENT NAME
-    command=("${program[@]}" --name "$2")
+    command=("${program[@]}" --name "$2" --if-taken fail)
     case $1 in
         client) command+=(--host "$host" --port "$port") ;;
         client-tls) command+=(--tls --tls-ca "$trusted" --host "$host" --port "$tls_port") ;;

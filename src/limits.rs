@@ -319,6 +319,18 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long the client waits for its welcome, from the beginning of the attempt to connect.
 pub const WELCOME_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many threads must be free when the client starts: more than it needs in any mode.
+pub const STARTUP_THREADS: usize = 8;
+
+/// How many file descriptors must be free when the client starts: more than it needs in any mode.
+pub const STARTUP_DESCRIPTORS: usize = 24;
+
+/// How long the client, in a pipe, tries to get a name that is taken.
+pub const TAKEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The shortest and the longest pause between two tries.
+pub const TAKEN_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+
 /// How many lines the client keeps of what was typed in former visits.
 pub const CLIENT_HISTORY_LINES: usize = 1000;
 

@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::exit;
 
@@ -16,7 +16,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::client::status;
+use crate::client::{status, streams};
 use crate::fault;
 
 /// The parts of a program's manual that clap knows nothing of.
@@ -110,10 +110,7 @@ impl Manual {
 
     /// Writes to standard output what is asked for; the exit code.
     fn print(&self, command: Command, form: Form) -> u8 {
-        let written = self.generate(command, form).and_then(|text| {
-            io::stdout().write_all(&text)?;
-            io::stdout().flush()
-        });
+        let written = self.generate(command, form).and_then(|text| streams::write_all(io::stdout(), &text));
         match written {
             Ok(()) => 0,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,

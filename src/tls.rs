@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 use std::{fmt, fs, io};
 
 use futures_rustls::pki_types::{CertificateDer, UnixTime, pem};
 use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 use futures_rustls::rustls::server::ParsedCertificate;
+use futures_rustls::rustls::time_provider::TimeProvider;
 use futures_rustls::rustls::{CertificateError, Error as RustlsError, RootCertStore};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -67,6 +69,17 @@ pub(crate) fn is_version_1(error: &CertificateError) -> bool {
 /// Whether an error is the one with that name in the library below, for which rustls has no name of its own.
 fn is_called(error: &CertificateError, name: &str) -> bool {
     matches!(error, CertificateError::Other(error) if error.0.to_string() == name)
+}
+
+/// The time of this machine, for which a time before 1970 is 1970: rustls would panic.
+#[derive(Debug)]
+pub(crate) struct Clock;
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Some(UnixTime::since_unix_epoch(since.unwrap_or_default()))
+    }
 }
 
 /// What tells a certificate from all others: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` has it.

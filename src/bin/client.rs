@@ -12,11 +12,14 @@ use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
 use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
-use linechat::client::input::Input;
+use linechat::client::input::{Input, InputError};
 use linechat::client::program::{self, Program};
 use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
-use linechat::client::{Config, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, status, terminal};
+use linechat::client::{
+    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, process_1, startup, status,
+    terminal,
+};
 use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
 use linechat::manual::{Manual, program_name};
@@ -76,6 +79,10 @@ struct Arguments {
     /// Trust the one certificate with this fingerprint, whatever it holds; implies --tls
     #[arg(long, value_name = "SHA256", help_heading = OVER_TLS)]
     tls_fingerprint: Option<Fingerprint>,
+
+    /// What to do when the name is taken [default: at a terminal ask for another one, otherwise wait]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    if_taken: Option<IfTaken>,
 
     /// The password, if the server asks for one: the first line of FILE, which nobody else may be able to read; without
     /// it LINECHAT_PASSWORD, or what you type when you are asked
@@ -141,9 +148,9 @@ const MANUAL: Manual = Manual {
     synopsis: &["[OPTION]... [HOST[:PORT]]", "[OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
         ("0", "everything was said, and you left"),
-        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line"),
+        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line; or the input is UTF-16"),
         ("2", "wrong usage"),
-        ("3", "cannot connect, or the connection, standard input or standard output was lost"),
+        ("3", "cannot start or connect, or the connection, standard input or standard output was lost"),
     ],
     environment: &[
         (NAME_VARIABLE, "your name, without --name"),
@@ -341,6 +348,7 @@ fn main() -> ExitCode {
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
+        Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
         Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
@@ -386,13 +394,17 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
 }
 
 fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, Lost> {
+    let at_a_terminal = arguments.is_at_a_terminal();
+    startup::start()?;
+    process_1::start(!at_a_terminal)?;
     let config = Config {
         name,
         place: arguments.place(target)?,
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
+        if_taken: arguments.if_taken,
     };
-    if arguments.is_at_a_terminal() {
+    if at_a_terminal {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
         return run(&config, &arguments.at_a_terminal());
     }

@@ -4,17 +4,18 @@
 //! shown; what comes too fast for the program waits in a bounded queue, and what does not fit is not run, and counted.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use async_channel::{Receiver, Sender, bounded};
-use async_std::task::spawn_blocking;
 use futures::future::{Either, select};
 
 use super::connection::Outgoing;
 use super::display::Display;
 use super::message::Message;
+use super::off_thread::off_thread;
 use super::program::{Program, Ran};
 use super::visit::Visit;
 use super::{Config, Lost, Outcome, answer, status};
@@ -38,16 +39,20 @@ pub struct Options {
 /// [`Lost`], as soon as the bot cannot go on. The server has no other end for it.
 pub async fn run(config: &Config, options: Options, display: Display) -> Result<Outcome, Lost> {
     let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
     let (ears, backlog) = ears();
-    visit.hear_with(ears);
-    if !visit.join(&outgoing).await? {
-        return visit.outcome();
-    }
+    let (mut visit, outgoing) = Visit::join(config, options.lines_only, display, Some(ears), &all_said).await?;
+    let Some(outgoing) = outgoing else { return visit.outcome() };
+    let unshown = visit.until_unshown()?;
     let path = options.program.path.to_string_lossy().into_owned();
-    let listened = match select(pin!(visit.listen()), pin!(work(options, &backlog, &outgoing))).await {
+    let talk = async {
+        match select(pin!(visit.listen()), pin!(work(options, &backlog, &outgoing))).await {
+            Either::Left((listened, _)) => listened,
+            Either::Right(((), listening)) => listening.await,
+        }
+    };
+    let listened = match select(pin!(talk), unshown).await {
         Either::Left((listened, _)) => listened,
-        Either::Right(((), listening)) => listening.await,
+        Either::Right(((), _)) => Err(Lost::Output(io::ErrorKind::BrokenPipe.into())),
     };
     report_unrun(&path, backlog.left(), "the visit ended before");
     listened?;
@@ -104,7 +109,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
     while let Ok(message) = backlog.messages.recv().await {
         let message = Arc::new(message);
         let running = (program.clone(), message.clone());
-        let ran = spawn_blocking(move || running.0.run(&running.1, reply)).await;
+        let ran = off_thread(move || running.0.run(&running.1, reply)).await;
         report_unrun(&path, backlog.unrun.take(), "it is slower than they come");
         let ran = match ran {
             Ok(ran) => ran,

@@ -1,5 +1,6 @@
 //! The connection to the server: lines out, lines in.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -9,18 +10,19 @@ use std::sync::Arc;
 use async_io::Async;
 use async_std::future::timeout;
 use async_std::net::TcpStream;
-use async_std::task::spawn_blocking;
 use futures::stream::FuturesUnordered;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 
+use super::off_thread::off_thread;
 use super::place::Place;
 use super::tls::{TlsError, shake_hands};
 use crate::address::{lacks_zone, resolve};
 use crate::diagnosis::diagnose;
 use crate::fault;
 use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, NEXT_ADDRESS_AFTER, READ_BYTES, UNACKNOWLEDGED};
+use crate::protocol::IAC;
 use crate::tcp;
 use crate::transport::Transport;
 
@@ -111,7 +113,7 @@ async fn answered(
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
     let lookup = host.to_owned();
-    let addresses = spawn_blocking(move || resolve(&lookup, port)).await;
+    let addresses = off_thread(move || resolve(&lookup, port)).await;
     addresses.map_err(|source| ConnectError::UnknownHost { host: host.to_owned(), source })
 }
 
@@ -164,7 +166,7 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 /// wait for the server already, and for so long.
 async fn open(path: &Path) -> io::Result<Transport> {
     let address = SockAddr::unix(path)?;
-    let socket = spawn_blocking(move || {
+    let socket = off_thread(move || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(CONNECT_LIMIT))?;
         // A signal interrupts it, with the time limit also one that is only handled (signal(7)).
@@ -251,13 +253,13 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Sends bytes as they are.
+    /// Sends bytes as data. To telnet, a byte 0xFF starts a command unless there are two of them (RFC 854).
     ///
     /// # Errors
     /// When the connection is broken.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut transport = self.transport.clone();
-        transport.write_all(bytes).await?;
+        transport.write_all(&escape_iac(bytes)).await?;
         transport.flush().await
     }
 
@@ -274,6 +276,22 @@ impl Outgoing {
         // When it fails the connection is broken, which the other direction finds out.
         let _ = self.transport.close().await;
     }
+}
+
+/// The bytes, with each IAC (0xFF) doubled. There is none in UTF-8.
+fn escape_iac(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut escaped = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = memchr::memchr(IAC, rest) {
+        escaped.extend_from_slice(&rest[..=at]);
+        escaped.push(IAC);
+        rest = &rest[at + 1..];
+    }
+    if escaped.is_empty() {
+        return Cow::Borrowed(bytes);
+    }
+    escaped.extend_from_slice(rest);
+    Cow::Owned(escaped)
 }
 
 /// rustls says it to programmers.
@@ -313,6 +331,19 @@ mod tests {
         drop(peer);
         assert_eq!(block_on(incoming.next()).unwrap().unwrap(), b"fo");
         assert_eq!(block_on(incoming.next()).unwrap(), None);
+    }
+
+    #[test]
+    fn every_iac_is_doubled() {
+        for (bytes, escaped) in [
+            (&b""[..], &b""[..]),
+            (b"plain", b"plain"),
+            (b"\xff", b"\xff\xff"),
+            (b"\xff\xffa\xff", b"\xff\xff\xff\xffa\xff\xff"),
+            (b"one\n\xff\xec\ntwo", b"one\n\xff\xff\xec\ntwo"),
+        ] {
+            assert_eq!(*escape_iac(bytes), *escaped);
+        }
     }
 
     #[test]

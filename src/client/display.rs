@@ -3,22 +3,39 @@
 //! A terminal is shown safe text only, whatever the server sent: the client trusts no server. A pipe gets what the
 //! server said, byte for byte, and nothing else.
 
+use std::future::pending;
 use std::io::{self, IsTerminal};
+use std::thread;
 
-use async_std::io::{Stderr, Stdout, stderr, stdout};
-use futures::AsyncWriteExt;
+use async_channel::{Receiver, Sender, bounded};
+use futures::channel::oneshot;
 
 use super::status::{self, Verbosity};
+use super::streams;
 use crate::protocol::SafeText;
 
 /// Standard output and standard error.
 #[derive(Debug)]
 pub struct Display {
-    stdout: Stdout,
-    stderr: Stderr,
+    /// The thread that writes, once it has been started.
+    writer: Option<Writer>,
     to_terminal: bool,
     interactive: bool,
     verbosity: Verbosity,
+}
+
+/// A thread that writes, since a write may wait forever. It writes one thing at a time.
+#[derive(Debug)]
+struct Writer {
+    work: Sender<(Stream, Vec<u8>)>,
+    written: Receiver<io::Result<()>>,
+}
+
+/// Where something is shown.
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Output,
+    Error,
 }
 
 impl Display {
@@ -26,7 +43,7 @@ impl Display {
     pub fn standard(verbosity: Verbosity) -> Self {
         let to_terminal = io::stdout().is_terminal();
         let interactive = to_terminal && io::stdin().is_terminal();
-        Self { stdout: stdout(), stderr: stderr(), to_terminal, interactive, verbosity }
+        Self { writer: None, to_terminal, interactive, verbosity }
     }
 
     /// The same output when nobody types here, though a terminal may be there: what a bot runs at.
@@ -46,7 +63,8 @@ impl Display {
     pub async fn connected(&mut self) -> io::Result<()> {
         match self.verbosity {
             Verbosity::Normal | Verbosity::Verbose if self.interactive => {
-                self.write(b"Connected to server. You can start typing messages.\n").await?;
+                let greeting = b"Connected to server. You can start typing messages.\n";
+                self.write(Stream::Output, greeting.to_vec()).await?;
             }
             // cron sends each word on standard error by mail.
             Verbosity::Quiet | Verbosity::Normal => {}
@@ -60,17 +78,65 @@ impl Display {
     /// # Errors
     /// When standard output cannot be written.
     pub async fn show(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.to_terminal { self.write(safe(lines).as_bytes()).await } else { self.write(lines).await }
+        let lines = if self.to_terminal { safe(lines).into_bytes() } else { lines.to_vec() };
+        self.write(Stream::Output, lines).await
     }
 
     /// Shows lines of the server on standard error. Whether anybody reads that does not matter.
     pub async fn warn(&mut self, lines: &[u8]) {
-        let _ = self.stderr.write_all(safe(lines).as_bytes()).await;
+        let _ = self.write(Stream::Error, safe(lines).into_bytes()).await;
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stdout.write_all(bytes).await?;
-        self.stdout.flush().await
+    /// Is ready when nobody reads standard output any more, also while nothing is written.
+    ///
+    /// # Errors
+    /// When there can be no thread to watch it.
+    pub fn until_unread(&self) -> io::Result<impl Future<Output = ()> + use<>> {
+        let (unread, until_unread) = oneshot::channel();
+        let watch = move || {
+            if streams::wait_until_output_is_unread().is_ok() {
+                let _ = unread.send(());
+            }
+        };
+        thread::Builder::new().name("watch output".to_owned()).spawn(watch)?;
+        Ok(async {
+            if until_unread.await.is_err() {
+                pending().await
+            }
+        })
+    }
+
+    /// Waits until it is written.
+    async fn write(&mut self, stream: Stream, bytes: Vec<u8>) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(Writer::start()?),
+        };
+        let _ = writer.work.send((stream, bytes)).await;
+        writer.written.recv().await.map_err(io::Error::other)?
+    }
+}
+
+impl Writer {
+    fn start() -> io::Result<Self> {
+        let (work, to_write) = bounded::<(Stream, Vec<u8>)>(1);
+        let (done, written) = bounded(1);
+        let write = move || {
+            while let Ok((stream, bytes)) = to_write.recv_blocking() {
+                let result = match stream {
+                    Stream::Output => streams::write_all(io::stdout(), &bytes),
+                    Stream::Error => streams::write_all(io::stderr(), &bytes),
+                };
+                if done.send_blocking(result).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("output".to_owned()).spawn(write)?;
+        Ok(Self { work, written })
     }
 }
 

@@ -1,32 +1,139 @@
 //! What is typed at the terminal, or comes through a pipe.
 
-use std::io;
+use std::io::{self, IsTerminal};
+use std::thread;
 
-use async_std::io::{Stdin, stdin};
-use futures::AsyncReadExt;
+use async_channel::{Receiver, Sender, bounded};
+use thiserror::Error;
 
+use super::streams;
+use crate::fault;
 use crate::limits::READ_BYTES;
+use crate::text_file::{UTF8_MARK, Utf16, without_mark};
+
+/// Byte order marks, of UTF-8 and UTF-16, which can stand at the very beginning.
+const MARKS: [&[u8]; 3] = [UTF8_MARK, b"\xff\xfe", b"\xfe\xff"];
+
+/// Why there is nothing to send.
+#[derive(Debug, Error)]
+pub enum InputError {
+    /// It starts with a byte order mark of UTF-16.
+    #[error("standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8")]
+    Utf16,
+    /// It cannot be read, as when it is a directory or a disk that fails.
+    #[error("cannot read standard input: {}", fault::describe(.0))]
+    Failed(#[from] io::Error),
+}
 
 /// Standard input. At a terminal it brings a line at a time, since the terminal keeps a line until Enter.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Input {
-    stdin: Stdin,
+    /// What its thread has read, once it has been started.
+    incoming: Option<Receiver<io::Result<Vec<u8>>>>,
+    beginning: Beginning,
+}
+
+/// Whether the beginning was looked at for a byte order mark.
+#[derive(Debug, Default)]
+enum Beginning {
+    #[default]
+    Unread,
+    /// It was read before it was asked for.
+    Ahead(Result<Option<Vec<u8>>, InputError>),
+    Over,
 }
 
 impl Input {
     /// The input of this process.
     pub fn standard() -> Self {
-        Self { stdin: stdin() }
+        Self::default()
+    }
+
+    /// Whether a person types it.
+    pub fn is_terminal(&self) -> bool {
+        io::stdin().is_terminal()
+    }
+
+    /// Looks at the beginning if some of it can be read at once, as from a file.
+    ///
+    /// # Errors
+    /// When it is UTF-16. Any other error is that of [`next`](Self::next).
+    pub async fn check(&mut self) -> Result<(), InputError> {
+        if !streams::has_input() {
+            return Ok(());
+        }
+        match self.first().await {
+            Err(InputError::Utf16) => Err(InputError::Utf16),
+            first => {
+                self.beginning = Beginning::Ahead(first);
+                Ok(())
+            }
+        }
     }
 
     /// The next bytes; `None` at the end (Ctrl-D at a terminal).
     ///
     /// # Errors
-    /// When it cannot be read, as when it is a directory or a disk that fails.
-    pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// [`InputError`]
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, InputError> {
+        match std::mem::replace(&mut self.beginning, Beginning::Over) {
+            Beginning::Unread => self.first().await,
+            Beginning::Ahead(first) => first,
+            Beginning::Over => self.read().await,
+        }
+    }
+
+    /// The first bytes, without a byte order mark of UTF-8.
+    async fn first(&mut self) -> Result<Option<Vec<u8>>, InputError> {
+        let mut bytes = Vec::new();
+        while may_become_mark(&bytes) {
+            match self.read().await? {
+                Some(more) => bytes.extend(more),
+                None if bytes.is_empty() => return Ok(None),
+                None => break,
+            }
+        }
+        match without_mark(&bytes) {
+            Ok(text) => Ok(Some(text.to_vec())),
+            Err(Utf16) => Err(InputError::Utf16),
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Vec<u8>>, InputError> {
+        let incoming = match &mut self.incoming {
+            Some(incoming) => incoming,
+            none => none.insert(start()?),
+        };
+        // Its thread ends at the end of the input.
+        Ok(incoming.recv().await.ok().transpose()?)
+    }
+}
+
+/// Whether this is less than a whole byte order mark, and could be the beginning of one.
+fn may_become_mark(bytes: &[u8]) -> bool {
+    MARKS.iter().any(|mark| bytes.len() < mark.len() && mark.starts_with(bytes))
+}
+
+/// Starts a thread that reads, since a read may wait forever.
+fn start() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
+    let (sender, incoming) = bounded(1);
+    thread::Builder::new().name("input".to_owned()).spawn(move || read_to_end(&sender))?;
+    Ok(incoming)
+}
+
+fn read_to_end(sender: &Sender<io::Result<Vec<u8>>>) {
+    loop {
         let mut bytes = vec![0; READ_BYTES];
-        let count = self.stdin.read(&mut bytes).await?;
-        bytes.truncate(count);
-        Ok((count > 0).then_some(bytes))
+        let read = streams::read_input(&mut bytes);
+        bytes.truncate(*read.as_ref().unwrap_or(&0));
+        let is_over = bytes.is_empty();
+        if let Err(error) = read {
+            let _ = sender.send_blocking(Err(error));
+        } else if !is_over && sender.send_blocking(Ok(bytes)).is_err() {
+            return; // Nobody wants more of it.
+        }
+        if is_over {
+            return;
+        }
     }
 }

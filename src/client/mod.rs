@@ -11,12 +11,17 @@ pub mod connection;
 pub mod display;
 pub mod input;
 mod message;
+mod off_thread;
 pub mod pipe;
 pub mod place;
+pub mod process_1;
 pub mod program;
 mod sieve;
+pub mod startup;
 pub mod status;
 mod story;
+pub(crate) mod streams;
+mod taken;
 pub mod target;
 pub mod terminal;
 pub mod tls;
@@ -30,7 +35,9 @@ use crate::fault;
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, SafeText, Secret};
 use connection::ConnectError;
+use input::InputError;
 pub use place::Place;
+pub use taken::IfTaken;
 pub use target::Target;
 pub use tls::Trust;
 
@@ -45,6 +52,8 @@ pub struct Config {
     pub password: Option<Secret>,
     /// A password is sent although others could read it on its way.
     pub allow_plain_password: bool,
+    /// What to do when the name is taken. `None`: in a pipe, and for a bot, as [`IfTaken::Wait`].
+    pub if_taken: Option<IfTaken>,
 }
 
 /// The variable of the environment that may hold the password. No program that the client runs gets it.
@@ -61,11 +70,21 @@ pub enum Outcome {
     PasswordKept,
     /// The server refused so many lines; the last one with these words.
     LinesRefused(u64, SafeText),
+    /// The input was UTF-16, and nothing of it was sent.
+    InputIsUtf16,
 }
 
 /// Why a visit did not come to its end.
 #[derive(Debug, Error)]
 pub enum Lost {
+    /// The system does not let the client have what it needs.
+    #[error("cannot start: not enough {what}: {}", fault::describe(.source))]
+    NoResources {
+        /// What there is not enough of.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There was no connection to begin with.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
@@ -91,8 +110,8 @@ pub enum Lost {
     #[error("not said: {}", lines(*.0))]
     Unsaid(usize),
     /// There may have been more to say.
-    #[error("cannot read standard input: {}", fault::describe(.0))]
-    Input(io::Error),
+    #[error(transparent)]
+    Input(InputError),
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),

@@ -1,17 +1,17 @@
 //! The client in a pipe: standard input is said, standard output is what the server said.
 
 use std::cell::Cell;
-use std::io;
+use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
 use async_std::future::timeout;
-use futures::channel::oneshot;
+use futures::FutureExt;
 use futures::future::{Either, select};
 
 use super::connection::Outgoing;
 use super::display::Display;
-use super::input::Input;
+use super::input::{Input, InputError};
 use super::visit::Visit;
 use super::{Config, Lost, Outcome};
 
@@ -28,13 +28,14 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Lost`], when it is not certain that everything was said.
-pub async fn run(config: &Config, options: &Options, input: Input, display: Display) -> Result<Outcome, Lost> {
-    let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Visit::begin(config, options.lines_only, display, &all_said).await?;
-    if !visit.join(&outgoing).await? {
-        return visit.outcome();
+pub async fn run(config: &Config, options: &Options, mut input: Input, display: Display) -> Result<Outcome, Lost> {
+    if let Err(error) = input.check().await {
+        return stopped_by(error);
     }
-    let unshown = visit.until_unshown();
+    let all_said = Cell::new(false);
+    let (mut visit, outgoing) = Visit::join(config, options.lines_only, display, None, &all_said).await?;
+    let Some(outgoing) = outgoing else { return visit.outcome() };
+    let unshown = visit.until_unshown()?.shared();
     let talk = talk(input, outgoing, options.wait, &all_said, unshown);
     let mut read = Ok(());
     match select(pin!(talk), pin!(visit.listen())).await {
@@ -45,22 +46,29 @@ pub async fn run(config: &Config, options: &Options, input: Input, display: Disp
         Either::Right((listened, _)) => listened?,
     }
     let outcome = visit.outcome()?;
-    read.map_err(Lost::Input)?;
-    Ok(outcome)
+    read.map_or_else(stopped_by, |()| Ok(outcome))
+}
+
+/// How it went when the input could not be sent.
+fn stopped_by(error: InputError) -> Result<Outcome, Lost> {
+    match error {
+        InputError::Utf16 => Ok(Outcome::InputIsUtf16),
+        failed => Err(Lost::Input(failed)),
+    }
 }
 
 /// Says the whole input, stays for a while, and then says that this was all.
 ///
 /// # Errors
-/// When the input cannot be read; what came before was said.
+/// When the input cannot be read, or sent; what came before was said.
 async fn talk(
     input: Input,
     outgoing: Outgoing,
     wait: Duration,
     all_said: &Cell<bool>,
-    unshown: oneshot::Receiver<()>,
-) -> io::Result<()> {
-    let read = send_all(input, &outgoing).await;
+    unshown: impl Future<Output = ()> + Clone,
+) -> Result<(), InputError> {
+    let read = send_all(input, &outgoing, unshown.clone()).await;
     all_said.set(true);
     // Either it is over, or nobody sees any more what comes.
     let _ = timeout(wait, unshown).await;
@@ -69,11 +77,18 @@ async fn talk(
 }
 
 /// Sends the whole input. The other direction notices when the connection fails.
-async fn send_all(mut input: Input, outgoing: &Outgoing) -> io::Result<()> {
-    while let Some(bytes) = input.next().await? {
+async fn send_all(mut input: Input, outgoing: &Outgoing, unshown: impl Future<Output = ()>) -> Result<(), InputError> {
+    // A person who types would wait for nothing. Any other input has to be said to its end.
+    let unshown = if input.is_terminal() { Either::Left(unshown) } else { Either::Right(pending()) };
+    let mut unshown = pin!(unshown);
+    loop {
+        let read = match select(pin!(input.next()), &mut unshown).await {
+            Either::Left((read, _)) => read?,
+            Either::Right(((), _)) => None,
+        };
+        let Some(bytes) = read else { return Ok(()) };
         if outgoing.send(&bytes).await.is_err() {
-            break;
+            return Ok(());
         }
     }
-    Ok(())
 }

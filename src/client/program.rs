@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::PASSWORD_VARIABLE;
 use super::message::Message;
+use super::{PASSWORD_VARIABLE, process_1};
 use crate::limits::EXEC_OUTPUT_BYTES;
 
 /// A program and its arguments.
@@ -65,10 +66,14 @@ impl Program {
     /// # Errors
     /// When it cannot be started or read.
     pub(super) fn run(&self, message: &Message, keep_output: bool) -> io::Result<Ran> {
-        let mut child = self.start(message, keep_output)?;
-        let output = read_output(&mut child);
+        let (mut child, end) = process_1::spawn(|| {
+            let child = self.start(message, keep_output)?;
+            let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+            Ok((child, end))
+        })?;
+        let output = read_output(&mut child, end);
         // In any case, or it would stay as a zombie.
-        let status = child.wait()?;
+        let status = process_1::wait_for(&mut child)?;
         let (output, is_cut) = output?;
         Ok(Ran { status, output, is_cut })
     }
@@ -92,10 +97,10 @@ impl Program {
 /// ends most programs.
 ///
 /// Its own end counts, and not that of the pipe: what it has left behind in the background may hold that for ever.
-fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
+fn read_output(child: &mut Child, end: Result<OwnedFd, Errno>) -> io::Result<(Vec<u8>, bool)> {
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        read_until_it_ends(child, stdout, &mut output)?;
+        read_until_it_ends(&end?, stdout, &mut output)?;
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
@@ -109,11 +114,10 @@ fn read_output(child: &mut Child) -> io::Result<(Vec<u8>, bool)> {
     Ok((output, is_cut))
 }
 
-fn read_until_it_ends(child: &Child, mut stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
-    let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+fn read_until_it_ends(end: &OwnedFd, mut stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
     ioctl_fionbio(&stdout, true)?;
     loop {
-        let mut ready = [PollFd::new(&end, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
+        let mut ready = [PollFd::new(end, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
         match poll(&mut ready, None) {
             Err(Errno::INTR) => continue,
             polled => polled?,

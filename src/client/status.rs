@@ -1,6 +1,8 @@
 //! What the client says about itself, on standard error.
 
-use std::io::{self, Write};
+use std::io;
+
+use super::streams;
 
 use crate::manual::program_name;
 
@@ -19,7 +21,7 @@ pub enum Verbosity {
 /// everything else goes on. (`eprintln!` would panic.)
 pub fn say(text: &str) {
     // One write, so that the line stays whole among those of other programs.
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = streams::write_all(io::stderr(), format!("{text}\n").as_bytes());
 }
 
 /// Reports a problem, after the name of this program.

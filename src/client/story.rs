@@ -40,6 +40,11 @@ impl Story {
         (self.is_turned_away() && is_about_name).then(|| SafeText::new(self.last_refusal.clone()))
     }
 
+    /// The name was refused because somebody else in the room has it.
+    pub(super) fn is_name_taken(&self) -> bool {
+        !self.joined && self.last_refusal.starts_with("name-taken: ")
+    }
+
     /// The password that the server waits for is not sent, since others could read it.
     pub(super) fn keep_password(&mut self) {
         self.is_unprotected = true;

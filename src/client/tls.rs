@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::address::server_name;
 use crate::fault;
 use crate::protocol::SafeText;
-use crate::tls::{Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
+use crate::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::{Transport, Uninterrupted};
 
 /// Which certificates will do.
@@ -201,7 +201,7 @@ fn expected_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, TlsEr
 }
 
 fn config(guard: Arc<Guard>) -> Result<ClientConfig, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_details(provider(), Arc::new(Clock))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .dangerous()
         .with_custom_certificate_verifier(guard)

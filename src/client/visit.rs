@@ -7,7 +7,9 @@ use std::io;
 use std::time::Instant;
 
 use async_std::future::timeout;
+use futures::FutureExt;
 use futures::channel::oneshot;
+use futures::future::select;
 use zeroize::Zeroizing;
 
 use super::bot::Ears;
@@ -15,9 +17,11 @@ use super::connection::{self, Incoming, Outgoing};
 use super::display::Display;
 use super::sieve::Sieve;
 use super::story::Story;
-use super::{Config, Lost, Outcome};
+use super::streams::is_unread;
+use super::taken::Tries;
+use super::{Config, IfTaken, Lost, Outcome};
 use crate::limits::WELCOME_LIMIT;
-use crate::protocol::Secret;
+use crate::protocol::{Name, Secret};
 
 /// A connection, and what has come of it so far.
 #[derive(Debug)]
@@ -32,6 +36,12 @@ pub(super) struct Visit<'a> {
     /// What the server has not asked for yet.
     password: Option<Secret>,
     allow_plain_password: bool,
+    /// Another try follows when the name is taken.
+    may_retry: bool,
+    /// This is not the first try.
+    is_retry: bool,
+    /// The refusals of a try, which are shown only if it was the last one.
+    withheld: Vec<u8>,
     /// Who else wants to know what is said.
     ears: Option<Ears>,
     /// Nothing more is to be sent.
@@ -43,43 +53,65 @@ pub(super) struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// Connects and sends the name.
-    pub(super) async fn begin(
+    /// Connects and joins the room. Without an [`Outgoing`], the server has refused that.
+    pub(super) async fn join(
         config: &Config,
         lines_only: bool,
         mut display: Display,
+        ears: Option<Ears>,
         all_said: &'a Cell<bool>,
-    ) -> Result<(Self, Outgoing), Lost> {
+    ) -> Result<(Self, Option<Outgoing>), Lost> {
+        let mut tries = Tries::new(config.name.clone(), config.if_taken.unwrap_or(IfTaken::Wait));
         let welcome_by = Instant::now() + WELCOME_LIMIT;
-        let (incoming, outgoing) = connection::connect(&config.place).await?;
+        let (incoming, mut outgoing) = connection::connect(&config.place).await?;
         display.connected().await.map_err(Lost::Output)?;
-        outgoing.send(format!("{}\n", config.name).as_bytes()).await.map_err(Lost::Failed)?;
-        let sieve = lines_only.then(Sieve::default);
-        let visit = Self {
+        let mut visit = Self {
             incoming,
             display,
-            sieve,
+            sieve: lines_only.then(Sieve::default),
             story: Story::default(),
             welcome_by,
             password: config.password.clone(),
             allow_plain_password: config.allow_plain_password,
-            ears: None,
+            may_retry: tries.goes_on(),
+            is_retry: false,
+            withheld: Vec::new(),
+            ears,
             all_said,
             shown: None,
             unshown: None,
         };
-        Ok((visit, outgoing))
+        let mut name = config.name.clone();
+        while !visit.give_name(&name, &outgoing).await? {
+            let next = if visit.story.is_name_taken() { tries.next().await } else { None };
+            let Some(next) = next else {
+                let withheld = std::mem::take(&mut visit.withheld);
+                visit.show(&withheld).await?;
+                return Ok((visit, None));
+            };
+            name = next;
+            outgoing = visit.connect_again(config).await?;
+        }
+        Ok((visit, Some(outgoing)))
     }
 
-    /// Whoever else wants to know what is said.
-    pub(super) fn hear_with(&mut self, ears: Ears) {
-        self.ears = Some(ears);
+    /// Connects for another try. The server may have closed the connection, and would ask for a password again anyway.
+    async fn connect_again(&mut self, config: &Config) -> Result<Outgoing, Lost> {
+        self.welcome_by = Instant::now() + WELCOME_LIMIT;
+        let (incoming, outgoing) = connection::connect(&config.place).await?;
+        self.incoming = incoming;
+        self.story = Story::default();
+        self.password = config.password.clone();
+        self.is_retry = true;
+        self.withheld.clear();
+        Ok(outgoing)
     }
 
-    /// Waits until the server has taken the name; false when it did not, and the visit is over.
+    /// Sends the name and waits until the server has taken it; false when it did not.
     ///
     /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
-    pub(super) async fn join(&mut self, outgoing: &Outgoing) -> Result<bool, Lost> {
+    async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, Lost> {
+        outgoing.send(format!("{name}\n").as_bytes()).await.map_err(Lost::Failed)?;
         while !self.story.joined {
             // Only the server is waited for, not whoever reads what it says.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
@@ -111,11 +143,12 @@ impl<'a> Visit<'a> {
         outgoing.send(line.as_bytes()).await.map_err(Lost::Failed)
     }
 
-    /// Is ready when everything was said and nothing more can be shown: then there is no reason to stay.
-    pub(super) fn until_unshown(&mut self) -> oneshot::Receiver<()> {
+    /// Is ready when nothing more can be shown, or nobody would read it.
+    pub(super) fn until_unshown(&mut self) -> Result<impl Future<Output = ()> + use<>, Lost> {
         let (shown, unshown) = oneshot::channel();
         self.shown = Some(shown);
-        unshown
+        let unread = self.display.until_unread().map_err(Lost::Output)?;
+        Ok(select(unshown, Box::pin(unread)).map(drop))
     }
 
     /// Shows what comes until the server closes the connection.
@@ -128,7 +161,7 @@ impl<'a> Visit<'a> {
     pub(super) fn outcome(self) -> Result<Outcome, Lost> {
         match self.unshown {
             // A reader who has seen enough is no loss, but a full disk is.
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Lost::Output(error)),
+            Some(error) if !is_unread(&error) => Err(Lost::Output(error)),
             _ => self.story.outcome(),
         }
     }
@@ -141,20 +174,24 @@ impl<'a> Visit<'a> {
 
     /// Shows and understands lines; false at the end.
     async fn take_in(&mut self, lines: Option<Vec<u8>>) -> Result<bool, Lost> {
-        let Some(mut lines) = lines else { return Ok(false) };
-        let mut heard = 0;
+        let Some(lines) = lines else { return Ok(false) };
+        let mut shown = Vec::with_capacity(lines.len());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             self.story.hear(line);
             if let Some(ears) = &mut self.ears {
                 ears.hear(line);
             }
-            heard += line.len();
+            let is_withheld = !self.story.joined && (self.is_retry || self.may_retry && self.story.is_name_taken());
+            if !is_withheld {
+                shown.extend_from_slice(line);
+            } else if line.starts_with(b"! ") {
+                self.withheld.extend_from_slice(line);
+            }
             if self.story.is_turned_away() {
                 break; // Another name is asked for, and there is none.
             }
         }
-        lines.truncate(heard);
-        self.show(&lines).await?;
+        self.show(&shown).await?;
         Ok(!self.story.is_turned_away())
     }
 
@@ -171,8 +208,8 @@ impl<'a> Visit<'a> {
             }
         };
         match shown {
-            // It cannot be shown, but the farewell is still waited for.
-            Err(error) if self.all_said.get() => {
+            // It cannot be shown, but there may be more to say, and the farewell is waited for.
+            Err(error) if is_unread(&error) || self.all_said.get() => {
                 self.unshown = Some(error);
                 self.shown = None;
                 Ok(())

@@ -28,5 +28,5 @@ pub use name::{BadName, Name};
 pub use reply::{Notice, Refusal, Reply};
 pub use secret::{BadSecret, Secret};
 pub use stranger::{Opening, Stranger};
-pub use telnet::{Piece, Telnet};
+pub use telnet::{IAC, Piece, Telnet};
 pub use text::SafeText;

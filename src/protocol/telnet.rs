@@ -7,7 +7,9 @@
 
 use crate::limits::{SUBNEGOTIATION_BYTES, TELNET_ANSWERS};
 
-const IAC: u8 = 255;
+/// Starts a telnet command. As data it is sent twice (RFC 854).
+pub const IAC: u8 = 255;
+
 const DONT: u8 = 254;
 const DO: u8 = 253;
 const WONT: u8 = 252;

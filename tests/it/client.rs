@@ -15,6 +15,12 @@ fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
+/// A client that does not wait for a name that is taken.
+fn failing_client(address: SocketAddr, name: &str) -> Program {
+    let arguments = Program::client_arguments(address, name).into_iter();
+    Program::start(CLIENT, arguments.chain(["--if-taken", "fail"].map(str::to_owned)))
+}
+
 #[test]
 fn stdout_is_what_the_server_said_and_stderr_is_the_status() {
     let server = Server::start();
@@ -97,7 +103,7 @@ fn quit_ends_it_although_its_input_goes_on() {
 fn a_name_that_is_taken_is_code_1_and_says_so() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let done = Program::client(server.address, "alice").finish_with("hello\n");
+    let done = failing_client(server.address, "alice").finish_with("hello\n");
     let why = "client: the server refused alice: name-taken: alice is taken\n";
     assert_eq!(done, finished(1, "! name-taken: alice is taken\n", why));
     alice.expect_nothing_new();
@@ -193,7 +199,7 @@ fn messages_are_not_sent_before_the_name_is_accepted() {
 #[test]
 fn nothing_follows_a_name_that_is_refused() {
     let fake = FakeServer::start();
-    let mut client = Program::client(fake.address, "Bob");
+    let mut client = failing_client(fake.address, "Bob");
     client.write("hello\n");
     client.end_input();
     let mut server = fake.accept("Bob");
@@ -233,30 +239,13 @@ fn a_pipe_gets_every_byte_as_it_came() {
 #[test]
 fn its_error_messages_are_safe_for_a_terminal() {
     let fake = FakeServer::start();
-    let mut client = Program::client(fake.address, "Bob");
+    let mut client = failing_client(fake.address, "Bob");
     let mut server = fake.accept("Bob");
     server.send("! name-taken: \x1b[2Jboo\x07\n");
     let done = client.finish();
     let why = "client: the server refused Bob: name-taken: ^[[2Jboo^G\n";
     assert_eq!((done.code, done.stderr), (Some(1), why.to_owned()));
     drop(server);
-}
-
-#[test]
-fn a_reader_that_has_seen_enough_ends_it_quietly() {
-    let server = Server::start();
-    let mut alice = server.join("Alice");
-    let (mut client, stdout) = Program::start_unread(CLIENT, Program::client_arguments(server.address, "Bob"));
-    within(move || {
-        let mut welcome = String::new();
-        BufReader::new(stdout).read_line(&mut welcome).unwrap();
-    });
-    alice.expect("* Bob has joined");
-    // It notices with the next line that it cannot write, although its input goes on.
-    alice.send("one\n");
-    assert_eq!(client.finish(), finished(3, "", ""));
-    let left = alice.line();
-    assert!(left.starts_with("* Bob has left"), "{left:?}");
 }
 
 #[test]

@@ -377,7 +377,7 @@ pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Lost
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
     let place = Place::Tcp { host: address.ip().to_string(), port: address.port() };
-    let config = Config { name, place, password: None, allow_plain_password: false };
+    let config = Config { name, place, password: None, allow_plain_password: false, if_taken: None };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true, greeting: true };
     thread::spawn(move || run(&config, &options));
     block_on(asked.into_future());

@@ -5,11 +5,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
 use crate::harness::{DEADLINE, Peer, Server, within};
+use crate::plain::terminal;
 use crate::program::{CLIENT, Finished, Program};
 use crate::vitals::Vitals;
 
@@ -93,13 +94,12 @@ fn wait_stays_for_answers_after_the_end_of_the_input() {
     alice.expect("* poll has left");
 }
 
+/// `client --wait 3600 | head -1`. Nothing more comes that could not be written.
 #[test]
-fn it_does_not_stay_when_nobody_reads_the_output() {
+fn after_the_end_of_the_input_it_leaves_at_once_when_nobody_reads_the_output() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let arguments = Program::client_arguments(server.address, "poll");
-    let more = ["--wait", "3600", "--lines-only"].map(str::to_owned);
-    let (mut client, stdout) = Program::start_unread(CLIENT, arguments.into_iter().chain(more));
+    let (mut client, stdout) = unread_client(&server, "poll", &["--wait", "3600", "--lines-only"]);
     alice.expect("* poll has joined");
     client.write("anybody here?\n");
     client.end_input();
@@ -110,9 +110,63 @@ fn it_does_not_stay_when_nobody_reads_the_output() {
         BufReader::new(stdout).read_line(&mut answer).unwrap();
         assert_eq!(answer, "Alice: me\n");
     });
-    alice.send("me too\n");
     assert_eq!(client.finish(), finished(0, "", ""));
     alice.expect("* poll has left");
+}
+
+/// A log is said to its end, although `| head -1` has seen enough.
+#[test]
+fn before_the_end_of_the_input_it_says_all_of_it_although_nobody_reads_the_output() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let (mut client, stdout) = unread_client(&server, "log", &["--wait", "3600"]);
+    drop(stdout);
+    alice.expect("* log has joined");
+    for number in 0..3 {
+        alice.send("this cannot be printed\n");
+        alice.expect_nothing_new();
+        client.write(&format!("{number}\n"));
+        alice.expect(&format!("log: {number}"));
+    }
+    client.end_input();
+    assert_eq!(client.finish(), finished(0, "", ""));
+    alice.expect("* log has left");
+}
+
+/// `client | head -1` at a terminal, where the input has no end.
+#[test]
+fn with_a_terminal_for_input_it_leaves_at_once_when_nobody_reads_the_output() {
+    let server = Server::start();
+    let (mut screen, side) = terminal();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(server.address, "Bob")).stdin(side).stdout(writer);
+    let mut client = Program::spawn(command);
+    let mut alice = server.join("Alice");
+    screen.write_all(b"hello\n").unwrap();
+    while alice.line() != "Bob: hello" {}
+    drop(reader);
+    assert_eq!(client.finish(), finished(0, "", ""));
+    alice.expect("* Bob has left");
+}
+
+#[test]
+fn a_bot_leaves_at_once_when_nobody_reads_the_output() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let (mut client, stdout) = unread_client(&server, "bot", &["--exec", "true"]);
+    alice.expect("* bot has joined");
+    within(move || {
+        let mut welcome = String::new();
+        BufReader::new(stdout).read_line(&mut welcome).unwrap();
+        assert!(welcome.starts_with("* Welcome, bot."), "{welcome}");
+    });
+    assert_eq!(client.finish(), finished(3, "", ""));
+}
+
+fn unread_client(server: &Server, name: &str, more: &[&str]) -> (Program, ChildStdout) {
+    let arguments = Program::client_arguments(server.address, name);
+    Program::start_unread(CLIENT, arguments.iter().map(String::as_str).chain(more.iter().copied()))
 }
 
 #[test]

@@ -54,7 +54,8 @@ impl Program {
         Self::adopt(command.stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    fn adopt(mut child: Child) -> Self {
+    /// Takes over a program whose standard error is a pipe.
+    pub fn adopt(mut child: Child) -> Self {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map_or_else(Output::none, Output::of);
         let stderr = Output::of(child.stderr.take().unwrap());

@@ -32,6 +32,7 @@ use super::people::People;
 use super::screen::Screen;
 use super::veil::{Deed, Veil, split_at_dialogue};
 use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
 use crate::protocol::command::find_slash;
 use crate::protocol::{BadSecret, Secret};
@@ -117,10 +118,10 @@ impl Editing {
         recent: Recent,
     ) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
         modes.begin_editing();
-        modes.terminal().and_then(keyboard::start).map_err(Lost::Input)?;
+        modes.terminal().and_then(keyboard::start).map_err(|error| Lost::Input(error.into()))?;
         self.modes = Some(modes);
         let (ready, started) = mpsc::channel();
-        thread::spawn(move || {
+        let edit = move || {
             let mut editor = match self.editor(prompt.clone(), recent) {
                 Ok(editor) => editor,
                 Err(error) => return drop(ready.send(Err(error))),
@@ -129,7 +130,8 @@ impl Editing {
             // The keys never end it, so the terminal is gone when it ends.
             while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(prompt.text) {}
             let _ = self.typed.send_blocking(Typed::Leave);
-        });
+        };
+        thread::Builder::new().spawn(edit).map_err(no_thread)?;
         started
             .recv()
             .map_err(io::Error::other)

@@ -93,7 +93,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(Lost::Output)?;
         let printer = editing.start(modes.clone(), prompt, recent.clone())?;
-        showing.start(printer, move || Some(recent.size()));
+        showing.start(printer, move || Some(recent.size()))?;
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if is_welcome && options.greeting {
             screen.say(GREETING);
@@ -130,9 +130,8 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
         if is_welcome && options.greeting {
             plain::greet()?;
         }
-        plain::start(typing, keys, veil.clone());
-        showing.start(Paper, || None);
-        Ok(())
+        plain::start(typing, keys, veil.clone())?;
+        showing.start(Paper, || None)
     };
     let ends = |signal| {
         // Ctrl-C. The terminal has discarded what was on the line.

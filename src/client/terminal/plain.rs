@@ -18,6 +18,7 @@ use super::keys::Keys;
 use super::screen::NOTHING;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::LINE_BYTES;
 use crate::protocol::{BadSecret, Secret};
 
@@ -32,9 +33,13 @@ pub(super) fn greet() -> Result<(), Lost> {
 }
 
 /// Passes on what the person types from now on.
-pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) {
+///
+/// # Errors
+/// When no thread can be started.
+pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
     veil.rule_echo();
-    thread::spawn(move || read_lines(&typed, &keys, &veil));
+    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &veil)).map_err(no_thread)?;
+    Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.

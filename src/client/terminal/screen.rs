@@ -11,6 +11,8 @@ use rustyline::ExternalPrinter;
 use super::drawing::{Recent, Size};
 use super::foreground::{is_foreground, wait_for_foreground};
 use super::wrap::wrap;
+use crate::client::Lost;
+use crate::client::startup::no_thread;
 use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
@@ -160,12 +162,15 @@ impl Showing {
 
     /// Hands everything to the printer from now on. Lines are wrapped to the size of the screen; without one they stay
     /// whole.
+    ///
+    /// # Errors
+    /// When no thread can be started.
     pub(super) fn start(
         self,
         mut printer: impl ExternalPrinter + Send + 'static,
         size: impl Fn() -> Option<Size> + Send + 'static,
-    ) {
-        thread::spawn(move || {
+    ) -> Result<(), Lost> {
+        let show = move || {
             let mut day = None;
             while let Ok(shown) = self.lines.recv_blocking() {
                 wait_for_foreground();
@@ -185,7 +190,9 @@ impl Showing {
                     thread::sleep(LAST_DRAWING);
                 }
             }
-        });
+        };
+        thread::Builder::new().spawn(show).map_err(no_thread)?;
+        Ok(())
     }
 
     /// What waits goes together, so that the typed line is drawn once for all of it. `day` is that of the last line.

@@ -26,6 +26,7 @@ use super::screen::Screen;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::connection::ConnectError;
 use crate::client::message::Message;
+use crate::client::taken::Tries;
 use crate::client::tls::TlsError;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
@@ -60,6 +61,8 @@ pub(super) struct Talk {
     needs_name: bool,
     /// What the server said to the first name.
     refused_name: Option<SafeText>,
+    /// What to do when the name is taken, unless the person is to be asked.
+    tries: Option<Tries>,
     /// The server has taken the name at least once.
     has_joined: bool,
     /// Lines that are to be sent, and of which the server certainly has nothing.
@@ -102,6 +105,7 @@ impl Talk {
         (screen, look): (Screen, Look),
         (typed, people, paste, veil): (Receiver<Typed>, People, Paste, Veil),
     ) -> Self {
+        let tries = config.if_taken.map(|if_taken| Tries::new(config.name.clone(), if_taken));
         Self {
             config,
             reconnect,
@@ -116,6 +120,7 @@ impl Talk {
             refusal: None,
             needs_name: false,
             refused_name: None,
+            tries,
             has_joined: false,
             unsent: VecDeque::new(),
             commands: 0,
@@ -174,6 +179,10 @@ impl Talk {
                     self.answer_login();
                     let Some(link) = &self.link else { return Err(Lost::Cut) };
                     if link.story.is_turned_away() {
+                        if self.try_next_name().await {
+                            lines.clear();
+                            continue;
+                        }
                         return Ok(self.refuses_name().then_some(lines));
                     }
                     if link.story.joined || self.dialogue.is_open() {
@@ -374,9 +383,29 @@ impl Talk {
 
     // ---- Another name ----
 
-    /// Whether the server refused the first name, and another one may do.
+    /// Connects again if the name is taken and `--if-taken` says what to do then. False to give up.
+    async fn try_next_name(&mut self) -> bool {
+        let Some(tries) = &mut self.tries else { return false };
+        if !self.link.as_ref().is_some_and(|link| link.story.is_name_taken()) {
+            return false;
+        }
+        let Some(name) = tries.next().await else { return false };
+        self.use_name(name);
+        true
+    }
+
+    /// Connects with another name.
+    fn use_name(&mut self, name: Name) {
+        let old = self.look.own_name().clone();
+        self.look.rename(&old, name);
+        self.link = Some(Link::begin(&self.config, self.look.own_name()));
+    }
+
+    /// Whether the server refused the first name, and the person can be asked for another one.
     fn refuses_name(&self) -> bool {
-        !self.has_joined && self.link.as_ref().is_some_and(|link| link.story.refused_name().is_some())
+        self.tries.is_none()
+            && !self.has_joined
+            && self.link.as_ref().is_some_and(|link| link.story.refused_name().is_some())
     }
 
     /// Gives up the connection, since the server does not wait as long as a person may think.
@@ -397,9 +426,7 @@ impl Talk {
         match Name::parse(text) {
             Ok(name) => {
                 self.needs_name = false;
-                let old = self.look.own_name().clone();
-                self.look.rename(&old, name);
-                self.link = Some(Link::begin(&self.config, self.look.own_name()));
+                self.use_name(name);
             }
             Err(why) => self.screen.say(&format!("{why}. {ANOTHER_NAME}")),
         }
@@ -853,8 +880,13 @@ mod tests {
                 &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
             );
             let (screen, showing) = Screen::new(false, Date::default);
-            let config =
-                Config { name, place: Place::Unix(PathBuf::new()), password: None, allow_plain_password: false };
+            let config = Config {
+                name,
+                place: Place::Unix(PathBuf::new()),
+                password: None,
+                allow_plain_password: false,
+                if_taken: None,
+            };
             let (typing, typed) = bounded(1);
             let typed = (typed, People::default(), Paste::default(), Veil::default());
             let mut talk = Talk::new(config, true, (screen.clone(), look), typed);
@@ -900,7 +932,7 @@ mod tests {
         /// What is on the screen, without the times.
         fn shown(self) -> Vec<String> {
             let (paper, printed) = mpsc::channel();
-            self.showing.start(Paper(paper), || None);
+            self.showing.start(Paper(paper), || None).unwrap();
             self.screen.finish();
             let printed = printed.try_iter().next().unwrap();
             let without_time =

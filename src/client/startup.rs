@@ -1,0 +1,62 @@
+//! The start of the client's runtime, when there is all that it needs.
+//!
+//! The runtime panics, or waits forever, when it cannot have a thread or a file descriptor. So both are tried before.
+
+use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use async_global_executor::GlobalExecutorConfig;
+use rustix::io::dup;
+
+use super::Lost;
+use crate::limits::{STARTUP_DESCRIPTORS, STARTUP_THREADS};
+
+/// Starts the runtime, with one thread for its tasks. Nothing of async-std may run before.
+///
+/// # Errors
+/// [`Lost::NoResources`], when a limit of the system is too low.
+pub fn start() -> Result<(), Lost> {
+    try_descriptors().map_err(|source| Lost::NoResources { what: "file descriptors (ulimit -n)", source })?;
+    try_threads().map_err(no_thread)?;
+    async_global_executor::init_with_config(GlobalExecutorConfig::default().with_min_threads(1).with_max_threads(1));
+    Ok(())
+}
+
+/// There can be no further thread.
+pub(super) fn no_thread(source: io::Error) -> Lost {
+    Lost::NoResources { what: "threads (ulimit -u)", source }
+}
+
+/// Opens that many descriptors at once, and closes them.
+fn try_descriptors() -> io::Result<()> {
+    let all: Result<Vec<_>, _> = (0..STARTUP_DESCRIPTORS).map(|_| dup(io::stdin())).collect();
+    Ok(all.map(drop)?)
+}
+
+/// Runs that many threads at once, and waits for their end.
+fn try_threads() -> io::Result<()> {
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let _closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..STARTUP_THREADS {
+            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock()))?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_tried_is_given_back() {
+        let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let before = open();
+        try_descriptors().unwrap();
+        try_threads().unwrap();
+        // Other tests open and close some at the same time.
+        assert!(open() < before + STARTUP_DESCRIPTORS);
+    }
+}

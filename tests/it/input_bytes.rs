@@ -1,0 +1,176 @@
+//! The client in a pipe whose input is not plain UTF-8.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+
+use crate::harness::{Peer, Server};
+use crate::program::{CLIENT, Program, ServerProgram};
+
+const UTF16: &str = "client: standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8\n";
+
+/// A client in a pipe, and what writes bytes to it.
+fn start(arguments: &[&str]) -> (Program, ChildStdin) {
+    let mut child = Command::new(CLIENT)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take().unwrap();
+    (Program::adopt(child), stdin)
+}
+
+fn at<'a>(address: &'a [String; 6], more: &[&'a str]) -> Vec<&'a str> {
+    address.iter().map(String::as_str).chain(more.iter().copied()).collect()
+}
+
+/// In telnet 0xFF 0xEC ends the input, 0xFF 0xF7 takes a character back, 0xFF 0xF8 a line, and 0xFF 0xFB begins an option.
+#[test]
+fn no_byte_of_the_input_is_a_telnet_command() {
+    let socket = std::env::temp_dir().join(format!("linechat-bytes-{}.socket", std::process::id()));
+    let path = socket.to_str().unwrap();
+    let arguments = ["--unix", path, "--tls-self-signed", "--tls-port", "0"];
+    let mut server = ServerProgram::start(&arguments);
+    let tls = server.program.stdout.line();
+    let tls_port = tls.strip_suffix(" with TLS").unwrap().rsplit_once(':').unwrap().1.to_owned();
+    server.program.stdout.expect(&format!("Server listening on {path}"));
+    let fingerprint = server.program.stdout.line();
+    let fingerprint = fingerprint.strip_prefix("Certificate fingerprint (SHA-256): ").unwrap();
+    let port = server.address.port().to_string();
+    let mut alice = server.join("Alice");
+    for (name, to) in [
+        ("tcp", &["--port", &port][..]),
+        ("tls", &["--port", &tls_port, "--tls-fingerprint", fingerprint]),
+        ("unix", &["--unix", path]),
+    ] {
+        let (mut client, mut stdin) = start(&[&["--name", name], to].concat());
+        stdin.write_all(b"one\n\xff\xec\ntwo\nab\xff\xf7\n\xff\xf8x\n\xff\xfb\x01\n\xff\n\xff\xff\nthree\n").unwrap();
+        drop(stdin);
+        let done = client.finish();
+        let why = "client: 6 refused, the last: not-utf8: ";
+        assert!(done.stderr.contains(why), "{name}: {}", done.stderr);
+        assert_eq!(done.stdout.matches("! not-utf8: ").count(), 6, "{name}: {}", done.stdout);
+        assert!(done.stdout.ends_with(&format!("* Bye, {name}: 3 lines accepted, 6 refused.\n")), "{}", done.stdout);
+        assert_eq!(done.code, Some(1), "{name}");
+        alice.expect(&format!("* {name} has joined"));
+        for line in ["one", "two", "three"] {
+            alice.expect(&format!("{name}: {line}"));
+        }
+        alice.expect(&format!("* {name} has left"));
+    }
+}
+
+/// What a program of `--exec` writes is made valid first.
+#[test]
+fn no_byte_of_an_answer_is_a_telnet_command() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let address = Program::client_arguments(server.address, "bot");
+    let script = r"printf 'one\n\377\354\ntwo\n'";
+    let (_bot, _stdin) = start(&at(&address, &["--reply", "--exec", "sh", "--", "-c", script]));
+    alice.expect("* bot has joined");
+    alice.send("hi\n");
+    for line in ["one", "\u{fffd}\u{fffd}", "two"] {
+        alice.expect(&format!("bot: {line}"));
+    }
+}
+
+#[test]
+fn a_utf16_file_is_refused_before_anybody_sees_a_join() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let address = Program::client_arguments(server.address, "Bob");
+    for mark in [b"\xff\xfeh\0i\0\n\0", b"\xfe\xff\0h\0i\0\n"] {
+        let path = Temporary::write("utf16", mark);
+        let mut command = Command::new(CLIENT);
+        command.args(&address).stdin(File::open(&path.0).unwrap()).stdout(Stdio::piped());
+        let done = Program::spawn(command).finish();
+        assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(1), "", UTF16));
+    }
+    alice.expect_nothing_new();
+}
+
+/// However the mark is split.
+#[test]
+fn utf16_that_comes_later_is_refused_and_nothing_of_it_is_sent() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let address = Program::client_arguments(server.address, "Bob");
+    let (mut client, mut stdin) = start(&at(&address, &[]));
+    alice.expect("* Bob has joined");
+    stdin.write_all(b"\xff").unwrap();
+    alice.expect_nothing_new();
+    stdin.write_all(b"\xfeh\0i\0\n\0").unwrap();
+    let done = client.finish();
+    assert!(done.stderr.ends_with(UTF16), "{}", done.stderr);
+    assert!(done.stdout.ends_with("* Bye, Bob: 0 lines accepted, 0 refused.\n"), "{}", done.stdout);
+    assert_eq!(done.code, Some(1));
+    alice.expect("* Bob has left");
+}
+
+#[test]
+fn a_utf8_byte_order_mark_at_the_beginning_is_not_sent() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let address = Program::client_arguments(server.address, "Bob");
+    // Only the first one is a mark. What only begins like one is data.
+    for (pieces, said) in [
+        (&["\u{feff}one\n\u{feff}two\n".as_bytes()][..], &["one", "\u{feff}two"][..]),
+        (&[b"\xef", b"\xbb\xbfone\n"], &["one"]),
+        (&[b"\xef\xbb", b"\xbb\xef\xbb\xbb\none\n"], &["\u{fefb}\u{fefb}", "one"]),
+        (&["\u{feff}".as_bytes(), b"/who\none"], &["one"]),
+    ] {
+        let (mut client, mut stdin) = start(&at(&address, &[]));
+        alice.expect("* Bob has joined");
+        for piece in pieces {
+            stdin.write_all(piece).unwrap();
+        }
+        drop(stdin);
+        for line in said {
+            assert_eq!(raw_message(&mut alice), *line);
+        }
+        alice.expect("* Bob has left");
+        assert_eq!(client.finish().code, Some(0));
+    }
+}
+
+/// What Bob says, with what cannot be seen as it was.
+fn raw_message(alice: &mut Peer) -> String {
+    let line = alice.line();
+    line.strip_prefix("Bob: ").unwrap_or_else(|| panic!("{line}")).replace("<U+FEFF>", "\u{feff}")
+}
+
+/// Half a mark and then the end.
+#[test]
+fn an_input_that_ends_within_a_mark_is_data() {
+    let server = Server::start();
+    let address = Program::client_arguments(server.address, "Bob");
+    for bytes in [&b"\xff"[..], b"\xef\xbb"] {
+        let (mut client, mut stdin) = start(&at(&address, &[]));
+        stdin.write_all(bytes).unwrap();
+        drop(stdin);
+        let done = client.finish();
+        assert!(done.stdout.ends_with("* Bye, Bob: 0 lines accepted, 1 refused.\n"), "{}", done.stdout);
+        assert_eq!(done.code, Some(1));
+    }
+}
+
+/// A file that goes with this.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn write(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("linechat-{name}-{}", std::process::id()));
+        fs::write(&path, bytes).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}

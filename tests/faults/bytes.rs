@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
-use crate::harness::{DEADLINE, Peer};
-use crate::scene::{Scene, trouble};
+use super::scene::{Scene, trouble};
+use crate::support::harness::{DEADLINE, Peer};
 
 #[test]
 fn a_thousand_resets_in_the_middle_of_a_line() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::harness::{DEADLINE, Peer};
+use crate::support::harness::{DEADLINE, Peer};
 
 /// How many canaries sing in a room.
 pub const COUNT: usize = 4;

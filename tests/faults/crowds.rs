@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use linechat::limits::ANNOUNCE_AFTER;
 use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
 
-use crate::harness::{Peer, skipped};
-use crate::program::ServerProgram;
-use crate::scene::{Scene, first_to_get, trouble};
+use super::scene::{Scene, first_to_get, trouble};
+use crate::support::harness::{Peer, skipped};
+use crate::support::program::ServerProgram;
 
 #[test]
 fn five_hundred_race_for_one_name() {

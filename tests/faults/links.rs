@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Peer, skipped};
-use crate::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
-use crate::scene::{Scene, is_long};
+use super::scene::{Scene, is_long};
+use crate::support::harness::{Peer, skipped};
+use crate::support::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
 
 /// docs/limits.md: 120 s; the kernel's timers are a little late.
 const GONE_WITHIN: Duration = Duration::from_secs(125);

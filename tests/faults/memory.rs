@@ -4,9 +4,9 @@ use std::io::Read;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::canaries::COUNT;
-use crate::harness::{DEADLINE, Peer};
-use crate::scene::{Scene, eventually, trouble};
+use super::canaries::COUNT;
+use super::scene::{Scene, eventually, trouble};
+use crate::support::harness::{DEADLINE, Peer};
 
 /// How many there are of each kind of trouble.
 const EACH: usize = 4;

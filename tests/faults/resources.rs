@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use linechat::limits::ANNOUNCE_AFTER;
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::harness::Peer;
-use crate::program::{Program, SERVER, ServerProgram, listening_on};
-use crate::scene::{Scene, first_to_get, trouble};
+use super::scene::{Scene, first_to_get, trouble};
+use crate::support::harness::Peer;
+use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// So few descriptors that 48 connections fit (docs/limits.md).
 #[test]
@@ -27,7 +27,7 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
             .is_ok_and(|length| first[..length].starts_with(b"* Welcome"))
     };
     let inside = crowd.iter_mut().enumerate().filter_map(|(at, peer)| crowded(at, peer).then_some(())).count();
-    assert_eq!(inside, 48 - crate::canaries::COUNT);
+    assert_eq!(inside, 48 - super::canaries::COUNT);
     thread::sleep(ANNOUNCE_AFTER);
     drop(crowd);
     let relieved = first_to_get(address, "relieved");

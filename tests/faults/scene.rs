@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use linechat::limits::GATHER;
 use rustix::process::Signal;
 
-use crate::canaries::{COUNT, Canaries};
-use crate::harness::{DEADLINE, Peer};
-use crate::program::ServerProgram;
-use crate::vitals::Vitals;
+use super::canaries::{COUNT, Canaries};
+use crate::support::harness::{DEADLINE, Peer};
+use crate::support::program::ServerProgram;
+use crate::support::vitals::Vitals;
 
 pub struct Scene {
     pub server: ServerProgram,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::Peer;
-use crate::program::{Program, ServerProgram};
-use crate::scene::{Scene, eventually, first_to_get, is_long};
+use super::scene::{Scene, eventually, first_to_get, is_long};
+use crate::support::harness::Peer;
+use crate::support::program::{Program, ServerProgram};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold.
 const LINES: usize = 6000;

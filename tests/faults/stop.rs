@@ -7,8 +7,8 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{Peer, accepted};
-use crate::program::ServerProgram;
+use crate::support::harness::{Peer, accepted};
+use crate::support::program::ServerProgram;
 
 const TALKERS: usize = 4;
 

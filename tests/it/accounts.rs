@@ -11,7 +11,7 @@ use linechat::registry::{Hasher, Registry};
 use linechat::server::Config;
 use linechat::server::admission::Admission;
 
-use crate::harness::{Peer, Server, unpaced};
+use crate::support::harness::{Peer, Server, unpaced};
 
 const REQUIRED: &str = "! password-required: send the password as the next line";
 const WRONG: &str = "! wrong-password: that is not the password";

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 
-use crate::harness::{DEADLINE, Peer};
-use crate::program::{Finished, Program, SERVER, ServerProgram};
+use crate::support::harness::{DEADLINE, Peer};
+use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 const PASSWORD: &str = "correct horse battery";
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use linechat::limits::ANNOUNCE_AFTER;
 use linechat::server::Config;
 
-use crate::harness::{Server, unpaced};
-use crate::program::Program;
+use crate::support::harness::{Server, unpaced};
+use crate::support::program::Program;
 
 /// A server that announces nobody for as long as a test may take.
 fn slow_server() -> Server {

@@ -5,10 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::{FakeServer, Peer, Server, within};
-use crate::password::{REQUIRED, config};
-use crate::plain::terminal;
-use crate::program::{CLIENT, Output, Program};
+use super::password::{REQUIRED, config};
+use super::plain::terminal;
+use crate::support::harness::{FakeServer, Peer, Server, within};
+use crate::support::program::{CLIENT, Output, Program};
 
 const CONNECTED: &str = "Connected to server.";
 

@@ -8,8 +8,8 @@ use linechat::limits::CONNECT_LIMIT;
 use linechat::server::Config;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{DEADLINE, FakeServer, Server, has_ipv6, skipped, within};
-use crate::program::{CLIENT, Finished, Program};
+use crate::support::harness::{DEADLINE, FakeServer, Server, has_ipv6, skipped, within};
+use crate::support::program::{CLIENT, Finished, Program};
 
 fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
@@ -187,7 +187,7 @@ fn messages_are_not_sent_before_the_name_is_accepted() {
     server.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
     let early = BufReader::new(server.stream()).fill_buf().map(<[u8]>::to_vec);
     assert!(early.is_err(), "{early:?} came before the welcome");
-    server.stream().set_read_timeout(Some(crate::harness::DEADLINE)).unwrap();
+    server.stream().set_read_timeout(Some(crate::support::harness::DEADLINE)).unwrap();
     server.send("* Send your name as the first line.\n* Welcome, Bob. You are the first here.\n");
     server.expect("hello");
     server.expect_end();

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use crate::harness::{FakeServer, Peer, Server, skipped};
-use crate::password::{REQUIRED, WRONG, config, outer_address, password_file};
-use crate::program::{CLIENT, Finished, Program};
+use super::password::{REQUIRED, WRONG, config, outer_address, password_file};
+use crate::support::harness::{FakeServer, Peer, Server, skipped};
+use crate::support::program::{CLIENT, Finished, Program};
 
 const VARIABLE: &str = "LINECHAT_PASSWORD";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";

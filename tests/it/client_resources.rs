@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::geteuid;
 
-use crate::harness::{Server, skipped};
-use crate::plain::terminal;
-use crate::program::{CLIENT, Finished, Program, ServerProgram};
+use super::plain::terminal;
+use crate::support::harness::{Server, skipped};
+use crate::support::program::{CLIENT, Finished, Program, ServerProgram};
 
 const MODES: [&[&str]; 4] = [&[], &["--exec", "true"], &["at a terminal"], &["at a terminal", "--plain"]];
 

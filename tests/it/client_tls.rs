@@ -25,9 +25,9 @@ use rcgen::{
     date_time_ymd,
 };
 
-use crate::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
-use crate::plain::{CONNECTED, Person};
-use crate::program::{CLIENT, Finished, Program};
+use super::plain::{CONNECTED, Person};
+use crate::support::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
+use crate::support::program::{CLIENT, Finished, Program};
 
 /// A folder of this test's own. It is gone with this.
 struct Folder(PathBuf);

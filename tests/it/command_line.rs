@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use linechat::server::{Listener, Tls};
 
-use crate::harness::{Peer, Server, has_ipv6, unpaced};
-use crate::plain::terminal;
-use crate::program::{CLIENT, Finished, Program, SERVER, listening_on};
+use super::plain::terminal;
+use crate::support::harness::{Peer, Server, has_ipv6, unpaced};
+use crate::support::program::{CLIENT, Finished, Program, SERVER, listening_on};
 
 /// What the client takes from its environment.
 const VARIABLES: [&str; 4] = ["LINECHAT_NAME", "LINECHAT_HOST", "LINECHAT_PORT", "USER"];

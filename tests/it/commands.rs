@@ -1,6 +1,6 @@
 //! Lines that begin with a slash.
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 #[test]
 fn help_lists_the_commands_to_the_one_who_asks() {

@@ -16,9 +16,9 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser};
 
-use crate::harness::{FakeServer, Peer, Server, within};
-use crate::plain::{ATTACK, DEFUSED, plain_terminal, welcome};
-use crate::program::{CLIENT, Finished, Output, Program, ServerProgram, without_time};
+use super::plain::{ATTACK, DEFUSED, plain_terminal, welcome};
+use crate::support::harness::{FakeServer, Peer, Server, within};
+use crate::support::program::{CLIENT, Finished, Output, Program, ServerProgram, without_time};
 
 const ROWS: u16 = 20;
 const COLUMNS: u16 = 60;

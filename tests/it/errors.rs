@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::Server;
-use crate::program::{CLIENT, Finished, Program, SERVER};
+use crate::support::harness::Server;
+use crate::support::program::{CLIENT, Finished, Program, SERVER};
 
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) -> Finished {

@@ -1,6 +1,6 @@
 //! Bytes to lines: where a line ends, how long it may be, and what is no text.
 
-use crate::harness::{Peer, Server};
+use crate::support::harness::{Peer, Server};
 
 const TOO_LONG: &str = "! line-too-long: a line has at most 4096 bytes; nothing of it was sent";
 const NOT_UTF8: &str = "! not-utf8: lines are UTF-8; nothing of it was sent";

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::harness::{Server, accepted, within};
+use crate::support::harness::{Server, accepted, within};
 
 #[test]
 fn all_before_a_half_close_counts_with_the_unfinished_last_line() {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use linechat::server::Config;
 
-use crate::harness::{Peer, Server, unpaced};
-use crate::program::ServerProgram;
+use crate::support::harness::{Peer, Server, unpaced};
+use crate::support::program::ServerProgram;
 
 fn patient() -> Config {
     Config { idle_line: Some(Duration::from_millis(150)), ..unpaced() }

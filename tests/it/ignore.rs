@@ -1,6 +1,6 @@
 //! Who ignores somebody hears nothing more of what that one says.
 
-use crate::harness::{Peer, Server};
+use crate::support::harness::{Peer, Server};
 
 #[test]
 fn who_ignores_somebody_hears_notices_of_it_and_no_message_until_that_is_taken_back() {

@@ -8,10 +8,10 @@ use std::time::Instant;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::ioctl_fionread;
 
-use crate::editor::{Person, client};
-use crate::harness::{DEADLINE, Server, within};
-use crate::plain::{self, CONNECTED, read_until, terminal};
-use crate::program::{Output, Program};
+use super::editor::{Person, client};
+use super::plain::{self, CONNECTED, read_until, terminal};
+use crate::support::harness::{DEADLINE, Server, within};
+use crate::support::program::{Output, Program};
 
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;

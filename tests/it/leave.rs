@@ -1,6 +1,6 @@
 //! How peers go, and who is told.
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 #[test]
 fn quit_leaves_without_a_reason() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 const PROMPT: &str = "* Send your name as the first line.";
 

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::harness::skipped;
-use crate::program::{CLIENT, Program, SERVER};
+use crate::support::harness::skipped;
+use crate::support::program::{CLIENT, Program, SERVER};
 
 const PROGRAMS: [(&str, &str); 2] = [("client", CLIENT), ("server", SERVER)];
 

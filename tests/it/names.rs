@@ -1,6 +1,6 @@
 //! What a peer may be called, and that no two are called the same.
 
-use crate::harness::{Server, within};
+use crate::support::harness::{Server, within};
 
 #[test]
 fn a_taken_name_is_refused_and_the_holder_stays() {
@@ -126,7 +126,7 @@ fn joins_and_leaves_of_one_name_by_many_are_all_counted() {
             .map(|_| {
                 std::thread::spawn(move || {
                     for _ in 0..25 {
-                        let mut peer = crate::harness::Peer::connect(address);
+                        let mut peer = crate::support::harness::Peer::connect(address);
                         peer.send("Alice\n");
                         peer.half_close();
                         peer.rest();

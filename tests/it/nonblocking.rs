@@ -12,8 +12,8 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::ioctl_fionread;
 use rustix::pipe::{PIPE_BUF, fcntl_setpipe_size};
 
-use crate::harness::{DEADLINE, Server, within};
-use crate::program::{CLIENT, Output, Program};
+use crate::support::harness::{DEADLINE, Server, within};
+use crate::support::program::{CLIENT, Output, Program};
 
 /// A pipe that is non-blocking at both ends.
 fn nonblocking_pipe() -> (PipeReader, PipeWriter) {

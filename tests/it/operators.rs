@@ -11,8 +11,8 @@ use linechat::registry::{Registry, Sanction};
 use linechat::server::admission::Admission;
 use linechat::server::{Config, Listener};
 
-use crate::harness::{Peer, Server, link_local, unpaced, within};
-use crate::password::connect_from;
+use super::password::connect_from;
+use crate::support::harness::{Peer, Server, link_local, unpaced, within};
 
 /// A server whose operator is Olga, who is in the room.
 struct Room {

@@ -3,7 +3,7 @@
 use linechat::server::Config;
 use linechat::server::pace::Profile;
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 const TOO_FAST: &str = "* You are too fast: your lines are passed on more slowly. None is lost.";
 

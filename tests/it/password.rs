@@ -12,8 +12,8 @@ use linechat::server::admission::{Admission, RoomPassword};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
-use crate::harness::{Peer, Server, skipped, unpaced, within};
-use crate::program::{Program, SERVER, ServerProgram};
+use crate::support::harness::{Peer, Server, skipped, unpaced, within};
+use crate::support::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
 pub const WRONG: &str = "! wrong-password: that is not the password";

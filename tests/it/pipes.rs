@@ -9,10 +9,10 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use crate::harness::{DEADLINE, Peer, Server, within};
-use crate::plain::terminal;
-use crate::program::{CLIENT, Finished, Program};
-use crate::vitals::Vitals;
+use super::plain::terminal;
+use crate::support::harness::{DEADLINE, Peer, Server, within};
+use crate::support::program::{CLIENT, Finished, Program};
+use crate::support::vitals::Vitals;
 
 fn client(server: &Server, name: &str, more: &[&str]) -> Program {
     let arguments = Program::client_arguments(server.address, name);

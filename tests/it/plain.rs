@@ -12,8 +12,8 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr};
 
-use crate::harness::{FakeServer, Peer, Server, within};
-use crate::program::{CLIENT, Output, Program};
+use crate::support::harness::{FakeServer, Peer, Server, within};
+use crate::support::program::{CLIENT, Output, Program};
 
 pub const CONNECTED: &str = "Connected to server. You can start typing messages.";
 const CTRL_D: &str = "\x04";

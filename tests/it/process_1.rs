@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::harness::{DEADLINE, Server, skipped};
-use crate::program::{CLIENT, Program};
+use crate::support::harness::{DEADLINE, Server, skipped};
+use crate::support::program::{CLIENT, Program};
 
 /// A command that runs another one as process 1, if this machine allows it.
 fn container() -> Option<Command> {

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 use std::thread;
 
-use crate::harness::{Peer, Server};
+use crate::support::harness::{Peer, Server};
 
 /// All Unicode scalar values but the two that end a line.
 fn scalars() -> impl Iterator<Item = char> {

@@ -5,9 +5,9 @@ use std::process::ChildStdout;
 
 use rustix::process::Signal;
 
-use crate::harness::{Peer, has_ipv6, within};
-use crate::password::password_file;
-use crate::program::{Program, SERVER, ServerProgram, listening_on};
+use super::password::password_file;
+use crate::support::harness::{Peer, has_ipv6, within};
+use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
 #[test]
 fn the_first_line_names_the_address_that_answers() {

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, geteuid};
 
-use crate::harness::{Peer, skipped};
-use crate::program::{Program, SERVER, listening_on};
+use crate::support::harness::{Peer, skipped};
+use crate::support::program::{Program, SERVER, listening_on};
 
 const ARGUMENTS: [&str; 4] = ["--host", "127.0.0.1", "--port", "0"];
 

@@ -6,8 +6,8 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::harness::{Peer, Server, accepted, within};
-use crate::program::ServerProgram;
+use crate::support::harness::{Peer, Server, accepted, within};
+use crate::support::program::ServerProgram;
 
 const STOPPING: &str = "* The server is shutting down";
 

@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::harness::Peer;
-use crate::password::{REQUIRED, password_file};
-use crate::plain::terminal;
-use crate::program::{Program, SERVER, ServerProgram, listening_on};
+use super::password::{REQUIRED, password_file};
+use super::plain::terminal;
+use crate::support::harness::Peer;
+use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// The server is stopping: Alice is told, and it ends with code 0.
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use linechat::limits::SEND_BUFFER;
 
-use crate::harness::{Peer, Server, within};
+use crate::support::harness::{Peer, Server, within};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold for one who does not read.
 const LINES: usize = 10_000;

@@ -3,7 +3,7 @@
 use linechat::server::Config;
 use linechat::server::door::Capacity;
 
-use crate::harness::{Peer, Server};
+use crate::support::harness::{Peer, Server};
 
 #[test]
 fn other_protocols_are_told_in_one_line_and_sent_away() {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use crate::harness::{FakeServer, Peer};
-use crate::password::REQUIRED;
-use crate::program::{CLIENT, Finished, Program, ServerProgram};
+use super::password::REQUIRED;
+use crate::support::harness::{FakeServer, Peer};
+use crate::support::program::{CLIENT, Finished, Program, ServerProgram};
 
 const TAKEN: &str = "! name-taken: cron is taken\n";
 const BYE: &str = "* Bye, cron: 1 line accepted, 0 refused.\n";

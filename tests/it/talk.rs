@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::thread;
 
-use crate::harness::{Peer, Server, within};
+use crate::support::harness::{Peer, Server, within};
 
 #[test]
 fn a_message_reaches_all_but_its_sender() {

@@ -11,9 +11,9 @@ use linechat::limits::LOGIN_LIMIT;
 use linechat::server::config::raise_descriptor_limit;
 use rustix::process::Signal;
 
-use crate::harness::{DEADLINE, Peer, skipped};
-use crate::program::{CLIENT, Program, SERVER, ServerProgram};
-use crate::tls_peer::{Certificate, TlsPeer};
+use super::tls_peer::{Certificate, TlsPeer};
+use crate::support::harness::{DEADLINE, Peer, skipped};
+use crate::support::program::{CLIENT, Program, SERVER, ServerProgram};
 
 /// A server with a plain port and one for TLS.
 struct Room {

@@ -11,7 +11,7 @@ use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use crate::harness::DEADLINE;
+use crate::support::harness::DEADLINE;
 
 /// A certificate for localhost and its key, in files of this test's own.
 pub struct Certificate {

@@ -9,11 +9,11 @@ use linechat::client::terminal;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
-use crate::editor::{Modes, Person, client, panic_beside};
-use crate::harness::{DEADLINE, FakeServer, Peer, skipped};
-use crate::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
-use crate::plain::plain_terminal;
-use crate::program::{CLIENT, Output, Program, ServerProgram, without_time};
+use super::editor::{Modes, Person, client, panic_beside};
+use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
+use super::plain::plain_terminal;
+use crate::support::harness::{DEADLINE, FakeServer, Peer, skipped};
+use crate::support::program::{CLIENT, Output, Program, ServerProgram, without_time};
 
 /// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
 const SECRET: &str = "ζξψζξψξζ";

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use crate::harness::DEADLINE;
-use crate::program::{Program, SERVER, ServerProgram};
+use crate::support::harness::DEADLINE;
+use crate::support::program::{Program, SERVER, ServerProgram};
 
 fn path(test: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-{test}-{}.socket", std::process::id()));

@@ -1,7 +1,7 @@
 //! The client in the background of a shell with jobs.
 
-use crate::desk::Desk;
-use crate::harness::Server;
+use super::desk::Desk;
+use crate::support::harness::Server;
 
 const WAITS: &str = "client: waiting in the background; bring it to the foreground";
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::desk::Desk;
-use crate::harness::{DEADLINE, FakeServer, Peer, Server, own_address, skipped};
-use crate::program::ServerProgram;
+use super::desk::Desk;
+use crate::support::harness::{DEADLINE, FakeServer, Peer, Server, own_address, skipped};
+use crate::support::program::ServerProgram;
 
 /// A server that another one can follow at its address.
 pub fn server_alone() -> ServerProgram {
@@ -50,7 +50,7 @@ fn it_waits_out_its_own_ghost() {
     desk.sees("-- The connection is lost");
     let again = ServerProgram::start_at(address, &[]);
     // It may be there first, and lose its name by no fault of its own.
-    let ghost = crate::harness::within(move || {
+    let ghost = crate::support::harness::within(move || {
         loop {
             let mut ghost = Peer::connect(address);
             ghost.send("Bob\n");

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, tcgetattr, tcgetwinsize};
 
-use crate::harness::{DEADLINE, FakeServer, Peer, skipped};
-use crate::program::{CLIENT, Program, without_time};
+use crate::support::harness::{DEADLINE, FakeServer, Peer, skipped};
+use crate::support::program::{CLIENT, Program, without_time};
 
 pub const COLUMNS: usize = 60;
 

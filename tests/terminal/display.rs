@@ -1,7 +1,7 @@
 //! What the screen shows.
 
-use crate::desk::{COLUMNS, Desk};
-use crate::harness::Server;
+use super::desk::{COLUMNS, Desk};
+use crate::support::harness::Server;
 
 #[test]
 fn colours_tell_names_notices_and_refusals_apart() {

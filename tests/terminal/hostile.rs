@@ -1,7 +1,7 @@
 //! A hostile server: nothing that it sends acts on the screen, at once or later.
 
-use crate::desk::Desk;
-use crate::harness::FakeServer;
+use super::desk::Desk;
+use crate::support::harness::FakeServer;
 
 /// Clears the screen, sets the title of the terminal, and rings.
 const ATTACK: &str = "\x1b[2J\x1b]0;owned\x07";

@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 
-use crate::desk::Desk;
-use crate::harness::{FakeServer, Server};
-use crate::program::ServerProgram;
+use super::desk::Desk;
+use crate::support::harness::{FakeServer, Server};
+use crate::support::program::ServerProgram;
 
 #[test]
 fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {

@@ -2,9 +2,9 @@
 
 use rustix::process::Signal;
 
-use crate::desk::Desk;
-use crate::harness::{FakeServer, Server};
-use crate::program::ServerProgram;
+use super::desk::Desk;
+use crate::support::harness::{FakeServer, Server};
+use crate::support::program::ServerProgram;
 
 /// Says something to a server that does not answer any more, and leaves.
 fn leave_a_stopped_server() -> Option<(ServerProgram, Desk)> {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::desk::Desk;
-use crate::harness::{FakeServer, Server};
-use crate::program::ServerProgram;
+use super::desk::Desk;
+use crate::support::harness::{FakeServer, Server};
+use crate::support::program::ServerProgram;
 
 #[test]
 fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
@@ -101,7 +101,7 @@ fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
 
 #[test]
 fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
-    let server = crate::connection::server_alone();
+    let server = super::connection::server_alone();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     desk.keys("hello\n");

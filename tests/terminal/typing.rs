@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::desk::{COLUMNS, Desk};
-use crate::harness::Server;
+use super::desk::{COLUMNS, Desk};
+use crate::support::harness::Server;
 
 #[test]
 fn a_half_typed_line_survives_what_comes_in_and_a_resize() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{DEADLINE, Peer};
+use crate::support::harness::{DEADLINE, Peer};
 
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");

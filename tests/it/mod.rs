@@ -1,12 +1,7 @@
 //! The real server over real sockets, and the real programs, a file a topic.
 
-mod harness;
 mod pace;
-mod program;
 mod tls_peer;
-#[allow(dead_code, reason = "tests/faults uses the rest of it")]
-#[path = "../faults/vitals.rs"]
-mod vitals;
 
 mod accounts;
 mod admin;

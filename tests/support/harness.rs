@@ -235,6 +235,13 @@ impl Peer {
 
     /// The next line with its end, to the byte.
     #[track_caller]
+    /// The next line that is not a notice. The real server announces only those who stay for half a second.
+    pub fn expect_message(&mut self, expected: &str) {
+        let lines = std::iter::repeat_with(|| self.line());
+        assert_eq!(lines.skip_while(|line| line.starts_with("* ")).take(1).collect::<Vec<_>>(), [expected]);
+    }
+
+    #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
     }

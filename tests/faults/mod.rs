@@ -3,16 +3,8 @@
 //! Each test sets a [`scene`]: a server with canaries in its room, who talk to each other throughout. Whatever the
 //! trouble is, no line of theirs may be lost or late in its order, and afterwards the server is as it was before.
 
-#[allow(dead_code, reason = "tests/it uses the rest of it")]
-#[path = "../it/harness.rs"]
-mod harness;
-#[allow(dead_code, reason = "tests/it uses the rest of it")]
-#[path = "../it/program.rs"]
-mod program;
-
 mod canaries;
 mod scene;
-mod vitals;
 
 mod bytes;
 mod crowds;

@@ -299,7 +299,7 @@ impl Broker {
             match &command {
                 Command::Say(_) | Command::Tell { .. } => return Err(orders::silenced(mute)),
                 // The name that one has is asked for by clients.
-                Command::Rename(name) if **name != sender.name => return Err(orders::pinned(mute)),
+                Command::Rename(name) if name.as_str() != sender.name.as_str() => return Err(orders::pinned(mute)),
                 _ => {}
             }
         }
@@ -310,7 +310,7 @@ impl Broker {
                 self.batch.push(self.ignores.audience(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
-                let Some(receiver) = self.names.holder(to.key()) else {
+                let Some(receiver) = self.names.holder(&to) else {
                     return Err(Refusal::NoSuchUser((&*to).into()));
                 };
                 if self.ignores.ignores(receiver, peer) {
@@ -337,13 +337,13 @@ impl Broker {
     }
 
     fn ignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
-        self.ignores.add(peer, name, self.names.holder(name.key()))?;
+        self.ignores.add(peer, name, self.names.holder(name))?;
         self.batch.push(Audience::Only(peer), &Reply::Ignoring(name));
         Ok(())
     }
 
     fn unignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
-        self.ignores.remove(peer, name, self.names.holder(name.key()))?;
+        self.ignores.remove(peer, name, self.names.holder(name))?;
         self.batch.push(Audience::Only(peer), &Reply::NoLongerIgnoring(name));
         Ok(())
     }
@@ -356,13 +356,13 @@ impl Broker {
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get(&peer) else { return Ok(()) };
         // A new look for the name that one has is asked for by clients, and no question of the registry.
-        if sender.name != name {
+        if sender.name.as_str() != name.as_str() {
             self.may_have(&name, sender.member)?;
         }
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
-        if sender.name == name {
+        if sender.name.as_str() == name.as_str() {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
@@ -515,7 +515,7 @@ mod tests {
             let refusal = room.join(3, twin).unwrap_err();
             assert_eq!(
                 (refusal.code(), refusal.to_string()),
-                ("name-taken", format!("{twin} looks like a name that is taken"))
+                ("name-taken", format!("{twin} looks like copy, which is taken"))
             );
             room.send(2, &[&format!("/nick {twin}")]);
         }
@@ -1001,8 +1001,8 @@ mod tests {
         }
 
         fn take(&mut self, name: &str) {
-            let look = Name::parse(name).unwrap().look().to_owned();
-            let twin = self.here.iter().find(|other| Name::parse(other).unwrap().look() == look);
+            let joined = Name::parse(name).unwrap();
+            let twin = self.here.iter().find(|other| Name::parse(other).unwrap() == joined);
             assert_eq!(twin, None, "{name} looks like it");
             self.here.insert(name.to_owned());
             *self.holders.entry(name.to_owned()).or_default() += 1;

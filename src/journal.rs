@@ -133,6 +133,13 @@ pub enum Record {
         /// Why not.
         why: String,
     },
+    /// Two accounts have the same name, which a former version took for two names. The older account keeps it.
+    AccountSetAside {
+        /// The name of the account that nobody can use.
+        name: Name,
+        /// The name of the older account.
+        older: Name,
+    },
     /// A file was read again.
     Reloaded {
         /// What is in it.
@@ -326,6 +333,9 @@ fn write(record: Record) {
         }),
         Record::NotKept { why } => error!("not kept", { why: why }),
         Record::Reloaded { what } => info!("reloaded", { what: what }),
+        Record::AccountSetAside { name, older } => {
+            warn!("account set aside", { name: name.as_str(), same_as: older.as_str() });
+        }
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::Unfit { why } => warn!("unfit", { why: why }),
         Record::Stopping => info!("stopping"),

@@ -29,7 +29,8 @@ fn now() -> SystemTime {
 }
 
 fn name(number: u64) -> Name {
-    let letters: String = number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    let letters: String =
+        number.to_string().bytes().map(|digit| char::from(b"abefghjkpq"[usize::from(digit - b'0')])).collect();
     Name::parse(&format!("x{letters}")).unwrap()
 }
 

@@ -190,7 +190,7 @@ pub fn name(text: &str, said: &str) {
         Ok(name) => name,
         Err(fault) => return check_refusal(&Refusal::BadName(fault)),
     };
-    for form in [name.as_str(), name.key()] {
+    for form in [name.as_str(), name.folded()] {
         let count = form.chars().count();
         assert!((1..=NAME_CHARS).contains(&count), "a name of {count} characters: {form:?}");
         assert!(form.starts_with(char::is_alphanumeric), "the beginning of {form:?}");
@@ -199,14 +199,16 @@ pub fn name(text: &str, said: &str) {
         check_harmless(form);
     }
     assert_eq!(Name::parse(name.as_str()).as_ref(), Ok(&name), "the shown name is another name");
-    assert_eq!(Name::parse(name.key()).as_ref().map(Name::key), Ok(name.key()), "the key has another key");
+    let folded = Name::parse(name.folded()).expect("a folded name is a name");
+    assert_eq!(folded.folded(), name.folded(), "folded again it is another one");
+    assert_eq!(folded, name, "folded it is another name");
     let mut opening = Opening::default();
     opening.read(format!("{text}\n").as_bytes());
     assert!(opening.stranger().or(Stranger::of_line(text)).is_none(), "sent away {text:?}");
 
     check_spoken(&name, &SafeText::new(said.to_owned()));
     check_refusal(&Refusal::NameTaken((&name).into()));
-    check_refusal(&Refusal::NameLooksTaken((&name).into()));
+    check_refusal(&Refusal::NameLooksTaken { name: (&name).into(), holder: (&name).into() });
 }
 
 /// A reader can tell who said what, in public or privately, and takes no message for a notice or a refusal.

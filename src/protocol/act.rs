@@ -12,10 +12,20 @@ use crate::origin::{Origin, Source};
 /// Who is kept out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Banned {
-    /// Whoever has this name, or one that looks like it.
+    /// Whoever has this name.
     Name(Name),
     /// Whoever comes from there.
     Source(Source),
+}
+
+impl Banned {
+    /// Whether it is also written in the same way.
+    pub(crate) fn is_written_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(one), Self::Name(other)) => one.as_str() == other.as_str(),
+            _ => self == other,
+        }
+    }
 }
 
 /// Something that an operator does to somebody.
@@ -82,7 +92,7 @@ impl Act {
     pub fn is_against(&self, name: &Name, from: Origin) -> bool {
         match self {
             Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Ban { whom: Banned::Name(whom), .. } => {
-                whom.look() == name.look()
+                whom == name
             }
             Self::Ban { whom: Banned::Source(source), .. } => source.contains(from.source()),
             Self::Unban { .. } | Self::Unmute { .. } => false,

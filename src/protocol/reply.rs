@@ -140,12 +140,17 @@ pub enum Refusal {
     /// The name breaks a rule.
     #[error("{0}")]
     BadName(#[from] BadName),
-    /// Somebody has that name, or one that differs in case only.
+    /// Somebody has that name.
     #[error("{0} is taken")]
     NameTaken(SafeText),
-    /// Somebody has a name that looks like this one.
-    #[error("{0} looks like a name that is taken")]
-    NameLooksTaken(SafeText),
+    /// Somebody has that name, and writes it in another way.
+    #[error("{name} looks like {holder}, which is taken")]
+    NameLooksTaken {
+        /// The name as the peer wrote it.
+        name: SafeText,
+        /// The name as its holder writes it.
+        holder: SafeText,
+    },
     /// The last of [`NAME_TRIES`] names was refused too.
     #[error("{NAME_TRIES} names were refused; connect again to try another")]
     TooManyTries,
@@ -167,6 +172,14 @@ pub enum Refusal {
     /// The name, or the room, has a password.
     #[error("send the password as the next line")]
     PasswordRequired,
+    /// The name is registered, and written in another way.
+    #[error("{name} looks like {owner}, which is registered; if it is yours, send its password as the next line")]
+    OwnersPasswordRequired {
+        /// The name as the peer wrote it.
+        name: SafeText,
+        /// The name as its owner registered it.
+        owner: SafeText,
+    },
     /// Another one.
     #[error("that is not the password")]
     WrongPassword,
@@ -199,9 +212,14 @@ pub enum Refusal {
     /// Somebody has registered the name.
     #[error("{0} is registered; to have it, send it as your name when you connect, and its password")]
     NameRegistered(SafeText),
-    /// Somebody has registered a name that looks like this one.
-    #[error("{0} looks like a name that is registered")]
-    NameLooksRegistered(SafeText),
+    /// Somebody has registered the name, and writes it in another way.
+    #[error("{name} looks like {owner}, which is registered")]
+    NameLooksRegistered {
+        /// The name as the peer wrote it.
+        name: SafeText,
+        /// The name as its owner registered it.
+        owner: SafeText,
+    },
     /// In this room nobody has a name that is not registered.
     #[error("in this room everybody has the name that is registered for them")]
     RegisteredOnly,
@@ -292,11 +310,27 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The refusal of a name that somebody has, who writes it like `holder`.
+    pub(crate) fn name_taken(name: &Name, holder: &Name) -> Self {
+        match name.folded() == holder.folded() {
+            true => Self::NameTaken(name.into()),
+            false => Self::NameLooksTaken { name: name.into(), holder: holder.into() },
+        }
+    }
+
+    /// The refusal of a name that somebody has registered as `owner`.
+    pub(crate) fn name_registered(name: &Name, owner: &Name) -> Self {
+        match name.folded() == owner.folded() {
+            true => Self::NameRegistered(name.into()),
+            false => Self::NameLooksRegistered { name: name.into(), owner: owner.into() },
+        }
+    }
+
     /// The stable word by which a program knows this refusal.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadName(_) => "bad-name",
-            Self::NameTaken(_) | Self::NameLooksTaken(_) => "name-taken",
+            Self::NameTaken(_) | Self::NameLooksTaken { .. } => "name-taken",
             Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
@@ -313,7 +347,7 @@ impl Refusal {
             Self::Busy => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",
-            Self::NameRegistered(_) | Self::NameLooksRegistered(_) => "name-registered",
+            Self::NameRegistered(_) | Self::NameLooksRegistered { .. } => "name-registered",
             Self::RegisteredOnly => "registered-only",
             Self::AlreadyRegistered(_) => "already-registered",
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
@@ -325,7 +359,7 @@ impl Refusal {
             Self::Banned(_) => "banned",
             Self::Muted(_) => "muted",
             Self::Replaced => "replaced",
-            Self::PasswordRequired => "password-required",
+            Self::PasswordRequired | Self::OwnersPasswordRequired { .. } => "password-required",
             Self::WrongPassword => "wrong-password",
             Self::Unprotected => "unprotected",
             Self::Penalized(_) => "penalized",

@@ -3,13 +3,12 @@
 //! It is plain data: it knows no file, no task and no clock. What is to change it is first written down as [`Change`]s,
 //! which the [store](super::store) keeps; only then are they applied here. So the book never says what the file does not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::SystemTime;
 
 use super::ActError;
 use crate::limits::{ACCOUNTS, NAME_CHARS, REASON_CHARS, SANCTIONS};
-use crate::origin::Source;
 use crate::protocol::{Banned, Name, SafeText};
 
 /// The number of an account. It is never given to another one, also after the account is gone.
@@ -110,37 +109,20 @@ pub(super) enum Change {
     Forget(AccountId),
     /// Somebody is banned or muted.
     Impose(Kind, Banned, Sanction),
-    /// Somebody is no longer: the very one on whom it was imposed, not one who looks like it.
+    /// Somebody is no longer: the entry is written like this. The same name may have one that is written otherwise.
     Lift(Kind, Banned),
 }
 
-/// What two that are banned by the same ban have in common.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Mark {
-    Look(String),
-    Source(Source),
-}
-
-impl From<&Banned> for Mark {
-    fn from(banned: &Banned) -> Self {
-        match banned {
-            Banned::Name(name) => Self::Look(name.look().to_owned()),
-            Banned::Source(source) => Self::Source(*source),
-        }
-    }
-}
-
-/// All sanctions of a kind.
-type Sanctions = BTreeMap<Mark, (Banned, Sanction)>;
+/// All sanctions of a kind. Each is also kept with the name as the operator wrote it, which is its key in the file.
+type Sanctions = BTreeMap<Banned, (Banned, Sanction)>;
 
 /// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Book {
     accounts: BTreeMap<AccountId, Account>,
-    /// The accounts by [`Name::key`].
-    keys: HashMap<String, AccountId>,
-    /// The accounts by [`Name::look`]. There is one for each look, unless what looks alike has changed with a new Unicode.
-    looks: BTreeSet<(String, AccountId)>,
+    names: HashMap<Name, AccountId>,
+    /// Accounts whose name an older account has.
+    set_aside: BTreeMap<AccountId, Account>,
     /// The number of the next account.
     next: u64,
     bans: Sanctions,
@@ -149,49 +131,54 @@ pub(super) struct Book {
 
 impl Book {
     pub(super) fn account(&self, name: &Name) -> Option<&Account> {
-        self.accounts.get(self.keys.get(name.key())?)
+        self.accounts.get(self.names.get(name)?)
     }
 
     pub(super) fn account_of(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(&id)
     }
 
-    /// A registered name that is another one but looks like this one.
-    pub(super) fn lookalike(&self, name: &Name) -> Option<&Name> {
-        self.looks
-            .range((name.look().to_owned(), AccountId(0))..)
-            .take_while(|(look, _)| look == name.look())
-            .filter_map(|(_, id)| self.accounts.get(id))
-            .map(|account| &account.name)
-            .find(|other| other.key() != name.key())
+    /// Whether there is an account of this number, set aside or not.
+    pub(super) fn has(&self, id: AccountId) -> bool {
+        self.accounts.contains_key(&id) || self.set_aside.contains_key(&id)
     }
 
-    /// All accounts, by their names' keys.
+    /// The accounts that are set aside, and the names that keep them from being used.
+    pub(super) fn set_aside(&self) -> Vec<(Account, Name)> {
+        let older = |account: &Account| self.account(&account.name).map(|older| older.name.clone());
+        self.set_aside.values().filter_map(|account| Some((account.clone(), older(account)?))).collect()
+    }
+
+    /// The account whose name is written like this, set aside or not.
+    pub(super) fn account_written(&self, name: &Name) -> Option<&Account> {
+        let set_aside = || self.set_aside.values().find(|account| account.name.folded() == name.folded());
+        let account = self.account(name)?;
+        if account.name.folded() == name.folded() { Some(account) } else { set_aside().or(Some(account)) }
+    }
+
+    /// All accounts, in the order of their names.
     pub(super) fn accounts(&self) -> Vec<Account> {
         let mut accounts: Vec<_> = self.accounts.values().cloned().collect();
-        accounts.sort_by(|a, b| a.name.key().cmp(b.name.key()));
+        accounts.sort_by(|a, b| a.name.folded().cmp(b.name.folded()));
         accounts
     }
 
     pub(super) fn sanction(&self, kind: Kind, banned: &Banned, now: SystemTime) -> Option<&Sanction> {
-        let (_, sanction) = self.sanctions(kind).get(&banned.into())?;
+        let (_, sanction) = self.sanctions(kind).get(banned)?;
         sanction.is_in_force(now).then_some(sanction)
     }
 
-    /// All sanctions of a kind that are in force: names by what they look like, then sources.
+    /// All sanctions of a kind that are in force: names first, then sources.
     pub(super) fn sanctioned(&self, kind: Kind, now: SystemTime) -> Vec<(Banned, Sanction)> {
         self.sanctions(kind).values().filter(|(_, sanction)| sanction.is_in_force(now)).cloned().collect()
     }
 
     /// The account that a new name would be.
     pub(super) fn registration(&self, name: Name, hash: String, now: SystemTime) -> Result<Account, ActError> {
-        if self.account(&name).is_some() {
-            return Err(ActError::AlreadyRegistered);
+        if let Some(account) = self.account(&name) {
+            return Err(ActError::AlreadyRegistered(account.name.clone()));
         }
-        if let Some(other) = self.lookalike(&name) {
-            return Err(ActError::LooksRegistered(other.clone()));
-        }
-        if self.accounts.len() >= ACCOUNTS {
+        if self.accounts.len() + self.set_aside.len() >= ACCOUNTS {
             return Err(ActError::Full);
         }
         Ok(Account { id: AccountId(self.next), name, hash, is_operator: false, registered: now })
@@ -202,11 +189,11 @@ impl Book {
         let sanctions = self.sanctions(kind);
         let mut changes = self.sweep(sanction.since);
         let expired = changes.iter().filter(|change| matches!(change, Change::Lift(of, _) if *of == kind)).count();
-        let former = sanctions.get(&Mark::from(&banned));
+        let former = sanctions.get(&banned);
         if former.is_none() && sanctions.len() - expired >= SANCTIONS {
             return Err(ActError::Full);
         }
-        // It can have been imposed on one who looks alike.
+        // The name may have been written otherwise.
         changes.extend(former.map(|(former, _)| Change::Lift(kind, former.clone())));
         changes.push(Change::Impose(kind, banned, sanction));
         Ok(changes)
@@ -215,7 +202,7 @@ impl Book {
     /// What it takes to lift a sanction, and whether it was in force.
     pub(super) fn lifting(&self, kind: Kind, banned: &Banned, now: SystemTime) -> (Vec<Change>, bool) {
         let mut changes = self.sweep(now);
-        let found = self.sanctions(kind).get(&banned.into()).filter(|(_, sanction)| sanction.is_in_force(now));
+        let found = self.sanctions(kind).get(banned).filter(|(_, sanction)| sanction.is_in_force(now));
         changes.extend(found.map(|(former, _)| Change::Lift(kind, former.clone())));
         (changes, found.is_some())
     }
@@ -229,11 +216,15 @@ impl Book {
         over(Kind::Ban).chain(over(Kind::Mute)).collect()
     }
 
-    /// What else there is of the same look and is no better: only a new Unicode can have made them look alike.
-    pub(super) fn superseded(&self, kind: Kind, banned: &Banned, sanction: &Sanction) -> Option<Change> {
-        let (other, its) = self.sanctions(kind).get(&banned.into())?;
-        let weaker = if sanction.outlasts(its) { other } else { banned };
-        Some(Change::Lift(kind, weaker.clone()))
+    /// Takes in a sanction that is in the file. There may be two for the same name, since a former version may have taken
+    /// it for two names: then the one that ends later holds. What it takes to remove the other from the file.
+    pub(super) fn take_in(&mut self, kind: Kind, banned: Banned, sanction: Sanction) -> Option<Change> {
+        let removed = match self.sanctions(kind).get(&banned) {
+            Some((_, other)) if !sanction.outlasts(other) => return Some(Change::Lift(kind, banned)),
+            other => other.map(|(other, _)| Change::Lift(kind, other.clone())),
+        };
+        self.apply(Change::Impose(kind, banned, sanction));
+        removed
     }
 
     /// Numbers accounts from `next` on, unless one of them is beyond that already.
@@ -244,30 +235,37 @@ impl Book {
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Keep(account) => {
-                self.forget(account.id);
                 self.number_from(account.id.0.saturating_add(1));
-                self.keys.insert(account.name.key().to_owned(), account.id);
-                self.looks.insert((account.name.look().to_owned(), account.id));
-                self.accounts.insert(account.id, account);
+                match self.names.get(&account.name) {
+                    Some(&older) if older < account.id => drop(self.set_aside.insert(account.id, account)),
+                    _ => {
+                        self.names.insert(account.name.clone(), account.id);
+                        self.accounts.insert(account.id, account);
+                    }
+                }
             }
             Change::Forget(id) => self.forget(id),
             Change::Impose(kind, banned, sanction) => {
-                self.sanctions_mut(kind).insert(Mark::from(&banned), (banned, sanction));
+                let sanctions = self.sanctions_mut(kind);
+                sanctions.remove(&banned);
+                sanctions.insert(banned.clone(), (banned, sanction));
             }
             Change::Lift(kind, banned) => {
-                let mark = Mark::from(&banned);
                 let sanctions = self.sanctions_mut(kind);
-                if sanctions.get(&mark).is_some_and(|(held, _)| *held == banned) {
-                    sanctions.remove(&mark);
+                if sanctions.get(&banned).is_some_and(|(held, _)| held.is_written_like(&banned)) {
+                    sanctions.remove(&banned);
                 }
             }
         }
     }
 
     fn forget(&mut self, id: AccountId) {
-        if let Some(Account { name, .. }) = self.accounts.remove(&id) {
-            self.keys.remove(name.key());
-            self.looks.remove(&(name.look().to_owned(), id));
+        self.set_aside.remove(&id);
+        let Some(Account { name, .. }) = self.accounts.remove(&id) else { return };
+        self.names.remove(&name);
+        let next = self.set_aside.values().find(|account| account.name == name).map(|account| account.id);
+        if let Some(account) = next.and_then(|id| self.set_aside.remove(&id)) {
+            self.apply(Change::Keep(account));
         }
     }
 
@@ -291,6 +289,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::origin::Source;
 
     const S: Duration = Duration::from_secs(1);
 
@@ -333,22 +332,64 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_found_by_its_name_in_any_case_and_warns_of_look_alikes() {
+    fn an_account_is_found_by_its_name_however_it_is_written() {
         let mut book = Book::default();
         let bob = register(&mut book, "Bob").unwrap();
-        assert_eq!(book.account(&name("BOB")), Some(&bob));
-        assert_eq!(book.account(&name("B0b")), None);
-        assert_eq!(book.lookalike(&name("B0b")), Some(&name("Bob")));
-        assert_eq!(book.lookalike(&name("bob")), None, "it is Bob himself");
-        assert_eq!(book.lookalike(&name("Bo")), None);
+        for written in ["Bob", "BOB", "B0b", "ＢＯＢ"] {
+            assert_eq!(book.account(&name(written)), Some(&bob));
+            let refused = register(&mut book, written);
+            assert!(matches!(refused, Err(ActError::AlreadyRegistered(owner)) if owner.as_str() == "Bob"));
+        }
+        assert_eq!(book.account(&name("Bo")), None);
+    }
+
+    /// As a former version made them, which took these for three names.
+    fn with_accounts_of_the_same_name() -> (Book, [Account; 3]) {
+        let mut book = Book::default();
+        let account = |id, text| Account {
+            id: AccountId(id),
+            name: name(text),
+            hash: String::new(),
+            is_operator: false,
+            registered: now(),
+        };
+        let accounts = [account(1, "alice"), account(2, "aiice"), account(3, "AIice")];
+        accounts.iter().for_each(|account| book.apply(Change::Keep(account.clone())));
+        (book, accounts)
+    }
+
+    fn ids(accounts: Vec<(Account, Name)>) -> Vec<u64> {
+        accounts.into_iter().map(|(account, _)| account.id.0).collect()
     }
 
     #[test]
-    fn a_name_is_registered_once_and_no_look_alike_beside_it() {
-        let mut book = Book::default();
-        register(&mut book, "Bob").unwrap();
-        assert_eq!(register(&mut book, "bOB"), Err(ActError::AlreadyRegistered));
-        assert_eq!(register(&mut book, "B0b"), Err(ActError::LooksRegistered(name("Bob"))));
+    fn of_accounts_with_the_same_name_the_older_one_has_it_and_the_others_are_set_aside() {
+        let (mut book, [alice, ..]) = with_accounts_of_the_same_name();
+        assert_eq!(book.account(&name("aiice")), Some(&alice));
+        assert_eq!((book.accounts(), ids(book.set_aside())), (vec![alice.clone()], vec![2, 3]));
+        assert!(book.set_aside().iter().all(|(_, holder)| holder.as_str() == "alice"));
+        let changed = Account { hash: "another".to_owned(), ..alice };
+        book.apply(Change::Keep(changed.clone()));
+        assert_eq!((book.accounts(), ids(book.set_aside())), (vec![changed], vec![2, 3]));
+    }
+
+    #[test]
+    fn when_an_account_is_gone_the_next_one_of_its_name_can_be_used() {
+        let (mut book, [alice, second, third]) = with_accounts_of_the_same_name();
+        book.apply(Change::Forget(alice.id));
+        assert_eq!((book.accounts(), ids(book.set_aside())), (vec![second.clone()], vec![3]));
+        book.apply(Change::Forget(third.id));
+        book.apply(Change::Forget(second.id));
+        assert_eq!((book.accounts(), book.account(&name("alice"))), (vec![], None));
+    }
+
+    #[test]
+    fn an_account_that_is_set_aside_is_found_as_it_is_written() {
+        let (book, [alice, second, third]) = with_accounts_of_the_same_name();
+        for (written, account) in [("alice", &alice), ("ALICE", &alice), ("aiice", &second), ("a1ice", &alice)] {
+            assert_eq!(book.account_written(&name(written)).map(|account| account.id), Some(account.id), "{written}");
+        }
+        assert_eq!(third.name.folded(), second.name.folded());
     }
 
     #[test]
@@ -356,7 +397,7 @@ mod tests {
         let mut book = Book::default();
         let first = register(&mut book, "Bob").unwrap();
         book.apply(Change::Forget(first.id));
-        assert_eq!((book.account(&name("Bob")), book.lookalike(&name("B0b"))), (None, None));
+        assert_eq!(book.account(&name("B0b")), None);
         let second = register(&mut book, "B0b").unwrap();
         assert!(second.id > first.id);
         assert_eq!(book.account_of(first.id), None);
@@ -367,7 +408,8 @@ mod tests {
         let mut book = Book::default();
         for id in 0..ACCOUNTS as u64 {
             // Letters instead of digits, which can look like one another.
-            let letters: String = id.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+            let letters: String =
+                id.to_string().bytes().map(|digit| char::from(b"abefghjkpq"[usize::from(digit - b'0')])).collect();
             let account = Account {
                 id: AccountId(id),
                 name: name(&format!("x{letters}")),

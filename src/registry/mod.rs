@@ -35,12 +35,9 @@ pub use store::RegistryError;
 /// Why something was not done, worded for the person who wanted it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ActError {
-    /// The name has an account.
-    #[error("that name is registered")]
-    AlreadyRegistered,
-    /// Another name has an account, and looks like it.
-    #[error("that name looks like {0}, which is registered")]
-    LooksRegistered(Name),
+    /// The name has an account, for which it is written like this.
+    #[error("that name is registered as {0}")]
+    AlreadyRegistered(Name),
     /// There is no such account, or no longer.
     #[error("that name is not registered")]
     NotRegistered,
@@ -89,9 +86,16 @@ impl Registry {
         self.read().account_of(id).cloned()
     }
 
-    /// A registered name that is another one, but looks like this one.
-    pub fn lookalike(&self, name: &Name) -> Option<Name> {
-        self.read().lookalike(name).cloned()
+    /// Accounts that nobody can use, each with the name of the account that has its name: they were made when a former
+    /// version took two names for different ones that are the same name. The older account keeps the name, and the others
+    /// are kept until it is gone.
+    pub fn set_aside(&self) -> Vec<(Account, Name)> {
+        self.read().set_aside()
+    }
+
+    /// The account that was registered under a name that is written like this, set aside or not.
+    pub fn account_written(&self, name: &Name) -> Option<Account> {
+        self.read().account_written(name).cloned()
     }
 
     /// All accounts, by their names. It copies them, so it is nothing to do at every login.
@@ -99,7 +103,7 @@ impl Registry {
         self.read().accounts()
     }
 
-    /// The ban on this name, or on one that looks like it.
+    /// The ban on this name.
     pub fn ban_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
         self.sanction(Kind::Ban, &Banned::Name(name.clone()), now)
     }
@@ -110,17 +114,17 @@ impl Registry {
         ban(source).or_else(|| ban(source.network()))
     }
 
-    /// What mutes this name, or one that looks like it.
+    /// What mutes this name.
     pub fn mute_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
         self.sanction(Kind::Mute, &Banned::Name(name.clone()), now)
     }
 
-    /// All bans in force: names by what they look like, then sources.
+    /// All bans in force: names first, then sources.
     pub fn bans(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
         self.read().sanctioned(Kind::Ban, now)
     }
 
-    /// All mutes in force, by what the names look like.
+    /// All mutes in force.
     pub fn mutes(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
         self.read().sanctioned(Kind::Mute, now)
     }
@@ -128,7 +132,7 @@ impl Registry {
     /// Registers a name with the hash of its password.
     ///
     /// # Errors
-    /// [`ActError::AlreadyRegistered`], [`ActError::LooksRegistered`], [`ActError::Full`], [`ActError::NotKept`].
+    /// [`ActError::AlreadyRegistered`], [`ActError::Full`], [`ActError::NotKept`].
     pub async fn register(&self, name: Name, hash: String, now: SystemTime) -> Result<Account, ActError> {
         self.act(move |book| {
             let account = book.registration(name, hash, now)?;
@@ -155,7 +159,9 @@ impl Registry {
     /// [`ActError::NotRegistered`], [`ActError::NotKept`].
     pub async fn unregister(&self, id: AccountId) -> Result<(), ActError> {
         self.act(move |book| {
-            book.account_of(id).ok_or(ActError::NotRegistered)?;
+            if !book.has(id) {
+                return Err(ActError::NotRegistered);
+            }
             Ok((vec![Change::Forget(id)], ()))
         })
         .await
@@ -360,7 +366,7 @@ mod tests {
         assert!(registry.account(&name("ZOË")).unwrap().is_operator);
         assert_eq!(registry.account(&name("ZOË")).unwrap().hash, "another hash");
         assert_eq!(registry.account(&name("Bob")), None);
-        assert_eq!(registry.lookalike(&name("Zoe")), None);
+        assert_eq!(registry.account(&name("Zoe")), None);
         assert_eq!(registry.bans(now()).len(), 5);
         assert_eq!(registry.ban_on(link("fe80::1%2"), now()), Some(sanction(Some(now() + 60 * S))));
         assert_eq!(registry.ban_on(link("fe80::1%3"), now()), None);
@@ -617,7 +623,7 @@ mod tests {
         let outcomes = block_on(futures::future::join_all(acts));
         assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
         let refusals: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
-        assert_eq!(refusals, vec![ActError::AlreadyRegistered; 19]);
+        assert_eq!(refusals, vec![ActError::AlreadyRegistered(name("Bob")); 19]);
     }
 
     #[test]

@@ -304,9 +304,6 @@ impl Content {
     fn add_account(&mut self, id: u64, row: AccountRow<'_>) -> Result<(), String> {
         let (name, hash, is_operator, registered) = row;
         let name = read_name(name)?;
-        if self.book.account(&name).is_some() {
-            return Err(format!("{name} has two accounts"));
-        }
         let (id, registered) = (AccountId(id), read_time(registered));
         self.book.apply(Change::Keep(Account { id, name, hash: hash.to_owned(), is_operator, registered }));
         Ok(())
@@ -316,12 +313,7 @@ impl Content {
         let (by, reason, since, until) = row;
         let banned = read_banned(banned)?;
         let sanction = Sanction::new(by, reason, read_time(since), until.map(read_time));
-        let superseded = self.book.superseded(kind, &banned, &sanction);
-        let is_weaker = superseded == Some(Change::Lift(kind, banned.clone()));
-        self.superseded.extend(superseded);
-        if !is_weaker {
-            self.book.apply(Change::Impose(kind, banned, sanction));
-        }
+        self.superseded.extend(self.book.take_in(kind, banned, sanction));
         Ok(())
     }
 }

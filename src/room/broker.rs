@@ -337,7 +337,7 @@ impl Broker {
                 self.batch.push(self.ignores.audience(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
-                let Some(receiver) = self.names.holder(to.key()) else {
+                let Some(receiver) = self.names.holder(&to) else {
                     return Err(Refusal::NoSuchUser((&*to).into()));
                 };
                 if self.ignores.ignores(receiver, peer) {
@@ -365,13 +365,13 @@ impl Broker {
     }
 
     fn ignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
-        self.ignores.add(peer, name, self.names.holder(name.key()))?;
+        self.ignores.add(peer, name, self.names.holder(name))?;
         self.batch.push(Audience::Only(peer), &Reply::Ignoring(name));
         Ok(())
     }
 
     fn unignore(&mut self, peer: PeerId, name: &Name) -> Result<(), Refusal> {
-        self.ignores.remove(peer, name, self.names.holder(name.key()))?;
+        self.ignores.remove(peer, name, self.names.holder(name))?;
         self.batch.push(Audience::Only(peer), &Reply::NoLongerIgnoring(name));
         Ok(())
     }
@@ -383,7 +383,7 @@ impl Broker {
 
     fn rename(&mut self, peer: PeerId, name: Name) -> Result<(), Refusal> {
         let Some(sender) = self.peers.get(&peer) else { return Ok(()) };
-        if sender.name == name {
+        if sender.name.as_str() == name.as_str() {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
@@ -558,7 +558,7 @@ mod tests {
             let refusal = room.join(3, twin).unwrap_err();
             assert_eq!(
                 (refusal.code(), refusal.to_string()),
-                ("name-taken", format!("{twin} looks like a name that is taken"))
+                ("name-taken", format!("{twin} looks like copy, which is taken"))
             );
             room.send(2, &[&format!("/nick {twin}")]);
         }
@@ -1194,7 +1194,7 @@ mod tests {
                     self.take(new);
                 }
                 // A peer that is not announced yet.
-                [name] | [name, "(privately)"] if rest == "0" => self.check_that_nobody_looks_like(name),
+                [name] | [name, "(privately)"] if rest == "0" => self.check_that_nobody_has(name),
                 [name] | [name, "(privately)"] => {
                     assert!(self.here.contains(name), "{name} is not here");
                     assert_eq!(rest.parse(), Ok(self.holders[name]), "this is another {name}");
@@ -1209,14 +1209,14 @@ mod tests {
         }
 
         fn take(&mut self, name: &str) {
-            self.check_that_nobody_looks_like(name);
+            self.check_that_nobody_has(name);
             self.here.insert(name.to_owned());
             *self.holders.entry(name.to_owned()).or_default() += 1;
         }
 
-        fn check_that_nobody_looks_like(&self, name: &str) {
-            let look = Name::parse(name).unwrap().look().to_owned();
-            let twin = self.here.iter().find(|other| Name::parse(other).unwrap().look() == look);
+        fn check_that_nobody_has(&self, name: &str) {
+            let joined = Name::parse(name).unwrap();
+            let twin = self.here.iter().find(|other| Name::parse(other).unwrap() == joined);
             assert_eq!(twin, None, "{name} looks like it");
         }
 

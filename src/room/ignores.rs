@@ -4,7 +4,6 @@
 //! name and have renamed themselves, for as long as they stay. For each present peer that is ignored there is the set of
 //! those who do not hear it, so that a line costs one look at it, and nothing where nobody is ignored.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -20,8 +19,8 @@ use crate::protocol::{Name, Refusal, SafeText};
 pub(super) struct Ignores {
     /// By who ignores: only those who ignore somebody.
     choices: FxHashMap<PeerId, Choices>,
-    /// By the key of each name that is ignored: who does.
-    by_name: HashMap<Arc<str>, PeerSet>,
+    /// By each name that is ignored: who does.
+    by_name: HashMap<Arc<Name>, PeerSet>,
     /// By each present peer that is ignored: who does, and itself, so that this is the audience that it does not have.
     deaf: FxHashMap<PeerId, Arc<PeerSet>>,
 }
@@ -29,8 +28,7 @@ pub(super) struct Ignores {
 /// Whom one peer ignores.
 #[derive(Debug, Default)]
 struct Choices {
-    /// By key, as they were written.
-    names: BTreeMap<Arc<str>, SafeText>,
+    names: BTreeSet<Arc<Name>>,
     /// Those who had one of these names here, and have another now.
     followed: BTreeSet<PeerId>,
 }
@@ -56,13 +54,13 @@ impl Ignores {
         }
         let choices = self.choices.entry(peer).or_default();
         let is_full = choices.names.len() >= IGNORED_NAMES;
-        let key = Arc::<str>::from(name.key());
-        if let Entry::Vacant(entry) = choices.names.entry(Arc::clone(&key)) {
+        if !choices.names.contains(name) {
             if is_full {
                 return Err(Refusal::TooManyIgnored);
             }
-            entry.insert(name.into());
-            self.by_name.entry(key).or_default().insert(peer);
+            let name = Arc::new(name.clone());
+            choices.names.insert(Arc::clone(&name));
+            self.by_name.entry(name).or_default().insert(peer);
         }
         if let Some(holder) = holder {
             choices.followed.remove(&holder);
@@ -75,11 +73,11 @@ impl Ignores {
     pub(super) fn remove(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         let was_followed = holder.is_some_and(|holder| self.ignores(peer, holder));
         let choices = self.choices.get_mut(&peer);
-        let was_named = choices.is_some_and(|choices| choices.names.remove(name.key()).is_some());
+        let was_named = choices.is_some_and(|choices| choices.names.remove(name));
         if !was_followed && !was_named {
             return Err(Refusal::NotIgnored(name.into()));
         }
-        self.forget_name(name.key(), peer);
+        self.forget_name(name, peer);
         if let Some(holder) = holder {
             self.unfollow(peer, holder);
             self.undeafen(peer, holder);
@@ -92,9 +90,8 @@ impl Ignores {
     pub(super) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
         let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
         let followed = choices.followed.iter().map(|&followed| name_of(followed));
-        let mut list: BTreeMap<&str, SafeText> = followed.map(|name| (name.key(), name.into())).collect();
-        list.extend(choices.names.iter().map(|(key, name)| (&**key, name.clone())));
-        list.into_values().collect()
+        let names = followed.chain(choices.names.iter().map(Arc::as_ref));
+        names.map(|name| (name.folded(), name.into())).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
     /// `peer` has come, under this name.
@@ -122,9 +119,9 @@ impl Ignores {
             self.unfollow(other, peer);
         }
         let Some(choices) = self.choices.remove(&peer) else { return };
-        for key in choices.names.keys() {
-            self.forget_name(key, peer);
-            if let Some(holder) = names.holder(key) {
+        for name in &choices.names {
+            self.forget_name(name, peer);
+            if let Some(holder) = names.holder(name) {
                 self.undeafen(peer, holder);
             }
         }
@@ -134,7 +131,7 @@ impl Ignores {
     }
 
     fn who_ignores(&self, name: &Name) -> PeerSet {
-        self.by_name.get(name.key()).cloned().unwrap_or_default()
+        self.by_name.get(name).cloned().unwrap_or_default()
     }
 
     /// `peer` goes on ignoring `followed`, unless it follows as many as it can.
@@ -161,11 +158,11 @@ impl Ignores {
         }
     }
 
-    fn forget_name(&mut self, key: &str, peer: PeerId) {
-        if let Some(ignoring) = self.by_name.get_mut(key) {
+    fn forget_name(&mut self, name: &Name, peer: PeerId) {
+        if let Some(ignoring) = self.by_name.get_mut(name) {
             ignoring.remove(peer);
             if ignoring.len() == 0 {
-                self.by_name.remove(key);
+                self.by_name.remove(name);
             }
         }
     }

@@ -87,6 +87,16 @@ impl Admission {
 }
 
 impl Demand {
+    /// How whoever wants this name is asked for it.
+    pub(super) fn question(&self, name: &Name) -> Refusal {
+        match self {
+            Self::Account(Some(account)) if account.name.folded() != name.folded() => {
+                Refusal::OwnersPasswordRequired { name: name.into(), owner: (&account.name).into() }
+            }
+            _ => Refusal::PasswordRequired,
+        }
+    }
+
     /// The account that whoever has met it has.
     pub(super) fn account(self) -> Option<AccountId> {
         match self {

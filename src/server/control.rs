@@ -156,7 +156,8 @@ async fn register(
 
 async fn unregister(house: &House, registry: &Registry, by: &SafeText, name: &str) -> Result<String, Refusal> {
     let name = Name::parse(name)?;
-    let account = registry.account(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
+    let account = registry.account_written(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
+    let name = account.name;
     registry.unregister(account.id).await.map_err(|error| not_done(house, error, &name))?;
     house.record("unregister", by, name.as_str(), None, None);
     Ok(format!("{name} is not registered any more.\n"))
@@ -186,6 +187,10 @@ async fn list(house: &House, registry: &Registry, what: &str) -> Result<String, 
                 let since = humantime::format_rfc3339_seconds(account.registered);
                 let operator = if account.is_operator { "\toperator" } else { "" };
                 let _ = writeln!(text, "{}\tsince {since}{operator}", account.name);
+            }
+            for (account, older) in registry.set_aside() {
+                let since = humantime::format_rfc3339_seconds(account.registered);
+                let _ = writeln!(text, "{}\tsince {since}\tset aside: the same name as {older}", account.name);
             }
         }
         "bans" => registry.bans(now).iter().for_each(|(whom, ban)| write_sanction(&mut text, whom, ban)),

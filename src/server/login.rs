@@ -123,7 +123,7 @@ impl<'a> Login<'a> {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
         loop {
-            let secret = self.ask_password().await?;
+            let secret = self.ask_password(demand.question(name)).await?;
             if self.is_right(&demand, secret).await.map_err(Failed::Ended)? {
                 self.knows_room = true;
                 return Ok(demand.account());
@@ -154,10 +154,10 @@ impl<'a> Login<'a> {
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
-    async fn ask_password(&mut self) -> Result<Result<Secret, BadSecret>, Failed> {
+    async fn ask_password(&mut self, question: Refusal) -> Result<Result<Secret, BadSecret>, Failed> {
         self.house.door.may_try(self.from).map_err(Failed::Ended)?;
         // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
-        self.writer.say(&Reply::Refused(&Refusal::PasswordRequired)).await.map_err(|_| Failed::Gone)?;
+        self.writer.say(&Reply::Refused(&question)).await.map_err(|_| Failed::Gone)?;
         self.intake.hide_typing();
         let _ = self.writer.answer().await;
         (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);

@@ -45,7 +45,7 @@ use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
 use crate::origin::Origin;
 use crate::protocol::{Notice, Refusal, SafeText};
-use crate::registry::{AccountId, ActError};
+use crate::registry::{AccountId, ActError, Registry};
 use crate::room::{Broker, Event, Feed, PeerId, Person};
 use crate::transport::Transport;
 
@@ -119,8 +119,7 @@ impl House {
     /// What somebody is told whose wish the registry does not grant. What is wrong with the disk is for the operator.
     fn not_done(&self, error: ActError, name: SafeText) -> Refusal {
         match error {
-            ActError::AlreadyRegistered => Refusal::NameRegistered(name),
-            ActError::LooksRegistered(_) => Refusal::NameLooksRegistered(name),
+            ActError::AlreadyRegistered(owner) => Refusal::NameLooksRegistered { name, owner: (&owner).into() },
             ActError::NotRegistered => Refusal::NotRegistered,
             ActError::Full => Refusal::RegistryFull,
             ActError::NotKept(why) => {
@@ -186,6 +185,9 @@ async fn serve(
     let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));
     for place in places {
         journal.note(Record::Started { place });
+    }
+    for (account, older) in house.config.admission.registry.iter().flat_map(Registry::set_aside) {
+        journal.note(Record::AccountSetAside { name: account.name, older });
     }
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {

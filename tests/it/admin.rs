@@ -144,6 +144,32 @@ fn it_does_what_an_operator_does_and_says_who_is_here() {
     assert_eq!(house.admin(&["list", "names"]), "");
 }
 
+/// A former version took these for two names.
+#[test]
+fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
+    let mut house = House::open("aside");
+    house.register("alice");
+    house.server.program.signal(Signal::TERM);
+    house.server.program.finish();
+    let database = redb::Database::open(house.folder.join("registry.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let accounts = redb::TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
+    transaction.open_table(accounts).unwrap().insert(7, ("aIice", "hash", true, 0)).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    house.server = start(&house.folder);
+    drop(house.log_in("alice"));
+    let names = house.admin(&["list", "names"]);
+    let set_aside = "aIice\tsince 1970-01-01T00:00:00Z\tset aside: the same name as alice\n";
+    assert!(names.starts_with("alice\tsince 2") && names.ends_with(set_aside), "{names}");
+    assert_eq!(house.admin(&["unregister", "aIice"]), "aIice is not registered any more.\n");
+    assert!(!house.admin(&["list", "names"]).contains("aIice"));
+    house.log_in("alice");
+    house.server.program.signal(Signal::TERM);
+    let log = house.server.program.finish().stdout;
+    assert!(log.contains("account set aside") && log.contains("aIice"), "{log}");
+}
+
 #[test]
 fn bans_and_operators_survive_kill_9() {
     let mut house = House::open("kill");

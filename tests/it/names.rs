@@ -165,9 +165,9 @@ fn a_name_that_looks_like_one_here_is_refused_and_free_when_that_one_has_left() 
     for twin in ["сору", "c0py"] {
         let mut mallory = server.connect();
         mallory.send(&format!("{twin}\n"));
-        mallory.expect(&format!("! name-taken: {twin} looks like a name that is taken"));
+        mallory.expect(&format!("! name-taken: {twin} looks like copy, which is taken"));
         bob.send(&format!("/nick {twin}\n"));
-        bob.expect(&format!("! name-taken: {twin} looks like a name that is taken"));
+        bob.expect(&format!("! name-taken: {twin} looks like copy, which is taken"));
     }
     copy.send("/quit\n");
     bob.expect("* copy has left");

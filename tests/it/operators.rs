@@ -91,6 +91,31 @@ fn who_is_kicked_is_told_why_and_so_is_everybody() {
 }
 
 #[test]
+fn no_way_to_write_a_name_evades_a_ban_a_mute_or_a_kick() {
+    let mut room = Room::open("written");
+    for (name, twins) in [
+        ("Ivan", ["ivan", "IVAN", "lvan"]),
+        ("igor", ["i\u{307}gor", "\u{130}gor", "lgor"]),
+        ("Γιώργος", ["ΓΙΏΡΓΟΣ", "γιώργοσ", "Γιώργοσ"]),
+    ] {
+        room.olga.send(&format!("/ban {name}\n"));
+        room.olga.line();
+        for twin in twins {
+            assert!(room.answer_to(twin).starts_with("! banned: "), "{twin}");
+        }
+        room.olga.send(&format!("/unban {}\n/mute {}\n", twins[0], twins[1]));
+        assert!(room.olga.line().starts_with("* No longer banned: "));
+        room.olga.line();
+        let mut peer = room.join(twins[2]);
+        peer.send("hi\n");
+        assert!(peer.line().starts_with("! muted: "), "{name}");
+        room.olga.send(&format!("/kick {name}\n"));
+        assert!(peer.rest()[0].starts_with("! kicked: "), "{name}");
+        (0..2).for_each(|_| drop(room.olga.line()));
+    }
+}
+
+#[test]
 fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
     let mut room = Room::open("ban-name");
     let mut bob = room.join("Bob");

@@ -16,17 +16,11 @@ impl Broker {
             return Err(banned(&ban));
         }
         match registry.account(name) {
-            Some(account) if Some(account.id) == member => return Ok(()),
-            Some(_) => return Err(Refusal::NameRegistered(name.into())),
-            None if self.registered_only => return Err(Refusal::RegisteredOnly),
-            None => {}
+            Some(account) if Some(account.id) == member => Ok(()),
+            Some(account) => Err(Refusal::name_registered(name, &account.name)),
+            None if self.registered_only => Err(Refusal::RegisteredOnly),
+            None => Ok(()),
         }
-        // One's own name is no obstacle.
-        let owner = registry.lookalike(name).and_then(|name| registry.account(&name)).map(|account| account.id);
-        if owner.is_some() && owner != member {
-            return Err(Refusal::NameLooksRegistered(name.into()));
-        }
-        Ok(())
     }
 
     /// For how long the registry mutes a name.
@@ -41,12 +35,12 @@ impl Broker {
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))
     }
 
-    /// Takes out whoever has the name that its owner comes for, or one that looks like it.
+    /// Takes out whoever has the name that its owner comes for.
     pub(super) fn make_room_for(&mut self, name: &Name, member: Option<AccountId>) {
         if member.is_none() {
             return;
         }
-        for ghost in self.names.in_the_way_of(name) {
+        if let Some(ghost) = self.names.holder(name) {
             self.expel(ghost, &Refusal::Replaced, &SafeText::new("has come in by another connection".to_owned()));
         }
     }
@@ -61,7 +55,7 @@ impl Broker {
                 let _ = answer.send(people);
             }
             Order::Mute { whom, mute, answer } => {
-                let people = self.people(|peer| peer.name.look() == whom.look());
+                let people = self.people(|peer| peer.name == whom);
                 for person in &people {
                     if let Some(peer) = self.peers.get_mut(&person.peer) {
                         peer.mute = mute;
@@ -112,7 +106,7 @@ impl Peer {
 
 fn is_meant(peer: &Peer, whom: &Banned) -> bool {
     match whom {
-        Banned::Name(name) => peer.name.look() == name.look(),
+        Banned::Name(name) => peer.name == *name,
         Banned::Source(source) => source.contains(peer.from.source()),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name stands before a `:` or a blank in every line that the server sends, so it can hold neither, and it cannot
 //! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. One further rule keeps
-//! one person from posing as another: names that differ only in case, or look alike, are the same name. [`identity`]
+//! one person from posing as another: names that differ only in case, or look alike, are the same name. `identity`
 //! decides that, and nothing else does.
 
 use std::borrow::Cow;
@@ -174,7 +174,7 @@ impl Name {
         &self.folded
     }
 
-    /// What two names have in common if they are the same name: see [`identity`].
+    /// What two names have in common if they are the same name.
     pub fn identity(&self) -> &str {
         &self.identity
     }

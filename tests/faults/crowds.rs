@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use linechat::limits::ANNOUNCE_AFTER;
 use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
 
-use super::scene::{Scene, first_to_get, trouble};
+use super::scene::{Scene, first_to_get, heavy, trouble};
 use crate::support::harness::{Peer, skipped};
 use crate::support::program::ServerProgram;
 
@@ -78,6 +78,7 @@ fn race(address: SocketAddr, racers: usize) -> Peer {
 
 #[test]
 fn five_thousand_join_and_all_reset() {
+    let _alone = heavy();
     raise_descriptor_limit();
     let storm = spare_descriptors().saturating_sub(200).min(5000);
     if storm < 5000 {
@@ -97,6 +98,7 @@ fn five_thousand_join_and_all_reset() {
 /// As after a server restart, over a network that takes its time: all are connected before the first one sends its name.
 #[test]
 fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
+    let _alone = heavy();
     let same: fn(usize) -> IpAddr = |_| IpAddr::from([127, 0, 0, 1]);
     let spread: fn(usize) -> IpAddr = |number| IpAddr::from([127, 1, (number / 250) as u8, (number % 250) as u8 + 1]);
     raise_descriptor_limit();
@@ -122,6 +124,7 @@ fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
             assert!(welcome.starts_with(&format!("* Welcome, crowd{number}. ")), "{welcome:?}");
         });
         scene.canaries.sing(1);
+        thread::sleep(ANNOUNCE_AFTER);
         crowd.into_iter().for_each(|peer| peer.into_inner().unwrap().reset());
         assert_eq!(scene.finish().traffic(), (count, count));
     }

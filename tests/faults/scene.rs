@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,12 @@ pub fn first_to_get(address: SocketAddr, name: &str) -> Peer {
         holder.is_some()
     });
     holder.unwrap()
+}
+
+/// Keeps the other tests away that need most of the machine, for as long as this is held.
+pub fn heavy() -> MutexGuard<'static, ()> {
+    static HEAVY: Mutex<()> = Mutex::new(());
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until something holds.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::scene::{Scene, eventually, first_to_get, is_long};
+use super::scene::{Scene, eventually, first_to_get, heavy, is_long};
 use crate::support::harness::Peer;
 use crate::support::program::{Program, ServerProgram};
 
@@ -130,6 +130,7 @@ fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
 /// They read, but slowly, and there are more of them than of the others. Where peers are paced nobody has to wait for them.
 #[test]
 fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
+    let _alone = heavy();
     let scene = Scene::start(&[]);
     let crowd: Vec<_> = (0..20)
         .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("slow{number}")))
@@ -158,6 +159,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
 /// The room waits for those who read: nobody misses anything of a pipe at full speed.
 #[test]
 fn a_million_lines_into_twenty_readers() {
+    let _alone = heavy();
     let lines = if is_long() { 1_000_000 } else { 100_000 };
     let padding = "x".repeat(200);
     let scene = Scene::start(&["--pace", "off"]);

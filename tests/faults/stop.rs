@@ -7,6 +7,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
+use super::scene::heavy;
 use crate::support::harness::{Peer, accepted};
 use crate::support::program::ServerProgram;
 
@@ -15,6 +16,7 @@ const TALKERS: usize = 4;
 /// Every line that was accepted reaches all, and the farewell to its sender counts it. (They are their own canaries.)
 #[test]
 fn twenty_times_sigterm_under_load_loses_no_accepted_line() {
+    let _alone = heavy();
     for round in 1..=20 {
         let mut server = ServerProgram::start(&["--pace", "off"]);
         let talkers: Vec<_> = (0..TALKERS).map(|at| server.join(&format!("talker{at}"))).collect();

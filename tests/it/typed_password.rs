@@ -617,7 +617,7 @@ fn a_panic_restores_a_plain_terminal() {
     }
     let fake = FakeServer::start();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "typed_password::a_panic_restores_a_plain_terminal"]);
+    command.args(["--exact", "--nocapture", "it::typed_password::a_panic_restores_a_plain_terminal"]);
     command.env(PANIC_AT, fake.address.to_string());
     let mut bob = Plain::sit_down(command);
     let before = Modes::of(&bob.side);

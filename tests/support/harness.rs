@@ -19,7 +19,7 @@ pub fn unpaced() -> Config {
 }
 
 /// How long any single wait may take before the test fails.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An address of this machine that no other test has. There a port stays free when a server has left it, so that another
 /// can follow it; elsewhere any server or connection of another test may be given that port.

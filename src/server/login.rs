@@ -179,7 +179,7 @@ impl<'a> Login<'a> {
     async fn line(&mut self) -> Result<Line, Failed> {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
-        while self.intake.lines().is_empty() && self.intake.end().is_none() {
+        while self.intake.waiting() == 0 && self.intake.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Failed::Ended(match self.awaited {
@@ -194,7 +194,7 @@ impl<'a> Login<'a> {
                 _ = &mut self.evicted => {
                     // In a storm of honest connections its name may have come while it waited for its turn.
                     let _ = self.intake.fill().now_or_never();
-                    if self.intake.lines().is_empty() {
+                    if self.intake.waiting() == 0 {
                         return Err(Failed::Ended(Refusal::Evicted));
                     }
                     false
@@ -204,7 +204,7 @@ impl<'a> Login<'a> {
                     filled.is_err()
                 }
             };
-            if self.bytes > LOGIN_BYTES && self.intake.lines().is_empty() {
+            if self.bytes > LOGIN_BYTES && self.intake.waiting() == 0 {
                 return Err(Failed::Ended(Refusal::Nameless));
             }
             if self.awaited == Awaited::Name
@@ -220,7 +220,7 @@ impl<'a> Login<'a> {
             turns.end_round().await;
         }
         self.prompt = None;
-        self.intake.lines().pop_front().ok_or(Failed::Gone)
+        self.intake.next_line().ok_or(Failed::Gone)
     }
 
     /// Asks the broker for a name.

@@ -271,6 +271,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether a password may be sent here.
+    pub fn may_carry_password(&self, allow_plain_password: bool) -> bool {
+        allow_plain_password || self.is_private()
+    }
+
     /// Says that this was all, and goes on listening: a half-close.
     pub async fn finish(mut self) {
         // When it fails the connection is broken, which the other direction finds out.

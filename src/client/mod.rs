@@ -117,6 +117,11 @@ pub enum Lost {
     Output(io::Error),
 }
 
+/// The line that gives the name. The server asks for a password in any case if one is `announced`.
+fn login_line(name: &Name, announced: bool) -> String {
+    format!("{name}{}\n", if announced { " auth" } else { "" })
+}
+
 /// So many lines, in words.
 fn lines(count: usize) -> String {
     if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }

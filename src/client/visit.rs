@@ -19,7 +19,7 @@ use super::sieve::Sieve;
 use super::story::Story;
 use super::streams::is_unread;
 use super::taken::Tries;
-use super::{Config, IfTaken, Lost, Outcome};
+use super::{Config, IfTaken, Lost, Outcome, login_line};
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, Secret};
 
@@ -111,7 +111,8 @@ impl<'a> Visit<'a> {
     ///
     /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
     async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, Lost> {
-        outgoing.send(format!("{name}\n").as_bytes()).await.map_err(Lost::Failed)?;
+        let has_password = self.password.is_some() && outgoing.may_carry_password(self.allow_plain_password);
+        outgoing.send(login_line(name, has_password).as_bytes()).await.map_err(Lost::Failed)?;
         while !self.story.joined {
             // Only the server is waited for, not whoever reads what it says.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
@@ -131,7 +132,7 @@ impl<'a> Visit<'a> {
 
     /// Sends the password once. When it was wrong it will not be right the next time.
     async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
-        if !outgoing.is_private() && !self.allow_plain_password {
+        if !outgoing.may_carry_password(self.allow_plain_password) {
             self.story.keep_password();
             return Ok(());
         }

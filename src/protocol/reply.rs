@@ -140,6 +140,9 @@ pub enum Refusal {
     /// The name breaks a rule.
     #[error("{0}")]
     BadName(#[from] BadName),
+    /// There is a word after the name that is not an option.
+    #[error("a name holds no blanks, and \"{0}\" is not an option; the only option is auth")]
+    UnknownOption(SafeText),
     /// Somebody has that name.
     #[error("{0} is taken")]
     NameTaken(SafeText),
@@ -329,7 +332,7 @@ impl Refusal {
     /// The stable word by which a program knows this refusal.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadName(_) => "bad-name",
+            Self::BadName(_) | Self::UnknownOption(_) => "bad-name",
             Self::NameTaken(_) | Self::NameLooksTaken { .. } => "name-taken",
             Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",

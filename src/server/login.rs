@@ -18,7 +18,7 @@ use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
 use crate::origin::Origin;
-use crate::protocol::{BadSecret, Line, Name, Refusal, Reply, Secret};
+use crate::protocol::{BadSecret, Line, LoginLine, Name, Refusal, Reply, Secret};
 use crate::registry::AccountId;
 use crate::room::{Answer, Event, PeerId, Reader};
 use crate::turns::Turns;
@@ -107,23 +107,29 @@ impl<'a> Login<'a> {
 
     /// From a name to a place in the room.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
-        let name = parse_name(self.line().await?)?;
-        let member = match self.house.config.admission.demand(&name) {
-            Demand::Nothing => None,
-            Demand::Room(_) if self.knows_room => None,
+        let LoginLine { name, auth } = parse_line(self.line().await?)?;
+        // With `auth` the next line is a password, which must not become another name.
+        let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
+        let demand = match self.house.config.admission.demand(&name) {
+            Demand::Room(_) if self.knows_room => Demand::Nothing,
+            demand => demand,
+        };
+        let member = match demand {
+            Demand::Nothing if !auth => None,
             // It is large, and where there are no passwords nobody needs room for it.
             demand => Box::pin(self.prove(&name, demand)).await?,
         };
         Ok(self.ask_broker(name, member).await?)
     }
 
-    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one.
+    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one. If there is nothing to
+    /// prove, a password is asked for and thrown away: the peer has said that it sends one.
     async fn prove(&mut self, name: &Name, demand: Demand) -> Result<Option<AccountId>, Failed> {
         if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
         loop {
-            let secret = self.ask_password(demand.question(name)).await?;
+            let secret = self.ask_password(name, &demand).await?;
             if self.is_right(&demand, secret).await.map_err(Failed::Ended)? {
                 self.knows_room = true;
                 return Ok(demand.account());
@@ -144,6 +150,9 @@ impl<'a> Login<'a> {
 
     /// Whether a password is what is wanted. If it is not, the source pays for it.
     async fn is_right(&self, demand: &Demand, secret: Result<Secret, BadSecret>) -> Result<bool, Refusal> {
+        if demand.is_nothing() {
+            return Ok(true);
+        }
         let tried = self.house.door.begin_try(self.from).await?;
         let Ok(secret) = secret else { return Ok(false) };
         let is_met = self.house.config.admission.is_met(demand, secret).await;
@@ -154,10 +163,12 @@ impl<'a> Login<'a> {
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
-    async fn ask_password(&mut self, question: Refusal) -> Result<Result<Secret, BadSecret>, Failed> {
-        self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+    async fn ask_password(&mut self, name: &Name, demand: &Demand) -> Result<Result<Secret, BadSecret>, Failed> {
+        if !demand.is_nothing() {
+            self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+        }
         // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
-        self.writer.say(&Reply::Refused(&question)).await.map_err(|_| Failed::Gone)?;
+        self.writer.say(&Reply::Refused(&demand.question(name))).await.map_err(|_| Failed::Gone)?;
         self.intake.hide_typing();
         let _ = self.writer.answer().await;
         (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);
@@ -167,7 +178,7 @@ impl<'a> Login<'a> {
         let _ = self.writer.answer().await;
         match &line {
             // Whoever has tried one has paid for it.
-            _ if self.passwords_left < PASSWORD_TRIES => {}
+            _ if self.passwords_left < PASSWORD_TRIES || demand.is_nothing() => {}
             Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
             Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
             _ => {}
@@ -264,9 +275,9 @@ impl From<Refusal> for Failed {
     }
 }
 
-fn parse_name(line: Line) -> Result<Name, Refusal> {
+fn parse_line(line: Line) -> Result<LoginLine, Refusal> {
     match line {
-        Line::Text(text) => Ok(Name::parse(&text)?),
+        Line::Text(text) => Ok(LoginLine::parse(&text)),
         Line::NotUtf8 => Err(Refusal::NotUtf8),
         Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
     }

@@ -362,6 +362,74 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
 }
 
 #[test]
+fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs_none() {
+    let house = House::new("auth");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = register(&server, "Alice");
+    alice.send("/quit\n");
+    alice.rest();
+    bob.expect("* Alice has joined");
+    bob.expect("* Alice has left");
+    let runs = house.hasher.runs();
+    // Sent in advance, in one piece and in several.
+    let mut carol = server.connect();
+    carol.send("Carol auth\nhunter2-is-my-pass\nhi\n");
+    carol.expect(REQUIRED);
+    carol.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    bob.expect("* Carol has joined");
+    bob.expect("Carol: hi");
+    let mut dave = server.connect();
+    for piece in ["Dave AUTH\n", "hunter2", "-is-my-pass\nhi\n"] {
+        dave.send(piece);
+    }
+    dave.expect(REQUIRED);
+    dave.expect("* Welcome, Dave. 2 others here: Bob, Carol. /help lists the commands.");
+    bob.expect("* Dave has joined");
+    bob.expect("Dave: hi");
+    assert_eq!(house.hasher.runs(), runs, "nothing was compared with it");
+    // A registered name is as well kept as ever, and its owner comes in.
+    let mut mallory = server.connect();
+    mallory.send("Alice auth\n");
+    mallory.expect(REQUIRED);
+    mallory.send("incorrect horse\n");
+    mallory.expect(WRONG);
+    mallory.expect(REQUIRED);
+    let mut alice = server.connect();
+    alice.send(&format!("Alice auth\n{PASSWORD}\nhi\n"));
+    alice.expect(REQUIRED);
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+}
+
+#[test]
+fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for (line, refusal) in [
+        ("B:b auth", "! bad-name: a name cannot hold ':'"),
+        ("Bob auth #dev", "! bad-name: a name holds no blanks, and \"#dev\" is not an option; the only option is auth"),
+    ] {
+        let mut peer = server.connect();
+        peer.send(&format!("{line}\n"));
+        peer.expect(refusal);
+        peer.send("hunter2\n");
+        peer.expect_rest(&[]);
+    }
+    // The password is read before a name can turn out to be taken, so another name can follow.
+    let mut peer = server.connect();
+    peer.send("Bob auth\n");
+    peer.expect(REQUIRED);
+    peer.send("hunter2\n");
+    peer.expect("! name-taken: Bob is taken");
+    peer.expect("* Send another name.");
+    peer.send("Carol\n");
+    peer.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    bob.expect("* Carol has joined");
+}
+
+#[test]
 fn a_silence_does_not_split_a_password() {
     let house = House::new("silence");
     let registry = Registry::open(&house.folder, SystemTime::now()).unwrap();

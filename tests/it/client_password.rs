@@ -31,9 +31,9 @@ fn client(server: std::net::SocketAddr, options: &[&str], variable: Option<&str>
     Program::spawn(command)
 }
 
-/// A server that is its own, and has asked Bob for the password.
-fn asked(fake: &FakeServer) -> Peer {
-    let mut server = fake.accept("Bob");
+/// A server that is its own, and has asked Bob for the password, who gave this first line.
+fn asked(fake: &FakeServer, first_line: &str) -> Peer {
+    let mut server = fake.accept(first_line);
     server.send(&format!("{REQUIRED}\n"));
     server
 }
@@ -59,12 +59,26 @@ fn a_password_is_sent_when_the_server_asks_for_it() {
 }
 
 #[test]
+fn a_password_that_the_name_does_not_need_is_not_said() {
+    let server = Server::start();
+    let mut alice = server.join("Alice");
+    let done = client(server.address, &[], Some("open sesame")).finish_with("hi\n");
+    let said = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n\
+                * Bye, Bob: 1 line accepted, 0 refused.\n";
+    assert_eq!(done, finished(0, &format!("{REQUIRED}\n{said}"), ""));
+    for line in ["* Bob has joined", "Bob: hi", "* Bob has left"] {
+        alice.expect(line);
+    }
+}
+
+#[test]
 fn a_password_is_not_sent_to_a_server_that_does_not_ask() {
     let fake = FakeServer::start();
     let mut client = client(fake.address, &[], Some("open sesame"));
     client.write("hi\n");
     client.end_input();
-    let mut server = fake.welcome("Bob");
+    let mut server = fake.accept("Bob auth");
+    server.send(WELCOME);
     server.expect_rest(&["hi"]);
     server.send("! password-required: now I do\n* Bye, Bob: 1 line accepted, 1 refused.\n");
     drop(server);
@@ -79,7 +93,7 @@ fn who_has_no_password_is_told_how_to_give_one() {
         let fake = FakeServer::start();
         let mut client = client(fake.address, &[], variable);
         client.write("hi\n");
-        let mut server = asked(&fake);
+        let mut server = asked(&fake, "Bob");
         server.expect_end();
         let why =
             "password-required: send the password as the next line; give it with --password-file or LINECHAT_PASSWORD";
@@ -93,7 +107,7 @@ fn who_has_no_password_is_told_how_to_give_one() {
 fn a_wrong_password_is_sent_once() {
     let fake = FakeServer::start();
     let mut client = client(fake.address, &[], Some("close sesame"));
-    let mut server = asked(&fake);
+    let mut server = asked(&fake, "Bob auth");
     server.expect("close sesame");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
     server.expect_end();
@@ -106,12 +120,12 @@ fn a_password_that_others_could_read_on_its_way_is_not_sent_unless_that_is_wante
     let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
     let fake = FakeServer::start_at(ip);
     let mut kept = client(fake.address, &[], Some("open sesame"));
-    asked(&fake).expect_end();
+    asked(&fake, "Bob").expect_end();
     let why = "others could read it on its way, so it was not sent; use --tls, or --allow-plain-password in a network that you trust";
     let stderr = format!("client: Bob needs a password, and {why}\n");
     assert_eq!(kept.finish(), finished(1, &format!("{REQUIRED}\n"), &stderr));
     let mut given = client(fake.address, &["--allow-plain-password"], Some("open sesame"));
-    let mut server = asked(&fake);
+    let mut server = asked(&fake, "Bob auth");
     server.expect("open sesame");
     server.send(WELCOME);
     given.end_input();
@@ -142,7 +156,7 @@ fn a_program_that_a_bot_runs_does_not_get_the_password() {
     let fake = FakeServer::start();
     let script = "echo \"<$LINECHAT_PASSWORD> <$LINECHAT_TEXT>\"";
     let _bot = client(fake.address, &["--reply", "--exec", "sh", "--", "-c", script], Some("open sesame"));
-    let mut server = asked(&fake);
+    let mut server = asked(&fake, "Bob auth");
     server.expect("open sesame");
     server.send(&format!("{WELCOME}Alice: hi\n"));
     server.expect("<> <hi>");

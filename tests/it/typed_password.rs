@@ -74,7 +74,7 @@ fn it_is_shown_as_stars_asked_for_again_when_it_is_wrong_and_remembered_when_it_
     assert!(!rows.iter().any(|row| row.contains("password-required")), "{rows:#?}");
     // The connection is lost, and the next one asks again.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     server.send(WELCOME);
@@ -147,7 +147,7 @@ fn it_is_hidden_from_the_command_on_however_fast_one_types() {
     bob.has_not_shown_it();
     // It is what the name has from now on.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
 }
@@ -259,7 +259,7 @@ fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
     let mut bob = Person::hurry(command);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect("ψψψ");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
@@ -424,7 +424,7 @@ fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     command.env("LINECHAT_PASSWORD", "ψψψ");
     let mut bob = Person::hurry(command);
     for answer in [WELCOME.to_owned(), format!("{WRONG}\n{REQUIRED}\n")] {
-        let mut server = fake.accept("Bob");
+        let mut server = fake.accept("Bob auth");
         server.send(&format!("{REQUIRED}\n"));
         server.expect("ψψψ");
         server.send(&answer);
@@ -470,7 +470,7 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another(
     bob.sees("-- Back again.");
     // That one is remembered.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     bob.has_not_shown_it();

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::receipts::Receipts;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
 use crate::client::story::Story;
-use crate::client::{Config, Place};
+use crate::client::{Config, login_line};
 use crate::limits::{CLIENT_LINK_EVENTS, WELCOME_LIMIT};
 use crate::protocol::Name;
 
@@ -55,7 +55,7 @@ pub(super) enum Event {
 impl Link {
     pub(super) fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
-        task::spawn(connect(config.place.clone(), name.clone(), typed, events));
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
         Self::new(happening, lines)
     }
 
@@ -98,15 +98,16 @@ impl Link {
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(place: Place, name: Name, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
-    let connected = connection::connect(&place).await;
+async fn connect(config: Config, name: Name, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
+    let connected = connection::connect(&config.place).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
         Err(error) => return drop(events.send(Event::NotConnected(error)).await),
     };
     let _ = events.send(Event::Connected { is_private: outgoing.is_private() }).await;
     // When it fails, the other direction says so.
-    let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
+    let has_password = config.password.is_some() && outgoing.may_carry_password(config.allow_plain_password);
+    let _ = outgoing.send(login_line(&name, has_password).as_bytes()).await;
     task::spawn(send_lines(outgoing, lines, events.clone()));
     hear_lines(incoming, events).await;
 }

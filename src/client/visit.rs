@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::bot::Ears;
 use super::connection::{self, Incoming, Outgoing};
 use super::display::Display;
+use super::recipient::Recipient;
 use super::sieve::Sieve;
 use super::story::Story;
 use super::streams::is_unread;
@@ -35,6 +36,8 @@ pub(super) struct Visit<'a> {
     welcome_by: Instant,
     /// What the server has not asked for yet.
     password: Option<Secret>,
+    /// Who got it at the first try, and may have it again.
+    given_to: Option<Recipient>,
     allow_plain_password: bool,
     /// Another try follows when the name is taken.
     may_retry: bool,
@@ -72,6 +75,7 @@ impl<'a> Visit<'a> {
             story: Story::default(),
             welcome_by,
             password: config.password.clone(),
+            given_to: None,
             allow_plain_password: config.allow_plain_password,
             may_retry: tries.goes_on(),
             is_retry: false,
@@ -140,6 +144,12 @@ impl<'a> Visit<'a> {
             self.story.lack_password("; give it with --password-file or LINECHAT_PASSWORD");
             return Ok(());
         };
+        let recipient = outgoing.endpoint().ok_or(Lost::Cut)?.recipient();
+        if !recipient.may_have(*self.given_to.get_or_insert(recipient)) {
+            let advice = format!("; it was not sent, because this may be another server than before ({recipient})");
+            self.story.lack_password(&advice);
+            return Ok(());
+        }
         let line = Zeroizing::new(format!("{}\n", password.expose()));
         outgoing.send(line.as_bytes()).await.map_err(Lost::Failed)
     }

@@ -1,11 +1,13 @@
 //! The client in a pipe, or as a bot, at a server that asks for a password.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use super::password::{REQUIRED, WRONG, config, outer_address, password_file};
-use crate::support::harness::{FakeServer, Peer, Server, skipped};
-use crate::support::program::{CLIENT, Finished, Program};
+use crate::support::harness::{FakeServer, Peer, Server, skipped, within};
+use crate::support::program::{CLIENT, Finished, NOBODY, Program, server_of_another_user};
 
 const VARIABLE: &str = "LINECHAT_PASSWORD";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
@@ -113,6 +115,43 @@ fn a_wrong_password_is_sent_once() {
     server.expect_end();
     let why = "client: the server refused Bob: wrong-password: that is not the password\n";
     assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), why));
+}
+
+/// The name is taken, and at the next try a server of another user listens at the same path.
+#[test]
+fn a_password_is_not_sent_again_to_a_server_of_another_user() {
+    let folder = std::env::temp_dir().join(format!("linechat-another-user-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(NOBODY), None).ok();
+    let (path, other) = (folder.join("socket"), folder.join("other"));
+    let password = password_file("another-user-socket", "open sesame\n");
+    let arguments = ["--unix", other.to_str().unwrap()];
+    let Some(mut second) = server_of_another_user(([127, 0, 0, 1], 0).into(), &password, &arguments) else { return };
+    while second.stdout.line() != format!("Server listening on {}", other.display()) {}
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut command = Command::new(CLIENT);
+    command.args(["--name", "Bob", "--unix"]).arg(&path).env(VARIABLE, "open sesame").env_remove("LINECHAT_HOST");
+    let mut client = Program::spawn({
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+    });
+    let (first, rest) = within(move || {
+        let mut socket = BufReader::new(listener.accept().unwrap().0);
+        let (mut name, mut password) = (String::new(), String::new());
+        socket.read_line(&mut name).unwrap();
+        socket.get_ref().write_all(format!("{REQUIRED}\n").as_bytes()).unwrap();
+        socket.read_line(&mut password).unwrap();
+        (name + &password, socket)
+    });
+    assert_eq!(first, "Bob auth\nopen sesame\n");
+    std::fs::rename(&other, &path).unwrap();
+    rest.get_ref().write_all(b"! name-taken: Bob is taken\n").unwrap();
+    let why = "password-required: send the password as the next line; it was not sent, because this may be another \
+               server than before (the same socket, user 65534)";
+    let stderr = format!("client: the server refused Bob: {why}\n");
+    let done = client.finish();
+    assert_eq!((done.code, done.stderr), (Some(1), stderr));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -10,10 +10,10 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::editor::{Modes, Person, client, panic_beside};
-use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
+use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use super::plain::plain_terminal;
-use crate::support::harness::{DEADLINE, FakeServer, Peer, skipped};
-use crate::support::program::{CLIENT, Output, Program, ServerProgram, without_time};
+use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
+use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
 /// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
 const SECRET: &str = "ζξψζξψξζ";
@@ -435,6 +435,31 @@ fn forgotten(fake: &FakeServer) -> (Person, Peer) {
         bob.sees(WELCOME.trim_end());
     }
     unreachable!("the second answer is the last one")
+}
+
+/// Another user of the machine has taken the port after the server had died.
+#[test]
+fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
+    let file = password_file("another-user", &format!("{SECRET}\n"));
+    let first = ServerProgram::start_at((own_address(), 0).into(), &["--password-file", file.to_str().unwrap()]);
+    let address = first.address;
+    let mut command = client(address, &[]);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::hurry(command);
+    bob.sees(ASKED);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("* Welcome, Bob.");
+    drop(first);
+    bob.sees("-- The connection is lost");
+    let Some(mut second) = server_of_another_user(address, &file, &[]) else { return };
+    second.stdout.expect(&format!("Server listening on {address}"));
+    // The rest of it is on the next rows.
+    bob.sees("-- Your password was not sent again, because");
+    // It is the person who decides.
+    bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("-- Back again.");
+    bob.has_not_shown_it();
 }
 
 const TIMED_OUT: &str = "! login-timeout: no password within 30 s\n";

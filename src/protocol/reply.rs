@@ -203,6 +203,9 @@ pub enum Refusal {
     /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
     #[error("what you sent behind it could be a password, and is thrown away; lines: {0}")]
     ThrownAway(usize),
+    /// The input ended within a password.
+    #[error("a password ends with a line end; the unfinished line is thrown away")]
+    UnfinishedPassword,
     /// Too many passwords are being checked, or made.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,
@@ -346,7 +349,7 @@ impl Refusal {
             Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
-            Self::ThrownAway(_) => "thrown-away",
+            Self::ThrownAway(_) | Self::UnfinishedPassword => "thrown-away",
             Self::Busy => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",

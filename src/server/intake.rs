@@ -17,7 +17,7 @@ use futures::{AsyncRead, FutureExt};
 
 use super::link::Link;
 use crate::limits::{DECODE_BYTES, LAST_READS, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
-use crate::protocol::{Line, LineDecoder, Opening, Piece, Stranger, Telnet};
+use crate::protocol::{Line, LineDecoder, Opening, Piece, Refusal, Stranger, Telnet};
 use crate::transport::Transport;
 
 /// The reading side of a connection.
@@ -82,11 +82,14 @@ impl Intake {
         self.lines.len()
     }
 
-    /// Takes the next of these lines. A secret has a line end: an unfinished one at the end of input is dropped.
-    pub(super) fn next_line(&mut self) -> Option<Line> {
+    /// Takes the next of these lines.
+    ///
+    /// # Errors
+    /// [`Refusal::UnfinishedPassword`] in place of an unfinished line at the end of input, when a secret is expected.
+    pub(super) fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
         let line = self.lines.pop_front()?;
         let is_unfinished = self.is_last_unfinished && self.lines.is_empty();
-        (!is_unfinished || !self.expects_secret).then_some(line)
+        Some(if is_unfinished && self.expects_secret { Err(Refusal::UnfinishedPassword) } else { Ok(line) })
     }
 
     /// How the peer's input has ended, once it has. There may still be lines that wait.

@@ -180,7 +180,9 @@ impl<'a> Login<'a> {
             // Whoever has tried one has paid for it.
             _ if self.passwords_left < PASSWORD_TRIES || demand.is_nothing() => {}
             Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
-            Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
+            Err(Failed::Gone | Failed::Ended(Refusal::UnfinishedPassword)) => {
+                self.house.door.charge(self.from, Offence::NoPassword)
+            }
             _ => {}
         }
         Secret::read(line?).map_err(Failed::Ended)
@@ -231,7 +233,7 @@ impl<'a> Login<'a> {
             turns.end_round().await;
         }
         self.prompt = None;
-        self.intake.next_line().ok_or(Failed::Gone)
+        self.intake.next_line().ok_or(Failed::Gone)?.map_err(Failed::Ended)
     }
 
     /// Asks the broker for a name.

@@ -205,7 +205,15 @@ impl Session {
         let mut lines = Vec::with_capacity(allowed);
         let mut leaving = None;
         for _ in 0..allowed {
-            let Some(line) = self.intake.next_line() else { break };
+            let line = match self.intake.next_line() {
+                None => break,
+                Some(Ok(line)) => line,
+                Some(Err(refusal)) => {
+                    self.dialogue = None;
+                    Box::pin(self.answer(Err(refusal))).await;
+                    break;
+                }
+            };
             if let Some(dialogue) = self.dialogue.take_if(|_| line != Line::Endless) {
                 // Nothing waits: no line is parsed while there is one.
                 Box::pin(self.go_on(dialogue, line)).await;

@@ -11,7 +11,7 @@ use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkP
 use netlink_packet_sock_diag::SockDiagMessage;
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 use netlink_packet_sock_diag::inet::nlas::Nla;
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
 use crate::transport::Transport;
@@ -33,16 +33,7 @@ pub(crate) struct Health {
 /// When the kernel does not tell.
 pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
     let stream = transport.tcp().ok_or(io::ErrorKind::Unsupported)?;
-    let request = request(stream.local_addr()?, stream.peer_addr()?);
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
-    rustix::net::send(&kernel, &request, SendFlags::empty())?;
-    let mut answer = [0; 4096];
-    let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
-    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..length]).map_err(io::Error::other)?;
-    let NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) = answer.payload else {
-        return Err(io::ErrorKind::NotFound.into());
-    };
+    let answer = ask(&request(stream.local_addr()?, stream.peer_addr()?))?;
     let info = answer.nlas.iter().find_map(|nla| match nla {
         Nla::TcpInfo(info) => Some(info),
         _ => None,
@@ -54,6 +45,27 @@ pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
         is_resting: !is_waited_for && info.notsent_bytes > 0,
         acknowledged: info.bytes_acked,
     })
+}
+
+/// The user who owns the peer's end of a connection within this machine. `None` if the kernel does not tell. Never waits.
+pub(crate) fn owner_of_peer(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+    let answer = ask(&request(peer, local)).ok()?;
+    // For the kernel, a socket that no process has (not accepted yet, or closed) is root's.
+    (answer.header.inode != 0).then_some(answer.header.uid)
+}
+
+/// Sends a request and reads the answer, which is there at once.
+fn ask(request: &[u8]) -> io::Result<Box<InetResponse>> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
+    rustix::net::send(&kernel, request, SendFlags::empty())?;
+    let mut answer = [0; 4096];
+    let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
+    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..length]).map_err(io::Error::other)?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Ok(answer),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
 }
 
 /// Asks for the one connection between these two.
@@ -91,6 +103,22 @@ mod tests {
     use futures::{AsyncWriteExt, FutureExt};
 
     use super::*;
+
+    #[test]
+    fn the_owner_of_a_connection_is_known_once_it_was_accepted() {
+        // The last server listens on IPv6, and is connected to by IPv4.
+        for (host, ip) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
+            let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
+            let address = SocketAddr::new(ip.parse().unwrap(), listener.local_addr().unwrap().port());
+            let client = std::net::TcpStream::connect(address).unwrap();
+            let owner = || owner_of_peer(client.local_addr().unwrap(), client.peer_addr().unwrap());
+            assert_eq!(owner(), None, "{host}");
+            let server = listener.accept().unwrap().0;
+            assert_eq!(owner(), Some(rustix::process::geteuid().as_raw()), "{host}");
+            drop((server, listener));
+            assert_eq!(owner(), None, "{host}");
+        }
+    }
 
     #[test]
     fn who_rests_acknowledges_and_nothing_is_on_its_way() {

@@ -12,11 +12,13 @@ use async_std::future::timeout;
 use async_std::net::TcpStream;
 use futures::stream::FuturesUnordered;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 
 use super::off_thread::off_thread;
 use super::place::Place;
+use super::recipient::Endpoint;
 use super::tls::{TlsError, shake_hands};
 use crate::address::{lacks_zone, resolve};
 use crate::diagnosis::diagnose;
@@ -263,12 +265,22 @@ impl Outgoing {
         transport.flush().await
     }
 
-    /// Whether nobody on the way can read what is sent: it is encrypted, or leaves this machine not at all.
-    pub fn is_private(&self) -> bool {
+    /// The other end. `None` if the connection is broken.
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
         match &self.transport {
-            Transport::Tcp(socket) => socket.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
-            Transport::Tls(_) | Transport::Unix(_) => true,
+            Transport::Tls(_) => Some(Endpoint::Verified),
+            Transport::Unix(socket) => {
+                Some(Endpoint::Unix(socket_peercred(&**socket).ok().map(|server| server.uid.as_raw())))
+            }
+            Transport::Tcp(socket) => {
+                Some(Endpoint::Tcp { local: socket.local_addr().ok()?, peer: socket.peer_addr().ok()? })
+            }
         }
+    }
+
+    /// Whether a password may be sent here.
+    pub(super) fn may_carry_password(&self, allow_plain_password: bool) -> bool {
+        allow_plain_password || self.endpoint().is_some_and(Endpoint::is_private)
     }
 
     /// Says that this was all, and goes on listening: a half-close.

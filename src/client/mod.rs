@@ -3,7 +3,7 @@
 //! [`input`] brings what is typed or piped, [`connection`] carries it to a [`place`], by way of [`tls`] or not, [`display`] shows what comes back; none of
 //! them knows the others. [`pipe::run`] joins them in a `visit`, whose `story` reads in what the server says how it all
 //! went; `sieve` tells messages from notices. [`bot::run`] is the same visit with a [`program`] that answers, by way of
-//! `message` and `answer`. [`terminal::run`] is for a person at a terminal.
+//! `message` and `answer`. `recipient` says who gets a password. [`terminal::run`] is for a person at a terminal.
 
 mod answer;
 pub mod bot;
@@ -16,6 +16,7 @@ pub mod pipe;
 pub mod place;
 pub mod process_1;
 pub mod program;
+mod recipient;
 mod sieve;
 pub mod startup;
 pub mod status;
@@ -115,6 +116,11 @@ pub enum Lost {
     /// What the server said could not be shown, and there may have been more to say.
     #[error("cannot write to standard output: {}", fault::describe(.0))]
     Output(io::Error),
+}
+
+/// The line that gives the name. The server asks for a password in any case if one is `announced`.
+fn login_line(name: &Name, announced: bool) -> String {
+    format!("{name}{}\n", if announced { " auth" } else { "" })
 }
 
 /// So many lines, in words.

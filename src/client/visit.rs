@@ -15,11 +15,12 @@ use zeroize::Zeroizing;
 use super::bot::Ears;
 use super::connection::{self, Incoming, Outgoing};
 use super::display::Display;
+use super::recipient::Recipient;
 use super::sieve::Sieve;
 use super::story::Story;
 use super::streams::is_unread;
 use super::taken::Tries;
-use super::{Config, IfTaken, Lost, Outcome};
+use super::{Config, IfTaken, Lost, Outcome, login_line};
 use crate::limits::WELCOME_LIMIT;
 use crate::protocol::{Name, Secret};
 
@@ -35,6 +36,8 @@ pub(super) struct Visit<'a> {
     welcome_by: Instant,
     /// What the server has not asked for yet.
     password: Option<Secret>,
+    /// Who got it at the first try, and may have it again.
+    given_to: Option<Recipient>,
     allow_plain_password: bool,
     /// Another try follows when the name is taken.
     may_retry: bool,
@@ -72,6 +75,7 @@ impl<'a> Visit<'a> {
             story: Story::default(),
             welcome_by,
             password: config.password.clone(),
+            given_to: None,
             allow_plain_password: config.allow_plain_password,
             may_retry: tries.goes_on(),
             is_retry: false,
@@ -111,7 +115,8 @@ impl<'a> Visit<'a> {
     ///
     /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
     async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, Lost> {
-        outgoing.send(format!("{name}\n").as_bytes()).await.map_err(Lost::Failed)?;
+        let has_password = self.password.is_some() && outgoing.may_carry_password(self.allow_plain_password);
+        outgoing.send(login_line(name, has_password).as_bytes()).await.map_err(Lost::Failed)?;
         while !self.story.joined {
             // Only the server is waited for, not whoever reads what it says.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
@@ -131,7 +136,7 @@ impl<'a> Visit<'a> {
 
     /// Sends the password once. When it was wrong it will not be right the next time.
     async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), Lost> {
-        if !outgoing.is_private() && !self.allow_plain_password {
+        if !outgoing.may_carry_password(self.allow_plain_password) {
             self.story.keep_password();
             return Ok(());
         }
@@ -139,6 +144,12 @@ impl<'a> Visit<'a> {
             self.story.lack_password("; give it with --password-file or LINECHAT_PASSWORD");
             return Ok(());
         };
+        let recipient = outgoing.endpoint().ok_or(Lost::Cut)?.recipient();
+        if !recipient.may_have(*self.given_to.get_or_insert(recipient)) {
+            let advice = format!("; it was not sent, because this may be another server than before ({recipient})");
+            self.story.lack_password(&advice);
+            return Ok(());
+        }
         let line = Zeroizing::new(format!("{}\n", password.expose()));
         outgoing.send(line.as_bytes()).await.map_err(Lost::Failed)
     }

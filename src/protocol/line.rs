@@ -30,6 +30,8 @@ pub struct LineDecoder {
     /// How many bytes of the unfinished line were thrown away: when there are any, it was too long and has been
     /// reported, and the rest of it counts for nothing.
     discarded: usize,
+    /// The unfinished line was thrown away by [`throw_away`](Self::throw_away). Only a line end ends it.
+    is_thrown_away: bool,
     /// The last byte was a CR: an LF or NUL that follows belongs to it.
     after_cr: bool,
     first_end: FirstEnd,
@@ -77,8 +79,24 @@ impl LineDecoder {
         }
     }
 
+    /// Throws away the beginning of the unfinished line now, and its rest when it arrives. False if no line has begun.
+    pub fn throw_away(&mut self) -> bool {
+        if !self.is_inside_line() {
+            return false;
+        }
+        self.discarded += std::mem::take(&mut self.unfinished).len();
+        self.is_thrown_away = true;
+        true
+    }
+
+    /// Whether the unfinished line was thrown away, so that its rest will be, too.
+    pub fn is_throwing_away(&self) -> bool {
+        self.is_thrown_away
+    }
+
     /// Takes the unfinished line as complete: at the end of input, or when the caller has waited long enough.
     pub fn finish(&mut self, lines: &mut VecDeque<Line>) {
+        self.is_thrown_away = false;
         let bytes = std::mem::take(&mut self.unfinished);
         if std::mem::take(&mut self.discarded) == 0 && !bytes.is_empty() {
             lines.push_back(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
@@ -93,15 +111,17 @@ impl LineDecoder {
         {}
     }
 
-    /// Takes back the unfinished line.
+    /// Takes back the unfinished line. One that was thrown away goes on: what is typed after this could be a password, too.
     pub fn erase_line(&mut self) {
-        self.unfinished.clear();
-        self.discarded = 0;
+        if !self.is_thrown_away {
+            self.unfinished.clear();
+            self.discarded = 0;
+        }
     }
 
     fn append(&mut self, bytes: &[u8], lines: &mut VecDeque<Line>) {
         let length = self.unfinished.len() + self.discarded + bytes.len();
-        if length <= LINE_BYTES {
+        if length <= LINE_BYTES && !self.is_thrown_away {
             return self.unfinished.extend_from_slice(bytes);
         }
         if self.discarded == 0 {
@@ -196,6 +216,31 @@ mod tests {
         decoder.erase_line();
         decoder.decode(b"next\n", &mut lines);
         assert_eq!(lines, [Line::TooLong, text("next")]);
+    }
+
+    #[test]
+    fn a_line_that_is_thrown_away_ends_with_its_line_end_only() {
+        let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
+        assert!(!decoder.throw_away(), "no line has begun");
+        decoder.decode(b"hunter2", &mut lines);
+        assert!(decoder.throw_away());
+        decoder.erase_line();
+        decoder.decode(b"-is-my", &mut lines);
+        decoder.erase_character();
+        assert!(decoder.is_throwing_away());
+        decoder.decode(b"-pass\r\nnext\nlast", &mut lines);
+        assert!(!decoder.is_throwing_away());
+        decoder.finish(&mut lines);
+        assert_eq!(lines, [text("next"), text("last")]);
+    }
+
+    #[test]
+    fn a_line_that_is_thrown_away_has_limits_too() {
+        let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
+        decoder.decode(b"x", &mut lines);
+        assert!(decoder.throw_away());
+        decoder.decode(&[b'x'; UNTERMINATED_BYTES], &mut lines);
+        assert_eq!(lines, [Line::Endless]);
     }
 
     #[test]

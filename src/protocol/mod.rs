@@ -13,6 +13,8 @@ pub mod name;
 
 pub mod secret;
 
+pub mod login_line;
+
 pub mod act;
 
 mod duration;
@@ -24,6 +26,7 @@ pub mod reply;
 pub use act::{Act, Banned};
 pub use command::{Command, Errand};
 pub use line::{Line, LineDecoder};
+pub use login_line::LoginLine;
 pub use name::{BadName, Name};
 pub use reply::{Notice, Refusal, Reply};
 pub use secret::{BadSecret, Secret};

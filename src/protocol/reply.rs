@@ -140,6 +140,9 @@ pub enum Refusal {
     /// The name breaks a rule.
     #[error("{0}")]
     BadName(#[from] BadName),
+    /// There is a word after the name that is not an option.
+    #[error("a name holds no blanks, and \"{0}\" is not an option; the only option is auth")]
+    UnknownOption(SafeText),
     /// Somebody has that name.
     #[error("{0} is taken")]
     NameTaken(SafeText),
@@ -200,6 +203,9 @@ pub enum Refusal {
     /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
     #[error("what you sent behind it could be a password, and is thrown away; lines: {0}")]
     ThrownAway(usize),
+    /// The input ended within a password.
+    #[error("a password ends with a line end; the unfinished line is thrown away")]
+    UnfinishedPassword,
     /// Too many passwords are being checked, or made.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,
@@ -329,7 +335,7 @@ impl Refusal {
     /// The stable word by which a program knows this refusal.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadName(_) => "bad-name",
+            Self::BadName(_) | Self::UnknownOption(_) => "bad-name",
             Self::NameTaken(_) | Self::NameLooksTaken { .. } => "name-taken",
             Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
@@ -343,7 +349,7 @@ impl Refusal {
             Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
-            Self::ThrownAway(_) => "thrown-away",
+            Self::ThrownAway(_) | Self::UnfinishedPassword => "thrown-away",
             Self::Busy => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",

@@ -87,6 +87,10 @@ impl Admission {
 }
 
 impl Demand {
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
     /// How whoever wants this name is asked for it.
     pub(super) fn question(&self, name: &Name) -> Refusal {
         match self {

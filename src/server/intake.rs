@@ -17,7 +17,7 @@ use futures::{AsyncRead, FutureExt};
 
 use super::link::Link;
 use crate::limits::{DECODE_BYTES, LAST_READS, LINGER_BYTES, LINGER_LIMIT, READ_BYTES, READ_LINES};
-use crate::protocol::{Line, LineDecoder, Opening, Piece, Stranger, Telnet};
+use crate::protocol::{Line, LineDecoder, Opening, Piece, Refusal, Stranger, Telnet};
 use crate::transport::Transport;
 
 /// The reading side of a connection.
@@ -31,6 +31,10 @@ pub(super) struct Intake {
     /// What was read and is not decoded yet, because it held too many lines.
     rest: Vec<u8>,
     end: Option<End>,
+    /// The last of the lines is one whose end did not come before the end of input.
+    is_last_unfinished: bool,
+    /// The next line is a secret.
+    expects_secret: bool,
     opening: Opening,
     idle_line: Option<Duration>,
     link: Arc<Link>,
@@ -60,6 +64,8 @@ impl Intake {
             lines: VecDeque::new(),
             rest: Vec::new(),
             end: None,
+            is_last_unfinished: false,
+            expects_secret: false,
             opening: Opening::default(),
             idle_line,
             link,
@@ -71,9 +77,19 @@ impl Intake {
         &self.transport
     }
 
-    /// The lines that are complete and wait to be handled, in order.
-    pub(super) fn lines(&mut self) -> &mut VecDeque<Line> {
-        &mut self.lines
+    /// How many lines are complete and wait to be handled.
+    pub(super) fn waiting(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Takes the next of these lines.
+    ///
+    /// # Errors
+    /// [`Refusal::UnfinishedPassword`] in place of an unfinished line at the end of input, when a secret is expected.
+    pub(super) fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
+        let line = self.lines.pop_front()?;
+        let is_unfinished = self.is_last_unfinished && self.lines.is_empty();
+        Some(if is_unfinished && self.expects_secret { Err(Refusal::UnfinishedPassword) } else { Ok(line) })
     }
 
     /// How the peer's input has ended, once it has. There may still be lines that wait.
@@ -98,7 +114,8 @@ impl Intake {
     /// Waits for bytes and makes lines of them: often one, and none of a part of one. Says how many bytes came from
     /// the socket. Dropping the future loses nothing. Once the input has ended it must not be called.
     ///
-    /// When all is said an unfinished line counts as a line; when the connection breaks it does not.
+    /// When all is said an unfinished line counts as a line; when the connection breaks it does not. Silence does not end
+    /// a secret, nor a line that was thrown away: half of it could become a message.
     pub(super) async fn fill(&mut self) -> usize {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
@@ -106,7 +123,9 @@ impl Intake {
             return 0;
         }
         match self.idle_line {
-            Some(silence) if self.decoder.is_inside_line() => {
+            Some(silence)
+                if self.decoder.is_inside_line() && !self.expects_secret && !self.decoder.is_throwing_away() =>
+            {
                 let read = timeout(silence, self.read()).await;
                 read.unwrap_or_else(|_silent| {
                     self.decoder.finish(&mut self.lines);
@@ -117,16 +136,18 @@ impl Intake {
         }
     }
 
-    /// Has a telnet client not show what its person types next. It is known by its commands, or by its line ends, since
-    /// telnet is silent on a port other than its own.
+    /// The next line is a secret. Has a telnet client not show what its person types. It is known by its commands, or by its
+    /// line ends, since telnet is silent on a port other than its own.
     pub(super) fn hide_typing(&mut self) {
+        self.expects_secret = true;
         if self.may_be_telnet() {
             self.link.answer(&self.telnet.hide_typing());
         }
     }
 
-    /// Has it show that again.
+    /// The next line is not a secret. Has a telnet client show that again.
     pub(super) fn show_typing(&mut self) {
+        self.expects_secret = false;
         if self.may_be_telnet() {
             self.link.answer(&self.telnet.show_typing());
         }
@@ -136,16 +157,24 @@ impl Intake {
         matches!(self.transport, Transport::Tcp(_)) && self.link.wants_crlf()
     }
 
-    /// Throws away what has arrived and was not looked at, be it in the socket yet, and says how many lines that were.
+    /// Throws away what has arrived and was not looked at, be it in the socket yet, with the rest of a line that has begun.
+    /// Says how many lines that were.
     pub(super) fn throw_away(&mut self) -> usize {
-        let mut count = 0;
-        for _ in 0..LAST_READS {
+        let (mut count, mut reads) = (0, 0);
+        loop {
             count += self.lines.drain(..).count();
-            if self.end.is_some() && self.rest.is_empty() || self.fill().now_or_never().is_none() {
+            // What was read is decoded to its end, or more could follow the line that is thrown away.
+            if !self.rest.is_empty() {
+                let rest = std::mem::take(&mut self.rest);
+                self.decode(&rest);
+                continue;
+            }
+            reads += 1;
+            if self.end.is_some() || reads > LAST_READS || self.fill().now_or_never().is_none() {
                 break;
             }
         }
-        count + self.lines.drain(..).count()
+        count + self.lines.drain(..).count() + usize::from(self.decoder.throw_away())
     }
 
     /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing
@@ -195,7 +224,9 @@ impl Intake {
 
     /// The peer has said everything.
     fn finish(&mut self) {
+        let count = self.lines.len();
         self.decoder.finish(&mut self.lines);
+        self.is_last_unfinished |= self.lines.len() > count;
         self.end = Some(End::Said);
     }
 

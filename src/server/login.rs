@@ -18,7 +18,7 @@ use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
 use crate::origin::Origin;
-use crate::protocol::{BadSecret, Line, Name, Refusal, Reply, Secret};
+use crate::protocol::{BadSecret, Line, LoginLine, Name, Refusal, Reply, Secret};
 use crate::registry::AccountId;
 use crate::room::{Answer, Event, PeerId, Reader};
 use crate::turns::Turns;
@@ -107,23 +107,29 @@ impl<'a> Login<'a> {
 
     /// From a name to a place in the room.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
-        let name = parse_name(self.line().await?)?;
-        let member = match self.house.config.admission.demand(&name) {
-            Demand::Nothing => None,
-            Demand::Room(_) if self.knows_room => None,
+        let LoginLine { name, auth } = parse_line(self.line().await?)?;
+        // With `auth` the next line is a password, which must not become another name.
+        let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
+        let demand = match self.house.config.admission.demand(&name) {
+            Demand::Room(_) if self.knows_room => Demand::Nothing,
+            demand => demand,
+        };
+        let member = match demand {
+            Demand::Nothing if !auth => None,
             // It is large, and where there are no passwords nobody needs room for it.
             demand => Box::pin(self.prove(&name, demand)).await?,
         };
         Ok(self.ask_broker(name, member).await?)
     }
 
-    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one.
+    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one. If there is nothing to
+    /// prove, a password is asked for and thrown away: the peer has said that it sends one.
     async fn prove(&mut self, name: &Name, demand: Demand) -> Result<Option<AccountId>, Failed> {
         if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
         loop {
-            let secret = self.ask_password(demand.question(name)).await?;
+            let secret = self.ask_password(name, &demand).await?;
             if self.is_right(&demand, secret).await.map_err(Failed::Ended)? {
                 self.knows_room = true;
                 return Ok(demand.account());
@@ -144,6 +150,9 @@ impl<'a> Login<'a> {
 
     /// Whether a password is what is wanted. If it is not, the source pays for it.
     async fn is_right(&self, demand: &Demand, secret: Result<Secret, BadSecret>) -> Result<bool, Refusal> {
+        if demand.is_nothing() {
+            return Ok(true);
+        }
         let tried = self.house.door.begin_try(self.from).await?;
         let Ok(secret) = secret else { return Ok(false) };
         let is_met = self.house.config.admission.is_met(demand, secret).await;
@@ -154,10 +163,12 @@ impl<'a> Login<'a> {
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
-    async fn ask_password(&mut self, question: Refusal) -> Result<Result<Secret, BadSecret>, Failed> {
-        self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+    async fn ask_password(&mut self, name: &Name, demand: &Demand) -> Result<Result<Secret, BadSecret>, Failed> {
+        if !demand.is_nothing() {
+            self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+        }
         // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
-        self.writer.say(&Reply::Refused(&question)).await.map_err(|_| Failed::Gone)?;
+        self.writer.say(&Reply::Refused(&demand.question(name))).await.map_err(|_| Failed::Gone)?;
         self.intake.hide_typing();
         let _ = self.writer.answer().await;
         (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);
@@ -167,9 +178,11 @@ impl<'a> Login<'a> {
         let _ = self.writer.answer().await;
         match &line {
             // Whoever has tried one has paid for it.
-            _ if self.passwords_left < PASSWORD_TRIES => {}
+            _ if self.passwords_left < PASSWORD_TRIES || demand.is_nothing() => {}
             Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
-            Err(Failed::Gone) => self.house.door.charge(self.from, Offence::NoPassword),
+            Err(Failed::Gone | Failed::Ended(Refusal::UnfinishedPassword)) => {
+                self.house.door.charge(self.from, Offence::NoPassword)
+            }
             _ => {}
         }
         Secret::read(line?).map_err(Failed::Ended)
@@ -179,7 +192,7 @@ impl<'a> Login<'a> {
     async fn line(&mut self) -> Result<Line, Failed> {
         let mut stop = self.house.stop.clone().fuse();
         let mut turns = Turns::default();
-        while self.intake.lines().is_empty() && self.intake.end().is_none() {
+        while self.intake.waiting() == 0 && self.intake.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Failed::Ended(match self.awaited {
@@ -194,7 +207,7 @@ impl<'a> Login<'a> {
                 _ = &mut self.evicted => {
                     // In a storm of honest connections its name may have come while it waited for its turn.
                     let _ = self.intake.fill().now_or_never();
-                    if self.intake.lines().is_empty() {
+                    if self.intake.waiting() == 0 {
                         return Err(Failed::Ended(Refusal::Evicted));
                     }
                     false
@@ -204,7 +217,7 @@ impl<'a> Login<'a> {
                     filled.is_err()
                 }
             };
-            if self.bytes > LOGIN_BYTES && self.intake.lines().is_empty() {
+            if self.bytes > LOGIN_BYTES && self.intake.waiting() == 0 {
                 return Err(Failed::Ended(Refusal::Nameless));
             }
             if self.awaited == Awaited::Name
@@ -220,7 +233,7 @@ impl<'a> Login<'a> {
             turns.end_round().await;
         }
         self.prompt = None;
-        self.intake.lines().pop_front().ok_or(Failed::Gone)
+        self.intake.next_line().ok_or(Failed::Gone)?.map_err(Failed::Ended)
     }
 
     /// Asks the broker for a name.
@@ -264,9 +277,9 @@ impl From<Refusal> for Failed {
     }
 }
 
-fn parse_name(line: Line) -> Result<Name, Refusal> {
+fn parse_line(line: Line) -> Result<LoginLine, Refusal> {
     match line {
-        Line::Text(text) => Ok(Name::parse(&text)?),
+        Line::Text(text) => Ok(LoginLine::parse(&text)),
         Line::NotUtf8 => Err(Refusal::NotUtf8),
         Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
     }

@@ -154,7 +154,7 @@ impl Session {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
             }
-            let pause = self.pace.pause(self.intake.lines().len());
+            let pause = self.pace.pause(self.intake.waiting());
             if pause.is_some() && self.intake.is_broken() {
                 return Leaving::Lost;
             }
@@ -201,11 +201,19 @@ impl Session {
     /// Sends the lines that wait to the broker, as one event: as many of them as the pace allows.
     async fn pass_on(&mut self) -> Option<Leaving> {
         let now = Instant::now();
-        let allowed = self.pace.take_lines(self.intake.lines().len(), now);
+        let allowed = self.pace.take_lines(self.intake.waiting(), now);
         let mut lines = Vec::with_capacity(allowed);
         let mut leaving = None;
         for _ in 0..allowed {
-            let Some(line) = self.intake.lines().pop_front() else { break };
+            let line = match self.intake.next_line() {
+                None => break,
+                Some(Ok(line)) => line,
+                Some(Err(refusal)) => {
+                    self.dialogue = None;
+                    Box::pin(self.answer(Err(refusal))).await;
+                    break;
+                }
+            };
             if let Some(dialogue) = self.dialogue.take_if(|_| line != Line::Endless) {
                 // Nothing waits: no line is parsed while there is one.
                 Box::pin(self.go_on(dialogue, line)).await;
@@ -238,7 +246,7 @@ impl Session {
             return Some(Leaving::Stop);
         }
         match self.intake.end() {
-            _ if leaving.is_some() || !self.intake.lines().is_empty() => leaving,
+            _ if leaving.is_some() || self.intake.waiting() > 0 => leaving,
             None => None,
             Some(End::Said) => Some(Leaving::Wish(None)),
             Some(End::Lost) => Some(Leaving::Lost),
@@ -288,8 +296,8 @@ impl Session {
 
     /// Tells the peer what has come of its line, and goes on with the dialogue or without it.
     ///
-    /// When it is refused, what was sent behind it on trust could be passwords. That is thrown away before the peer is told,
-    /// or what it says then could be among it.
+    /// When it is refused, what was sent after it on trust could be passwords. That is thrown away, up to the end of the line
+    /// in progress, before the peer is told, or what it says then could be among it.
     async fn answer(&mut self, step: Result<Step, Refusal>) {
         let thrown_away = if step.is_err() { self.intake.throw_away() } else { 0 };
         self.house.tell(self.peer, step.as_ref().map(Step::notice).map_err(Refusal::clone)).await;

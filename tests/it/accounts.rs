@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_lock::Semaphore;
 use async_std::task::block_on;
@@ -16,7 +16,9 @@ use crate::support::harness::{Peer, Server, unpaced};
 const REQUIRED: &str = "! password-required: send the password as the next line";
 const WRONG: &str = "! wrong-password: that is not the password";
 const BUSY: &str = "! busy: too many passwords are being checked; try again in a moment";
+const UNFINISHED: &str = "! thrown-away: a password ends with a line end; the unfinished line is thrown away";
 const PASSWORD: &str = "correct horse";
+const THROWN: &str = "! thrown-away: what you sent behind it could be a password, and is thrown away; lines: ";
 
 /// A folder of this test's own, and what a server keeps in it.
 struct House {
@@ -273,7 +275,6 @@ fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_
 
 #[test]
 fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
-    const THROWN: &str = "! thrown-away: what you sent behind it could be a password, and is thrown away; lines: ";
     let house = House::new("behind");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -288,6 +289,196 @@ fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
     alice.send("hi\n");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
+}
+
+#[test]
+fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody() {
+    let house = House::new("rest");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = register(&server, "Alice");
+    bob.expect("* Alice has joined");
+    // A refused command, and a refused answer.
+    alice.send("/register\nhunter2-is-my-pass\nhunter2-is");
+    alice.expect("! already-registered: you have registered Alice; /password changes its password");
+    alice.expect(&format!("{THROWN}2"));
+    alice.send("-my-pass\r\nhi\n");
+    bob.expect("Alice: hi");
+    alice.send("/password\nincorrect horse\nhunter2-is");
+    alice.expect("* Send the password of your name as the next line.");
+    alice.expect(WRONG);
+    alice.expect(&format!("{THROWN}1"));
+    for piece in ["-my", "-pass", "\nhello\n"] {
+        alice.send(piece);
+    }
+    bob.expect("Alice: hello");
+}
+
+/// More lines than the server takes from one read.
+#[test]
+fn all_that_was_sent_after_a_refused_dialogue_reaches_nobody_however_much_it_is() {
+    let house = House::new("much");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = server.join("Alice");
+    bob.expect("* Alice has joined");
+    alice.send(&format!("/password\n{}hunter2-is", "x\n".repeat(3000)));
+    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice.expect(&format!("{THROWN}3001"));
+    alice.send("-my-pass\nhi\n");
+    bob.expect("Alice: hi");
+}
+
+#[test]
+fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody() {
+    let house = House::new("unfinished");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    drop(register(&server, "Alice"));
+    bob.expect("* Alice has joined");
+    bob.expect("* Alice has left");
+    for name in ["Carol", "Dave"] {
+        let mut peer = server.join(name);
+        bob.expect(&format!("* {name} has joined"));
+        if name == "Dave" {
+            // It is all there before the server has asked.
+            peer.send(&format!("/register\n{PASSWORD}\n{PASSWORD}"));
+        } else {
+            peer.send("/register\n");
+            peer.expect("* Send the new password as the next line.");
+            peer.send(&format!("{PASSWORD}\n"));
+            peer.expect("* Send the new password again.");
+            peer.send(PASSWORD);
+        }
+        peer.half_close();
+        let rest = peer.rest();
+        let bye = format!("* Bye, {name}: 0 lines accepted, 1 refused.");
+        assert_eq!(rest[rest.len() - 2..], [UNFINISHED, &bye], "{rest:?}");
+        bob.expect(&format!("* {name} has left"));
+    }
+    let mut alice = server.connect();
+    alice.send(&format!("Alice\n{PASSWORD}"));
+    alice.half_close();
+    alice.expect_rest(&[REQUIRED, UNFINISHED]);
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs_none() {
+    let house = House::new("auth");
+    let server = house.open(false);
+    let mut bob = server.join("Bob");
+    let mut alice = register(&server, "Alice");
+    alice.send("/quit\n");
+    alice.rest();
+    bob.expect("* Alice has joined");
+    bob.expect("* Alice has left");
+    let runs = house.hasher.runs();
+    // Sent in advance, in one piece and in several.
+    let mut carol = server.connect();
+    carol.send("Carol auth\nhunter2-is-my-pass\nhi\n");
+    carol.expect(REQUIRED);
+    carol.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    bob.expect("* Carol has joined");
+    bob.expect("Carol: hi");
+    let mut dave = server.connect();
+    for piece in ["Dave AUTH\n", "hunter2", "-is-my-pass\nhi\n"] {
+        dave.send(piece);
+    }
+    dave.expect(REQUIRED);
+    dave.expect("* Welcome, Dave. 2 others here: Bob, Carol. /help lists the commands.");
+    bob.expect("* Dave has joined");
+    bob.expect("Dave: hi");
+    assert_eq!(house.hasher.runs(), runs, "nothing was compared with it");
+    // A registered name is as well kept as ever, and its owner comes in.
+    let mut mallory = server.connect();
+    mallory.send("Alice auth\n");
+    mallory.expect(REQUIRED);
+    mallory.send("incorrect horse\n");
+    mallory.expect(WRONG);
+    mallory.expect(REQUIRED);
+    let mut alice = server.connect();
+    alice.send(&format!("Alice auth\n{PASSWORD}\nhi\n"));
+    alice.expect(REQUIRED);
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+    bob.expect("* Alice has joined");
+    bob.expect("Alice: hi");
+}
+
+#[test]
+fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
+    let server = Server::start();
+    let mut bob = server.join("Bob");
+    for (line, refusal) in [
+        ("B:b auth", "! bad-name: a name cannot hold ':'"),
+        ("Bob auth #dev", "! bad-name: a name holds no blanks, and \"#dev\" is not an option; the only option is auth"),
+    ] {
+        let mut peer = server.connect();
+        peer.send(&format!("{line}\n"));
+        peer.expect(refusal);
+        peer.send("hunter2\n");
+        peer.expect_rest(&[]);
+    }
+    // The password is read before a name can turn out to be taken, so another name can follow.
+    let mut peer = server.connect();
+    peer.send("Bob auth\n");
+    peer.expect(REQUIRED);
+    peer.send("hunter2\n");
+    peer.expect("! name-taken: Bob is taken");
+    peer.expect("* Send another name.");
+    peer.send("Carol\n");
+    peer.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    bob.expect("* Carol has joined");
+}
+
+#[test]
+fn a_silence_does_not_split_a_password() {
+    let house = House::new("silence");
+    let registry = Registry::open(&house.folder, SystemTime::now()).unwrap();
+    let admission = Admission { registry: Some(registry), hasher: house.hasher.clone(), ..Admission::default() };
+    let silence = Duration::from_millis(50);
+    let server = Server::start_with(Config { admission, idle_line: Some(silence), ..unpaced() });
+    let mut bob = server.join("Bob");
+    // A line of this peer ends long after those of the others would have ended.
+    let mut witness = server.join("Witness");
+    let mut wait = || {
+        for _ in 0..4 {
+            witness.send("/ping");
+            while witness.line() != "* Pong" {}
+        }
+    };
+    let mut alice = server.join("Alice");
+    bob.expect("* Witness has joined");
+    bob.expect("* Alice has joined");
+    alice.send("/register\ncorrect");
+    alice.expect("* Send the new password as the next line.");
+    wait();
+    alice.send(" horse\n");
+    alice.expect("* Send the new password again.");
+    alice.send("correct ");
+    wait();
+    alice.send("horse\n");
+    alice.expect("* Registered: Alice is yours, and asks for its password from now on.");
+    // Nor one that was thrown away.
+    alice.send("/register\nhunter2-is");
+    alice.expect("! already-registered: you have registered Alice; /password changes its password");
+    alice.expect(&format!("{THROWN}1"));
+    wait();
+    alice.send("-my-pass");
+    wait();
+    alice.send("\nhi");
+    bob.expect("Alice: hi");
+    alice.send("/quit\n");
+    alice.rest();
+    bob.expect("* Alice has left");
+    let mut alice = server.connect();
+    alice.send("Alice");
+    alice.expect(REQUIRED);
+    alice.send("correct");
+    wait();
+    alice.send(" horse\n");
+    assert!(alice.line().starts_with("* Welcome, Alice. "));
+    bob.expect("* Alice has joined");
 }
 
 #[test]

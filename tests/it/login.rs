@@ -101,7 +101,7 @@ fn a_refused_name_is_asked_for_again_and_another_one_is_taken() {
     peer.expect("! name-taken: Bob is taken");
     peer.expect("* Send another name.");
     peer.send("two words\n");
-    peer.expect("! bad-name: a name holds no blanks");
+    peer.expect("! bad-name: a name holds no blanks, and \"words\" is not an option; the only option is auth");
     peer.expect("* Send another name.");
     peer.send("Alice\n");
     peer.expect("* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
@@ -225,7 +225,7 @@ fn who_has_sent_a_name_is_not_prompted_for_one_again() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("not a name\n");
-    peer.expect("! bad-name: a name holds no blanks");
+    peer.expect("! bad-name: a name holds no blanks, and \"a\" is not an option; the only option is auth");
     peer.expect("* Send another name.");
     // A connection that comes later is prompted; so by then this one would have been.
     server.connect().expect("* Send your name as the first line.");

@@ -78,8 +78,8 @@ fn a_name_that_could_forge_a_line_or_hide_is_refused_with_its_reason() {
     let mut watcher = server.join("Watcher");
     for (name, reason) in [
         ("   ", "a name has at least one character"),
-        ("two words", "a name holds no blanks"),
-        ("a\tb", "a name holds no blanks"),
+        ("two words", "a name holds no blanks, and \"words\" is not an option; the only option is auth"),
+        ("a\tb", "a name holds no blanks, and \"b\" is not an option; the only option is auth"),
         ("a\u{a0}b", "a name holds no blanks"),
         ("Bob:", "a name cannot hold ':'"),
         ("*", "a name cannot hold '*'"),

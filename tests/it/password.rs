@@ -98,6 +98,18 @@ fn the_right_one_may_follow_as_soon_as_the_wrong_one_is_refused() {
     }
 }
 
+/// The client says that it has one, and the name needs none.
+#[test]
+fn with_auth_a_password_is_not_taken_where_others_could_read_it() {
+    let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
+    let server = Server::start_at(&ip.to_string(), unpaced());
+    let mut bob = server.connect();
+    bob.send("Bob auth\nopen sesame\nhi\n");
+    let refusal = bob.line();
+    assert!(refusal.starts_with("! unprotected: "), "{refusal}");
+    bob.expect_rest(&[]);
+}
+
 #[test]
 fn it_is_asked_for_once_however_many_names_are_tried() {
     let server = Server::start_with(config("once"));

@@ -79,7 +79,9 @@ fn what_follows_a_greeting_that_is_no_name_never_becomes_one() {
     let mut bob = server.join("Bob");
     let mut mail = server.connect();
     mail.send("EHLO example.org\r\nmallory\r\nhello\r\n");
-    mail.expect_bytes(b"! bad-name: a name holds no blanks\r\n");
+    mail.expect_bytes(
+        b"! bad-name: a name holds no blanks, and \"example.org\" is not an option; the only option is auth\r\n",
+    );
     mail.expect_end();
     let mut redis = server.connect();
     redis.send("PING\r\nhello\r\n");

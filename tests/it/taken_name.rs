@@ -135,7 +135,7 @@ fn the_password_is_sent_again_with_each_try() {
     client.write("done\n");
     client.end_input();
     let ask = || -> Peer {
-        let mut server = fake.accept("cron");
+        let mut server = fake.accept("cron auth");
         server.send(&format!("{REQUIRED}\n"));
         server.expect("open sesame");
         server

@@ -10,10 +10,10 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::editor::{Modes, Person, client, panic_beside};
-use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address};
+use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use super::plain::plain_terminal;
-use crate::support::harness::{DEADLINE, FakeServer, Peer, skipped};
-use crate::support::program::{CLIENT, Output, Program, ServerProgram, without_time};
+use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
+use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
 /// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
 const SECRET: &str = "ζξψζξψξζ";
@@ -74,7 +74,7 @@ fn it_is_shown_as_stars_asked_for_again_when_it_is_wrong_and_remembered_when_it_
     assert!(!rows.iter().any(|row| row.contains("password-required")), "{rows:#?}");
     // The connection is lost, and the next one asks again.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     server.send(WELCOME);
@@ -147,7 +147,7 @@ fn it_is_hidden_from_the_command_on_however_fast_one_types() {
     bob.has_not_shown_it();
     // It is what the name has from now on.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
 }
@@ -259,7 +259,7 @@ fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
     let mut bob = Person::hurry(command);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect("ψψψ");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
@@ -424,7 +424,7 @@ fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     command.env("LINECHAT_PASSWORD", "ψψψ");
     let mut bob = Person::hurry(command);
     for answer in [WELCOME.to_owned(), format!("{WRONG}\n{REQUIRED}\n")] {
-        let mut server = fake.accept("Bob");
+        let mut server = fake.accept("Bob auth");
         server.send(&format!("{REQUIRED}\n"));
         server.expect("ψψψ");
         server.send(&answer);
@@ -435,6 +435,31 @@ fn forgotten(fake: &FakeServer) -> (Person, Peer) {
         bob.sees(WELCOME.trim_end());
     }
     unreachable!("the second answer is the last one")
+}
+
+/// Another user of the machine has taken the port after the server had died.
+#[test]
+fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
+    let file = password_file("another-user", &format!("{SECRET}\n"));
+    let first = ServerProgram::start_at((own_address(), 0).into(), &["--password-file", file.to_str().unwrap()]);
+    let address = first.address;
+    let mut command = client(address, &[]);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::hurry(command);
+    bob.sees(ASKED);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("* Welcome, Bob.");
+    drop(first);
+    bob.sees("-- The connection is lost");
+    let Some(mut second) = server_of_another_user(address, &file, &[]) else { return };
+    second.stdout.expect(&format!("Server listening on {address}"));
+    // The rest of it is on the next rows.
+    bob.sees("-- Your password was not sent again, because");
+    // It is the person who decides.
+    bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("-- Back again.");
+    bob.has_not_shown_it();
 }
 
 const TIMED_OUT: &str = "! login-timeout: no password within 30 s\n";
@@ -470,7 +495,7 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another(
     bob.sees("-- Back again.");
     // That one is remembered.
     drop(server);
-    let mut server = fake.accept("Bob");
+    let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     bob.has_not_shown_it();

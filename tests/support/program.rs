@@ -3,14 +3,17 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::support::harness::{DEADLINE, Peer};
+use crate::support::harness::{DEADLINE, Peer, skipped};
 
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
@@ -235,6 +238,30 @@ impl ServerProgram {
     pub fn wait_for_record(&mut self, event: &str) {
         // Before it stands where it comes from, and the end of a style.
         while !self.program.stdout.line().ends_with(&format!("\x1b[0m {event}")) {}
+    }
+}
+
+/// A user of this machine that is not the one who runs the tests.
+pub const NOBODY: u32 = 65534;
+
+/// The server program, run by another user, with a password file of that user. `None` if it cannot be, which is said aloud.
+pub fn server_of_another_user(address: SocketAddr, password: &Path, arguments: &[&str]) -> Option<Program> {
+    if !geteuid().is_root() {
+        skipped("a server of another user: only root can start it");
+        return None;
+    }
+    chown(password, Some(NOBODY), None).unwrap();
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let mut command = Command::new(SERVER);
+    command.args(["--host", &host, "--port", &port, "--password-file"]).arg(password).args(arguments);
+    command.uid(NOBODY).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    match command.spawn() {
+        Ok(child) => Some(Program::adopt(child)),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            skipped("a server of another user: the program is in a folder that is closed to others");
+            None
+        }
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -13,8 +13,9 @@ use zeroize::Zeroizing;
 
 use super::receipts::Receipts;
 use crate::client::connection::{self, ConnectError, Incoming, Outgoing};
+use crate::client::recipient::Endpoint;
 use crate::client::story::Story;
-use crate::client::{Config, Place};
+use crate::client::{Config, login_line};
 use crate::limits::{CLIENT_LINK_EVENTS, WELCOME_LIMIT};
 use crate::protocol::Name;
 
@@ -29,10 +30,12 @@ pub(super) struct Link {
     pub(super) has_quit: bool,
     pub(super) receipts: Receipts,
     pub(super) story: Story,
-    /// Nobody on the way can read what is sent.
-    pub(super) is_private: bool,
-    /// The server has asked for a password, and got the one that the client has, if any.
-    pub(super) has_tried_password: bool,
+    /// The server, once the connection is made.
+    pub(super) endpoint: Option<Endpoint>,
+    /// The server has asked for a password.
+    pub(super) was_asked_for_password: bool,
+    /// It got the one that is remembered.
+    pub(super) has_remembered_password: bool,
     /// It got one that was typed for it.
     pub(super) has_typed_password: bool,
     /// When the server should have taken the name.
@@ -42,9 +45,7 @@ pub(super) struct Link {
 /// What happens on a connection.
 pub(super) enum Event {
     NotConnected(ConnectError),
-    Connected {
-        is_private: bool,
-    },
+    Connected(Option<Endpoint>),
     Heard(Vec<u8>),
     /// What was handed over was sent. When it cannot be, that is an end.
     Sent,
@@ -55,7 +56,7 @@ pub(super) enum Event {
 impl Link {
     pub(super) fn begin(config: &Config, name: &Name) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
-        task::spawn(connect(config.place.clone(), name.clone(), typed, events));
+        task::spawn(connect(config.clone(), name.clone(), typed, events));
         Self::new(happening, lines)
     }
 
@@ -68,8 +69,9 @@ impl Link {
             is_sending: false,
             receipts: Receipts::default(),
             story: Story::patient(),
-            is_private: false,
-            has_tried_password: false,
+            endpoint: None,
+            was_asked_for_password: false,
+            has_remembered_password: false,
             has_typed_password: false,
         }
     }
@@ -81,6 +83,11 @@ impl Link {
 
     pub(super) fn hear(&mut self, lines: &[u8]) {
         lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
+    }
+
+    /// Nobody on the way can read what is sent.
+    pub(super) fn is_private(&self) -> bool {
+        self.endpoint.is_some_and(Endpoint::is_private)
     }
 
     /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
@@ -98,15 +105,16 @@ impl Link {
 }
 
 /// Connects, and carries lines in both directions until one of them ends.
-async fn connect(place: Place, name: Name, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
-    let connected = connection::connect(&place).await;
+async fn connect(config: Config, name: Name, lines: Receiver<Zeroizing<String>>, events: Sender<Event>) {
+    let connected = connection::connect(&config.place).await;
     let (incoming, outgoing) = match connected {
         Ok(both) => both,
         Err(error) => return drop(events.send(Event::NotConnected(error)).await),
     };
-    let _ = events.send(Event::Connected { is_private: outgoing.is_private() }).await;
+    let _ = events.send(Event::Connected(outgoing.endpoint())).await;
     // When it fails, the other direction says so.
-    let _ = outgoing.send(format!("{name}\n").as_bytes()).await;
+    let has_password = config.password.is_some() && outgoing.may_carry_password(config.allow_plain_password);
+    let _ = outgoing.send(login_line(&name, has_password).as_bytes()).await;
     task::spawn(send_lines(outgoing, lines, events.clone()));
     hear_lines(incoming, events).await;
 }

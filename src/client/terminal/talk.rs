@@ -26,6 +26,7 @@ use super::screen::Screen;
 use super::veil::{Veil, begins_dialogue};
 use crate::client::connection::ConnectError;
 use crate::client::message::Message;
+use crate::client::recipient::{Endpoint, Recipient};
 use crate::client::taken::Tries;
 use crate::client::tls::TlsError;
 use crate::client::{Config, Lost, Outcome, lines};
@@ -39,6 +40,7 @@ const UNASKED: &str =
     "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
 const MISSED: &str =
     "The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.";
+const ANOTHER_SERVER: &str = "Your password was not sent again, because this may be another server than before";
 const ANOTHER_NAME: &str = "Type another name and press Enter; Ctrl-D leaves.";
 
 type Done = Result<Outcome, Lost>;
@@ -53,8 +55,10 @@ pub(super) struct Talk {
     paste: Paste,
     veil: Veil,
     dialogue: Dialogue,
-    /// The password that was sent last, until the server says what it thinks of it.
-    tried: Option<Secret>,
+    /// The password that was sent last, and to whom, until the server says what it thinks of it.
+    tried: Option<(Secret, Option<Recipient>)>,
+    /// Who got the password that is remembered, and may have it again.
+    given_to: Option<Recipient>,
     /// What the server said when it did not take the remembered password any more.
     refusal: Option<SafeText>,
     /// The server refused the first name. The next line that is typed is another one.
@@ -117,6 +121,7 @@ impl Talk {
             veil,
             dialogue: Dialogue::default(),
             tried: None,
+            given_to: None,
             refusal: None,
             needs_name: false,
             refused_name: None,
@@ -172,11 +177,11 @@ impl Talk {
             let link = self.link.as_mut().expect("it has begun");
             match link.next().await {
                 Event::NotConnected(error) => return Err(error.into()),
-                Event::Connected { is_private } => link.is_private = is_private,
+                Event::Connected(endpoint) => link.endpoint = endpoint,
                 Event::Heard(heard) => {
                     link.hear(&heard);
                     lines.extend(heard);
-                    self.answer_login();
+                    self.answer_login().await;
                     let Some(link) = &self.link else { return Err(Lost::Cut) };
                     if link.story.is_turned_away() {
                         if self.try_next_name().await {
@@ -435,29 +440,39 @@ impl Talk {
     // ---- Passwords ----
 
     /// Answers the server's question for a password before the name is taken, if that can be done without the person.
-    fn answer_login(&mut self) {
+    async fn answer_login(&mut self) {
         let Some(link) = self.link.as_mut() else { return };
         if !std::mem::take(&mut link.story.wants_password) || link.story.joined {
             return;
         }
-        if !link.is_private && !self.config.allow_plain_password {
+        if !link.is_private() && !self.config.allow_plain_password {
             return link.story.keep_password();
         }
-        let has_tried = std::mem::replace(&mut link.has_tried_password, true);
+        link.was_asked_for_password = true;
         // It was wrong, and will be wrong the next time.
-        self.config.password.take_if(|_| has_tried);
-        match self.config.password.clone() {
-            Some(password) => self.give(password),
-            None => {
-                self.dialogue.ask();
-                self.settle_veil(0);
+        self.config.password.take_if(|_| link.has_remembered_password);
+        let mut warning = None;
+        if let Some(password) = self.config.password.clone() {
+            let recipient = link.endpoint.map(Endpoint::recipient);
+            let first = self.given_to.or(recipient);
+            if recipient.zip(first).is_some_and(|(recipient, first)| recipient.may_have(first)) {
+                link.has_remembered_password = true;
+                self.given_to = first;
+                return self.give(password);
             }
+            let now = recipient.map(|recipient| format!(" ({recipient})")).unwrap_or_default();
+            warning = (!link.has_typed_password).then(|| format!("{ANOTHER_SERVER}{now}."));
+        }
+        self.dialogue.ask();
+        self.settle_veil(0);
+        if let Some(warning) = warning {
+            self.screen.tell(&warning).await;
         }
     }
 
     /// Forgets the remembered password when it is wrong now. Who is asked for another may not be there.
     fn forget_wrong(&mut self) {
-        let Some(link) = self.link.as_mut().filter(|link| link.has_tried_password) else { return };
+        let Some(link) = self.link.as_mut().filter(|link| link.has_remembered_password) else { return };
         let Some(wrong) = link.story.wrong_password.take().filter(|_| !link.has_typed_password) else { return };
         if self.config.password.take().is_some() {
             self.refusal = Some(wrong);
@@ -468,7 +483,7 @@ impl Talk {
     /// it. Nobody would the next time, and each time is held against the address.
     async fn give_up(&mut self) -> ControlFlow<Done> {
         let Some(refusal) = self.refusal.clone() else { return Continue(()) };
-        match self.link.take_if(|link| link.has_tried_password && !link.has_typed_password) {
+        match self.link.take_if(|link| link.was_asked_for_password && !link.has_typed_password) {
             Some(link) => Break(self.done(Ok(Outcome::NameRefused(refusal)), &link.receipts).await),
             None => Continue(()),
         }
@@ -479,7 +494,7 @@ impl Talk {
         let Some(link) = self.link.as_mut() else { return };
         link.welcome_by = Instant::now() + WELCOME_LIMIT;
         link.send(password.expose());
-        self.tried = Some(password);
+        self.tried = Some((password, link.endpoint.map(Endpoint::recipient)));
     }
 
     /// Sends what was typed for the name, if it is asked for.
@@ -513,7 +528,7 @@ impl Talk {
 
     /// Nobody else can read a password on its way, or that is taken into account.
     fn is_protected(&self) -> bool {
-        self.config.allow_plain_password || self.link.as_ref().is_some_and(|link| link.is_private)
+        self.config.allow_plain_password || self.link.as_ref().is_some_and(Link::is_private)
     }
 
     /// Throws away commands that lead to a password where others could read it, and what was typed for them.
@@ -550,7 +565,7 @@ impl Talk {
                     link.hear(&bytes);
                 }
                 self.forget_wrong();
-                self.answer_login();
+                self.answer_login().await;
                 let Some(link) = &self.link else { return Continue(()) };
                 if link.story.is_turned_away() {
                     return self.turned_away(&bytes).await;
@@ -560,11 +575,7 @@ impl Talk {
                 }
                 self.show(&bytes).await;
             }
-            Event::Connected { is_private } => {
-                if let Some(link) = &mut self.link {
-                    link.is_private = is_private;
-                }
-            }
+            Event::Connected(endpoint) => self.link.iter_mut().for_each(|link| link.endpoint = endpoint),
             Event::Sent => self.link.iter_mut().for_each(|link| link.is_sending = false),
             Event::Ended(how) => return self.ended(how).await,
             Event::NotConnected(error) if !self.has_joined => {
@@ -647,6 +658,7 @@ impl Talk {
         let is_in_room = self.link.as_ref().is_some_and(|link| link.story.joined);
         if is_in_room && let Some(password) = self.dialogue.hear(line) {
             self.config.password = Some(password);
+            self.given_to = self.link.as_ref().and_then(|link| link.endpoint).map(Endpoint::recipient);
         }
         if self.dialogue.is_open() != was_open {
             self.settle_veil(0);
@@ -714,8 +726,8 @@ impl Talk {
     fn joined(&mut self) {
         self.has_joined = true;
         self.refusal = None;
-        if let Some(password) = self.tried.take() {
-            self.config.password = Some(password);
+        if let Some((password, recipient)) = self.tried.take() {
+            (self.config.password, self.given_to) = (Some(password), recipient);
         }
         self.dialogue.end();
         self.settle_veil(0);
@@ -840,6 +852,7 @@ mod tests {
 
     use super::*;
     use crate::client::Place;
+    use crate::client::story::Story;
     use crate::client::terminal::Options;
     use crate::client::terminal::screen::Showing;
     use crate::limits::RECONNECT_PAUSE;
@@ -1170,6 +1183,52 @@ mod tests {
                 "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
             ]
         );
+    }
+
+    /// A program of another user may listen there by now.
+    #[test]
+    fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked() {
+        const ASKS: &str = "! password-required: send the password as the next line\n";
+        let own = rustix::process::geteuid().as_raw();
+        for is_typed in [false, true] {
+            let mut scene = Scene::set();
+            let returns_to = |scene: &mut Scene, owner| {
+                scene.happens(Event::Ended(Ok(())));
+                (scene.sent, scene._events) = connect(&mut scene.talk);
+                scene.talk.link.as_mut().unwrap().story = Story::patient();
+                scene.happens(Event::Connected(Some(Endpoint::Unix(Some(owner)))));
+                scene.hears(ASKS);
+            };
+            returns_to(&mut scene, own);
+            if is_typed {
+                scene.talk.take_secret(Secret::parse("open sesame"));
+                assert_eq!(scene.next().as_deref(), Some("open sesame"));
+            } else {
+                scene.talk.config.password = Some(Secret::parse("open sesame").unwrap());
+                returns_to(&mut scene, own);
+                assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+                scene.happens(Event::Sent);
+            }
+            scene.hears("* Welcome, Bob.\n");
+            returns_to(&mut scene, own + 1);
+            assert_eq!(scene.next(), None);
+            assert!(scene.talk.is_secretive(), "the person is asked");
+            // It has told nothing of the password, so that is remembered.
+            scene.hears("! wrong-password: no\n");
+            returns_to(&mut scene, own);
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            scene.happens(Event::Sent);
+            scene.hears("* Welcome, Bob.\n");
+            // A password that the person types is for the server that asks now.
+            returns_to(&mut scene, own + 1);
+            scene.talk.take_secret(Secret::parse("open sesame"));
+            assert_eq!(scene.next().as_deref(), Some("open sesame"));
+            scene.hears("* Welcome, Bob.\n");
+            returns_to(&mut scene, own + 1);
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            let warning = format!("-- {ANOTHER_SERVER} (the same socket, user {}).", own + 1);
+            assert_eq!(scene.shown().iter().filter(|line| **line == warning).count(), 2);
+        }
     }
 
     /// Whoever is on the way can write such a line as well as the server.

@@ -1,0 +1,169 @@
+//! Who gets a password: the server at the other end of a connection, as far as the system tells.
+//!
+//! A client connects again by itself, and another program may listen there by then. So a password that was given once is
+//! given again only to the same server, and the client needs no person for that.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use rustix::process::geteuid;
+
+use crate::diagnosis::owner_of_peer;
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    /// A server that has proved who it is (TLS).
+    Verified,
+    /// A socket of the file system, and the user who listens there.
+    Unix(Option<u32>),
+    /// Plain TCP.
+    Tcp {
+        /// Our address.
+        local: SocketAddr,
+        /// The server's address.
+        peer: SocketAddr,
+    },
+}
+
+/// The server at an endpoint, at the time when it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recipient {
+    /// It has proved who it is.
+    Verified,
+    /// It is on another machine, at this address.
+    Remote(SocketAddr),
+    /// It is on this machine.
+    Local {
+        /// `None` for a socket of the file system. A client uses only one of these.
+        address: Option<SocketAddr>,
+        /// The user who owns its end of the connection. `None` if the system does not tell.
+        owner: Option<u32>,
+    },
+}
+
+impl Endpoint {
+    /// Whether nobody on the way can read what is sent: it is encrypted, or leaves this machine not at all.
+    pub(super) fn is_private(self) -> bool {
+        match self {
+            Self::Verified | Self::Unix(_) => true,
+            Self::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
+        }
+    }
+
+    /// The server there. Ask after it has said something: before, its end of the connection may have no owner yet.
+    pub(super) fn recipient(self) -> Recipient {
+        match self {
+            Self::Verified => Recipient::Verified,
+            Self::Unix(owner) => Recipient::Local { address: None, owner },
+            Self::Tcp { local, peer } if self.is_private() || local.ip() == peer.ip() => {
+                Recipient::Local { address: Some(peer), owner: owner_of_peer(local, peer) }
+            }
+            Self::Tcp { peer, .. } => Recipient::Remote(peer),
+        }
+    }
+}
+
+impl Recipient {
+    /// Whether it may have a password that was given to `first` before: it is at the same address, and on this machine it
+    /// belongs to root, to us, or to the user who has the password already.
+    pub(super) fn may_have(self, first: Self) -> bool {
+        match (self, first) {
+            (Self::Verified, _) => true,
+            (Self::Remote(address), Self::Remote(first)) => address == first,
+            (Self::Local { address, owner }, Self::Local { address: first, owner: first_owner }) => {
+                address == first && (owner == first_owner || owner.is_some_and(is_trusted))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_trusted(user: u32) -> bool {
+    user == 0 || user == geteuid().as_raw()
+}
+
+impl fmt::Display for Recipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verified => f.write_str("a verified server"),
+            Self::Remote(address) => address.fmt(f),
+            Self::Local { address, owner } => {
+                match address {
+                    Some(address) => address.fmt(f)?,
+                    None => f.write_str("the same socket")?,
+                }
+                match owner {
+                    Some(user) => write!(f, ", user {user}"),
+                    None => f.write_str(", unknown user"),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(address: &str, owner: Option<u32>) -> Recipient {
+        Recipient::Local { address: Some(address.parse().unwrap()), owner }
+    }
+
+    #[test]
+    fn a_password_is_given_again_only_at_the_same_address() {
+        let own = Some(geteuid().as_raw());
+        let remote = |address: &str| Recipient::Remote(address.parse().unwrap());
+        let socket = Recipient::Local { address: None, owner: own };
+        let all = [
+            local("127.0.0.1:5000", own),
+            local("127.0.0.1:5001", own),
+            local("[::1]:5000", own),
+            remote("192.0.2.1:5000"),
+            remote("192.0.2.2:5000"),
+            socket,
+        ];
+        for first in all {
+            for now in all {
+                assert_eq!(now.may_have(first), now == first, "{first}, then {now}");
+            }
+            assert!(Recipient::Verified.may_have(first));
+            assert!(!first.may_have(Recipient::Verified), "a password for TLS, then {first}");
+        }
+    }
+
+    #[test]
+    fn on_this_machine_it_is_given_again_only_to_root_to_ourselves_and_to_who_has_it_already() {
+        let (own, stranger, other) = (geteuid().as_raw(), geteuid().as_raw() + 1, geteuid().as_raw() + 2);
+        for address in [Some("127.0.0.1:5000".parse().unwrap()), None] {
+            let owned = |owner| Recipient::Local { address, owner };
+            for (first, now, may_have) in [
+                (Some(own), Some(own), true),
+                (Some(own), Some(0), true),
+                (Some(own), Some(stranger), false),
+                (Some(own), None, false),
+                (Some(stranger), Some(stranger), true),
+                (Some(stranger), Some(own), true),
+                (Some(stranger), Some(other), false),
+                (None, None, true),
+                (None, Some(stranger), false),
+            ] {
+                assert_eq!(owned(now).may_have(owned(first)), may_have, "{first:?}, then {now:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_machine_is_known_by_its_address_and_has_no_owner() {
+        let endpoint = |local: &str, peer: &str| {
+            let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+            Endpoint::Tcp { local, peer }
+        };
+        let there = endpoint("192.0.2.9:7", "192.0.2.1:5000");
+        assert_eq!(there.recipient(), Recipient::Remote("192.0.2.1:5000".parse().unwrap()));
+        assert!(!there.is_private());
+        let here = endpoint("192.0.2.1:7", "192.0.2.1:5000");
+        assert_eq!(here.recipient(), local("192.0.2.1:5000", None));
+        assert!(endpoint("127.0.0.1:7", "127.0.0.1:5000").is_private());
+    }
+}

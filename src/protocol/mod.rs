@@ -25,7 +25,7 @@ pub use act::{Act, Banned};
 pub use command::{Command, Errand};
 pub use line::{Line, LineDecoder};
 pub use name::{BadName, Name};
-pub use reply::{Notice, Refusal, Reply};
+pub use reply::{LeaveReason, Notice, Refusal, Reply};
 pub use secret::{BadSecret, Secret};
 pub use stranger::{Opening, Stranger};
 pub use telnet::{IAC, Piece, Telnet};

@@ -6,7 +6,7 @@ use futures::channel::oneshot;
 
 use super::PeerId;
 use crate::origin::Origin;
-use crate::protocol::{Banned, Name, Refusal, SafeText};
+use crate::protocol::{Banned, LeaveReason, Name, Refusal, SafeText};
 use crate::registry::AccountId;
 
 /// One thing that the room is to do.
@@ -19,11 +19,13 @@ pub enum Order {
         /// What they are told.
         refusal: Refusal,
         /// What the others are told.
-        reason: SafeText,
+        reason: LeaveReason,
+        /// The peer whose words the reason has.
+        by: Option<PeerId>,
         /// Who went. Every order is answered.
         answer: oneshot::Sender<Vec<Person>>,
     },
-    /// Whoever has that name, or one that looks like it, may say nothing from now on, or may again.
+    /// Everybody who has that name, may say nothing from now on, or may again.
     Mute {
         /// Whom.
         whom: Name,

@@ -42,6 +42,11 @@ impl Room {
         Self { server, olga, registry, folder }
     }
 
+    fn mutes(&self) -> Vec<String> {
+        let mutes = self.registry.mutes(SystemTime::now());
+        mutes.iter().map(|(whom, mute)| format!("{whom} by {}", mute.by())).collect()
+    }
+
     fn join(&mut self, name: &str) -> Peer {
         let peer = self.server.join(name);
         self.olga.expect(&format!("* {name} has joined"));
@@ -265,6 +270,74 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     bob.send("hi\n");
     room.olga.expect("B0b: hi");
     room.does("/unmute Bob", "! not-sanctioned: Bob is not muted");
+}
+
+#[test]
+fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() {
+    let mut room = Room::open("mute-quit");
+    room.does("/mute Bob", "* Muted: Bob forever; it concerns nobody here.");
+    for reason in ["I am still here", "kicked by Olga: spam"] {
+        let mut bob = room.join("Bob");
+        bob.send(&format!("/quit {reason}\n"));
+        bob.expect_rest(&["* Bye, Bob: 0 lines accepted, 0 refused."]);
+        room.olga.expect("* Bob has left");
+    }
+    // Muted while it is here, and no longer.
+    let mut carol = room.join("Carol");
+    room.does("/mute Carol", "* Muted: Carol forever; it concerns Carol from 127.0.0.1.");
+    room.does("/unmute Carol", "* No longer muted: Carol.");
+    carol.send("/quit tea\n");
+    room.olga.expect("* Carol has left (\"tea\")");
+}
+
+#[test]
+fn a_reason_for_leaving_never_looks_like_a_kick() {
+    let mut room = Room::open("quit-kick");
+    let (mut bob, _mallory) = (room.join("Bob"), room.join("Mallory"));
+    bob.send("/quit kicked by Olga: spam\n");
+    room.olga.expect("* Bob has left (\"kicked by Olga: spam\")");
+    room.olga.send("/kick Mallory spam\n");
+    room.olga.expect("* Mallory has left: kicked by Olga: spam");
+}
+
+#[test]
+fn those_who_ignore_somebody_read_no_words_of_theirs_in_a_notice() {
+    let mut room = Room::open("ignore-reason");
+    let (mut bob, _troll) = (room.join("Bob"), room.join("Troll"));
+    bob.expect("* Troll has joined");
+    let mut mallory = room.join("Mallory");
+    bob.expect("* Mallory has joined");
+    bob.send("/ignore Mallory\n/ignore Olga\n");
+    bob.expect("* Ignoring Mallory.");
+    bob.expect("* Ignoring Olga.");
+    mallory.send("/quit read this, Bob\n");
+    room.olga.expect("* Mallory has left (\"read this, Bob\")");
+    bob.expect("* Mallory has left");
+    room.olga.send("/kick Troll read this, Bob\n");
+    room.olga.expect("* Troll has left: kicked by Olga: read this, Bob");
+    bob.expect("* Troll has left: kicked by Olga");
+    bob.expect_nothing_new();
+}
+
+#[test]
+fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
+    let mut room = Room::open("by");
+    let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
+    bob.expect("* Carol has joined");
+    room.does("/nick Ole", "* Olga is now Ole");
+    bob.expect("* Olga is now Ole");
+    carol.expect("* Olga is now Ole");
+    room.olga.send("/kick Bob spam\n");
+    carol.expect("* Bob has left: kicked by Ole (account Olga): spam");
+    room.olga.expect("* Bob has left: kicked by Ole (account Olga): spam");
+    room.olga.expect("* Kicked: Bob from 127.0.0.1.");
+    room.does("/mute Dave", "* Muted: Dave forever; it concerns nobody here.");
+    assert_eq!(room.mutes(), ["Dave by Ole (account Olga)"]);
+    room.olga.send("/ban Carol\n");
+    room.olga.expect("* Carol has left: banned by Ole (account Olga)");
+    let (long, account) = ("\u{17f}".repeat(32), "x".repeat(32));
+    let by = format!("{long} (account {account})");
+    assert_eq!(Sanction::new(&by, None, SystemTime::now(), None).by().as_str(), by);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::{Broker, Peer};
 use crate::origin::Origin;
-use crate::protocol::{Banned, Name, Notice, Refusal, Reply, SafeText};
+use crate::protocol::{Banned, LeaveReason, Name, Notice, Refusal, Reply, SafeText};
 use crate::registry::{AccountId, Sanction};
 use crate::room::{Audience, Mute, Order, PeerId, Person};
 
@@ -41,21 +41,21 @@ impl Broker {
             return;
         }
         if let Some(ghost) = self.names.holder(name) {
-            self.expel(ghost, &Refusal::Replaced, &SafeText::new("has come in by another connection".to_owned()));
+            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("has come in by another connection"), None);
         }
     }
 
     /// Does as those say who keep order.
     pub(super) fn obey(&mut self, order: Order) {
         match order {
-            Order::Expel { whom, refusal, reason, answer } => {
-                let people = self.people(|peer| is_meant(peer, &whom));
-                people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason));
+            Order::Expel { whom, refusal, reason, by, answer } => {
+                let people = self.people_meant(&whom);
+                people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason, by));
                 // Whoever gave the order need not wait for what came of it.
                 let _ = answer.send(people);
             }
             Order::Mute { whom, mute, answer } => {
-                let people = self.people(|peer| peer.name == whom);
+                let people = self.people_meant(&Banned::Name(whom));
                 for person in &people {
                     if let Some(peer) = self.peers.get_mut(&person.peer) {
                         peer.mute = mute;
@@ -78,6 +78,14 @@ impl Broker {
         }
     }
 
+    /// Those whom an operator means.
+    fn people_meant(&self, whom: &Banned) -> Vec<Person> {
+        match whom {
+            Banned::Source(source) => self.people(|peer| source.contains(peer.from.source())),
+            Banned::Name(name) => self.people(|peer| peer.name == *name),
+        }
+    }
+
     /// Those who are meant, by their names.
     fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
         let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
@@ -86,9 +94,9 @@ impl Broker {
     }
 
     /// Sends somebody out. Its writer ends with the farewell, and its session with the writer.
-    fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &SafeText) {
+    fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &LeaveReason, by: Option<PeerId>) {
         self.refuse(peer, refusal);
-        self.leave(peer, Some(reason.clone()));
+        self.leave(peer, Some(reason.clone()), by);
     }
 }
 
@@ -101,13 +109,6 @@ impl Peer {
     pub(super) fn as_person(&self, peer: PeerId, now: SystemTime) -> Person {
         let Self { name, from, member, .. } = self;
         Person { peer, name: name.clone(), from: *from, member: *member, mute: self.is_muted(now) }
-    }
-}
-
-fn is_meant(peer: &Peer, whom: &Banned) -> bool {
-    match whom {
-        Banned::Name(name) => peer.name == *name,
-        Banned::Source(source) => source.contains(peer.from.source()),
     }
 }
 

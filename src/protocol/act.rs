@@ -91,10 +91,12 @@ impl Act {
     /// Whether it concerns somebody with these names who comes from there.
     pub fn concerns(&self, names: &[&Name], from: Origin) -> bool {
         match self {
-            Self::Kick { whom, .. } | Self::Mute { whom, .. } => names.contains(&whom),
-            Self::Ban { whom: Banned::Name(whom), .. } => names.contains(&whom),
+            Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Unmute { whom } => names.contains(&whom),
+            Self::Ban { whom: Banned::Name(whom), .. } | Self::Unban { whom: Banned::Name(whom) } => {
+                names.contains(&whom)
+            }
             Self::Ban { whom: Banned::Source(source), .. } => source.contains(from.source()),
-            Self::Unban { .. } | Self::Unmute { .. } => false,
+            Self::Unban { whom: Banned::Source(_) } => false,
         }
     }
 

@@ -278,6 +278,9 @@ pub enum Refusal {
     /// The command is for operators.
     #[error("only an operator may do that")]
     NotOperator,
+    /// The command is for operators who are not muted: the reasons that they give are read by others.
+    #[error("{0}")]
+    Suspended(SafeText),
     /// The time of a ban or a mute.
     #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
@@ -387,7 +390,7 @@ impl Refusal {
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoRegistry => "no-registry",
             Self::NotKept | Self::RegistryFull => "not-kept",
-            Self::NotOperator => "not-operator",
+            Self::NotOperator | Self::Suspended(_) => "not-operator",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",
             Self::Banned(_) => "banned",

@@ -26,7 +26,7 @@ use crate::protocol::{Command, LeaveReason, Name, Refusal, Reply};
 use crate::registry::{AccountId, Registry};
 use crate::turns::let_others_run;
 
-pub(crate) use orders::{banned, until};
+pub(crate) use orders::{banned, suspended, until};
 
 /// Who is here, and what is being said in this turn.
 #[derive(Debug)]
@@ -393,6 +393,8 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
+        // The registry already has a ban or a mute of which the room is yet to be told.
+        self.may_leave(&sender.name)?;
         self.may_have(&name, sender.member)?;
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);

@@ -12,7 +12,7 @@ use crate::registry::AccountId;
 /// One thing that the room is to do.
 #[derive(Debug)]
 pub enum Order {
-    /// Everybody who has that name, or comes from there, is to go.
+    /// Everybody who has that name, or has logged in to its account, or comes from there, is to go.
     Expel {
         /// Whom.
         whom: Banned,
@@ -25,7 +25,7 @@ pub enum Order {
         /// Who went. Every order is answered.
         answer: oneshot::Sender<Vec<Person>>,
     },
-    /// Everybody who has that name, may say nothing from now on, or may again.
+    /// Everybody who has that name, or has logged in to its account, may say nothing from now on, or may again.
     Mute {
         /// Whom.
         whom: Name,

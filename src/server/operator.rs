@@ -9,7 +9,7 @@ use super::House;
 use crate::journal::{self, Record};
 use crate::protocol::{Act, Banned, LeaveReason, Name, Refusal, SafeText};
 use crate::registry::{Registry, Sanction};
-use crate::room::{Event, Mute, Order, PeerId, Person, banned, until};
+use crate::room::{Event, Mute, Order, PeerId, Person, banned, suspended, until};
 
 /// Who does something to others, or about an account.
 #[derive(Debug, Clone)]
@@ -61,8 +61,12 @@ impl House {
         if !self.config.admission.is_operator(person.member) {
             return Err(Refusal::NotOperator);
         }
+        if let Some(mute) = person.mute {
+            return Err(suspended(mute));
+        }
         let by = self.actor(person);
-        if act.concerns(&[&person.name], person.from) {
+        let names: Vec<_> = [&person.name].into_iter().chain(by.account()).collect();
+        if act.concerns(&names, person.from) {
             return Err(Refusal::IsSelf);
         }
         self.perform(&by, act).await
@@ -104,7 +108,7 @@ impl House {
     ) -> Result<SafeText, Refusal> {
         let sanction = impose(by, time, reason.as_ref());
         let (end, refusal) = (sanction.until(), banned(&sanction));
-        let targets = Self::targets(whom)?;
+        let targets = self.targets(by, whom).await?;
         for whom in &targets {
             let kept = registry.ban(whom.clone(), sanction.clone()).await;
             kept.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
@@ -137,7 +141,7 @@ impl House {
     ) -> Result<SafeText, Refusal> {
         let sanction = impose(by, time, reason.as_ref());
         let end = sanction.until();
-        let targets = Self::targets(Banned::Name(whom))?;
+        let targets = self.targets(by, Banned::Name(whom)).await?;
         for name in names(&targets) {
             let kept = registry.mute(name.clone(), sanction.clone()).await;
             kept.map_err(|error| self.not_done(error, name.into()))?;
@@ -149,7 +153,7 @@ impl House {
     }
 
     async fn unmute(&self, registry: &Registry, by: &Actor, whom: Name) -> Result<SafeText, Refusal> {
-        let targets = Self::targets(Banned::Name(whom.clone()))?;
+        let targets = self.targets(by, Banned::Name(whom.clone())).await?;
         let mut was_muted = false;
         for name in names(&targets) {
             let lifted = registry.unmute(name.clone(), SystemTime::now()).await;
@@ -164,9 +168,16 @@ impl House {
         Ok(SafeText::new(format!("No longer muted: {whom}.")))
     }
 
-    /// Whom an act is against.
-    fn targets(whom: Banned) -> Result<Vec<Banned>, Refusal> {
-        Ok(vec![whom])
+    /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
+    async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
+        let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
+        let people = self.order(Order::Census).await;
+        let holder = people.iter().find(|person| person.name == *name);
+        let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
+        if account.is_some() && account.as_ref() == by.account() {
+            return Err(Refusal::IsSelf);
+        }
+        Ok([whom].into_iter().chain(account.map(Banned::Name)).collect())
     }
 
     /// The name of the account that somebody has logged in to.

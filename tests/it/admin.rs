@@ -283,6 +283,20 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
 }
 
 #[test]
+fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
+    let house = House::open("unmute");
+    house.register("Olga");
+    house.admin(&["op", "Olga"]);
+    let mut olga = house.log_in("Olga");
+    house.admin(&["mute", "Olga"]);
+    olga.send("/unmute Olga\n");
+    olga.expect("! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you");
+    assert_eq!(house.admin(&["unmute", "Olga"]), "No longer muted: Olga.\n");
+    olga.send("/kick Nobody1\n");
+    olga.expect("! no-such-user: nobody here is called Nobody1; /who lists all");
+}
+
+#[test]
 fn the_log_tells_the_words_of_a_user_from_those_of_the_server() {
     let mut house = House::open("reasons");
     let (mut alice, mut bob) = (house.server.join("Alice"), house.server.join("Bob"));

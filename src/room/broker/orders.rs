@@ -29,6 +29,14 @@ impl Broker {
         Some(Mute { until: sanction.until() })
     }
 
+    /// Whether somebody with this name may take another one, as far as the registry knows. The room is told of a ban or a mute
+    /// only when the registry has written it down, and nobody may get out of its way in between.
+    pub(super) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
+        let ban = self.registry.as_ref().and_then(|registry| registry.ban_of(name, self.date));
+        ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
+        self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
+    }
+
     /// Whether somebody from there is let in. The door has asked that too, but a connection may have waited since.
     pub(super) fn may_come_from(&self, from: Origin) -> Result<(), Refusal> {
         let ban = self.registry.as_ref().and_then(|registry| registry.ban_on(from.source(), self.date));
@@ -78,11 +86,15 @@ impl Broker {
         }
     }
 
-    /// Those whom an operator means.
+    /// Those whom an operator means: a name is also that of the account that somebody has logged in to.
     fn people_meant(&self, whom: &Banned) -> Vec<Person> {
         match whom {
             Banned::Source(source) => self.people(|peer| source.contains(peer.from.source())),
-            Banned::Name(name) => self.people(|peer| peer.name == *name),
+            Banned::Name(name) => {
+                let account =
+                    self.registry.as_ref().and_then(|registry| registry.account(name)).map(|account| account.id);
+                self.people(|peer| peer.name == *name || account.is_some() && peer.member == account)
+            }
         }
     }
 
@@ -121,6 +133,14 @@ pub(crate) fn banned(ban: &Sanction) -> Refusal {
 /// What somebody is told who may say nothing.
 pub(super) fn silenced(mute: Mute) -> Refusal {
     Refusal::Muted(SafeText::new(format!("you are muted{}; you can read, but not write", until(mute.until))))
+}
+
+/// What a muted operator is told.
+pub(crate) fn suspended(mute: Mute) -> Refusal {
+    let end = until(mute.until);
+    Refusal::Suspended(SafeText::new(format!(
+        "you are muted{end}, so you cannot moderate; another operator can unmute you"
+    )))
 }
 
 /// What they are told who would like another name. A client can tell which of the two was refused.

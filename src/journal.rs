@@ -18,7 +18,7 @@ pub use log::LevelFilter;
 
 use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, REFUSALS_LOGGED};
 use crate::origin::Origin;
-use crate::protocol::{Name, SafeText};
+use crate::protocol::{LeaveReason, Name, SafeText};
 use crate::room::PeerId;
 
 /// Something that the operator may want to know. Messages are never recorded.
@@ -115,7 +115,7 @@ pub enum Record {
         /// Where it came from.
         from: Origin,
         /// Why, as the others were told.
-        reason: Option<SafeText>,
+        reason: Option<LeaveReason>,
         /// How many of its messages were accepted.
         accepted: u64,
         /// How many of its lines were refused.
@@ -173,6 +173,8 @@ pub struct Act {
     pub act: &'static str,
     /// Who did it: a name, or that of the user at the control socket.
     pub by: SafeText,
+    /// The account of who did it.
+    pub account: Option<Name>,
     /// To whom: a name or an address.
     pub whom: SafeText,
     /// Why.
@@ -315,18 +317,27 @@ fn write(record: Record) {
         }
         Record::Slowed { peer } => warn!("slowed", { peer: peer.0 }),
         Record::Missed { peer, lines } => warn!("missed", { peer: peer.0, lines: lines }),
-        Record::Left { peer, name, from, reason, accepted, refused } => info!("left", {
-            peer: peer.0,
-            name: name.as_str(),
-            from: from.to_string(),
-            reason: reason.as_ref().map_or("", SafeText::as_str),
-            accepted: accepted,
-            refused: refused,
-        }),
+        Record::Left { peer, name, from, reason, accepted, refused } => {
+            let (what, why) = match &reason {
+                None => (None, None),
+                Some(LeaveReason::Quit(words)) => (None, Some(words)),
+                Some(LeaveReason::Server { what, why }) => (Some(what), why.as_ref()),
+            };
+            info!("left", {
+                peer: peer.0,
+                name: name.as_str(),
+                from: from.to_string(),
+                reason: what.map_or("", SafeText::as_str),
+                user_reason: why.map_or("", SafeText::as_str),
+                accepted: accepted,
+                refused: refused,
+            });
+        }
         Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
-        Record::Acted(Act { act, by, whom, why, until }) => info!("acted", {
+        Record::Acted(Act { act, by, account, whom, why, until }) => info!("acted", {
             act: act,
             by: by.as_str(),
+            account: account.as_ref().map_or("", Name::as_str),
             whom: whom.as_str(),
             why: why.as_ref().map_or("", SafeText::as_str),
             until: until.map_or_else(String::new, |until| humantime::format_rfc3339_seconds(until).to_string()),

@@ -24,8 +24,11 @@ pub const ACCOUNTS: usize = 100_000;
 /// How many bans are kept, and how many mutes.
 pub const SANCTIONS: usize = 10_000;
 
-/// How many characters of the reason for a ban or a mute are kept.
+/// How many characters of the reason for a ban, a mute, a kick or a leave are kept.
 pub const REASON_CHARS: usize = 200;
+
+/// How many characters are kept of who imposed a ban or a mute: `NAME (account NAME)`.
+pub const IMPOSER_CHARS: usize = 2 * NAME_CHARS + " (account )".len();
 
 /// How much of the registry's file is held in memory besides what is read of it at the start, in bytes.
 pub const REGISTRY_CACHE_BYTES: usize = 4 * 1024 * 1024;

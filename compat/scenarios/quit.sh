@@ -17,7 +17,7 @@ expect_transcript Bob <<END
 $(welcome Bob)
 * Alice has joined
 Alice: hello
-* Alice has left: time for tea
+* Alice has left ("time for tea")
 END
 
 if waits_for_end_of_input "$client"; then

@@ -52,6 +52,7 @@ mod tests {
     fn nothing_else_is() {
         for line in [
             "* Alice has left: connection lost",
+            "* Alice has left (\"Bob: hi\")",
             "! bad-name: no",
             "* 2 here: Alice, Bob",
             "[yes]",

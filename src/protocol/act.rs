@@ -88,14 +88,15 @@ impl Act {
         Some(Self::of(word, whom, rest))
     }
 
-    /// Whether it keeps out, or quiet, somebody with this name who comes from there.
-    pub fn is_against(&self, name: &Name, from: Origin) -> bool {
+    /// Whether it concerns somebody with these names who comes from there.
+    pub fn concerns(&self, names: &[&Name], from: Origin) -> bool {
         match self {
-            Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Ban { whom: Banned::Name(whom), .. } => {
-                whom == name
+            Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Unmute { whom } => names.contains(&whom),
+            Self::Ban { whom: Banned::Name(whom), .. } | Self::Unban { whom: Banned::Name(whom) } => {
+                names.contains(&whom)
             }
             Self::Ban { whom: Banned::Source(source), .. } => source.contains(from.source()),
-            Self::Unban { .. } | Self::Unmute { .. } => false,
+            Self::Unban { whom: Banned::Source(_) } => false,
         }
     }
 

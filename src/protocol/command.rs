@@ -5,7 +5,7 @@
 
 use super::text::is_invisible;
 use super::{Act, Line, Name, Refusal, SafeText};
-use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS};
+use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,9 @@ impl Command {
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         match word.to_ascii_lowercase().as_str() {
-            "quit" | "exit" | "bye" | "q" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
+            "quit" | "exit" | "bye" | "q" => {
+                Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::excerpt(rest, REASON_CHARS))))
+            }
             "who" | "names" => Ok(Self::Who),
             "help" | "?" => Ok(Self::Help),
             "ping" => Ok(Self::Ping((!rest.is_empty()).then(|| SafeText::excerpt(rest, PING_TOKEN_CHARS)))),

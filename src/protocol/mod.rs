@@ -28,7 +28,7 @@ pub use command::{Command, Errand};
 pub use line::{Line, LineDecoder};
 pub use login_line::LoginLine;
 pub use name::{BadName, Name};
-pub use reply::{Notice, Refusal, Reply};
+pub use reply::{LeaveReason, Notice, Refusal, Reply};
 pub use secret::{BadSecret, Secret};
 pub use stranger::{Opening, Stranger};
 pub use telnet::{IAC, Piece, Telnet};

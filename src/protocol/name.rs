@@ -103,6 +103,7 @@ const RESERVED_WORDS: &[&str] = &[
     "options",
     "patch",
     "ping",
+    "pong",
     "post",
     "put",
     "quit",

@@ -50,7 +50,7 @@ pub enum Reply<'a> {
         /// Who.
         name: &'a Name,
         /// Why, when a reason is known.
-        reason: Option<&'a SafeText>,
+        reason: Option<&'a LeaveReason>,
     },
     /// So many came at about the same time.
     ManyJoined {
@@ -113,6 +113,40 @@ pub enum Reply<'a> {
     Noticed(&'a Notice),
     /// A line was refused.
     Refused(&'a Refusal),
+}
+
+/// Why a peer has left, as the others are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeaveReason {
+    /// What it wrote after `/quit`. It is shown in quotes, as no other reason is.
+    Quit(SafeText),
+    /// What the server noticed, or what an operator did.
+    Server {
+        /// In the server's words, such as `connection lost` or `kicked by Olga`.
+        what: SafeText,
+        /// The operator's own words.
+        why: Option<SafeText>,
+    },
+}
+
+impl LeaveReason {
+    /// A reason in the server's words.
+    pub fn server(what: &str) -> Self {
+        Self::Server { what: SafeText::new(what.to_owned()), why: None }
+    }
+
+    /// Whether a user wrote some of it.
+    pub fn has_words_of_a_user(&self) -> bool {
+        matches!(self, Self::Quit(_) | Self::Server { why: Some(_), .. })
+    }
+
+    /// What is left of it without the words of a user.
+    pub fn without_words_of_a_user(&self) -> Option<Self> {
+        match self {
+            Self::Quit(_) => None,
+            Self::Server { what, .. } => Some(Self::Server { what: what.clone(), why: None }),
+        }
+    }
 }
 
 /// What a session tells its peer at the peer's place in the order of the room.
@@ -250,6 +284,9 @@ pub enum Refusal {
     /// The command is for operators.
     #[error("only an operator may do that")]
     NotOperator,
+    /// The command is for operators who are not muted: the reasons that they give are read by others.
+    #[error("{0}")]
+    Suspended(SafeText),
     /// The time of a ban or a mute.
     #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
@@ -359,7 +396,7 @@ impl Refusal {
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoRegistry => "no-registry",
             Self::NotKept | Self::RegistryFull => "not-kept",
-            Self::NotOperator => "not-operator",
+            Self::NotOperator | Self::Suspended(_) => "not-operator",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",
             Self::Banned(_) => "banned",
@@ -397,8 +434,15 @@ impl fmt::Display for Reply<'_> {
             Self::PromptAgain => write!(f, "* Send another name."),
             Self::Welcome { name, others, named } => write_welcome(f, name, others, named),
             Self::Joined(name) => write!(f, "* {name} has joined"),
-            Self::Left { name, reason: None } => write!(f, "* {name} has left"),
-            Self::Left { name, reason: Some(reason) } => write!(f, "* {name} has left: {reason}"),
+            Self::Left { name, reason } => {
+                write!(f, "* {name} has left")?;
+                match reason {
+                    None => Ok(()),
+                    Some(LeaveReason::Quit(words)) => write!(f, " (\"{words}\")"),
+                    Some(LeaveReason::Server { what, why: None }) => write!(f, ": {what}"),
+                    Some(LeaveReason::Server { what, why: Some(why) }) => write!(f, ": {what}: {why}"),
+                }
+            }
             Self::ManyJoined { count, names } => write_many(f, count, "joined", names),
             Self::ManyLeft { count, names } => write_many(f, count, "left", names),
             Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
@@ -505,6 +549,8 @@ fn write_ignored(f: &mut fmt::Formatter<'_>, names: &[SafeText]) -> fmt::Result 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn name(name: &str) -> Name {
@@ -560,6 +606,140 @@ mod tests {
         assert_eq!(Reply::Missed(2).to_string(), "* You missed 2 lines.");
         let bye = Reply::Bye { name: &name("Al"), accepted: 1, refused: 0 };
         assert_eq!(bye.to_string(), "* Bye, Al: 1 line accepted, 0 refused.");
+    }
+
+    #[test]
+    fn the_reason_of_a_user_is_in_quotes_and_that_of_the_server_is_not() {
+        let (mallory, safe) = (name("Mallory"), |text: &str| SafeText::new(text.to_owned()));
+        let left = |reason: &LeaveReason| Reply::Left { name: &mallory, reason: Some(reason) }.to_string();
+        let kicked = LeaveReason::Server { what: safe("kicked by Olga"), why: Some(safe("spam")) };
+        assert_eq!(left(&kicked), "* Mallory has left: kicked by Olga: spam");
+        assert_eq!(left(&kicked.without_words_of_a_user().unwrap()), "* Mallory has left: kicked by Olga");
+        let quit = LeaveReason::Quit(safe("kicked by Olga: spam"));
+        assert_eq!(left(&quit), "* Mallory has left (\"kicked by Olga: spam\")");
+        assert_eq!(quit.without_words_of_a_user(), None);
+        let quit = LeaveReason::Quit(safe("bye\"): kicked by Olga"));
+        assert_eq!(left(&quit), "* Mallory has left (\"bye\"): kicked by Olga\")");
+    }
+
+    /// What a line says, as a program reads it that knows the protocol. Whose words are in it is part of that.
+    #[derive(Debug, Clone, PartialEq)]
+    enum Read {
+        Said(String, String),
+        Told(String, String),
+        Joined(String),
+        Renamed(String, String),
+        Left(String),
+        LeftSaying(String, String),
+        /// Who, what the server says, and the operator's words.
+        LeftBecause(String, String, Option<String>),
+        Announced(String),
+        Pong(String),
+        Refused(String, String),
+    }
+
+    /// All that a line can be taken for.
+    fn readings(line: &str) -> Vec<Read> {
+        let name =
+            |text: &str| Name::parse(text).ok().filter(|name| name.as_str() == text).map(|name| name.to_string());
+        let message = || {
+            let (from, text) = line.split_once(": ")?;
+            let (from, told) = from.strip_suffix(" (privately)").map_or((from, false), |from| (from, true));
+            let (from, text) = (name(from)?, text.to_owned());
+            Some(if told { Read::Told(from, text) } else { Read::Said(from, text) })
+        };
+        let notice = || line.strip_prefix("* ");
+        let about =
+            || notice().and_then(|notice| notice.split_once(' ')).and_then(|(who, rest)| Some((name(who)?, rest)));
+        let joined = || about().filter(|(_, rest)| *rest == "has joined").map(|(who, _)| Read::Joined(who));
+        let renamed = || about().and_then(|(old, rest)| Some(Read::Renamed(old, name(rest.strip_prefix("is now ")?)?)));
+        let left = || about().filter(|(_, rest)| *rest == "has left").map(|(who, _)| Read::Left(who));
+        let left_saying = || {
+            let (who, rest) = about()?;
+            let words = rest.strip_prefix("has left (\"")?.strip_suffix("\")")?;
+            Some(Read::LeftSaying(who, words.to_owned()))
+        };
+        let left_because = || {
+            let (who, rest) = about()?;
+            let what = rest.strip_prefix("has left: ")?;
+            let (what, why) = what.split_once(": ").map_or((what, None), |(what, why)| (what, Some(why.to_owned())));
+            Some(Read::LeftBecause(who, what.to_owned(), why))
+        };
+        let announced = || notice()?.strip_prefix("The operator says: ").map(|text| Read::Announced(text.to_owned()));
+        let pong = || notice()?.strip_prefix("Pong ").map(|token| Read::Pong(token.to_owned()));
+        let refused = || {
+            let (code, text) = line.strip_prefix("! ")?.split_once(": ")?;
+            Some(Read::Refused(code.to_owned(), text.to_owned()))
+        };
+        let all =
+            [message(), joined(), renamed(), left(), left_saying(), left_because(), announced(), pong(), refused()];
+        all.into_iter().flatten().collect()
+    }
+
+    /// Words that try to be another line, or to end their own.
+    fn hostile_text() -> impl Strategy<Value = SafeText> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec![
+                "\")", "(\"", "\"", ": ", " ", "* ", "! ", "\n", "\r\n", "\u{2028}", "Olga", "Pong", "The", "kicked: ",
+                "has left", "has joined", " is now ", "is now Olga", "kicked by Olga", "connection lost", "(privately)",
+                " (account Olga)", "The operator says: ", "has left: kicked by Olga: spam", "has left (\"bye\")",
+                "* Olga has left: connection lost", "Olga: hi", "/me ",
+            ]).prop_map(str::to_owned),
+            1 => "\\PC{1,5}",
+            1 => any::<String>(),
+        ];
+        prop::collection::vec(piece, 1..6).prop_map(|pieces| SafeText::new(pieces.concat()))
+    }
+
+    fn any_name() -> impl Strategy<Value = Name> {
+        let chosen = prop::sample::select(vec!["Olga", "has", "now", "The", "left", "3", "Pong", "kicked", "x\""]);
+        prop_oneof![chosen.prop_map(str::to_owned), "\\PC{1,6}"]
+            .prop_filter_map("no name", |text| Name::parse(&text).ok())
+    }
+
+    proptest! {
+        /// Nothing that a user writes makes a line that can be taken for another one.
+        #[test]
+        fn no_words_of_a_user_pass_for_anything_else(
+            (who, other, account) in (any_name(), any_name(), any_name()),
+            text in hostile_text(),
+        ) {
+            let [name, new, words] = [who.to_string(), other.to_string(), text.to_string()];
+            let check = |reply: Reply<'_>, read: Read| {
+                let line = reply.to_string();
+                prop_assert_eq!(line.lines().count(), 1, "{:?}", line);
+                prop_assert_eq!(readings(&line), vec![read], "{:?}", line);
+                Ok(())
+            };
+            check(Reply::Said { from: &who, text: &text }, Read::Said(name.clone(), words.clone()))?;
+            check(Reply::Told { from: &who, text: &text }, Read::Told(name.clone(), words.clone()))?;
+            check(Reply::Joined(&who), Read::Joined(name.clone()))?;
+            check(Reply::Renamed { old: &who, new: &other }, Read::Renamed(name.clone(), new.clone()))?;
+            check(Reply::Left { name: &who, reason: None }, Read::Left(name.clone()))?;
+            let reason = LeaveReason::Quit(text.clone());
+            check(Reply::Left { name: &who, reason: Some(&reason) }, Read::LeftSaying(name.clone(), words.clone()))?;
+            for by in [new.clone(), format!("{new} (account {account})"), "server admin (user 0)".to_owned()] {
+                let what = format!("kicked by {by}");
+                let reason = LeaveReason::Server { what: SafeText::new(what.clone()), why: Some(text.clone()) };
+                let read = Read::LeftBecause(name.clone(), what.clone(), Some(words.clone()));
+                check(Reply::Left { name: &who, reason: Some(&reason) }, read)?;
+                let reason = reason.without_words_of_a_user().expect("the server's words stay");
+                check(Reply::Left { name: &who, reason: Some(&reason) }, Read::LeftBecause(name.clone(), what, None))?;
+            }
+            check(Reply::Announced(&text), Read::Announced(words.clone()))?;
+            check(Reply::Pong(Some(&text)), Read::Pong(words.clone()))?;
+            for (refusal, code) in [
+                (Refusal::Kicked as fn(SafeText) -> Refusal, "kicked"),
+                (Refusal::Banned, "banned"),
+                (Refusal::Muted, "muted"),
+                (Refusal::NoSuchUser, "no-such-user"),
+                (Refusal::UnknownCommand, "unknown-command"),
+                (Refusal::NotIgnored, "not-ignored"),
+            ] {
+                let refusal = refusal(text.clone());
+                check(Reply::Refused(&refusal), Read::Refused(code.to_owned(), refusal.to_string()))?;
+            }
+        }
     }
 
     #[test]

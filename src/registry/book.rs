@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use super::ActError;
-use crate::limits::{ACCOUNTS, NAME_CHARS, REASON_CHARS, SANCTIONS};
+use crate::limits::{ACCOUNTS, IMPOSER_CHARS, REASON_CHARS, SANCTIONS};
 use crate::protocol::{Banned, Name, SafeText};
 
 /// The number of an account. It is never given to another one, also after the account is gone.
@@ -56,7 +56,7 @@ impl Sanction {
     /// Imposed by `by`, at `since`, for ever or until a given time. Of the reason, [`REASON_CHARS`] characters are kept.
     pub fn new(by: &str, reason: Option<&str>, since: SystemTime, until: Option<SystemTime>) -> Self {
         let reason = reason.map(|reason| SafeText::excerpt(reason, REASON_CHARS));
-        Self { by: SafeText::excerpt(by, NAME_CHARS), reason, since, until }
+        Self { by: SafeText::excerpt(by, IMPOSER_CHARS), reason, since, until }
     }
 
     /// Who imposed it.

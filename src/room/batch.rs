@@ -20,6 +20,8 @@ pub enum Audience {
     AllBut(PeerId),
     /// Everybody but these: the sender and those who ignore it. Shared by all that it says.
     AllButThese(Arc<PeerSet>),
+    /// These peers alone.
+    These(Arc<PeerSet>),
     /// One peer alone.
     Only(PeerId),
     /// One peer alone, and it is the last that it gets: its writer closes the connection after it.
@@ -33,6 +35,7 @@ impl Audience {
             Self::Everyone => true,
             Self::AllBut(other) => *other != peer,
             Self::AllButThese(others) => !others.contains(peer),
+            Self::These(peers) => peers.contains(peer),
             Self::Only(one) | Self::Farewell(one) => *one == peer,
         }
     }
@@ -41,7 +44,7 @@ impl Audience {
     pub(super) fn is_public(&self) -> bool {
         match self {
             Self::Everyone | Self::AllBut(_) | Self::AllButThese(_) => true,
-            Self::Only(_) | Self::Farewell(_) => false,
+            Self::These(_) | Self::Only(_) | Self::Farewell(_) => false,
         }
     }
 }
@@ -149,7 +152,7 @@ impl BatchBuilder {
                 segment.lines += lines;
             }
             _ => {
-                if let Audience::AllButThese(peers) = &audience
+                if let Audience::AllButThese(peers) | Audience::These(peers) = &audience
                     && !self.sets.iter().any(|other| Arc::ptr_eq(other, peers))
                 {
                     batch.set_bytes += peers.cost();

@@ -16,17 +16,17 @@ use futures::FutureExt;
 use super::ignores::Ignores;
 use super::patience::Patience;
 use super::roster::Roster;
-use super::traffic::Traffic;
+use super::traffic::{Leave, Traffic};
 use super::unannounced::Unannounced;
-use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, Mute, PeerId};
+use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, Mute, PeerId, PeerSet};
 use crate::journal::{Journal, Record};
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::origin::Origin;
-use crate::protocol::{Command, Name, Refusal, Reply, SafeText};
+use crate::protocol::{Command, LeaveReason, Name, Refusal, Reply};
 use crate::registry::{AccountId, Registry};
 use crate::turns::let_others_run;
 
-pub(crate) use orders::{banned, until};
+pub(crate) use orders::{banned, suspended, until};
 
 /// Who is here, and what is being said in this turn.
 #[derive(Debug)]
@@ -229,7 +229,7 @@ impl Broker {
                 self.peers.entry(peer).and_modify(|peer| peer.member = member);
             }
             Event::Order(order) => self.obey(*order),
-            Event::Leave { peer, reason } => self.leave(peer, reason),
+            Event::Leave { peer, reason } => self.leave(peer, reason, Some(peer)),
             Event::Shutdown => {
                 self.closing = true;
                 self.unannounced.clear();
@@ -274,12 +274,18 @@ impl Broker {
         Ok(reader)
     }
 
-    fn leave(&mut self, peer: PeerId, reason: Option<SafeText>) {
+    /// Takes a peer out and announces that, with words that `author` may have written in the reason.
+    fn leave(&mut self, peer: PeerId, reason: Option<LeaveReason>, author: Option<PeerId>) {
         if !self.closing {
-            if let Some(Peer { name, unannounced: None, .. }) = self.dismiss(peer, reason.clone())
-                && self.traffic.leaves((peer, &name), reason.as_ref(), self.peers.len(), self.now)
-            {
-                self.batch.push(Audience::AllBut(peer), &Reply::Left { name: &name, reason: reason.as_ref() });
+            // A muted peer says nothing to the others, and nothing to the log.
+            let is_muted = self.peers.get(&peer).is_some_and(|peer| peer.is_muted(self.date).is_some());
+            let reason = reason.filter(|reason| !(is_muted && matches!(reason, LeaveReason::Quit(_))));
+            let has_words = reason.as_ref().is_some_and(LeaveReason::has_words_of_a_user);
+            let author = author.filter(|_| has_words);
+            let ignored_by = author.map_or_else(PeerSet::default, |author| self.ignores.who_ignores_peer(author));
+            if let Some(Peer { name, unannounced: None, .. }) = self.dismiss(peer, reason.clone()) {
+                let leave = Leave { peer, name, reason, ignored_by };
+                self.traffic.leaves(leave, self.peers.len(), self.now, &mut self.batch);
             }
             return;
         }
@@ -295,7 +301,7 @@ impl Broker {
     }
 
     /// Takes a peer out of the room, with its farewell. Its name is free now.
-    fn dismiss(&mut self, peer: PeerId, reason: Option<SafeText>) -> Option<Peer> {
+    fn dismiss(&mut self, peer: PeerId, reason: Option<LeaveReason>) -> Option<Peer> {
         let left = self.peers.remove(&peer)?;
         let Peer { ref name, from, accepted, refused, unannounced, .. } = left;
         unannounced.into_iter().for_each(|join| self.unannounced.remove(join));
@@ -387,6 +393,8 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
+        // The registry already has a ban or a mute of which the room is yet to be told.
+        self.may_leave(&sender.name)?;
         self.may_have(&name, sender.member)?;
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);
@@ -424,7 +432,7 @@ mod tests {
 
     use super::*;
     use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
-    use crate::protocol::Line;
+    use crate::protocol::{Line, SafeText};
     use crate::room::Reader;
 
     /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
@@ -465,7 +473,7 @@ mod tests {
         }
 
         fn leave(&mut self, peer: u64, reason: Option<&str>) {
-            let reason = reason.map(|reason| SafeText::new(reason.to_owned()));
+            let reason = reason.map(|reason| LeaveReason::Quit(SafeText::new(reason.to_owned())));
             self.broker.handle(Event::Leave { peer: PeerId(peer), reason });
         }
 
@@ -574,7 +582,7 @@ mod tests {
         room.send(1, &["bye", "/foo"]);
         room.leave(1, Some("late"));
         room.join(3, "alice").unwrap();
-        assert_eq!(room.heard(2), ["Alice: bye", "* Alice has left: late", "* alice has joined"]);
+        assert_eq!(room.heard(2), ["Alice: bye", "* Alice has left (\"late\")", "* alice has joined"]);
         assert_eq!(room.heard(1).last().unwrap(), "* Bye, Alice: 1 line accepted, 1 refused.");
     }
 
@@ -612,13 +620,50 @@ mod tests {
         room.send(1, &["hi", "/nick Al", "hi again"]);
         room.leave(1, Some("bored"));
         room.send(3, &["quiet now"]);
-        let notices = ["* Alice is now Al", "* Al has left: bored"];
+        let notices = ["* Alice is now Al", "* Al has left"];
         assert_eq!(
             room.heard(2),
             ["* Ignoring ALICE.", "* Ignoring: ALICE.", notices[0], notices[1], "Carol: quiet now"]
         );
-        assert_eq!(room.heard(3), ["Alice: hi", notices[0], "Al: hi again", notices[1]]);
+        assert_eq!(room.heard(3), ["Alice: hi", notices[0], "Al: hi again", "* Al has left (\"bored\")"]);
         assert_eq!(room.heard(1), ["* Alice is now Al", "* Bye, Al: 2 lines accepted, 0 refused."]);
+    }
+
+    #[test]
+    fn a_gathered_leave_reaches_those_who_ignore_the_peer_without_its_words() {
+        let mut room = room(&["Alice", "Bob", "Carol"]);
+        room.send(2, &["/ignore alice"]);
+        // With these, 20 have joined, and all of them are announced one by one. The leave is not.
+        for peer in 100..117 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        room.publish();
+        room.heard.clear();
+        room.leave(1, Some("bored"));
+        assert_eq!(room.heard(3), [""; 0]);
+        room.wait(GATHER);
+        assert_eq!(room.heard(2), ["* Alice has left"]);
+        assert_eq!(room.heard(3), ["* Alice has left (\"bored\")"]);
+    }
+
+    #[test]
+    fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
+        let mut room = room(&["Olga", "Bob", "Carol", "Troll"]);
+        for peer in [2, 4] {
+            room.send(peer, &["/ignore Olga"]);
+            room.heard(peer);
+        }
+        let (answer, _answered) = oneshot::channel();
+        let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
+        let [what, why] = ["kicked by Olga", "spam"].map(|text| SafeText::new(text.to_owned()));
+        let reason = LeaveReason::Server { what, why: Some(why) };
+        let refusal = Refusal::Kicked(SafeText::new("you are sent out: spam".to_owned()));
+        let order = crate::room::Order::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
+        room.broker.handle(Event::Order(Box::new(order)));
+        assert_eq!(room.heard(1), ["* Troll has left: kicked by Olga: spam"]);
+        assert_eq!(room.heard(2), ["* Troll has left: kicked by Olga"]);
+        assert_eq!(room.heard(3), ["* Troll has left: kicked by Olga: spam"]);
+        assert_eq!(room.heard(4), ["! kicked: you are sent out: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
     }
 
     #[test]
@@ -929,9 +974,9 @@ mod tests {
         room.join(2, "Troll").unwrap();
         let (answer, mut answered) = oneshot::channel();
         let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
-        let reason = SafeText::new("kicked by Alice".to_owned());
+        let reason = LeaveReason::server("kicked by Alice");
         let refusal = Refusal::Kicked(SafeText::new("you are sent out".to_owned()));
-        let order = crate::room::Order::Expel { whom, refusal, reason, answer };
+        let order = crate::room::Order::Expel { whom, refusal, reason, by: None, answer };
         room.broker.handle(Event::Order(Box::new(order)));
         room.wait(ANNOUNCE_AFTER);
         assert_eq!(room.heard(1), [""; 0]);
@@ -1152,6 +1197,15 @@ mod tests {
             let old = self.here.insert(peer, new).unwrap();
             let by = self.ignored.iter().filter(|(by, name)| *by != peer && *name == old).map(|(by, _)| (*by, peer));
             self.followed.extend(by.collect::<Vec<_>>());
+        }
+
+        fn announce_leave(&mut self, peer: u64, reason: usize) {
+            let name = self.here[&peer];
+            let others: Vec<_> = self.here.keys().copied().filter(|&other| other != peer).collect();
+            for other in others {
+                let reason = if self.ignores(other, peer) { String::new() } else { format!(" (\"{reason}\")") };
+                self.tell(other, format!("* {name} has left{reason}"));
+            }
         }
 
         fn leave(&mut self, peer: u64) -> Option<&'static str> {
@@ -1433,11 +1487,11 @@ mod tests {
                     }
                     Act::Leave(slot) => {
                         let peer = newest[slot as usize];
-                        room.leave(peer, None);
-                        let is_announced = model.is_announced(peer);
-                        if let Some(name) = model.leave(peer).filter(|_| is_announced) {
-                            model.tell_others(peer, &format!("* {name} has left"));
+                        room.leave(peer, Some(&number.to_string()));
+                        if model.here.contains_key(&peer) && model.is_announced(peer) {
+                            model.announce_leave(peer, number);
                         }
+                        model.leave(peer);
                     }
                     Act::EndTurn => room.publish(),
                 }

@@ -6,7 +6,7 @@ use futures::channel::oneshot;
 
 use super::{Order, Person, Reader};
 use crate::origin::Origin;
-use crate::protocol::{Command, Name, Notice, Refusal, SafeText};
+use crate::protocol::{Command, LeaveReason, Name, Notice, Refusal};
 use crate::registry::AccountId;
 
 /// Who a connection is, for as long as it lasts. Never given twice, so a late event cannot hit a newcomer of the
@@ -80,7 +80,7 @@ pub enum Event {
         /// Who.
         peer: PeerId,
         /// Why, for the others to read.
-        reason: Option<SafeText>,
+        reason: Option<LeaveReason>,
     },
     /// The server stops: nobody comes in any more, and all sessions are about to leave.
     Shutdown,

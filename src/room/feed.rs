@@ -322,11 +322,16 @@ impl Ring {
             self.seats.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, other)| seat(other));
         }
         for segment in batch.segments() {
-            if let Audience::Only(peer) | Audience::Farewell(peer) = segment.audience {
-                self.seats.get_mut(&peer).into_iter().for_each(|its| {
-                    its.is_leaving |= matches!(segment.audience, Audience::Farewell(_));
+            match &segment.audience {
+                Audience::Only(peer) => self.seats.get_mut(peer).into_iter().for_each(&mut seat),
+                Audience::Farewell(peer) => self.seats.get_mut(peer).into_iter().for_each(|its| {
+                    its.is_leaving = true;
                     seat(its);
-                });
+                }),
+                Audience::These(peers) => {
+                    peers.iter().for_each(|peer| self.seats.get_mut(&peer).into_iter().for_each(&mut seat));
+                }
+                Audience::Everyone | Audience::AllBut(_) | Audience::AllButThese(_) => {}
             }
         }
         wakers
@@ -344,6 +349,9 @@ impl Ring {
                 Audience::AllBut(peer) => self.charge(*peer, number, |seat| seat.lost -= lines),
                 Audience::AllButThese(peers) => {
                     peers.iter().for_each(|peer| self.charge(peer, number, |seat| seat.lost -= lines));
+                }
+                Audience::These(peers) => {
+                    peers.iter().for_each(|peer| self.charge(peer, number, |seat| seat.lost += lines));
                 }
                 Audience::Only(peer) => self.charge(*peer, number, |seat| seat.lost += lines),
                 Audience::Farewell(peer) => self.charge(*peer, number, |seat| {
@@ -601,12 +609,14 @@ mod tests {
         let feed = small_feed();
         let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
         for number in 10..50 {
-            let audience = match number % 6 {
+            let audience = match number % 8 {
                 0 => Audience::Everyone,
                 1 => Audience::AllBut(A),
                 2 => Audience::Only(A),
                 3 => Audience::AllButThese(Arc::new([A, PeerId(3)].into_iter().collect())),
                 4 => Audience::AllButThese(Arc::new([B, PeerId(3)].into_iter().collect())),
+                5 => Audience::These(Arc::new([A, B].into_iter().collect())),
+                6 => Audience::These(Arc::new([B, PeerId(3)].into_iter().collect())),
                 _ => Audience::Only(B),
             };
             publish(&feed, audience, &number.to_string());
@@ -617,7 +627,7 @@ mod tests {
         }
         let (missed, text, _) = read(&mut a).unwrap();
         let lines: Vec<_> = text.lines().map(|line| line["X: ".len()..].parse::<u64>().unwrap()).collect();
-        let meant_for_a = (10..50).filter(|number| matches!(number % 6, 0 | 2 | 4));
+        let meant_for_a = (10..50).filter(|number| matches!(number % 8, 0 | 2 | 4 | 5));
         assert!(missed > 0 && !lines.is_empty());
         assert_eq!(meant_for_a.skip(missed as usize).collect::<Vec<_>>(), lines);
     }

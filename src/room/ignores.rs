@@ -47,6 +47,12 @@ impl Ignores {
         receiver != sender && self.deaf.get(&sender).is_some_and(|deaf| deaf.contains(receiver))
     }
 
+    /// Who ignores `sender`.
+    pub(super) fn who_ignores_peer(&self, sender: PeerId) -> PeerSet {
+        let deaf = self.deaf.get(&sender).into_iter().flat_map(|deaf| deaf.iter());
+        deaf.filter(|peer| *peer != sender).collect()
+    }
+
     /// From now on `peer` ignores the name, which `holder` has.
     pub(super) fn add(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         if holder == Some(peer) {

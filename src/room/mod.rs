@@ -22,7 +22,7 @@ mod unannounced;
 
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
-pub(crate) use broker::{banned, until};
+pub(crate) use broker::{banned, suspended, until};
 pub use event::{Answer, Event, PeerId};
 pub use feed::{Feed, Laggards, Portion, Pulse, Reader};
 pub use order::{Mute, Order, Person};

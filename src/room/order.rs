@@ -6,24 +6,26 @@ use futures::channel::oneshot;
 
 use super::PeerId;
 use crate::origin::Origin;
-use crate::protocol::{Banned, Name, Refusal, SafeText};
+use crate::protocol::{Banned, LeaveReason, Name, Refusal, SafeText};
 use crate::registry::AccountId;
 
 /// One thing that the room is to do.
 #[derive(Debug)]
 pub enum Order {
-    /// Everybody who has that name, or comes from there, is to go.
+    /// Everybody who has that name, or has logged in to its account, or comes from there, is to go.
     Expel {
         /// Whom.
         whom: Banned,
         /// What they are told.
         refusal: Refusal,
         /// What the others are told.
-        reason: SafeText,
+        reason: LeaveReason,
+        /// The peer whose words the reason has.
+        by: Option<PeerId>,
         /// Who went. Every order is answered.
         answer: oneshot::Sender<Vec<Person>>,
     },
-    /// Whoever has that name, or one that looks like it, may say nothing from now on, or may again.
+    /// Everybody who has that name, or has logged in to its account, may say nothing from now on, or may again.
     Mute {
         /// Whom.
         whom: Name,

@@ -13,12 +13,13 @@
 //! It knows no clock: time is a parameter.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::roster::Roster;
-use super::{Audience, BatchBuilder, PeerId};
+use super::{Audience, BatchBuilder, PeerId, PeerSet};
 use crate::limits::{GATHER, GATHERED_NAMES, NOTICE_PER_PEER, NOTICES_PER_SECOND};
-use crate::protocol::{Name, Reply, SafeText};
+use crate::protocol::{LeaveReason, Name, Reply};
 
 /// Decides which comings and goings are told at once, and gathers the others.
 #[derive(Debug)]
@@ -26,8 +27,8 @@ pub(super) struct Traffic {
     /// How many notices may go out at once, and since when it has been growing.
     allowance: f64,
     since: Instant,
-    joined: Gathered,
-    left: Gathered,
+    joined: Gathered<PeerId>,
+    left: Gathered<Leave>,
     /// Whose joins are gathered, and under which names the leaves are.
     newcomers: HashSet<PeerId>,
     names_left: Roster,
@@ -36,13 +37,38 @@ pub(super) struct Traffic {
 }
 
 /// Those who came, or those who went, in one stretch of time.
-#[derive(Debug, Default)]
-struct Gathered {
+#[derive(Debug)]
+struct Gathered<T> {
     count: usize,
     /// The names of the first of them.
     names: Vec<Name>,
-    /// Who the first one is, and why it went.
-    first: Option<(PeerId, Option<SafeText>)>,
+    /// The first one, for the notice if it stays the only one.
+    first: Option<T>,
+}
+
+/// A peer that has left and was announced.
+#[derive(Debug)]
+pub(super) struct Leave {
+    pub(super) peer: PeerId,
+    pub(super) name: Name,
+    pub(super) reason: Option<LeaveReason>,
+    /// Who ignores the user whose words are in the reason.
+    pub(super) ignored_by: PeerSet,
+}
+
+impl Leave {
+    /// Tells everybody, but those who ignore the author of the reason without those words.
+    fn tell(&self, batch: &mut BatchBuilder) {
+        let Self { peer, name, reason, ignored_by } = self;
+        if ignored_by.len() == 0 {
+            return batch.push(Audience::AllBut(*peer), &Reply::Left { name, reason: reason.as_ref() });
+        }
+        let but_these = Arc::new(ignored_by.iter().chain([*peer]).collect());
+        batch.push(Audience::AllButThese(but_these), &Reply::Left { name, reason: reason.as_ref() });
+        let reason = reason.as_ref().and_then(LeaveReason::without_words_of_a_user);
+        let these = Arc::new(ignored_by.iter().filter(|other| other != peer).collect());
+        batch.push(Audience::These(these), &Reply::Left { name, reason: reason.as_ref() });
+    }
 }
 
 impl Traffic {
@@ -62,26 +88,20 @@ impl Traffic {
     pub(super) fn joins(&mut self, peer: PeerId, name: &Name, room: usize, now: Instant) -> bool {
         let is_calm = self.is_calm(room, now);
         if !is_calm {
-            self.joined.add(peer, name, None);
+            self.joined.add(name, peer);
             self.newcomers.insert(peer);
         }
         is_calm
     }
 
-    /// Somebody went; as above.
-    pub(super) fn leaves(
-        &mut self,
-        (peer, name): (PeerId, &Name),
-        reason: Option<&SafeText>,
-        room: usize,
-        now: Instant,
-    ) -> bool {
-        let is_calm = self.is_calm(room, now);
-        if !is_calm {
-            self.left.add(peer, name, reason);
-            self.names_left.insert(name, peer);
+    /// Somebody went: tells it at once, or gathers it.
+    pub(super) fn leaves(&mut self, leave: Leave, room: usize, now: Instant, batch: &mut BatchBuilder) {
+        if self.is_calm(room, now) {
+            leave.tell(batch);
+        } else {
+            self.names_left.insert(&leave.name, leave.peer);
+            self.left.add(&leave.name.clone(), leave);
         }
-        is_calm
     }
 
     /// When there is something gathered to be told.
@@ -99,14 +119,12 @@ impl Traffic {
         self.names_left = Roster::default();
         let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
         match (&joined.names[..], &joined.first) {
-            ([name], Some((peer, _))) => batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
+            ([name], Some(peer)) => batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
             ([], _) => {}
             (names, _) => batch.push(Audience::Everyone, &Reply::ManyJoined { count: joined.count, names }),
         }
         match (&left.names[..], &left.first) {
-            ([name], Some((peer, reason))) => {
-                batch.push(Audience::AllBut(*peer), &Reply::Left { name, reason: reason.as_ref() });
-            }
+            ([_], Some(leave)) => leave.tell(batch),
             ([], _) => {}
             (names, _) => batch.push(Audience::Everyone, &Reply::ManyLeft { count: left.count, names }),
         }
@@ -143,10 +161,16 @@ impl Traffic {
     }
 }
 
-impl Gathered {
-    fn add(&mut self, peer: PeerId, name: &Name, reason: Option<&SafeText>) {
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { count: 0, names: Vec::new(), first: None }
+    }
+}
+
+impl<T> Gathered<T> {
+    fn add(&mut self, name: &Name, one: T) {
         self.count += 1;
-        self.first.get_or_insert_with(|| (peer, reason.cloned()));
+        self.first.get_or_insert(one);
         if self.names.len() < GATHERED_NAMES {
             self.names.push(name.clone());
         }

@@ -6,6 +6,7 @@
 use std::time::SystemTime;
 
 use super::House;
+use super::operator::Actor;
 use super::penalties::Offence;
 use crate::journal::Record;
 use crate::origin::Origin;
@@ -17,6 +18,7 @@ use crate::room::PeerId;
 #[derive(Debug)]
 pub(super) struct Dialogue {
     errand: Errand,
+    by: Actor,
     /// The name that is to be registered, or is.
     name: Name,
     from: Origin,
@@ -44,6 +46,7 @@ impl Dialogue {
         errand: Errand,
     ) -> Option<Result<Step, Refusal>> {
         let asked = house.who_is(peer).await?;
+        let by = house.actor(&asked);
         let (admission, from, member) = (&house.config.admission, asked.from, asked.member);
         let Some(registry) = &admission.registry else { return Some(Err(Refusal::NoRegistry)) };
         if !is_protected {
@@ -60,7 +63,7 @@ impl Dialogue {
             (_, Some(account)) => (account.name, Next::Present),
             (_, None) => return Some(Err(Refusal::NotRegistered)),
         };
-        Some(Ok(Step::Ask(Box::new(Self { errand, name, from, member, next }))))
+        Some(Ok(Step::Ask(Box::new(Self { errand, by, name, from, member, next }))))
     }
 
     /// Takes the line that was asked for.
@@ -83,7 +86,7 @@ impl Dialogue {
                 tried.forgive();
                 is_right?;
                 if errand == Errand::Unregister {
-                    return unregister(house, registry, peer, self.member, self.name).await.map(Step::Done);
+                    return unregister(house, registry, (peer, &self.by), self.member, self.name).await.map(Step::Done);
                 }
                 Ok(Step::Ask(self))
             }
@@ -108,7 +111,7 @@ impl Dialogue {
                 }
                 match (errand, self.member) {
                     (Errand::Register, _) => register(house, registry, (peer, self.from), self.name, hash).await,
-                    (_, Some(member)) => change_password(house, registry, member, self.name, hash).await,
+                    (_, Some(member)) => change_password(house, registry, (member, &self.by), self.name, hash).await,
                     (_, None) => Err(Refusal::NotRegistered),
                 }
                 .map(Step::Done)
@@ -158,32 +161,33 @@ async fn register(
         house.door.charge(from, Offence::Registration);
     }
     house.enrol(peer, Some(account.id)).await;
-    house.record("register", &(&name).into(), name.as_str(), None, None);
+    let by = Actor::Peer { peer, name: name.clone(), account: Some(account.name) };
+    house.record("register", &by, name.as_str(), None, None);
     Ok(Notice::Registered(name))
 }
 
 async fn change_password(
     house: &House,
     registry: &Registry,
-    member: AccountId,
+    (member, by): (AccountId, &Actor),
     name: Name,
     hash: String,
 ) -> Result<Notice, Refusal> {
     registry.change_password(member, hash).await.map_err(|error| house.not_done(error, (&name).into()))?;
-    house.record("password", &(&name).into(), name.as_str(), None, None);
+    house.record("password", by, name.as_str(), None, None);
     Ok(Notice::PasswordChanged(name))
 }
 
 async fn unregister(
     house: &House,
     registry: &Registry,
-    peer: PeerId,
+    (peer, by): (PeerId, &Actor),
     member: Option<AccountId>,
     name: Name,
 ) -> Result<Notice, Refusal> {
     let member = member.ok_or(Refusal::NotRegistered)?;
     registry.unregister(member).await.map_err(|error| house.not_done(error, (&name).into()))?;
     house.enrol(peer, None).await;
-    house.record("unregister", &(&name).into(), name.as_str(), None, None);
+    house.record("unregister", by, name.as_str(), None, None);
     Ok(Notice::Unregistered(name))
 }

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use super::House;
 use super::listener::BindError;
+use super::operator::Actor;
 use super::socket_file::SocketFile;
 use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
 use crate::protocol::act::Act;
@@ -64,7 +65,7 @@ impl Control {
         if !user.is_root() && user != geteuid() {
             return Ok(());
         }
-        let by = SafeText::new(format!("server admin (user {})", user.as_raw()));
+        let by = Actor::Administrator(user.as_raw());
         attend(Transport::Unix(Arc::new(stream)), house, by, CONTROL_LIMIT).await
     }
 }
@@ -76,7 +77,7 @@ impl fmt::Display for Control {
 }
 
 /// Attends to one request. Its writer has `limit` to send it, and as long again to take the answer.
-async fn attend(mut stream: Transport, house: &Arc<House>, by: SafeText, limit: Duration) -> io::Result<()> {
+async fn attend(mut stream: Transport, house: &Arc<House>, by: Actor, limit: Duration) -> io::Result<()> {
     // With room for all of it from the start, no copy of a password is left behind by a buffer that grew.
     let mut request = Zeroizing::new(Vec::with_capacity(CONTROL_BYTES + 1));
     timeout(limit, (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request)).await?;
@@ -96,7 +97,7 @@ async fn attend(mut stream: Transport, house: &Arc<House>, by: SafeText, limit: 
     timeout(limit, tell).await
 }
 
-async fn answer(house: &House, by: &SafeText, request: &[u8]) -> Result<String, Refusal> {
+async fn answer(house: &House, by: &Actor, request: &[u8]) -> Result<String, Refusal> {
     let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
     let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
     let (word, rest) = split_word(line);
@@ -118,7 +119,7 @@ async fn answer(house: &House, by: &SafeText, request: &[u8]) -> Result<String, 
 async fn set_operator(
     house: &House,
     registry: &Registry,
-    by: &SafeText,
+    by: &Actor,
     is_operator: bool,
     name: &str,
 ) -> Result<String, Refusal> {
@@ -129,13 +130,7 @@ async fn set_operator(
 }
 
 /// Registers a name, or gives it another password.
-async fn register(
-    house: &House,
-    registry: &Registry,
-    by: &SafeText,
-    name: &str,
-    secret: &str,
-) -> Result<String, Refusal> {
+async fn register(house: &House, registry: &Registry, by: &Actor, name: &str, secret: &str) -> Result<String, Refusal> {
     let name = Name::parse(name)?;
     let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
     secret.check_strength()?;
@@ -154,7 +149,7 @@ async fn register(
     Ok(format!("{name} {done}.\n"))
 }
 
-async fn unregister(house: &House, registry: &Registry, by: &SafeText, name: &str) -> Result<String, Refusal> {
+async fn unregister(house: &House, registry: &Registry, by: &Actor, name: &str) -> Result<String, Refusal> {
     let name = Name::parse(name)?;
     let account = registry.account_written(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
     let name = account.name;
@@ -163,7 +158,7 @@ async fn unregister(house: &House, registry: &Registry, by: &SafeText, name: &st
     Ok(format!("{name} is not registered any more.\n"))
 }
 
-async fn say(house: &House, by: &SafeText, text: &str) -> Result<String, Refusal> {
+async fn say(house: &House, by: &Actor, text: &str) -> Result<String, Refusal> {
     if text.is_empty() {
         return Err(Refusal::BadArguments("say TEXT"));
     }
@@ -281,14 +276,17 @@ mod tests {
         (Arc::new(House::new(config, inbox, Journal::off(), stop, alive)), events)
     }
 
-    /// The next one that is to be sent out, and where to say who was.
+    /// The next one that is to be sent out, and where to say who was. Nobody else is here.
     async fn expelled(events: &Receiver<Event>) -> oneshot::Sender<Vec<Person>> {
-        match events.recv().await.unwrap() {
-            Event::Order(order) => match *order {
-                Order::Expel { answer, .. } => answer,
+        loop {
+            match events.recv().await.unwrap() {
+                Event::Order(order) => match *order {
+                    Order::Census(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
+                    Order::Expel { answer, .. } => return answer,
+                    other => panic!("{other:?}"),
+                },
                 other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
+            }
         }
     }
 
@@ -297,7 +295,7 @@ mod tests {
         let (house, events) = house("long");
         let (mut ours, theirs) = request("ban Bob\n");
         block_on(async {
-            let attended = attend(theirs, &house, SafeText::new("root".to_owned()), Duration::ZERO);
+            let attended = attend(theirs, &house, Actor::Administrator(0), Duration::ZERO);
             let room = async { expelled(&events).await.send(Vec::new()).expect("somebody waits for it") };
             // No time is left for the request, which is there, and none for the answer.
             let (attended, ()) = futures::join!(attended, room);
@@ -313,7 +311,7 @@ mod tests {
         let (house, events) = house("stop");
         let (_ours, theirs) = request("ban Bob\n");
         block_on(async {
-            let attended = attend(theirs, &house, SafeText::new("root".to_owned()), CONTROL_LIMIT).fuse();
+            let attended = attend(theirs, &house, Actor::Administrator(0), CONTROL_LIMIT).fuse();
             let mut attended = Box::pin(attended);
             let answer = select! {
                 ended = attended => panic!("it waits for the room: {ended:?}"),

@@ -1,18 +1,84 @@
 //! What operators do to others: written down first, then done, then recorded with who, whom and why.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use futures::channel::oneshot;
 
 use super::House;
 use crate::journal::{self, Record};
-use crate::protocol::{Act, Banned, Name, Refusal, SafeText};
+use crate::protocol::{Act, Banned, LeaveReason, Name, Refusal, SafeText};
 use crate::registry::{Registry, Sanction};
-use crate::room::{Event, Mute, Order, Person, banned, until};
+use crate::room::{Event, Mute, Order, PeerId, Person, banned, suspended, until};
+
+/// Who does something to others, or about an account.
+#[derive(Debug, Clone)]
+pub(super) enum Actor {
+    /// The user with this number, at the control socket.
+    Administrator(u32),
+    /// Somebody in the room.
+    Peer { peer: PeerId, name: Name, account: Option<Name> },
+}
+
+impl Actor {
+    fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Administrator(_) => None,
+            Self::Peer { peer, .. } => Some(*peer),
+        }
+    }
+
+    fn account(&self) -> Option<&Name> {
+        match self {
+            Self::Administrator(_) => None,
+            Self::Peer { account, .. } => account.as_ref(),
+        }
+    }
+
+    fn name(&self) -> SafeText {
+        match self {
+            Self::Administrator(user) => SafeText::new(format!("server admin (user {user})")),
+            Self::Peer { name, .. } => name.into(),
+        }
+    }
+}
+
+/// The name, and the account if that has another one. No name holds a blank or a parenthesis.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer { name, account: Some(account), .. } if account != name => {
+                write!(f, "{name} (account {account})")
+            }
+            _ => self.name().fmt(f),
+        }
+    }
+}
 
 impl House {
+    /// Does what somebody in the room wants, and says what came of it.
+    pub(super) async fn perform_for(&self, person: &Person, act: Act) -> Result<SafeText, Refusal> {
+        if !self.config.admission.is_operator(person.member) {
+            return Err(Refusal::NotOperator);
+        }
+        if let Some(mute) = person.mute {
+            return Err(suspended(mute));
+        }
+        let by = self.actor(person);
+        let names: Vec<_> = [&person.name].into_iter().chain(by.account()).collect();
+        if act.concerns(&names, person.from) {
+            return Err(Refusal::IsSelf);
+        }
+        self.perform(&by, act).await
+    }
+
+    /// Somebody in the room as one who acts.
+    pub(super) fn actor(&self, person: &Person) -> Actor {
+        Actor::Peer { peer: person.peer, name: person.name.clone(), account: self.account_name(person) }
+    }
+
     /// Does what `by` wants, and says what came of it.
-    pub(super) async fn perform(&self, by: &SafeText, act: Act) -> Result<SafeText, Refusal> {
+    pub(super) async fn perform(&self, by: &Actor, act: Act) -> Result<SafeText, Refusal> {
         let registry = self.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
         match act {
             Act::Kick { whom, reason } => self.kick(by, whom, reason).await,
@@ -23,10 +89,9 @@ impl House {
         }
     }
 
-    async fn kick(&self, by: &SafeText, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
+    async fn kick(&self, by: &Actor, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
         let refusal = Refusal::Kicked(words("you are sent out", reason.as_ref()));
-        let gone = self.expel(Banned::Name(whom.clone()), refusal, words(&format!("kicked by {by}"), reason.as_ref()));
-        let gone = gone.await;
+        let gone = self.expel(by, Banned::Name(whom.clone()), refusal, ("kicked", reason.clone())).await;
         if gone.is_empty() {
             return Err(Refusal::NoSuchUser((&whom).into()));
         }
@@ -37,22 +102,27 @@ impl House {
     async fn ban(
         &self,
         registry: &Registry,
-        by: &SafeText,
+        by: &Actor,
         whom: Banned,
         (time, reason): (Option<Duration>, Option<SafeText>),
     ) -> Result<SafeText, Refusal> {
         let sanction = impose(by, time, reason.as_ref());
-        let end = sanction.until();
-        let refusal = banned(&sanction);
-        let kept = registry.ban(whom.clone(), sanction).await;
-        kept.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
-        let gone = self.expel(whom.clone(), refusal, words(&format!("banned by {by}"), reason.as_ref())).await;
-        self.record("ban", by, &whom.to_string(), reason, end);
-        let here = if gone.is_empty() { "nobody here".to_owned() } else { list(&gone) };
-        Ok(SafeText::new(format!("Banned: {whom}{}; it concerns {here}.", until(end))))
+        let (end, refusal) = (sanction.until(), banned(&sanction));
+        let targets = self.targets(by, whom).await?;
+        for whom in &targets {
+            let kept = registry.ban(whom.clone(), sanction.clone()).await;
+            kept.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
+        }
+        let mut gone = Vec::new();
+        for whom in &targets {
+            gone.extend(self.expel(by, whom.clone(), refusal.clone(), ("banned", reason.clone())).await);
+        }
+        let whom = describe(&targets);
+        self.record("ban", by, &whom, reason, end);
+        Ok(SafeText::new(format!("Banned: {whom}{}; it concerns {}.", until(end), list(&gone))))
     }
 
-    async fn unban(&self, registry: &Registry, by: &SafeText, whom: Banned) -> Result<SafeText, Refusal> {
+    async fn unban(&self, registry: &Registry, by: &Actor, whom: Banned) -> Result<SafeText, Refusal> {
         let lifted = registry.unban(whom.clone(), SystemTime::now()).await;
         let was_banned = lifted.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
         if !was_banned {
@@ -65,36 +135,78 @@ impl House {
     async fn mute(
         &self,
         registry: &Registry,
-        by: &SafeText,
+        by: &Actor,
         whom: Name,
         (time, reason): (Option<Duration>, Option<SafeText>),
     ) -> Result<SafeText, Refusal> {
         let sanction = impose(by, time, reason.as_ref());
         let end = sanction.until();
-        let kept = registry.mute(whom.clone(), sanction).await;
-        kept.map_err(|error| self.not_done(error, (&whom).into()))?;
-        let muted = self.set_mute(whom.clone(), Some(Mute { until: end })).await;
-        self.record("mute", by, whom.as_str(), reason, end);
-        let here = if muted.is_empty() { "nobody here".to_owned() } else { list(&muted) };
-        Ok(SafeText::new(format!("Muted: {whom}{}; it concerns {here}.", until(end))))
+        let targets = self.targets(by, Banned::Name(whom)).await?;
+        for name in names(&targets) {
+            let kept = registry.mute(name.clone(), sanction.clone()).await;
+            kept.map_err(|error| self.not_done(error, name.into()))?;
+        }
+        let muted = self.set_mute(&targets, Some(Mute { until: end })).await;
+        let whom = describe(&targets);
+        self.record("mute", by, &whom, reason, end);
+        Ok(SafeText::new(format!("Muted: {whom}{}; it concerns {}.", until(end), list(&muted))))
     }
 
-    async fn unmute(&self, registry: &Registry, by: &SafeText, whom: Name) -> Result<SafeText, Refusal> {
-        let lifted = registry.unmute(whom.clone(), SystemTime::now()).await;
-        if !lifted.map_err(|error| self.not_done(error, (&whom).into()))? {
+    async fn unmute(&self, registry: &Registry, by: &Actor, whom: Name) -> Result<SafeText, Refusal> {
+        let targets = self.targets(by, Banned::Name(whom.clone())).await?;
+        let mut was_muted = false;
+        for name in names(&targets) {
+            let lifted = registry.unmute(name.clone(), SystemTime::now()).await;
+            was_muted |= lifted.map_err(|error| self.not_done(error, name.into()))?;
+        }
+        if !was_muted {
             return Err(Refusal::NotSanctioned(SafeText::new(format!("{whom} is not muted"))));
         }
-        self.set_mute(whom.clone(), None).await;
-        self.record("unmute", by, whom.as_str(), None, None);
+        self.set_mute(&targets, None).await;
+        let whom = describe(&targets);
+        self.record("unmute", by, &whom, None, None);
         Ok(SafeText::new(format!("No longer muted: {whom}.")))
     }
 
-    async fn expel(&self, whom: Banned, refusal: Refusal, reason: SafeText) -> Vec<Person> {
-        self.order(|answer| Order::Expel { whom, refusal, reason, answer }).await
+    /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
+    async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
+        let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
+        let people = self.order(Order::Census).await;
+        let holder = people.iter().find(|person| person.name == *name);
+        let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
+        if account.is_some() && account.as_ref() == by.account() {
+            return Err(Refusal::IsSelf);
+        }
+        Ok([whom].into_iter().chain(account.map(Banned::Name)).collect())
     }
 
-    async fn set_mute(&self, whom: Name, mute: Option<Mute>) -> Vec<Person> {
-        self.order(|answer| Order::Mute { whom, mute, answer }).await
+    /// The name of the account that somebody has logged in to.
+    fn account_name(&self, person: &Person) -> Option<Name> {
+        let registry = self.config.admission.registry.as_ref()?;
+        Some(registry.account_of(person.member?)?.name)
+    }
+
+    async fn expel(
+        &self,
+        by: &Actor,
+        whom: Banned,
+        refusal: Refusal,
+        (act, why): (&str, Option<SafeText>),
+    ) -> Vec<Person> {
+        let reason = LeaveReason::Server { what: SafeText::new(format!("{act} by {by}")), why };
+        self.order(|answer| Order::Expel { whom, refusal, reason, by: by.peer(), answer }).await
+    }
+
+    /// Everybody whom it concerns, once.
+    async fn set_mute(&self, targets: &[Banned], mute: Option<Mute>) -> Vec<Person> {
+        let mut people: Vec<Person> = Vec::new();
+        for whom in names(targets).cloned() {
+            let concerned = self.order(|answer| Order::Mute { whom, mute, answer }).await;
+            people.extend(concerned);
+        }
+        people.sort_by_key(|person| person.peer);
+        people.dedup_by_key(|person| person.peer);
+        people
     }
 
     /// Who it concerns. When the room is over, nobody.
@@ -108,21 +220,21 @@ impl House {
     pub(super) fn record(
         &self,
         act: &'static str,
-        by: &SafeText,
+        by: &Actor,
         whom: &str,
         why: Option<SafeText>,
         end: Option<SystemTime>,
     ) {
-        let (by, whom) = (by.clone(), SafeText::new(whom.to_owned()));
-        self.journal.note(Record::Acted(journal::Act { act, by, whom, why, until: end }));
+        let (account, by, whom) = (by.account().cloned(), by.name(), SafeText::new(whom.to_owned()));
+        self.journal.note(Record::Acted(journal::Act { act, by, account, whom, why, until: end }));
     }
 }
 
-fn impose(by: &SafeText, time: Option<Duration>, reason: Option<&SafeText>) -> Sanction {
+fn impose(by: &Actor, time: Option<Duration>, reason: Option<&SafeText>) -> Sanction {
     let now = SystemTime::now();
     // Times are read with a limit, so it cannot be too late for a clock.
     let end = time.and_then(|time| now.checked_add(time));
-    Sanction::new(by.as_str(), reason.map(SafeText::as_str), now, end)
+    Sanction::new(&by.to_string(), reason.map(SafeText::as_str), now, end)
 }
 
 /// What happened, and why.
@@ -130,8 +242,24 @@ fn words(what: &str, reason: Option<&SafeText>) -> SafeText {
     SafeText::new(reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}")))
 }
 
+fn names(targets: &[Banned]) -> impl Iterator<Item = &Name> {
+    targets.iter().filter_map(|target| match target {
+        Banned::Name(name) => Some(name),
+        Banned::Source(_) => None,
+    })
+}
+
+/// Whom an act is against: a name, and perhaps the account of its holder.
+fn describe(targets: &[Banned]) -> String {
+    let each: Vec<_> = targets.iter().map(Banned::to_string).collect();
+    each.join(" and the account ")
+}
+
 /// Who they are and where they come from, so that an operator can ban an address.
 fn list(people: &[Person]) -> String {
+    if people.is_empty() {
+        return "nobody here".to_owned();
+    }
     let each: Vec<_> = people.iter().map(|person| format!("{} from {}", person.name, person.from.source())).collect();
     each.join(", ")
 }

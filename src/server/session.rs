@@ -28,7 +28,7 @@ use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{FAREWELL_LIMIT, LAST_READS, LINGER_BYTES, LOGIN_LIMIT, LONG_LINES, PACE_CHECK, REFUSAL_LIMIT};
 use crate::origin::Origin;
-use crate::protocol::{Command, Line, Notice, Refusal, Reply, SafeText};
+use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal, Reply, SafeText};
 use crate::room::{Event, PeerId};
 use crate::transport::Transport;
 use crate::turns::Turns;
@@ -125,14 +125,14 @@ impl Session {
         // A panic of ours is this peer's trouble alone, and it still leaves.
         let talked = AssertUnwindSafe(self.talk(&mut writing)).catch_unwind().await;
         let reason = match talked {
-            Ok(Leaving::Wish(reason)) => reason,
+            Ok(Leaving::Wish(reason)) => reason.map(LeaveReason::Quit),
             Ok(Leaving::Stop) => None,
-            Ok(Leaving::Expelled) => Some(words("sent lines that are too long")),
-            Ok(Leaving::Lost) if self.link.is_stalled() => Some(words("stopped reading")),
-            Ok(Leaving::Lost) => Some(words("connection lost")),
+            Ok(Leaving::Expelled) => Some(LeaveReason::server("sent lines that are too long")),
+            Ok(Leaving::Lost) if self.link.is_stalled() => Some(LeaveReason::server("stopped reading")),
+            Ok(Leaving::Lost) => Some(LeaveReason::server("connection lost")),
             Err(_) => {
                 self.house.journal.note(Record::SessionDied { peer: self.peer });
-                Some(words("an error of the server"))
+                Some(LeaveReason::server("an error of the server"))
             }
         };
         // Without a broker there is nobody to tell, and the writer has ended with it.
@@ -272,14 +272,8 @@ impl Session {
             }
             Command::Act(act) => {
                 let Some(asked) = self.house.who_is(self.peer).await else { return };
-                let told = if !self.house.config.admission.is_operator(asked.member) {
-                    Err(Refusal::NotOperator)
-                } else if act.is_against(&asked.name, asked.from) {
-                    Err(Refusal::IsSelf)
-                } else {
-                    self.house.perform(&(&asked.name).into(), *act).await.map(Notice::Done)
-                };
-                self.house.tell(self.peer, told).await;
+                let told = self.house.perform_for(&asked, *act).await;
+                self.house.tell(self.peer, told.map(Notice::Done)).await;
             }
             _ => {}
         }
@@ -308,9 +302,4 @@ impl Session {
             self.dialogue = Some(dialogue);
         }
     }
-}
-
-/// Words of our own, for the others to read.
-fn words(text: &str) -> SafeText {
-    SafeText::new(text.to_owned())
 }

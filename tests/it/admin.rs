@@ -256,30 +256,63 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
     let mut olga = house.log_in("Olga");
     let _carol = house.server.join("Carol");
     olga.expect("* Carol has joined");
-    olga.send("/kick Carol too loud\n/ban Mallory 1h spam\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
+    olga.send("/kick Carol too loud\n/ban Mallory 1h spam\n/nick Ole\n/mute Bob\n/unmute Bob\n/unban Mallory\n/quit\n");
     olga.rest();
     house.server.program.signal(Signal::TERM);
     let log = house.server.program.finish().stdout;
     let (mut rest, administrator) = (log.as_str(), administrator());
     let acts = [
-        ("register", administrator.as_str(), "Olga", ""),
-        ("password", &administrator, "Olga", ""),
-        ("op", &administrator, "Olga", ""),
-        ("kick", "Olga", "Carol", "too loud"),
-        ("ban", "Olga", "Mallory", "spam"),
-        ("mute", "Olga", "Bob", ""),
-        ("unmute", "Olga", "Bob", ""),
-        ("unban", "Olga", "Mallory", ""),
+        ("register", administrator.as_str(), "", "Olga", ""),
+        ("password", &administrator, "", "Olga", ""),
+        ("op", &administrator, "", "Olga", ""),
+        ("kick", "Olga", "Olga", "Carol", "too loud"),
+        ("ban", "Olga", "Olga", "Mallory", "spam"),
+        ("mute", "Ole", "Olga", "Bob", ""),
+        ("unmute", "Ole", "Olga", "Bob", ""),
+        ("unban", "Ole", "Olga", "Mallory", ""),
     ];
-    for (act, by, whom, why) in acts {
+    for (act, by, account, whom, why) in acts {
         // In a debug build each pair has a line of its own, with colours.
-        for word in ["acted", act, by, whom, why] {
+        for word in ["acted", act, "by", by, "account", account, "whom", whom, why] {
             rest = rest
                 .split_once(word)
                 .unwrap_or_else(|| panic!("{word:?} of {act} is not where it should be in\n{log}"))
                 .1;
         }
     }
+}
+
+#[test]
+fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
+    let house = House::open("unmute");
+    house.register("Olga");
+    house.admin(&["op", "Olga"]);
+    let mut olga = house.log_in("Olga");
+    house.admin(&["mute", "Olga"]);
+    olga.send("/unmute Olga\n");
+    olga.expect("! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you");
+    assert_eq!(house.admin(&["unmute", "Olga"]), "No longer muted: Olga.\n");
+    olga.send("/kick Nobody1\n");
+    olga.expect("! no-such-user: nobody here is called Nobody1; /who lists all");
+}
+
+#[test]
+fn the_log_tells_the_words_of_a_user_from_those_of_the_server() {
+    let mut house = House::open("reasons");
+    let (mut alice, mut bob) = (house.server.join("Alice"), house.server.join("Bob"));
+    alice.expect("* Bob has joined");
+    house.admin(&["mute", "Bob"]);
+    bob.send("/quit not even in the log\n");
+    alice.expect("* Bob has left");
+    alice.send("/quit kicked by Olga: spam\n");
+    alice.rest();
+    house.server.program.signal(Signal::TERM);
+    let log = house.server.program.finish().stdout;
+    assert!(!log.contains("not even"), "{log}");
+    let left = log.rsplit_once("Alice").unwrap().1;
+    let (before, after) = left.split_once("user_reason").expect("it has the reason");
+    assert!(before.contains("reason") && !before.contains("kicked"), "{log}");
+    assert!(after.contains("kicked by Olga: spam"), "{log}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn only_messages_run_it() {
     let mut carol = server.join("Carol");
     alice.expect("* Carol has joined");
     carol.send("/quit a: b\n");
-    alice.expect("* Carol has left: a: b");
+    alice.expect("* Carol has left (\"a: b\")");
     alice.send("done\n");
     alice.expect("bot: <Alice> <done> <0>");
     alice.expect_nothing_new();

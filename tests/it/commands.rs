@@ -51,8 +51,8 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
     bob.expect("Alice (privately): psst");
     bob.expect("Alice (privately): again");
     bob.expect("Alice: /me waves");
-    bob.expect("* Alice has left: now");
-    for (quit, left) in [("/exit", "* Carol has left"), ("/Q done", "* Carol has left: done")] {
+    bob.expect("* Alice has left (\"now\")");
+    for (quit, left) in [("/exit", "* Carol has left"), ("/Q done", "* Carol has left (\"done\")")] {
         let mut carol = server.join("Carol");
         bob.expect("* Carol has joined");
         carol.send(&format!("{quit}\n"));
@@ -273,7 +273,7 @@ fn commands_are_known_in_any_case() {
     alice.expect("* Bye, Alicia: 1 line accepted, 0 refused.");
     bob.expect("Alice (privately): psst");
     bob.expect("* Alice is now Alicia");
-    bob.expect("* Alicia has left: Gone Fishing");
+    bob.expect("* Alicia has left (\"Gone Fishing\")");
 }
 
 #[test]

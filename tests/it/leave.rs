@@ -19,7 +19,7 @@ fn quit_leaves_with_a_reason() {
     alice.send("hi\n/quit  gone fishing \n");
     alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
     bob.expect("Alice: hi");
-    bob.expect("* Alice has left: gone fishing");
+    bob.expect("* Alice has left (\"gone fishing\")");
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn the_reason_for_leaving_is_made_safe() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/quit \x1b[2Jgone\u{2028}* Bob has left\n");
-    bob.expect("* Alice has left: ^[[2Jgone<U+2028>* Bob has left");
+    bob.expect("* Alice has left (\"^[[2Jgone<U+2028>* Bob has left\")");
 }
 
 #[test]

@@ -42,6 +42,30 @@ impl Room {
         Self { server, olga, registry, folder }
     }
 
+    /// Another operator, who is in the room.
+    fn join_operator(&mut self, name: &str) -> Peer {
+        let mut peer = self.join(name);
+        peer.send("/register\ncorrect horse\ncorrect horse\n");
+        (0..3).for_each(|_| drop(peer.line()));
+        block_on(self.registry.set_operator(&Name::parse(name).unwrap(), true)).unwrap();
+        peer
+    }
+
+    /// The owner of a registered name.
+    fn log_in(&mut self, name: &str) -> Peer {
+        let mut peer = self.server.connect();
+        peer.send(&format!("{name}\ncorrect horse\n"));
+        peer.expect("! password-required: send the password as the next line");
+        assert!(peer.line().starts_with("* Welcome, "));
+        self.olga.expect(&format!("* {name} has joined"));
+        peer
+    }
+
+    fn mutes(&self) -> Vec<String> {
+        let mutes = self.registry.mutes(SystemTime::now());
+        mutes.iter().map(|(whom, mute)| format!("{whom} by {}", mute.by())).collect()
+    }
+
     fn join(&mut self, name: &str) -> Peer {
         let peer = self.server.join(name);
         self.olga.expect(&format!("* {name} has joined"));
@@ -268,9 +292,187 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
 }
 
 #[test]
+fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() {
+    let mut room = Room::open("mute-quit");
+    room.does("/mute Bob", "* Muted: Bob forever; it concerns nobody here.");
+    for reason in ["I am still here", "kicked by Olga: spam"] {
+        let mut bob = room.join("Bob");
+        bob.send(&format!("/quit {reason}\n"));
+        bob.expect_rest(&["* Bye, Bob: 0 lines accepted, 0 refused."]);
+        room.olga.expect("* Bob has left");
+    }
+    // Muted while it is here, and no longer.
+    let mut carol = room.join("Carol");
+    room.does("/mute Carol", "* Muted: Carol forever; it concerns Carol from 127.0.0.1.");
+    room.does("/unmute Carol", "* No longer muted: Carol.");
+    carol.send("/quit tea\n");
+    room.olga.expect("* Carol has left (\"tea\")");
+}
+
+#[test]
+fn a_reason_for_leaving_never_looks_like_a_kick() {
+    let mut room = Room::open("quit-kick");
+    let (mut bob, _mallory) = (room.join("Bob"), room.join("Mallory"));
+    bob.send("/quit kicked by Olga: spam\n");
+    room.olga.expect("* Bob has left (\"kicked by Olga: spam\")");
+    room.olga.send("/kick Mallory spam\n");
+    room.olga.expect("* Mallory has left: kicked by Olga: spam");
+}
+
+#[test]
+fn those_who_ignore_somebody_read_no_words_of_theirs_in_a_notice() {
+    let mut room = Room::open("ignore-reason");
+    let (mut bob, _troll) = (room.join("Bob"), room.join("Troll"));
+    bob.expect("* Troll has joined");
+    let mut mallory = room.join("Mallory");
+    bob.expect("* Mallory has joined");
+    bob.send("/ignore Mallory\n/ignore Olga\n");
+    bob.expect("* Ignoring Mallory.");
+    bob.expect("* Ignoring Olga.");
+    mallory.send("/quit read this, Bob\n");
+    room.olga.expect("* Mallory has left (\"read this, Bob\")");
+    bob.expect("* Mallory has left");
+    room.olga.send("/kick Troll read this, Bob\n");
+    room.olga.expect("* Troll has left: kicked by Olga: read this, Bob");
+    bob.expect("* Troll has left: kicked by Olga");
+    bob.expect_nothing_new();
+}
+
+/// The registry has the ban or the mute a moment before the room does.
+#[test]
+fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written() {
+    let mut room = Room::open("rename-race");
+    let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
+    bob.expect("* Carol has joined");
+    let sanction = || Sanction::new("a test", None, SystemTime::now(), None);
+    block_on(room.registry.mute(Name::parse("Bob").unwrap(), sanction())).unwrap();
+    block_on(room.registry.ban(Banned::Name(Name::parse("Carol").unwrap()), sanction())).unwrap();
+    bob.send("/nick Robert\n");
+    bob.expect("! muted: you keep your name, because you are muted forever");
+    carol.send("/nick Caroline\n");
+    carol.expect("! banned: you are banned forever");
+    room.olga.send("/who\n");
+    room.olga.expect("* 3 here: Bob, Carol, Olga");
+}
+
+#[test]
+fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
+    let mut room = Room::open("mute-operator");
+    let mut otto = room.join_operator("Otto");
+    room.does("/mute Otto", "* Muted: Otto forever; it concerns Otto from 127.0.0.1.");
+    let refusal = "! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you";
+    // The reason of a kick would be read by everybody, too.
+    for act in ["/unmute Otto", "/unmute 0tto", "/kick Olga my words", "/mute Olga", "/unban Otto", "/unmute Nobody1"] {
+        otto.send(&format!("{act}\n"));
+        otto.expect(refusal);
+    }
+    otto.send("/quit\n");
+    otto.rest();
+    room.olga.expect("* Otto has left");
+    let mut otto = room.log_in("Otto");
+    otto.send("/unmute Otto\n");
+    otto.expect(refusal);
+    assert_eq!(room.mutes(), ["Otto by Olga"]);
+    room.does("/unmute Otto", "* No longer muted: Otto.");
+    otto.send("/kick Nobody1\n");
+    otto.expect("! no-such-user: nobody here is called Nobody1; /who lists all");
+}
+
+#[test]
+fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account() {
+    let mut room = Room::open("mute-account");
+    let mut ole = room.join_operator("Otto");
+    ole.send("/nick Ole\n");
+    ole.expect("* Otto is now Ole");
+    room.olga.expect("* Otto is now Ole");
+    let mut otto = room.log_in("Otto");
+    ole.expect("* Otto has joined");
+    // By the account, and by the name of the other connection.
+    ole.send("/unmute Otto\n");
+    ole.expect("! bad-arguments: that is you");
+    otto.send("/unmute Ole\n");
+    otto.expect("! bad-arguments: that is you");
+    let concerned = "it concerns Ole from 127.0.0.1, Otto from 127.0.0.1.";
+    room.does("/mute Ole", &format!("* Muted: Ole and the account Otto forever; {concerned}"));
+    assert_eq!(room.mutes(), ["Ole by Olga", "Otto by Olga"]);
+    for peer in [&mut ole, &mut otto] {
+        peer.send("hi\n/unmute Ole\n/unmute Otto\n");
+        peer.expect("! muted: you are muted forever; you can read, but not write");
+        for _ in 0..2 {
+            peer.expect(
+                "! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you",
+            );
+        }
+    }
+    for (mut peer, left) in [(ole, "* Ole has left"), (otto, "* Otto has left")] {
+        peer.send("/quit\n");
+        peer.rest();
+        room.olga.expect(left);
+    }
+    // Without the account it is no operator.
+    let mut otto = room.log_in("Otto");
+    otto.send("/unregister\ncorrect horse\n/unmute Otto\n/register\ncorrect horse\ncorrect horse\n/unmute Otto\n");
+    otto.expect("* Send the password of your name as the next line.");
+    otto.expect("* Unregistered: Otto asks for no password any more.");
+    otto.expect("! not-operator: only an operator may do that");
+    (0..3).for_each(|_| drop(otto.line()));
+    otto.expect("! not-operator: only an operator may do that");
+    assert_eq!(room.mutes(), ["Ole by Olga", "Otto by Olga"]);
+}
+
+#[test]
+fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_with_it() {
+    let mut room = Room::open("mute-owner");
+    let mut otto = room.join_operator("Otto");
+    otto.send("/nick Ole\n");
+    otto.expect("* Otto is now Ole");
+    room.olga.expect("* Otto is now Ole");
+    room.does("/mute Otto", "* Muted: Otto forever; it concerns Ole from 127.0.0.1.");
+    otto.send("hi\n");
+    otto.expect("! muted: you are muted forever; you can read, but not write");
+    room.does("/unmute Ole", "* No longer muted: Ole and the account Otto.");
+    assert_eq!(room.mutes(), [""; 0]);
+    otto.send("hi\n");
+    room.olga.expect("Ole: hi");
+    // So does a ban.
+    room.olga.send("/ban Ole\n");
+    assert!(otto.rest()[0].starts_with("! banned: "));
+    room.olga.expect("* Ole has left: banned by Olga");
+    room.olga.expect("* Banned: Ole and the account Otto forever; it concerns Ole from 127.0.0.1.");
+    let mut otto = room.server.connect();
+    otto.send("Otto\ncorrect horse\n");
+    assert!(otto.rest().iter().any(|line| line.starts_with("! banned: ")));
+}
+
+#[test]
+fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
+    let mut room = Room::open("by");
+    let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
+    bob.expect("* Carol has joined");
+    room.does("/nick Ole", "* Olga is now Ole");
+    bob.expect("* Olga is now Ole");
+    carol.expect("* Olga is now Ole");
+    room.olga.send("/kick Bob spam\n");
+    carol.expect("* Bob has left: kicked by Ole (account Olga): spam");
+    room.olga.expect("* Bob has left: kicked by Ole (account Olga): spam");
+    room.olga.expect("* Kicked: Bob from 127.0.0.1.");
+    room.does("/mute Dave", "* Muted: Dave forever; it concerns nobody here.");
+    assert_eq!(room.mutes(), ["Dave by Ole (account Olga)"]);
+    room.olga.send("/ban Carol\n");
+    room.olga.expect("* Carol has left: banned by Ole (account Olga)");
+    let (long, account) = ("\u{17f}".repeat(32), "x".repeat(32));
+    let by = format!("{long} (account {account})");
+    assert_eq!(Sanction::new(&by, None, SystemTime::now(), None).by().as_str(), by);
+}
+
+#[test]
 fn an_operator_does_nothing_of_it_to_itself() {
     let mut room = Room::open("self");
-    for act in ["/kick Olga", "/ban 01ga", "/ban 127.0.0.1", "/mute olga 5m"] {
+    for act in ["/kick Olga", "/ban 01ga", "/ban 127.0.0.1", "/mute olga 5m", "/unmute Olga", "/unban olga"] {
+        room.does(act, "! bad-arguments: that is you");
+    }
+    room.does("/nick Ole", "* Olga is now Ole");
+    for act in ["/kick Olga", "/ban Olga", "/mute Olga", "/unmute Olga", "/unban Olga", "/mute Ole"] {
         room.does(act, "! bad-arguments: that is you");
     }
 }

@@ -139,7 +139,7 @@ fn quit_leaves_with_code_0() {
     let last = "* Bye, Bob: 0 lines accepted, 0 refused.";
     assert_eq!(screen.lines().next_back().map(|line| &line[6..]), Some(last));
     alice.expect("* Bob has joined");
-    alice.expect("* Bob has left: tea time");
+    alice.expect("* Bob has left (\"tea time\")");
 }
 
 #[test]

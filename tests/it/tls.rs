@@ -65,7 +65,7 @@ fn a_private_and_a_plain_peer_are_in_one_room() {
     bob.expect("Alice: hello");
     bob.send("/quit done\n");
     assert_eq!(bob.rest(), ["* Bye, Bob: 1 line accepted, 0 refused."]);
-    alice.expect("* Bob has left: done");
+    alice.expect("* Bob has left (\"done\")");
 }
 
 #[test]

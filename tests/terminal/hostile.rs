@@ -12,7 +12,7 @@ fn what_a_hostile_server_says_acts_on_nothing() {
     let server = FakeServer::start();
     let Some(desk) = Desk::hurry(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
-    for before in ["", "* ", "! x: ", "Alice: ", "Alice (privately): ", "* Alice has left: "] {
+    for before in ["", "* ", "! x: ", "Alice: ", "Alice (privately): ", "* Alice has left: ", "* Alice has left (\""] {
         peer.send(&format!("{before}{ATTACK}\n"));
         desk.sees(&format!("{before}{DEFUSED}"));
     }

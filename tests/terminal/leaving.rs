@@ -74,7 +74,7 @@ fn lines_behind_a_quit_are_not_sent_and_told() {
     let mut alice = server.join("Alice");
     desk.keys("one\n/Quit tea\ntwo\nthree\n");
     alice.expect("Bob: one");
-    alice.expect("* Bob has left: tea");
+    alice.expect("* Bob has left (\"tea\")");
     desk.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     desk.sees("-- Not sent: 2 lines.");
     desk.sees("client: not said: 2 lines");

@@ -52,7 +52,7 @@ impl People {
         let Some((first, rest)) = notice.split_once(' ') else { return };
         if rest == "has joined" {
             here.extend(Name::parse(first));
-        } else if rest == "has left" || rest.starts_with("has left: ") {
+        } else if rest == "has left" || rest.starts_with("has left: ") || rest.starts_with("has left (\"") {
             Name::parse(first).iter().for_each(leave);
         } else if let Some((old, new)) = renaming(line) {
             leave(&old);
@@ -113,7 +113,7 @@ mod tests {
             "* 2 here: x1, x2",
             "* and: x3, x4",
             "* Carol is now Carola",
-            "* Zoë has left: bye, a9 has joined",
+            "* Zoë has left (\"bye, a9 has joined\")",
             "* 2 have left: a1, a2",
             "! bad-name: * Mallory has joined",
         ] {
@@ -126,6 +126,18 @@ mod tests {
         assert_eq!(people.that_begin_with("A"), ["a3", "anne-marie"]);
         people.clear();
         assert!(people.that_begin_with("").is_empty());
+    }
+
+    #[test]
+    fn the_reason_of_a_leave_teaches_no_names() {
+        for reason in ["bye", "x\") has joined", " is now Mallory", ": Mallory has joined", "have joined: Mallory"] {
+            let people = People::default();
+            people.hear("* Carol has joined");
+            people.hear("* Dora has joined");
+            people.hear(&format!("* Carol has left (\"{reason}\")"));
+            people.hear(&format!("* Dora has left: kicked by Olga: {reason}"));
+            assert!(people.that_begin_with("").is_empty(), "{reason:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::{Broker, Peer};
 use crate::origin::Origin;
-use crate::protocol::{Banned, Name, Notice, Refusal, Reply, SafeText};
+use crate::protocol::{Banned, LeaveReason, Name, Notice, Refusal, Reply, SafeText};
 use crate::registry::{AccountId, Sanction};
 use crate::room::{Audience, Mute, Order, PeerId, Person};
 
@@ -29,6 +29,14 @@ impl Broker {
         Some(Mute { until: sanction.until() })
     }
 
+    /// Whether somebody with this name may take another one, as far as the registry knows. The room is told of a ban or a mute
+    /// only when the registry has written it down, and nobody may get out of its way in between.
+    pub(super) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
+        let ban = self.registry.as_ref().and_then(|registry| registry.ban_of(name, self.date));
+        ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
+        self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
+    }
+
     /// Whether somebody from there is let in. The door has asked that too, but a connection may have waited since.
     pub(super) fn may_come_from(&self, from: Origin) -> Result<(), Refusal> {
         let ban = self.registry.as_ref().and_then(|registry| registry.ban_on(from.source(), self.date));
@@ -41,21 +49,21 @@ impl Broker {
             return;
         }
         if let Some(ghost) = self.names.holder(name) {
-            self.expel(ghost, &Refusal::Replaced, &SafeText::new("has come in by another connection".to_owned()));
+            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("has come in by another connection"), None);
         }
     }
 
     /// Does as those say who keep order.
     pub(super) fn obey(&mut self, order: Order) {
         match order {
-            Order::Expel { whom, refusal, reason, answer } => {
-                let people = self.people(|peer| is_meant(peer, &whom));
-                people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason));
+            Order::Expel { whom, refusal, reason, by, answer } => {
+                let people = self.people_meant(&whom);
+                people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason, by));
                 // Whoever gave the order need not wait for what came of it.
                 let _ = answer.send(people);
             }
             Order::Mute { whom, mute, answer } => {
-                let people = self.people(|peer| peer.name == whom);
+                let people = self.people_meant(&Banned::Name(whom));
                 for person in &people {
                     if let Some(peer) = self.peers.get_mut(&person.peer) {
                         peer.mute = mute;
@@ -78,6 +86,18 @@ impl Broker {
         }
     }
 
+    /// Those whom an operator means: a name is also that of the account that somebody has logged in to.
+    fn people_meant(&self, whom: &Banned) -> Vec<Person> {
+        match whom {
+            Banned::Source(source) => self.people(|peer| source.contains(peer.from.source())),
+            Banned::Name(name) => {
+                let account =
+                    self.registry.as_ref().and_then(|registry| registry.account(name)).map(|account| account.id);
+                self.people(|peer| peer.name == *name || account.is_some() && peer.member == account)
+            }
+        }
+    }
+
     /// Those who are meant, by their names.
     fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
         let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
@@ -86,9 +106,9 @@ impl Broker {
     }
 
     /// Sends somebody out. Its writer ends with the farewell, and its session with the writer.
-    fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &SafeText) {
+    fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &LeaveReason, by: Option<PeerId>) {
         self.refuse(peer, refusal);
-        self.leave(peer, Some(reason.clone()));
+        self.leave(peer, Some(reason.clone()), by);
     }
 }
 
@@ -104,13 +124,6 @@ impl Peer {
     }
 }
 
-fn is_meant(peer: &Peer, whom: &Banned) -> bool {
-    match whom {
-        Banned::Name(name) => peer.name == *name,
-        Banned::Source(source) => source.contains(peer.from.source()),
-    }
-}
-
 /// What somebody is told who is not let in.
 pub(crate) fn banned(ban: &Sanction) -> Refusal {
     let reason = ban.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -120,6 +133,14 @@ pub(crate) fn banned(ban: &Sanction) -> Refusal {
 /// What somebody is told who may say nothing.
 pub(super) fn silenced(mute: Mute) -> Refusal {
     Refusal::Muted(SafeText::new(format!("you are muted{}; you can read, but not write", until(mute.until))))
+}
+
+/// What a muted operator is told.
+pub(crate) fn suspended(mute: Mute) -> Refusal {
+    let end = until(mute.until);
+    Refusal::Suspended(SafeText::new(format!(
+        "you are muted{end}, so you cannot moderate; another operator can unmute you"
+    )))
 }
 
 /// What they are told who would like another name. A client can tell which of the two was refused.

@@ -24,7 +24,7 @@ pub const ACCOUNTS: usize = 100_000;
 /// How many bans are kept, and how many mutes.
 pub const SANCTIONS: usize = 10_000;
 
-/// How many characters of the reason for a ban or a mute are kept.
+/// How many characters of a reason are kept: for a ban, for a mute, or for leaving. The log holds no longer text either.
 pub const REASON_CHARS: usize = 200;
 
 /// How much of the registry's file is held in memory besides what is read of it at the start, in bytes.
@@ -298,8 +298,17 @@ pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Durat
 /// How many log records wait for a slow standard output before further ones are dropped and counted.
 pub const JOURNAL_RECORDS: usize = 1024;
 
-/// Of the refusals with the same code, one within this time is logged.
-pub const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
+/// How many of these are kept for records that must not be lost: about passwords, sanctions, and errors of the server.
+pub const JOURNAL_VITAL: usize = 256;
+
+/// How many records of a kind that peers can cause are logged for each network within [`LOG_PERIOD`].
+pub const RECORDS_LOGGED: u32 = 20;
+
+/// How often those that were not logged are reported.
+pub const LOG_PERIOD: Duration = Duration::from_secs(1);
+
+/// For how many kinds in networks they are counted one by one. Further networks share one limit for each kind.
+pub const LOG_SUBJECTS: usize = 256;
 
 /// How long the end of the program waits for the log to be written.
 pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);

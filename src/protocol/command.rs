@@ -5,7 +5,7 @@
 
 use super::text::is_invisible;
 use super::{Act, Line, Name, Refusal, SafeText};
-use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS};
+use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Command {
     Help,
     /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
     Ping(Option<SafeText>),
-    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave.
+    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave. Of the reason, [`REASON_CHARS`] characters are kept.
     Quit(Option<SafeText>),
 }
 
@@ -77,7 +77,9 @@ impl Command {
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         match word.to_ascii_lowercase().as_str() {
-            "quit" | "exit" | "bye" | "q" => Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::new(rest.to_owned())))),
+            "quit" | "exit" | "bye" | "q" => {
+                Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::excerpt(rest, REASON_CHARS))))
+            }
             "who" | "names" => Ok(Self::Who),
             "help" | "?" => Ok(Self::Help),
             "ping" => Ok(Self::Ping((!rest.is_empty()).then(|| SafeText::excerpt(rest, PING_TOKEN_CHARS)))),
@@ -189,6 +191,8 @@ mod tests {
         let bob = Box::new(Name::parse("Bob").unwrap());
         assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
         assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
+        let cut = format!("{}…", "é".repeat(REASON_CHARS));
+        assert_eq!(parse(&format!("/quit {}", "é".repeat(REASON_CHARS + 1))), Ok(Command::Quit(Some(safe(&cut)))));
         assert_eq!(parse("/who"), Ok(Command::Who));
         assert_eq!(parse("/help"), Ok(Command::Help));
         assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));

@@ -41,6 +41,10 @@ pub const HASH_COST_MOST: (u32, u32, u32) = (64 * 1024, 10, 4);
 /// How many passwords are hashed at once: each takes a processor and the memory of [`HASH_COST`].
 pub const HASHES_AT_ONCE: usize = 2;
 
+/// How many threads there are at most for what blocks or takes long, besides one for each processor, which suffices for all
+/// TLS handshakes: for passwords, for the registry's disk, and for files that are read again.
+pub const POOL_THREADS: usize = HASHES_AT_ONCE + 2;
+
 /// How many passwords wait to be hashed; beyond that a person is told to try again.
 pub const HASHES_WAITING: usize = 64;
 

@@ -356,6 +356,20 @@ pub const CLIENT_RECENT_LINES: usize = 100;
 /// How many names the client remembers for completion of those who spoke before the server announced them.
 pub const CLIENT_SPEAKERS: usize = 100;
 
+/// How many names the client remembers for completion of those of whom the server said that they are here. Further ones are
+/// not completed until others leave.
+pub const CLIENT_NAMES: usize = 10_000;
+
+/// How much of what the server says before it takes the name the client keeps to show it, in bytes. An honest server says a
+/// few lines.
+pub const CLIENT_GREETING_BYTES: usize = 128 * 1024;
+
+/// How many bytes of lines the client draws at once; with the line that exceeds this it stops.
+pub const CLIENT_DRAWN_BYTES: usize = 64 * 1024;
+
+/// How many pings of the client's own wait for an answer before it sends no further one.
+pub const RECEIPTS_WAITING: usize = 100;
+
 /// How long after a resize the client shows nothing, until its editor has drawn at the new size.
 pub const RESIZE_DRAWN: Duration = Duration::from_secs(1);
 

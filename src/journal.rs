@@ -4,19 +4,25 @@
 //! server only put records into a bounded queue, which never makes them wait, and one thread of its own does the
 //! writing. When nobody reads the log, or its reader is gone, records are dropped, and counted when writing goes
 //! on.
+//!
+//! What others can cause is limited before it gets into the queue (by `limiter`), and a part of the queue is kept for
+//! vital records: nobody can hide a wrong password or an act of an operator behind a flood of joins.
 
-use std::collections::HashMap;
+mod limiter;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 use std::{io, thread};
 
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
 
-use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, REFUSALS_LOGGED};
+use limiter::{Limiter, Subject, Suppressed};
+
+use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, JOURNAL_VITAL, LOG_PERIOD, REASON_CHARS};
 use crate::origin::Origin;
 use crate::protocol::{LeaveReason, Name, SafeText};
 use crate::room::PeerId;
@@ -45,12 +51,12 @@ pub enum Record {
         /// Why not.
         why: SafeText,
     },
-    /// A connection could not be accepted. One a second is written.
+    /// A connection could not be accepted.
     AcceptFailed {
         /// Why.
         error: String,
     },
-    /// Signals could not be waited for. That is tried again. One a second is written.
+    /// Signals could not be waited for. That is tried again.
     SignalsFailed {
         /// Why.
         error: String,
@@ -73,19 +79,23 @@ pub enum Record {
     Renamed {
         /// Who.
         peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
         /// Its former name.
         old: Name,
         /// Its new one.
         new: Name,
     },
-    /// A name or a line was refused. Of each code one a second is written, and of failed handshakes.
+    /// A name or a line was refused.
     Refused {
         /// Whose.
         peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
         /// See [`Refusal::code`](crate::protocol::Refusal::code).
         code: &'static str,
     },
-    /// A password was wrong. Each is written: there cannot be more of them than can be checked.
+    /// A password was wrong.
     WrongPassword {
         /// Whose.
         peer: PeerId,
@@ -98,11 +108,15 @@ pub enum Record {
     Slowed {
         /// Who.
         peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
     },
     /// A peer fell behind so far that lines meant for it were lost.
     Missed {
         /// Who.
         peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
         /// How many lines.
         lines: u64,
     },
@@ -125,6 +139,8 @@ pub enum Record {
     SessionDied {
         /// Whose.
         peer: PeerId,
+        /// Where it comes from.
+        from: Origin,
     },
     /// Somebody did something about an account, or to somebody else.
     Acted(Act),
@@ -187,7 +203,17 @@ pub struct Act {
 #[derive(Debug, Clone)]
 pub struct Journal {
     queue: Option<SyncSender<Record>>,
-    dropped: Arc<AtomicU64>,
+    shared: Arc<Shared>,
+}
+
+/// What those who put records into the log share with the thread that writes them.
+#[derive(Debug)]
+struct Shared {
+    /// How many records are in the queue.
+    waiting: AtomicUsize,
+    /// How many found no room there.
+    dropped: AtomicU64,
+    limiter: Mutex<Limiter>,
 }
 
 /// The thread that writes. Keep it, and [`flush`](Scribe::flush) it at the end of the program.
@@ -208,10 +234,10 @@ impl Journal {
         femme::with_level(level);
         let (queue, records) = sync_channel(JOURNAL_RECORDS);
         let (end, ended) = sync_channel(1);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let journal = Self { queue: Some(queue), dropped: Arc::clone(&dropped) };
+        let journal = Self { queue: Some(queue), shared: Arc::default() };
+        let shared = Arc::clone(&journal.shared);
         thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
-            write_all(&records, &dropped);
+            write_all(&records, &shared);
             // Nobody may wait for the end; then there is nobody to tell.
             let _ = end.send(());
         })?;
@@ -220,16 +246,76 @@ impl Journal {
 
     /// A log that keeps nothing.
     pub fn off() -> Self {
-        Self { queue: None, dropped: Arc::default() }
+        Self { queue: None, shared: Arc::default() }
     }
 
-    /// Puts a record into the log, or counts it as dropped. Never waits.
+    /// Puts a record into the log, or counts it as suppressed or dropped. Never waits for the log.
     pub fn note(&self, record: Record) {
-        if let Some(queue) = &self.queue
-            && queue.try_send(record).is_err()
-        {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let Some(queue) = &self.queue else { return };
+        // Nobody wants to read it, so it counts for nothing.
+        if matches!(record, Record::Connected { .. }) && log::max_level() < LevelFilter::Debug {
+            return;
         }
+        let is_vital = record.is_vital();
+        if let Some(subject) = record.subject()
+            && !self.shared.limiter().lets_pass(subject, is_vital, Instant::now())
+        {
+            return;
+        }
+        let room = if is_vital { JOURNAL_RECORDS } else { JOURNAL_RECORDS - JOURNAL_VITAL };
+        if self.shared.waiting.fetch_add(1, Ordering::Relaxed) >= room || queue.try_send(record).is_err() {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        let limiter = Mutex::new(Limiter::new(Instant::now()));
+        Self { waiting: AtomicUsize::new(0), dropped: AtomicU64::new(0), limiter }
+    }
+}
+
+impl Shared {
+    fn limiter(&self) -> std::sync::MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    /// What it is counted as. `None`: others cannot cause many of it, or only with the registry's or an operator's help.
+    fn subject(&self) -> Option<Subject> {
+        let (kind, from) = match self {
+            Self::Connected { from, .. } => ("connected", Some(from)),
+            Self::HandshakeFailed { from, .. } => ("handshake failed", Some(from)),
+            Self::AcceptFailed { .. } => ("accept failed", None),
+            Self::SignalsFailed { .. } => ("waiting for signals failed", None),
+            Self::Joined { from, .. } => ("joined", Some(from)),
+            Self::Renamed { from, .. } => ("renamed", Some(from)),
+            Self::Refused { from, .. } => ("refused", Some(from)),
+            Self::WrongPassword { from, .. } => ("wrong password", Some(from)),
+            Self::Slowed { from, .. } => ("slowed", Some(from)),
+            Self::Missed { from, .. } => ("missed", Some(from)),
+            Self::Left { from, .. } => ("left", Some(from)),
+            Self::SessionDied { from, .. } => ("session died", Some(from)),
+            Self::NotKept { .. } => ("not kept", None),
+            Self::Started { .. }
+            | Self::Open { .. }
+            | Self::Acted(_)
+            | Self::AccountSetAside { .. }
+            | Self::Reloaded { .. }
+            | Self::NotReloaded { .. }
+            | Self::Unfit { .. }
+            | Self::Stopping
+            | Self::Stopped { .. } => return None,
+        };
+        Some(Subject { kind, network: from.map(|&from| from.into()) })
+    }
+
+    /// Whether it must not be lost in a flood of others.
+    fn is_vital(&self) -> bool {
+        self.subject().is_none_or(|subject| matches!(subject.kind, "wrong password" | "session died" | "not kept"))
     }
 }
 
@@ -243,45 +329,39 @@ impl Scribe {
 
 const THREAD: &str = "journal";
 
-fn write_all(records: &Receiver<Record>, dropped: &AtomicU64) {
+fn write_all(records: &Receiver<Record>, shared: &Shared) {
     hush_panics_of_this_thread();
-    let mut quiet = Quiet::default();
-    for record in records {
-        let flood = match &record {
-            Record::Refused { code, .. } => Some(*code),
-            Record::HandshakeFailed { .. } => Some("handshake failed"),
-            Record::AcceptFailed { .. } => Some("accept failed"),
-            Record::SignalsFailed { .. } => Some("waiting for signals failed"),
-            _ => None,
-        };
-        if flood.is_some_and(|kind| !quiet.lets_pass(kind, Instant::now())) {
-            continue;
+    let mut reported = Instant::now();
+    loop {
+        let received = records.recv_timeout((reported + LOG_PERIOD).saturating_duration_since(Instant::now()));
+        let is_over = matches!(received, Err(RecvTimeoutError::Disconnected));
+        if let Ok(record) = received {
+            shared.waiting.fetch_sub(1, Ordering::Relaxed);
+            try_to_write(|| write(record));
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        // femme panics when standard output is closed. The chat goes on, without a log.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            if lost > 0 {
-                warn!("log records dropped", { count: lost });
-            }
-            write(record);
-        }));
+        let lost = shared.dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            try_to_write(|| warn!("log records dropped", { count: lost }));
+        }
+        if is_over || reported.elapsed() >= LOG_PERIOD {
+            reported = Instant::now();
+            let suppressed = shared.limiter().take_suppressed();
+            suppressed.into_iter().for_each(|suppressed| try_to_write(|| write_suppressed(suppressed)));
+        }
+        if is_over {
+            return;
+        }
     }
 }
 
-/// Keeps a flood of refusals and failures out of the log: one a second for each kind.
-#[derive(Debug, Default)]
-struct Quiet {
-    latest: HashMap<&'static str, Instant>,
+/// femme panics when standard output is closed. The chat goes on, without a log.
+fn try_to_write(write: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(write));
 }
 
-impl Quiet {
-    fn lets_pass(&mut self, kind: &'static str, now: Instant) -> bool {
-        let passes = self.latest.get(kind).is_none_or(|&then| now.duration_since(then) >= REFUSALS_LOGGED);
-        if passes {
-            self.latest.insert(kind, now);
-        }
-        passes
-    }
+fn write_suppressed(Suppressed { subject, count }: Suppressed) {
+    let network = subject.network.map_or_else(String::new, |network| network.to_string());
+    warn!("log records suppressed", { kind: subject.kind, network: network, count: count });
 }
 
 /// A closed standard output is no defect that needs a backtrace for each record.
@@ -299,7 +379,7 @@ fn write(record: Record) {
         Record::Started { place } => info!("started", { address: place }),
         Record::Connected { peer, from } => debug!("connected", { peer: peer.0, from: from.to_string() }),
         Record::HandshakeFailed { peer, from, why } => {
-            info!("handshake failed", { peer: peer.0, from: from.to_string(), why: why.as_str() })
+            info!("handshake failed", { peer: peer.0, from: from.to_string(), why: brief(&why).as_str() })
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
         Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
@@ -310,13 +390,17 @@ fn write(record: Record) {
         Record::Joined { peer, name, from } => {
             info!("joined", { peer: peer.0, name: name.as_str(), from: from.to_string() })
         }
-        Record::Renamed { peer, old, new } => info!("renamed", { peer: peer.0, old: old.as_str(), new: new.as_str() }),
-        Record::Refused { peer, code } => info!("refused", { peer: peer.0, code: code }),
+        Record::Renamed { peer, from, old, new } => {
+            info!("renamed", { peer: peer.0, from: from.to_string(), old: old.as_str(), new: new.as_str() })
+        }
+        Record::Refused { peer, from, code } => info!("refused", { peer: peer.0, from: from.to_string(), code: code }),
         Record::WrongPassword { peer, from, name } => {
             warn!("wrong password", { peer: peer.0, name: name.as_str(), from: from.to_string() })
         }
-        Record::Slowed { peer } => warn!("slowed", { peer: peer.0 }),
-        Record::Missed { peer, lines } => warn!("missed", { peer: peer.0, lines: lines }),
+        Record::Slowed { peer, from } => warn!("slowed", { peer: peer.0, from: from.to_string() }),
+        Record::Missed { peer, from, lines } => {
+            warn!("missed", { peer: peer.0, from: from.to_string(), lines: lines })
+        }
         Record::Left { peer, name, from, reason, accepted, refused } => {
             let (what, why) = match &reason {
                 None => (None, None),
@@ -327,19 +411,19 @@ fn write(record: Record) {
                 peer: peer.0,
                 name: name.as_str(),
                 from: from.to_string(),
-                reason: what.map_or("", SafeText::as_str),
-                user_reason: why.map_or("", SafeText::as_str),
+                reason: what.map(brief).as_ref().map_or("", SafeText::as_str),
+                user_reason: why.map(brief).as_ref().map_or("", SafeText::as_str),
                 accepted: accepted,
                 refused: refused,
             });
         }
-        Record::SessionDied { peer } => error!("session died", { peer: peer.0 }),
+        Record::SessionDied { peer, from } => error!("session died", { peer: peer.0, from: from.to_string() }),
         Record::Acted(Act { act, by, account, whom, why, until }) => info!("acted", {
             act: act,
-            by: by.as_str(),
+            by: brief(&by).as_str(),
             account: account.as_ref().map_or("", Name::as_str),
-            whom: whom.as_str(),
-            why: why.as_ref().map_or("", SafeText::as_str),
+            whom: brief(&whom).as_str(),
+            why: why.as_ref().map(brief).as_ref().map_or("", SafeText::as_str),
             until: until.map_or_else(String::new, |until| humantime::format_rfc3339_seconds(until).to_string()),
         }),
         Record::NotKept { why } => error!("not kept", { why: why }),
@@ -354,26 +438,44 @@ fn write(record: Record) {
     }
 }
 
+/// As much of a text as the log holds, whoever wrote it.
+fn brief(text: &SafeText) -> SafeText {
+    SafeText::excerpt(text.as_str(), REASON_CHARS)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    #[test]
-    fn a_flood_of_refusals_is_logged_once_a_second_for_each_code() {
-        let (mut quiet, start) = (Quiet::default(), Instant::now());
-        assert!(quiet.lets_pass("not-utf8", start));
-        assert!(!quiet.lets_pass("not-utf8", start + Duration::from_millis(999)));
-        assert!(quiet.lets_pass("bad-name", start));
-        assert!(quiet.lets_pass("not-utf8", start + REFUSALS_LOGGED));
+    fn journal() -> (Journal, Receiver<Record>) {
+        let (queue, records) = sync_channel(JOURNAL_RECORDS);
+        (Journal { queue: Some(queue), shared: Arc::default() }, records)
     }
 
     #[test]
-    fn a_full_log_drops_records_and_counts_them() {
-        let (queue, _records) = sync_channel(1);
-        let journal = Journal { queue: Some(queue), dropped: Arc::default() };
-        (0..3).for_each(|_| journal.note(Record::Stopping));
-        assert_eq!(journal.dropped.load(Ordering::Relaxed), 2);
+    fn a_full_log_drops_records_and_counts_them_but_has_room_for_vital_ones() {
+        let (journal, records) = journal();
+        let address = |number: u32| std::net::Ipv4Addr::from_bits(0x0a00_0000 + number);
+        let refused = |number| Record::Refused {
+            peer: PeerId(1),
+            from: Origin::Net((address(number / 10), 7).into()),
+            code: "not-utf8",
+        };
+        (0..JOURNAL_RECORDS as u32).for_each(|number| journal.note(refused(number)));
+        let dropped = || journal.shared.dropped.load(Ordering::Relaxed);
+        assert_eq!(dropped(), JOURNAL_VITAL as u64);
+        for _ in 0..JOURNAL_VITAL {
+            journal.note(Record::Stopping);
+        }
+        assert_eq!(dropped(), JOURNAL_VITAL as u64);
+        journal.note(Record::Stopping);
+        assert_eq!(dropped(), JOURNAL_VITAL as u64 + 1);
+        assert_eq!(records.try_iter().count(), JOURNAL_RECORDS);
+    }
+
+    #[test]
+    fn a_text_in_the_log_is_no_longer_than_a_reason() {
+        let text = brief(&SafeText::new("x".repeat(4096)));
+        assert_eq!(text.as_str(), format!("{}…", "x".repeat(REASON_CHARS)));
     }
 }

@@ -24,7 +24,7 @@ pub const ACCOUNTS: usize = 100_000;
 /// How many bans are kept, and how many mutes.
 pub const SANCTIONS: usize = 10_000;
 
-/// How many characters of the reason for a ban, a mute, a kick or a leave are kept.
+/// How many characters of a reason are kept: for a ban, a mute, a kick, or for leaving. The log holds no longer text either.
 pub const REASON_CHARS: usize = 200;
 
 /// How many characters are kept of who imposed a ban or a mute: `NAME (account NAME)`.
@@ -43,6 +43,10 @@ pub const HASH_COST_MOST: (u32, u32, u32) = (64 * 1024, 10, 4);
 
 /// How many passwords are hashed at once: each takes a processor and the memory of [`HASH_COST`].
 pub const HASHES_AT_ONCE: usize = 2;
+
+/// How many threads there are at most for what blocks or takes long, besides one for each processor, which suffices for all
+/// TLS handshakes: for passwords, for the registry's disk, and for files that are read again.
+pub const POOL_THREADS: usize = HASHES_AT_ONCE + 2;
 
 /// How many passwords wait to be hashed; beyond that a person is told to try again.
 pub const HASHES_WAITING: usize = 64;
@@ -301,8 +305,17 @@ pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Durat
 /// How many log records wait for a slow standard output before further ones are dropped and counted.
 pub const JOURNAL_RECORDS: usize = 1024;
 
-/// Of the refusals with the same code, one within this time is logged.
-pub const REFUSALS_LOGGED: Duration = Duration::from_secs(1);
+/// How many of these are kept for records that must not be lost: about passwords, sanctions, and errors of the server.
+pub const JOURNAL_VITAL: usize = 256;
+
+/// How many records of a kind that peers can cause are logged for each network within [`LOG_PERIOD`].
+pub const RECORDS_LOGGED: u32 = 20;
+
+/// How often those that were not logged are reported.
+pub const LOG_PERIOD: Duration = Duration::from_secs(1);
+
+/// For how many kinds in networks they are counted one by one. Further networks share one limit for each kind.
+pub const LOG_SUBJECTS: usize = 256;
 
 /// How long the end of the program waits for the log to be written.
 pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);
@@ -345,6 +358,20 @@ pub const CLIENT_RECENT_LINES: usize = 100;
 
 /// How many names the client remembers for completion of those who spoke before the server announced them.
 pub const CLIENT_SPEAKERS: usize = 100;
+
+/// How many names the client remembers for completion of those of whom the server said that they are here. Further ones are
+/// not completed until others leave.
+pub const CLIENT_NAMES: usize = 10_000;
+
+/// How much of what the server says before it takes the name the client keeps to show it, in bytes. An honest server says a
+/// few lines.
+pub const CLIENT_GREETING_BYTES: usize = 128 * 1024;
+
+/// How many bytes of lines the client draws at once; with the line that exceeds this it stops.
+pub const CLIENT_DRAWN_BYTES: usize = 64 * 1024;
+
+/// How many pings of the client's own wait for an answer before it sends no further one.
+pub const RECEIPTS_WAITING: usize = 100;
 
 /// How long after a resize the client shows nothing, until its editor has drawn at the new size.
 pub const RESIZE_DRAWN: Duration = Duration::from_secs(1);

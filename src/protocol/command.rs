@@ -37,7 +37,7 @@ pub enum Command {
     Help,
     /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
     Ping(Option<SafeText>),
-    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave.
+    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave. Of the reason, [`REASON_CHARS`] characters are kept.
     Quit(Option<SafeText>),
 }
 
@@ -191,6 +191,8 @@ mod tests {
         let bob = Box::new(Name::parse("Bob").unwrap());
         assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
         assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
+        let cut = format!("{}…", "é".repeat(REASON_CHARS));
+        assert_eq!(parse(&format!("/quit {}", "é".repeat(REASON_CHARS + 1))), Ok(Command::Quit(Some(safe(&cut)))));
         assert_eq!(parse("/who"), Ok(Command::Who));
         assert_eq!(parse("/help"), Ok(Command::Help));
         assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));

@@ -13,7 +13,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use async_lock::Semaphore;
 use blocking::unblock;
 use thiserror::Error;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::limits::{HASH_COST, HASH_COST_MOST, HASHES_AT_ONCE, HASHES_WAITING};
 use crate::protocol::Secret;
@@ -112,6 +112,12 @@ const COST: Params = match Params::new(HASH_COST.0, HASH_COST.1, HASH_COST.2, So
     Err(_) => panic!("argon2 allows this cost"),
 };
 
+/// How many blocks of 1 KiB are reserved at least. Those that are not used take no memory.
+///
+/// glibc gives more than 32 MiB back to the system as soon as they are freed (mallopt(3), M_MMAP_THRESHOLD). It keeps less
+/// than that in the heap of each thread that has ever hashed a password: 19 MiB a thread.
+const BLOCKS_GIVEN_BACK: usize = 33 * 1024;
+
 impl Recipe {
     /// The one for new passwords.
     fn with_salt(salt: [u8; 16]) -> Self {
@@ -138,15 +144,18 @@ impl Recipe {
 
     /// Runs argon2 once. The password and all that was made of it are wiped.
     fn run(&self, secret: Secret, runs: &AtomicU64) -> Result<Output, Busy> {
-        let mut memory = Zeroizing::new(Vec::new());
-        memory.try_reserve_exact(self.params.block_count()).map_err(|_| Busy)?;
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(self.params.block_count().max(BLOCKS_GIVEN_BACK)).map_err(|_| Busy)?;
         memory.resize(self.params.block_count(), Block::new());
         runs.fetch_add(1, Ordering::Relaxed);
         let argon2 = Argon2::new(self.algorithm, self.version, self.params.clone());
         let length = self.params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
         let mut output = vec![0; length];
-        argon2
-            .hash_password_into_with_memory(secret.expose().as_bytes(), &self.salt, &mut output, memory.as_mut_slice())
+        let password = secret.expose().as_bytes();
+        let hashed = argon2.hash_password_into_with_memory(password, &self.salt, &mut output, memory.as_mut_slice());
+        // Of a vector, `Zeroizing` would wipe what is only reserved, too.
+        memory.iter_mut().zeroize();
+        hashed
             .ok()
             .and_then(|()| Output::new(&output).ok())
             // The salt, the output and the memory have sizes that argon2 allows, or they would not have been read.

@@ -216,7 +216,9 @@ impl Broker {
             }
             Event::Slowed { peer } => {
                 self.batch.push(Audience::Only(peer), &Reply::Slowed);
-                self.journal.note(Record::Slowed { peer });
+                if let Some(slowed) = self.peers.get(&peer) {
+                    self.journal.note(Record::Slowed { peer, from: slowed.from });
+                }
             }
             Event::Ask { peer, answer } => {
                 if let Some(asked) = self.peers.get(&peer) {
@@ -323,7 +325,7 @@ impl Broker {
         if let Some(sender) = self.peers.get_mut(&peer) {
             sender.refused += 1;
             self.batch.push(Audience::Only(peer), &Reply::Refused(refusal));
-            self.journal.note(Record::Refused { peer, code: refusal.code() });
+            self.journal.note(Record::Refused { peer, from: sender.from, code: refusal.code() });
         }
     }
 
@@ -404,7 +406,8 @@ impl Broker {
         // Who has not been announced yet will be under the new name.
         let audience = if sender.unannounced.is_some() { Audience::Only(peer) } else { Audience::Everyone };
         self.batch.push(audience, &Reply::Renamed { old: &sender.name, new: &name });
-        self.journal.note(Record::Renamed { peer, old: sender.name.clone(), new: name.clone() });
+        let (from, old) = (sender.from, sender.name.clone());
+        self.journal.note(Record::Renamed { peer, from, old, new: name.clone() });
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
         self.ignores.renamed(peer, &sender.name, &name);

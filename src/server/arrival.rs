@@ -68,7 +68,8 @@ impl Arrival {
         match greeted {
             Ok(Greeting::Secured(transport)) => return Some(transport),
             Ok(Greeting::Plain) => {
-                house.journal.note(Record::Refused { peer: self.peer, code: Refusal::NotTls.code() });
+                let (peer, from) = (self.peer, self.from);
+                house.journal.note(Record::Refused { peer, from, code: Refusal::NotTls.code() });
                 turn_away(self.transport, &Refusal::NotTls).await;
             }
             Err(error) => {

@@ -303,7 +303,7 @@ fn admit(arrival: Arrival, house: &Arc<House>) {
             task::spawn(session::attend(arrival, Arc::clone(house), entered));
         }
         Err(refusal) => {
-            house.journal.note(Record::Refused { peer, code: refusal.code() });
+            house.journal.note(Record::Refused { peer, from, code: refusal.code() });
             // Without TLS it could not read why.
             if arrival.tls.is_none()
                 && let Some(turn) = house.door.turn()

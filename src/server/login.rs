@@ -247,7 +247,7 @@ impl<'a> Login<'a> {
 
     /// `None`: the connection is broken.
     async fn refuse(&mut self, refusal: &Refusal) -> Option<()> {
-        self.house.journal.note(Record::Refused { peer: self.peer, code: refusal.code() });
+        self.house.journal.note(Record::Refused { peer: self.peer, from: self.from, code: refusal.code() });
         self.writer.say(&Reply::Refused(refusal)).await.ok()
     }
 

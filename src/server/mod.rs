@@ -25,9 +25,11 @@ mod writer;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use async_channel::Sender;
@@ -42,7 +44,7 @@ use thiserror::Error;
 use door::Door;
 
 use crate::journal::{Journal, Record};
-use crate::limits::{FEED_BYTES, INBOX_EVENTS, SHUTDOWN_LIMIT};
+use crate::limits::{FEED_BYTES, INBOX_EVENTS, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::origin::Origin;
 use crate::protocol::{Notice, Refusal, SafeText};
 use crate::registry::{AccountId, ActError, Registry};
@@ -137,7 +139,13 @@ pub struct BrokerDied;
 
 /// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start
 /// one for each processor.
+///
+/// What blocks or takes long gets a few threads, too. By itself it would get up to 500, and each of them keeps some
+/// memory for ever.
 pub fn start_threads(count: usize) {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    let others = NonZeroUsize::new(cores + POOL_THREADS).expect("it is not zero");
+    blocking::set_max_blocking_threads(others);
     let config = GlobalExecutorConfig::default().with_min_threads(count).with_max_threads(count);
     async_global_executor::init_with_config(config);
 }

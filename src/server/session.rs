@@ -51,7 +51,7 @@ async fn enter(arrival: Arrival, house: Arc<House>, mut evicted: oneshot::Receiv
     let (peer, from, deadline) = (arrival.peer, arrival.from, Instant::now() + LOGIN_LIMIT);
     let transport = arrival.secure(&house, &mut evicted, deadline).await?;
     let link = Arc::new(Link::default());
-    let mut writer = Writer::new(transport.clone(), peer, &house, Arc::clone(&link));
+    let mut writer = Writer::new(transport.clone(), (peer, from), &house, Arc::clone(&link));
     let mut intake = Intake::new(transport, house.config.idle_line, Arc::clone(&link));
     let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), (evicted, deadline));
     let Some(reader) = login.join().await else {
@@ -131,7 +131,7 @@ impl Session {
             Ok(Leaving::Lost) if self.link.is_stalled() => Some(LeaveReason::server("stopped reading")),
             Ok(Leaving::Lost) => Some(LeaveReason::server("connection lost")),
             Err(_) => {
-                self.house.journal.note(Record::SessionDied { peer: self.peer });
+                self.house.journal.note(Record::SessionDied { peer: self.peer, from: self.from });
                 Some(LeaveReason::server("an error of the server"))
             }
         };

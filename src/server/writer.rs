@@ -18,6 +18,7 @@ use super::watch::allow_unacknowledged;
 use crate::diagnosis::diagnose;
 use crate::journal::{Journal, Record};
 use crate::limits::{FAREWELL_LIMIT, LINK_CHECK, UNACKNOWLEDGED};
+use crate::origin::Origin;
 use crate::protocol::Reply;
 use crate::room::{PeerId, Portion, Pulse, Reader};
 use crate::transport::Transport;
@@ -28,6 +29,7 @@ use crate::turns::Turns;
 pub(super) struct Writer {
     transport: Transport,
     peer: PeerId,
+    from: Origin,
     journal: Journal,
     stall_limit: Duration,
     link: Arc<Link>,
@@ -45,10 +47,11 @@ enum Sent {
 }
 
 impl Writer {
-    pub(super) fn new(transport: Transport, peer: PeerId, house: &House, link: Arc<Link>) -> Self {
+    pub(super) fn new(transport: Transport, (peer, from): (PeerId, Origin), house: &House, link: Arc<Link>) -> Self {
         Self {
             transport,
             peer,
+            from,
             journal: house.journal.clone(),
             stall_limit: house.config.stall_limit,
             link,
@@ -138,7 +141,8 @@ impl Writer {
     /// Sends the portion from byte `written` on, as long as that takes.
     async fn send_rest(&mut self, portion: &Portion, written: usize) -> io::Result<bool> {
         if portion.missed() > 0 {
-            self.journal.note(Record::Missed { peer: self.peer, lines: portion.missed() });
+            let (peer, from, lines) = (self.peer, self.from, portion.missed());
+            self.journal.note(Record::Missed { peer, from, lines });
             self.say(&Reply::Missed(portion.missed())).await?;
         }
         let (text, is_last) = portion.text();

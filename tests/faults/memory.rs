@@ -1,12 +1,18 @@
 //! The memory that docs/limits.md publishes.
 
+use std::fs::DirBuilder;
 use std::io::Read;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::canaries::COUNT;
 use super::scene::{Scene, eventually, heavy, trouble};
+use crate::it::tls_peer::{Certificate, TlsPeer};
 use crate::support::harness::Peer;
+use crate::support::program::{Program, ServerProgram};
+use crate::support::vitals::Vitals;
 
 /// How many there are of each kind of trouble.
 const EACH: usize = 4;
@@ -69,6 +75,54 @@ fn the_worst_mix_stays_below_the_published_bound() {
     drop((half_names, half_lines, floods));
     let heard = scene.finish();
     assert!(heard.said().len() == 2 * EACH, "a flood was not heard of");
+}
+
+/// Each login hashes a password, and half of them negotiate TLS first. The passwords are right, so that no penalty slows the
+/// storm down.
+#[test]
+fn a_storm_of_logins_gives_its_memory_back() {
+    const LOGINS: usize = 120;
+    let _alone = heavy();
+    let certificate = Certificate::make("login-storm");
+    let folder = std::env::temp_dir().join(format!("linechat-login-storm-data-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let data = ["--data", folder.to_str().unwrap()];
+    let mut server = ServerProgram::start(&[&data[..], &certificate.arguments()].concat());
+    let tls = tls_address(&mut server.program);
+    let trust = certificate.trust();
+    let mut owner = server.join("Alice");
+    owner.send("/register\ncorrect horse\ncorrect horse\n");
+    while !owner.line().starts_with("* Registered: Alice ") {}
+    drop(owner);
+    const LOGIN: &str = "Alice\ncorrect horse\n/quit\n";
+    let is_in = |lines: Vec<String>| lines.iter().any(|line| line.starts_with("* Welcome, Alice. "));
+    trouble(LOGINS, |number| {
+        let came_in = if number % 2 == 0 {
+            let [.., high, low] = (number as u32).to_be_bytes();
+            let mut peer = Peer::connect_from(IpAddr::from([127, 1, high, low]), server.address);
+            peer.send(LOGIN);
+            is_in(peer.rest())
+        } else {
+            let mut peer = TlsPeer::connect(tls, &trust);
+            peer.send(LOGIN);
+            is_in(peer.rest())
+        };
+        assert!(came_in, "login {number}");
+    });
+    let vitals = Vitals(server.program.pid());
+    let (peak, rest) = (vitals.peak_resident(), vitals.resident());
+    eprintln!("{LOGINS} logins: {} KiB at most, {} KiB afterwards", peak >> 10, rest >> 10);
+    assert!(peak <= 96 << 20, "{peak} bytes at most");
+    assert!(rest <= 56 << 20, "{rest} bytes afterwards");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// Where the server listens with TLS, as its second line says.
+fn tls_address(program: &mut Program) -> SocketAddr {
+    let line = program.stdout.line();
+    let address = line.strip_prefix("Server listening on ").and_then(|line| line.strip_suffix(" with TLS"));
+    address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("the second line is {line:?}"))
 }
 
 /// Takes about 100 KiB a second for as long as there is more, but not for ever, and then nothing any more.

@@ -9,6 +9,7 @@ mod scene;
 mod bytes;
 mod crowds;
 mod links;
+mod log;
 mod memory;
 mod resources;
 mod stalls;

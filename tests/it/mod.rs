@@ -1,7 +1,7 @@
 //! The real server over real sockets, and the real programs, a file a topic.
 
 mod pace;
-mod tls_peer;
+pub mod tls_peer;
 
 mod accounts;
 mod admin;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::look::folded;
 use crate::client::message::Message;
-use crate::limits::CLIENT_SPEAKERS;
+use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
 use crate::protocol::Name;
 
 /// Shared by the talk, which learns names, and the editor, which completes them. What cannot be a name is none,
@@ -15,7 +15,7 @@ pub(super) struct People(Arc<Mutex<Names>>);
 
 #[derive(Debug, Default)]
 struct Names {
-    /// Those of whom the server said that they are here.
+    /// Those of whom the server said that they are here, as long as there are not too many.
     here: BTreeSet<Name>,
     /// Others who said something, in the order of their last messages. The server does not tell when they leave.
     speakers: VecDeque<Name>,
@@ -51,16 +51,16 @@ impl People {
         // A name holds no blank, so nobody's words can stand where it ends.
         let Some((first, rest)) = notice.split_once(' ') else { return };
         if rest == "has joined" {
-            here.extend(Name::parse(first));
+            learn(here, Name::parse(first));
         } else if rest == "has left" || rest.starts_with("has left: ") || rest.starts_with("has left (\"") {
             Name::parse(first).iter().for_each(leave);
         } else if let Some((old, new)) = renaming(line) {
             leave(&old);
-            here.insert(new);
+            learn(here, [new]);
         } else if let Some(left) = rest.strip_prefix("have left: ") {
             listed(left).for_each(|name| leave(&name));
         } else if let Some(list) = list_of_names(first, rest) {
-            here.extend(listed(list));
+            learn(here, listed(list));
         }
     }
 
@@ -75,6 +75,12 @@ impl People {
     fn lock(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Adds names until there are [`CLIENT_NAMES`].
+fn learn(here: &mut BTreeSet<Name>, names: impl IntoIterator<Item = Name>) {
+    let room = CLIENT_NAMES.saturating_sub(here.len());
+    here.extend(names.into_iter().take(room));
 }
 
 /// The old and the new name in a notice that somebody is called something else now.
@@ -158,6 +164,27 @@ mod tests {
         people.hear("* job0 has left");
         assert_eq!(people.that_begin_with("a"), [""; 0]);
         assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
+    }
+
+    #[test]
+    fn a_server_that_announces_names_without_end_costs_no_memory() {
+        let people = People::default();
+        let count = || people.that_begin_with("").len();
+        for number in 0..CLIENT_NAMES + 100 {
+            people.hear(&format!("* user{number} has joined"));
+        }
+        assert_eq!(count(), CLIENT_NAMES);
+        people.hear("* 3 here: x1, x2, x3");
+        people.hear("* 2 have joined: x4, x5");
+        people.hear("* Welcome, Bob. 2 others here: x6, x7. /help lists the commands.");
+        people.hear("* user1000000 is now x8");
+        assert_eq!((count(), people.that_begin_with("x").len()), (CLIENT_NAMES, 0));
+        people.hear("* user0 is now x9");
+        people.hear("* user1 has left");
+        people.hear("* Alice has joined");
+        assert_eq!((count(), people.that_begin_with("x"), people.that_begin_with("a")), {
+            (CLIENT_NAMES, vec!["x9".to_owned()], vec!["Alice".to_owned()])
+        });
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES};
+use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
 use crate::protocol::{Command, Line, Refusal};
 
 /// What is known of the lines that were sent on one connection.
@@ -88,9 +88,9 @@ impl Receipts {
         self.messages += usize::from(is_private || is_said());
     }
 
-    /// When to send a ping, if at all.
+    /// When to send a ping, if at all. A server that answers none gets no more of them after a while.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.ask_at
+        self.ask_at.filter(|_| self.asked.len() < RECEIPTS_WAITING)
     }
 
     /// Whether a pong is on its way.
@@ -301,6 +301,19 @@ mod tests {
         receipts.hear("* You missed 7 lines.", start);
         assert!(hear(&mut receipts, &pong));
         assert_eq!((receipts.due(), receipts.missing()), (None, None));
+    }
+
+    #[test]
+    fn a_server_that_answers_no_ping_gets_a_limited_number() {
+        let mut receipts = sent(&["hi"]);
+        let mut pongs = Vec::new();
+        while receipts.due().is_some() {
+            pongs.push(ask(&mut receipts));
+            hear(&mut receipts, "* You missed 3 lines.");
+        }
+        assert_eq!(pongs.len(), RECEIPTS_WAITING);
+        assert!(hear(&mut receipts, &pongs[0]));
+        assert!(receipts.due().is_some(), "one has its answer, so there is room for another");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::foreground::{is_foreground, wait_for_foreground};
 use super::wrap::wrap;
 use crate::client::Lost;
 use crate::client::startup::no_thread;
-use crate::limits::{CLIENT_SCREEN_LINES, SCREEN_FLUSH};
+use crate::limits::{CLIENT_DRAWN_BYTES, CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::protocol::SafeText;
 
 /// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
@@ -196,6 +196,8 @@ impl Showing {
     }
 
     /// What waits goes together, so that the typed line is drawn once for all of it. `day` is that of the last line.
+    ///
+    /// It ends after [`CLIENT_DRAWN_BYTES`]: more may come as fast as it is taken.
     fn with_what_follows(
         &self,
         shown: Shown,
@@ -221,7 +223,7 @@ impl Showing {
                 Shown::Clear => text.push_str(&"\n".repeat(size.map_or(0, |size| size.rows.saturating_sub(1)))),
                 Shown::Flush(done) => return (text, Some(done)),
             }
-            next = self.lines.try_recv().ok();
+            next = if text.len() < CLIENT_DRAWN_BYTES { self.lines.try_recv().ok() } else { None };
         }
         (text, None)
     }
@@ -263,6 +265,18 @@ mod tests {
         TODAY.set(date(2026, 11, 29));
         screen.say("five");
         assert_eq!(shown(&showing, &mut day, None), "-- Sunday, 29 November 2026\n-- five\n");
+    }
+
+    #[test]
+    fn what_is_drawn_at_once_is_bounded_however_much_waits() {
+        let (screen, showing) = Screen::new(false, || TODAY.get());
+        let line = "x".repeat(CLIENT_DRAWN_BYTES / 4);
+        (0..8).for_each(|_| screen.say(&line));
+        let mut day = None;
+        let each = "-- ".len() + line.len() + "\n".len();
+        assert_eq!(shown(&showing, &mut day, None).len(), 4 * each);
+        assert_eq!(shown(&showing, &mut day, None).len(), 4 * each);
+        assert!(showing.lines.is_empty());
     }
 
     #[test]

@@ -31,7 +31,9 @@ use crate::client::taken::Tries;
 use crate::client::tls::TlsError;
 use crate::client::{Config, Lost, Outcome, lines};
 use crate::fault;
-use crate::limits::{CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT};
+use crate::limits::{
+    CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT,
+};
 use crate::protocol::{BadSecret, Command, Line, Name, SafeText, Secret};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
@@ -180,7 +182,7 @@ impl Talk {
                 Event::Connected(endpoint) => link.endpoint = endpoint,
                 Event::Heard(heard) => {
                     link.hear(&heard);
-                    lines.extend(heard);
+                    add_greeting(&mut lines, heard);
                     self.answer_login().await;
                     let Some(link) = &self.link else { return Err(Lost::Cut) };
                     if link.story.is_turned_away() {
@@ -834,6 +836,15 @@ impl Talk {
     }
 }
 
+/// Adds whole lines to what a server has said before it took the name. If that is too much, what came before is dropped: its
+/// last words say why it sends us away.
+fn add_greeting(lines: &mut Vec<u8>, heard: Vec<u8>) {
+    if lines.len() + heard.len() > CLIENT_GREETING_BYTES {
+        lines.clear();
+    }
+    lines.extend(heard);
+}
+
 fn is_quit(line: &str) -> bool {
     matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
 }
@@ -1326,6 +1337,17 @@ mod tests {
             expected = (2 * expected).min(RECONNECT_PAUSE.1);
         }
         assert_eq!(expected, RECONNECT_PAUSE.1);
+    }
+
+    #[test]
+    fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
+        let mut lines = Vec::new();
+        for number in 0..10_000 {
+            add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).into_bytes());
+            assert!(lines.len() <= CLIENT_GREETING_BYTES);
+        }
+        add_greeting(&mut lines, b"! server-full: no\n".to_vec());
+        assert!(lines.starts_with(b"* line ") && lines.ends_with(b"\n! server-full: no\n"));
     }
 
     #[test]

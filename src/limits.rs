@@ -86,6 +86,9 @@ pub const SOCKET_TURN: Duration = Duration::from_millis(5);
 /// How often it looks at most. Whoever may read the folder can keep it waiting, but not for longer.
 pub const SOCKET_TURNS: usize = 200;
 
+/// How many characters are shown of the names in a certificate that is not trusted.
+pub const CERTIFICATE_NAME_CHARS: usize = 200;
+
 /// How many bytes a request through the control socket may have: a line, and a password behind it.
 pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
 

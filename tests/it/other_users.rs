@@ -227,3 +227,31 @@ fn a_server_that_starts_does_not_wait_for_its_own_lock() {
     server.signal(Signal::TERM);
     assert_eq!(server.finish().code, Some(0));
 }
+
+#[test]
+fn admin_gives_no_request_to_a_server_of_another_user() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    fs::copy(SERVER, &program).unwrap();
+    set_mode(&program, 0o755);
+    let data = folder.subfolder("data", 0o755);
+    give_to_other(&data);
+    let start = |user: u32, arguments: &[&str]| {
+        let user = format!("--reuid={user}");
+        Program::start("setpriv", [&[&user, "--clear-groups", &program], arguments].concat())
+    };
+    let mut server = start(OTHER, &["--host", "127.0.0.1", "--port", "0", "--data", &data]);
+    server.stdout.line();
+    set_mode(&format!("{data}/control"), 0o666);
+    let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
+    let refused = admin(OTHER + 1);
+    let why = format!("belongs to user {OTHER}; only that user and root can tell it what to do");
+    assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: the server at {data}/control {why}\n")));
+    for user in [OTHER, 0] {
+        assert_eq!(admin(user).code, Some(0));
+    }
+}

@@ -46,6 +46,7 @@ pub mod origin;
 pub mod protocol;
 pub mod registry;
 pub mod room;
+mod safe_file;
 pub mod secret_file;
 pub mod server;
 mod tcp;

@@ -81,14 +81,11 @@ pub const NAME_TRIES: usize = 3;
 /// How long a ban or a mute may last that is to end by itself.
 pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// How many names are tried for a socket of the file system before it is put at its path.
-pub const SOCKET_DRAFTS: usize = 16;
+/// How often a lock is tried whose file its former holder removes at that moment.
+pub const LOCK_TRIES: usize = 16;
 
-/// How often a server that is about to put a socket into the file system looks whether another one has done so.
-pub const SOCKET_TURN: Duration = Duration::from_millis(5);
-
-/// How often it looks at most. Whoever may read the folder can keep it waiting, but not for longer.
-pub const SOCKET_TURNS: usize = 200;
+/// How many characters are shown of the names in a certificate that is not trusted.
+pub const CERTIFICATE_NAME_CHARS: usize = 200;
 
 /// How many bytes a request through the control socket may have: a line, and a password behind it.
 pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);

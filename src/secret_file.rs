@@ -1,16 +1,18 @@
 //! Files that hold a password, for both ends of a connection.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::fault;
 use crate::limits::LINE_BYTES;
 use crate::protocol::{BadSecret, Secret};
+use crate::safe_file::{check_owner, open_regular};
 use crate::text_file::{Utf16, without_mark};
 
 /// Why there is no password to be had from a file, and what to do about it.
@@ -42,16 +44,17 @@ pub enum SecretFileError {
 
 /// Reads the password that is the first line of a file, without its end. It blocks.
 ///
-/// Nobody but its owner may be able to read or write the file. When root is that, a group may read it, or a service could not have its
-/// password from systemd (systemd.exec(5), LoadCredential=).
+/// It must be a regular file of root or of our own user, and nobody but its owner may be able to read or write it. When root is the
+/// owner, a group may read it, or a service could not have its password from systemd (systemd.exec(5), LoadCredential=).
 ///
 /// # Errors
 /// [`SecretFileError`], worded for the person who wrote the file.
 pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
     let unreadable = |source| SecretFileError::Unreadable { path: path.to_owned(), source };
     // What is looked at is what is read, even if the path is given to another file meanwhile.
-    let mut file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    let (mut file, metadata) =
+        open_regular(path, OpenOptions::new().read(true), OFlags::empty()).map_err(unreadable)?;
+    check_owner(&metadata).map_err(unreadable)?;
     let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
     if metadata.mode() & others != 0 {
         return Err(SecretFileError::Exposed(path.to_owned()));

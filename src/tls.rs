@@ -1,10 +1,12 @@
 //! What both ends of a connection want of TLS.
 
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
-use std::{fmt, fs, io};
 
 use futures_rustls::pki_types::{CertificateDer, UnixTime, pem};
 use futures_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -12,10 +14,12 @@ use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 use futures_rustls::rustls::server::ParsedCertificate;
 use futures_rustls::rustls::time_provider::TimeProvider;
 use futures_rustls::rustls::{CertificateError, Error as RustlsError, RootCertStore};
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::safe_file::open_regular;
 use crate::text_file::{UTF8_MARK, without_mark};
 
 /// The algorithms of TLS 1.2 and 1.3 (RFC 9325). Whatever else this process has installed, it is this one.
@@ -24,12 +28,24 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     PROVIDER.clone()
 }
 
-/// The blocks of PEM in a file. There can be several byte order marks, since people join such files with cat(1).
+/// The blocks of PEM in a file.
 ///
 /// # Errors
-/// When the file cannot be read, or is UTF-16.
+/// When the file is not a regular one, cannot be read, or is UTF-16.
 pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
-    let bytes = Zeroizing::new(fs::read(path).map_err(pem::Error::Io)?);
+    let opened = open_regular(path, OpenOptions::new().read(true), OFlags::empty());
+    let (mut file, metadata) = opened.map_err(pem::Error::Io)?;
+    read_opened_pem(&mut file, &metadata)
+}
+
+/// The blocks of PEM in a file that is open. There can be several byte order marks, since people join such files with cat(1).
+///
+/// # Errors
+/// When it cannot be read, or is UTF-16.
+pub(crate) fn read_opened_pem(file: &mut File, metadata: &Metadata) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
+    // With room for all of it from the start, no copy of a key is left behind by a buffer that grew.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
+    file.read_to_end(&mut bytes).map_err(pem::Error::Io)?;
     let text = without_mark(&bytes).map_err(|error| pem::Error::Io(io::Error::other(error)))?;
     let mut pem = Zeroizing::new(Vec::with_capacity(text.len()));
     for line in text.split_inclusive(|&byte| byte == b'\n') {

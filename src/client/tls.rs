@@ -4,14 +4,14 @@
 //! holds the key of a trusted certificate.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_std::net::TcpStream;
 use futures_rustls::pki_types::pem::{self, PemObject};
-use futures_rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use futures_rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use futures_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use futures_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use futures_rustls::rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
@@ -26,6 +26,7 @@ use thiserror::Error;
 
 use crate::address::server_name;
 use crate::fault;
+use crate::limits::CERTIFICATE_NAME_CHARS;
 use crate::protocol::SafeText;
 use crate::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
 use crate::transport::{Transport, Uninterrupted};
@@ -263,10 +264,10 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
             "it names no host at all".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
-            // They come as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
-            let names = presented.iter().map(|name| name.split(['(', ')', '"']).max_by_key(|part| part.len()));
-            let names: Vec<_> = names.flatten().collect();
-            format!("it is for {}; check --host", names.join(", "))
+            let names: Vec<_> = presented.iter().map(|name| describe_name(name)).collect();
+            // A certificate can hold thousands.
+            let names = SafeText::excerpt(&names.join(", "), CERTIFICATE_NAME_CHARS);
+            format!("it is for {names}; check --host")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not for servers".to_owned()
@@ -278,6 +279,27 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
         error if is_version_1(error) => "it is of the old version 1, which names no host".to_owned(),
         CertificateError::Other(error) => format!("it cannot be checked ({})", error.0),
         error => format!("it cannot be checked ({error:?})"),
+    }
+}
+
+/// What a name in a certificate stands for. The library writes them as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
+fn describe_name(name: &str) -> String {
+    let (kind, value) = name.split_once('(').unwrap_or((name, ""));
+    let value = value.strip_suffix(')').unwrap_or(value);
+    let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
+    match (kind, value) {
+        ("DnsName", _) => match DnsName::try_from(text.strip_prefix("*.").unwrap_or(text)) {
+            Ok(_) => text.to_owned(),
+            Err(_) => format!("{text:?} (not a valid DNS name)"),
+        },
+        ("IpAddress", value) if value.starts_with('[') => "an invalid IP address".to_owned(),
+        // The library does not always choose the usual form, and not always a valid one.
+        ("IpAddress", value) => value.parse().map_or(value.to_owned(), |address: IpAddr| address.to_string()),
+        ("UniformResourceIdentifier", _) => format!("the URI {text:?}"),
+        ("DirectoryName", _) => "a directory name".to_owned(),
+        // The tags of RFC 5280, section 4.2.1.6.
+        ("Unsupported", "0x01") => "an e-mail address".to_owned(),
+        _ => "another kind of name".to_owned(),
     }
 }
 
@@ -437,5 +459,27 @@ aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
         }
         let revoked = CertificateError::Revoked;
         assert_eq!(distrust(&revoked, None), "it cannot be checked (Revoked)");
+    }
+
+    #[test]
+    fn names_of_every_kind_in_a_certificate_are_told_in_words() {
+        for (name, words) in [
+            (r#"DnsName("localhost")"#, "localhost"),
+            (r#"DnsName("a.b")"#, "a.b"),
+            (r#"DnsName("*.chat.example")"#, "*.chat.example"),
+            (r#"DnsName("*")"#, r#""*" (not a valid DNS name)"#),
+            (r#"DnsName("a (b)")"#, r#""a (b)" (not a valid DNS name)"#),
+            (r#"DnsName("")"#, r#""" (not a valid DNS name)"#),
+            ("IpAddress(10.0.0.1)", "10.0.0.1"),
+            ("IpAddress(0::1)", "::1"),
+            ("IpAddress(fe80)", "fe80"),
+            ("IpAddress([invalid: 7f, 00])", "an invalid IP address"),
+            (r#"UniformResourceIdentifier("urn:x")"#, r#"the URI "urn:x""#),
+            ("DirectoryName", "a directory name"),
+            ("Unsupported(0x01)", "an e-mail address"),
+            ("Unsupported(0x08)", "another kind of name"),
+        ] {
+            assert_eq!(describe_name(name), words);
+        }
     }
 }

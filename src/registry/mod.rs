@@ -451,7 +451,8 @@ mod tests {
         fs::write(folder.0.join("registry.new"), [0; 5000]).unwrap();
         block_on(register(&folder.open(), "Bob")).unwrap();
         assert!(folder.open().account(&name("Bob")).is_some());
-        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+        // The registry and its lock.
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
     }
 
     #[test]
@@ -568,7 +569,7 @@ mod tests {
         fs::write(folder.0.join("file"), "").unwrap();
         assert!(refusal("file").ends_with(" cannot be used: Not a directory"), "{}", refusal("file"));
         fs::create_dir(folder.file()).unwrap();
-        assert_eq!(folder.refusal(), "the registry DIR/registry.redb cannot be used: Is a directory");
+        assert_eq!(folder.refusal(), "the registry DIR/registry.redb cannot be used: it is not a regular file");
     }
 
     #[test]

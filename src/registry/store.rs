@@ -4,7 +4,7 @@
 //! flushes it, and turns over to it with one page that is flushed again; so whenever the machine stops, the file is what
 //! it was after some commit, and what was acknowledged is in it. This knows nothing of who may do what.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
 };
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use super::book::{Account, AccountId, Book, Change, Kind, Sanction};
@@ -23,6 +24,7 @@ use crate::folder::folder_of;
 use crate::limits::REGISTRY_CACHE_BYTES;
 use crate::origin::Source;
 use crate::protocol::{Banned, Name};
+use crate::safe_file::{Sticky, check_owner, lock, open_regular, safe_folder};
 
 /// Why the registry cannot be opened, worded for the operator.
 #[derive(Debug, Error)]
@@ -98,8 +100,8 @@ pub(super) struct Store {
     path: PathBuf,
     /// Closed after a commit failed: redb then takes nothing more until it is opened again.
     database: Option<Database>,
-    /// Locked for as long as this lives, also while the database is closed.
-    _folder: File,
+    /// Held for as long as this lives, also while the database is closed.
+    _lock: File,
 }
 
 /// What a file holds.
@@ -113,18 +115,15 @@ pub(super) struct Content {
 impl Store {
     /// Opens the registry in a folder; makes both if they are missing, for nobody else to read.
     pub(super) fn open(folder: &Path) -> Result<(Self, Content), RegistryError> {
-        let path = folder.join("registry.redb");
         let unusable = |error| RegistryError::Io { path: folder.to_owned(), error };
-        let lock = self::folder(folder).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RegistryError::InUse(path)),
-            Err(TryLockError::Error(error)) => return Err(unusable(error)),
-        }
+        let folder = self::folder(folder).map_err(unusable)?;
+        let path = folder.join("registry.redb");
+        // Not the folder itself, which others may be able to open, and so to lock.
+        let lock = lock(&folder.join("lock")).map_err(unusable)?.ok_or_else(|| RegistryError::InUse(path.clone()))?;
         let is_there = path.try_exists().map_err(unusable)?;
-        let database = if is_there { open(&path) } else { create(&path, &lock) }?;
+        let database = if is_there { open(&path) } else { create(&path) }?;
         let content = read(&path, &database)?;
-        Ok((Self { path, database: Some(database), _folder: lock }, content))
+        Ok((Self { path, database: Some(database), _lock: lock }, content))
     }
 
     /// Whether it has to be opened again.
@@ -155,23 +154,26 @@ impl Store {
     }
 }
 
-/// Makes the folder if it is missing.
-fn folder(path: &Path) -> io::Result<File> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => sync_parent(path)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+/// The real path of the folder, which is made if it is missing. No other user can change what is in it.
+fn folder(path: &Path) -> io::Result<PathBuf> {
+    match safe_folder(path, Sticky::Refused) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let parent = safe_folder(folder_of(path), Sticky::Allowed)?;
+            DirBuilder::new().mode(0o700).create(path)?;
+            // So that it is still there after a crash.
+            sync(&parent)?;
+            safe_folder(path, Sticky::Refused)
+        }
+        found => found,
     }
-    File::open(path)
 }
 
-/// So that the folder itself is still there after a crash.
-fn sync_parent(folder: &Path) -> io::Result<()> {
-    File::open(folder_of(folder))?.sync_all()
+fn sync(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Makes an empty registry under another name first: what was begun and not finished is begun anew the next time.
-fn create(path: &Path, folder: &File) -> Result<Database, RegistryError> {
+fn create(path: &Path) -> Result<Database, RegistryError> {
     let unusable = |error| RegistryError::Io { path: path.to_owned(), error };
     let draft = path.with_extension("new");
     match fs::remove_file(&draft) {
@@ -181,15 +183,16 @@ fn create(path: &Path, folder: &File) -> Result<Database, RegistryError> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
     let database = database(path, file.map_err(unusable)?)?;
     begin(&database).map_err(|error| refine(path, error))?;
-    fs::rename(&draft, path).and_then(|()| folder.sync_all()).map_err(unusable)?;
+    fs::rename(&draft, path).and_then(|()| sync(folder_of(path))).map_err(unusable)?;
     Ok(database)
 }
 
 fn open(path: &Path) -> Result<Database, RegistryError> {
     let unusable = |error| RegistryError::Io { path: path.to_owned(), error };
-    let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
     // What is looked at is what is opened, even if the path is given to another file meanwhile.
-    let metadata = file.metadata().map_err(unusable)?;
+    let mut options = OpenOptions::new();
+    let (file, metadata) = open_regular(path, options.read(true).write(true), OFlags::empty()).map_err(unusable)?;
+    check_owner(&metadata).map_err(unusable)?;
     if metadata.mode() & 0o077 != 0 {
         return Err(RegistryError::Exposed(path.to_owned()));
     }

@@ -3,6 +3,7 @@
 //! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
 //! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -24,12 +25,14 @@ use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{self, CertificateError, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
 use memchr::memmem;
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::address::server_name;
 use crate::fault;
 use crate::limits::HANDSHAKES_A_CORE;
-use crate::tls::{Fingerprint, is_version_1, provider, read_pem, verify_itself};
+use crate::safe_file::{check_owner, open_regular};
+use crate::tls::{Fingerprint, is_version_1, provider, read_opened_pem, read_pem, verify_itself};
 use crate::transport::{Transport, Uninterrupted};
 
 /// The certificate of a server, and how many handshakes it works on at once.
@@ -61,7 +64,7 @@ pub enum TlsError {
         why: String,
     },
     /// Whoever can read the key can pose as this server.
-    #[error("others can read the private key in {}; chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read or write the private key in {}; chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// There is nobody here who could be asked for its password.
     #[error("the private key in {} is encrypted; openssl pkey -in {} -out FILE makes one that is not", .0.display(), .0.display())]
@@ -197,11 +200,15 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
         .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
         .map_err(|error| TlsError::file("a certificate", certificate, error))?;
-    if key.metadata().is_ok_and(|file| file.mode() & 0o007 != 0) {
+    let unreadable = |error| TlsError::file("a private key", key, error);
+    let opened = open_regular(key, OpenOptions::new().read(true), OFlags::empty());
+    let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
+    check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
+    // A group may read it, so that a service that is not root's can.
+    if metadata.mode() & 0o027 != 0 {
         return Err(TlsError::Exposed(key.to_owned()));
     }
-    let unreadable = |error| TlsError::file("a private key", key, error);
-    let text = read_pem(key).map_err(unreadable)?;
+    let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;
     let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
         if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }

@@ -424,6 +424,24 @@ fn a_certificate_for_other_names_is_refused_and_they_are_told() {
 }
 
 #[test]
+fn short_names_and_names_that_are_not_valid_are_told_in_words() {
+    let authority = Authority::new();
+    let ca = authority.file();
+    let many: Vec<_> = (0..100).map(|number| format!("host-{number}.example")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for (names, told) in [
+        (&["*"][..], r#""*" (not a valid DNS name)"#),
+        (&["a.b", "10.0.0.1", "::1"], "a.b, 10.0.0.1, ::1"),
+        (&many, &format!("{:.200}…", many.join(", "))),
+    ] {
+        let tls = authority.sign(names, |_| ());
+        let (_server, port) = serve(&tls);
+        let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
+        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check --host"));
+    }
+}
+
+#[test]
 fn a_certificate_out_of_its_time_is_refused_and_the_day_is_told() {
     let authority = Authority::new();
     let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 2, 29);

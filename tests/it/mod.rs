@@ -27,6 +27,7 @@ mod manual;
 mod names;
 mod nonblocking;
 mod operators;
+mod other_users;
 mod password;
 mod pipes;
 mod plain;

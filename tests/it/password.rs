@@ -1,7 +1,6 @@
 //! The room's password, from a bare socket.
 
 use std::fs;
-use std::io::Write;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,10 +8,9 @@ use std::sync::Arc;
 
 use linechat::server::Config;
 use linechat::server::admission::{Admission, RoomPassword};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
-use crate::support::harness::{Peer, Server, skipped, unpaced, within};
+use crate::support::harness::{Peer, Server, skipped, unpaced};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
@@ -250,52 +248,6 @@ fn a_new_password_holds_from_sighup_on_and_a_bad_file_changes_nothing() {
     fs::write(&file, "\n").unwrap();
     assert!(try_password("three", "close sesame", "not reloaded").starts_with("* Welcome, "));
     assert_eq!(try_password("four", "open sesame", "not reloaded"), WRONG);
-}
-
-/// Puts a pipe in the place of the file, and tells the server to read it. It waits in there for as long as this lives.
-fn hold_up_a_reload(server: &ServerProgram, file: &Path) -> fs::File {
-    fs::remove_file(file).unwrap();
-    mknodat(CWD, file, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
-    server.program.signal(Signal::HUP);
-    let pipe = file.to_owned();
-    within(move || fs::File::options().write(true).open(pipe).unwrap())
-}
-
-#[test]
-fn a_reload_that_does_not_come_to_its_end_keeps_nobody_from_stopping_the_server_at_once() {
-    let file = password_file("held-up", "open sesame\n");
-    let mut server = start(&file);
-    let mut alice = Peer::connect(server.address);
-    alice.send("Alice\nopen sesame\n");
-    alice.expect(REQUIRED);
-    assert!(alice.line().starts_with("* Welcome, "));
-    let _pipe = hold_up_a_reload(&server, &file);
-    server.program.signal(Signal::TERM);
-    alice.expect("* The server is shutting down");
-    // She does not hang up, so it waits for her.
-    server.program.signal(Signal::TERM);
-    assert_eq!(server.program.finish().code, Some(128 + Signal::TERM.as_raw()));
-    fs::remove_file(&file).unwrap();
-}
-
-#[test]
-fn a_reload_that_is_asked_for_during_another_follows_it() {
-    let file = password_file("follows", "open sesame\n");
-    let mut server = start(&file);
-    let mut pipe = hold_up_a_reload(&server, &file);
-    let renewed = password_file("renewed-meanwhile", "close sesame\n");
-    fs::rename(renewed, &file).unwrap();
-    server.program.signal(Signal::HUP);
-    pipe.write_all(b"neither\n").unwrap();
-    drop(pipe);
-    for _ in 0..2 {
-        while !server.program.stdout.line().ends_with("reloaded") {}
-    }
-    let mut peer = Peer::connect(server.address);
-    peer.send("Bob\nclose sesame\n");
-    peer.expect(REQUIRED);
-    assert!(peer.line().starts_with("* Welcome, "));
-    fs::remove_file(&file).unwrap();
 }
 
 #[test]

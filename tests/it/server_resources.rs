@@ -12,7 +12,7 @@ use crate::support::program::{Program, SERVER, listening_on};
 const ARGUMENTS: [&str; 4] = ["--host", "127.0.0.1", "--port", "0"];
 
 /// Whether this machine has the program; if it has not, that is said aloud.
-fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         skipped(&format!("this machine has no {program}"));

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
@@ -12,6 +12,8 @@ use linechat::fault;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
 use linechat::manual::program_name;
 use linechat::server::Control;
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::{Uid, geteuid};
 use zeroize::Zeroizing;
 
 /// What the program is to do beside being a server.
@@ -109,6 +111,7 @@ impl Admin {
         let mut server = UnixStream::connect(&path).map_err(|error| {
             anyhow!("no server can be reached through {}: {}", path.display(), fault::describe(&error))
         })?;
+        check_owner(&path, socket_peercred(&server)?.uid)?;
         let request = self.request.text()?;
         server.set_read_timeout(Some(2 * CONTROL_LIMIT))?;
         server.write_all(request.as_bytes())?;
@@ -121,6 +124,19 @@ impl Admin {
             (None, None) => bail!("the server does not answer"),
         }
     }
+}
+
+/// Refuses a server of another user, who would get a password that is typed for it. That user's server would not obey anyway.
+fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
+    let own = geteuid();
+    if owner == own || owner.is_root() || own.is_root() {
+        return Ok(());
+    }
+    bail!(
+        "the server at {} belongs to user {}; only that user and root can tell it what to do",
+        path.display(),
+        owner.as_raw()
+    )
 }
 
 impl Request {

@@ -51,16 +51,7 @@ impl Signals {
         F: Future<Output = ()> + Send,
     {
         let Self { mut signals, hangup } = self;
-        let (ask, asked) = async_channel::bounded(1);
-        task::spawn(async move {
-            while asked.recv().await.is_ok() {
-                reload().await;
-            }
-        });
-        while next(&mut signals, &journal).await == Signal::Hup && !hangup.stops() {
-            // If it is full, a reload is still to begin, and reads what is there by then.
-            let _ = ask.try_send(());
-        }
+        until_stop(&mut signals, hangup, &journal, reload).await;
         task::spawn(async move {
             // The log ends when nobody holds it any more.
             let journal = Journal::off();
@@ -71,6 +62,26 @@ impl Signals {
                 }
             }
         });
+    }
+}
+
+async fn until_stop<F>(
+    signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin),
+    hangup: Hangup,
+    journal: &Journal,
+    reload: impl Fn() -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send,
+{
+    let (ask, asked) = async_channel::bounded(1);
+    task::spawn(async move {
+        while asked.recv().await.is_ok() {
+            reload().await;
+        }
+    });
+    while next(signals, journal).await == Signal::Hup && !hangup.stops() {
+        // If it is full, a reload is still to begin, and reads what is there by then.
+        let _ = ask.try_send(());
     }
 }
 
@@ -111,7 +122,11 @@ fn is_hangup_ignored() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use futures::{FutureExt, stream};
+    use std::time::Duration;
+
+    use async_std::future::timeout;
+    use futures::channel::mpsc;
+    use futures::{FutureExt, SinkExt, stream};
 
     use super::*;
 
@@ -120,6 +135,54 @@ mod tests {
         let errors = [Errno::INTR, Errno::IO].map(|errno| Err(errno.into()));
         let mut signals = stream::iter(errors.into_iter().chain([Ok(Signal::Term)]));
         assert_eq!(task::block_on(next(&mut signals, &Journal::off())), Signal::Term);
+    }
+
+    /// What was sent, within a limit.
+    async fn receive<T>(from: &async_channel::Receiver<T>) -> T {
+        timeout(Duration::from_secs(20), from.recv()).await.unwrap().unwrap()
+    }
+
+    const RELOADS: Hangup = Hangup { can_reload: true, is_ignored: false, had_terminal: false };
+
+    #[test]
+    fn a_reload_that_does_not_end_does_not_keep_the_server_from_stopping() {
+        let (mut send, mut signals) = mpsc::unbounded();
+        let (begin, begun) = async_channel::unbounded();
+        let reload = move || {
+            begin.try_send(()).unwrap();
+            std::future::pending()
+        };
+        let (stop, stopped) = async_channel::bounded(1);
+        task::spawn(async move {
+            until_stop(&mut signals, RELOADS, &Journal::off(), reload).await;
+            stop.try_send(()).unwrap();
+        });
+        task::block_on(async {
+            send.send(Ok(Signal::Hup)).await.unwrap();
+            receive(&begun).await;
+            send.send(Ok(Signal::Term)).await.unwrap();
+            receive(&stopped).await;
+        });
+    }
+
+    #[test]
+    fn a_reload_that_is_asked_for_during_another_follows_it() {
+        let (mut send, mut signals) = mpsc::unbounded();
+        let (begin, begun) = async_channel::unbounded();
+        let (end, ends) = async_channel::unbounded::<()>();
+        let reload = move || {
+            begin.try_send(()).unwrap();
+            let ends = ends.clone();
+            async move { ends.recv().await.unwrap() }
+        };
+        task::spawn(async move { until_stop(&mut signals, RELOADS, &Journal::off(), reload).await });
+        task::block_on(async {
+            send.send(Ok(Signal::Hup)).await.unwrap();
+            receive(&begun).await;
+            send.send(Ok(Signal::Hup)).await.unwrap();
+            end.try_send(()).unwrap();
+            receive(&begun).await;
+        });
     }
 
     #[test]

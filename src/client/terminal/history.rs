@@ -1,7 +1,7 @@
 //! The history: lines that were typed before, kept in a file of the person's own.
 
 use std::borrow::Cow;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use rustyline::{Cmd, Result};
 use super::veil::begins_dialogue;
 use crate::fault;
 use crate::limits::CLIENT_HISTORY_LINES;
+use crate::safe_file::open_regular;
 
 /// Behind all lines.
 const END: usize = usize::MAX;
@@ -134,18 +135,9 @@ fn open(path: &Path) -> io::Result<Lines> {
 
 /// Opens a file for reading and appending that no other user can read. A FIFO, a device and the like are refused.
 fn private(path: &Path) -> io::Result<File> {
-    let check = |metadata: io::Result<Metadata>| match metadata {
-        Ok(metadata) if !metadata.is_file() => Err(io::Error::other("it is not a regular file")),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    };
-    // Opening a device could have side effects.
-    check(fs::metadata(path))?;
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
-    // The path may have been replaced since the check.
-    check(file.metadata())?;
-    Ok(file)
+    let mut options = OpenOptions::new();
+    options.read(true).append(true).create(true).mode(0o600);
+    open_regular(path, &mut options, OFlags::empty()).map(|(file, _)| file)
 }
 
 /// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself: its own place stays at the

@@ -1,0 +1,227 @@
+//! Files and folders that no user but root and our own can change. This knows nothing of what is in them.
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use crate::limits::LOCK_TRIES;
+
+/// Opens a regular file. A FIFO could block for ever, and opening a device can have side effects.
+pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, flags: OFlags) -> io::Result<(File, Metadata)> {
+    let check = |metadata: &Metadata| {
+        if metadata.is_file() { Ok(()) } else { Err(io::Error::other("it is not a regular file")) }
+    };
+    match path.metadata() {
+        // It may be about to be created.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        metadata => check(&metadata?)?,
+    }
+    let file = options.custom_flags((flags | OFlags::NONBLOCK).bits().cast_signed()).open(path)?;
+    // The path may have been replaced since the first check.
+    let metadata = file.metadata()?;
+    check(&metadata)?;
+    Ok((file, metadata))
+}
+
+/// Refuses what belongs to another user, who could change it at any time.
+///
+/// # Errors
+/// With words for the person who named the file: whose it is, and whose it must be.
+pub(crate) fn check_owner(metadata: &Metadata) -> io::Result<()> {
+    let (owner, own) = (metadata.uid(), geteuid());
+    if owner == 0 || owner == own.as_raw() {
+        return Ok(());
+    }
+    let expected = if own.is_root() { "root".to_owned() } else { format!("root or user {}", own.as_raw()) };
+    Err(io::Error::other(format!("it belongs to user {owner}, and must belong to {expected}")))
+}
+
+/// Whether a folder itself may be sticky and open to others, as /tmp is. The folders above it always may: nobody can replace
+/// what is not theirs in such a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sticky {
+    Allowed,
+    Refused,
+}
+
+/// The real path of a folder in which no other user can replace our files, and for which no other user can put another folder
+/// in its place. It stays so for as long as the folders keep their modes.
+///
+/// # Errors
+/// What the system says, or which folder is the trouble and what to do about it. An access control list that lets others write
+/// shows in the mode of the group (acl(5)), and is refused as well.
+pub(crate) fn safe_folder(path: &Path, sticky: Sticky) -> io::Result<PathBuf> {
+    let real = path.canonicalize()?;
+    let folders: Vec<_> = real.ancestors().collect();
+    // From the root down: once a folder is known to be safe, nobody else can replace the next one.
+    for folder in folders.into_iter().rev() {
+        let metadata = folder.symlink_metadata()?;
+        if !metadata.is_dir() {
+            return Err(Errno::NOTDIR.into());
+        }
+        let refused = |why: String| io::Error::other(format!("the folder {} is not safe: {why}", folder.display()));
+        check_owner(&metadata).map_err(|error| refused(error.to_string()))?;
+        let may_be_sticky = folder != real || sticky == Sticky::Allowed;
+        let is_sticky = metadata.mode() & 0o1000 != 0;
+        if metadata.mode() & 0o022 != 0 && !(is_sticky && may_be_sticky) {
+            return Err(refused("others can write to it; choose another one, or use chmod go-w".to_owned()));
+        }
+    }
+    Ok(real)
+}
+
+/// Locks a file of its own for as long as the result lives, or says that another process has it locked (`None`). The file is
+/// created if it is missing. No other user can open it, so no other user can keep us waiting.
+///
+/// Its holder may remove the file before the lock ends.
+pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..LOCK_TRIES {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let (file, metadata) = open_regular(path, &mut options, OFlags::NOFOLLOW)?;
+        check_owner(&metadata)?;
+        if metadata.mode() & 0o077 != 0 {
+            return Err(io::Error::other(format!("others can lock {}; chmod 600 {0}", path.display())));
+        }
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Its former holder may have removed it after it was opened here. Then another process can lock a new one.
+        if path.symlink_metadata().is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino())) {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    /// A folder of this test's own. It is gone with this.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("linechat-safe-{test}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir(&path).unwrap();
+            Self(path.canonicalize().unwrap())
+        }
+
+        fn subfolder(&self, name: &str, mode: u32) -> PathBuf {
+            let path = self.0.join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn only_a_regular_file_is_opened() {
+        let folder = Folder::new("regular");
+        let open = |path: &Path| open_regular(path, OpenOptions::new().read(true), OFlags::empty());
+        let fifo = folder.0.join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        for path in [&fifo, Path::new("/dev/null"), &folder.0] {
+            assert_eq!(open(path).unwrap_err().to_string(), "it is not a regular file");
+        }
+        let file = folder.0.join("file");
+        assert_eq!(open(&file).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::write(&file, "").unwrap();
+        open(&file).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused_wherever_it_is_on_the_path() {
+        let folder = Folder::new("writable");
+        for mode in [0o720, 0o702, 0o777] {
+            let open = folder.subfolder(&format!("{mode:o}"), mode);
+            let below = open.join("below");
+            fs::create_dir(&below).unwrap();
+            for path in [&open, &below] {
+                let error = safe_folder(path, Sticky::Allowed).unwrap_err().to_string();
+                let why = "others can write to it; choose another one, or use chmod go-w";
+                assert_eq!(error, format!("the folder {} is not safe: {why}", open.display()));
+            }
+        }
+        let private = folder.subfolder("private", 0o755);
+        assert_eq!(safe_folder(&private, Sticky::Refused).unwrap(), private);
+    }
+
+    #[test]
+    fn a_sticky_folder_is_safe_above_and_where_it_is_allowed() {
+        let folder = Folder::new("sticky");
+        let sticky = folder.subfolder("sticky", 0o1777);
+        let below = sticky.join("below");
+        fs::create_dir(&below).unwrap();
+        safe_folder(&sticky, Sticky::Allowed).unwrap();
+        safe_folder(&below, Sticky::Refused).unwrap();
+        let error = safe_folder(&sticky, Sticky::Refused).unwrap_err().to_string();
+        assert!(error.contains("others can write to it"), "{error}");
+    }
+
+    #[test]
+    fn a_symlink_leads_to_the_folder_that_is_checked() {
+        let folder = Folder::new("link");
+        let (open, private) = (folder.subfolder("open", 0o777), folder.subfolder("private", 0o700));
+        let link = folder.0.join("link");
+        symlink(&open, &link).unwrap();
+        safe_folder(&link, Sticky::Allowed).unwrap_err();
+        fs::remove_file(&link).unwrap();
+        symlink(&private, &link).unwrap();
+        assert_eq!(safe_folder(&link, Sticky::Allowed).unwrap(), private);
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_and_free_again_when_its_file_is_removed() {
+        let folder = Folder::new("lock");
+        let path = folder.0.join("lock");
+        let held = lock(&path).unwrap().unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert!(lock(&path).unwrap().is_none());
+        fs::remove_file(&path).unwrap();
+        let next = lock(&path).unwrap().expect("the removed file is not this one");
+        drop(held);
+        assert!(lock(&path).unwrap().is_none(), "the next one still holds it");
+        drop(next);
+        assert!(lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_that_others_can_open_is_refused() {
+        let folder = Folder::new("open-lock");
+        let path = folder.0.join("lock");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = lock(&path).unwrap_err().to_string();
+        assert_eq!(error, format!("others can lock {0}; chmod 600 {0}", path.display()));
+    }
+
+    #[test]
+    fn a_lock_is_not_created_through_a_symlink() {
+        let folder = Folder::new("lock-link");
+        let (path, elsewhere) = (folder.0.join("lock"), folder.0.join("elsewhere"));
+        symlink(&elsewhere, &path).unwrap();
+        lock(&path).unwrap_err();
+        assert!(!elsewhere.exists());
+    }
+}

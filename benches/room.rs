@@ -27,7 +27,8 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
             let (answer, mut answered) = oneshot::channel();
             let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
             let from = Origin::Net("192.0.2.1:7".parse().expect("it is an address"));
-            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, member: None, answer });
+            let owed = Default::default();
+            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, member: None, owed, answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
         })
         .collect();
@@ -48,7 +49,7 @@ fn read_all(readers: &mut [Reader]) {
 fn said() -> Event {
     let line = Line::Text("a line as people type it, and a bit more to make it sixty-four.".to_owned());
     let lines = (0..LINES).map(|_| Command::parse(line.clone())).collect();
-    Event::Lines { peer: PeerId(0), lines }
+    Event::Lines { peer: PeerId(0), lines, bytes: 0 }
 }
 
 /// A turn of the broker for nobody: numbering and rendering.
@@ -78,7 +79,7 @@ fn turn_and_readers_ignored(bencher: Bencher<'_, '_>, peers: usize) {
     let (mut broker, mut readers) = room(peers);
     for peer in (1..peers as u64).step_by(10) {
         let lines = vec![Command::parse(Line::Text("/ignore peer0".to_owned()))];
-        broker.handle(Event::Lines { peer: PeerId(peer), lines });
+        broker.handle(Event::Lines { peer: PeerId(peer), lines, bytes: 0 });
     }
     broker.publish();
     read_all(&mut readers);

@@ -291,6 +291,16 @@ pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 /// How often a peer that is too fast, and so is not read, is looked at: a reset frees its name.
 pub const PACE_CHECK: Duration = Duration::from_millis(50);
 
+/// How many times as fast as one peer all peers of a network may talk together.
+pub const PACE_OF_A_NETWORK: u64 = 4;
+
+/// The same for this machine by its loopback addresses, and for each of its users at a socket of the file system: scripts
+/// share them.
+pub const PACE_OF_THIS_MACHINE: u64 = 8;
+
+/// How many networks that have talked lately are remembered. When there are more, all are forgotten.
+pub const PACED_NETWORKS: usize = 65_536;
+
 /// How many connections the kernel keeps for the listener until they are accepted.
 ///
 /// With the 128 of the standard library a storm of 5000 joins takes 15 s of SYN retries.

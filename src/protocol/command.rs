@@ -74,6 +74,11 @@ impl Command {
         Ok(Self::Say(SafeText::new(text)))
     }
 
+    /// Whether the answer can be much longer than those to other commands.
+    pub fn has_long_answer(&self) -> bool {
+        matches!(self, Self::Who | Self::Ignored | Self::Help)
+    }
+
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         match word.to_ascii_lowercase().as_str() {

@@ -22,6 +22,16 @@ pub enum Line {
     Endless,
 }
 
+impl Line {
+    /// How many bytes it takes, its end included, as far as it was kept.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len() + 1,
+            Self::NotUtf8 | Self::TooLong | Self::Endless => 0,
+        }
+    }
+}
+
 /// Makes lines of bytes that come in pieces.
 #[derive(Debug, Default)]
 pub struct LineDecoder {

@@ -7,6 +7,8 @@
 mod orders;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::Receiver;
@@ -71,6 +73,8 @@ struct Peer {
     refused: u64,
     /// The number of its join, which is not announced yet.
     unannounced: Option<u64>,
+    /// How many bytes it has to pay for beside those that it sent: its session takes them from here.
+    owed: Arc<AtomicU64>,
     /// It has left while the server stops.
     is_done: bool,
 }
@@ -200,19 +204,23 @@ impl Broker {
     /// Handles one event. What it leads to is in the batch of this turn, or published when that is full.
     pub fn handle(&mut self, event: Event) {
         match event {
-            Event::Join { peer, from, name, member, answer } => {
-                let joined = self.join((peer, from), name, member);
+            Event::Join { peer, from, name, member, owed, answer } => {
+                let joined = self.join((peer, from), name, member, owed);
                 // A session that is gone by now has let go of the other end; its leave follows.
                 let _ = answer.send(joined);
             }
-            Event::Lines { peer, lines } => {
+            Event::Lines { peer, lines, bytes } => {
+                let mut written = 0;
                 for line in lines {
+                    let before = self.batch.len();
                     self.line(peer, line);
+                    written += self.batch.len() - before;
                     if self.batch.is_full() {
                         self.publish();
                         self.is_turn_over = true;
                     }
                 }
+                self.charge(peer, written.saturating_sub(bytes));
             }
             Event::Slowed { peer } => {
                 self.batch.push(Audience::Only(peer), &Reply::Slowed);
@@ -226,7 +234,11 @@ impl Broker {
                     let _ = answer.send(asked.as_person(peer, self.date));
                 }
             }
-            Event::Tell { peer, told } => self.tell(peer, told),
+            Event::Tell { peer, told } => {
+                let before = self.batch.len();
+                self.tell(peer, told);
+                self.charge(peer, self.batch.len() - before);
+            }
             Event::Enrol { peer, member } => {
                 self.peers.entry(peer).and_modify(|peer| peer.member = member);
             }
@@ -252,7 +264,21 @@ impl Broker {
         self.closing && self.peers.is_empty()
     }
 
-    fn join(&mut self, (peer, from): (PeerId, Origin), name: Name, member: Option<AccountId>) -> Answer {
+    /// Has a peer pay for what its lines led to beyond what they had themselves: an answer, or text that is longer when it is
+    /// safe.
+    fn charge(&self, peer: PeerId, bytes: usize) {
+        if let Some(peer) = self.peers.get(&peer) {
+            peer.owed.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn join(
+        &mut self,
+        (peer, from): (PeerId, Origin),
+        name: Name,
+        member: Option<AccountId>,
+        owed: Arc<AtomicU64>,
+    ) -> Answer {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
@@ -271,7 +297,7 @@ impl Broker {
         let mute = self.mute_of(&name);
         let unannounced = Some(self.unannounced.add(peer, self.now));
         let (accepted, refused, is_done) = (0, 0, false);
-        self.peers.insert(peer, Peer { name, from, member, mute, accepted, refused, unannounced, is_done });
+        self.peers.insert(peer, Peer { name, from, member, mute, accepted, refused, unannounced, owed, is_done });
         self.announce_due();
         Ok(reader)
     }
@@ -443,6 +469,7 @@ mod tests {
         broker: Broker,
         readers: BTreeMap<u64, Reader>,
         heard: BTreeMap<u64, Vec<String>>,
+        owed: BTreeMap<u64, Arc<AtomicU64>>,
     }
 
     impl Room {
@@ -452,21 +479,23 @@ mod tests {
 
         fn announcing_after(time: Duration) -> Self {
             let broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).announce_after(time);
-            Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new() }
+            Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new() }
         }
 
         fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
             let (answer, mut answered) = oneshot::channel();
             let (from, name) = (somewhere(), Name::parse(name).unwrap());
-            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, member: None, answer });
+            let owed = Arc::clone(self.owed.entry(peer).or_default());
+            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, member: None, owed, answer });
             let reader = answered.try_recv().unwrap().expect("every join is answered")?;
             self.readers.insert(peer, reader);
             Ok(())
         }
 
         fn send(&mut self, peer: u64, lines: &[&str]) {
+            let bytes = lines.iter().map(|line| line.len() + 1).sum();
             let lines = lines.iter().map(|line| Command::parse(Line::Text(line.to_string()))).collect();
-            self.broker.handle(Event::Lines { peer: PeerId(peer), lines });
+            self.broker.handle(Event::Lines { peer: PeerId(peer), lines, bytes });
         }
 
         /// Lets time pass.
@@ -530,6 +559,47 @@ mod tests {
         room.publish();
         room.heard.clear();
         room
+    }
+
+    /// How many bytes peer 1 has to pay for beside these lines, and how many its answers have.
+    fn owed(room: &mut Room, lines: &[&str]) -> (usize, usize) {
+        room.heard(1);
+        room.send(1, lines);
+        let answers = room.heard(1).iter().map(|line| line.len() + 1).sum();
+        (room.owed[&1].swap(0, Ordering::Relaxed) as usize, answers)
+    }
+
+    #[test]
+    fn an_answer_is_paid_for_by_the_peer_that_asked() {
+        let names: Vec<_> = (0..600).map(|number| format!("peer{number}{}", "x".repeat(20))).collect();
+        let mut room = room(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        for name in &names[1..IGNORED_NAMES] {
+            room.send(1, &[&format!("/ignore {name}")]);
+        }
+        owed(&mut room, &[]);
+        for line in ["/who", "/ignore", "/help", "/ping 123", "/msg nobody hi", "/nope", "/nick server", "/unignore x"]
+        {
+            let (owed, answer) = owed(&mut room, &[line]);
+            assert_eq!(owed, answer - line.len() - 1, "{line}");
+        }
+        assert!(owed(&mut room, &["/who"]).0 > 13_000);
+        room.broker.handle(Event::Lines { peer: PeerId(1), lines: vec![Err(Refusal::NotUtf8)], bytes: 0 });
+        room.broker.handle(Event::Tell { peer: PeerId(1), told: Err(Refusal::NotOperator) });
+        let answers =
+            [Refusal::NotUtf8, Refusal::NotOperator].map(|refusal| Reply::Refused(&refusal).to_string() + "\n");
+        assert_eq!(owed(&mut room, &[]).0, answers.concat().len());
+        assert!(room.owed.iter().all(|(_, owed)| owed.load(Ordering::Relaxed) == 0), "nobody else pays");
+    }
+
+    #[test]
+    fn text_is_paid_for_at_the_size_that_it_is_written_with() {
+        let mut room = room(&["Alice", "Bob"]);
+        assert_eq!(owed(&mut room, &["hello"]).0, "Alice: ".len());
+        let marks = format!("x{}", "\u{301}".repeat(1000));
+        let shown = "Alice: x".len() + 8 * 2 + 992 * "<U+0301>".len() + 1;
+        assert_eq!(owed(&mut room, &[&marks]).0, shown - marks.len() - 1);
+        assert_eq!(owed(&mut room, &[&format!("/msg Bob {marks}")]).0, shown + " (privately)".len() - marks.len() - 10);
+        assert_eq!(owed(&mut room, &["/nick Al"]).0, "* Alice is now Al\n".len() - "/nick Al\n".len());
     }
 
     #[test]
@@ -1065,7 +1135,8 @@ mod tests {
         assert!((&mut running).now_or_never().is_none());
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Late").unwrap());
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, answer }).unwrap();
+        let owed = Arc::default();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, owed, answer }).unwrap();
         assert!(running.now_or_never().is_some());
         let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
         assert_eq!(refusal, Refusal::ShuttingDown);
@@ -1078,10 +1149,11 @@ mod tests {
         let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).run(events));
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, answer }).unwrap();
+        let owed = Arc::default();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, owed, answer }).unwrap();
         for _ in 0..100 {
             let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
-            inbox.try_send(Event::Lines { peer: PeerId(1), lines }).unwrap();
+            inbox.try_send(Event::Lines { peer: PeerId(1), lines, bytes: 0 }).unwrap();
         }
         assert!((&mut running).now_or_never().is_none());
         drop(answered);

@@ -1,6 +1,8 @@
 //! What sessions tell the broker.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
 
@@ -36,6 +38,8 @@ pub enum Event {
         name: Name,
         /// The account whose password it has given.
         member: Option<AccountId>,
+        /// Where the broker counts the bytes that the peer has to pay for beside those that it sent.
+        owed: Arc<AtomicU64>,
         /// Where the broker puts its answer. Every join is answered.
         answer: oneshot::Sender<Answer>,
     },
@@ -46,6 +50,8 @@ pub enum Event {
         peer: PeerId,
         /// What each line means.
         lines: Vec<Result<Command, Refusal>>,
+        /// How many bytes they had.
+        bytes: usize,
     },
     /// A peer talks faster than it may, and is read more slowly from now on.
     Slowed {

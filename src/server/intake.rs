@@ -102,6 +102,11 @@ impl Intake {
         !self.lines.is_empty() || !self.rest.is_empty() || self.decoder.is_inside_line() || self.end.is_some()
     }
 
+    /// How many bytes of it were read and wait to be handled.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.lines.iter().map(Line::bytes).sum::<usize>() + self.rest.len()
+    }
+
     /// The protocol that the peer speaks instead of ours, if its first bytes have shown one, or the next line, which
     /// should be a name.
     pub(super) fn stranger(&self) -> Option<Stranger> {

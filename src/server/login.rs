@@ -3,6 +3,8 @@
 //! Until then it has no place in the room: it is given nothing to read but answers, and has a limited time, a
 //! limited number of tries, and may have to make room for others.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
@@ -41,6 +43,8 @@ pub(super) struct Login<'a> {
     evicted: Fuse<oneshot::Receiver<()>>,
     /// How long the peer may be silent before it is told what to send, as long as it has been silent all the time.
     prompt: Option<Duration>,
+    /// Where the broker is to count what the peer has to pay for.
+    owed: Arc<AtomicU64>,
 }
 
 /// What the next line is to be.
@@ -57,6 +61,7 @@ impl<'a> Login<'a> {
         (peer, from): (PeerId, Origin),
         (intake, writer): (&'a mut Intake, &'a mut Writer),
         (evicted, deadline): (oneshot::Receiver<()>, Instant),
+        owed: &Arc<AtomicU64>,
     ) -> Self {
         Self {
             house,
@@ -71,6 +76,7 @@ impl<'a> Login<'a> {
             bytes: 0,
             evicted: evicted.fuse(),
             prompt: Some(PROMPT_AFTER),
+            owed: Arc::clone(owed),
         }
     }
 
@@ -239,7 +245,7 @@ impl<'a> Login<'a> {
     /// Asks the broker for a name.
     async fn ask_broker(&mut self, name: Name, member: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let join = Event::Join { peer: self.peer, from: self.from, name, member, answer };
+        let join = Event::Join { peer: self.peer, from: self.from, name, member, owed: Arc::clone(&self.owed), answer };
         // The room is over when nobody takes the event, or nobody answers it.
         self.house.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
         answered.await.map_err(|_| Refusal::ShuttingDown)?

@@ -42,6 +42,7 @@ use futures::future::{BoxFuture, Shared, select_all};
 use thiserror::Error;
 
 use door::Door;
+use pace::Networks;
 
 use crate::journal::{Journal, Record};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, POOL_THREADS, SHUTDOWN_LIMIT};
@@ -61,6 +62,8 @@ pub use tls::Tls;
 struct House {
     config: Config,
     door: Arc<Door>,
+    /// How much each network has said lately.
+    networks: Arc<Networks>,
     inbox: Sender<Event>,
     journal: Journal,
     /// Since when the server runs.
@@ -82,7 +85,7 @@ impl House {
         alive: Sender<Infallible>,
     ) -> Self {
         let (door, since, arrivals) = (Door::new(config.capacity), Instant::now(), Arc::default());
-        Self { config, door, inbox, journal, since, arrivals, stop, alive }
+        Self { config, door, networks: Arc::default(), inbox, journal, since, arrivals, stop, alive }
     }
 
     /// How many connections there were.

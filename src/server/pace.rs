@@ -1,9 +1,15 @@
-//! The pace: how fast one peer may talk.
+//! The pace: how fast a peer, and all peers of one network together, may talk.
 //!
-//! A token bucket for each connection, in lines and in bytes. Whoever talks faster is read more slowly, so TCP
-//! slows the sender down; nothing is lost. It knows no socket and no clock: time is a parameter.
+//! Token buckets in lines and in bytes. A peer pays for the bytes that it sends, and for what they lead to where that is
+//! more, such as a long answer. Input beyond the limits is read later, so TCP slows the sender down; nothing is lost.
+//! It knows no socket and no clock: time is a parameter.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::limits::{PACE_OF_A_NETWORK, PACE_OF_THIS_MACHINE, PACED_NETWORKS};
+use crate::origin::{Origin, Source};
 
 /// How fast peers may talk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,7 +17,7 @@ pub enum Profile {
     /// For people and scripts that know each other: 200 lines at once, then 100 lines and 256 KiB a second.
     #[default]
     Open,
-    /// For the world: 10 lines at once, then 2 lines a second.
+    /// For the world: 10 lines and 64 KiB at once, then 2 lines and 8 KiB a second.
     Public,
     /// As fast as it goes.
     Off,
@@ -19,19 +25,27 @@ pub enum Profile {
 
 /// What a bucket holds, and what flows into it in a second.
 #[derive(Debug, Clone, Copy)]
+struct Rate {
+    burst: u64,
+    per_second: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
 struct Rates {
-    burst_lines: f64,
-    lines: f64,
-    burst_bytes: f64,
-    bytes: f64,
+    lines: Rate,
+    bytes: Rate,
 }
 
 impl Profile {
     fn rates(self) -> Option<Rates> {
-        const BYTES: f64 = 256.0 * 1024.0;
+        const KIB: u64 = 1024;
+        let rates = |lines, bytes| {
+            let rate = |(burst, per_second)| Rate { burst, per_second };
+            Some(Rates { lines: rate(lines), bytes: rate(bytes) })
+        };
         match self {
-            Self::Open => Some(Rates { burst_lines: 200.0, lines: 100.0, burst_bytes: BYTES, bytes: BYTES }),
-            Self::Public => Some(Rates { burst_lines: 10.0, lines: 2.0, burst_bytes: BYTES, bytes: BYTES }),
+            Self::Open => rates((200, 100), (256 * KIB, 256 * KIB)),
+            Self::Public => rates((10, 2), (64 * KIB, 8 * KIB)),
             Self::Off => None,
         }
     }
@@ -43,80 +57,220 @@ impl Profile {
 
     /// How many lines a second this comes to in the long run, if it is limited.
     pub fn lines_per_second(self) -> Option<u32> {
-        self.rates().map(|rates| rates.lines as u32)
+        self.rates().map(|rates| rates.lines.per_second as u32)
     }
 }
 
-/// One connection's bucket.
+impl Rate {
+    fn times(self, factor: u64) -> Self {
+        Self { burst: self.burst * factor, per_second: self.per_second * factor }
+    }
+
+    /// How long it takes for so much to flow in.
+    fn time_for(self, count: u64) -> Duration {
+        let nanos = u128::from(count) * 1_000_000_000 / u128::from(self.per_second);
+        Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX))
+    }
+}
+
+impl Rates {
+    /// Those of a network, or of this machine, where each peer has these.
+    fn of_all_from(self, from: Origin) -> Self {
+        let factor = if from.is_this_machine() { PACE_OF_THIS_MACHINE } else { PACE_OF_A_NETWORK };
+        Self { lines: self.lines.times(factor), bytes: self.bytes.times(factor) }
+    }
+}
+
+/// A token bucket: when it is full again, if nothing more is taken. It is overdrawn if that is later than an empty one
+/// would be full.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    full_at: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self, rate: Rate, count: u64, now: Instant) {
+        self.full_at = self.full_at.max(now) + rate.time_for(count);
+    }
+
+    /// When it holds so much. An overdrawn bucket holds less than nothing.
+    fn holds_at(self, rate: Rate, count: u64, now: Instant) -> Instant {
+        self.full_at.checked_sub(rate.time_for(rate.burst - count)).unwrap_or(now)
+    }
+}
+
+/// A bucket for lines and one for bytes.
+#[derive(Debug, Clone, Copy)]
+struct Buckets {
+    lines: Bucket,
+    bytes: Bucket,
+}
+
+impl Buckets {
+    fn full(now: Instant) -> Self {
+        Self { lines: Bucket { full_at: now }, bytes: Bucket { full_at: now } }
+    }
+
+    fn are_full(&self, now: Instant) -> bool {
+        self.lines.full_at <= now && self.bytes.full_at <= now
+    }
+
+    /// When the bytes that were taken are paid for.
+    fn paid_at(&self, rates: Rates, now: Instant) -> Instant {
+        self.bytes.holds_at(rates.bytes, 0, now)
+    }
+
+    /// When the next line may be passed on.
+    fn next_line_at(&self, rates: Rates, now: Instant) -> Instant {
+        self.paid_at(rates, now).max(self.lines.holds_at(rates.lines, 1, now))
+    }
+}
+
+/// The buckets of all networks. Only those that are not full are kept, however many connections a network has.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    of: HashMap<Source, Buckets>,
+    /// How many there were when the full ones were last removed.
+    swept: usize,
+}
+
+impl Networks {
+    fn are_full(&self, source: Source, now: Instant) -> bool {
+        self.table().of.get(&source).is_none_or(|buckets| buckets.are_full(now))
+    }
+
+    /// Takes so many lines and bytes, and says when it is the turn of the connection that takes them: when all is paid
+    /// for that was taken so far. What others take later does not make it wait longer.
+    fn take(&self, source: Source, rates: Rates, lines: u64, bytes: u64, now: Instant) -> Instant {
+        let mut table = self.table();
+        table.make_room(now);
+        let buckets = table.of.entry(source).or_insert_with(|| Buckets::full(now));
+        buckets.lines.take(rates.lines, lines, now);
+        buckets.bytes.take(rates.bytes, bytes, now);
+        buckets.next_line_at(rates, now)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Removes the full ones, from time to time. If too many are left, all are forgotten: their networks may take another
+    /// burst.
+    fn make_room(&mut self, now: Instant) {
+        if self.of.len() >= (2 * self.swept).clamp(64, PACED_NETWORKS) {
+            self.of.retain(|_, buckets| !buckets.are_full(now));
+            if self.of.len() > PACED_NETWORKS / 2 {
+                self.of.clear();
+            }
+            self.swept = self.of.len();
+        }
+    }
+}
+
+/// How fast one connection may talk.
 #[derive(Debug)]
 pub(super) struct Pace {
-    rates: Option<Rates>,
-    lines: f64,
-    /// May be overdrawn by one read; nothing more is read until it is not.
-    bytes: f64,
-    filled: Instant,
-    /// The peer has been told that it is too fast, and the bucket has not been full since.
+    profile: Profile,
+    from: Origin,
+    own: Buckets,
+    networks: Arc<Networks>,
+    /// When it is its turn among the connections of its network.
+    turn: Instant,
+    /// The peer has been told that it is too fast, and not all buckets have been full since.
     told: bool,
 }
 
 impl Pace {
-    /// A full bucket.
-    pub(super) fn new(profile: Profile, now: Instant) -> Self {
-        let rates = profile.rates();
-        let (lines, bytes) = rates.map_or((0.0, 0.0), |rates| (rates.burst_lines, rates.burst_bytes));
-        Self { rates, lines, bytes, filled: now, told: false }
+    /// A full bucket. `bytes` of the peer wait already.
+    pub(super) fn new(profile: Profile, from: Origin, networks: &Arc<Networks>, bytes: usize, now: Instant) -> Self {
+        let (own, networks) = (Buckets::full(now), Arc::clone(networks));
+        let mut pace = Self { profile, from, own, networks, turn: now, told: false };
+        // A new connection takes its turn behind those of its network that are there.
+        pace.take_bytes(bytes, now);
+        pace
     }
 
-    /// Takes what may be passed on now of so many waiting lines.
-    pub(super) fn take_lines(&mut self, waiting: usize, now: Instant) -> usize {
-        if self.rates.is_none() {
-            return waiting;
+    /// From now on the peer may talk as fast as it goes.
+    pub(super) fn turn_off(&mut self) {
+        self.profile = Profile::Off;
+    }
+
+    /// Whether anything is limited.
+    pub(super) fn is_on(&self) -> bool {
+        self.profile != Profile::Off
+    }
+
+    /// Takes a line that is to be passed on, if one may be now.
+    pub(super) fn take_line(&mut self, now: Instant) -> bool {
+        let Some(rates) = self.profile.rates() else { return true };
+        if self.told && self.own.are_full(now) && self.networks.are_full(self.from.source(), now) {
+            self.told = false;
         }
-        self.fill(now);
-        let taken = waiting.min(self.lines as usize);
-        self.lines -= taken as f64;
-        taken
+        if self.turn.max(self.own.next_line_at(rates, now)) > now {
+            return false;
+        }
+        self.take(rates, 1, 0, now);
+        true
     }
 
-    /// Takes so many bytes, which have been read.
+    /// Takes so many bytes, which have been read, or written because of the peer. They may overdraw the buckets.
     pub(super) fn take_bytes(&mut self, count: usize, now: Instant) {
-        if self.rates.is_some() {
-            self.fill(now);
-            self.bytes -= count as f64;
+        if let Some(rates) = self.profile.rates() {
+            self.take(rates, 0, count as u64, now);
         }
     }
 
     /// How long nothing more is to be read or passed on, if `lines` lines wait already.
-    pub(super) fn pause(&self, lines: usize) -> Option<Duration> {
-        let rates = self.rates?;
-        let for_lines = if lines > 0 && self.lines < 1.0 { (1.0 - self.lines) / rates.lines } else { 0.0 };
-        let for_bytes = if self.bytes < 0.0 { -self.bytes / rates.bytes } else { 0.0 };
-        let pause = for_lines.max(for_bytes);
-        (pause > 0.0).then(|| Duration::from_secs_f64(pause))
+    pub(super) fn pause(&self, lines: usize, now: Instant) -> Option<Duration> {
+        let rates = self.profile.rates()?;
+        let own = if lines > 0 { self.own.next_line_at(rates, now) } else { self.own.paid_at(rates, now) };
+        let pause = own.max(self.turn).saturating_duration_since(now);
+        // Nothing is read while lines wait.
+        (lines > 0 || !pause.is_zero()).then_some(pause)
     }
 
-    /// Whether the peer is to be told that it is too fast: once an episode, which ends when the bucket is full again.
-    pub(super) fn is_news(&mut self) -> bool {
-        !std::mem::replace(&mut self.told, true)
+    /// Whether the peer is to be told now that it is too fast, if `lines` lines wait: once an episode, which ends when
+    /// all buckets are full again. A peer is not told when others of its network are too fast, unless its own lines wait.
+    pub(super) fn is_news(&mut self, lines: usize, now: Instant) -> bool {
+        let Some(rates) = self.profile.rates() else { return false };
+        let is_slowed = lines > 0 || self.own.paid_at(rates, now) > now;
+        is_slowed && !std::mem::replace(&mut self.told, true)
     }
 
-    fn fill(&mut self, now: Instant) {
-        let Some(rates) = self.rates else { return };
-        let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.filled = now;
-        self.lines = (self.lines + seconds * rates.lines).min(rates.burst_lines);
-        self.bytes = (self.bytes + seconds * rates.bytes).min(rates.burst_bytes);
-        if self.lines >= rates.burst_lines && self.bytes >= rates.burst_bytes {
-            self.told = false;
-        }
+    fn take(&mut self, rates: Rates, lines: u64, bytes: u64, now: Instant) {
+        self.own.lines.take(rates.lines, lines, now);
+        self.own.bytes.take(rates.bytes, bytes, now);
+        self.turn = self.networks.take(self.from.source(), rates.of_all_from(self.from), lines, bytes, now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+
+    fn pace(profile: Profile, now: Instant) -> Pace {
+        from(profile, "192.0.2.1", &Arc::default(), now)
+    }
+
+    fn from(profile: Profile, ip: &str, networks: &Arc<Networks>, now: Instant) -> Pace {
+        Pace::new(profile, Origin::Net((ip.parse::<std::net::IpAddr>().unwrap(), 7).into()), networks, 0, now)
+    }
+
+    /// Takes as many lines as may be passed on now, of so many that wait.
+    fn take_lines(pace: &mut Pace, waiting: usize, now: Instant) -> usize {
+        (0..waiting).take_while(|_| pace.take_line(now)).count()
+    }
 
     #[test]
     fn the_room_waits_only_where_peers_may_talk_as_fast_as_it_goes() {
@@ -126,54 +280,157 @@ mod tests {
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
         let start = Instant::now();
-        let mut pace = Pace::new(Profile::Open, start);
-        assert_eq!(pace.take_lines(1000, start), 200);
-        assert_eq!(pace.pause(800), Some(10 * MS));
-        assert_eq!(pace.take_lines(800, start + 10 * MS), 1);
-        let passed: usize = (1..=1000).map(|at| pace.take_lines(1000, start + 10 * MS + at * MS)).sum();
+        let mut pace = pace(Profile::Open, start);
+        assert_eq!(take_lines(&mut pace, 1000, start), 200);
+        assert_eq!(pace.pause(800, start), Some(10 * MS));
+        assert_eq!(take_lines(&mut pace, 800, start + 10 * MS), 1);
+        let passed: usize = (1..=1000).map(|at| take_lines(&mut pace, 1000, start + 10 * MS + at * MS)).sum();
         assert!((99..=101).contains(&passed), "{passed} in a second");
     }
 
     #[test]
-    fn bytes_may_be_overdrawn_by_one_read_and_are_paid_back() {
+    fn bytes_may_be_overdrawn_and_are_paid_back_before_another_line_passes() {
         let start = Instant::now();
-        let mut pace = Pace::new(Profile::Open, start);
+        let mut pace = pace(Profile::Open, start);
         pace.take_bytes(256 * 1024, start);
-        assert_eq!(pace.pause(0), None);
+        assert_eq!(pace.pause(0, start), None);
         pace.take_bytes(128 * 1024, start);
-        assert_eq!(pace.pause(0), Some(500 * MS));
-        pace.take_bytes(0, start + 500 * MS);
-        assert_eq!(pace.pause(0), None);
+        assert_eq!(pace.pause(0, start), Some(500 * MS));
+        assert!(!pace.take_line(start + 499 * MS));
+        assert_eq!(pace.pause(0, start + 500 * MS), None);
+        assert!(pace.take_line(start + 500 * MS));
+    }
+
+    #[test]
+    fn strangers_may_send_fewer_bytes_than_friends() {
+        let start = Instant::now();
+        let mut pace = pace(Profile::Public, start);
+        pace.take_bytes(64 * 1024, start);
+        assert_eq!(pace.pause(0, start), None);
+        pace.take_bytes(8 * 1024, start);
+        assert_eq!(pace.pause(0, start), Some(1000 * MS));
     }
 
     #[test]
     fn a_person_never_notices() {
         let start = Instant::now();
-        let mut pace = Pace::new(Profile::Public, start);
+        let mut pace = pace(Profile::Public, start);
         for second in 0..100 {
             let now = start + Duration::from_secs(second);
             pace.take_bytes(80, now);
-            assert_eq!((pace.take_lines(1, now), pace.pause(0)), (1, None));
+            assert!(pace.take_line(now));
+            assert_eq!(pace.pause(0, now), None);
         }
     }
 
     #[test]
     fn it_is_told_once_an_episode() {
         let start = Instant::now();
-        let mut pace = Pace::new(Profile::Public, start);
-        pace.take_lines(11, start);
-        assert!(pace.is_news());
-        pace.take_lines(1, start + Duration::from_secs(2));
-        assert!(!pace.is_news());
-        pace.take_lines(0, start + Duration::from_secs(60));
-        assert!(pace.is_news());
+        let mut pace = pace(Profile::Public, start);
+        take_lines(&mut pace, 11, start);
+        assert!(pace.is_news(1, start));
+        let later = start + Duration::from_secs(2);
+        assert!(pace.take_line(later) && !pace.is_news(1, later));
+        let later = start + Duration::from_secs(60);
+        assert!(pace.take_line(later) && pace.is_news(1, later));
+    }
+
+    #[test]
+    fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        for (ip, factor) in [("192.0.2.1", PACE_OF_A_NETWORK), ("127.0.0.1", PACE_OF_THIS_MACHINE)] {
+            let mut crowd: Vec<_> = (0..64).map(|_| from(Profile::Open, ip, &networks, start)).collect();
+            let mut taken = |now| crowd.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
+            // Each has one line that it had not to wait for.
+            let burst = taken(start);
+            assert!((200 * factor..200 * factor + 64).contains(&burst), "{burst} lines of {ip} at once");
+            let more: u64 = (1..=10_000).map(|at| taken(start + at * MS)).sum();
+            assert!((1000 * factor - 64..=1000 * factor + 64).contains(&more), "{more} lines of {ip} in ten seconds");
+        }
+        let mut other = from(Profile::Open, "192.0.2.2", &networks, start);
+        assert_eq!(take_lines(&mut other, 1000, start), 200);
+    }
+
+    #[test]
+    fn the_bytes_of_a_network_are_limited_too() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut crowd: Vec<_> = (0..64).map(|_| from(Profile::Open, "192.0.2.1", &networks, start)).collect();
+        let mut lines = 0;
+        for at in 0..10_000 {
+            for pace in &mut crowd {
+                if pace.take_line(start + at * MS) {
+                    pace.take_bytes(16 * 1024, start + at * MS);
+                    lines += 1;
+                }
+            }
+        }
+        // A burst, ten seconds, and what each connection may overdraw.
+        let (least, most) = (11 * 64, 11 * 64 + 64);
+        assert!((least..=most).contains(&lines), "{lines} lines of 16 KiB");
+    }
+
+    /// Others of its network talk all the time.
+    #[test]
+    fn a_quiet_peer_of_a_busy_network_does_not_wait_long() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut crowd: Vec<_> = (0..63).map(|_| from(Profile::Open, "192.0.2.1", &networks, start)).collect();
+        let mut quiet = from(Profile::Open, "192.0.2.1", &networks, start);
+        for at in 0..10_000 {
+            let now = start + at * MS;
+            crowd.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
+            if at % 500 == 0 {
+                assert!(quiet.take_line(now), "after {at} ms");
+                assert!(!quiet.is_news(0, now));
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_connection_of_a_busy_network_has_no_line_free() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut busy = from(Profile::Public, "192.0.2.1", &networks, start);
+        busy.take_bytes(64 * 1024 * PACE_OF_A_NETWORK as usize + 1000, start);
+        assert!(!from(Profile::Public, "192.0.2.1", &networks, start).take_line(start));
+        assert!(from(Profile::Public, "192.0.2.2", &networks, start).take_line(start));
+    }
+
+    #[test]
+    fn only_networks_that_are_not_full_are_kept_and_not_too_many() {
+        let (start, networks) = (Instant::now(), Networks::default());
+        let rates = Profile::Open.rates().unwrap();
+        for number in 0..200_000_u32 {
+            networks.take(Source::V4(number.to_be_bytes()), rates, 1, 0, start);
+            assert!(networks.table().of.len() <= PACED_NETWORKS);
+        }
+        for number in 0..2000_u32 {
+            let now = start + Duration::from_secs(60) + number * 100 * MS;
+            networks.take(Source::V4(number.to_be_bytes()), rates, 1, 0, now);
+        }
+        let kept = networks.table().of.len();
+        assert!(kept <= 64, "{kept} are kept");
     }
 
     #[test]
     fn off_is_off() {
         let start = Instant::now();
-        let mut pace = Pace::new(Profile::Off, start);
+        let mut pace = pace(Profile::Off, start);
         pace.take_bytes(usize::MAX, start);
-        assert_eq!((pace.take_lines(1_000_000, start), pace.pause(0)), (1_000_000, None));
+        assert_eq!((take_lines(&mut pace, 1_000_000, start), pace.pause(0, start)), (1_000_000, None));
+        assert!(pace.networks.table().of.is_empty());
+    }
+
+    proptest! {
+        /// Whatever is taken, a peer that waits for its pauses goes on.
+        #[test]
+        fn a_pause_is_long_enough(acts in prop::collection::vec((0..100_000_usize, 0..3000_u32), 1..100)) {
+            let mut now = Instant::now();
+            let mut pace = pace(Profile::Public, now);
+            for (bytes, wait) in acts {
+                pace.take_bytes(bytes, now);
+                now += wait * MS;
+                now += pace.pause(1, now).unwrap();
+                prop_assert!(pace.take_line(now));
+            }
+        }
     }
 }

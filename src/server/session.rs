@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_channel::SendError;
@@ -22,7 +23,7 @@ use super::door::Entrance;
 use super::intake::{End, Intake};
 use super::link::Link;
 use super::login::Login;
-use super::pace::{Pace, Profile};
+use super::pace::Pace;
 use super::watch::watch;
 use super::writer::Writer;
 use crate::journal::Record;
@@ -53,14 +54,16 @@ async fn enter(arrival: Arrival, house: Arc<House>, mut evicted: oneshot::Receiv
     let link = Arc::new(Link::default());
     let mut writer = Writer::new(transport.clone(), (peer, from), &house, Arc::clone(&link));
     let mut intake = Intake::new(transport, house.config.idle_line, Arc::clone(&link));
-    let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), (evicted, deadline));
+    let owed = Arc::default();
+    let login = Login::new(&house, (peer, from), (&mut intake, &mut writer), (evicted, deadline), &owed);
     let Some(reader) = login.join().await else {
         writer.end().await;
         intake.linger().await;
         return None;
     };
-    let pace = Pace::new(house.config.pace, Instant::now());
-    let session = Session { peer, from, house, link, intake, pace, long_lines: LongLines::default(), dialogue: None };
+    let pace = Pace::new(house.config.pace, from, &house.networks, intake.waiting_bytes(), Instant::now());
+    let (long_lines, dialogue) = (LongLines::default(), None);
+    let session = Session { peer, from, house, link, intake, pace, owed, long_lines, dialogue };
     Some((session, task::spawn(writer.follow(reader)).fuse()))
 }
 
@@ -85,6 +88,8 @@ struct Session {
     link: Arc<Link>,
     intake: Intake,
     pace: Pace,
+    /// What the broker has counted that the peer has to pay for, and it was not charged yet.
+    owed: Arc<AtomicU64>,
     long_lines: LongLines,
     /// What is being done about the peer's account. It is rare, and large.
     dialogue: Option<Box<Dialogue>>,
@@ -154,11 +159,13 @@ impl Session {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
             }
-            let pause = self.pace.pause(self.intake.waiting());
+            self.charge_owed();
+            let (lines, now) = (self.intake.waiting(), Instant::now());
+            let pause = self.pace.pause(lines, now);
             if pause.is_some() && self.intake.is_broken() {
                 return Leaving::Lost;
             }
-            if pause.is_some() && self.pace.is_news() {
+            if pause.is_some() && self.pace.is_news(lines, now) {
                 // Without a broker the writer ends, which is noticed below.
                 let _ = self.house.inbox.send(Event::Slowed { peer: self.peer }).await;
             }
@@ -186,7 +193,7 @@ impl Session {
 
     /// Takes in what had arrived when the server was stopped.
     async fn last_words(&mut self) -> Leaving {
-        self.pace = Pace::new(Profile::Off, Instant::now());
+        self.pace.turn_off();
         for _ in 0..LAST_READS {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
@@ -200,20 +207,19 @@ impl Session {
 
     /// Sends the lines that wait to the broker, as one event: as many of them as the pace allows.
     async fn pass_on(&mut self) -> Option<Leaving> {
-        let now = Instant::now();
-        let allowed = self.pace.take_lines(self.intake.waiting(), now);
-        let mut lines = Vec::with_capacity(allowed);
+        self.charge_owed();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
         let mut leaving = None;
-        for _ in 0..allowed {
-            let line = match self.intake.next_line() {
-                None => break,
-                Some(Ok(line)) => line,
-                Some(Err(refusal)) => {
+        while let Some(line) = self.next_line() {
+            let line = match line {
+                Ok(line) => line,
+                Err(refusal) => {
                     self.dialogue = None;
                     Box::pin(self.answer(Err(refusal))).await;
                     break;
                 }
             };
+            bytes += line.bytes();
             if let Some(dialogue) = self.dialogue.take_if(|_| line != Line::Endless) {
                 // Nothing waits: no line is parsed while there is one.
                 Box::pin(self.go_on(dialogue, line)).await;
@@ -226,13 +232,21 @@ impl Session {
                 }
                 Ok(command @ (Command::Account(_) | Command::Act(_))) => {
                     // What was said before comes before.
-                    if self.send(std::mem::take(&mut lines)).await.is_err() {
+                    if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);
                     }
                     Box::pin(self.run(command)).await;
                     continue;
                 }
-                Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(now) => Err(Refusal::LongLines),
+                Ok(command) if command.has_long_answer() && self.pace.is_on() => {
+                    lines.push(Ok(command));
+                    if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
+                        return Some(Leaving::Stop);
+                    }
+                    self.wait_for_broker().await;
+                    continue;
+                }
+                Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(Instant::now()) => Err(Refusal::LongLines),
                 parsed => parsed,
             };
             let is_last_straw = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
@@ -242,7 +256,7 @@ impl Session {
                 break;
             }
         }
-        if self.send(lines).await.is_err() {
+        if self.send(lines, bytes).await.is_err() {
             return Some(Leaving::Stop);
         }
         match self.intake.end() {
@@ -253,9 +267,32 @@ impl Session {
         }
     }
 
-    /// Sends lines to the broker, if there are any.
-    async fn send(&self, lines: Vec<Result<Command, Refusal>>) -> Result<(), SendError<Event>> {
-        if lines.is_empty() { Ok(()) } else { self.house.inbox.send(Event::Lines { peer: self.peer, lines }).await }
+    /// The next line that waits, if the pace allows one.
+    fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
+        if self.intake.waiting() > 0 && self.pace.take_line(Instant::now()) { self.intake.next_line() } else { None }
+    }
+
+    /// Sends lines of so many bytes to the broker, if there are any.
+    async fn send(&self, lines: Vec<Result<Command, Refusal>>, bytes: usize) -> Result<(), SendError<Event>> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.house.inbox.send(Event::Lines { peer: self.peer, lines, bytes }).await
+    }
+
+    /// Waits until the broker has answered what was sent to it. So a long answer is paid for before another is asked for.
+    async fn wait_for_broker(&mut self) {
+        // Without a broker the writer ends, which is noticed elsewhere.
+        let _ = self.house.who_is(self.peer).await;
+        self.charge_owed();
+    }
+
+    /// Has the peer pay for what the broker has written because of it.
+    fn charge_owed(&mut self) {
+        match self.owed.swap(0, Ordering::Relaxed) {
+            0 => {}
+            owed => self.pace.take_bytes(owed as usize, Instant::now()),
+        }
     }
 
     /// Does what has to wait for a password, or for the disk.

@@ -3,7 +3,7 @@
 use linechat::server::Config;
 use linechat::server::pace::Profile;
 
-use crate::support::harness::Server;
+use crate::support::harness::{Peer, Server};
 
 const TOO_FAST: &str = "* You are too fast: your lines are passed on more slowly. None is lost.";
 
@@ -43,4 +43,75 @@ fn a_stop_does_not_wait_for_those_who_are_slowed_down() {
     let heard = bob.rest();
     assert_eq!(heard.iter().filter(|line| line.starts_with("Alice: ")).count(), 100);
     server.wait().unwrap();
+}
+
+fn public() -> Server {
+    Server::start_with(Config { pace: Profile::Public, ..Config::default() })
+}
+
+#[test]
+fn long_answers_slow_down_the_peer_that_asks_for_them() {
+    let server = public();
+    let _crowd: Vec<_> = (0..400).map(|number| server.join(&format!("{number:0>32}"))).collect();
+    let mut alice = server.join("Alice");
+    // A list has 13 KiB, so the eight KiB a second and the burst of 64 are soon used up.
+    alice.send(&"/who\n".repeat(8));
+    let mut lists = 0;
+    loop {
+        match alice.line() {
+            line if line == TOO_FAST => break,
+            line => lists += usize::from(line.starts_with("* 401 here: ")),
+        }
+        assert!(lists < 8, "it was not slowed down");
+    }
+    assert!(lists >= 4, "it was slowed down after {lists} lists");
+}
+
+#[test]
+fn a_short_list_costs_little() {
+    let server = public();
+    let mut alice = server.join("Alice");
+    for _ in 0..9 {
+        alice.send("/who\n");
+        alice.expect("* 1 here: Alice");
+    }
+    alice.send("/ping\n");
+    alice.expect("* Pong");
+}
+
+#[test]
+fn text_that_grows_when_it_is_made_safe_counts_at_its_new_size() {
+    let server = Server::start_with(Config::default());
+    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
+    // 120 KB, which are passed on as 480 KB.
+    let marks = format!("x{}\n", "\u{301}".repeat(1500));
+    alice.send(&marks.repeat(40));
+    (0..40).for_each(|_| assert!(bob.line().ends_with("<U+0301>")));
+    alice.expect(TOO_FAST);
+}
+
+#[test]
+fn the_connections_of_one_address_are_slowed_down_together_and_lose_nothing() {
+    const TALKERS: usize = 14;
+    let server = public();
+    let mut bob = server.join("Bob");
+    let mut talkers: Vec<_> = (0..TALKERS).map(|number| server.join(&format!("talker{number}"))).collect();
+    for talker in &mut talkers {
+        talker.send(&(0..10).map(|number| format!("{number}\n")).collect::<String>());
+    }
+    let mut next = [0; TALKERS];
+    while next != [10; TALKERS] {
+        let line = bob.line();
+        let Some((talker, number)) = line.strip_prefix("talker").and_then(|line| line.split_once(": ")) else {
+            continue;
+        };
+        let next = &mut next[talker.parse::<usize>().unwrap()];
+        assert_eq!(number, next.to_string());
+        *next += 1;
+    }
+    talkers.iter_mut().for_each(Peer::half_close);
+    let told = |talker: &mut Peer| talker.rest().iter().filter(|line| *line == TOO_FAST).count();
+    let told: Vec<_> = talkers.iter_mut().map(told).collect();
+    assert!(told.iter().sum::<usize>() > 0, "none was slowed down, though each is below its own limit");
+    assert!(told.iter().all(|&count| count <= 1), "{told:?}");
 }

@@ -97,6 +97,9 @@ pub struct Arguments {
     idle_line: Option<u64>,
 
     /// How fast each peer may talk; whoever is faster is slowed down, and nothing is lost
+    ///
+    /// All peers of one network together may send 4 times as much, and those of this machine 8 times as much. Answers count
+    /// by their size.
     #[arg(long, value_enum, default_value_t = Pace::Open)]
     pace: Pace,
 
@@ -156,7 +159,7 @@ pub const MANUAL: Manual = Manual {
 enum Pace {
     /// 200 lines at once, then 100 lines and 256 KiB a second
     Open,
-    /// 10 lines at once, then 2 lines a second
+    /// 10 lines at once, then 2 lines and 8 KiB a second
     Public,
     /// As fast as it goes
     Off,

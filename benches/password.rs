@@ -4,6 +4,7 @@
 
 use async_std::task::block_on;
 use divan::Bencher;
+use linechat::network::Networks;
 use linechat::protocol::Secret;
 use linechat::registry::Hasher;
 
@@ -15,18 +16,22 @@ fn secret(text: &str) -> Secret {
     Secret::parse(text).expect("it is text")
 }
 
+fn networks() -> Networks {
+    Networks::of("192.0.2.1".parse().expect("it is an address"))
+}
+
 /// One check, of a password that is wrong or of a name that nobody has.
 #[divan::bench(args = ["right", "wrong", "unknown"], sample_count = 50)]
 fn verify(bencher: Bencher<'_, '_>, case: &str) {
     let hasher = Hasher::default();
-    let hash = block_on(hasher.hash(secret("correct horse"))).expect("nobody else is there");
+    let hash = block_on(hasher.hash(secret("correct horse"), &networks())).expect("nobody else is there");
     let hash = (case != "unknown").then_some(hash);
     let password = secret(if case == "right" { "correct horse" } else { "wrong horse" });
-    bencher.bench_local(|| block_on(hasher.verify(password.clone(), hash.clone())));
+    bencher.bench_local(|| block_on(hasher.verify(password.clone(), hash.clone(), &networks())));
 }
 
 #[divan::bench(sample_count = 50)]
 fn hash(bencher: Bencher<'_, '_>) {
     let hasher = Hasher::default();
-    bencher.bench_local(|| block_on(hasher.hash(secret("correct horse"))));
+    bencher.bench_local(|| block_on(hasher.hash(secret("correct horse"), &networks())));
 }

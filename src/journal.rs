@@ -156,6 +156,13 @@ pub enum Record {
         /// The name of the older account.
         older: Name,
     },
+    /// Nobody has logged in with an account for so long that it was removed.
+    AccountExpired {
+        /// Its name.
+        name: Name,
+        /// When somebody last did.
+        used: SystemTime,
+    },
     /// A file was read again.
     Reloaded {
         /// What is in it.
@@ -304,6 +311,7 @@ impl Record {
             | Self::Open { .. }
             | Self::Acted(_)
             | Self::AccountSetAside { .. }
+            | Self::AccountExpired { .. }
             | Self::Reloaded { .. }
             | Self::NotReloaded { .. }
             | Self::Unfit { .. }
@@ -430,6 +438,10 @@ fn write(record: Record) {
         Record::Reloaded { what } => info!("reloaded", { what: what }),
         Record::AccountSetAside { name, older } => {
             warn!("account set aside", { name: name.as_str(), same_as: older.as_str() });
+        }
+        Record::AccountExpired { name, used } => {
+            let used = humantime::format_rfc3339_seconds(used).to_string();
+            info!("account expired", { name: name.as_str(), used: used });
         }
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::Unfit { why } => warn!("unfit", { why: why }),

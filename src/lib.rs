@@ -42,6 +42,7 @@ mod folder;
 pub mod journal;
 pub mod limits;
 pub mod manual;
+pub mod network;
 pub mod origin;
 pub mod protocol;
 pub mod registry;

@@ -21,6 +21,12 @@ pub const PASSWORD_CHARS: usize = 8;
 /// How many accounts are kept.
 pub const ACCOUNTS: usize = 100_000;
 
+/// How often a login is noted for an account, and how often the server looks for accounts that nobody uses.
+pub const LOGINS_NOTED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// After how long without a login accounts can be removed at the earliest, since logins are not noted to the second.
+pub const ACCOUNT_UNUSED_LEAST: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// How many bans are kept, and how many mutes.
 pub const SANCTIONS: usize = 10_000;
 
@@ -48,8 +54,9 @@ pub const HASHES_AT_ONCE: usize = 2;
 /// TLS handshakes: for passwords, for the registry's disk, and for files that are read again.
 pub const POOL_THREADS: usize = HASHES_AT_ONCE + 2;
 
-/// How many passwords wait to be hashed; beyond that a person is told to try again.
-pub const HASHES_WAITING: usize = 64;
+/// How many passwords of one source wait to be hashed; beyond that a person there is told to try again. Of all sources
+/// together there are no more than connections.
+pub const HASHES_WAITING: usize = 16;
 
 /// How often somebody looks whether others from the same source have been told that their passwords were right.
 pub const TRY_PAUSE: Duration = Duration::from_millis(20);
@@ -93,6 +100,10 @@ pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
 /// How long such a request may take to come, and its answer to be taken. What is asked for is done to its end.
 pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long somebody on this machine waits for the answer to a wrong password, as at login(1): connections from there are not
+/// limited, and those who guess through many of them would fill the queue before others.
+pub const WRONG_PASSWORD_PAUSE: Duration = Duration::from_secs(4);
+
 /// How many passwords a connection may try before it is closed.
 pub const PASSWORD_TRIES: usize = 3;
 
@@ -122,6 +133,13 @@ pub const EVICTING_LOOKS: usize = 10;
 
 /// How many connections may come from one IPv4 address, or one IPv6 /64 network, unless the server is told otherwise.
 pub const PER_SOURCE: usize = 64;
+
+/// How many times the limits of a /64 network an IPv6 /56 network has, and how many times a /48. It may have as many times
+/// the connections, and waits, and each of its penalties is that part of the time.
+pub const PER_56: u32 = 4;
+
+/// See [`PER_56`].
+pub const PER_48: u32 = 16;
 
 /// How long the server waits before it listens for signals again, after an error in doing so.
 pub const SIGNALS_PAUSE: Duration = Duration::from_secs(1);

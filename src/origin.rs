@@ -22,11 +22,14 @@ pub enum Origin {
 }
 
 /// One place: an IPv4 address, the /64 network of an IPv6 one, since a single customer has 2^64 addresses of that kind, or
-/// a user of this machine. A link-local IPv6 address is one by itself, since all machines of a link share one such network,
+/// a user of this machine. The loopback addresses, 127.0.0.0/8 and ::1, are one place, since each user of this machine can
+/// connect from all of them. A link-local IPv6 address is one by itself, since all machines of a link share one such network,
 /// and so do all links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// An IPv4 address.
+    /// This machine, by its loopback addresses.
+    Loopback,
+    /// An IPv4 address, but no loopback address.
     V4([u8; 4]),
     /// The first 64 bits of an IPv6 address.
     V6([u8; 8]),
@@ -102,10 +105,12 @@ impl Source {
 
     fn network_of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
+            IpAddr::V4(ip) if ip.is_loopback() => Self::Loopback,
             IpAddr::V4(ip) => Self::V4(ip.octets()),
             IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
+                // ::1 is in the network ::/64, which has no other machine.
+                if [a, b, c, d, e, f, g, h] == [0; 8] { Self::Loopback } else { Self::V6([a, b, c, d, e, f, g, h]) }
             }
         }
     }
@@ -114,6 +119,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Self::Loopback => f.write_str("127.0.0.0/8"),
             Self::V4(octets) => IpAddr::from(octets).fmt(f),
             Self::V6(octets) => {
                 write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(octets)) << 64))
@@ -124,7 +130,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// An address, with or without `/32` or `/64` after it; no other network counts as one place. A link-local address has its
+/// An address, with or without `/32` or `/64` after it, or `127.0.0.0/8`; no other network counts as one place. A link-local address has its
 /// zone after it, by the number or the name of the interface. Or `user:` and the number of a user, which is no name in the
 /// room, since none holds a colon.
 impl FromStr for Source {
@@ -143,9 +149,15 @@ impl FromStr for Source {
         match (Self::network_of(address), bits) {
             (_, None) if needs_zone => Err(NoSource),
             (source, None) | (source @ Self::V4(_), Some("32")) | (source @ Self::V6(_), Some("64")) => Ok(source),
+            (source @ Self::Loopback, Some(bits)) if is_loopback_network(address, bits) => Ok(source),
             _ => Err(NoSource),
         }
     }
+}
+
+/// Whether it is one loopback address, or all of its kind.
+fn is_loopback_network(address: IpAddr, bits: &str) -> bool {
+    matches!((address, bits), (IpAddr::V4(_), "8" | "32") | (IpAddr::V6(_), "64" | "128"))
 }
 
 /// A link-local address in a zone.
@@ -186,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn all_loopback_addresses_are_one_place() {
+        for address in ["127.0.0.1", "127.0.0.2", "127.255.255.255", "::1", "::ffff:127.0.0.9", "::/64", "127.1.2.3/32"]
+        {
+            assert_eq!(source(address), Source::Loopback, "{address}");
+        }
+        assert_ne!(source("126.0.0.1"), source("128.0.0.1"));
+        assert_ne!(source("user:0"), Source::Loopback);
+    }
+
+    #[test]
     fn it_is_read_as_it_is_shown() {
         for (text, shown) in [
             ("192.0.2.1", "192.0.2.1"),
@@ -196,15 +218,29 @@ mod tests {
             ("FE80:0::1%02", "fe80::1%2"),
             ("fe80::1/64", "fe80::/64"),
             ("user:1000", "user:1000"),
+            ("127.0.0.7", "127.0.0.0/8"),
+            ("127.0.0.0/8", "127.0.0.0/8"),
+            ("::1/128", "127.0.0.0/8"),
         ] {
             assert_eq!(source(text).to_string(), shown);
             assert_eq!(source(shown), source(text));
         }
-        for text in
-            ["192.0.2.0/24", "2001:db8::/48", "Bob", "", "192.0.2.1:7", "/64", "user:", "user:-1", "user:4294967296"]
-                .into_iter()
-                .chain(["fe80::1", "fe80::1%", "fe80::1%0", "fe80::1%no such", "fe80::1%4294967296", "fe80::1%2/64"])
-                .chain(["2001:db8::1%2", "::1%lo", "192.0.2.1%2", "%2"])
+        for text in [
+            "192.0.2.0/24",
+            "127.0.0.0/16",
+            "::1/96",
+            "2001:db8::/48",
+            "Bob",
+            "",
+            "192.0.2.1:7",
+            "/64",
+            "user:",
+            "user:-1",
+            "user:4294967296",
+        ]
+        .into_iter()
+        .chain(["fe80::1", "fe80::1%", "fe80::1%0", "fe80::1%no such", "fe80::1%4294967296", "fe80::1%2/64"])
+        .chain(["2001:db8::1%2", "::1%lo", "192.0.2.1%2", "%2"])
         {
             assert_eq!(text.parse::<Source>(), Err(NoSource), "{text}");
         }

@@ -53,8 +53,8 @@ struct Count {
 impl From<Origin> for Network {
     fn from(from: Origin) -> Self {
         match from.source() {
-            Source::V6([a, b, c, d, e, f, ..]) if !from.is_this_machine() => Self::Ipv6([a, b, c, d, e, f]),
-            Source::V4(_) | Source::V6(_) if from.is_this_machine() => Self::Loopback,
+            Source::Loopback => Self::Loopback,
+            Source::V6([a, b, c, d, e, f, ..]) => Self::Ipv6([a, b, c, d, e, f]),
             source => Self::Other(source),
         }
     }

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::ActError;
-use crate::limits::{ACCOUNTS, IMPOSER_CHARS, REASON_CHARS, SANCTIONS};
+use crate::limits::{ACCOUNTS, IMPOSER_CHARS, LOGINS_NOTED, REASON_CHARS, SANCTIONS};
 use crate::protocol::{Banned, Name, SafeText};
 
 /// The number of an account. It is never given to another one, also after the account is gone.
@@ -28,17 +28,21 @@ pub struct Account {
     pub is_operator: bool,
     /// Since when it is there.
     pub registered: SystemTime,
+    /// When somebody last logged in with it, up to [a day](crate::limits::LOGINS_NOTED) too early; or, if nobody has since
+    /// logins are noted, when that began or it was registered.
+    pub used: SystemTime,
 }
 
 /// A hash is nobody's business, least of all a log's.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, name, is_operator, registered, hash: _ } = self;
+        let Self { id, name, is_operator, registered, used, hash: _ } = self;
         f.debug_struct("Account")
             .field("id", id)
             .field("name", name)
             .field("is_operator", is_operator)
             .field("registered", registered)
+            .field("used", used)
             .finish_non_exhaustive()
     }
 }
@@ -107,6 +111,8 @@ pub(super) enum Change {
     Keep(Account),
     /// An account is gone.
     Forget(AccountId),
+    /// Logins are noted from now on.
+    NoteLogins(SystemTime),
     /// Somebody is banned or muted.
     Impose(Kind, Banned, Sanction),
     /// Somebody is no longer: the entry is written like this. The same name may have one that is written otherwise.
@@ -181,7 +187,20 @@ impl Book {
         if self.accounts.len() + self.set_aside.len() >= ACCOUNTS {
             return Err(ActError::Full);
         }
-        Ok(Account { id: AccountId(self.next), name, hash, is_operator: false, registered: now })
+        Ok(Account { id: AccountId(self.next), name, hash, is_operator: false, registered: now, used: now })
+    }
+
+    /// What it takes to note a login, if none is noted for this day yet.
+    pub(super) fn login(&self, id: AccountId, now: SystemTime) -> Option<Change> {
+        let account = self.account_of(id)?;
+        let is_due = now.duration_since(account.used).is_ok_and(|since| since >= LOGINS_NOTED);
+        is_due.then(|| Change::Keep(Account { used: now, ..account.clone() }))
+    }
+
+    /// The accounts that nobody has logged in with for so long, those that are set aside too.
+    pub(super) fn unused(&self, time: Duration, now: SystemTime) -> Vec<Account> {
+        let is_unused = |account: &&Account| now.duration_since(account.used).is_ok_and(|since| since >= time);
+        self.accounts.values().chain(self.set_aside.values()).filter(is_unused).cloned().collect()
     }
 
     /// What it takes to impose a sanction, in place of a former one if there is one.
@@ -216,15 +235,19 @@ impl Book {
         over(Kind::Ban).chain(over(Kind::Mute)).collect()
     }
 
-    /// Takes in a sanction that is in the file. There may be two for the same name, since a former version may have taken
-    /// it for two names: then the one that ends later holds. What it takes to remove the other from the file.
-    pub(super) fn take_in(&mut self, kind: Kind, banned: Banned, sanction: Sanction) -> Option<Change> {
-        let removed = match self.sanctions(kind).get(&banned) {
-            Some((_, other)) if !sanction.outlasts(other) => return Some(Change::Lift(kind, banned)),
-            other => other.map(|(other, _)| Change::Lift(kind, other.clone())),
+    /// Takes in a sanction that is in the file. There may be two for the same name or place, since a former version may have
+    /// taken it for two: then the one that ends later holds. What it takes to remove the other from the file.
+    pub(super) fn take_in(&mut self, kind: Kind, banned: Banned, sanction: Sanction) -> Vec<Change> {
+        let Some((former, other)) = self.sanctions(kind).get(&banned).cloned() else {
+            self.apply(Change::Impose(kind, banned, sanction));
+            return Vec::new();
         };
-        self.apply(Change::Impose(kind, banned, sanction));
-        removed
+        let (longer, shorter) =
+            if sanction.outlasts(&other) { ((banned, sanction), former) } else { ((former, other), banned) };
+        // If both are written alike, the one that holds is removed with the other one.
+        let changes = vec![Change::Lift(kind, shorter), Change::Impose(kind, longer.0, longer.1)];
+        changes.iter().cloned().for_each(|change| self.apply(change));
+        changes
     }
 
     /// Numbers accounts from `next` on, unless one of them is beyond that already.
@@ -245,6 +268,7 @@ impl Book {
                 }
             }
             Change::Forget(id) => self.forget(id),
+            Change::NoteLogins(_) => {}
             Change::Impose(kind, banned, sanction) => {
                 let sanctions = self.sanctions_mut(kind);
                 sanctions.remove(&banned);
@@ -286,7 +310,7 @@ impl Book {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::*;
     use crate::origin::Source;
@@ -352,6 +376,7 @@ mod tests {
             hash: String::new(),
             is_operator: false,
             registered: now(),
+            used: now(),
         };
         let accounts = [account(1, "alice"), account(2, "aiice"), account(3, "AIice")];
         accounts.iter().for_each(|account| book.apply(Change::Keep(account.clone())));
@@ -416,6 +441,7 @@ mod tests {
                 hash: String::new(),
                 is_operator: false,
                 registered: now(),
+                used: now(),
             };
             book.apply(Change::Keep(account));
         }

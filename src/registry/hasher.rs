@@ -1,7 +1,7 @@
 //! Passwords to hashes, and passwords against hashes, away from the threads that carry the room.
 //!
-//! A hash is argon2id and takes tens of milliseconds and 19 MiB, which is what it is for. So a few are made at once, some
-//! more wait, and whoever comes then is told so. A name that nobody has costs exactly what a wrong password costs: one
+//! A hash is argon2id and takes tens of milliseconds and 19 MiB, which is what it is for. So a few are made at once, and the
+//! others wait in a [queue](super::hash_queue) that all networks share fairly. A name that nobody has costs exactly what a wrong password costs: one
 //! run, so that the time does not tell who is registered.
 
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::password_hash::try_generate_salt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use async_lock::Semaphore;
 use blocking::unblock;
 use thiserror::Error;
 use zeroize::Zeroize;
 
+use super::hash_queue::{HashQueue, Turn};
 use crate::limits::{HASH_COST, HASH_COST_MOST, HASHES_AT_ONCE, HASHES_WAITING};
+use crate::network::Networks;
 use crate::protocol::Secret;
 
-/// There are too many passwords to check, or there is no memory for one more.
+/// There are too many passwords of the same network to check, or there is no memory for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too many passwords are being checked; try again in a moment")]
 pub struct Busy;
@@ -26,34 +27,39 @@ pub struct Busy;
 /// A handle to what hashes passwords. Clones share its limits.
 #[derive(Debug, Clone)]
 pub struct Hasher {
-    /// For those that run and those that wait.
-    places: Arc<Semaphore>,
-    /// For those that run.
-    turns: Arc<Semaphore>,
+    queue: Arc<HashQueue>,
     runs: Arc<AtomicU64>,
 }
 
 impl Default for Hasher {
     fn default() -> Self {
-        Self::new(Arc::new(Semaphore::new(HASHES_AT_ONCE)), HASHES_AT_ONCE + HASHES_WAITING)
+        Self::new(HASHES_AT_ONCE, HASHES_WAITING)
     }
 }
 
 impl Hasher {
-    /// One that has places for so many passwords; each waits there for a turn. Whoever holds a turn holds them up.
-    pub fn new(turns: Arc<Semaphore>, places: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(places)), turns, runs: Arc::default() }
+    /// One that hashes so many passwords at once, while so many of each source wait.
+    pub fn new(at_once: usize, waiting: usize) -> Self {
+        Self { queue: HashQueue::new(at_once, waiting), runs: Arc::default() }
     }
 
-    /// The hash of a new password, as a PHC string, with a salt of its own.
+    /// Waits for a turn to hash a password. Whoever holds one holds up those behind it.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub async fn turn(&self, networks: &Networks) -> Result<Turn, Busy> {
+        self.queue.turn(networks).await
+    }
+
+    /// The hash of a new password, as a PHC string, with a salt of its own; the person who gave it belongs to these networks.
     ///
     /// To stop waiting for it gives the place back, at once or, if it is being made, when it is made.
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn hash(&self, secret: Secret) -> Result<String, Busy> {
+    pub async fn hash(&self, secret: Secret, networks: &Networks) -> Result<String, Busy> {
         let runs = Arc::clone(&self.runs);
-        self.work(move || {
+        self.work(networks, move || {
             let recipe = Recipe::with_salt(try_generate_salt().map_err(|_| Busy)?);
             let output = recipe.run(secret, &runs)?;
             Ok(recipe.write(output))
@@ -68,9 +74,9 @@ impl Hasher {
     ///
     /// # Errors
     /// [`Busy`].
-    pub async fn verify(&self, secret: Secret, hash: Option<String>) -> Result<bool, Busy> {
+    pub async fn verify(&self, secret: Secret, hash: Option<String>, networks: &Networks) -> Result<bool, Busy> {
         let runs = Arc::clone(&self.runs);
-        self.work(move || {
+        self.work(networks, move || {
             let (recipe, expected) = match hash.as_deref().and_then(Recipe::read) {
                 Some((recipe, expected)) => (recipe, Some(expected)),
                 None => (Recipe::with_salt(*b"nobody's account"), None),
@@ -86,12 +92,15 @@ impl Hasher {
         self.runs.load(Ordering::Relaxed)
     }
 
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> Result<T, Busy> + Send + 'static) -> Result<T, Busy> {
-        let place = self.places.try_acquire_arc().ok_or(Busy)?;
-        let turn = self.turns.acquire_arc().await;
+    async fn work<T: Send + 'static>(
+        &self,
+        networks: &Networks,
+        job: impl FnOnce() -> Result<T, Busy> + Send + 'static,
+    ) -> Result<T, Busy> {
+        let turn = self.turn(networks).await?;
         unblock(move || {
-            // A run that nobody waits for any more still has its place.
-            let _held = (place, turn);
+            // A run that nobody waits for any more still has its turn.
+            let _held = turn;
             job()
         })
         .await
@@ -168,6 +177,7 @@ mod tests {
     use std::future::Future;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+    use std::time::{Duration, Instant};
 
     use async_std::task::block_on;
     use futures::FutureExt;
@@ -179,6 +189,10 @@ mod tests {
         Secret::parse(text).unwrap()
     }
 
+    fn somebody() -> Networks {
+        Networks::of("192.0.2.1".parse().unwrap())
+    }
+
     fn is_pending<T>(future: &mut Pin<Box<impl Future<Output = T>>>) -> bool {
         matches!(future.as_mut().poll(&mut Context::from_waker(&noop_waker())), Poll::Pending)
     }
@@ -186,18 +200,18 @@ mod tests {
     #[test]
     fn a_hash_is_argon2id_at_the_cost_that_owasp_names_and_no_two_are_the_same() {
         let hasher = Hasher::default();
-        let hashes = [(); 2].map(|()| block_on(hasher.hash(secret("correct horse"))).unwrap());
+        let hashes = [(); 2].map(|()| block_on(hasher.hash(secret("correct horse"), &somebody())).unwrap());
         for hash in &hashes {
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         }
         assert_ne!(hashes[0], hashes[1]);
-        assert_eq!(block_on(hasher.verify(secret("correct horse"), Some(hashes[1].clone()))), Ok(true));
+        assert_eq!(block_on(hasher.verify(secret("correct horse"), Some(hashes[1].clone()), &somebody())), Ok(true));
     }
 
     #[test]
     fn a_wrong_password_and_an_unknown_name_and_a_broken_hash_cost_one_run_each() {
         let hasher = Hasher::default();
-        let hash = block_on(hasher.hash(secret("correct horse"))).unwrap();
+        let hash = block_on(hasher.hash(secret("correct horse"), &somebody())).unwrap();
         assert_eq!(hasher.runs(), 1);
         let cases = [
             (Some(hash), "correct horse", true),
@@ -206,10 +220,10 @@ mod tests {
             (Some(String::new()), "correct horse", false),
         ];
         for (before, (hash, password, is_right)) in (1..).zip(cases.clone()) {
-            assert_eq!(block_on(hasher.verify(secret(password), hash.clone())), Ok(is_right), "{hash:?}");
+            assert_eq!(block_on(hasher.verify(secret(password), hash.clone(), &somebody())), Ok(is_right), "{hash:?}");
             assert_eq!(hasher.runs(), before + 1, "{hash:?}");
         }
-        assert_eq!(block_on(hasher.verify(secret("wrong horse"), cases[0].0.clone())), Ok(false));
+        assert_eq!(block_on(hasher.verify(secret("wrong horse"), cases[0].0.clone(), &somebody())), Ok(false));
         assert_eq!(hasher.runs(), 6);
     }
 
@@ -218,8 +232,8 @@ mod tests {
         // From the test vectors of the reference implementation (phc-winner-argon2, test.c).
         let hash = "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
         let hasher = Hasher::default();
-        assert_eq!(block_on(hasher.verify(secret("password"), Some(hash.to_owned()))), Ok(true));
-        assert_eq!(block_on(hasher.verify(secret("Password"), Some(hash.to_owned()))), Ok(false));
+        assert_eq!(block_on(hasher.verify(secret("password"), Some(hash.to_owned()), &somebody())), Ok(true));
+        assert_eq!(block_on(hasher.verify(secret("Password"), Some(hash.to_owned()), &somebody())), Ok(false));
     }
 
     #[test]
@@ -236,11 +250,9 @@ mod tests {
     #[test]
     fn so_many_run_and_wait_and_the_next_one_is_told_to_come_again() {
         let hasher = Hasher::default();
-        let hash = || Box::pin(hasher.hash(secret("correct horse")));
+        let hash = || Box::pin(async { hasher.hash(secret("correct horse"), &somebody()).await });
         // Those that run, without the runs.
-        let running: Vec<_> = (0..HASHES_AT_ONCE)
-            .map(|_| (hasher.places.try_acquire_arc().unwrap(), hasher.turns.try_acquire_arc().unwrap()))
-            .collect();
+        let running: Vec<_> = (0..HASHES_AT_ONCE).map(|_| block_on(hasher.turn(&somebody())).unwrap()).collect();
         let mut waiting: Vec<_> = (0..HASHES_WAITING).map(|_| hash()).collect();
         assert!(waiting.iter_mut().all(is_pending));
         assert_eq!(hash().now_or_never(), Some(Err(Busy)));
@@ -261,7 +273,8 @@ mod tests {
         let hasher = Hasher::default();
         let (begin, begun) = async_channel::bounded::<()>(1);
         let (end, ended) = async_channel::bounded::<()>(1);
-        let mut run = Box::pin(hasher.work(move || {
+        let networks = somebody();
+        let mut run = Box::pin(hasher.work(&networks, move || {
             begin.send_blocking(()).unwrap();
             // An error: the test is over.
             let _ = ended.recv_blocking();
@@ -270,16 +283,46 @@ mod tests {
         assert!(is_pending(&mut run));
         block_on(begun.recv()).unwrap();
         drop(run);
-        let mut turns: Vec<_> = (0..HASHES_AT_ONCE).map_while(|_| hasher.turns.try_acquire_arc()).collect();
-        assert_eq!(turns.len(), HASHES_AT_ONCE - 1);
+        assert_eq!(hasher.queue.free(), HASHES_AT_ONCE - 1);
         drop(end);
-        turns.push(block_on(hasher.turns.acquire_arc()));
+        let all = (0..HASHES_AT_ONCE).map(|_| hasher.turn(&networks));
+        assert!(block_on(futures::future::join_all(all)).iter().all(Result::is_ok));
+    }
+
+    /// It prints how long the owner had to wait.
+    #[test]
+    fn an_owner_gets_in_while_ninety_networks_of_one_48_guess() {
+        let hasher = Hasher::default();
+        let hash = block_on(hasher.hash(secret("correct horse"), &somebody())).unwrap();
+        let guesses = (0..90).map(|number| {
+            let networks = Networks::of(format!("2001:db8:0:{number:x}00::1").parse().unwrap());
+            let (hasher, hash) = (hasher.clone(), hash.clone());
+            async move {
+                loop {
+                    let guessed = hasher.verify(secret("wrong horse"), Some(hash.clone()), &networks).await;
+                    assert_eq!(guessed, Ok(false));
+                }
+            }
+        });
+        let owner = async {
+            let mut slowest = Duration::ZERO;
+            for _ in 0..20 {
+                let begun = Instant::now();
+                assert_eq!(hasher.verify(secret("correct horse"), Some(hash.clone()), &somebody()).await, Ok(true));
+                slowest = slowest.max(begun.elapsed());
+            }
+            println!("the owner got in within {slowest:?}");
+        };
+        let guesses = futures::future::join_all(guesses).map(drop);
+        futures::pin_mut!(guesses, owner);
+        block_on(futures::future::select(guesses, owner));
     }
 
     #[test]
     fn many_at_once_are_all_answered() {
         let hasher = Hasher::default();
-        let runs = (0..10).map(|_| hasher.verify(secret("correct horse"), None));
+        let networks = somebody();
+        let runs = (0..10).map(|_| hasher.verify(secret("correct horse"), None, &networks));
         assert_eq!(block_on(futures::future::join_all(runs)), [Ok(false); 10]);
         assert_eq!(hasher.runs(), 10);
     }

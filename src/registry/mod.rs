@@ -10,12 +10,13 @@
 //! anything that a map cannot answer.
 
 mod book;
+mod hash_queue;
 pub mod hasher;
 mod store;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_lock::Mutex;
 use blocking::unblock;
@@ -24,11 +25,14 @@ use thiserror::Error;
 use book::{Book, Change, Kind};
 use store::Store;
 
+#[cfg(doc)]
+use crate::limits::LOGINS_NOTED;
 use crate::origin::Source;
 use crate::protocol::Name;
 
 pub use crate::protocol::Banned;
 pub use book::{Account, AccountId, Sanction};
+pub use hash_queue::Turn;
 pub use hasher::{Busy, Hasher};
 pub use store::RegistryError;
 
@@ -68,7 +72,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`], as when another server has it open, or others can read it.
     pub fn open(folder: &Path, now: SystemTime) -> Result<Self, RegistryError> {
-        let (mut store, mut content) = Store::open(folder)?;
+        let (mut store, mut content) = Store::open(folder, now)?;
         let mut changes = content.superseded;
         changes.extend(content.book.sweep(now));
         store.write(&changes)?;
@@ -167,6 +171,29 @@ impl Registry {
         .await
     }
 
+    /// Notes that somebody has logged in. It writes at most once [a day](LOGINS_NOTED) for each account.
+    ///
+    /// # Errors
+    /// [`ActError::NotKept`].
+    pub async fn note_login(&self, id: AccountId, now: SystemTime) -> Result<(), ActError> {
+        if self.read().login(id, now).is_none() {
+            return Ok(());
+        }
+        self.act(move |book| Ok((book.login(id, now).into_iter().collect(), ()))).await
+    }
+
+    /// Removes the accounts that nobody has logged in with for so long, and says which.
+    ///
+    /// # Errors
+    /// [`ActError::NotKept`].
+    pub async fn remove_unused(&self, time: Duration, now: SystemTime) -> Result<Vec<Account>, ActError> {
+        self.act(move |book| {
+            let unused = book.unused(time, now);
+            Ok((unused.iter().map(|account| Change::Forget(account.id)).collect(), unused))
+        })
+        .await
+    }
+
     /// Makes the holder of an account an operator, or no operator.
     ///
     /// # Errors
@@ -237,7 +264,7 @@ impl Registry {
     /// After a commit failed: opens the file again, and holds what is in it.
     fn recover(&self, store: &mut Store) -> Result<(), RegistryError> {
         if store.is_closed() {
-            let content = store.reopen()?;
+            let content = store.reopen(SystemTime::now())?;
             self.change(|book| *book = content.book);
         }
         Ok(())
@@ -267,7 +294,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use async_std::task::block_on;
     use futures::FutureExt;
@@ -390,6 +417,66 @@ mod tests {
         assert!(block_on(register(&registry, "Bob")).unwrap().id > lost);
         assert_eq!(block_on(registry.change_password(lost, String::new())), Err(ActError::NotRegistered));
         assert_eq!(block_on(registry.set_operator(&name("Eve"), true)), Err(ActError::NotRegistered));
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn names(accounts: Vec<Account>) -> Vec<String> {
+        accounts.into_iter().map(|account| account.name.to_string()).collect()
+    }
+
+    #[test]
+    fn an_account_that_nobody_logs_in_with_is_removed_also_after_a_restart_and_no_other_is() {
+        let folder = Folder::new();
+        let registry = folder.open();
+        block_on(async {
+            for text in ["Bob", "Zoe"] {
+                register(&registry, text).await.unwrap();
+            }
+            let zoe = registry.account(&name("Zoe")).unwrap().id;
+            assert_eq!(registry.remove_unused(10 * DAY, now() + 9 * DAY).await.unwrap(), []);
+            registry.note_login(zoe, now() + 5 * DAY).await.unwrap();
+        });
+        drop(registry);
+        let registry = folder.open();
+        let removed = block_on(registry.remove_unused(10 * DAY, now() + 10 * DAY)).unwrap();
+        assert_eq!(names(removed), ["Bob"]);
+        drop(registry);
+        let registry = folder.open();
+        assert_eq!(names(registry.accounts()), ["Zoe"]);
+        assert_eq!(names(block_on(registry.remove_unused(10 * DAY, now() + 15 * DAY)).unwrap()), ["Zoe"]);
+    }
+
+    #[test]
+    fn a_login_is_written_once_a_day() {
+        let folder = Folder::new();
+        let registry = folder.open();
+        let bob = block_on(register(&registry, "Bob")).unwrap().id;
+        let used = |after| {
+            block_on(registry.note_login(bob, now() + after)).unwrap();
+            registry.account_of(bob).unwrap().used
+        };
+        assert_eq!(used(DAY - S), now());
+        assert_eq!(used(DAY), now() + DAY);
+        assert_eq!(used(2 * DAY - S), now() + DAY);
+    }
+
+    #[test]
+    fn accounts_of_an_older_program_count_as_used_when_logins_began_to_be_noted() {
+        let folder = Folder::new();
+        drop(filled(&folder));
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        assert!(transaction.delete_table(TableDefinition::<u64, u64>::new("logins")).unwrap());
+        let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+        meta.remove("logins since").unwrap();
+        drop(meta);
+        transaction.commit().unwrap();
+        drop(database);
+        drop(Registry::open(&folder.0, now() + 400 * DAY).unwrap());
+        let registry = Registry::open(&folder.0, now() + 700 * DAY).unwrap();
+        assert_eq!(block_on(registry.remove_unused(365 * DAY, now() + 764 * DAY)).unwrap(), []);
+        assert_eq!(names(block_on(registry.remove_unused(365 * DAY, now() + 765 * DAY)).unwrap()), ["Zoë", "Eve"]);
     }
 
     #[test]
@@ -556,6 +643,32 @@ mod tests {
         let registry = folder.open();
         assert_eq!(registry.ban_of(&name("B0b"), now()).unwrap().until(), None);
         assert_eq!(block_on(registry.unban(Banned::Name(name("bob")), now())), Ok(true));
+        drop(registry);
+        assert_eq!(folder.open().bans(now()), []);
+    }
+
+    #[test]
+    fn bans_of_single_loopback_addresses_are_one_ban_and_are_lifted_for_good() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let bans = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
+        let mut rows = transaction.open_table(bans).unwrap();
+        for (address, until) in
+            [([127, 0, 0, 2], Some(u64::MAX)), ([127, 0, 0, 3], None), ([127, 9, 0, 1], Some(u64::MAX))]
+        {
+            rows.insert((4, &address[..]), ("Olga", None, 0, until)).unwrap();
+        }
+        rows.insert((6, &[0; 8][..]), ("Olga", None, 0, Some(u64::MAX))).unwrap();
+        drop(rows);
+        transaction.commit().unwrap();
+        drop(database);
+        drop(folder.open());
+        let registry = folder.open();
+        assert_eq!(registry.ban_on(Source::Loopback, now()).unwrap().until(), None);
+        assert_eq!(registry.bans(now()).len(), 1);
+        assert_eq!(block_on(registry.unban(Banned::Source(Source::Loopback), now())), Ok(true));
         drop(registry);
         assert_eq!(folder.open().bans(now()), []);
     }

@@ -4,8 +4,10 @@
 //! flushes it, and turns over to it with one page that is flushed again; so whenever the machine stops, the file is what
 //! it was after some commit, and what was acknowledged is in it. This knows nothing of who may do what.
 
+use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -74,10 +76,15 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("linechat");
 const FORMAT_ROW: &str = "format";
 /// The number of the next account, so that none is given twice.
 const NEXT_ROW: &str = "next account";
+/// Since when logins are noted: an account of an older program may be used although no login is known.
+const LOGINS_ROW: &str = "logins since";
 
 /// An account: its name, the hash of its password, whether it is an operator, and since when it is there.
 const ACCOUNTS: TableDefinition<'_, u64, AccountRow<'_>> = TableDefinition::new("accounts");
 type AccountRow<'a> = (&'a str, &'a str, bool, u64);
+
+/// When somebody last logged in with an account. An older program ignores this table.
+const LOGINS: TableDefinition<'_, u64, u64> = TableDefinition::new("logins");
 
 /// Who is banned or muted, as a kind and bytes: see [`write_banned`].
 type BannedRow<'a> = (u8, &'a [u8]);
@@ -114,7 +121,7 @@ pub(super) struct Content {
 
 impl Store {
     /// Opens the registry in a folder; makes both if they are missing, for nobody else to read.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Content), RegistryError> {
+    pub(super) fn open(folder: &Path, now: SystemTime) -> Result<(Self, Content), RegistryError> {
         let unusable = |error| RegistryError::Io { path: folder.to_owned(), error };
         let folder = self::folder(folder).map_err(unusable)?;
         let path = folder.join("registry.redb");
@@ -122,7 +129,7 @@ impl Store {
         let lock = lock(&folder.join("lock")).map_err(unusable)?.ok_or_else(|| RegistryError::InUse(path.clone()))?;
         let is_there = path.try_exists().map_err(unusable)?;
         let database = if is_there { open(&path) } else { create(&path) }?;
-        let content = read(&path, &database)?;
+        let content = read(&path, &database, now)?;
         Ok((Self { path, database: Some(database), _lock: lock }, content))
     }
 
@@ -132,10 +139,10 @@ impl Store {
     }
 
     /// Opens it again, and says what it holds now: a commit that failed may have come through all the same.
-    pub(super) fn reopen(&mut self) -> Result<Content, RegistryError> {
+    pub(super) fn reopen(&mut self, now: SystemTime) -> Result<Content, RegistryError> {
         self.database = None;
         let database = open(&self.path)?;
-        let content = read(&self.path, &database)?;
+        let content = read(&self.path, &database, now)?;
         self.database = Some(database);
         Ok(content)
     }
@@ -237,23 +244,39 @@ fn begin(database: &Database) -> Result<(), redb::Error> {
 fn make(transaction: &WriteTransaction, change: &Change) -> Result<(), redb::Error> {
     match change {
         Change::Keep(account) => keep(transaction, account)?,
-        Change::Forget(id) => drop(transaction.open_table(ACCOUNTS)?.remove(id.0)?),
-        Change::Impose(kind, banned, sanction) => impose(transaction, *kind, banned, sanction)?,
-        Change::Lift(kind, banned) => {
-            let (of, bytes) = write_banned(banned);
-            transaction.open_table(table(*kind))?.remove((of, bytes.as_slice()))?;
+        Change::Forget(id) => {
+            transaction.open_table(ACCOUNTS)?.remove(id.0)?;
+            transaction.open_table(LOGINS)?.remove(id.0)?;
         }
+        Change::NoteLogins(since) => {
+            transaction.open_table(META)?.insert(LOGINS_ROW, write_time(*since))?;
+        }
+        Change::Impose(kind, banned, sanction) => impose(transaction, *kind, banned, sanction)?,
+        Change::Lift(kind, banned) => lift(transaction, *kind, banned)?,
     }
     Ok(())
 }
 
 fn keep(transaction: &WriteTransaction, account: &Account) -> Result<(), redb::Error> {
-    let Account { id, name, hash, is_operator, registered } = account;
+    let Account { id, name, hash, is_operator, registered, used } = account;
     let row = (name.as_str(), hash.as_str(), *is_operator, write_time(*registered));
     transaction.open_table(ACCOUNTS)?.insert(id.0, row)?;
+    transaction.open_table(LOGINS)?.insert(id.0, write_time(*used))?;
     let mut meta = transaction.open_table(META)?;
     let next = meta.get(NEXT_ROW)?.map_or(0, |next| next.value()).max(id.0.saturating_add(1));
     meta.insert(NEXT_ROW, next)?;
+    Ok(())
+}
+
+fn lift(transaction: &WriteTransaction, kind: Kind, banned: &Banned) -> Result<(), redb::Error> {
+    let mut sanctions = transaction.open_table(table(kind))?;
+    if *banned == Banned::Source(Source::Loopback) {
+        // A former version has a row for each address.
+        sanctions.retain(|row, _| !matches!(read_banned(row), Ok(of) if of == *banned))?;
+    } else {
+        let (of, bytes) = write_banned(banned);
+        sanctions.remove((of, bytes.as_slice()))?;
+    }
     Ok(())
 }
 
@@ -269,10 +292,10 @@ fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction:
 }
 
 /// Reads all of it.
-fn read(path: &Path, database: &Database) -> Result<Content, RegistryError> {
+fn read(path: &Path, database: &Database, now: SystemTime) -> Result<Content, RegistryError> {
     let transaction = database.begin_read().map_err(|error| refine(path, error.into()))?;
     match meta(&transaction, FORMAT_ROW).map_err(|error| refine(path, error))? {
-        Some(1..=FORMAT) => Content::read(&transaction).map_err(|error| refine(path, error)),
+        Some(1..=FORMAT) => Content::read(&transaction, now).map_err(|error| refine(path, error)),
         Some(format) if format > FORMAT => Err(RegistryError::Newer { path: path.to_owned(), format }),
         _ => Err(RegistryError::NotOurs(path.to_owned())),
     }
@@ -287,13 +310,30 @@ fn meta(transaction: &ReadTransaction, row: &str) -> Result<Option<u64>, redb::E
     }
 }
 
+/// When somebody last logged in with each account. A file of an older program does not tell.
+fn logins(transaction: &ReadTransaction) -> Result<HashMap<u64, SystemTime>, redb::Error> {
+    let logins = match transaction.open_table(LOGINS) {
+        Ok(logins) => logins,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let each = logins.iter()?.map(|row| row.map(|(id, time)| (id.value(), read_time(time.value()))));
+    Ok(each.collect::<Result<_, _>>()?)
+}
+
 impl Content {
-    fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+    fn read(transaction: &ReadTransaction, now: SystemTime) -> Result<Self, redb::Error> {
         let mut content = Self::default();
         content.book.number_from(meta(transaction, NEXT_ROW)?.unwrap_or_default());
+        let logins = logins(transaction)?;
+        let since = meta(transaction, LOGINS_ROW)?.map(read_time);
+        if since.is_none() {
+            content.superseded.push(Change::NoteLogins(now));
+        }
         for row in transaction.open_table(ACCOUNTS)?.iter()? {
             let (id, row) = row?;
-            content.add_account(id.value(), row.value()).map_err(redb::Error::Corrupted)?;
+            let used = logins.get(&id.value()).copied().or(since).unwrap_or(now);
+            content.add_account(id.value(), row.value(), used).map_err(redb::Error::Corrupted)?;
         }
         for kind in [Kind::Ban, Kind::Mute] {
             for row in transaction.open_table(table(kind))?.iter()? {
@@ -304,11 +344,12 @@ impl Content {
         Ok(content)
     }
 
-    fn add_account(&mut self, id: u64, row: AccountRow<'_>) -> Result<(), String> {
+    fn add_account(&mut self, id: u64, row: AccountRow<'_>, used: SystemTime) -> Result<(), String> {
         let (name, hash, is_operator, registered) = row;
         let name = read_name(name)?;
         let (id, registered) = (AccountId(id), read_time(registered));
-        self.book.apply(Change::Keep(Account { id, name, hash: hash.to_owned(), is_operator, registered }));
+        let (hash, used) = (hash.to_owned(), used.max(registered));
+        self.book.apply(Change::Keep(Account { id, name, hash, is_operator, registered, used }));
         Ok(())
     }
 
@@ -336,6 +377,7 @@ fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
     match banned {
         Banned::Name(name) => (NAME, name.as_str().as_bytes().to_vec()),
         Banned::Source(Source::User(user)) => (USER, user.to_be_bytes().to_vec()),
+        Banned::Source(Source::Loopback) => (V4, Ipv4Addr::LOCALHOST.octets().to_vec()),
         Banned::Source(Source::V4(octets)) => (V4, octets.to_vec()),
         Banned::Source(Source::V6(octets)) => (V6, octets.to_vec()),
         Banned::Source(Source::Link(octets, zone)) => (LINK, [&octets[..], &zone.to_be_bytes()].concat()),
@@ -347,8 +389,8 @@ fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
     Ok(match kind {
         NAME => Banned::Name(read_name(std::str::from_utf8(bytes).map_err(|why| why.to_string())?)?),
         USER => Banned::Source(Source::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
-        V4 => Banned::Source(Source::V4(bytes.try_into().map_err(no_place)?)),
-        V6 => Banned::Source(Source::V6(bytes.try_into().map_err(no_place)?)),
+        V4 => Banned::Source(read_v4(bytes.try_into().map_err(no_place)?)),
+        V6 => Banned::Source(read_v6(bytes.try_into().map_err(no_place)?)),
         LINK => {
             let (octets, zone) = bytes.split_at(bytes.len().min(16));
             let octets = octets.try_into().map_err(no_place)?;
@@ -356,6 +398,14 @@ fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
         }
         _ => return Err(format!("{kind} is no kind of place")),
     })
+}
+
+fn read_v4(octets: [u8; 4]) -> Source {
+    if Ipv4Addr::from(octets).is_loopback() { Source::Loopback } else { Source::V4(octets) }
+}
+
+fn read_v6(octets: [u8; 8]) -> Source {
+    if octets == [0; 8] { Source::Loopback } else { Source::V6(octets) }
 }
 
 /// Nanoseconds since 1970; what is earlier is 1970, and what is later than 2554 is that.

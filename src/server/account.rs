@@ -5,11 +5,16 @@
 
 use std::time::SystemTime;
 
+use async_std::task;
+use futures::FutureExt;
+use futures::future::select;
+
 use super::House;
 use super::operator::Actor;
 use super::penalties::Offence;
 use crate::journal::Record;
-use crate::origin::Origin;
+use crate::network::Networks;
+use crate::origin::{Origin, Source};
 use crate::protocol::{Errand, Line, Name, Notice, Refusal, Secret};
 use crate::registry::{AccountId, Registry};
 use crate::room::PeerId;
@@ -22,6 +27,7 @@ pub(super) struct Dialogue {
     /// The name that is to be registered, or is.
     name: Name,
     from: Origin,
+    payer: Source,
     member: Option<AccountId>,
     next: Next,
 }
@@ -42,7 +48,7 @@ impl Dialogue {
     pub(super) async fn begin(
         house: &House,
         peer: PeerId,
-        is_protected: bool,
+        (payer, is_protected): (Source, bool),
         errand: Errand,
     ) -> Option<Result<Step, Refusal>> {
         let asked = house.who_is(peer).await?;
@@ -52,9 +58,6 @@ impl Dialogue {
         if !is_protected {
             return Some(Err(Refusal::Unprotected));
         }
-        if let Err(refusal) = house.door.may_try(from) {
-            return Some(Err(refusal));
-        }
         // An operator may have taken the account away meanwhile.
         let account = member.and_then(|member| registry.account_of(member));
         let (name, next) = match (errand, account) {
@@ -63,24 +66,43 @@ impl Dialogue {
             (_, Some(account)) => (account.name, Next::Present),
             (_, None) => return Some(Err(Refusal::NotRegistered)),
         };
-        Some(Ok(Step::Ask(Box::new(Self { errand, by, name, from, member, next }))))
+        let this = Self { errand, by, name, from, payer, member, next };
+        if let Err(refusal) = house.door.may_try(&this.networks()) {
+            return Some(Err(refusal));
+        }
+        Some(Ok(Step::Ask(Box::new(this))))
+    }
+
+    /// Who pays for what is done.
+    fn networks(&self) -> Networks {
+        match self.errand {
+            Errand::Register => Networks::of(self.payer),
+            Errand::ChangePassword | Errand::Unregister => Networks::with_name(self.payer, &self.name),
+        }
     }
 
     /// Takes the line that was asked for.
     pub(super) async fn take(mut self: Box<Self>, house: &House, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = Secret::read(line)?;
         let registry = house.config.admission.registry.as_ref().ok_or(Refusal::NoRegistry)?;
+        let networks = self.networks();
         match (std::mem::replace(&mut self.next, Next::New), self.errand) {
             (Next::Present, errand) => {
                 let account = self.member.and_then(|member| registry.account_of(member));
                 // What is too short is nobody's: it is a way out, and costs nothing.
                 let secret = secret?;
                 secret.check_strength()?;
-                let tried = house.door.begin_try(self.from).await?;
-                let is_right = house.config.admission.verify(secret, account.map(|account| account.hash)).await;
+                let tried = house.door.begin_try(&networks).await?;
+                let is_right =
+                    house.config.admission.verify(secret, account.map(|account| account.hash), &networks).await;
                 if is_right == Ok(false) {
                     let (from, name) = (self.from, self.name.clone());
                     house.journal.note(Record::WrongPassword { peer, from, name });
+                    drop(tried);
+                    if from.is_this_machine() {
+                        let pause = task::sleep(house.config.wrong_password_pause).boxed();
+                        select(pause, house.stop.clone()).await;
+                    }
                     return Err(Refusal::WrongPassword);
                 }
                 tried.forgive();
@@ -101,8 +123,8 @@ impl Dialogue {
                     return Err(Refusal::PasswordsDiffer);
                 }
                 // A source has no more hashes made at once than it has tries.
-                let tried = house.door.begin_try(self.from).await?;
-                let hash = house.config.admission.hash(first).await;
+                let tried = house.door.begin_try(&networks).await?;
+                let hash = house.config.admission.hash(first, &networks).await;
                 tried.forgive();
                 let hash = hash?;
                 if house.who_is(peer).await.is_none() {
@@ -110,7 +132,7 @@ impl Dialogue {
                     return Err(Refusal::NotRegistered);
                 }
                 match (errand, self.member) {
-                    (Errand::Register, _) => register(house, registry, (peer, self.from), self.name, hash).await,
+                    (Errand::Register, _) => register(house, registry, (peer, &networks), self.name, hash).await,
                     (_, Some(member)) => change_password(house, registry, (member, &self.by), self.name, hash).await,
                     (_, None) => Err(Refusal::NotRegistered),
                 }
@@ -151,15 +173,13 @@ impl Next {
 async fn register(
     house: &House,
     registry: &Registry,
-    (peer, from): (PeerId, Origin),
+    (peer, networks): (PeerId, &Networks),
     name: Name,
     hash: String,
 ) -> Result<Notice, Refusal> {
     let registered = registry.register(name.clone(), hash, SystemTime::now()).await;
     let account = registered.map_err(|error| house.not_done(error, (&name).into()))?;
-    if !from.is_this_machine() {
-        house.door.charge(from, Offence::Registration);
-    }
+    house.door.charge(networks, Offence::Registration);
     house.enrol(peer, Some(account.id)).await;
     let by = Actor::Peer { peer, name: name.clone(), account: Some(account.name) };
     house.record("register", &by, name.as_str(), None, None);

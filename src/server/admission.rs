@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use crate::network::Networks;
 use crate::origin::Origin;
 use crate::protocol::{Name, Refusal, Secret};
 use crate::registry::{Account, AccountId, Busy, Hasher, Registry};
@@ -54,23 +55,25 @@ impl Admission {
     /// Whether the password is what is wanted.
     ///
     /// What is wrong takes one run of the hash, whoever has an account and whoever has none: the time does not tell.
-    pub(super) async fn is_met(&self, demand: &Demand, secret: Secret) -> Result<bool, Refusal> {
+    pub(super) async fn is_met(&self, demand: &Demand, secret: Secret, from: &Networks) -> Result<bool, Refusal> {
         match demand {
             Demand::Nothing => Ok(true),
             Demand::Room(password) if password.is(&secret) => Ok(true),
-            Demand::Room(_) => self.verify(secret, None).await,
-            Demand::Account(account) => self.verify(secret, account.as_ref().map(|account| account.hash.clone())).await,
+            Demand::Room(_) => self.verify(secret, None, from).await,
+            Demand::Account(account) => {
+                self.verify(secret, account.as_ref().map(|account| account.hash.clone()), from).await
+            }
         }
     }
 
     /// Whether a hash is that of this password; where there is none, it is not.
-    pub(super) async fn verify(&self, secret: Secret, hash: Option<String>) -> Result<bool, Refusal> {
-        self.hasher.verify(secret, hash).await.map_err(|Busy| Refusal::Busy)
+    pub(super) async fn verify(&self, secret: Secret, hash: Option<String>, from: &Networks) -> Result<bool, Refusal> {
+        self.hasher.verify(secret, hash, from).await.map_err(|Busy| Refusal::Busy)
     }
 
     /// The hash of a new password.
-    pub(super) async fn hash(&self, secret: Secret) -> Result<String, Refusal> {
-        self.hasher.hash(secret).await.map_err(|Busy| Refusal::Busy)
+    pub(super) async fn hash(&self, secret: Secret, from: &Networks) -> Result<String, Refusal> {
+        self.hasher.hash(secret, from).await.map_err(|Busy| Refusal::Busy)
     }
 
     /// Whether an account is an operator's.

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::admission::Admission;
 use super::door::Capacity;
 use super::pace::Profile;
-use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT};
+use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -32,6 +32,12 @@ pub struct Config {
     /// How long a peer must have been in the room before its join is announced. Of a peer that leaves earlier, neither
     /// the join nor the leave is. Zero: every join is announced at once.
     pub announce_after: Duration,
+
+    /// After how long without a login an account is removed. `None`: never.
+    pub account_unused: Option<Duration>,
+
+    /// How long somebody on this machine waits for the answer to a wrong password.
+    pub wrong_password_pause: Duration,
 }
 
 impl Default for Config {
@@ -44,6 +50,8 @@ impl Default for Config {
             admission: Admission::default(),
             stall_limit: STALL_LIMIT,
             announce_after: ANNOUNCE_AFTER,
+            account_unused: None,
+            wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
     }
 }

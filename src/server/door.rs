@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_lock::{Semaphore, SemaphoreGuardArc};
 use async_std::task;
@@ -15,6 +15,7 @@ use super::config::reserved_descriptors;
 use super::penalties::{Offence, Penalties};
 use super::unnamed::Unnamed;
 use crate::limits::{EVICTING, EVICTING_FROM, EVICTING_LOOK, EVICTING_LOOKS, REFUSING, TRY_PAUSE};
+use crate::network::{Network, Networks};
 use crate::origin::{Origin, Source};
 use crate::protocol::Refusal;
 use crate::room::PeerId;
@@ -24,7 +25,8 @@ use crate::room::PeerId;
 pub struct Capacity {
     /// In all, those without a name included. When there are so many, one of those makes room for a newcomer.
     pub connections: usize,
-    /// From one [source](crate::origin::Source). Connections from this machine itself do not count.
+    /// From one [source](crate::origin::Source). Wider IPv6 networks may have [several times](crate::limits::PER_56) as many.
+    /// Connections from this machine itself do not count.
     pub per_source: usize,
 }
 
@@ -44,37 +46,38 @@ struct Inside {
     connections: usize,
     /// How many of these were evicted and have not ended.
     evicted: usize,
-    by_source: HashMap<Source, usize>,
+    by_network: HashMap<Network, usize>,
     unnamed: Unnamed,
     penalties: Penalties,
     /// How many passwords from there are being looked at.
-    tries: HashMap<Source, usize>,
+    tries: HashMap<Network, usize>,
+}
+
+/// Passwords from somewhere are refused, for so long.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    wait: Duration,
+    /// It is known that they were wrong.
+    is_final: bool,
 }
 
 /// A password that is being looked at, and counts as wrong.
 #[derive(Debug)]
 pub(super) struct Try {
     door: Arc<Door>,
-    source: Source,
+    networks: Networks,
 }
 
 impl Try {
     /// It was right, or nobody knows: then it costs nothing.
     pub(super) fn forgive(self) {
-        self.door.inside().penalties.refund(self.source, Offence::WrongPassword, Instant::now());
+        self.door.inside().penalties.refund(&self.networks, Offence::WrongPassword, Instant::now());
     }
 }
 
 impl Drop for Try {
     fn drop(&mut self) {
-        let mut inside = self.door.inside();
-        let left = inside.tries.get_mut(&self.source).map(|count| {
-            *count -= 1;
-            *count
-        });
-        if left == Some(0) {
-            inside.tries.remove(&self.source);
-        }
+        count_down(&mut self.door.inside().tries, &self.networks);
     }
 }
 
@@ -103,16 +106,18 @@ impl Door {
         from: Origin,
     ) -> Result<(Entrance, oneshot::Receiver<()>), Refusal> {
         let source = from.source();
+        let networks = Networks::of(source);
         // Whoever else sits at this machine has done nothing; there only the passwords are refused.
         if !from.is_this_machine() {
-            self.may_try(from)?;
+            self.may_try(&networks)?;
         }
         let (mut inside, now) = (self.inside(), Instant::now());
-        if !from.is_this_machine() && inside.by_source.get(&source) >= Some(&self.capacity.per_source) {
+        if !from.is_this_machine() && inside.is_full(&networks, self.capacity.per_source) {
             return Err(Refusal::SourceFull);
         }
         let staying = inside.connections - inside.evicted;
-        let has_made_room = staying + self.margin >= self.capacity.connections && inside.evict_for(source, now);
+        let has_made_room =
+            staying + self.margin >= self.capacity.connections && inside.evict_for(networks.widest(), now);
         if staying >= self.capacity.connections && !has_made_room {
             return Err(Refusal::ServerFull);
         }
@@ -121,43 +126,43 @@ impl Door {
             return Err(Refusal::ServerFull);
         }
         inside.connections += 1;
-        *inside.by_source.entry(source).or_default() += 1;
-        let evicted = inside.unnamed.add(peer, source, now);
+        count_up(&mut inside.by_network, &networks);
+        let evicted = inside.unnamed.add(peer, networks.widest(), now);
         Ok((Entrance { door: Arc::clone(self), peer, source, has_name: false }, evicted))
     }
 
     /// Whether a password from there would be looked at.
-    pub(super) fn may_try(&self, from: Origin) -> Result<(), Refusal> {
-        let (inside, source) = (self.inside(), from.source());
-        // Those that are being looked at may turn out to be right.
-        if inside.tries.contains_key(&source) { Ok(()) } else { inside.may_try(source, Instant::now()) }
+    pub(super) fn may_try(&self, networks: &Networks) -> Result<(), Refusal> {
+        match self.inside().refusal(networks, Instant::now()) {
+            Some(Refused { is_final: true, wait }) => Err(Refusal::Penalized(wait.as_secs() + 1)),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until a password from there may be looked at. It counts as wrong until it is [forgiven](Try::forgive), so that
     /// many connections at once have no more tries than one; while others are looked at that may be right, it waits.
-    pub(super) async fn begin_try(self: &Arc<Self>, from: Origin) -> Result<Try, Refusal> {
-        let source = from.source();
+    pub(super) async fn begin_try(self: &Arc<Self>, networks: &Networks) -> Result<Try, Refusal> {
         loop {
-            match self.try_at_once(source) {
+            match self.try_at_once(networks) {
                 Some(tried) => return tried,
                 None => task::sleep(TRY_PAUSE).await,
             }
         }
     }
 
-    fn try_at_once(self: &Arc<Self>, source: Source) -> Option<Result<Try, Refusal>> {
+    fn try_at_once(self: &Arc<Self>, networks: &Networks) -> Option<Result<Try, Refusal>> {
         let (mut inside, now) = (self.inside(), Instant::now());
-        if let Err(refusal) = inside.may_try(source, now) {
-            return (!inside.tries.contains_key(&source)).then_some(Err(refusal));
+        if let Some(Refused { is_final, wait }) = inside.refusal(networks, now) {
+            return is_final.then_some(Err(Refusal::Penalized(wait.as_secs() + 1)));
         }
-        inside.penalties.charge(source, Offence::WrongPassword, now);
-        *inside.tries.entry(source).or_default() += 1;
-        Some(Ok(Try { door: Arc::clone(self), source }))
+        inside.penalties.charge(networks, Offence::WrongPassword, now);
+        count_up(&mut inside.tries, networks);
+        Some(Ok(Try { door: Arc::clone(self), networks: networks.clone() }))
     }
 
     /// Notes that somebody there misbehaved.
-    pub(super) fn charge(&self, from: Origin, offence: Offence) {
-        self.inside().penalties.charge(from.source(), offence, Instant::now());
+    pub(super) fn charge(&self, networks: &Networks, offence: Offence) {
+        self.inside().penalties.charge(networks, offence, Instant::now());
     }
 
     /// Waits a moment for connections that were evicted to end, if there are so many of them that a newcomer would be refused.
@@ -195,46 +200,67 @@ impl Entrance {
     /// The connection has a name now, and need not make room any more.
     pub(super) fn is_named(&mut self) {
         self.has_name = true;
-        self.door.inside().settle(self.peer, self.source);
+        self.door.inside().settle(self.peer, Networks::of(self.source).widest());
     }
 }
 
 impl Drop for Entrance {
     fn drop(&mut self) {
         let mut inside = self.door.inside();
+        let networks = Networks::of(self.source);
         if !self.has_name {
-            inside.settle(self.peer, self.source);
+            inside.settle(self.peer, networks.widest());
         }
         inside.connections -= 1;
-        let left = inside.by_source.get_mut(&self.source).map(|count| {
-            *count -= 1;
-            *count
-        });
-        if left == Some(0) {
-            inside.by_source.remove(&self.source);
-        }
+        count_down(&mut inside.by_network, &networks);
     }
 }
 
 impl Inside {
-    fn may_try(&self, source: Source, now: Instant) -> Result<(), Refusal> {
-        match self.penalties.is_refused(source, now) {
-            Some(wait) => Err(Refusal::Penalized(wait.as_secs() + 1)),
-            None => Ok(()),
-        }
+    /// Whether passwords from there are refused now.
+    fn refusal(&self, networks: &Networks, now: Instant) -> Option<Refused> {
+        let (wait, network) = self.penalties.is_refused(networks, now)?;
+        // Those that are being looked at may turn out to be right.
+        Some(Refused { wait, is_final: !self.tries.contains_key(&network) })
+    }
+
+    /// Whether one of these networks has all the connections that it may have.
+    fn is_full(&self, networks: &Networks, per_source: usize) -> bool {
+        networks.limited().any(|(network, factor)| {
+            let limit = per_source.saturating_mul(factor.try_into().unwrap_or(usize::MAX));
+            self.by_network.get(&network) >= Some(&limit)
+        })
     }
 
     /// Evicts an unnamed connection for a newcomer, if one has to make room.
-    fn evict_for(&mut self, newcomer: Source, now: Instant) -> bool {
+    fn evict_for(&mut self, newcomer: Network, now: Instant) -> bool {
         let has_evicted = self.unnamed.make_room(newcomer, now);
         self.evicted += usize::from(has_evicted);
         has_evicted
     }
 
     /// A connection has a name now, or is gone. If it was evicted, it does not make room any more.
-    fn settle(&mut self, peer: PeerId, source: Source) {
-        if !self.unnamed.remove(peer, source) {
+    fn settle(&mut self, peer: PeerId, network: Network) {
+        if !self.unnamed.remove(peer, network) {
             self.evicted -= 1;
+        }
+    }
+}
+
+fn count_up(counts: &mut HashMap<Network, usize>, networks: &Networks) {
+    for (network, _) in networks.limited() {
+        *counts.entry(network).or_default() += 1;
+    }
+}
+
+fn count_down(counts: &mut HashMap<Network, usize>, networks: &Networks) {
+    for (network, _) in networks.limited() {
+        let left = counts.get_mut(&network).map(|count| {
+            *count -= 1;
+            *count
+        });
+        if left == Some(0) {
+            counts.remove(&network);
         }
     }
 }
@@ -271,7 +297,7 @@ mod tests {
         assert_eq!(enter(&door, 3, "::ffff:192.0.2.1").unwrap_err(), Refusal::SourceFull);
         assert!(enter(&door, 4, "192.0.2.2").is_ok());
         drop(held);
-        assert!(door.inside().by_source.is_empty(), "a source that is gone costs nothing");
+        assert!(door.inside().by_network.is_empty(), "a source that is gone costs nothing");
     }
 
     #[test]
@@ -280,6 +306,37 @@ mod tests {
         let _held = ["2001:db8::1", "2001:db8::ffff:1"].map(|ip| enter(&door, ip.len() as u64, ip).unwrap());
         assert_eq!(enter(&door, 3, "2001:db8::abcd").unwrap_err(), Refusal::SourceFull);
         assert!(enter(&door, 4, "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn a_48_has_sixteen_times_the_connections_of_a_64_however_many_64s_it_has() {
+        let door = door(9999, 2);
+        let held: Vec<_> =
+            (0..40).map_while(|number| enter(&door, number, &format!("2001:db8:0:{number:x}00::1")).ok()).collect();
+        assert_eq!(held.len(), 32);
+        assert!(enter(&door, 40, "2001:db8:1::1").is_ok());
+        let _neighbours: Vec<_> =
+            (0..8).map(|number| enter(&door, 41 + number, &format!("2001:db8:2:{number}::1")).unwrap()).collect();
+        assert_eq!(
+            enter(&door, 50, "2001:db8:2:ff::1").unwrap_err(),
+            Refusal::SourceFull,
+            "a /56 has four times as many"
+        );
+        drop(held);
+        assert!(enter(&door, 51, "2001:db8::1").is_ok());
+    }
+
+    #[test]
+    fn in_a_full_house_the_64s_of_a_48_count_together() {
+        let door = door(4, 99);
+        let address = |peer| if peer < 2 { "192.0.2.1".to_owned() } else { format!("2001:db8:0:{peer}::1") };
+        let mut held: Vec<_> = (0..3).map(|peer| enter(&door, peer, &address(peer)).unwrap()).collect();
+        held.push(enter(&door, 3, "2001:db8:0:99::1").unwrap());
+        drop(held.remove(0));
+        held.push(enter(&door, 4, "2001:db8:0:ffff::1").unwrap());
+        let _newcomer = enter(&door, 5, "192.0.2.7").unwrap();
+        let evicted: Vec<_> = held.iter_mut().map(|(_, evicted)| evicted.try_recv().unwrap().is_some()).collect();
+        assert_eq!(evicted, [false, true, false, false]);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_std::future::timeout;
+use async_std::task;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Fuse;
@@ -19,6 +20,7 @@ use super::penalties::Offence;
 use super::writer::Writer;
 use crate::journal::Record;
 use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
+use crate::network::Networks;
 use crate::origin::Origin;
 use crate::protocol::{BadSecret, Line, LoginLine, Name, Refusal, Reply, Secret};
 use crate::registry::AccountId;
@@ -125,7 +127,17 @@ impl<'a> Login<'a> {
             // It is large, and where there are no passwords nobody needs room for it.
             demand => Box::pin(self.prove(&name, demand)).await?,
         };
-        Ok(self.ask_broker(name, member).await?)
+        let reader = self.ask_broker(name, member).await?;
+        if let Some((member, registry)) = member.zip(self.house.config.admission.registry.as_ref()) {
+            // The disk may take its time: nobody waits for it.
+            let (registry, journal) = (registry.clone(), self.house.journal.clone());
+            task::spawn(async move {
+                if let Err(error) = registry.note_login(member, SystemTime::now()).await {
+                    journal.note(Record::NotKept { why: error.to_string() });
+                }
+            });
+        }
+        Ok(reader)
     }
 
     /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one. If there is nothing to
@@ -134,14 +146,16 @@ impl<'a> Login<'a> {
         if !self.house.is_protected(self.from, self.intake.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
         }
+        let networks = self.networks(name, &demand);
         loop {
-            let secret = self.ask_password(name, &demand).await?;
-            if self.is_right(&demand, secret).await.map_err(Failed::Ended)? {
+            let secret = self.ask_password(name, &demand, &networks).await?;
+            if self.is_right(&demand, secret, &networks).await.map_err(Failed::Ended)? {
                 self.knows_room = true;
                 return Ok(demand.account());
             }
             self.passwords_left -= 1;
             self.house.journal.note(Record::WrongPassword { peer: self.peer, from: self.from, name: name.clone() });
+            self.pause().await?;
             let has_said_more = self.has_said_more();
             self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
             if self.passwords_left == 0 {
@@ -154,14 +168,40 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Whether a password is what is wanted. If it is not, the source pays for it.
-    async fn is_right(&self, demand: &Demand, secret: Result<Secret, BadSecret>) -> Result<bool, Refusal> {
+    /// Lets somebody on this machine wait after a wrong password, so that many connections from there do not fill the queue.
+    async fn pause(&mut self) -> Result<(), Failed> {
+        if !self.from.is_this_machine() {
+            return Ok(());
+        }
+        futures::select_biased! {
+            () = self.house.stop.clone().fuse() => Err(Failed::Ended(Refusal::ShuttingDown)),
+            _ = &mut self.evicted => Err(Failed::Ended(Refusal::Evicted)),
+            () = task::sleep(self.house.config.wrong_password_pause).fuse() => Ok(()),
+        }
+    }
+
+    /// Who pays for a wrong password.
+    fn networks(&self, name: &Name, demand: &Demand) -> Networks {
+        let payer = House::payer(self.from, self.intake.transport());
+        match demand {
+            Demand::Account(_) => Networks::with_name(payer, name),
+            Demand::Nothing | Demand::Room(_) => Networks::of(payer),
+        }
+    }
+
+    /// Whether a password is what is wanted. If it is not, these networks pay for it.
+    async fn is_right(
+        &self,
+        demand: &Demand,
+        secret: Result<Secret, BadSecret>,
+        networks: &Networks,
+    ) -> Result<bool, Refusal> {
         if demand.is_nothing() {
             return Ok(true);
         }
-        let tried = self.house.door.begin_try(self.from).await?;
+        let tried = self.house.door.begin_try(networks).await?;
         let Ok(secret) = secret else { return Ok(false) };
-        let is_met = self.house.config.admission.is_met(demand, secret).await;
+        let is_met = self.house.config.admission.is_met(demand, secret, networks).await;
         if is_met != Ok(false) {
             tried.forgive();
         }
@@ -169,9 +209,14 @@ impl<'a> Login<'a> {
     }
 
     /// Asks for a password, for which there is as much time as there was for the name.
-    async fn ask_password(&mut self, name: &Name, demand: &Demand) -> Result<Result<Secret, BadSecret>, Failed> {
+    async fn ask_password(
+        &mut self,
+        name: &Name,
+        demand: &Demand,
+        networks: &Networks,
+    ) -> Result<Result<Secret, BadSecret>, Failed> {
         if !demand.is_nothing() {
-            self.house.door.may_try(self.from).map_err(Failed::Ended)?;
+            self.house.door.may_try(networks).map_err(Failed::Ended)?;
         }
         // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
         self.writer.say(&Reply::Refused(&demand.question(name))).await.map_err(|_| Failed::Gone)?;
@@ -185,9 +230,9 @@ impl<'a> Login<'a> {
         match &line {
             // Whoever has tried one has paid for it.
             _ if self.passwords_left < PASSWORD_TRIES || demand.is_nothing() => {}
-            Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(self.from, Offence::NoLogin),
+            Err(Failed::Ended(Refusal::PasswordTimeout)) => self.house.door.charge(networks, Offence::NoLogin),
             Err(Failed::Gone | Failed::Ended(Refusal::UnfinishedPassword)) => {
-                self.house.door.charge(self.from, Offence::NoPassword)
+                self.house.door.charge(networks, Offence::NoPassword)
             }
             _ => {}
         }

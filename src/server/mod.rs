@@ -12,6 +12,7 @@ pub mod door;
 mod intake;
 mod link;
 pub mod listener;
+mod local_user;
 mod login;
 mod operator;
 pub mod pace;
@@ -30,7 +31,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::Sender;
 use async_global_executor::GlobalExecutorConfig;
@@ -42,14 +43,15 @@ use futures::future::{BoxFuture, Shared, select_all};
 use thiserror::Error;
 
 use door::Door;
+use local_user::local_user;
 use pace::Networks;
 
 use crate::journal::{Journal, Record};
-use crate::limits::{FEED_BYTES, INBOX_EVENTS, POOL_THREADS, SHUTDOWN_LIMIT};
-use crate::origin::Origin;
+use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDOWN_LIMIT};
+use crate::origin::{Origin, Source};
 use crate::protocol::{Notice, Refusal, SafeText};
-use crate::registry::{AccountId, ActError, Registry};
-use crate::room::{Broker, Event, Feed, PeerId, Person};
+use crate::registry::{Account, AccountId, ActError, Registry};
+use crate::room::{Broker, Event, Feed, Order, PeerId, Person};
 use crate::transport::Transport;
 
 pub use config::Config;
@@ -103,6 +105,15 @@ impl House {
         self.config.admission.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
     }
 
+    /// Where a connection comes from, for what its passwords and registrations cost: on this machine its user, if the system
+    /// tells.
+    fn payer(from: Origin, transport: &Transport) -> Source {
+        match from.source() {
+            Source::Loopback => local_user(transport).map_or(Source::Loopback, Source::User),
+            source => source,
+        }
+    }
+
     /// Who a peer in the room is. `None`: it is not there any more.
     async fn who_is(&self, peer: PeerId) -> Option<Person> {
         let (answer, answered) = oneshot::channel();
@@ -119,6 +130,13 @@ impl House {
     async fn enrol(&self, peer: PeerId, member: Option<AccountId>) {
         // As above.
         let _ = self.inbox.send(Event::Enrol { peer, member }).await;
+    }
+
+    /// Notes that somebody has logged in with an account. What is wrong with the disk is for the operator.
+    async fn note_login(&self, registry: &Registry, member: AccountId) {
+        if let Err(error) = registry.note_login(member, SystemTime::now()).await {
+            self.journal.note(Record::NotKept { why: error.to_string() });
+        }
     }
 
     /// What somebody is told whose wish the registry does not grant. What is wrong with the disk is for the operator.
@@ -178,6 +196,23 @@ pub async fn run(
     serve(listeners, control, config, journal, shutdown, inbox, broker.run(events)).await
 }
 
+/// Removes the accounts that nobody has logged in with for so long, now and once a day. Who is in the room uses an account.
+async fn remove_unused(house: Arc<House>, registry: Registry, time: Duration) -> Infallible {
+    loop {
+        let here = house.order(Order::Census).await;
+        for member in here.into_iter().filter_map(|person| person.member) {
+            house.note_login(&registry, member).await;
+        }
+        match registry.remove_unused(time, SystemTime::now()).await {
+            Ok(removed) => removed.into_iter().for_each(|Account { name, used, .. }| {
+                house.journal.note(Record::AccountExpired { name, used });
+            }),
+            Err(error) => house.journal.note(Record::NotKept { why: error.to_string() }),
+        }
+        task::sleep(LOGINS_NOTED).await;
+    }
+}
+
 /// [`run`] with a broker of the caller's choice.
 async fn serve(
     listeners: Vec<Listener>,
@@ -200,11 +235,13 @@ async fn serve(
     for (account, older) in house.config.admission.registry.iter().flat_map(Registry::set_aside) {
         journal.note(Record::AccountSetAside { name: account.name, older });
     }
+    let unused = house.config.account_unused.zip(house.config.admission.registry.clone());
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {
         let accepting = listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&house)).boxed());
         let attending = control.map(|control| control.attend_all(Arc::clone(&house)).boxed());
-        let accepting = select_all(accepting.chain(attending)).fuse();
+        let expiring = unused.map(|(time, registry)| remove_unused(Arc::clone(&house), registry, time).boxed());
+        let accepting = select_all(accepting.chain(attending).chain(expiring)).fuse();
         drop(house);
         let shutdown = shutdown.fuse();
         futures::pin_mut!(accepting, shutdown);
@@ -230,8 +267,6 @@ async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -300,7 +300,8 @@ impl Session {
         match command {
             Command::Account(errand) => {
                 let is_protected = self.house.is_protected(self.from, self.intake.transport());
-                if let Some(step) = Dialogue::begin(&self.house, self.peer, is_protected, errand).await {
+                let payer = House::payer(self.from, self.intake.transport());
+                if let Some(step) = Dialogue::begin(&self.house, self.peer, (payer, is_protected), errand).await {
                     if step.is_ok() {
                         self.intake.hide_typing();
                     }

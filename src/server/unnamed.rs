@@ -10,16 +10,16 @@ use std::time::Instant;
 use futures::channel::oneshot;
 
 use crate::limits::UNNAMED_GRACE;
-use crate::origin::Source;
+use crate::network::Network;
 use crate::room::PeerId;
 
 #[derive(Debug, Default)]
 pub(super) struct Unnamed {
     /// By age, since later connections have higher numbers. No entry is empty.
-    by_source: HashMap<Source, BTreeMap<PeerId, Waiting>>,
-    /// The number of connections of each source and its oldest connection: the busiest source is last, and of equally busy
+    by_network: HashMap<Network, BTreeMap<PeerId, Waiting>>,
+    /// The number of connections of each network and its oldest connection: the busiest network is last, and of equally busy
     /// ones the one with the oldest connection.
-    order: BTreeMap<(usize, Reverse<PeerId>), Source>,
+    order: BTreeMap<(usize, Reverse<PeerId>), Network>,
 }
 
 #[derive(Debug)]
@@ -30,53 +30,53 @@ struct Waiting {
 
 impl Unnamed {
     /// Adds a connection. The receiver is ready when the connection has to make room.
-    pub(super) fn add(&mut self, peer: PeerId, source: Source, now: Instant) -> oneshot::Receiver<()> {
+    pub(super) fn add(&mut self, peer: PeerId, network: Network, now: Instant) -> oneshot::Receiver<()> {
         let (evict, evicted) = oneshot::channel();
-        self.change(source, |waiting| waiting.insert(peer, Waiting { since: now, evict }));
+        self.change(network, |waiting| waiting.insert(peer, Waiting { since: now, evict }));
         evicted
     }
 
     /// Removes a connection, and says whether it was there: one that was evicted is not.
-    pub(super) fn remove(&mut self, peer: PeerId, source: Source) -> bool {
-        self.change(source, |waiting| waiting.remove(&peer)).is_some()
+    pub(super) fn remove(&mut self, peer: PeerId, network: Network) -> bool {
+        self.change(network, |waiting| waiting.remove(&peer)).is_some()
     }
 
-    /// Evicts a connection for a newcomer from `newcomer`, if there is one that has to make room: the oldest of the source
-    /// that has the most of them. It has to if it is older than [`UNNAMED_GRACE`], or if its source has more connections
+    /// Evicts a connection for a newcomer from `newcomer`, if there is one that has to make room: the oldest of the network
+    /// that has the most of them. It has to if it is older than [`UNNAMED_GRACE`], or if its network has more connections
     /// than the newcomer's would have.
     ///
     /// If the newcomer were always refused, a few idle connections could keep everybody out. If young connections always
     /// had to make room, a crowd of honest clients would evict each other, and nobody would have the time to give a name.
-    pub(super) fn make_room(&mut self, newcomer: Source, now: Instant) -> bool {
-        let Some((&(count, Reverse(peer)), &source)) = self.order.last_key_value() else { return false };
-        let newcomers = self.by_source.get(&newcomer).map_or(0, BTreeMap::len) + 1;
-        let since = self.by_source[&source][&peer].since;
+    pub(super) fn make_room(&mut self, newcomer: Network, now: Instant) -> bool {
+        let Some((&(count, Reverse(peer)), &network)) = self.order.last_key_value() else { return false };
+        let newcomers = self.by_network.get(&newcomer).map_or(0, BTreeMap::len) + 1;
+        let since = self.by_network[&network][&peer].since;
         if count <= newcomers && now.duration_since(since) < UNNAMED_GRACE {
             return false;
         }
-        if let Some(waiting) = self.change(source, |waiting| waiting.remove(&peer)) {
+        if let Some(waiting) = self.change(network, |waiting| waiting.remove(&peer)) {
             // A session that is ending by itself does not listen any more.
             let _ = waiting.evict.send(());
         }
         true
     }
 
-    /// Changes the connections of a source, and keeps the order right.
-    fn change<T>(&mut self, source: Source, change: impl FnOnce(&mut BTreeMap<PeerId, Waiting>) -> T) -> T {
-        let waiting = self.by_source.entry(source).or_default();
+    /// Changes the connections of a network, and keeps the order right.
+    fn change<T>(&mut self, network: Network, change: impl FnOnce(&mut BTreeMap<PeerId, Waiting>) -> T) -> T {
+        let waiting = self.by_network.entry(network).or_default();
         if let Some(key) = key(waiting) {
             self.order.remove(&key);
         }
         let changed = change(waiting);
         match key(waiting) {
-            Some(key) => _ = self.order.insert(key, source),
-            None => _ = self.by_source.remove(&source),
+            Some(key) => _ = self.order.insert(key, network),
+            None => _ = self.by_network.remove(&network),
         }
         changed
     }
 }
 
-/// The place of a source in the order, if it has a connection.
+/// The place of a network in the order, if it has a connection.
 fn key(waiting: &BTreeMap<PeerId, Waiting>) -> Option<(usize, Reverse<PeerId>)> {
     waiting.first_key_value().map(|(&oldest, _)| (waiting.len(), Reverse(oldest)))
 }
@@ -86,15 +86,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::origin::Source;
 
-    const ONE: Source = Source::V4([192, 0, 2, 1]);
-    const TWO: Source = Source::V4([192, 0, 2, 2]);
-    const THREE: Source = Source::V4([192, 0, 2, 3]);
+    const ONE: Network = Network::Source(Source::V4([192, 0, 2, 1]));
+    const TWO: Network = Network::Source(Source::V4([192, 0, 2, 2]));
+    const THREE: Network = Network::Source(Source::V4([192, 0, 2, 3]));
 
-    /// Connections from these sources, all at `now`, numbered from 0.
-    fn crowd(sources: &[Source], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
+    /// Connections from these networks, all at `now`, numbered from 0.
+    fn crowd(networks: &[Network], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
         let mut unnamed = Unnamed::default();
-        let receivers = (0..).zip(sources).map(|(peer, &source)| unnamed.add(PeerId(peer), source, now)).collect();
+        let receivers = (0..).zip(networks).map(|(peer, &network)| unnamed.add(PeerId(peer), network, now)).collect();
         (unnamed, receivers)
     }
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equally_busy_sources_the_one_with_the_oldest_connection_makes_room() {
+    fn of_equally_busy_networks_the_one_with_the_oldest_connection_makes_room() {
         let now = Instant::now();
         let (mut unnamed, mut receivers) = crowd(&[THREE, ONE, TWO], now);
         for expected in 0..3 {
@@ -147,6 +148,6 @@ mod tests {
         assert_eq!(evicted(&mut receivers), [1]);
         assert!(!unnamed.remove(PeerId(1), ONE), "it was evicted");
         assert!(unnamed.remove(PeerId(2), TWO));
-        assert!(unnamed.by_source.is_empty() && unnamed.order.is_empty());
+        assert!(unnamed.by_network.is_empty() && unnamed.order.is_empty());
     }
 }

@@ -1,17 +1,22 @@
 //! Registered names, from a bare socket of this machine.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
 
-use async_lock::Semaphore;
 use async_std::task::block_on;
+use linechat::limits::WRONG_PASSWORD_PAUSE;
+use linechat::network::Networks;
 use linechat::protocol::{Name, Secret};
 use linechat::registry::{Hasher, Registry};
 use linechat::server::Config;
 use linechat::server::admission::Admission;
 
-use crate::support::harness::{Peer, Server, unpaced};
+use crate::support::harness::{Peer, Server, skipped, unpaced, within};
+use crate::support::program::ServerProgram;
 
 const REQUIRED: &str = "! password-required: send the password as the next line";
 const WRONG: &str = "! wrong-password: that is not the password";
@@ -37,11 +42,25 @@ impl House {
         self.open_with_registry(registered_only).0
     }
 
+    /// Adds an account to the registry, while no server has it open.
+    fn add_account(&self, name: &str) {
+        let registry = Registry::open(&self.folder, SystemTime::now()).unwrap();
+        let hash = block_on(self.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
+        block_on(registry.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
+    }
+
     fn open_with_registry(&self, registered_only: bool) -> (Server, Registry) {
         let registry = Registry::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
         let admission = Admission { registry: Some(registry.clone()), registered_only, hasher, ..Admission::default() };
         (Server::start_with(Config { admission, ..unpaced() }), registry)
+    }
+
+    /// A server that lets somebody on this machine wait after a wrong password, as it does by default.
+    fn open_with_pause(&self, registered_only: bool) -> Server {
+        let registry = Some(Registry::open(&self.folder, SystemTime::now()).unwrap());
+        let admission = Admission { registry, registered_only, hasher: self.hasher.clone(), ..Admission::default() };
+        Server::start_with(Config { admission, wrong_password_pause: WRONG_PASSWORD_PAUSE, ..unpaced() })
     }
 }
 
@@ -61,6 +80,10 @@ fn register(server: &Server, name: &str) -> Peer {
     peer.send(&format!("{PASSWORD}\n"));
     peer.expect(&format!("* Registered: {name} is yours, and asks for its password from now on."));
     peer
+}
+
+fn networks(source: &str) -> Networks {
+    Networks::of(source.parse().unwrap())
 }
 
 fn log_in(server: &Server, name: &str, password: &str) -> (Peer, String) {
@@ -488,7 +511,7 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
     drop(register(&server, "Alice"));
     server.begin_stop();
     server.wait().unwrap();
-    house.hasher = Hasher::new(Arc::new(Semaphore::new(0)), 0);
+    house.hasher = Hasher::new(0, 0);
     let server = house.open(false);
     // More often than anybody may guess.
     for _ in 0..10 {
@@ -508,15 +531,14 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
 #[test]
 fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
     let mut house = House::new("kicked");
-    let turns = Arc::new(Semaphore::new(1));
-    house.hasher = Hasher::new(turns.clone(), 2);
+    house.hasher = Hasher::new(1, 2);
     let (server, registry) = house.open_with_registry(false);
     let mut olga = register(&server, "Olga");
     block_on(registry.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
     let mut bob = server.join("Bob");
     olga.expect("* Bob has joined");
     let runs = house.hasher.runs();
-    let turn = block_on(turns.acquire());
+    let turn = block_on(house.hasher.turn(&networks("192.0.2.1"))).unwrap();
     bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
     bob.expect("* Send the new password as the next line.");
     bob.expect("* Send the new password again.");
@@ -537,7 +559,7 @@ fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
         Admission { registry: Some(registry.clone()), hasher: house.hasher.clone(), ..Admission::default() };
     let server = Server::start_with(Config { admission, ..unpaced() });
     let mut squatter = server.join("A1ice");
-    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap())).unwrap();
+    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(registry.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
     let (_alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert_eq!(welcome, "* Welcome, Alice. You are the first here. /help lists the commands.");
@@ -547,13 +569,9 @@ fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
 #[test]
 fn many_may_log_in_at_once_from_one_address() {
     let house = House::new("many");
-    let server = house.open(false);
     let names: Vec<_> = (0..12).map(|at| format!("member{}", char::from(b'm' + at))).collect();
-    for name in &names {
-        let mut peer = register(&server, name);
-        peer.send("/quit\n");
-        peer.rest();
-    }
+    names.iter().for_each(|name| house.add_account(name));
+    let server = house.open(false);
     let mut peers: Vec<_> = names.iter().map(|_| server.connect()).collect();
     for (peer, name) in peers.iter_mut().zip(&names) {
         peer.send(&format!("{name}\n{PASSWORD}\n"));
@@ -562,4 +580,137 @@ fn many_may_log_in_at_once_from_one_address() {
         peer.expect(REQUIRED);
         assert!(peer.line().starts_with("* Welcome, "));
     }
+}
+
+/// What guesses do until they are dropped: so many connections at once, each of this user, if one is given.
+struct Guessers {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Guessers {
+    /// Each connection guesses at the next of the names that this gives, and then a new one is made.
+    fn start(server: SocketAddr, user: Option<u32>, name: impl Fn(usize) -> String + Clone + Send + 'static) -> Self {
+        let (is_over, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let guess = move |is_over: Arc<AtomicBool>, count: Arc<AtomicUsize>| {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut peer = Peer::connect(server);
+                user.inspect(|&user| assert!(peer.belongs_to(user)));
+                peer.send(&format!("{}\nincorrect horse\n", name(count.fetch_add(1, Ordering::Relaxed))));
+                peer.half_close();
+                peer.rest();
+            }
+        };
+        let start = |_| {
+            let (guess, is_over, count) = (guess.clone(), Arc::clone(&is_over), Arc::clone(&count));
+            thread::spawn(move || guess(is_over, count))
+        };
+        let threads = (0..80).map(start).collect();
+        Self { is_over, threads }
+    }
+}
+
+impl Drop for Guessers {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}
+
+/// Lets Alice log in, again and again, while others guess.
+fn expect_no_delay(server: &Server, house: &House, guessers: &Guessers) {
+    let runs = house.hasher.runs();
+    while house.hasher.runs() < runs + 3 {
+        assert!(guessers.threads.iter().all(|thread| !thread.is_finished()), "a guesser has ended");
+        thread::yield_now();
+    }
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        let (_alice, answer) = log_in(server, "Alice", PASSWORD);
+        slowest = slowest.max(begun.elapsed());
+        assert!(answer.starts_with("* Welcome, Alice. "), "{answer}");
+    }
+    println!("the owner got in within {slowest:?}");
+}
+
+#[test]
+fn an_owner_gets_in_while_eighty_connections_of_the_same_user_guess_at_other_names() {
+    let house = House::new("other-names");
+    house.add_account("Alice");
+    let server = house.open_with_pause(true);
+    // A number in letters that do not look like one another.
+    let name = |number: usize| {
+        number.to_string().bytes().map(|digit| char::from(b"abefghjkpq"[usize::from(digit - b'0')])).collect()
+    };
+    let guessers = Guessers::start(server.address, None, name);
+    expect_no_delay(&server, &house, &guessers);
+}
+
+#[test]
+fn an_owner_gets_in_while_another_user_of_the_machine_guesses_at_the_same_name() {
+    let house = House::new("same-name");
+    house.add_account("Alice");
+    let server = house.open_with_pause(false);
+    if !server.connect().belongs_to(12_345) {
+        return skipped("another user of this machine: only root can make a connection of theirs");
+    }
+    let guessers = Guessers::start(server.address, Some(12_345), |_| "Alice".to_owned());
+    expect_no_delay(&server, &house, &guessers);
+}
+
+#[test]
+fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_still_log_in() {
+    let house = House::new("three");
+    let server = house.open(false);
+    for name in ["Alice", "Bob", "Carol"] {
+        let mut peer = register(&server, name);
+        peer.send("/quit\n");
+        peer.rest();
+    }
+    let mut dave = server.join("Dave");
+    dave.send("/register\n");
+    let refusal = dave.line();
+    assert!(refusal.starts_with("! penalized: too many wrong passwords, or registrations, "), "{refusal}");
+    assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));
+}
+
+#[test]
+fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged() {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let house = House::new("unused");
+    let now = SystemTime::now();
+    let registry = Registry::open(&house.folder, now - 400 * DAY).unwrap();
+    block_on(async {
+        for (name, since) in [("Alice", now - 300 * DAY), ("Bob", now - 400 * DAY)] {
+            registry.register(Name::parse(name).unwrap(), String::new(), since).await.unwrap();
+        }
+    });
+    drop(registry);
+    let folder = house.folder.to_str().unwrap();
+    let mut server = ServerProgram::start(&["--log-level", "info", "--data", folder, "--account-unused", "1year"]);
+    while !server.program.stdout.line().contains("account expired") {}
+    server.join("Bob");
+    let mut stranger = Peer::connect(server.address);
+    stranger.send("Alice\n");
+    stranger.expect(REQUIRED);
+}
+
+#[test]
+fn a_login_is_noted() {
+    let house = House::new("noted");
+    let past = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
+    let registry = Registry::open(&house.folder, past).unwrap();
+    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
+    let id = block_on(registry.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
+    drop(registry);
+    let (server, registry) = house.open_with_registry(false);
+    let used = move || registry.account_of(id).unwrap().used;
+    assert_eq!(used(), past);
+    assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));
+    within(move || {
+        while used() == past {
+            thread::yield_now();
+        }
+    });
 }

@@ -12,6 +12,7 @@ use linechat::server::admission::Admission;
 use linechat::server::{Config, Listener};
 
 use super::password::connect_from;
+use super::unix_socket::{self, UnixPeer};
 use crate::support::harness::{Peer, Server, link_local, unpaced, within};
 
 /// A server whose operator is Olga, who is in the room.
@@ -82,7 +83,7 @@ impl Room {
     fn does_kick(&mut self, name: &str) {
         self.olga.send(&format!("/kick {name}\n"));
         self.olga.expect(&format!("* {name} has left: kicked by Olga"));
-        self.olga.expect(&format!("* Kicked: {name} from 127.0.0.1."));
+        self.olga.expect(&format!("* Kicked: {name} from 127.0.0.0/8."));
     }
 
     /// What somebody of this name is answered.
@@ -109,7 +110,7 @@ fn who_is_kicked_is_told_why_and_so_is_everybody() {
     bob.expect_rest(&["! kicked: you are sent out: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     carol.expect("* Bob has left: kicked by Olga: too loud");
     room.olga.expect("* Bob has left: kicked by Olga: too loud");
-    room.olga.expect("* Kicked: Bob from 127.0.0.1.");
+    room.olga.expect("* Kicked: Bob from 127.0.0.0/8.");
     let _back = room.join("Bob");
     room.does("/kick Nobody1", "! no-such-user: nobody here is called Nobody1; /who lists all");
 }
@@ -146,7 +147,7 @@ fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
     room.olga.send("/ban Bob spam\n");
     bob.expect_rest(&["! banned: you are banned forever: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     room.olga.expect("* Bob has left: banned by Olga: spam");
-    room.olga.expect("* Banned: Bob forever; it concerns Bob from 127.0.0.1.");
+    room.olga.expect("* Banned: Bob forever; it concerns Bob from 127.0.0.0/8.");
     for name in ["Bob", "bOB", "B0b"] {
         assert_eq!(room.answer_to(name), "! banned: you are banned forever: spam");
     }
@@ -216,24 +217,34 @@ fn a_mistyped_duration_bans_nobody() {
 
 #[test]
 fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
-    let mut room = Room::open("ban-address");
+    let path = unix_socket::path("ban-address");
+    let mut room = Room::open_beside("ban-address", vec![Listener::bind_path(&path, 0o600).unwrap()]);
     let address = room.server.address;
-    let mut join = |name| {
-        let peer = connect_from("127.0.0.7", address).join(name);
-        room.olga.expect(&format!("* {name} has joined"));
+    // The operator comes from elsewhere: no loopback address is hers.
+    room.olga.send("/quit\n");
+    room.olga.rest();
+    let mut olga = UnixPeer::connect(&path);
+    olga.send("Olga\ncorrect horse\n");
+    assert!(olga.line().starts_with("! password-required: ") && olga.line().starts_with("* Welcome, Olga. "));
+    let mut join = |ip, name| {
+        let peer = connect_from(ip, address).join(name);
+        assert_eq!(olga.line(), format!("* {name} has joined\n"));
         peer
     };
-    let mut crowd = [join("Bob"), join("Carol")];
-    room.olga.send("/ban 127.0.0.7 1h\n");
+    let mut crowd = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
+    olga.send("/ban 127.0.0.1 1h\n");
     for peer in &mut crowd {
         assert!(peer.rest().iter().any(|line| line.starts_with("! banned: you are banned until ")));
     }
-    assert!(connect_from("127.0.0.7", address).line().starts_with("! banned: "));
-    room.olga.expect("* Bob has left: banned by Olga");
-    room.olga.expect("* Carol has left: banned by Olga");
-    let answer = room.olga.line();
-    assert!(answer.ends_with("; it concerns Bob from 127.0.0.7, Carol from 127.0.0.7."), "{answer}");
-    room.join("Dave");
+    for ip in ["127.0.0.1", "127.0.0.7", "127.9.9.9"] {
+        assert!(connect_from(ip, address).line().starts_with("! banned: "), "{ip}");
+    }
+    assert_eq!(olga.line(), "* Bob has left: banned by Olga\n");
+    assert_eq!(olga.line(), "* Carol has left: banned by Olga\n");
+    let answer = olga.line();
+    assert!(answer.starts_with("* Banned: 127.0.0.0/8 until "), "{answer}");
+    assert!(answer.ends_with("; it concerns Bob from 127.0.0.0/8, Carol from 127.0.0.0/8.\n"), "{answer}");
+    UnixPeer::join(&path, "Dave");
 }
 
 #[test]
@@ -267,7 +278,7 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
 fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     let mut room = Room::open("mute");
     let mut bob = room.join("Bob");
-    room.does("/mute Bob", "* Muted: Bob forever; it concerns Bob from 127.0.0.1.");
+    room.does("/mute Bob", "* Muted: Bob forever; it concerns Bob from 127.0.0.0/8.");
     bob.send("hi\n/msg Olga hi\n/me waves\n/nick Robert\n/nick Bob\n/ping 7\n/who\n");
     for _ in 0..3 {
         bob.expect("! muted: you are muted forever; you can read, but not write");

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::support::harness::DEADLINE;
 use crate::support::program::{Program, SERVER, ServerProgram};
 
-fn path(test: &str) -> PathBuf {
+pub fn path(test: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-{test}-{}.socket", std::process::id()));
     let _ = fs::remove_file(&path);
     path
@@ -23,27 +23,27 @@ fn start(path: &Path, more: &[&str]) -> ServerProgram {
     server
 }
 
-struct UnixPeer(BufReader<UnixStream>);
+pub struct UnixPeer(BufReader<UnixStream>);
 
 impl UnixPeer {
-    fn connect(path: &Path) -> Self {
+    pub fn connect(path: &Path) -> Self {
         let stream = UnixStream::connect(path).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Self(BufReader::new(stream))
     }
 
-    fn join(path: &Path, name: &str) -> Self {
+    pub fn join(path: &Path, name: &str) -> Self {
         let mut peer = Self::connect(path);
         peer.send(&format!("{name}\n"));
         assert!(peer.line().starts_with(&format!("* Welcome, {name}. ")));
         peer
     }
 
-    fn send(&mut self, text: &str) {
+    pub fn send(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    fn line(&mut self) -> String {
+    pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         line

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::fchown;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,12 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 /// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
 pub fn unpaced() -> Config {
-    Config { pace: Profile::Off, announce_after: Duration::ZERO, ..Config::default() }
+    Config {
+        pace: Profile::Off,
+        announce_after: Duration::ZERO,
+        wrong_password_pause: Duration::ZERO,
+        ..Config::default()
+    }
 }
 
 /// How long any single wait may take before the test fails.
@@ -160,6 +166,12 @@ impl Peer {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Self { reader: BufReader::new(stream) }
+    }
+
+    /// Makes this end of the connection one of another user of this machine, and says whether that was possible. Only root
+    /// can do that.
+    pub fn belongs_to(&self, user: u32) -> bool {
+        fchown(self.stream(), Some(user), None).is_ok()
     }
 
     /// Gives this name and reads the welcome.

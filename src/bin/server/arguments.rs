@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::journal::LevelFilter;
-use linechat::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT};
+use linechat::limits::{ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE};
 use linechat::manual::Manual;
 use linechat::registry::{Hasher, Registry};
 use linechat::server::admission::{Admission, RoomPassword};
@@ -85,6 +85,12 @@ pub struct Arguments {
     #[arg(long, requires = "data", help_heading = WHO)]
     registered_only: bool,
 
+    /// Remove accounts that nobody has logged in with for this long, such as 1year; at least 2days
+    ///
+    /// The server looks for them when it starts and once a day, and logs each that it removes.
+    #[arg(long, value_name = "DURATION", requires = "data", value_parser = parse_unused, help_heading = WHO)]
+    account_unused: Option<Duration>,
+
     /// Take passwords over plain connections from elsewhere, too, where others can read them
     #[arg(long, help_heading = WHO)]
     allow_plain_password: bool,
@@ -107,7 +113,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_connections: Option<usize>,
 
-    /// How many connections there may be from one IPv4 address or IPv6 /64 network; this machine's own do not count
+    /// How many connections there may be from one IPv4 address or IPv6 /64 network; a /56 may have 4 times as many and a /48 16 times; this machine's own do not count
     #[arg(long, value_name = "N", default_value_t = PER_SOURCE, value_parser = at_least_one)]
     max_per_address: usize,
 
@@ -232,6 +238,8 @@ impl Arguments {
             admission,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,
+            account_unused: self.account_unused,
+            wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
     }
 }
@@ -242,6 +250,12 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|&mode| mode <= 0o777)
         .ok_or_else(|| "it goes 0600, or 0660 for a group".to_owned())
+}
+
+/// How long an account may be unused.
+fn parse_unused(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|_| "write 90days or 1year".to_owned())?;
+    if time < ACCOUNT_UNUSED_LEAST { Err("at least 2days".to_owned()) } else { Ok(time) }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -13,6 +13,12 @@ const UNITS: [&str; 14] = [
     "year", "years",
 ];
 
+/// Words that stand for a number before a unit. Nobody is banned for `five minutes`, but not forever either.
+const NUMBER_WORDS: [&str; 16] = [
+    "half", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen", "twenty",
+    "thirty", "few", "couple",
+];
+
 /// Somebody meant a duration, and it is not one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistyped;
@@ -24,7 +30,18 @@ pub(super) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mis
         return Ok((None, rest));
     }
     let is_for = word.eq_ignore_ascii_case("for") && Part::read(rest).is_some_and(|part| part.is_meant());
-    split_parts(if is_for { rest } else { text })
+    let text = if is_for { rest } else { text };
+    if is_in_words(text) { Err(Mistyped) } else { split_parts(text) }
+}
+
+/// Whether this begins with a duration in words, such as `five minutes`, `half an hour` or `a couple of days`.
+fn is_in_words(text: &str) -> bool {
+    let mut words =
+        text.split_whitespace().skip_while(|word| ["a", "for"].iter().any(|small| word.eq_ignore_ascii_case(small)));
+    let is_number =
+        words.next().is_some_and(|word| NUMBER_WORDS.iter().any(|number| word.eq_ignore_ascii_case(number)));
+    let unit = words.find(|word| !["a", "an", "of"].iter().any(|small| word.eq_ignore_ascii_case(small)));
+    is_number && unit.is_some_and(|word| looks_like_unit(split_letters(word).0))
 }
 
 fn split_parts(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
@@ -65,7 +82,7 @@ impl<'a> Part<'a> {
         if !number.contains(char::is_numeric) {
             return None;
         }
-        let (unit, rest) = split_letters(after.trim_start());
+        let (unit, rest) = split_letters(after.strip_prefix('-').unwrap_or(after).trim_start());
         Some(Self { number, unit, is_glued: after.starts_with(char::is_alphabetic), rest })
     }
 
@@ -130,6 +147,7 @@ mod tests {
         for (text, seconds) in [
             ("10 minutes", 10 * MINUTE),
             ("10minutes", 10 * MINUTE),
+            ("10-minutes", 10 * MINUTE),
             ("10 Minutes", 10 * MINUTE),
             ("10 MIN", 10 * MINUTE),
             ("10 mins", 10 * MINUTE),
@@ -183,6 +201,9 @@ mod tests {
             "10:30 spam",
             "10 spam",
             "for 2 reasons",
+            "2-faced",
+            "two faces",
+            "half a brain",
             "for spam",
             "a minor thing",
             "a m",
@@ -221,6 +242,11 @@ mod tests {
             "99999999999999999999 years",
             "99999999999999999999y",
             "10us",
+            "18-year-old",
+            "five minutes",
+            "Half an hour",
+            "a couple of days",
+            "for two weeks",
             "for 10 minuts",
             "10:30",
             "2 hours 30 minuts",

@@ -153,7 +153,9 @@ impl Receipts {
 
     /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
     fn answered_by(&self, line: &str) -> Option<usize> {
-        let is_unknown = line.starts_with("! unknown-command: ") && line.contains("/ping");
+        // Not one of a command that begins with it, such as a mistyped `/pings`.
+        let is_ping = |word: &str| word.trim_end_matches(|char: char| char.is_ascii_punctuation()) == "/ping";
+        let is_unknown = line.starts_with("! unknown-command: ") && line.split(' ').any(is_ping);
         let token = line.strip_prefix("* Pong ");
         self.asked.iter().position(|(asked, _)| is_unknown || token == Some(asked))
     }
@@ -323,7 +325,10 @@ mod tests {
         assert!(!hear(&mut receipts, UNKNOWN), "there was no ping");
         ask(&mut receipts);
         receipts.sent("two", Instant::now());
-        assert!(!hear(&mut receipts, "! unknown-command: there is no /foo"));
+        for other in ["/foo", "/pings", "/pin", "/ping2", "/ping-x"] {
+            let unknown = UNKNOWN.replace("/ping", other);
+            assert!(!hear(&mut receipts, &unknown), "{unknown}");
+        }
         assert!(hear(&mut receipts, UNKNOWN));
         assert_eq!(receipts.missing(), missing(1, Some("two")));
     }

@@ -1,7 +1,7 @@
 //! Passwords to hashes, and passwords against hashes, away from the threads that carry the room.
 //!
 //! A hash is argon2id and takes tens of milliseconds and 19 MiB, which is what it is for. So a few are made at once, and the
-//! others wait in a [queue](super::hash_queue) that all networks share fairly. A name that nobody has costs exactly what a wrong password costs: one
+//! others wait in a queue that all networks share fairly. A name that nobody has costs exactly what a wrong password costs: one
 //! run, so that the time does not tell who is registered.
 
 use std::sync::Arc;

@@ -217,7 +217,10 @@ impl Arguments {
         let user = if self.is_at_a_terminal() { variable("USER") } else { None };
         match user {
             Some(user) => Name::parse(&user).map_err(|why| {
-                format!("your user name {user:?} cannot be your name in the room: {why}; give one with --name NAME")
+                let advice = advice_for_a_name(words);
+                format!(
+                    "your user name {user:?} cannot be your name in the room: {why}; give one with --name NAME{advice}"
+                )
             }),
             None => {
                 let advice = advice_for_a_name(words);

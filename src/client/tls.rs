@@ -104,7 +104,7 @@ pub enum TlsError {
         host: String,
     },
     /// The server answered with something else.
-    #[error("the server at {host}, port {port} does not speak TLS; check --port, or connect without --tls")]
+    #[error("the server at {host}, port {port} does not speak TLS; check the port, or connect without --tls")]
     NotSpoken {
         /// The host as given.
         host: String,
@@ -267,7 +267,7 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
             let names: Vec<_> = presented.iter().map(|name| describe_name(name)).collect();
             // A certificate can hold thousands.
             let names = SafeText::excerpt(&names.join(", "), CERTIFICATE_NAME_CHARS);
-            format!("it is for {names}; check --host")
+            format!("it is for {names}; check the host")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not for servers".to_owned()

@@ -240,14 +240,13 @@ impl Recovery {
 }
 
 impl Failure {
-    /// See accept(2), also for the errors of the network that Linux passes on from the new connection, and for a firewall
-    /// that forbids it (EPERM).
+    /// See accept(2), also for the errors of the network that Linux passes on from the new connection. EPERM is not among
+    /// them: a security module may forbid every accept, and then trying at once would use all of the processor.
     fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
             Some(
                 Errno::CONNABORTED
-                | Errno::PERM
                 | Errno::NETDOWN
                 | Errno::PROTO
                 | Errno::NOPROTOOPT
@@ -394,7 +393,6 @@ mod tests {
         let mut recovery = Recovery::new();
         for errno in [
             Errno::CONNABORTED,
-            Errno::PERM,
             Errno::NETDOWN,
             Errno::PROTO,
             Errno::NOPROTOOPT,

@@ -60,10 +60,10 @@ fn a_storm_of_leaves_is_bounded_in_the_log_and_hides_nobody_else() {
         assert_eq!(of(kind, "name", "witness").len(), WITNESSES, "{kind}");
     }
     for left in of("left", "name", "storm") {
-        assert_eq!(left.field("reason"), format!("{}…", "x".repeat(REASON_CHARS)));
+        assert_eq!(left.field("user_reason"), format!("{}…", "x".repeat(REASON_CHARS)));
     }
     for witness in of("left", "name", "witness") {
-        assert_eq!(witness.field("reason"), witness.field("name").replace("witness", "seen"));
+        assert_eq!(witness.field("user_reason"), witness.field("name").replace("witness", "seen"));
     }
     assert_eq!(of("log records dropped", "count", "").len(), 0);
 }

@@ -207,7 +207,7 @@ fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one()
     let other = authority.sign(&["chat.example"], |_| ());
     let (_server, port) = serve(&other);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
-    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check --host");
+    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check the host");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_
     let (authority, tls) = both(&["chat.example"], |_| ());
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check --host");
+    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check the host");
     let (authority, tls) = both(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
@@ -415,7 +415,7 @@ fn a_certificate_for_other_names_is_refused_and_they_are_told() {
     let (_server, port) = serve(&tls);
     for host in ["localhost", "127.0.0.1"] {
         let done = say_hi(port, &["--tls-ca", &ca, "--host", host]);
-        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check --host");
+        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check the host");
     }
     let tls = authority.sign(&[], |_| ());
     let (_server, port) = serve(&tls);
@@ -437,7 +437,7 @@ fn short_names_and_names_that_are_not_valid_are_told_in_words() {
         let tls = authority.sign(names, |_| ());
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
-        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check --host"));
+        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check the host"));
     }
 }
 
@@ -498,7 +498,7 @@ fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_el
     let fingerprint = tls.fingerprint().to_string();
     let plain = server.address.port();
     let why =
-        format!("the server at 127.0.0.1, port {plain} does not speak TLS; check --port, or connect without --tls");
+        format!("the server at 127.0.0.1, port {plain} does not speak TLS; check the port, or connect without --tls");
     assert_not_connected(&say_hi(plain, &["--tls-fingerprint", &fingerprint]), &why);
     let refusal = "wrong-protocol: this port speaks TLS; try client --tls, openssl s_client or ncat --ssl";
     let done = say_hi(port, &[]);

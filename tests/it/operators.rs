@@ -314,7 +314,7 @@ fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() 
     }
     // Muted while it is here, and no longer.
     let mut carol = room.join("Carol");
-    room.does("/mute Carol", "* Muted: Carol forever; it concerns Carol from 127.0.0.1.");
+    room.does("/mute Carol", "* Muted: Carol forever; it concerns Carol from 127.0.0.0/8.");
     room.does("/unmute Carol", "* No longer muted: Carol.");
     carol.send("/quit tea\n");
     room.olga.expect("* Carol has left (\"tea\")");
@@ -370,7 +370,7 @@ fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written(
 fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
     let mut room = Room::open("mute-operator");
     let mut otto = room.join_operator("Otto");
-    room.does("/mute Otto", "* Muted: Otto forever; it concerns Otto from 127.0.0.1.");
+    room.does("/mute Otto", "* Muted: Otto forever; it concerns Otto from 127.0.0.0/8.");
     let refusal = "! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you";
     // The reason of a kick would be read by everybody, too.
     for act in ["/unmute Otto", "/unmute 0tto", "/kick Olga my words", "/mute Olga", "/unban Otto", "/unmute Nobody1"] {
@@ -403,7 +403,7 @@ fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account
     ole.expect("! bad-arguments: that is you");
     otto.send("/unmute Ole\n");
     otto.expect("! bad-arguments: that is you");
-    let concerned = "it concerns Ole from 127.0.0.1, Otto from 127.0.0.1.";
+    let concerned = "it concerns Ole from 127.0.0.0/8, Otto from 127.0.0.0/8.";
     room.does("/mute Ole", &format!("* Muted: Ole and the account Otto forever; {concerned}"));
     assert_eq!(room.mutes(), ["Ole by Olga", "Otto by Olga"]);
     for peer in [&mut ole, &mut otto] {
@@ -438,7 +438,7 @@ fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_wit
     otto.send("/nick Ole\n");
     otto.expect("* Otto is now Ole");
     room.olga.expect("* Otto is now Ole");
-    room.does("/mute Otto", "* Muted: Otto forever; it concerns Ole from 127.0.0.1.");
+    room.does("/mute Otto", "* Muted: Otto forever; it concerns Ole from 127.0.0.0/8.");
     otto.send("hi\n");
     otto.expect("! muted: you are muted forever; you can read, but not write");
     room.does("/unmute Ole", "* No longer muted: Ole and the account Otto.");
@@ -449,7 +449,7 @@ fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_wit
     room.olga.send("/ban Ole\n");
     assert!(otto.rest()[0].starts_with("! banned: "));
     room.olga.expect("* Ole has left: banned by Olga");
-    room.olga.expect("* Banned: Ole and the account Otto forever; it concerns Ole from 127.0.0.1.");
+    room.olga.expect("* Banned: Ole and the account Otto forever; it concerns Ole from 127.0.0.0/8.");
     let mut otto = room.server.connect();
     otto.send("Otto\ncorrect horse\n");
     assert!(otto.rest().iter().any(|line| line.starts_with("! banned: ")));
@@ -466,7 +466,7 @@ fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
     room.olga.send("/kick Bob spam\n");
     carol.expect("* Bob has left: kicked by Ole (account Olga): spam");
     room.olga.expect("* Bob has left: kicked by Ole (account Olga): spam");
-    room.olga.expect("* Kicked: Bob from 127.0.0.1.");
+    room.olga.expect("* Kicked: Bob from 127.0.0.0/8.");
     room.does("/mute Dave", "* Muted: Dave forever; it concerns nobody here.");
     assert_eq!(room.mutes(), ["Dave by Ole (account Olga)"]);
     room.olga.send("/ban Carol\n");

@@ -89,6 +89,9 @@ impl Drop for Canaries {
     }
 }
 
+/// Others at this address may be so fast that a canary is slowed down as well. That is said to it alone.
+const TOO_FAST: &str = "* You are too fast: your lines are passed on more slowly. None is lost.";
+
 impl Canary {
     fn join(address: SocketAddr, at: usize) -> Self {
         let peer = Peer::connect(address).join(&name(at));
@@ -127,7 +130,7 @@ impl Canary {
                     assert_eq!(song, format!("round {}", self.next[at]), "{} heard canary{at}", name(self.at));
                     self.next[at] += 1;
                 }
-            } else {
+            } else if line != TOO_FAST {
                 assert!(!line.starts_with("* You missed"), "{}: {line}", name(self.at));
                 assert!(!line.starts_with('!'), "{}: {line}", name(self.at));
                 self.digest.write(line.as_bytes());

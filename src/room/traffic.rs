@@ -5,7 +5,7 @@
 //! counts. In a large room both are less often: [`NOTICE_PER_PEER`].
 //!
 //! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the next line of a
-//! peer whose join is gathered, and before a name is used again, or one that looks like it, whose leave is gathered.
+//! peer whose join is gathered, and before a name is used again whose leave is gathered.
 //! Nobody can pose as one whose leave is not yet told. There are never more notices than comings and goings.
 //!
 //! Peers that were never announced are none of its business, see [`super::unannounced`].
@@ -137,7 +137,7 @@ impl Traffic {
         }
     }
 
-    /// Before `peer` gets the name: tells what is gathered, if a leave under it, or under one that looks like it, is.
+    /// Before `peer` gets the name: tells what is gathered, if a leave under it is.
     pub(super) fn tell_leaves_of(&mut self, name: &Name, peer: PeerId, batch: &mut BatchBuilder) {
         if self.names_left.check(name, peer).is_err() {
             self.tell(batch);

@@ -5,12 +5,16 @@
 use std::io::{Write, stderr};
 use std::process::Command;
 
+use crate::support::harness::DEADLINE;
+
 #[test]
 fn every_line_oriented_client_that_is_installed_can_chat() {
     let run = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/run");
     let output = Command::new(run)
         .env("LINECHAT_SERVER", env!("CARGO_BIN_EXE_server"))
         .env("LINECHAT_CLIENT", env!("CARGO_BIN_EXE_client"))
+        // Beside the other tests everything takes longer.
+        .env("COMPAT_DEADLINE", DEADLINE.as_secs().to_string())
         .output()
         .expect("compat/run can be started; it needs bash");
     let report = String::from_utf8_lossy(&output.stdout);

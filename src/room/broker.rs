@@ -184,12 +184,17 @@ impl Broker {
     /// Announces those who have been here for long enough.
     fn announce_due(&mut self) {
         while let Some(peer) = self.unannounced.pop_due(self.now) {
-            let others = self.peers.len().saturating_sub(1);
-            let Some(newcomer) = self.peers.get_mut(&peer) else { continue };
-            newcomer.unannounced = None;
-            if self.traffic.joins(peer, &newcomer.name, others, self.now) {
-                self.batch.push(self.unannounced.audience(peer), &Reply::Joined(&newcomer.name));
-            }
+            self.announce(peer);
+        }
+    }
+
+    /// Announces a peer that was just taken from those who are not announced yet.
+    fn announce(&mut self, peer: PeerId) {
+        let others = self.peers.len().saturating_sub(1);
+        let Some(newcomer) = self.peers.get_mut(&peer) else { return };
+        newcomer.unannounced = None;
+        if self.traffic.joins(peer, &newcomer.name, others, self.now) {
+            self.batch.push(self.unannounced.audience(peer), &Reply::Joined(&newcomer.name));
         }
     }
 
@@ -426,12 +431,16 @@ impl Broker {
         self.may_have(&name, sender.member)?;
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);
+        // Everybody must know the old name. Those who joined before this peer are announced first, as always.
+        if let Some(join) = sender.unannounced {
+            while let Some(earlier) = self.unannounced.pop_until(join) {
+                self.announce(earlier);
+            }
+        }
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         self.traffic.tell_join_of(peer, &mut self.batch);
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
-        // Who has not been announced yet will be under the new name.
-        let audience = if sender.unannounced.is_some() { Audience::Only(peer) } else { Audience::Everyone };
-        self.batch.push(audience, &Reply::Renamed { old: &sender.name, new: &name });
+        self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
         let (from, old) = (sender.from, sender.name.clone());
         self.journal.note(Record::Renamed { peer, from, old, new: name.clone() });
         self.names.remove(&sender.name);
@@ -1030,15 +1039,28 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_changes_its_name_at_once_is_announced_under_the_new_one() {
+    fn a_peer_that_changes_its_name_at_once_is_announced_before_that() {
         let mut room = slow_room(&["Alice"]);
         room.join(2, "Bob").unwrap();
-        room.send(2, &["hi", "/nick Bobby", "/nick alice", "hi again"]);
+        room.send(2, &["hi", "/nick alice", "/nick Bobby", "hi again"]);
         room.wait(ANNOUNCE_AFTER);
-        assert_eq!(room.heard(2)[1..], ["* Bob is now Bobby", "! name-taken: alice is taken"]);
-        assert_eq!(room.heard(1), ["Bob: hi", "Bobby: hi again", "* Bobby has joined"]);
-        room.send(2, &["/nick Bob"]);
-        assert_eq!(room.heard(1), ["* Bobby is now Bob"]);
+        assert_eq!(room.heard(2)[1..], ["! name-taken: alice is taken", "* Bob is now Bobby"]);
+        assert_eq!(room.heard(1), ["Bob: hi", "* Bob has joined", "* Bob is now Bobby", "Bobby: hi again"]);
+        room.leave(2, None);
+        assert_eq!(room.heard(1), ["* Bobby has left"]);
+    }
+
+    #[test]
+    fn a_peer_that_joined_after_another_hears_that_the_other_changes_its_name_at_once() {
+        let mut room = slow_room(&["Alice"]);
+        for (peer, name) in [(2, "Bob"), (3, "Carol"), (4, "Dave")] {
+            room.join(peer, name).unwrap();
+        }
+        room.send(3, &["/nick Caroline"]);
+        assert_eq!(room.heard(4)[1..], ["* Carol is now Caroline"], "it had both in its welcome");
+        room.wait(ANNOUNCE_AFTER);
+        assert_eq!(room.heard(2)[1..], ["* Carol has joined", "* Carol is now Caroline", "* Dave has joined"]);
+        assert_eq!(room.heard(3)[1..], ["* Carol is now Caroline", "* Dave has joined"]);
     }
 
     #[test]
@@ -1220,13 +1242,16 @@ mod tests {
 
         /// Announces those whose joins are due in this step.
         fn announce(&mut self, step: usize) {
-            while self.unannounced.front().is_some_and(|(due, ..)| *due <= step)
-                && let Some((_, peer, before)) = self.unannounced.pop_front()
-            {
-                if let Some(name) = self.here.get(&peer).copied() {
-                    let before = before.into_iter().filter(|other| self.here.contains_key(other)).collect::<Vec<_>>();
-                    before.into_iter().for_each(|other| self.tell(other, format!("* {name} has joined")));
-                }
+            while self.unannounced.front().is_some_and(|(due, ..)| *due <= step) {
+                self.announce_next();
+            }
+        }
+
+        fn announce_next(&mut self) {
+            let Some((_, peer, before)) = self.unannounced.pop_front() else { return };
+            if let Some(name) = self.here.get(&peer).copied() {
+                let before = before.into_iter().filter(|other| self.here.contains_key(other)).collect::<Vec<_>>();
+                before.into_iter().for_each(|other| self.tell(other, format!("* {name} has joined")));
             }
         }
 
@@ -1390,17 +1415,21 @@ mod tests {
             let mut announced = BTreeSet::new();
             let mut left = 0;
             let mut newest = [0, 1001, 1002, 1003, 1004];
-            let mut note_announced = |room: &Room, newest: &[u64], holders: &mut BTreeMap<String, u64>| {
-                for &peer in newest.iter().filter(|&&peer| is_announced(room, peer)) {
-                    if announced.insert(peer) {
-                        *holders.entry(name(room, peer).expect("it is here")).or_default() += 1;
+            // A peer that has just changed its name was announced under the former one.
+            let mut note_announced =
+                |room: &Room, newest: &[u64], former: Option<(u64, &str)>, holders: &mut BTreeMap<String, u64>| {
+                    for &peer in newest.iter().filter(|&&peer| is_announced(room, peer)) {
+                        if announced.insert(peer) {
+                            let former = former.filter(|(other, _)| *other == peer).map(|(_, name)| name.to_owned());
+                            let name = former.or_else(|| name(room, peer)).expect("it is here");
+                            *holders.entry(name).or_default() += 1;
+                        }
                     }
-                }
-                announced.len()
-            };
+                    announced.len()
+                };
             for (act, pause) in acts {
                 room.wait(Duration::from_millis(pause));
-                note_announced(&room, &newest, &mut holders);
+                note_announced(&room, &newest, None, &mut holders);
                 let holder = |room: &Room, peer| match name(room, peer) {
                     Some(name) if is_announced(room, peer) => holders[&name],
                     _ => 0,
@@ -1427,7 +1456,10 @@ mod tests {
                         let peer = newest[slot as usize];
                         let old = name(&room, peer);
                         room.send(peer, &[&format!("/nick {new}")]);
-                        if name(&room, peer) != old && is_announced(&room, peer) {
+                        if let Some(old) = old
+                            && name(&room, peer).is_some_and(|now| now != old)
+                        {
+                            note_announced(&room, &newest, Some((peer, &old)), &mut holders);
                             *holders.entry(new.to_owned()).or_default() += 1;
                         }
                     }
@@ -1439,10 +1471,10 @@ mod tests {
                     Act::Ignore(..) | Act::Unignore(..) | Act::Ignored(_) => unreachable!("it is not among these acts"),
                     Act::EndTurn => room.publish(),
                 }
-                note_announced(&room, &newest, &mut holders);
+                note_announced(&room, &newest, None, &mut holders);
             }
             room.wait(delay);
-            let joined = note_announced(&room, &newest, &mut holders);
+            let joined = note_announced(&room, &newest, None, &mut holders);
             room.wait(GATHER);
             let mut witness = Witness::default();
             room.heard(1).iter().for_each(|line| witness.hears(line));
@@ -1515,10 +1547,11 @@ mod tests {
                         match (model.here.get(&peer).copied(), model.holder(new)) {
                             (Some(old), None) => {
                                 let line = format!("* {old} is now {new}");
-                                model.tell(peer, line.clone());
-                                if model.is_announced(peer) {
-                                    model.tell_others(peer, &line);
+                                while !model.is_announced(peer) {
+                                    model.announce_next();
                                 }
+                                model.tell(peer, line.clone());
+                                model.tell_others(peer, &line);
                                 model.rename(peer, new);
                             }
                             (Some(_), Some(holder)) if holder == peer => {

@@ -53,6 +53,12 @@ impl Unannounced {
         Some(next.remove().1)
     }
 
+    /// Takes the next peer whose join has this number or a lower one.
+    pub(super) fn pop_until(&mut self, join: u64) -> Option<PeerId> {
+        let next = self.peers.first_entry().filter(|next| *next.key() <= join)?;
+        Some(next.remove().1)
+    }
+
     /// Who is to hear that `peer`, which was just taken, has joined: those who were in the room before it. The others have
     /// it in their welcome.
     pub(super) fn audience(&self, peer: PeerId) -> Audience {

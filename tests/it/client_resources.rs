@@ -1,7 +1,6 @@
 //! The client where the system gives it little.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +9,7 @@ use rustix::process::geteuid;
 
 use super::plain::terminal;
 use crate::support::harness::{Server, skipped};
-use crate::support::program::{CLIENT, Finished, Program, ServerProgram};
+use crate::support::program::{CLIENT, Finished, Program, ServerProgram, install};
 
 const MODES: [&[&str]; 4] = [&[], &["--exec", "true"], &["at a terminal"], &["at a terminal", "--plain"]];
 
@@ -63,8 +62,7 @@ impl Limited {
         }
         let user = 1_000_000 + 10 * std::process::id() + USERS.fetch_add(1, Ordering::Relaxed);
         let client = std::env::temp_dir().join(format!("linechat-limited-{user}"));
-        fs::copy(CLIENT, &client).unwrap();
-        fs::set_permissions(&client, fs::Permissions::from_mode(0o755)).unwrap();
+        install(CLIENT, &client);
         Some(Self { client, user })
     }
 

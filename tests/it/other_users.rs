@@ -10,7 +10,7 @@ use rustix::process::{Signal, geteuid};
 
 use super::server_resources::has;
 use crate::support::harness::skipped;
-use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram};
+use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install};
 
 const OTHER: u32 = 64_998;
 const UNSAFE: &str = "others can write to it; choose another one, or use chmod go-w";
@@ -236,8 +236,7 @@ fn admin_gives_no_request_to_a_server_of_another_user() {
     let folder = Folder::new();
     set_mode(folder.0.to_str().unwrap(), 0o755);
     let program = folder.path("server");
-    fs::copy(SERVER, &program).unwrap();
-    set_mode(&program, 0o755);
+    install(SERVER, Path::new(&program));
     let data = folder.subfolder("data", 0o755);
     give_to_other(&data);
     let start = |user: u32, arguments: &[&str]| {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, geteuid};
 
 use crate::support::harness::{Peer, skipped};
-use crate::support::program::{Program, SERVER, listening_on};
+use crate::support::program::{Program, SERVER, install, listening_on};
 
 const ARGUMENTS: [&str; 4] = ["--host", "127.0.0.1", "--port", "0"];
 
@@ -67,10 +67,8 @@ fn too_few_threads_are_told_in_one_line() {
     let folder = std::env::temp_dir().join(format!("linechat-threads-{}", std::process::id()));
     let server = folder.join("server");
     fs::create_dir_all(&folder).unwrap();
-    fs::copy(SERVER, &server).unwrap();
-    for path in [&folder, &server] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    install(SERVER, &server);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
     let why = "cannot start 4 threads: Resource temporarily unavailable; raise the limit (ulimit -u, or TasksMax= in systemd)";
     for limit in 1..=4 {
         let limit = format!("--nproc={limit}");

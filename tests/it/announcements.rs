@@ -36,24 +36,27 @@ fn the_line_of_a_cron_job_is_its_only_trace() {
 fn a_peer_that_is_not_announced_can_do_everything() {
     let server = slow_server();
     let (mut alice, mut bob) = (server.join("Alice"), server.join("Bob"));
-    bob.send("/msg Alice psst\n/who\n/nick Bobby\n/me waves\n");
+    bob.send("/msg Alice psst\n/who\n/me waves\n");
     bob.expect("* 2 here: Alice, Bob");
-    bob.expect("* Bob is now Bobby");
     alice.expect("Bob (privately): psst");
-    alice.expect("Bobby: /me waves");
-    alice.send("/msg bobby hi\n");
+    alice.expect("Bob: /me waves");
+    alice.send("/msg bob hi\n");
     bob.expect("Alice (privately): hi");
     bob.reset();
     // It is free at once, and nobody hears of it.
     let mut other = loop {
         let mut other = server.connect();
-        other.send("Bobby\n");
+        other.send("Bob\n");
         if other.line().starts_with("* Welcome") {
             break other;
         }
     };
-    other.send("another Bobby\n");
-    alice.expect("Bobby: another Bobby");
+    other.send("another Bob\n");
+    alice.expect("Bob: another Bob");
+    // Whoever changes the name is announced before that.
+    other.send("/nick Bobby\n");
+    alice.expect("* Bob has joined");
+    alice.expect("* Bob is now Bobby");
 }
 
 /// Nothing else happens in the room meanwhile.

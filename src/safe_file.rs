@@ -79,7 +79,7 @@ pub(crate) fn safe_folder(path: &Path, sticky: Sticky) -> io::Result<PathBuf> {
 /// created if it is missing. No other user can open it, so no other user can keep us waiting.
 ///
 /// Its holder may remove the file before the lock ends.
-pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
+pub(crate) fn lock(path: &Path) -> io::Result<Option<Lock>> {
     for _ in 0..LOCK_TRIES {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -95,10 +95,22 @@ pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
         }
         // Its former holder may have removed it after it was opened here. Then another process can lock a new one.
         if path.symlink_metadata().is_ok_and(|found| (found.dev(), found.ino()) == (metadata.dev(), metadata.ino())) {
-            return Ok(Some(file));
+            return Ok(Some(Lock(file)));
         }
     }
     Ok(None)
+}
+
+/// A lock that this process holds.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+/// Closing the file is not enough: a child process that has not reached its exec yet has the file open, too, and with it the lock.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It fails for nothing that we could do something about; the lock ends with the process.
+        let _ = self.0.unlock();
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +216,18 @@ mod tests {
         assert!(lock(&path).unwrap().is_none(), "the next one still holds it");
         drop(next);
         assert!(lock(&path).unwrap().is_some());
+    }
+
+    /// A child process has the same open file from its fork to its exec.
+    #[test]
+    fn a_lock_ends_although_another_process_has_its_file_open() {
+        let folder = Folder::new("lock-fork");
+        let path = folder.0.join("lock");
+        let held = lock(&path).unwrap().unwrap();
+        let in_child = held.0.try_clone().unwrap();
+        drop(held);
+        assert!(lock(&path).unwrap().is_some());
+        drop(in_child);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::folder::folder_of;
 use crate::limits::REGISTRY_CACHE_BYTES;
 use crate::origin::Source;
 use crate::protocol::{Banned, Name};
-use crate::safe_file::{Sticky, check_owner, lock, open_regular, safe_folder};
+use crate::safe_file::{Lock, Sticky, check_owner, lock, open_regular, safe_folder};
 
 /// Why the registry cannot be opened, worded for the operator.
 #[derive(Debug, Error)]
@@ -108,7 +108,7 @@ pub(super) struct Store {
     /// Closed after a commit failed: redb then takes nothing more until it is opened again.
     database: Option<Database>,
     /// Held for as long as this lives, also while the database is closed.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// What a file holds.

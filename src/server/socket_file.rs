@@ -15,7 +15,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use super::listener::BindError;
 use crate::folder::folder_of;
 use crate::limits::LISTEN_BACKLOG;
-use crate::safe_file::{Sticky, check_owner, lock, safe_folder};
+use crate::safe_file::{Lock, Sticky, check_owner, lock, safe_folder};
 
 /// A socket that listens at a path. The file is removed when it is dropped.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct SocketFile {
     /// The file's number: somebody may have put another file at the path since.
     inode: u64,
     /// Held for as long as this lives, so that no other server takes its file for one that was left behind.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl SocketFile {

@@ -58,9 +58,13 @@ impl House {
 
     /// A server that lets somebody on this machine wait after a wrong password, as it does by default.
     fn open_with_pause(&self, registered_only: bool) -> Server {
+        self.open_with_pause_of(WRONG_PASSWORD_PAUSE, registered_only)
+    }
+
+    fn open_with_pause_of(&self, wrong_password_pause: Duration, registered_only: bool) -> Server {
         let registry = Some(Registry::open(&self.folder, SystemTime::now()).unwrap());
         let admission = Admission { registry, registered_only, hasher: self.hasher.clone(), ..Admission::default() };
-        Server::start_with(Config { admission, wrong_password_pause: WRONG_PASSWORD_PAUSE, ..unpaced() })
+        Server::start_with(Config { admission, wrong_password_pause, ..unpaced() })
     }
 }
 
@@ -208,6 +212,24 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
         "! replaced: you have come in by another connection",
         "* Bye, Alice: 1 line accepted, 2 refused.",
     ]);
+}
+
+/// It cannot be too early, however slow the machine is.
+#[test]
+fn on_this_machine_the_answer_to_a_wrong_password_takes_as_long_as_is_set() {
+    assert_eq!(Config::default().wrong_password_pause, WRONG_PASSWORD_PAUSE);
+    let house = House::new("pause");
+    let pause = Duration::from_secs(1);
+    let server = house.open_with_pause_of(pause, false);
+    let mut alice = register(&server, "Alice");
+    let begun = Instant::now();
+    assert_eq!(log_in(&server, "Alice", "incorrect horse").1, WRONG);
+    assert!(begun.elapsed() >= pause, "at the login: {:?}", begun.elapsed());
+    let begun = Instant::now();
+    alice.send("/password\nincorrect horse\n");
+    alice.expect("* Send the password of your name as the next line.");
+    alice.expect(WRONG);
+    assert!(begun.elapsed() >= pause, "in the room: {:?}", begun.elapsed());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::channel::oneshot;
 
 use super::Busy;
+use crate::limits::HASH_NETWORKS;
 use crate::network::{Network, Networks};
 
 #[derive(Debug)]
@@ -21,11 +22,13 @@ pub(super) struct HashQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many turns are free.
+    /// How many turns are free, and how many are not.
     free: usize,
+    running: usize,
     /// By when they came.
     waiting: BTreeMap<u64, Waiter>,
-    /// The networks of those who wait or have a turn.
+    /// The networks of those who wait or have a turn, and of those who had one since the queue was last empty: a network
+    /// that sends one password after another is known by its last turn when it comes again.
     loads: HashMap<Network, Load>,
     arrivals: u64,
     turns: u64,
@@ -43,6 +46,12 @@ struct Load {
     running: usize,
     /// Which turn it had last.
     last_turn: u64,
+}
+
+impl Load {
+    fn is_idle(&self) -> bool {
+        self.waiting == 0 && self.running == 0
+    }
 }
 
 /// A place in the queue, and then the right to hash a password. Dropping it gives that to the next one.
@@ -102,8 +111,9 @@ impl Drop for Turn {
         if state.waiting.remove(&self.arrival).is_some() {
             state.change(&self.networks, |load| load.waiting -= 1);
         } else {
-            state.change(&self.networks, |load| load.running -= 1);
             state.free += 1;
+            state.running -= 1;
+            state.change(&self.networks, |load| load.running -= 1);
             state.give_turns();
         }
     }
@@ -117,14 +127,17 @@ impl State {
         })
     }
 
-    /// Changes what is known of these networks, and forgets those that have nobody here.
+    /// Changes what is known of these networks, and forgets those that have nobody here and had no turn.
     fn change(&mut self, networks: &Networks, change: impl Fn(&mut Load)) {
         for share in networks.all() {
             let load = self.loads.entry(share.network).or_default();
             change(load);
-            if load.waiting == 0 && load.running == 0 {
+            if load.is_idle() && load.last_turn == 0 {
                 self.loads.remove(&share.network);
             }
+        }
+        if self.loads.len() > HASH_NETWORKS || (self.waiting.is_empty() && self.running == 0) {
+            self.loads.retain(|_, load| !load.is_idle());
         }
     }
 
@@ -134,6 +147,7 @@ impl State {
             && let Some(Waiter { networks, go }) = self.waiting.remove(&arrival)
         {
             self.free -= 1;
+            self.running += 1;
             self.turns += 1;
             let last_turn = self.turns;
             self.change(&networks, |load| {
@@ -214,6 +228,25 @@ mod tests {
         assert_eq!(turns_until(&networks("2001:db8:1::1"), crowd()), 1);
         assert_eq!(turns_until(&networks("192.0.2.1"), (0..64).map(|_| networks("192.0.2.2"))), 1);
         assert_eq!(turns_until(&named("Alice"), crowd()), 1);
+    }
+
+    /// As in an attack that has gone on for a while.
+    #[test]
+    fn an_owner_gets_the_turn_before_a_crowd_of_networks_that_had_one_and_come_again() {
+        let queue = HashQueue::new(1, 1);
+        let crowd: Vec<_> = (0..90).map(|number| networks(&format!("192.0.2.{number}"))).collect();
+        let mut again = enter(&queue, &networks("203.0.113.1"));
+        for network in &crowd {
+            let next = enter(&queue, network);
+            drop(std::mem::replace(&mut again, next));
+        }
+        assert!(has_turn(&mut again));
+        let mut crowd: Vec<_> = crowd.iter().map(|network| enter(&queue, network)).collect();
+        let mut owner = enter(&queue, &networks("198.51.100.1"));
+        drop(again);
+        assert!(has_turn(&mut owner), "and not {:?}", crowd.iter_mut().position(has_turn));
+        drop((crowd, owner));
+        assert_eq!(queue.state().loads.len(), 0, "nothing is kept when nobody waits");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use linechat::protocol::{Command, Line, LineDecoder, Piece, SafeText, Telnet};
+use linechat::model::SafeText;
+use linechat::protocol::{Command, Line, LineDecoder, Piece, Telnet};
 
 fn main() {
     divan::main();

@@ -4,9 +4,9 @@
 
 use async_std::task::block_on;
 use divan::Bencher;
-use linechat::network::Networks;
-use linechat::protocol::Secret;
-use linechat::registry::Hasher;
+use linechat::accounts::Hasher;
+use linechat::model::Secret;
+use linechat::model::limit_key::LimitKeys;
 
 fn main() {
     divan::main();
@@ -16,8 +16,8 @@ fn secret(text: &str) -> Secret {
     Secret::parse(text).expect("it is text")
 }
 
-fn networks() -> Networks {
-    Networks::of("192.0.2.1".parse().expect("it is an address"))
+fn networks() -> LimitKeys {
+    LimitKeys::of("192.0.2.1".parse().expect("it is an address"))
 }
 
 /// One check, of a password that is wrong or of a name that nobody has.

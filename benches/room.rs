@@ -7,10 +7,12 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use futures::FutureExt;
 use futures::channel::oneshot;
-use linechat::journal::Journal;
-use linechat::origin::Origin;
-use linechat::protocol::{Command, Line, Name, Reply, SafeText};
-use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, PeerId, Reader};
+use linechat::log::Log;
+use linechat::model::PeerId;
+use linechat::model::address::PeerAddr;
+use linechat::model::{Name, SafeText};
+use linechat::protocol::{Command, Line, Reply};
+use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, Reader};
 
 /// How many lines are in a turn.
 const LINES: usize = 32;
@@ -21,14 +23,14 @@ fn main() {
 
 /// A room with so many peers who have read everything.
 fn room(peers: usize) -> (Broker, Vec<Reader>) {
-    let mut broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now());
+    let mut broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now());
     let mut readers: Vec<_> = (0..peers)
         .map(|peer| {
             let (answer, mut answered) = oneshot::channel();
             let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
-            let from = Origin::Net("192.0.2.1:7".parse().expect("it is an address"));
+            let from = PeerAddr::Net("192.0.2.1:7".parse().expect("it is an address"));
             let owed = Default::default();
-            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, member: None, owed, answer });
+            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, account_id: None, owed, answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
         })
         .collect();

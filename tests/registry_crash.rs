@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_std::task::block_on;
-use linechat::origin::Source;
-use linechat::protocol::Name;
-use linechat::registry::{ActError, Banned, Registry, Sanction};
+use linechat::accounts::{Accounts, ChangeError, Sanction};
+use linechat::model::Name;
+use linechat::model::address::Network;
+use linechat::protocol::Banned;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long a child may take for anything.
@@ -34,8 +35,8 @@ fn name(number: u64) -> Name {
     Name::parse(&format!("x{letters}")).unwrap()
 }
 
-fn source(number: u64) -> Source {
-    Source::V4((number as u32).to_be_bytes())
+fn source(number: u64) -> Network {
+    Network::V4((number as u32).to_be_bytes())
 }
 
 /// What is in a registry: accounts with their hashes, who is banned, and who is muted.
@@ -48,7 +49,7 @@ struct State {
 }
 
 impl State {
-    fn of(registry: &Registry) -> Self {
+    fn of(registry: &Accounts) -> Self {
         let listed = |all: Vec<(Banned, Sanction)>| {
             all.into_iter().map(|(banned, sanction)| (banned.to_string(), sanction.by().to_string())).collect()
         };
@@ -82,7 +83,7 @@ impl State {
 }
 
 /// Does the act of this number.
-async fn act(registry: &Registry, number: u64) -> Result<(), ActError> {
+async fn act(registry: &Accounts, number: u64) -> Result<(), ChangeError> {
     let at = number / 8;
     let sanction = Sanction::new(&number.to_string(), None, now(), None);
     let id = |name: &Name| registry.account(name).expect("it was registered").id;
@@ -90,10 +91,10 @@ async fn act(registry: &Registry, number: u64) -> Result<(), ActError> {
         0 | 1 => registry.register(name(number), format!("hash {number}"), now()).await.map(drop),
         2 => registry.change_password(id(&name(8 * at)), format!("hash {number}")).await,
         3 => registry.set_operator(&name(8 * at), true).await,
-        4 => registry.ban(Banned::Source(source(at)), sanction).await,
+        4 => registry.ban(Banned::Network(source(at)), sanction).await,
         5 => registry.mute(name(number), sanction).await,
         6 => registry.unregister(id(&name(8 * at + 1))).await,
-        _ => registry.unban(Banned::Source(source(at / 2)), now()).await.map(drop),
+        _ => registry.unban(Banned::Network(source(at / 2)), now()).await.map(drop),
     }
 }
 
@@ -137,7 +138,7 @@ fn acknowledged(child: &mut Child) -> Receiver<u64> {
 fn whatever_was_acknowledged_is_there_after_the_server_is_killed() {
     let test = "whatever_was_acknowledged_is_there_after_the_server_is_killed";
     if let Some((folder, from)) = errand() {
-        let registry = Registry::open(&folder, now()).unwrap();
+        let registry = Accounts::open(&folder, now()).unwrap();
         for number in from.. {
             block_on(act(&registry, number)).unwrap();
             writeln!(stdout(), "\ndone {number}").unwrap();
@@ -149,7 +150,7 @@ fn whatever_was_acknowledged_is_there_after_the_server_is_killed() {
     for _ in 0..if is_long { 50 } else { 5 } {
         let done = kill_one(test, &folder, from);
         (from..done).for_each(|number| state.act(number));
-        let registry = Registry::open(&folder, now()).unwrap();
+        let registry = Accounts::open(&folder, now()).unwrap();
         let mut with_next = state.clone();
         with_next.act(done);
         let found = State::of(&registry);
@@ -205,7 +206,7 @@ fn a_full_disk_refuses_acts_and_forgets_nothing_and_is_used_again_when_there_is_
 
 /// Takes the room away at several sizes of the file, down to nothing, and gives it back.
 fn fill_the_disk(folder: &Path) {
-    let registry = Registry::open(folder, now()).unwrap();
+    let registry = Accounts::open(folder, now()).unwrap();
     let mut crowd = Crowd { registry, state: State::default(), number: 0 };
     let size = std::fs::metadata(folder.join("registry.redb")).unwrap().len();
     for room in [0, size / 2, size / 4, 4096, 8192, size - 1, size] {
@@ -221,23 +222,23 @@ fn fill_the_disk(folder: &Path) {
     }
     let Crowd { registry, state, .. } = crowd;
     drop(registry);
-    assert_eq!(State::of(&Registry::open(folder, now()).unwrap()), state.seen());
+    assert_eq!(State::of(&Accounts::open(folder, now()).unwrap()), state.seen());
     allow(Some(0));
-    let refusal = Registry::open(folder, now()).unwrap_err().to_string();
+    let refusal = Accounts::open(folder, now()).unwrap_err().to_string();
     assert!(refusal.ends_with("cannot be used: File too large"), "{refusal}");
     allow(None);
 }
 
 /// Those who act, and what it must have come to.
 struct Crowd {
-    registry: Registry,
+    registry: Accounts,
     state: State,
     number: u64,
 }
 
 impl Crowd {
     /// Does the next act, and looks whether the registry is what it was before it or, if it was acknowledged, after it.
-    fn act(&mut self) -> Result<(), ActError> {
+    fn act(&mut self) -> Result<(), ChangeError> {
         let outcome = block_on(act(&self.registry, self.number));
         if outcome.is_ok() {
             self.state.act(self.number);

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use linechat::server::config::raise_descriptor_limit;
+use linechat::os::descriptors::raise_descriptor_limit;
 
 use compare::Compare;
 use load::{Figures, Load};

@@ -5,9 +5,10 @@
 use std::collections::{HashSet, VecDeque};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
-use linechat::protocol::text::{is_invisible, is_unsafe};
+use linechat::model::text::{is_invisible, is_unsafe};
+use linechat::model::{Name, SafeText};
 use linechat::protocol::{
-    Act, Command, Line, LineDecoder, Name, Opening, Piece, Refusal, Reply, SafeText, Stranger, Telnet,
+    Command, Line, LineDecoder, ModerationCommand, OtherProtocol, Piece, Refusal, Reply, Sniffer, Telnet,
 };
 use unicode_normalization::char::is_combining_mark;
 
@@ -202,9 +203,9 @@ pub fn name(text: &str, said: &str) {
     let folded = Name::parse(name.folded()).expect("a folded name is a name");
     assert_eq!(folded.folded(), name.folded(), "folded again it is another one");
     assert_eq!(folded, name, "folded it is another name");
-    let mut opening = Opening::default();
+    let mut opening = Sniffer::default();
     opening.read(format!("{text}\n").as_bytes());
-    assert!(opening.stranger().or(Stranger::of_line(text)).is_none(), "sent away {text:?}");
+    assert!(opening.stranger().or(OtherProtocol::of_line(text)).is_none(), "sent away {text:?}");
 
     check_spoken(&name, &SafeText::new(said.to_owned()));
     check_refusal(&Refusal::NameTaken((&name).into()));
@@ -251,11 +252,13 @@ pub fn command(text: &str) {
         }
         Ok(Command::Rename(_) | Command::Quit(None) | Command::Ping(None) | Command::Who | Command::Help) => {}
         Ok(Command::Ignore(_) | Command::Unignore(_) | Command::Ignored | Command::Account(_)) => {}
-        Ok(Command::Act(act)) => match &**act {
-            Act::Kick { reason, .. } | Act::Ban { reason, .. } | Act::Mute { reason, .. } => {
+        Ok(Command::Moderation(act)) => match &**act {
+            ModerationCommand::Kick { reason, .. }
+            | ModerationCommand::Ban { reason, .. }
+            | ModerationCommand::Mute { reason, .. } => {
                 reason.iter().for_each(|reason| check_harmless(reason.as_str()));
             }
-            Act::Unban { .. } | Act::Unmute { .. } => {}
+            ModerationCommand::Unban { .. } | ModerationCommand::Unmute { .. } => {}
         },
         Err(refusal) => check_refusal(refusal),
     }

@@ -10,22 +10,25 @@ use std::time::Duration;
 use async_std::task;
 use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
+use linechat::cli::manual::Manual;
+use linechat::cli::program_name::program_name;
+use linechat::cli::status;
+use linechat::cli::status::Verbosity;
+use linechat::client::bot::program;
+use linechat::client::bot::program::Program;
 use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
 use linechat::client::input::{Input, InputError};
-use linechat::client::program::{self, Program};
-use linechat::client::status::Verbosity;
 use linechat::client::target::parse_port;
 use linechat::client::{
-    Config, IfTaken, Lost, Outcome, PASSWORD_VARIABLE, Place, Target, Trust, bot, pipe, process_1, startup, status,
+    ClientError, Config, Endpoint, IfTaken, Outcome, PASSWORD_VARIABLE, Target, Trust, bot, pipe, process_1, startup,
     terminal,
 };
-use linechat::fault;
 use linechat::limits::WAIT_LIMIT;
-use linechat::manual::{Manual, program_name};
-use linechat::protocol::{BadSecret, Name, Secret};
-use linechat::secret_file;
-use linechat::tls::Fingerprint;
+use linechat::model::{BadSecret, Name, Secret};
+use linechat::net::tls::Fingerprint;
+use linechat::os::io_error;
+use linechat::os::password_file;
 
 /// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
 ///
@@ -290,10 +293,10 @@ impl Arguments {
     }
 
     /// The target with the usual ports and what is trusted there.
-    fn place(&self, target: Target) -> Result<Place, Lost> {
+    fn endpoint(&self, target: Target) -> Result<Endpoint, ClientError> {
         let (host, port) = match target {
-            Target::Unix(path) => return Ok(Place::Unix(path)),
-            Target::Tcp { host, port, tls: false } => return Ok(Place::Tcp { host, port: port.unwrap_or(PORT) }),
+            Target::Unix(path) => return Ok(Endpoint::Unix(path)),
+            Target::Tcp { host, port, tls: false } => return Ok(Endpoint::Tcp { host, port: port.unwrap_or(PORT) }),
             Target::Tcp { host, port, tls: true } => (host, port.unwrap_or(TLS_PORT)),
         };
         let trust = match (&self.tls_ca, self.tls_fingerprint) {
@@ -301,7 +304,7 @@ impl Arguments {
             (None, Some(fingerprint)) => Trust::Exactly(fingerprint),
             (None, None) => Trust::system()?,
         };
-        Ok(Place::Tls { host, port, trust })
+        Ok(Endpoint::Tls { host, port, trust })
     }
 
     /// A terminal that only ever adds lines is all there is, or is asked for.
@@ -354,8 +357,8 @@ fn main() -> ExitCode {
         Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
-        Err(Lost::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
-        Err(lost @ Lost::NotConnected(ConnectError::UnknownHost { .. })) => {
+        Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
+        Err(lost @ ClientError::NotConnected(ConnectError::UnknownHost { .. })) => {
             fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
         }
         Err(lost) => fail(LOST, &lost.to_string()),
@@ -396,13 +399,13 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
     Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
 }
 
-fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, Lost> {
+fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, ClientError> {
     let at_a_terminal = arguments.is_at_a_terminal();
     startup::start()?;
     process_1::start(!at_a_terminal)?;
     let config = Config {
         name,
-        place: arguments.place(target)?,
+        endpoint: arguments.endpoint(target)?,
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
         if_taken: arguments.if_taken,
@@ -436,7 +439,7 @@ fn authorities() -> impl TypedValueParser<Value = Trust> {
 
 /// The password in a file.
 fn a_password() -> impl TypedValueParser<Value = Secret> {
-    PathBufValueParser::new().try_map(|path| secret_file::read(&path))
+    PathBufValueParser::new().try_map(|path| password_file::read(&path))
 }
 
 /// The password in the environment. When what is there is none, this does not return.
@@ -449,7 +452,7 @@ fn password_of_environment() -> Option<Secret> {
 /// The name or path of a program that there is.
 fn a_program() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|path| {
-        program::check(&path).map_err(|error| fault::describe(&error))?;
+        program::check(&path).map_err(|error| io_error::describe(&error))?;
         Ok::<_, String>(path)
     })
 }

@@ -16,23 +16,23 @@ use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 
-use super::off_thread::off_thread;
-use super::place::Place;
-use super::recipient::Endpoint;
-use super::tls::{TlsError, shake_hands};
-use crate::address::{lacks_zone, resolve};
-use crate::diagnosis::diagnose;
-use crate::fault;
+use crate::client::Endpoint;
+use crate::client::off_thread::off_thread;
+use crate::client::recipient::RemoteEnd;
+use crate::client::tls::{TlsError, shake_hands};
 use crate::limits::{CLIENT_LINE_BYTES, CONNECT_LIMIT, LINK_LOOK, NEXT_ADDRESS_AFTER, READ_BYTES, UNACKNOWLEDGED};
+use crate::net::resolve::{lacks_zone, resolve};
+use crate::net::tcp;
+use crate::net::tcp_info::diagnose;
+use crate::net::transport::Transport;
+use crate::os::io_error;
 use crate::protocol::IAC;
-use crate::tcp;
-use crate::transport::Transport;
 
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The host is no address, and no name that is known.
-    #[error("cannot find the host {host:?}: {}", fault::describe(.source))]
+    #[error("cannot find the host {host:?}: {}", io_error::describe(.source))]
     UnknownHost {
         /// The host as given.
         host: String,
@@ -41,27 +41,27 @@ pub enum ConnectError {
     },
     /// Nobody listens there.
     #[error("cannot connect to {0}: connection refused; is the server running there?")]
-    Refused(Place),
+    Refused(Endpoint),
     /// No answer within [`CONNECT_LIMIT`].
     #[error("cannot connect to {at}: no answer within {limit} s{hint}", at = .0, limit = CONNECT_LIMIT.as_secs(), hint = where_else(.0))]
-    Silent(Place),
+    Silent(Endpoint),
     /// Each of several networks may have that link-local address, and nothing says which network is meant.
     #[error("cannot connect to {0}: a link-local address needs its zone, as in fe80::1%eth0")]
-    Zoneless(Place),
+    Zoneless(Endpoint),
     /// There is nothing at that path.
     #[error("cannot connect to {0}: there is no such socket; check the path, and whether the server is running")]
-    Missing(Place),
+    Missing(Endpoint),
     /// The socket is not for everybody.
     #[error("not allowed to connect to {0}; its owner decides who is, by the modes of it and of the folders above it")]
-    Forbidden(Place),
+    Forbidden(Endpoint),
     /// There is no way to be private.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Anything else.
-    #[error("cannot connect to {place}: {}", fault::describe(.source))]
+    #[error("cannot connect to {endpoint}: {}", io_error::describe(.source))]
     Other {
         /// Where.
-        place: Place,
+        endpoint: Endpoint,
         /// Why.
         source: io::Error,
     },
@@ -85,32 +85,32 @@ pub struct Outgoing {
 ///
 /// # Errors
 /// [`ConnectError`], worded for the person at the client.
-pub async fn connect(place: &Place) -> Result<(Incoming, Outgoing), ConnectError> {
-    let transport = match place {
-        Place::Tcp { host, port } => {
+pub async fn connect(endpoint: &Endpoint) -> Result<(Incoming, Outgoing), ConnectError> {
+    let transport = match endpoint {
+        Endpoint::Tcp { host, port } => {
             let addresses = look_up(host, *port).await?;
-            answered(place, async { Ok(Transport::Tcp(reach(place, &addresses).await?)) }).await
+            answered(endpoint, async { Ok(Transport::Tcp(reach(endpoint, &addresses).await?)) }).await
         }
-        Place::Tls { host, port, trust } => {
+        Endpoint::Tls { host, port, trust } => {
             let addresses = look_up(host, *port).await?;
             let secured = async {
-                let socket = reach(place, &addresses).await?;
+                let socket = reach(endpoint, &addresses).await?;
                 Ok(shake_hands(socket, host, *port, trust).await?)
             };
-            answered(place, secured).await
+            answered(endpoint, secured).await
         }
-        Place::Unix(path) => open(path).await.map_err(|source| ConnectError::new(place, source)),
+        Endpoint::Unix(path) => open(path).await.map_err(|source| ConnectError::new(endpoint, source)),
     }?;
     Ok((Incoming { transport: transport.clone(), unfinished: Vec::new() }, Outgoing { transport }))
 }
 
 /// Gives it up when the server takes too long to answer.
 async fn answered(
-    place: &Place,
+    endpoint: &Endpoint,
     connecting: impl Future<Output = Result<Transport, ConnectError>>,
 ) -> Result<Transport, ConnectError> {
     let in_time = timeout(CONNECT_LIMIT, connecting).await;
-    in_time.unwrap_or_else(|_elapsed| Err(ConnectError::Silent(place.clone())))
+    in_time.unwrap_or_else(|_elapsed| Err(ConnectError::Silent(endpoint.clone())))
 }
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -119,10 +119,10 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
     addresses.map_err(|source| ConnectError::UnknownHost { host: host.to_owned(), source })
 }
 
-async fn reach(place: &Place, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+async fn reach(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let socket = race(addresses).await.map_err(|source| match addresses.first() {
-        Some(address) if lacks_zone(address) => ConnectError::Zoneless(place.clone()),
-        _ => ConnectError::new(place, source),
+        Some(address) if lacks_zone(address) => ConnectError::Zoneless(endpoint.clone()),
+        _ => ConnectError::new(endpoint, source),
     })?;
     // A connection that is gone already is found out by the first read. There is no TCP_USER_TIMEOUT: Linux counts the
     // time of a closed window towards it, and would end the connection to a server that reads no faster than its pace
@@ -184,24 +184,24 @@ async fn open(path: &Path) -> io::Result<Transport> {
 }
 
 impl ConnectError {
-    fn new(place: &Place, source: io::Error) -> Self {
-        let is_path = matches!(place, Place::Unix(_));
-        let place = place.clone();
+    fn new(endpoint: &Endpoint, source: io::Error) -> Self {
+        let is_path = matches!(endpoint, Endpoint::Unix(_));
+        let endpoint = endpoint.clone();
         match source.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused(place),
-            io::ErrorKind::NotFound if is_path => Self::Missing(place),
-            io::ErrorKind::PermissionDenied if is_path => Self::Forbidden(place),
-            io::ErrorKind::WouldBlock if is_path => Self::Silent(place),
-            _ => Self::Other { place, source },
+            io::ErrorKind::ConnectionRefused => Self::Refused(endpoint),
+            io::ErrorKind::NotFound if is_path => Self::Missing(endpoint),
+            io::ErrorKind::PermissionDenied if is_path => Self::Forbidden(endpoint),
+            io::ErrorKind::WouldBlock if is_path => Self::Silent(endpoint),
+            _ => Self::Other { endpoint, source },
         }
     }
 }
 
 /// What else to try when nobody answers.
-fn where_else(place: &Place) -> &'static str {
-    match place {
-        Place::Tcp { .. } | Place::Tls { .. } => "; check the host and the port",
-        Place::Unix(_) => "",
+fn where_else(endpoint: &Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Tcp { .. } | Endpoint::Tls { .. } => "; check the host and the port",
+        Endpoint::Unix(_) => "",
     }
 }
 
@@ -266,21 +266,21 @@ impl Outgoing {
     }
 
     /// The other end. `None` if the connection is broken.
-    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+    pub(crate) fn remote_end(&self) -> Option<RemoteEnd> {
         match &self.transport {
-            Transport::Tls(_) => Some(Endpoint::Verified),
+            Transport::Tls(_) => Some(RemoteEnd::Verified),
             Transport::Unix(socket) => {
-                Some(Endpoint::Unix(socket_peercred(&**socket).ok().map(|server| server.uid.as_raw())))
+                Some(RemoteEnd::Unix(socket_peercred(&**socket).ok().map(|server| server.uid.as_raw())))
             }
             Transport::Tcp(socket) => {
-                Some(Endpoint::Tcp { local: socket.local_addr().ok()?, peer: socket.peer_addr().ok()? })
+                Some(RemoteEnd::Tcp { local: socket.local_addr().ok()?, peer: socket.peer_addr().ok()? })
             }
         }
     }
 
     /// Whether a password may be sent here.
-    pub(super) fn may_carry_password(&self, allow_plain_password: bool) -> bool {
-        allow_plain_password || self.endpoint().is_some_and(Endpoint::is_private)
+    pub(crate) fn may_carry_password(&self, allow_plain_password: bool) -> bool {
+        allow_plain_password || self.remote_end().is_some_and(RemoteEnd::is_private)
     }
 
     /// Says that this was all, and goes on listening: a half-close.
@@ -327,7 +327,7 @@ mod tests {
     use crate::limits::KEEPALIVE;
 
     fn connected(port: u16) -> (Incoming, Outgoing) {
-        block_on(connect(&Place::Tcp { host: "127.0.0.1".to_owned(), port })).unwrap()
+        block_on(connect(&Endpoint::Tcp { host: "127.0.0.1".to_owned(), port })).unwrap()
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::thread;
 use async_channel::{Receiver, Sender, bounded};
 use futures::channel::oneshot;
 
-use super::status::{self, Verbosity};
-use super::streams;
-use crate::protocol::SafeText;
+use crate::cli::status::Verbosity;
+use crate::cli::{status, stdio};
+use crate::model::SafeText;
 
 /// Standard output and standard error.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Display {
     pub fn until_unread(&self) -> io::Result<impl Future<Output = ()> + use<>> {
         let (unread, until_unread) = oneshot::channel();
         let watch = move || {
-            if streams::wait_until_output_is_unread().is_ok() {
+            if stdio::wait_until_output_is_unread().is_ok() {
                 let _ = unread.send(());
             }
         };
@@ -127,8 +127,8 @@ impl Writer {
         let write = move || {
             while let Ok((stream, bytes)) = to_write.recv_blocking() {
                 let result = match stream {
-                    Stream::Output => streams::write_all(io::stdout(), &bytes),
-                    Stream::Error => streams::write_all(io::stderr(), &bytes),
+                    Stream::Output => stdio::write_all(io::stdout(), &bytes),
+                    Stream::Error => stdio::write_all(io::stderr(), &bytes),
                 };
                 if done.send_blocking(result).is_err() {
                     return;

@@ -6,10 +6,10 @@ use std::thread;
 use async_channel::{Receiver, Sender, bounded};
 use thiserror::Error;
 
-use super::streams;
-use crate::fault;
+use crate::cli::stdio;
 use crate::limits::READ_BYTES;
-use crate::text_file::{UTF8_MARK, Utf16, without_mark};
+use crate::os::io_error;
+use crate::os::text_file::{UTF8_MARK, Utf16, without_mark};
 
 /// Byte order marks, of UTF-8 and UTF-16, which can stand at the very beginning.
 const MARKS: [&[u8]; 3] = [UTF8_MARK, b"\xff\xfe", b"\xfe\xff"];
@@ -21,7 +21,7 @@ pub enum InputError {
     #[error("standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8")]
     Utf16,
     /// It cannot be read, as when it is a directory or a disk that fails.
-    #[error("cannot read standard input: {}", fault::describe(.0))]
+    #[error("cannot read standard input: {}", io_error::describe(.0))]
     Failed(#[from] io::Error),
 }
 
@@ -59,7 +59,7 @@ impl Input {
     /// # Errors
     /// When it is UTF-16. Any other error is that of [`next`](Self::next).
     pub async fn check(&mut self) -> Result<(), InputError> {
-        if !streams::has_input() {
+        if !stdio::has_input() {
             return Ok(());
         }
         match self.first().await {
@@ -124,7 +124,7 @@ fn start() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
 fn read_to_end(sender: &Sender<io::Result<Vec<u8>>>) {
     loop {
         let mut bytes = vec![0; READ_BYTES];
-        let read = streams::read_input(&mut bytes);
+        let read = stdio::read_input(&mut bytes);
         bytes.truncate(*read.as_ref().unwrap_or(&0));
         let is_over = bytes.is_empty();
         if let Err(error) = read {

@@ -1,20 +1,20 @@
 //! What somebody said, as a line of the server tells it.
 
-use crate::protocol::{Name, SafeText};
+use crate::model::{Name, SafeText};
 
 /// A message to the room, or to us alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Message {
-    pub(super) from: Name,
+pub(crate) struct Message {
+    pub(crate) from: Name,
     /// Safe for a terminal and valid UTF-8 if the server keeps its promises, and any bytes otherwise.
-    pub(super) text: Vec<u8>,
-    pub(super) private: bool,
+    pub(crate) text: Vec<u8>,
+    pub(crate) private: bool,
 }
 
 impl Message {
     /// Reads a whole line without its end; `None` when it is no message. No user can forge the first colon, or the mark
     /// of privacy, since names hold neither colons nor blanks.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let colon = memchr::memmem::find(line, b": ")?;
         let from = std::str::from_utf8(&line[..colon]).ok()?;
         let (from, private) = match from.strip_suffix(" (privately)") {
@@ -27,7 +27,7 @@ impl Message {
     }
 
     /// What it says, for a terminal. Bytes that are not UTF-8 become U+FFFD.
-    pub(super) fn safe_text(&self) -> SafeText {
+    pub(crate) fn safe_text(&self) -> SafeText {
         SafeText::new(String::from_utf8_lossy(&self.text).into_owned())
     }
 }

@@ -1,46 +1,44 @@
 //! The client: one person or script in the room.
 //!
-//! [`input`] brings what is typed or piped, [`connection`] carries it to a [`place`], by way of [`tls`] or not, [`display`] shows what comes back; none of
-//! them knows the others. [`pipe::run`] joins them in a `visit`, whose `story` reads in what the server says how it all
-//! went; `sieve` tells messages from notices. [`bot::run`] is the same visit with a [`program`] that answers, by way of
-//! `message` and `answer`. `recipient` says who gets a password. [`terminal::run`] is for a person at a terminal.
+//! [`input`] brings what is typed or piped, [`connection`] carries it to an [`endpoint`], with [`tls`] or without, and
+//! [`display`] shows what comes back; none of them knows the others. [`pipe::run`] joins them in a `session`, whose
+//! `session_state` reads in what the server says how it all went; `filter` tells messages from notices. [`bot::run`] is
+//! the same session with a [`program`](bot::program) that replies. `recipient` says who gets a password.
+//! [`terminal::run`] is for a person at a terminal.
 
-mod answer;
 pub mod bot;
 pub mod connection;
 pub mod display;
+pub mod endpoint;
+mod filter;
 pub mod input;
 mod message;
 mod off_thread;
 pub mod pipe;
-pub mod place;
 pub mod process_1;
-pub mod program;
 mod recipient;
-mod sieve;
+mod session;
+mod session_state;
 pub mod startup;
-pub mod status;
-mod story;
-pub(crate) mod streams;
 mod taken;
 pub mod target;
 pub mod terminal;
 pub mod tls;
-mod visit;
+
+pub use endpoint::Endpoint;
+pub use taken::IfTaken;
+pub use target::Target;
+pub use tls::Trust;
 
 use std::io;
 
 use thiserror::Error;
 
-use crate::fault;
+use crate::client::connection::ConnectError;
+use crate::client::input::InputError;
 use crate::limits::WELCOME_LIMIT;
-use crate::protocol::{Name, SafeText, Secret};
-use connection::ConnectError;
-use input::InputError;
-pub use place::Place;
-pub use taken::IfTaken;
-pub use target::Target;
-pub use tls::Trust;
+use crate::model::{Name, SafeText, Secret};
+use crate::os::io_error;
 
 /// Who wants to talk, and where.
 #[derive(Debug, Clone)]
@@ -48,7 +46,7 @@ pub struct Config {
     /// The name to join with.
     pub name: Name,
     /// Where the server is.
-    pub place: Place,
+    pub endpoint: Endpoint,
     /// What is sent when the server asks for a password. Without it, a person at a terminal is asked.
     pub password: Option<Secret>,
     /// A password is sent although others could read it on its way.
@@ -77,9 +75,9 @@ pub enum Outcome {
 
 /// Why a visit did not come to its end.
 #[derive(Debug, Error)]
-pub enum Lost {
+pub enum ClientError {
     /// The system does not let the client have what it needs.
-    #[error("cannot start: not enough {what}: {}", fault::describe(.source))]
+    #[error("cannot start: not enough {what}: {}", io_error::describe(.source))]
     NoResources {
         /// What there is not enough of.
         what: &'static str,
@@ -91,7 +89,7 @@ pub enum Lost {
     NotConnected(#[from] ConnectError),
     /// No certificate would be trusted.
     #[error(transparent)]
-    NoTrust(#[from] tls::TrustError),
+    NoTrust(#[from] crate::client::tls::TrustError),
     /// A server that says nothing, or is none of ours.
     #[error("no welcome from the server within {} s; is it a linechat server?", WELCOME_LIMIT.as_secs())]
     NoWelcome,
@@ -102,7 +100,7 @@ pub enum Lost {
     #[error("the connection was lost")]
     Cut,
     /// The connection failed.
-    #[error("the connection was lost: {}", fault::describe(.0))]
+    #[error("the connection was lost: {}", io_error::describe(.0))]
     Failed(io::Error),
     /// The person did not wait for the goodbye.
     #[error("left before the server said goodbye")]
@@ -114,7 +112,7 @@ pub enum Lost {
     #[error(transparent)]
     Input(InputError),
     /// What the server said could not be shown, and there may have been more to say.
-    #[error("cannot write to standard output: {}", fault::describe(.0))]
+    #[error("cannot write to standard output: {}", io_error::describe(.0))]
     Output(io::Error),
 }
 

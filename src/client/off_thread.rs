@@ -9,7 +9,7 @@ use futures::channel::oneshot;
 ///
 /// # Errors
 /// When no thread can be started, and those of the work.
-pub(super) async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     let (done, result) = oneshot::channel();

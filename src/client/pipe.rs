@@ -9,11 +9,11 @@ use async_std::future::timeout;
 use futures::FutureExt;
 use futures::future::{Either, select};
 
-use super::connection::Outgoing;
-use super::display::Display;
-use super::input::{Input, InputError};
-use super::visit::Visit;
-use super::{Config, Lost, Outcome};
+use crate::client::connection::Outgoing;
+use crate::client::display::Display;
+use crate::client::input::{Input, InputError};
+use crate::client::session::Session;
+use crate::client::{ClientError, Config, Outcome};
 
 /// How a pipe differs from what it is by default.
 #[derive(Debug, Clone, Default)]
@@ -27,13 +27,18 @@ pub struct Options {
 /// Joins the room, sends what the input brings, and shows what the server says until it closes the connection.
 ///
 /// # Errors
-/// [`Lost`], when it is not certain that everything was said.
-pub async fn run(config: &Config, options: &Options, mut input: Input, display: Display) -> Result<Outcome, Lost> {
+/// [`ClientError`], when it is not certain that everything was said.
+pub async fn run(
+    config: &Config,
+    options: &Options,
+    mut input: Input,
+    display: Display,
+) -> Result<Outcome, ClientError> {
     if let Err(error) = input.check().await {
         return stopped_by(error);
     }
     let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Visit::join(config, options.lines_only, display, None, &all_said).await?;
+    let (mut visit, outgoing) = Session::join(config, options.lines_only, display, None, &all_said).await?;
     let Some(outgoing) = outgoing else { return visit.outcome() };
     let unshown = visit.until_unshown()?.shared();
     let talk = talk(input, outgoing, options.wait, &all_said, unshown);
@@ -50,10 +55,10 @@ pub async fn run(config: &Config, options: &Options, mut input: Input, display: 
 }
 
 /// How it went when the input could not be sent.
-fn stopped_by(error: InputError) -> Result<Outcome, Lost> {
+fn stopped_by(error: InputError) -> Result<Outcome, ClientError> {
     match error {
         InputError::Utf16 => Ok(Outcome::InputIsUtf16),
-        failed => Err(Lost::Input(failed)),
+        failed => Err(ClientError::Input(failed)),
     }
 }
 

@@ -14,8 +14,8 @@ use async_std::task::block_on;
 use futures::StreamExt;
 use rustix::process::{Pid, WaitOptions, getpid, wait};
 
-use super::Lost;
-use super::startup::no_thread;
+use crate::client::ClientError;
+use crate::client::startup::no_thread;
 
 /// The signals that end a program that has no handler for them.
 const ENDING: [Signal; 4] = [Signal::Term, Signal::Int, Signal::Hup, Signal::Quit];
@@ -30,13 +30,14 @@ static HAS_ENDED: Condvar = Condvar::new();
 ///
 /// # Errors
 /// When there can be no handlers, or no thread.
-pub fn start(ends_by_signals: bool) -> Result<(), Lost> {
+pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
     if !getpid().is_init() {
         return Ok(());
     }
     let ending: &[Signal] = if ends_by_signals { &ENDING } else { &[] };
     let handled = [Signal::Child].iter().chain(ending);
-    let mut signals = Signals::new(handled).map_err(|source| Lost::NoResources { what: "signal handlers", source })?;
+    let mut signals =
+        Signals::new(handled).map_err(|source| ClientError::NoResources { what: "signal handlers", source })?;
     let work = async move {
         // Some may have ended before there was a handler.
         reap();
@@ -55,7 +56,7 @@ pub fn start(ends_by_signals: bool) -> Result<(), Lost> {
 ///
 /// # Errors
 /// Those of `start`.
-pub(super) fn spawn<T>(start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
+pub(crate) fn spawn<T>(start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
     let mut program = program();
     let started = start()?;
     *program = Some((Pid::from_child(&started.0), None));
@@ -66,7 +67,7 @@ pub(super) fn spawn<T>(start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Re
 ///
 /// # Errors
 /// When its status cannot be had.
-pub(super) fn wait_for(child: &mut Child) -> io::Result<ExitStatus> {
+pub(crate) fn wait_for(child: &mut Child) -> io::Result<ExitStatus> {
     if !getpid().is_init() {
         return child.wait();
     }

@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 
 use rustix::process::geteuid;
 
-use crate::diagnosis::owner_of_peer;
+use crate::net::tcp_info::owner_of_peer;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(crate) enum RemoteEnd {
     /// A server that has proved who it is (TLS).
     Verified,
     /// A socket of the file system, and the user who listens there.
@@ -28,7 +28,7 @@ pub(super) enum Endpoint {
 
 /// The server at an endpoint, at the time when it was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Recipient {
+pub(crate) enum Recipient {
     /// It has proved who it is.
     Verified,
     /// It is on another machine, at this address.
@@ -42,9 +42,9 @@ pub(super) enum Recipient {
     },
 }
 
-impl Endpoint {
+impl RemoteEnd {
     /// Whether nobody on the way can read what is sent: it is encrypted, or leaves this machine not at all.
-    pub(super) fn is_private(self) -> bool {
+    pub(crate) fn is_private(self) -> bool {
         match self {
             Self::Verified | Self::Unix(_) => true,
             Self::Tcp { peer, .. } => peer.ip().to_canonical().is_loopback(),
@@ -52,7 +52,7 @@ impl Endpoint {
     }
 
     /// The server there. Ask after it has said something: before, its end of the connection may have no owner yet.
-    pub(super) fn recipient(self) -> Recipient {
+    pub(crate) fn recipient(self) -> Recipient {
         match self {
             Self::Verified => Recipient::Verified,
             Self::Unix(owner) => Recipient::Local { address: None, owner },
@@ -67,7 +67,7 @@ impl Endpoint {
 impl Recipient {
     /// Whether it may have a password that was given to `first` before: it is at the same address, and on this machine it
     /// belongs to root, to us, or to the user who has the password already.
-    pub(super) fn may_have(self, first: Self) -> bool {
+    pub(crate) fn may_have(self, first: Self) -> bool {
         match (self, first) {
             (Self::Verified, _) => true,
             (Self::Remote(address), Self::Remote(first)) => address == first,
@@ -157,7 +157,7 @@ mod tests {
     fn another_machine_is_known_by_its_address_and_has_no_owner() {
         let endpoint = |local: &str, peer: &str| {
             let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
-            Endpoint::Tcp { local, peer }
+            RemoteEnd::Tcp { local, peer }
         };
         let there = endpoint("192.0.2.9:7", "192.0.2.1:5000");
         assert_eq!(there.recipient(), Recipient::Remote("192.0.2.1:5000".parse().unwrap()));

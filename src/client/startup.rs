@@ -9,23 +9,23 @@ use std::thread;
 use async_global_executor::GlobalExecutorConfig;
 use rustix::io::dup;
 
-use super::Lost;
+use crate::client::ClientError;
 use crate::limits::{STARTUP_DESCRIPTORS, STARTUP_THREADS};
 
 /// Starts the runtime, with one thread for its tasks. Nothing of async-std may run before.
 ///
 /// # Errors
-/// [`Lost::NoResources`], when a limit of the system is too low.
-pub fn start() -> Result<(), Lost> {
-    try_descriptors().map_err(|source| Lost::NoResources { what: "file descriptors (ulimit -n)", source })?;
+/// [`ClientError::NoResources`], when a limit of the system is too low.
+pub fn start() -> Result<(), ClientError> {
+    try_descriptors().map_err(|source| ClientError::NoResources { what: "file descriptors (ulimit -n)", source })?;
     try_threads().map_err(no_thread)?;
     async_global_executor::init_with_config(GlobalExecutorConfig::default().with_min_threads(1).with_max_threads(1));
     Ok(())
 }
 
 /// There can be no further thread.
-pub(super) fn no_thread(source: io::Error) -> Lost {
-    Lost::NoResources { what: "threads (ulimit -u)", source }
+pub(crate) fn no_thread(source: io::Error) -> ClientError {
+    ClientError::NoResources { what: "threads (ulimit -u)", source }
 }
 
 /// Opens that many descriptors at once, and closes them.

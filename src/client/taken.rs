@@ -6,7 +6,7 @@ use async_std::task::sleep;
 use clap::ValueEnum;
 
 use crate::limits::{TAKEN_LIMIT, TAKEN_PAUSE};
-use crate::protocol::Name;
+use crate::model::Name;
 
 /// What to do when the name is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,7 +21,7 @@ pub enum IfTaken {
 
 /// The names to try, one after the other.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub(crate) struct Tries {
     if_taken: IfTaken,
     wanted: Name,
     /// How many names were tried.
@@ -31,17 +31,17 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    pub(super) fn new(wanted: Name, if_taken: IfTaken) -> Self {
+    pub(crate) fn new(wanted: Name, if_taken: IfTaken) -> Self {
         Self { if_taken, wanted, count: 1, until: None }
     }
 
     /// Whether a refusal is not the end.
-    pub(super) fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         self.if_taken != IfTaken::Fail
     }
 
     /// What to try after a refusal, when it is time to. `None` to give up.
-    pub(super) async fn next(&mut self) -> Option<Name> {
+    pub(crate) async fn next(&mut self) -> Option<Name> {
         let now = Instant::now();
         let until = *self.until.get_or_insert(now + TAKEN_LIMIT);
         if now >= until {

@@ -24,12 +24,12 @@ use futures_rustls::{TlsConnector, TlsStream};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::address::server_name;
-use crate::fault;
 use crate::limits::CERTIFICATE_NAME_CHARS;
-use crate::protocol::SafeText;
-use crate::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
-use crate::transport::{Transport, Uninterrupted};
+use crate::model::SafeText;
+use crate::net::resolve::server_name;
+use crate::net::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, read_pem, verify_itself};
+use crate::net::transport::{Transport, Uninterrupted};
+use crate::os::io_error;
 
 /// Which certificates will do.
 #[derive(Debug, Clone)]
@@ -166,7 +166,7 @@ impl Trust {
 
 fn describe(error: pem::Error) -> String {
     match error {
-        pem::Error::Io(error) => fault::describe(&error),
+        pem::Error::Io(error) => io_error::describe(&error),
         error => error.to_string(),
     }
 }
@@ -175,7 +175,7 @@ fn describe(error: pem::Error) -> String {
 ///
 /// # Errors
 /// [`TlsError`], worded for the person at the client.
-pub(super) async fn shake_hands(
+pub(crate) async fn shake_hands(
     socket: TcpStream,
     host: &str,
     port: u16,
@@ -235,7 +235,7 @@ impl TlsError {
                 return Self::NotSpoken { host, port };
             }
             _ if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-            _ => fault::describe(error),
+            _ => io_error::describe(error),
         };
         Self::Failed { host, port, why: SafeText::new(why) }
     }

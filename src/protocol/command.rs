@@ -3,9 +3,10 @@
 //! Stands between the line and the event. A line whose first visible character is `/` is a command and is never passed
 //! on, known or not: an unknown one may be a mistyped private message.
 
-use super::text::is_invisible;
-use super::{Act, Line, Name, Refusal, SafeText};
 use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
+use crate::model::{Name, SafeText};
+use crate::protocol::words::{find_slash, split_word};
+use crate::protocol::{Line, ModerationCommand, Refusal};
 
 /// What a peer asks for. Names are boxed, so that many waiting messages take little room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +31,9 @@ pub enum Command {
     /// `/who` (or `/names`): who is here?
     Who,
     /// Do something about one's account.
-    Account(Errand),
+    Account(AccountCommand),
     /// Do something to somebody, as an operator.
-    Act(Box<Act>),
+    Moderation(Box<ModerationCommand>),
     /// `/help` (or `/?`): which commands are there?
     Help,
     /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
@@ -43,7 +44,7 @@ pub enum Command {
 
 /// What a peer does about its own account, a secret line at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
+pub enum AccountCommand {
     /// `/register`: tie one's name to a password.
     Register,
     /// `/password`: give it another password.
@@ -98,10 +99,10 @@ impl Command {
             "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
             "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
             "unignore" => Self::parse_unignore(rest),
-            "register" => Ok(Self::Account(Errand::Register)),
-            "password" => Ok(Self::Account(Errand::ChangePassword)),
-            "unregister" => Ok(Self::Account(Errand::Unregister)),
-            word if let Some(act) = Act::parse(word, rest) => Ok(Self::Act(Box::new(act?))),
+            "register" => Ok(Self::Account(AccountCommand::Register)),
+            "password" => Ok(Self::Account(AccountCommand::ChangePassword)),
+            "unregister" => Ok(Self::Account(AccountCommand::Unregister)),
+            word if let Some(act) = ModerationCommand::parse(word, rest) => Ok(Self::Moderation(Box::new(act?))),
             _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
         }
     }
@@ -121,20 +122,6 @@ impl Command {
         let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
         Ok(Self::Unignore(Box::new(name)))
     }
-}
-
-/// Where the `/` of a command is, or the first one of `//`: at the first character of the line that can be seen.
-///
-/// A second `/` inserted there makes the line a message that is said as it was.
-pub(crate) fn find_slash(line: &str) -> Option<usize> {
-    let (at, first) = line.char_indices().find(|&(_, char)| !is_invisible(char))?;
-    (first == '/').then_some(at)
-}
-
-/// The first word of `text` and what follows it, without the blanks between and at the end.
-pub(crate) fn split_word(text: &str) -> (&str, &str) {
-    let text = text.trim_end();
-    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
 #[cfg(test)]
@@ -251,8 +238,8 @@ mod tests {
         assert_eq!(parse("/msg Bob "), Err(Refusal::BadArguments("/msg NAME TEXT")));
         assert_eq!(parse("/msg"), Err(Refusal::BadArguments("/msg NAME TEXT")));
         assert_eq!(parse("/nick"), Err(Refusal::BadArguments("/nick NEWNAME")));
-        assert_eq!(parse("/nick a b"), Err(Refusal::BadName(crate::protocol::BadName::Blank)));
-        assert_eq!(parse("/ignore a b"), Err(Refusal::BadName(crate::protocol::BadName::Blank)));
+        assert_eq!(parse("/nick a b"), Err(Refusal::BadName(crate::model::BadName::Blank)));
+        assert_eq!(parse("/ignore a b"), Err(Refusal::BadName(crate::model::BadName::Blank)));
         assert_eq!(parse("/unignore "), Err(Refusal::BadArguments("/unignore NAME")));
     }
 
@@ -271,7 +258,7 @@ mod tests {
 
     #[test]
     fn an_impossible_name_is_never_ignored() {
-        assert_eq!(parse("/ignore ***"), Err(Refusal::BadName(crate::protocol::BadName::Reserved('*'))));
+        assert_eq!(parse("/ignore ***"), Err(Refusal::BadName(crate::model::BadName::Reserved('*'))));
         assert_eq!(parse("/unignore ***"), Err(Refusal::NotIgnored(safe("***"))));
     }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::command::split_word;
+use crate::protocol::words::split_word;
 
 /// The names of the units. Others, such as `h` and `mins`, are known to humantime.
 const UNITS: [&str; 14] = [
@@ -21,10 +21,10 @@ const NUMBER_WORDS: [&str; 16] = [
 
 /// Somebody meant a duration, and it is not one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mistyped;
+pub(crate) struct Mistyped;
 
 /// Splits off the duration that `text` begins with, if it does. `forever` is split off, too, and is `None`.
-pub(super) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
+pub(crate) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
     let (word, rest) = split_word(text);
     if word.eq_ignore_ascii_case("forever") {
         return Ok((None, rest));

@@ -1,6 +1,6 @@
 //! Lines from bytes: where one ends, how long it may be, and whether it is text.
 //!
-//! Stands behind [`Telnet`](super::Telnet) and before [`Command`](super::Command). It holds at most one unfinished
+//! Stands behind [`Telnet`](crate::protocol::Telnet) and before [`Command`](crate::protocol::Command). It holds at most one unfinished
 //! line of at most [`LINE_BYTES`], whatever is sent. LF, CR LF, CR NUL and a lone CR end a line, across any
 //! split of the bytes: a split never changes the lines.
 

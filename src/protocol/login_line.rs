@@ -2,8 +2,9 @@
 //!
 //! Options follow the name, since a name holds no blanks.
 
-use super::{Name, Refusal, SafeText};
 use crate::limits::QUOTED_CHARS;
+use crate::model::{Name, SafeText};
+use crate::protocol::Refusal;
 
 /// What the first line says. Another one follows when its name is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl LoginLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::BadName;
+    use crate::model::BadName;
 
     #[test]
     fn options_follow_the_name_in_any_order_and_case() {

@@ -2,34 +2,21 @@
 //!
 //! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
 
-pub mod stranger;
-pub mod telnet;
-
-pub mod line;
-
-pub mod text;
-
-pub mod name;
-
-pub mod secret;
-
-pub mod login_line;
-
-pub mod act;
-
-mod duration;
-
 pub mod command;
-
+mod duration;
+pub mod line;
+pub mod login_line;
+pub mod moderation;
 pub mod reply;
+pub(crate) mod secret_line;
+pub mod sniff;
+pub mod telnet;
+pub(crate) mod words;
 
-pub use act::{Act, Banned};
-pub use command::{Command, Errand};
+pub use command::{AccountCommand, Command};
 pub use line::{Line, LineDecoder};
 pub use login_line::LoginLine;
-pub use name::{BadName, Name};
+pub use moderation::{Banned, ModerationCommand};
 pub use reply::{LeaveReason, Notice, Refusal, Reply};
-pub use secret::{BadSecret, Secret};
-pub use stranger::{Opening, Stranger};
+pub use sniff::{OtherProtocol, Sniffer};
 pub use telnet::{IAC, Piece, Telnet};
-pub use text::SafeText;

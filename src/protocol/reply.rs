@@ -7,11 +7,12 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::{BadName, BadSecret, Name, SafeText, Stranger};
 use crate::limits::{
     IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, SANCTION_MOST,
     UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
 };
+use crate::model::{BadName, BadSecret, Name, SafeText};
+use crate::protocol::OtherProtocol;
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -205,7 +206,7 @@ pub enum Refusal {
     LongLines,
     /// The first bytes belong to another protocol.
     #[error("this is a chat of plain lines, not {0}; try nc")]
-    WrongProtocol(Stranger),
+    WrongProtocol(OtherProtocol),
     /// The name, or the room, has a password.
     #[error("send the password as the next line")]
     PasswordRequired,

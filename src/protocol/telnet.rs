@@ -1,6 +1,6 @@
 //! Telnet commands (RFC 854, 885, 1184), taken out of a peer's bytes before they become lines, and answered.
 //!
-//! Stands between the socket and [`LineDecoder`](super::LineDecoder), and knows neither. A byte 0xFF never occurs
+//! Stands between the socket and [`LineDecoder`](crate::protocol::LineDecoder), and knows neither. A byte 0xFF never occurs
 //! in UTF-8, so a peer that sends plain text is never touched. What only looks like telnet is not dropped: it is
 //! passed on with its 0xFF, so that the line it stands in is refused as not UTF-8. However much is sent, there are
 //! at most [`TELNET_ANSWERS`] answers, so two ends can never keep each other busy.

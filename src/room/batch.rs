@@ -7,9 +7,10 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{PeerId, PeerSet};
 use crate::limits::BATCH_BYTES;
+use crate::model::PeerId;
 use crate::protocol::Reply;
+use crate::room::PeerSet;
 
 /// Who is to get a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Audience {
     }
 
     /// Whether it is everybody, or everybody but some.
-    pub(super) fn is_public(&self) -> bool {
+    pub(crate) fn is_public(&self) -> bool {
         match self {
             Self::Everyone | Self::AllBut(_) | Self::AllButThese(_) => true,
             Self::These(_) | Self::Only(_) | Self::Farewell(_) => false,
@@ -51,10 +52,10 @@ impl Audience {
 
 /// A run of lines for the same audience.
 #[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) audience: Audience,
+pub(crate) struct Segment {
+    pub(crate) audience: Audience,
     /// How many lines it has.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
     /// Where it ends in the text; it begins where the one before ends.
     end: usize,
 }
@@ -71,27 +72,27 @@ pub struct Batch {
 
 impl Batch {
     /// How many lines are for everyone, or for everyone but some.
-    pub(super) fn public_lines(&self) -> u64 {
+    pub(crate) fn public_lines(&self) -> u64 {
         self.public_lines
     }
 
-    pub(super) fn segments(&self) -> &[Segment] {
+    pub(crate) fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// How many bytes of text it has.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
     /// How many bytes of memory it holds, about.
-    pub(super) fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         let segments = self.segments.capacity() * size_of::<Segment>();
         size_of::<Self>() + self.text.capacity() + segments + self.set_bytes
     }
 
     /// The one audience of all the public lines, if there is one.
-    pub(super) fn public_audience(&self) -> Option<&Audience> {
+    pub(crate) fn public_audience(&self) -> Option<&Audience> {
         let mut public = self.segments.iter().map(|segment| &segment.audience).filter(|audience| audience.is_public());
         let first = public.next()?;
         public.all(|audience| audience == first).then_some(first)
@@ -99,7 +100,7 @@ impl Batch {
 
     /// Adds the text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be.
     /// Says whether its farewell is the last of them.
-    pub(super) fn portion_for<'a>(&'a self, peer: PeerId, from: usize, pieces: &mut Vec<&'a [u8]>) -> bool {
+    pub(crate) fn portion_for<'a>(&'a self, peer: PeerId, from: usize, pieces: &mut Vec<&'a [u8]>) -> bool {
         let mut piece = from..from;
         let mut start = 0;
         for segment in &self.segments {
@@ -174,12 +175,12 @@ impl BatchBuilder {
     }
 
     /// How many bytes there are so far: where somebody who comes now begins to read.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.batch.len()
     }
 
     /// How many public lines there are so far.
-    pub(super) fn public_lines(&self) -> u64 {
+    pub(crate) fn public_lines(&self) -> u64 {
         self.batch.public_lines
     }
 
@@ -193,7 +194,7 @@ impl BatchBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Name, SafeText};
+    use crate::model::{Name, SafeText};
 
     fn push(batch: &mut BatchBuilder, audience: Audience, text: &str) {
         let (from, text) = (Name::parse("A").unwrap(), SafeText::new(text.to_owned()));

@@ -4,7 +4,7 @@
 //! room as a whole when half or more of those who read are far behind; for a single one it waits a little at most.
 //! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
 
-mod orders;
+mod moderation;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,35 +15,34 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
-use super::ignores::Ignores;
-use super::patience::Patience;
-use super::roster::Roster;
-use super::traffic::{Leave, Traffic};
-use super::unannounced::Unannounced;
-use super::{Answer, Audience, BatchBuilder, Event, Feed, Laggards, Mute, PeerId, PeerSet};
-use crate::journal::{Journal, Record};
+use crate::accounts::Accounts;
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
-use crate::origin::Origin;
-use crate::protocol::{Command, LeaveReason, Name, Refusal, Reply};
-use crate::registry::{AccountId, Registry};
-use crate::turns::let_others_run;
-
-pub(crate) use orders::{banned, suspended, until};
+use crate::log::{Log, Record};
+use crate::model::address::PeerAddr;
+use crate::model::{AccountId, Name, PeerId};
+use crate::os::yielding::let_others_run;
+use crate::protocol::{Command, LeaveReason, Refusal, Reply};
+use crate::room::backpressure::Backpressure;
+use crate::room::ignores::Ignores;
+use crate::room::names::NameTable;
+use crate::room::presence::{Leave, PresenceNotices};
+use crate::room::unannounced::Unannounced;
+use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, SlowReaders};
 
 /// Who is here, and what is being said in this turn.
 #[derive(Debug)]
 pub struct Broker {
     feed: Feed,
-    journal: Journal,
+    log: Log,
     peers: HashMap<PeerId, Peer>,
-    names: Roster,
+    names: NameTable,
     ignores: Ignores,
     batch: BatchBuilder,
     /// A whole batch was published in this turn: others are to have theirs before more is taken in.
     is_turn_over: bool,
-    traffic: Traffic,
+    traffic: PresenceNotices,
     unannounced: Unannounced,
-    patience: Patience,
+    patience: Backpressure,
     /// The room waits for most of its readers for as long as it takes.
     is_patient: bool,
     /// When this turn began.
@@ -51,7 +50,7 @@ pub struct Broker {
     /// The same, by the clock on the wall, which bans and mutes go by.
     date: SystemTime,
     /// Which names are registered, and who is banned or muted.
-    registry: Option<Registry>,
+    accounts: Option<Accounts>,
     /// Nobody has a name that is not registered.
     registered_only: bool,
     /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
@@ -63,9 +62,9 @@ pub struct Broker {
 #[derive(Debug)]
 struct Peer {
     name: Name,
-    from: Origin,
+    from: PeerAddr,
     /// Its account.
-    member: Option<AccountId>,
+    account_id: Option<AccountId>,
     mute: Option<Mute>,
     /// How many of its messages were accepted.
     accepted: u64,
@@ -81,30 +80,30 @@ struct Peer {
 
 impl Broker {
     /// An empty room that publishes to `feed`.
-    pub fn new(feed: Feed, journal: Journal, now: Instant) -> Self {
+    pub fn new(feed: Feed, log: Log, now: Instant) -> Self {
         Self {
             feed,
-            journal,
+            log,
             peers: HashMap::new(),
-            names: Roster::default(),
+            names: NameTable::default(),
             ignores: Ignores::default(),
             batch: BatchBuilder::default(),
             is_turn_over: false,
-            traffic: Traffic::new(now),
+            traffic: PresenceNotices::new(now),
             unannounced: Unannounced::default(),
-            patience: Patience::new(now),
+            patience: Backpressure::new(now),
             is_patient: false,
             now,
             date: SystemTime::UNIX_EPOCH,
-            registry: None,
+            accounts: None,
             registered_only: false,
             closing: false,
         }
     }
 
     /// Goes by a registry, and may let those in only who have an account there.
-    pub fn registered(mut self, registry: Option<Registry>, only: bool) -> Self {
-        (self.registry, self.registered_only) = (registry, only);
+    pub fn registered(mut self, accounts: Option<Accounts>, only: bool) -> Self {
+        (self.accounts, self.registered_only) = (accounts, only);
         self
     }
 
@@ -166,9 +165,9 @@ impl Broker {
     /// Whether nothing is to be taken in until the readers have caught up.
     fn has_to_wait(&mut self, now: Instant) -> bool {
         match self.feed.laggards(now) {
-            Laggards::None => false,
-            Laggards::Most if self.is_patient => true,
-            Laggards::Some | Laggards::Most => self.patience.spend(CONGESTION_PAUSE, now),
+            SlowReaders::None => false,
+            SlowReaders::Most if self.is_patient => true,
+            SlowReaders::Some | SlowReaders::Most => self.patience.spend(CONGESTION_PAUSE, now),
         }
     }
 
@@ -209,8 +208,8 @@ impl Broker {
     /// Handles one event. What it leads to is in the batch of this turn, or published when that is full.
     pub fn handle(&mut self, event: Event) {
         match event {
-            Event::Join { peer, from, name, member, owed, answer } => {
-                let joined = self.join((peer, from), name, member, owed);
+            Event::Join { peer, from, name, account_id, owed, answer } => {
+                let joined = self.join((peer, from), name, account_id, owed);
                 // A session that is gone by now has let go of the other end; its leave follows.
                 let _ = answer.send(joined);
             }
@@ -230,7 +229,7 @@ impl Broker {
             Event::Slowed { peer } => {
                 self.batch.push(Audience::Only(peer), &Reply::Slowed);
                 if let Some(slowed) = self.peers.get(&peer) {
-                    self.journal.note(Record::Slowed { peer, from: slowed.from });
+                    self.log.note(Record::Slowed { peer, from: slowed.from });
                 }
             }
             Event::Ask { peer, answer } => {
@@ -244,10 +243,10 @@ impl Broker {
                 self.tell(peer, told);
                 self.charge(peer, self.batch.len() - before);
             }
-            Event::Enrol { peer, member } => {
-                self.peers.entry(peer).and_modify(|peer| peer.member = member);
+            Event::SetAccount { peer, account_id } => {
+                self.peers.entry(peer).and_modify(|peer| peer.account_id = account_id);
             }
-            Event::Order(order) => self.obey(*order),
+            Event::AdminRequest(order) => self.obey(*order),
             Event::Leave { peer, reason } => self.leave(peer, reason, Some(peer)),
             Event::Shutdown => {
                 self.closing = true;
@@ -279,30 +278,30 @@ impl Broker {
 
     fn join(
         &mut self,
-        (peer, from): (PeerId, Origin),
+        (peer, from): (PeerId, PeerAddr),
         name: Name,
-        member: Option<AccountId>,
+        account_id: Option<AccountId>,
         owed: Arc<AtomicU64>,
     ) -> Answer {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
         self.may_come_from(from)?;
-        self.may_have(&name, member)?;
-        self.make_room_for(&name, member);
+        self.may_have(&name, account_id)?;
+        self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         let reader = self.feed.subscribe(peer, &self.batch);
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
         self.batch.push(Audience::Only(peer), &welcome);
-        self.journal.note(Record::Joined { peer, name: name.clone(), from });
+        self.log.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
         let mute = self.mute_of(&name);
         let unannounced = Some(self.unannounced.add(peer, self.now));
         let (accepted, refused, is_done) = (0, 0, false);
-        self.peers.insert(peer, Peer { name, from, member, mute, accepted, refused, unannounced, owed, is_done });
+        self.peers.insert(peer, Peer { name, from, account_id, mute, accepted, refused, unannounced, owed, is_done });
         self.announce_due();
         Ok(reader)
     }
@@ -341,7 +340,7 @@ impl Broker {
         self.names.remove(name);
         self.ignores.left(peer, &self.names);
         self.batch.push(Audience::Farewell(peer), &Reply::Bye { name, accepted, refused });
-        self.journal.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
+        self.log.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
         Some(left)
     }
 
@@ -356,7 +355,7 @@ impl Broker {
         if let Some(sender) = self.peers.get_mut(&peer) {
             sender.refused += 1;
             self.batch.push(Audience::Only(peer), &Reply::Refused(refusal));
-            self.journal.note(Record::Refused { peer, from: sender.from, code: refusal.code() });
+            self.log.note(Record::Refused { peer, from: sender.from, code: refusal.code() });
         }
     }
 
@@ -364,8 +363,8 @@ impl Broker {
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if let Some(mute) = sender.is_muted(self.date) {
             match &command {
-                Command::Say(_) | Command::Tell { .. } => return Err(orders::silenced(mute)),
-                Command::Rename(_) => return Err(orders::pinned(mute)),
+                Command::Say(_) | Command::Tell { .. } => return Err(crate::room::sanctions::silenced(mute)),
+                Command::Rename(_) => return Err(crate::room::sanctions::pinned(mute)),
                 _ => {}
             }
         }
@@ -398,7 +397,7 @@ impl Broker {
             Command::Ping(token) => self.batch.push(Audience::Only(peer), &Reply::Pong(token.as_ref())),
             // The session leaves by an event of its own, so that every way out is the same; and it does what has to wait
             // for a password or for the disk.
-            Command::Quit(_) | Command::Account(_) | Command::Act(_) => {}
+            Command::Quit(_) | Command::Account(_) | Command::Moderation(_) => {}
         }
         Ok(())
     }
@@ -428,7 +427,7 @@ impl Broker {
         }
         // The registry already has a ban or a mute of which the room is yet to be told.
         self.may_leave(&sender.name)?;
-        self.may_have(&name, sender.member)?;
+        self.may_have(&name, sender.account_id)?;
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);
         // Everybody must know the old name. Those who joined before this peer are announced first, as always.
@@ -442,7 +441,7 @@ impl Broker {
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
         let (from, old) = (sender.from, sender.name.clone());
-        self.journal.note(Record::Renamed { peer, from, old, new: name.clone() });
+        self.log.note(Record::Renamed { peer, from, old, new: name.clone() });
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
         self.ignores.renamed(peer, &sender.name, &name);
@@ -470,7 +469,8 @@ mod tests {
 
     use super::*;
     use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
-    use crate::protocol::{Line, SafeText};
+    use crate::model::SafeText;
+    use crate::protocol::Line;
     use crate::room::Reader;
 
     /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
@@ -487,7 +487,7 @@ mod tests {
         }
 
         fn announcing_after(time: Duration) -> Self {
-            let broker = Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).announce_after(time);
+            let broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).announce_after(time);
             Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new() }
         }
 
@@ -495,7 +495,7 @@ mod tests {
             let (answer, mut answered) = oneshot::channel();
             let (from, name) = (somewhere(), Name::parse(name).unwrap());
             let owed = Arc::clone(self.owed.entry(peer).or_default());
-            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, member: None, owed, answer });
+            self.broker.handle(Event::Join { peer: PeerId(peer), from, name, account_id: None, owed, answer });
             let reader = answered.try_recv().unwrap().expect("every join is answered")?;
             self.readers.insert(peer, reader);
             Ok(())
@@ -543,8 +543,8 @@ mod tests {
         }
     }
 
-    fn somewhere() -> Origin {
-        Origin::Net("192.0.2.1:7".parse().unwrap())
+    fn somewhere() -> PeerAddr {
+        PeerAddr::Net("192.0.2.1:7".parse().unwrap())
     }
 
     /// A room with these peers, numbered from 1, who have read all there is.
@@ -740,8 +740,8 @@ mod tests {
         let [what, why] = ["kicked by Olga", "spam"].map(|text| SafeText::new(text.to_owned()));
         let reason = LeaveReason::Server { what, why: Some(why) };
         let refusal = Refusal::Kicked(SafeText::new("you are sent out: spam".to_owned()));
-        let order = crate::room::Order::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
-        room.broker.handle(Event::Order(Box::new(order)));
+        let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
+        room.broker.handle(Event::AdminRequest(Box::new(order)));
         assert_eq!(room.heard(1), ["* Troll has left: kicked by Olga: spam"]);
         assert_eq!(room.heard(2), ["* Troll has left: kicked by Olga"]);
         assert_eq!(room.heard(3), ["* Troll has left: kicked by Olga: spam"]);
@@ -1071,8 +1071,8 @@ mod tests {
         let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
         let reason = LeaveReason::server("kicked by Alice");
         let refusal = Refusal::Kicked(SafeText::new("you are sent out".to_owned()));
-        let order = crate::room::Order::Expel { whom, refusal, reason, by: None, answer };
-        room.broker.handle(Event::Order(Box::new(order)));
+        let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: None, answer };
+        room.broker.handle(Event::AdminRequest(Box::new(order)));
         room.wait(ANNOUNCE_AFTER);
         assert_eq!(room.heard(1), [""; 0]);
         assert_eq!(answered.try_recv().unwrap().expect("every order is answered").len(), 1);
@@ -1151,14 +1151,14 @@ mod tests {
     #[test]
     fn a_join_that_comes_at_the_very_end_is_answered() {
         let (inbox, events) = async_channel::unbounded();
-        let mut running = Box::pin(Broker::new(Feed::new(1), Journal::off(), Instant::now()).run(events));
+        let mut running = Box::pin(Broker::new(Feed::new(1), Log::off(), Instant::now()).run(events));
         inbox.try_send(Event::Shutdown).unwrap();
         // The room is over with this turn, but its task has not come to that yet.
         assert!((&mut running).now_or_never().is_none());
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Late").unwrap());
         let owed = Arc::default();
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, owed, answer }).unwrap();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
         assert!(running.now_or_never().is_some());
         let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
         assert_eq!(refusal, Refusal::ShuttingDown);
@@ -1168,11 +1168,11 @@ mod tests {
     #[test]
     fn a_turn_ends_with_a_full_batch_although_more_waits() {
         let (inbox, events) = async_channel::unbounded();
-        let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Journal::off(), Instant::now()).run(events));
+        let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).run(events));
         let (answer, answered) = oneshot::channel();
         let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
         let owed = Arc::default();
-        inbox.try_send(Event::Join { peer: PeerId(1), from, name, member: None, owed, answer }).unwrap();
+        inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
         for _ in 0..100 {
             let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
             inbox.try_send(Event::Lines { peer: PeerId(1), lines, bytes: 0 }).unwrap();
@@ -1189,7 +1189,7 @@ mod tests {
         let feed = Feed::new(1);
         let mut reader = feed.subscribe(PeerId(1), &BatchBuilder::default());
         drop(inbox);
-        futures::executor::block_on(Broker::new(feed, Journal::off(), Instant::now()).run(events));
+        futures::executor::block_on(Broker::new(feed, Log::off(), Instant::now()).run(events));
         assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
     }
 

@@ -1,26 +1,13 @@
 //! What sessions tell the broker.
 
-use std::fmt;
+use crate::model::address::PeerAddr;
+use crate::model::{AccountId, Name, PeerId};
+use crate::protocol::{Command, LeaveReason, Notice, Refusal};
+use crate::room::{AdminRequest, Person, Reader};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
-
-use super::{Order, Person, Reader};
-use crate::origin::Origin;
-use crate::protocol::{Command, LeaveReason, Name, Notice, Refusal};
-use crate::registry::AccountId;
-
-/// Who a connection is, for as long as it lasts. Never given twice, so a late event cannot hit a newcomer of the
-/// same name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerId(pub u64);
-
-impl fmt::Display for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
 
 /// What a join is answered with: a place at the feed, or why not.
 pub type Answer = Result<Reader, Refusal>;
@@ -33,11 +20,11 @@ pub enum Event {
         /// Which connection.
         peer: PeerId,
         /// Where it comes from.
-        from: Origin,
+        from: PeerAddr,
         /// The name it wants.
         name: Name,
         /// The account whose password it has given.
-        member: Option<AccountId>,
+        account_id: Option<AccountId>,
         /// Where the broker counts the bytes that the peer has to pay for beside those that it sent.
         owed: Arc<AtomicU64>,
         /// Where the broker puts its answer. Every join is answered.
@@ -73,14 +60,14 @@ pub enum Event {
         told: Result<Notice, Refusal>,
     },
     /// A peer has an account from now on, or has none any more.
-    Enrol {
+    SetAccount {
         /// Who.
         peer: PeerId,
         /// Which.
-        member: Option<AccountId>,
+        account_id: Option<AccountId>,
     },
     /// Those who keep order want something done.
-    Order(Box<Order>),
+    AdminRequest(Box<AdminRequest>),
     /// A peer has left. Sent exactly once by each session that joined.
     Leave {
         /// Who.

@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 use futures::future::poll_fn;
 use rustc_hash::FxHashMap;
 
-use super::{Audience, Batch, BatchBuilder, PeerId};
 use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES};
+use crate::model::PeerId;
+use crate::room::{Audience, Batch, BatchBuilder};
 
 /// A handle to the ring. Clones are the same ring.
 #[derive(Debug, Clone)]
@@ -56,14 +57,14 @@ pub struct Portion {
 
 /// Notes that a reader has made progress beyond what it took from the feed: it got some of that to its peer.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Progress {
     peer: PeerId,
     ring: Arc<Mutex<Ring>>,
 }
 
 /// Which readers are so far behind that they may soon lose lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Laggards {
+pub enum SlowReaders {
     /// None that reads.
     None,
     /// One that has read within [`JUST_NOW`] is more than three quarters of the ring behind.
@@ -85,7 +86,7 @@ struct Ring {
     /// How many public lines were published so far.
     public_lines: u64,
     /// By numbers of our own, so that no peer can choose what they hash to.
-    seats: FxHashMap<PeerId, Seat>,
+    seats: FxHashMap<PeerId, Cursor>,
     /// How many seats are not waiting.
     reading: usize,
     /// How many readers were woken and have not come yet.
@@ -107,8 +108,8 @@ struct Entry {
 }
 
 #[derive(Debug)]
-struct Seat {
-    place: Place,
+struct Cursor {
+    place: Position,
     /// The number of the next public line for this reader, when it is reading.
     line: u64,
     /// Lost lines beside the public ones: those for it alone, less its own, which it would not have got.
@@ -126,7 +127,7 @@ struct Seat {
 }
 
 #[derive(Debug)]
-enum Place {
+enum Position {
     /// All that is meant for this reader is taken. It is woken when more comes.
     Waiting(Option<Waker>),
     /// The number of the next entry to take.
@@ -159,8 +160,8 @@ impl Feed {
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
-        let seat = Seat {
-            place: Place::Waiting(None),
+        let cursor = Cursor {
+            place: Position::Waiting(None),
             line,
             lost: 0,
             skip: batch.len(),
@@ -169,7 +170,7 @@ impl Feed {
             is_awake: false,
             progress: None,
         };
-        assert!(ring.seats.insert(peer, seat).is_none(), "a peer joins once");
+        assert!(ring.seats.insert(peer, cursor).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
     }
 
@@ -195,7 +196,7 @@ impl Feed {
     }
 
     /// Who of those that lately made progress is far behind. Those who have stopped reading do not count.
-    pub fn laggards(&self, now: Instant) -> Laggards {
+    pub fn laggards(&self, now: Instant) -> SlowReaders {
         lock(&self.ring).laggards(now)
     }
 
@@ -203,7 +204,7 @@ impl Feed {
     pub fn close(&self) {
         let mut ring = lock(&self.ring);
         ring.closed = true;
-        let wakers: Vec<_> = ring.seats.values_mut().filter_map(Seat::take_waker).collect();
+        let wakers: Vec<_> = ring.seats.values_mut().filter_map(Cursor::take_waker).collect();
         drop(ring);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -211,8 +212,8 @@ impl Feed {
 
 impl Reader {
     /// Where whoever reads notes progress with what it has taken.
-    pub fn pulse(&self) -> Pulse {
-        Pulse { peer: self.peer, ring: Arc::clone(&self.ring) }
+    pub fn pulse(&self) -> Progress {
+        Progress { peer: self.peer, ring: Arc::clone(&self.ring) }
     }
 
     /// Waits until something is there for this peer and takes it, up to a limit. `None` is the end of the feed.
@@ -244,17 +245,17 @@ impl Drop for Next<'_> {
     }
 }
 
-impl Pulse {
+impl Progress {
     /// Notes progress.
     pub fn beat(&self) {
-        if let Some(seat) = lock(&self.ring).seats.get_mut(&self.peer) {
-            seat.progress = Some(Instant::now());
+        if let Some(cursor) = lock(&self.ring).seats.get_mut(&self.peer) {
+            cursor.progress = Some(Instant::now());
         }
     }
 
     /// Whether all that is still to come for the reader ends with its farewell.
     pub fn is_leaving(&self) -> bool {
-        lock(&self.ring).seats.get(&self.peer).is_some_and(|seat| seat.is_leaving)
+        lock(&self.ring).seats.get(&self.peer).is_some_and(|cursor| cursor.is_leaving)
     }
 }
 
@@ -307,29 +308,29 @@ impl Ring {
     fn seat_readers(&mut self, batch: &Batch, number: u64) -> Vec<Waker> {
         let public_lines = self.public_lines;
         let mut wakers = Vec::new();
-        let mut seat = |seat: &mut Seat| {
-            let Place::Waiting(waker) = &mut seat.place else { return };
-            seat.is_awake = waker.is_some();
-            self.awake += usize::from(seat.is_awake);
+        let mut cursor = |cursor: &mut Cursor| {
+            let Position::Waiting(waker) = &mut cursor.place else { return };
+            cursor.is_awake = waker.is_some();
+            self.awake += usize::from(cursor.is_awake);
             wakers.extend(waker.take());
-            seat.place = Place::Reading(number);
-            seat.line = seat.line.max(public_lines);
+            cursor.place = Position::Reading(number);
+            cursor.line = cursor.line.max(public_lines);
             self.reading += 1;
         };
         if batch.public_lines() > 0 {
             let audience = batch.public_audience();
             let hears = |peer| audience.is_none_or(|audience| audience.includes(peer));
-            self.seats.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, other)| seat(other));
+            self.seats.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, other)| cursor(other));
         }
         for segment in batch.segments() {
             match &segment.audience {
-                Audience::Only(peer) => self.seats.get_mut(peer).into_iter().for_each(&mut seat),
+                Audience::Only(peer) => self.seats.get_mut(peer).into_iter().for_each(&mut cursor),
                 Audience::Farewell(peer) => self.seats.get_mut(peer).into_iter().for_each(|its| {
                     its.is_leaving = true;
-                    seat(its);
+                    cursor(its);
                 }),
                 Audience::These(peers) => {
-                    peers.iter().for_each(|peer| self.seats.get_mut(&peer).into_iter().for_each(&mut seat));
+                    peers.iter().for_each(|peer| self.seats.get_mut(&peer).into_iter().for_each(&mut cursor));
                 }
                 Audience::Everyone | Audience::AllBut(_) | Audience::AllButThese(_) => {}
             }
@@ -346,28 +347,28 @@ impl Ring {
             let lines = segment.lines as i64;
             match &segment.audience {
                 Audience::Everyone => {}
-                Audience::AllBut(peer) => self.charge(*peer, number, |seat| seat.lost -= lines),
+                Audience::AllBut(peer) => self.charge(*peer, number, |cursor| cursor.lost -= lines),
                 Audience::AllButThese(peers) => {
-                    peers.iter().for_each(|peer| self.charge(peer, number, |seat| seat.lost -= lines));
+                    peers.iter().for_each(|peer| self.charge(peer, number, |cursor| cursor.lost -= lines));
                 }
                 Audience::These(peers) => {
-                    peers.iter().for_each(|peer| self.charge(peer, number, |seat| seat.lost += lines));
+                    peers.iter().for_each(|peer| self.charge(peer, number, |cursor| cursor.lost += lines));
                 }
-                Audience::Only(peer) => self.charge(*peer, number, |seat| seat.lost += lines),
-                Audience::Farewell(peer) => self.charge(*peer, number, |seat| {
-                    seat.lost += lines;
-                    seat.lost_farewell = Some(line);
+                Audience::Only(peer) => self.charge(*peer, number, |cursor| cursor.lost += lines),
+                Audience::Farewell(peer) => self.charge(*peer, number, |cursor| {
+                    cursor.lost += lines;
+                    cursor.lost_farewell = Some(line);
                 }),
             }
         }
     }
 
     /// Notes what is lost with the entry `number`, if the reader had not come to it and not lost its farewell before.
-    fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Seat)) {
-        let Some(seat) = self.seats.get_mut(&peer) else { return };
-        let has_come_to_it = !matches!(seat.place, Place::Reading(next) if next <= number);
-        if !has_come_to_it && seat.lost_farewell.is_none() {
-            note(seat);
+    fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Cursor)) {
+        let Some(cursor) = self.seats.get_mut(&peer) else { return };
+        let has_come_to_it = !matches!(cursor.place, Position::Reading(next) if next <= number);
+        if !has_come_to_it && cursor.lost_farewell.is_none() {
+            note(cursor);
         }
     }
 
@@ -381,28 +382,28 @@ impl Ring {
     /// What waits for `peer`, or the end of the feed. As long as there is neither, `waker` is kept.
     fn take(&mut self, peer: PeerId, waker: &Waker) -> Poll<Option<Portion>> {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
-        let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
-        seat.comes(&mut self.awake, &mut self.round);
-        let Place::Reading(next) = seat.place else {
+        let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
+        cursor.comes(&mut self.awake, &mut self.round);
+        let Position::Reading(next) = cursor.place else {
             if self.closed {
                 return Poll::Ready(None);
             }
-            seat.place = Place::Waiting(Some(waker.clone()));
+            cursor.place = Position::Waiting(Some(waker.clone()));
             return Poll::Pending;
         };
-        seat.progress = Some(Instant::now());
+        cursor.progress = Some(Instant::now());
         let mut portion = Portion {
             peer,
             missed: 0,
             batches: Vec::new(),
-            skip: std::mem::take(&mut seat.skip),
-            lost_farewell: seat.lost_farewell.is_some(),
+            skip: std::mem::take(&mut cursor.skip),
+            lost_farewell: cursor.lost_farewell.is_some(),
         };
         let mut next_to_take = next;
         if next < first {
             let oldest = self.entries.front().map_or(self.public_lines, |entry| entry.first_line);
-            let line = seat.lost_farewell.unwrap_or(oldest);
-            portion.missed = (line as i64 - seat.line as i64 + std::mem::take(&mut seat.lost)).max(0) as u64;
+            let line = cursor.lost_farewell.unwrap_or(oldest);
+            portion.missed = (line as i64 - cursor.line as i64 + std::mem::take(&mut cursor.lost)).max(0) as u64;
             portion.skip = 0;
             next_to_take = first;
         }
@@ -416,53 +417,53 @@ impl Ring {
             next_to_take += 1;
         }
         if next_to_take == end {
-            seat.place = Place::Waiting(None);
+            cursor.place = Position::Waiting(None);
             self.reading -= 1;
         } else {
-            seat.place = Place::Reading(next_to_take);
-            seat.line = self.entries[(next_to_take - first) as usize].first_line;
+            cursor.place = Position::Reading(next_to_take);
+            cursor.line = self.entries[(next_to_take - first) as usize].first_line;
         }
         self.drop_read();
         Poll::Ready(Some(portion))
     }
 
-    fn laggards(&self, now: Instant) -> Laggards {
+    fn laggards(&self, now: Instant) -> SlowReaders {
         let (half, three_quarters) = (self.capacity as u64 / 2, self.capacity as u64 / 4 * 3);
         if self.bytes as u64 <= half {
-            return Laggards::None;
+            return SlowReaders::None;
         }
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
-        for seat in self.seats.values() {
+        for cursor in self.seats.values() {
             // Who has all could not have made progress.
-            let has_all = matches!(seat.place, Place::Waiting(_));
-            if !has_all && !seat.made_progress(ACTIVE, now) {
+            let has_all = matches!(cursor.place, Position::Waiting(_));
+            if !has_all && !cursor.made_progress(ACTIVE, now) {
                 continue;
             }
             active += 1;
-            let lag = self.lag(seat);
+            let lag = self.lag(cursor);
             behind += usize::from(lag > half);
-            is_one_about_to_lose |= lag > three_quarters && seat.made_progress(JUST_NOW, now);
+            is_one_about_to_lose |= lag > three_quarters && cursor.made_progress(JUST_NOW, now);
         }
         if behind > 0 && 2 * behind >= active {
-            Laggards::Most
+            SlowReaders::Most
         } else if is_one_about_to_lose {
-            Laggards::Some
+            SlowReaders::Some
         } else {
-            Laggards::None
+            SlowReaders::None
         }
     }
 
     /// What the entries cost that this reader has still to take.
-    fn lag(&self, seat: &Seat) -> u64 {
-        let Place::Reading(next) = seat.place else { return 0 };
+    fn lag(&self, cursor: &Cursor) -> u64 {
+        let Position::Reading(next) = cursor.place else { return 0 };
         let at = next.saturating_sub(self.first) as usize;
         self.entries.get(at).map_or(0, |entry| self.total - entry.offset)
     }
 
     fn remove(&mut self, peer: PeerId) {
-        let mut seat = self.seats.remove(&peer).expect("a reader has a seat until it is dropped");
-        seat.comes(&mut self.awake, &mut self.round);
-        if let Place::Reading(next) = seat.place {
+        let mut cursor = self.seats.remove(&peer).expect("a reader has a seat until it is dropped");
+        cursor.comes(&mut self.awake, &mut self.round);
+        if let Position::Reading(next) = cursor.place {
             self.reading -= 1;
             let unread = next.saturating_sub(self.first) as usize;
             self.entries.range_mut(unread..).for_each(|entry| entry.unread -= 1);
@@ -479,13 +480,13 @@ impl Ring {
 
     /// A reader does not wait any more, though it has a seat.
     fn give_up(&mut self, peer: PeerId) {
-        let seat = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
-        seat.comes(&mut self.awake, &mut self.round);
-        seat.take_waker();
+        let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
+        cursor.comes(&mut self.awake, &mut self.round);
+        cursor.take_waker();
     }
 }
 
-impl Seat {
+impl Cursor {
     /// Whether there was progress within this time.
     fn made_progress(&self, within: Duration, now: Instant) -> bool {
         self.progress.is_some_and(|latest| now.saturating_duration_since(latest) <= within)
@@ -503,8 +504,8 @@ impl Seat {
 
     fn take_waker(&mut self) -> Option<Waker> {
         match &mut self.place {
-            Place::Waiting(waker) => waker.take(),
-            Place::Reading(_) => None,
+            Position::Waiting(waker) => waker.take(),
+            Position::Reading(_) => None,
         }
     }
 }
@@ -519,7 +520,8 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
-    use crate::protocol::{Name, Reply, SafeText};
+    use crate::model::{Name, SafeText};
+    use crate::protocol::Reply;
 
     const A: PeerId = PeerId(1);
     const B: PeerId = PeerId(2);
@@ -725,22 +727,22 @@ mod tests {
         for _ in 0..4 {
             publish(&feed, Audience::Everyone, "00");
         }
-        assert_eq!(feed.laggards(Instant::now()), Laggards::None, "half a ring is not much");
+        assert_eq!(feed.laggards(Instant::now()), SlowReaders::None, "half a ring is not much");
         publish(&feed, Audience::Everyone, "00");
         publish(&feed, Audience::Everyone, "00");
         let now = Instant::now();
-        assert_eq!(feed.laggards(now), Laggards::Most, "all who read are more than half a ring behind");
-        assert_eq!(feed.laggards(now + 2 * ACTIVE), Laggards::None, "nobody reads any more");
+        assert_eq!(feed.laggards(now), SlowReaders::Most, "all who read are more than half a ring behind");
+        assert_eq!(feed.laggards(now + 2 * ACTIVE), SlowReaders::None, "nobody reads any more");
         read(&mut a).unwrap();
-        assert_eq!(feed.laggards(Instant::now()), Laggards::Most, "two of three are");
+        assert_eq!(feed.laggards(Instant::now()), SlowReaders::Most, "two of three are");
         read(&mut b).unwrap();
-        assert_eq!(feed.laggards(Instant::now()), Laggards::None, "one of three is, but not by three quarters");
+        assert_eq!(feed.laggards(Instant::now()), SlowReaders::None, "one of three is, but not by three quarters");
         publish(&feed, Audience::Everyone, "00");
         publish(&feed, Audience::Everyone, "00");
         [&mut a, &mut b].into_iter().for_each(|reader| drop(read(reader).unwrap()));
         let now = Instant::now();
-        assert_eq!(feed.laggards(now), Laggards::Some, "one of three is about to lose lines");
-        assert_eq!(feed.laggards(now + 2 * JUST_NOW), Laggards::None, "it has not read just now");
+        assert_eq!(feed.laggards(now), SlowReaders::Some, "one of three is about to lose lines");
+        assert_eq!(feed.laggards(now + 2 * JUST_NOW), SlowReaders::None, "it has not read just now");
     }
 
     #[test]

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::roster::Roster;
-use super::{Audience, PeerId, PeerSet};
 use crate::limits::IGNORED_NAMES;
-use crate::protocol::{Name, Refusal, SafeText};
+use crate::model::{Name, PeerId, SafeText};
+use crate::protocol::Refusal;
+use crate::room::names::NameTable;
+use crate::room::{Audience, PeerSet};
 
 /// Who ignores whom.
 #[derive(Debug, Default)]
-pub(super) struct Ignores {
+pub(crate) struct Ignores {
     /// By who ignores: only those who ignore somebody.
     choices: FxHashMap<PeerId, Choices>,
     /// By each name that is ignored: who does.
@@ -35,7 +36,7 @@ struct Choices {
 
 impl Ignores {
     /// Who hears what `sender` says to everyone.
-    pub(super) fn audience(&self, sender: PeerId) -> Audience {
+    pub(crate) fn audience(&self, sender: PeerId) -> Audience {
         match self.deaf.get(&sender) {
             None => Audience::AllBut(sender),
             Some(deaf) => Audience::AllButThese(Arc::clone(deaf)),
@@ -43,18 +44,18 @@ impl Ignores {
     }
 
     /// Whether `receiver` ignores `sender`.
-    pub(super) fn ignores(&self, receiver: PeerId, sender: PeerId) -> bool {
+    pub(crate) fn ignores(&self, receiver: PeerId, sender: PeerId) -> bool {
         receiver != sender && self.deaf.get(&sender).is_some_and(|deaf| deaf.contains(receiver))
     }
 
     /// Who ignores `sender`.
-    pub(super) fn who_ignores_peer(&self, sender: PeerId) -> PeerSet {
+    pub(crate) fn who_ignores_peer(&self, sender: PeerId) -> PeerSet {
         let deaf = self.deaf.get(&sender).into_iter().flat_map(|deaf| deaf.iter());
         deaf.filter(|peer| *peer != sender).collect()
     }
 
     /// From now on `peer` ignores the name, which `holder` has.
-    pub(super) fn add(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
+    pub(crate) fn add(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         if holder == Some(peer) {
             return Err(Refusal::IgnoresSelf);
         }
@@ -76,7 +77,7 @@ impl Ignores {
     }
 
     /// From now on `peer` ignores neither the name nor `holder`, who has it.
-    pub(super) fn remove(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
+    pub(crate) fn remove(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         let was_followed = holder.is_some_and(|holder| self.ignores(peer, holder));
         let choices = self.choices.get_mut(&peer);
         let was_named = choices.is_some_and(|choices| choices.names.remove(name));
@@ -93,7 +94,7 @@ impl Ignores {
     }
 
     /// Whom `peer` ignores, in the order of the names: those that it gave, and what those are called now who had one.
-    pub(super) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
+    pub(crate) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
         let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
         let followed = choices.followed.iter().map(|&followed| name_of(followed));
         let names = followed.chain(choices.names.iter().map(Arc::as_ref));
@@ -101,14 +102,14 @@ impl Ignores {
     }
 
     /// `peer` has come, under this name.
-    pub(super) fn came(&mut self, peer: PeerId, name: &Name) {
+    pub(crate) fn came(&mut self, peer: PeerId, name: &Name) {
         for other in self.who_ignores(name).iter() {
             self.deafen(other, peer);
         }
     }
 
     /// `peer` has another name now. Who ignored it goes on ignoring it.
-    pub(super) fn renamed(&mut self, peer: PeerId, old: &Name, new: &Name) {
+    pub(crate) fn renamed(&mut self, peer: PeerId, old: &Name, new: &Name) {
         let (before, after) = (self.who_ignores(old), self.who_ignores(new));
         for other in before.iter().filter(|other| *other != peer && !after.contains(*other)) {
             self.follow(other, peer);
@@ -120,7 +121,7 @@ impl Ignores {
     }
 
     /// `peer`, who had this name, has gone. The roster may still have its name, or have it no more.
-    pub(super) fn left(&mut self, peer: PeerId, names: &Roster) {
+    pub(crate) fn left(&mut self, peer: PeerId, names: &NameTable) {
         for other in self.deaf.remove(&peer).iter().flat_map(|deaf| deaf.iter()) {
             self.unfollow(other, peer);
         }
@@ -193,7 +194,7 @@ impl Ignores {
 
     /// Whether nothing is kept.
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.choices.is_empty() && self.by_name.is_empty() && self.deaf.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Sessions send [`Event`]s; the [`Broker`] alone owns the peers and turns events into [`Batch`]es; the [`Feed`]
 //! keeps the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
-//! [`Broker::tick`] know no clock either: only [`Broker::run`] and [`Pulse`] do.
+//! [`Broker::tick`] know no clock either: only [`Broker::run`] and [`Progress`] do.
 
 pub mod event;
 
@@ -10,20 +10,20 @@ pub mod broker;
 
 pub mod batch;
 
+pub mod admin_request;
+mod backpressure;
 pub mod feed;
 mod ignores;
-pub mod order;
-mod patience;
 
+mod names;
 pub mod peer_set;
-mod roster;
-mod traffic;
+mod presence;
+pub(crate) mod sanctions;
 mod unannounced;
 
+pub use admin_request::{AdminRequest, Mute, Person};
 pub use batch::{Audience, Batch, BatchBuilder};
 pub use broker::Broker;
-pub(crate) use broker::{banned, suspended, until};
-pub use event::{Answer, Event, PeerId};
-pub use feed::{Feed, Laggards, Portion, Pulse, Reader};
-pub use order::{Mute, Order, Person};
+pub use event::{Answer, Event};
+pub use feed::{Feed, Portion, Progress, Reader, SlowReaders};
 pub use peer_set::PeerSet;

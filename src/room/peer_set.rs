@@ -1,6 +1,6 @@
 //! Some peers, as few bytes as can be: who is left out of an audience.
 
-use super::PeerId;
+use crate::model::PeerId;
 
 /// Peers in the order of their numbers, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,22 +17,22 @@ impl PeerSet {
         self.0.iter().copied()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// How many bytes of memory it holds, about.
-    pub(super) fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         size_of::<Self>() + self.0.capacity() * size_of::<PeerId>()
     }
 
-    pub(super) fn insert(&mut self, peer: PeerId) {
+    pub(crate) fn insert(&mut self, peer: PeerId) {
         if let Err(at) = self.0.binary_search(&peer) {
             self.0.insert(at, peer);
         }
     }
 
-    pub(super) fn remove(&mut self, peer: PeerId) {
+    pub(crate) fn remove(&mut self, peer: PeerId) {
         if let Ok(at) = self.0.binary_search(&peer) {
             self.0.remove(at);
         }

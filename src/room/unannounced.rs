@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Audience, PeerId};
+use crate::model::PeerId;
+use crate::room::Audience;
 
 /// The peers that are to be announced, in the order of their joins. Bounded by the number of peers in the room.
 #[derive(Debug, Default)]
-pub(super) struct Unannounced {
+pub(crate) struct Unannounced {
     /// How long a peer must have been in the room.
     after: Duration,
     /// How many have joined.
@@ -21,47 +22,47 @@ pub(super) struct Unannounced {
 }
 
 impl Unannounced {
-    pub(super) fn new(after: Duration) -> Self {
+    pub(crate) fn new(after: Duration) -> Self {
         Self { after, ..Self::default() }
     }
 
     /// A peer has joined. Gives the number of its join.
-    pub(super) fn add(&mut self, peer: PeerId, now: Instant) -> u64 {
+    pub(crate) fn add(&mut self, peer: PeerId, now: Instant) -> u64 {
         self.joins += 1;
         self.peers.insert(self.joins, (now + self.after, peer));
         self.joins
     }
 
     /// The join with this number is never announced.
-    pub(super) fn remove(&mut self, join: u64) {
+    pub(crate) fn remove(&mut self, join: u64) {
         self.peers.remove(&join);
     }
 
     /// No join is announced any more.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.peers.clear();
     }
 
     /// When the next one is to be announced.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.peers.first_key_value().map(|(_, &(due, _))| due)
     }
 
     /// Takes the next peer that is to be announced by now.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<PeerId> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<PeerId> {
         let next = self.peers.first_entry().filter(|next| next.get().0 <= now)?;
         Some(next.remove().1)
     }
 
     /// Takes the next peer whose join has this number or a lower one.
-    pub(super) fn pop_until(&mut self, join: u64) -> Option<PeerId> {
+    pub(crate) fn pop_until(&mut self, join: u64) -> Option<PeerId> {
         let next = self.peers.first_entry().filter(|next| *next.key() <= join)?;
         Some(next.remove().1)
     }
 
     /// Who is to hear that `peer`, which was just taken, has joined: those who were in the room before it. The others have
     /// it in their welcome.
-    pub(super) fn audience(&self, peer: PeerId) -> Audience {
+    pub(crate) fn audience(&self, peer: PeerId) -> Audience {
         if self.peers.is_empty() {
             return Audience::AllBut(peer);
         }

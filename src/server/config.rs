@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-use super::admission::Admission;
-use super::door::Capacity;
-use super::pace::Profile;
-use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, RESERVED_DESCRIPTORS, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
+use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
+use crate::os::descriptors::spare_descriptors;
+use crate::server::access::auth::Auth;
+use crate::server::access::connection_limits::Capacity;
+use crate::server::access::rate_limit::PacePreset;
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -18,13 +17,13 @@ pub struct Config {
     pub idle_line: Option<Duration>,
 
     /// How fast each peer may talk.
-    pub pace: Profile,
+    pub pace: PacePreset,
 
     /// How many connections there may be.
     pub capacity: Capacity,
 
     /// What somebody has to prove before a name is theirs.
-    pub admission: Admission,
+    pub auth: Auth,
 
     /// How long a peer may take nothing of what is sent to it before it is disconnected.
     pub stall_limit: Duration,
@@ -45,34 +44,13 @@ impl Default for Config {
         let capacity = Capacity { connections: spare_descriptors(), per_source: PER_SOURCE };
         Self {
             idle_line: None,
-            pace: Profile::default(),
+            pace: PacePreset::default(),
             capacity,
-            admission: Admission::default(),
+            auth: Auth::default(),
             stall_limit: STALL_LIMIT,
             announce_after: ANNOUNCE_AFTER,
             account_unused: None,
             wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
     }
-}
-
-/// How many connections this process has descriptors for, beside what it needs itself.
-pub fn spare_descriptors() -> usize {
-    descriptor_limit() - reserved_descriptors()
-}
-
-/// How many are kept back.
-pub(super) fn reserved_descriptors() -> usize {
-    RESERVED_DESCRIPTORS.min(descriptor_limit() / 4)
-}
-
-fn descriptor_limit() -> usize {
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX))
-}
-
-/// Asks for as many descriptors as this process may have; the usual 1024 are few for a chat.
-pub fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Not granted: then there is room for fewer.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use linechat::limits::ANNOUNCE_AFTER;
-use linechat::server::config::{raise_descriptor_limit, spare_descriptors};
+use linechat::os::descriptors::{raise_descriptor_limit, spare_descriptors};
 
 use super::scene::{Scene, first_to_get, heavy, trouble};
 use crate::support::harness::{Peer, skipped};

@@ -80,7 +80,7 @@ impl Record {
         let plain = styles.iter().fold(log.to_owned(), |log, style| log.replace(style, ""));
         let mut records: Vec<Self> = Vec::new();
         for line in plain.lines() {
-            if let Some(kind) = line.strip_prefix("linechat::journal ") {
+            if let Some(kind) = line.strip_prefix("linechat::log ") {
                 records.push(Self { kind: kind.to_owned(), fields: HashMap::new() });
             } else if let (Some(record), Some((key, value))) = (records.last_mut(), line.trim_start().split_once(' ')) {
                 record.fields.insert(key.to_owned(), value.to_owned());

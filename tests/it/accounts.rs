@@ -8,12 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_std::task::block_on;
+use linechat::accounts::{Accounts, Hasher};
 use linechat::limits::WRONG_PASSWORD_PAUSE;
-use linechat::network::Networks;
-use linechat::protocol::{Name, Secret};
-use linechat::registry::{Hasher, Registry};
+use linechat::model::limit_key::LimitKeys;
+use linechat::model::{Name, Secret};
 use linechat::server::Config;
-use linechat::server::admission::Admission;
+use linechat::server::access::auth::Auth;
 
 use crate::support::harness::{Peer, Server, skipped, unpaced, within};
 use crate::support::program::ServerProgram;
@@ -44,16 +44,16 @@ impl House {
 
     /// Adds an account to the registry, while no server has it open.
     fn add_account(&self, name: &str) {
-        let registry = Registry::open(&self.folder, SystemTime::now()).unwrap();
+        let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hash = block_on(self.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
-        block_on(registry.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
+        block_on(accounts.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
     }
 
-    fn open_with_registry(&self, registered_only: bool) -> (Server, Registry) {
-        let registry = Registry::open(&self.folder, SystemTime::now()).unwrap();
+    fn open_with_registry(&self, registered_only: bool) -> (Server, Accounts) {
+        let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
-        let admission = Admission { registry: Some(registry.clone()), registered_only, hasher, ..Admission::default() };
-        (Server::start_with(Config { admission, ..unpaced() }), registry)
+        let auth = Auth { accounts: Some(accounts.clone()), registered_only, hasher, ..Auth::default() };
+        (Server::start_with(Config { auth, ..unpaced() }), accounts)
     }
 
     /// A server that lets somebody on this machine wait after a wrong password, as it does by default.
@@ -62,9 +62,9 @@ impl House {
     }
 
     fn open_with_pause_of(&self, wrong_password_pause: Duration, registered_only: bool) -> Server {
-        let registry = Some(Registry::open(&self.folder, SystemTime::now()).unwrap());
-        let admission = Admission { registry, registered_only, hasher: self.hasher.clone(), ..Admission::default() };
-        Server::start_with(Config { admission, wrong_password_pause, ..unpaced() })
+        let accounts = Some(Accounts::open(&self.folder, SystemTime::now()).unwrap());
+        let auth = Auth { accounts, registered_only, hasher: self.hasher.clone(), ..Auth::default() };
+        Server::start_with(Config { auth, wrong_password_pause, ..unpaced() })
     }
 }
 
@@ -86,8 +86,8 @@ fn register(server: &Server, name: &str) -> Peer {
     peer
 }
 
-fn networks(source: &str) -> Networks {
-    Networks::of(source.parse().unwrap())
+fn networks(source: &str) -> LimitKeys {
+    LimitKeys::of(source.parse().unwrap())
 }
 
 fn log_in(server: &Server, name: &str, password: &str) -> (Peer, String) {
@@ -479,10 +479,10 @@ fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
 #[test]
 fn a_silence_does_not_split_a_password() {
     let house = House::new("silence");
-    let registry = Registry::open(&house.folder, SystemTime::now()).unwrap();
-    let admission = Admission { registry: Some(registry), hasher: house.hasher.clone(), ..Admission::default() };
+    let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
+    let auth = Auth { accounts: Some(accounts), hasher: house.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
-    let server = Server::start_with(Config { admission, idle_line: Some(silence), ..unpaced() });
+    let server = Server::start_with(Config { auth, idle_line: Some(silence), ..unpaced() });
     let mut bob = server.join("Bob");
     // A line of this peer ends long after those of the others would have ended.
     let mut witness = server.join("Witness");
@@ -554,9 +554,9 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
 fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
     let mut house = House::new("kicked");
     house.hasher = Hasher::new(1, 2);
-    let (server, registry) = house.open_with_registry(false);
+    let (server, accounts) = house.open_with_registry(false);
     let mut olga = register(&server, "Olga");
-    block_on(registry.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
+    block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
     let mut bob = server.join("Bob");
     olga.expect("* Bob has joined");
     let runs = house.hasher.runs();
@@ -576,13 +576,12 @@ fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
 #[test]
 fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
     let house = House::new("squatter");
-    let registry = Registry::open(&house.folder, SystemTime::now()).unwrap();
-    let admission =
-        Admission { registry: Some(registry.clone()), hasher: house.hasher.clone(), ..Admission::default() };
-    let server = Server::start_with(Config { admission, ..unpaced() });
+    let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
+    let auth = Auth { accounts: Some(accounts.clone()), hasher: house.hasher.clone(), ..Auth::default() };
+    let server = Server::start_with(Config { auth, ..unpaced() });
     let mut squatter = server.join("A1ice");
     let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
-    block_on(registry.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
+    block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
     let (_alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert_eq!(welcome, "* Welcome, Alice. You are the first here. /help lists the commands.");
     assert!(squatter.line().starts_with("! replaced: "));
@@ -702,13 +701,13 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let house = House::new("unused");
     let now = SystemTime::now();
-    let registry = Registry::open(&house.folder, now - 400 * DAY).unwrap();
+    let accounts = Accounts::open(&house.folder, now - 400 * DAY).unwrap();
     block_on(async {
         for (name, since) in [("Alice", now - 300 * DAY), ("Bob", now - 400 * DAY)] {
-            registry.register(Name::parse(name).unwrap(), String::new(), since).await.unwrap();
+            accounts.register(Name::parse(name).unwrap(), String::new(), since).await.unwrap();
         }
     });
-    drop(registry);
+    drop(accounts);
     let folder = house.folder.to_str().unwrap();
     let mut server = ServerProgram::start(&["--log-level", "info", "--data", folder, "--account-unused", "1year"]);
     while !server.program.stdout.line().contains("account expired") {}
@@ -722,12 +721,12 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
 fn a_login_is_noted() {
     let house = House::new("noted");
     let past = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
-    let registry = Registry::open(&house.folder, past).unwrap();
+    let accounts = Accounts::open(&house.folder, past).unwrap();
     let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
-    let id = block_on(registry.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
-    drop(registry);
-    let (server, registry) = house.open_with_registry(false);
-    let used = move || registry.account_of(id).unwrap().used;
+    let id = block_on(accounts.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
+    drop(accounts);
+    let (server, accounts) = house.open_with_registry(false);
+    let used = move || accounts.account_of(id).unwrap().used;
     assert_eq!(used(), past);
     assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));
     within(move || {

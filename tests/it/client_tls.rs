@@ -17,9 +17,9 @@ use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use futures_rustls::rustls::sign::CertifiedKey;
 use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
-use linechat::server::Listener;
-use linechat::server::tls::Tls;
-use linechat::tls::Fingerprint;
+use linechat::net::tls::Fingerprint;
+use linechat::server::listen::Listener;
+use linechat::server::listen::Tls;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use linechat::server::{Listener, Tls};
+use linechat::server::listen::{Listener, Tls};
 
 use super::plain::terminal;
 use crate::support::harness::{Peer, Server, has_ipv6, unpaced};

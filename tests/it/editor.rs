@@ -10,8 +10,8 @@ use std::thread;
 use async_signal::{Signal as Awaited, Signals};
 use async_std::task::block_on;
 use futures::StreamExt;
-use linechat::client::{Config, Lost, Outcome, Place, terminal};
-use linechat::protocol::Name;
+use linechat::client::{ClientError, Config, Endpoint, Outcome, terminal};
+use linechat::model::Name;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
 use vt100::{Color, Parser};
@@ -373,11 +373,11 @@ fn panic_beside_a_client(address: SocketAddr) {
 }
 
 /// Likewise, beside this one.
-pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Lost>, address: SocketAddr) {
+pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, ClientError>, address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
-    let place = Place::Tcp { host: address.ip().to_string(), port: address.port() };
-    let config = Config { name, place, password: None, allow_plain_password: false, if_taken: None };
+    let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port() };
+    let config = Config { name, endpoint, password: None, allow_plain_password: false, if_taken: None };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true, greeting: true };
     thread::spawn(move || run(&config, &options));
     block_on(asked.into_future());

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_std::task::block_on;
-use linechat::protocol::{Banned, Name};
-use linechat::registry::{Registry, Sanction};
-use linechat::server::admission::Admission;
-use linechat::server::{Config, Listener};
+use linechat::accounts::{Accounts, Sanction};
+use linechat::model::Name;
+use linechat::protocol::Banned;
+use linechat::server::Config;
+use linechat::server::access::auth::Auth;
+use linechat::server::listen::Listener;
 
 use super::password::connect_from;
 use super::unix_socket::{self, UnixPeer};
@@ -19,7 +21,7 @@ use crate::support::harness::{Peer, Server, link_local, unpaced, within};
 struct Room {
     server: Server,
     olga: Peer,
-    registry: Registry,
+    accounts: Accounts,
     folder: PathBuf,
 }
 
@@ -32,15 +34,15 @@ impl Room {
     fn open_beside(test: &str, others: Vec<Listener>) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let registry = Registry::open(&folder, SystemTime::now()).unwrap();
-        let admission = Admission { registry: Some(registry.clone()), ..Admission::default() };
+        let accounts = Accounts::open(&folder, SystemTime::now()).unwrap();
+        let auth = Auth { accounts: Some(accounts.clone()), ..Auth::default() };
         let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
-        let server = Server::serve(listeners, Config { admission, ..unpaced() });
+        let server = Server::serve(listeners, Config { auth, ..unpaced() });
         let mut olga = server.join("Olga");
         olga.send("/register\ncorrect horse\ncorrect horse\n");
         (0..3).for_each(|_| drop(olga.line()));
-        block_on(registry.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
-        Self { server, olga, registry, folder }
+        block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
+        Self { server, olga, accounts, folder }
     }
 
     /// Another operator, who is in the room.
@@ -48,7 +50,7 @@ impl Room {
         let mut peer = self.join(name);
         peer.send("/register\ncorrect horse\ncorrect horse\n");
         (0..3).for_each(|_| drop(peer.line()));
-        block_on(self.registry.set_operator(&Name::parse(name).unwrap(), true)).unwrap();
+        block_on(self.accounts.set_operator(&Name::parse(name).unwrap(), true)).unwrap();
         peer
     }
 
@@ -63,7 +65,7 @@ impl Room {
     }
 
     fn mutes(&self) -> Vec<String> {
-        let mutes = self.registry.mutes(SystemTime::now());
+        let mutes = self.accounts.mutes(SystemTime::now());
         mutes.iter().map(|(whom, mute)| format!("{whom} by {}", mute.by())).collect()
     }
 
@@ -170,8 +172,8 @@ fn a_ban_with_a_time_says_until_when_and_is_over_then() {
     let name = Name::parse("Bob").unwrap();
     let now = SystemTime::now();
     let hour = std::time::Duration::from_secs(3600);
-    assert!(room.registry.ban_of(&name, now + hour - hour / 60).is_some());
-    assert!(room.registry.ban_of(&name, now + hour).is_none());
+    assert!(room.accounts.ban_of(&name, now + hour - hour / 60).is_some());
+    assert!(room.accounts.ban_of(&name, now + hour).is_none());
     room.olga.send("/ban Bob 1ms\n");
     room.olga.line();
     while room.answer_to("Bob").starts_with("! banned") {}
@@ -356,8 +358,8 @@ fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written(
     let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
     bob.expect("* Carol has joined");
     let sanction = || Sanction::new("a test", None, SystemTime::now(), None);
-    block_on(room.registry.mute(Name::parse("Bob").unwrap(), sanction())).unwrap();
-    block_on(room.registry.ban(Banned::Name(Name::parse("Carol").unwrap()), sanction())).unwrap();
+    block_on(room.accounts.mute(Name::parse("Bob").unwrap(), sanction())).unwrap();
+    block_on(room.accounts.ban(Banned::Name(Name::parse("Carol").unwrap()), sanction())).unwrap();
     bob.send("/nick Robert\n");
     bob.expect("! muted: you keep your name, because you are muted forever");
     carol.send("/nick Caroline\n");
@@ -496,7 +498,7 @@ fn nobody_else_may_do_any_of_it() {
         bob.send(&format!("{act}\n"));
         bob.expect("! not-operator: only an operator may do that");
     }
-    block_on(room.registry.set_operator(&Name::parse("Olga").unwrap(), false)).unwrap();
+    block_on(room.accounts.set_operator(&Name::parse("Olga").unwrap(), false)).unwrap();
     room.does("/kick Bob", "! not-operator: only an operator may do that");
 }
 
@@ -522,7 +524,7 @@ fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address(
     parked.expect("* Send another name.");
     let until = std::time::Duration::from_secs(60);
     let sanction = Sanction::new("a test", None, SystemTime::now(), Some(SystemTime::now() + until));
-    block_on(room.registry.ban(Banned::Source("127.0.0.1".parse().unwrap()), sanction)).unwrap();
+    block_on(room.accounts.ban(Banned::Network("127.0.0.1".parse().unwrap()), sanction)).unwrap();
     parked.send("Bob\n");
     assert!(parked.rest()[0].starts_with("! banned: you are banned until "));
 }

@@ -1,7 +1,7 @@
 //! Who talks too fast is slowed down and loses nothing.
 
 use linechat::server::Config;
-use linechat::server::pace::Profile;
+use linechat::server::access::rate_limit::PacePreset;
 
 use crate::support::harness::{Peer, Server};
 
@@ -22,7 +22,7 @@ fn a_flood_is_passed_on_in_order_and_its_sender_is_told_once() {
 
 #[test]
 fn what_a_flood_said_before_a_half_close_is_all_delivered() {
-    let server = Server::start_with(Config { pace: Profile::Public, ..Config::default() });
+    let server = Server::start_with(Config { pace: PacePreset::Public, ..Config::default() });
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&(0..14).map(|number| format!("{number}\n")).collect::<String>());
     alice.half_close();
@@ -33,7 +33,7 @@ fn what_a_flood_said_before_a_half_close_is_all_delivered() {
 
 #[test]
 fn a_stop_does_not_wait_for_those_who_are_slowed_down() {
-    let mut server = Server::start_with(Config { pace: Profile::Public, ..Config::default() });
+    let mut server = Server::start_with(Config { pace: PacePreset::Public, ..Config::default() });
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&(0..100).map(|number| format!("{number}\n")).collect::<String>());
     alice.expect(TOO_FAST);
@@ -46,7 +46,7 @@ fn a_stop_does_not_wait_for_those_who_are_slowed_down() {
 }
 
 fn public() -> Server {
-    Server::start_with(Config { pace: Profile::Public, ..Config::default() })
+    Server::start_with(Config { pace: PacePreset::Public, ..Config::default() })
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use linechat::server::Config;
-use linechat::server::admission::{Admission, RoomPassword};
+use linechat::server::access::auth::{Auth, RoomPassword};
 use rustix::process::Signal;
 
 use crate::support::harness::{Peer, Server, skipped, unpaced};
@@ -27,8 +27,8 @@ pub fn password_file(test: &str, content: &str) -> PathBuf {
 
 pub fn config(test: &str) -> Config {
     let password = RoomPassword::from_file(&password_file(test, "open sesame\n")).unwrap();
-    let admission = Admission { room_password: Some(Arc::new(password)), ..Admission::default() };
-    Config { admission, ..unpaced() }
+    let auth = Auth { room_password: Some(Arc::new(password)), ..Auth::default() };
+    Config { auth, ..unpaced() }
 }
 
 /// A connection from this address of the machine.
@@ -198,8 +198,8 @@ fn it_is_not_taken_where_others_could_read_it_unless_the_operator_says_so() {
     alice.send("Alice\n");
     alice.expect_rest(&["! unprotected: a password is needed, and others could read it on its way; \
                          try client --tls or openssl s_client at the port for TLS"]);
-    let admission = Admission { allow_plain_password: true, ..config.admission };
-    let server = Server::start_at(&ip.to_string(), Config { admission, ..unpaced() });
+    let auth = Auth { allow_plain_password: true, ..config.auth };
+    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
     let mut alice = server.connect();
     alice.send("Alice\nopen sesame\n");
     alice.expect(REQUIRED);
@@ -212,8 +212,8 @@ fn a_guesser_from_elsewhere_is_turned_away_at_the_door() {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
     let config = config("door");
-    let admission = Admission { allow_plain_password: true, ..config.admission };
-    let server = Server::start_at(&ip.to_string(), Config { admission, ..unpaced() });
+    let auth = Auth { allow_plain_password: true, ..config.auth };
+    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
     let mut mallory = server.connect();
     mallory.send("Mallory\n");
     while mallory.line() == REQUIRED {

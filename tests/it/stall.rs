@@ -95,7 +95,7 @@ fn connections_that_never_give_a_name_hold_up_nobody() {
 /// The standard library listens with a backlog of 128; what comes beyond waits for a second and more.
 #[test]
 fn a_storm_of_connections_is_queued_until_it_is_accepted() {
-    let listener = linechat::server::Listener::bind("127.0.0.1", 0).unwrap();
+    let listener = linechat::server::listen::Listener::bind("127.0.0.1", 0).unwrap();
     let address = listener.address().unwrap();
     // Nobody accepts them.
     let connected: Vec<_> = (0..300).map(|_| Peer::connect(address)).collect();

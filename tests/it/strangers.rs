@@ -1,7 +1,7 @@
 //! Programs that came to the wrong port, and connections for which there is no room.
 
 use linechat::server::Config;
-use linechat::server::door::Capacity;
+use linechat::server::access::connection_limits::Capacity;
 
 use crate::support::harness::{Peer, Server};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_rustls::pki_types::ServerName;
 use futures_rustls::rustls::{ClientConfig, ClientConnection};
 use linechat::limits::LOGIN_LIMIT;
-use linechat::server::config::raise_descriptor_limit;
+use linechat::os::descriptors::raise_descriptor_limit;
 use rustix::process::Signal;
 
 use super::tls_peer::{Certificate, TlsPeer};
@@ -402,5 +402,5 @@ fn a_certificate_for_trying_out_is_known_by_its_fingerprint() {
     assert!(server.program.stdout.line().ends_with(" with TLS"));
     let line = server.program.stdout.line();
     let fingerprint = line.strip_prefix("Certificate fingerprint (SHA-256): ").unwrap();
-    assert!(fingerprint.parse::<linechat::tls::Fingerprint>().is_ok(), "{fingerprint}");
+    assert!(fingerprint.parse::<linechat::net::tls::Fingerprint>().is_ok(), "{fingerprint}");
 }

@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use async_std::task;
 use futures::channel::oneshot;
-use linechat::journal::Journal;
-use linechat::server::pace::Profile;
-use linechat::server::{self, BrokerDied, Config, Listener};
+use linechat::log::Log;
+use linechat::server;
+use linechat::server::access::rate_limit::PacePreset;
+use linechat::server::listen::Listener;
+use linechat::server::{BrokerDied, Config};
 use socket2::{Domain, SockRef, Socket, Type};
 
 /// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
 pub fn unpaced() -> Config {
     Config {
-        pace: Profile::Off,
+        pace: PacePreset::Off,
         announce_after: Duration::ZERO,
         wrong_password_pause: Duration::ZERO,
         ..Config::default()
@@ -65,7 +67,7 @@ impl Server {
         let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listeners, None, config, Journal::off(), async {
+            task::block_on(server::run(listeners, None, config, Log::off(), async {
                 let _ = stopped.await;
             }))
         });

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use linechat::fault;
+use linechat::cli::program_name::program_name;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
-use linechat::manual::program_name;
-use linechat::server::Control;
+use linechat::os::io_error;
+use linechat::server::admin::Control;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use zeroize::Zeroizing;
@@ -109,7 +109,7 @@ impl Admin {
     fn ask(self) -> anyhow::Result<String> {
         let path = Control::path(&self.data);
         let mut server = UnixStream::connect(&path).map_err(|error| {
-            anyhow!("no server can be reached through {}: {}", path.display(), fault::describe(&error))
+            anyhow!("no server can be reached through {}: {}", path.display(), io_error::describe(&error))
         })?;
         check_owner(&path, socket_peercred(&server)?.uid)?;
         let request = self.request.text()?;

@@ -1,8 +1,8 @@
 //! The server's command line: arguments to a configuration, signals to a shutdown, an error to an exit code.
 
 mod admin;
-mod arguments;
-mod places;
+mod listeners;
+mod options;
 mod reload;
 mod resources;
 mod signals;
@@ -13,21 +13,22 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use async_std::task;
 use blocking::unblock;
-use linechat::journal::{Journal, Record};
-use linechat::manual::program_name;
-use linechat::server::config::raise_descriptor_limit;
-use linechat::server::{self, start_threads};
+use linechat::cli::program_name::program_name;
+use linechat::log::{Log, Record};
+use linechat::os::descriptors::raise_descriptor_limit;
+use linechat::server;
+use linechat::server::start_threads;
 
-use arguments::{Arguments, MANUAL};
+use options::{MANUAL, Options};
 use reload::{Reload, note_untimely};
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let (mut arguments, _): (Arguments, _) = MANUAL.parse();
-    if let Some(order) = arguments.order.take() {
+    let (mut options, _): (Options, _) = MANUAL.parse();
+    if let Some(order) = options.order.take() {
         return order.give();
     }
-    match start(arguments) {
+    match start(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is closed, the exit code says it.
@@ -37,34 +38,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> anyhow::Result<()> {
+fn start(options: Options) -> anyhow::Result<()> {
     raise_descriptor_limit();
-    resources::check(arguments.threads.into())?;
-    start_threads(arguments.threads.into());
-    task::block_on(run(arguments))
+    resources::check(options.threads.into())?;
+    start_threads(options.threads.into());
+    task::block_on(run(options))
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+async fn run(options: Options) -> anyhow::Result<()> {
     // It starts a thread, which stays: without one, what blocks would never come to its end.
     unblock(|| ()).await;
-    let admission = arguments.admission()?;
-    let places = arguments.places()?;
+    let auth = options.auth()?;
+    let listeners = options.listeners()?;
     let reload =
-        Reload { tls: places.tls.clone().filter(|tls| tls.has_files()), password: admission.room_password.clone() };
+        Reload { tls: listeners.tls.clone().filter(|tls| tls.has_files()), password: auth.room_password.clone() };
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
-    places.announce();
-    let (journal, scribe) =
-        Journal::start(arguments.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
-    places.tls.iter().for_each(|tls| note_untimely(&journal, tls));
-    if let Some(places) = places.reachable()
-        && !admission.is_private()
+    listeners.announce();
+    let (log, scribe) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
+    listeners.tls.iter().for_each(|tls| note_untimely(&log, tls));
+    if let Some(listeners) = listeners.reachable()
+        && !auth.is_private()
     {
-        journal.note(Record::Open { places });
+        log.note(Record::Open { places: listeners });
     }
-    let reloading = journal.clone();
-    let stopped = signals.until_stop(journal.clone(), move || reload.clone().run(reloading.clone()));
-    let config = arguments.config(admission);
-    let served = server::run(places.listeners, places.control, config, journal, stopped).await;
+    let reloading = log.clone();
+    let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
+    let config = options.config(auth);
+    let served = server::run(listeners.listeners, listeners.control, config, log, stopped).await;
     scribe.flush();
     Ok(served?)
 }

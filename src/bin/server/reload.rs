@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use blocking::unblock;
-use linechat::journal::{Journal, Record};
-use linechat::server::Tls;
-use linechat::server::admission::RoomPassword;
+use linechat::log::{Log, Record};
+use linechat::server::access::auth::RoomPassword;
+use linechat::server::listen::Tls;
 
 /// What there is to read again.
 #[derive(Debug, Clone, Default)]
@@ -21,14 +21,14 @@ impl Reload {
     }
 
     /// Reads all of it, and notes what came of each. A file that cannot be used changes nothing.
-    pub async fn run(self, journal: Journal) {
+    pub async fn run(self, log: Log) {
         unblock(move || {
             if let Some(tls) = self.tls {
-                note(&journal, "certificate", tls.reload());
-                note_untimely(&journal, &tls);
+                note(&log, "certificate", tls.reload());
+                note_untimely(&log, &tls);
             }
             if let Some(password) = self.password {
-                note(&journal, "password", password.reload());
+                note(&log, "password", password.reload());
             }
         })
         .await;
@@ -36,14 +36,14 @@ impl Reload {
 }
 
 /// Notes when it is not the time of the certificate. It is used all the same: who knows its fingerprint may trust it.
-pub fn note_untimely(journal: &Journal, tls: &Tls) {
+pub fn note_untimely(log: &Log, tls: &Tls) {
     if let Some(untimely) = tls.untimely() {
-        journal.note(Record::Unfit { why: untimely.to_string() });
+        log.note(Record::Unfit { why: untimely.to_string() });
     }
 }
 
-fn note(journal: &Journal, what: &'static str, reloaded: Result<(), impl ToString>) {
-    journal.note(match reloaded {
+fn note(log: &Log, what: &'static str, reloaded: Result<(), impl ToString>) {
+    log.note(match reloaded {
         Ok(()) => Record::Reloaded { what },
         Err(why) => Record::NotReloaded { what, why: why.to_string() },
     });

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use std::{io, iter};
 
 use anyhow::{anyhow, bail};
-use linechat::fault;
 use linechat::limits::DESCRIPTORS_TO_START;
+use linechat::os::io_error;
 
 /// Threads beside those of the room: for the log, for the sockets, and for what blocks.
 const OTHER_THREADS: usize = 3;
@@ -23,14 +23,14 @@ pub fn check(room_threads: usize) -> anyhow::Result<()> {
         bail!("the clock of this machine shows a time before 1970; set it first");
     }
     check_descriptors(DESCRIPTORS_TO_START).map_err(|error| {
-        let why = fault::describe(&error);
+        let why = io_error::describe(&error);
         anyhow!(
             "cannot open {DESCRIPTORS_TO_START} files at once: {why}; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
         )
     })?;
     let threads = room_threads + OTHER_THREADS;
     check_threads(threads).map_err(|error| {
-        let why = fault::describe(&error);
+        let why = io_error::describe(&error);
         anyhow!("cannot start {threads} threads: {why}; raise the limit (ulimit -u, or TasksMax= in systemd)")
     })
 }

@@ -7,9 +7,9 @@ use std::process::exit;
 use async_signal::Signal;
 use async_std::task;
 use futures::{Stream, StreamExt};
-use linechat::fault;
-use linechat::journal::{Journal, Record};
 use linechat::limits::SIGNALS_PAUSE;
+use linechat::log::{Log, Record};
+use linechat::os::io_error;
 use rustix::io::Errno;
 
 /// What the operator tells this process.
@@ -46,17 +46,17 @@ impl Signals {
     /// at once, and a SIGHUP does nothing: when a terminal is closed, more than one may come.
     ///
     /// A reload may take for ever, where a file is at the other end of a network; signals are heard all the same.
-    pub async fn until_stop<F>(self, journal: Journal, reload: impl Fn() -> F + Send + 'static)
+    pub async fn until_stop<F>(self, log: Log, reload: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
     {
         let Self { mut signals, hangup } = self;
-        until_stop(&mut signals, hangup, &journal, reload).await;
+        until_stop(&mut signals, hangup, &log, reload).await;
         task::spawn(async move {
             // The log ends when nobody holds it any more.
-            let journal = Journal::off();
+            let log = Log::off();
             loop {
-                match next(&mut signals, &journal).await {
+                match next(&mut signals, &log).await {
                     Signal::Hup => {}
                     signal => exit(128 + signal as i32),
                 }
@@ -68,7 +68,7 @@ impl Signals {
 async fn until_stop<F>(
     signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin),
     hangup: Hangup,
-    journal: &Journal,
+    log: &Log,
     reload: impl Fn() -> F + Send + 'static,
 ) where
     F: Future<Output = ()> + Send,
@@ -79,7 +79,7 @@ async fn until_stop<F>(
             reload().await;
         }
     });
-    while next(signals, journal).await == Signal::Hup && !hangup.stops() {
+    while next(signals, log).await == Signal::Hup && !hangup.stops() {
         // If it is full, a reload is still to begin, and reads what is there by then.
         let _ = ask.try_send(());
     }
@@ -92,13 +92,13 @@ impl Hangup {
 }
 
 /// The next signal. An error is not a signal: it is logged, and after a pause the stream is read again.
-async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), journal: &Journal) -> Signal {
+async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), log: &Log) -> Signal {
     loop {
         match signals.next().await {
             Some(Ok(signal)) => return signal,
             Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Some(Err(error)) => {
-                journal.note(Record::SignalsFailed { error: fault::describe(&error) });
+                log.note(Record::SignalsFailed { error: io_error::describe(&error) });
                 task::sleep(SIGNALS_PAUSE).await;
             }
             None => std::future::pending().await,
@@ -134,7 +134,7 @@ mod tests {
     fn an_error_of_the_signal_stream_is_not_a_signal() {
         let errors = [Errno::INTR, Errno::IO].map(|errno| Err(errno.into()));
         let mut signals = stream::iter(errors.into_iter().chain([Ok(Signal::Term)]));
-        assert_eq!(task::block_on(next(&mut signals, &Journal::off())), Signal::Term);
+        assert_eq!(task::block_on(next(&mut signals, &Log::off())), Signal::Term);
     }
 
     /// What was sent, within a limit.
@@ -154,7 +154,7 @@ mod tests {
         };
         let (stop, stopped) = async_channel::bounded(1);
         task::spawn(async move {
-            until_stop(&mut signals, RELOADS, &Journal::off(), reload).await;
+            until_stop(&mut signals, RELOADS, &Log::off(), reload).await;
             stop.try_send(()).unwrap();
         });
         task::block_on(async {
@@ -175,7 +175,7 @@ mod tests {
             let ends = ends.clone();
             async move { ends.recv().await.unwrap() }
         };
-        task::spawn(async move { until_stop(&mut signals, RELOADS, &Journal::off(), reload).await });
+        task::spawn(async move { until_stop(&mut signals, RELOADS, &Log::off(), reload).await });
         task::block_on(async {
             send.send(Ok(Signal::Hup)).await.unwrap();
             receive(&begun).await;
@@ -187,6 +187,6 @@ mod tests {
 
     #[test]
     fn the_end_of_the_signal_stream_is_not_a_signal() {
-        assert_eq!(next(&mut stream::empty(), &Journal::off()).now_or_never(), None);
+        assert_eq!(next(&mut stream::empty(), &Log::off()).now_or_never(), None);
     }
 }

@@ -7,16 +7,16 @@ use crate::limits::RECONNECT_PAUSE;
 
 /// How long the next pause may be.
 #[derive(Debug)]
-pub(super) struct Backoff(Duration);
+pub(crate) struct Backoff(Duration);
 
 impl Backoff {
     /// The first pause is the shortest one.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(RECONNECT_PAUSE.0)
     }
 
     /// The next pause. `chance` is from 0 to 1.
-    pub(super) fn next(&mut self, chance: f64) -> Duration {
+    pub(crate) fn next(&mut self, chance: f64) -> Duration {
         let longest = self.0;
         self.0 = (2 * longest).min(RECONNECT_PAUSE.1);
         longest.mul_f64(0.5 + chance / 2.0)

@@ -5,8 +5,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -22,20 +21,22 @@ use rustyline::{
     EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
-use super::drawing::{Drawing, Recent, visible};
-use super::foreground::is_foreground;
-use super::history::History;
-use super::keyboard;
-use super::keys::{Keys, Press};
-use super::modes::Modes;
-use super::people::People;
-use super::screen::Screen;
-use super::veil::{Deed, Veil, split_at_dialogue};
-use crate::client::Lost;
+use crate::client::ClientError;
 use crate::client::startup::no_thread;
+use crate::client::terminal::completion::Completion;
+use crate::client::terminal::foreground::is_foreground;
+use crate::client::terminal::history::History;
+use crate::client::terminal::keyboard;
+use crate::client::terminal::keys::{Keys, Press};
+use crate::client::terminal::password_prompt::{Deed, PasswordPrompt, split_at_dialogue};
+use crate::client::terminal::prompt::Prompt;
+use crate::client::terminal::reflow::{Recent, Reflow, visible};
+use crate::client::terminal::screen::Screen;
+use crate::client::terminal::termios::SavedModes;
+use crate::client::terminal::typed::Typed;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
-use crate::protocol::command::find_slash;
-use crate::protocol::{BadSecret, Secret};
+use crate::model::{BadSecret, Secret};
+use crate::protocol::words::find_slash;
 
 /// The commands that Tab completes, with what follows them.
 const COMMANDS: [&str; 16] = [
@@ -57,53 +58,34 @@ const COMMANDS: [&str; 16] = [
     "/who",
 ];
 
-/// What a person did.
-#[derive(Debug, Clone)]
-pub(super) enum Typed {
-    /// Enter. A paste can hold several lines.
-    Line(String, Press),
-    /// Enter on a line that is not valid UTF-8, with U+FFFD for the invalid bytes.
-    Unreadable(String),
-    /// Enter, and there was nothing to send.
-    Nothing(Press),
-    /// Enter, under the veil.
-    Secret(Result<Secret, BadSecret>),
-    /// Ctrl-C on an empty line.
-    Interrupt,
-    /// Ctrl-C on a line that was not empty, and is now.
-    Cleared,
-    /// Ctrl-D on an empty line, or the terminal is gone.
-    Leave,
-}
-
 /// What the keys need to know.
 #[derive(Clone)]
-pub(super) struct Editing {
+pub(crate) struct Editing {
     typed: Sender<Typed>,
-    people: People,
+    people: Completion,
     history: History,
     keys: Keys,
-    veil: Veil,
+    veil: PasswordPrompt,
     screen: Screen,
     /// `None` before the editor starts.
-    modes: Option<Modes>,
+    modes: Option<SavedModes>,
 }
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
-    pub(super) fn new(people: People, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
+    pub(crate) fn new(people: Completion, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        let (keys, veil) = (Keys::default(), Veil::default());
+        let (keys, veil) = (Keys::default(), PasswordPrompt::default());
         (Self { typed, people, history, keys, veil, screen, modes: None }, receiver)
     }
 
     /// What is pressed, from now on.
-    pub(super) fn keys(&self) -> Keys {
+    pub(crate) fn keys(&self) -> Keys {
         self.keys.clone()
     }
 
     /// What keeps a password from being shown.
-    pub(super) fn veil(&self) -> Veil {
+    pub(crate) fn veil(&self) -> PasswordPrompt {
         self.veil.clone()
     }
 
@@ -111,14 +93,14 @@ impl Editing {
     ///
     /// # Errors
     /// When the terminal cannot be used.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut self,
-        modes: Modes,
+        modes: SavedModes,
         prompt: Prompt,
         recent: Recent,
-    ) -> Result<impl ExternalPrinter + Send + 'static, Lost> {
+    ) -> Result<impl ExternalPrinter + Send + 'static, ClientError> {
         modes.begin_editing();
-        modes.terminal().and_then(keyboard::start).map_err(|error| Lost::Input(error.into()))?;
+        modes.terminal().and_then(keyboard::start).map_err(|error| ClientError::Input(error.into()))?;
         self.modes = Some(modes);
         let (ready, started) = mpsc::channel();
         let edit = move || {
@@ -135,14 +117,14 @@ impl Editing {
         started
             .recv()
             .map_err(io::Error::other)
-            .map_err(Lost::Output)?
-            .map_err(|error| Lost::Output(io::Error::other(error)))
+            .map_err(ClientError::Output)?
+            .map_err(|error| ClientError::Output(io::Error::other(error)))
     }
 
     fn editor(&self, prompt: Prompt, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
-            // `Modes` turns it on and off.
+            // `SavedModes` turns it on and off.
             .bracketed_paste(false)
             // The bytes of a key arrive together.
             .keyseq_timeout(Some(KEY_PARTS))
@@ -150,7 +132,7 @@ impl Editing {
             .color_mode(ColorMode::Forced)
             .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
-        let drawing = Drawing::new(recent);
+        let drawing = Reflow::new(recent);
         editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
@@ -293,30 +275,12 @@ impl ConditionalEventHandler for Key {
     }
 }
 
-/// What stands before the line. Its colour says whether there is a connection; its width never changes.
-#[derive(Clone)]
-pub(super) struct Prompt {
-    text: &'static str,
-    color: bool,
-    connected: Arc<AtomicBool>,
-}
-
-impl Prompt {
-    pub(super) fn new(color: bool) -> Self {
-        Self { text: "> ", color, connected: Arc::default() }
-    }
-
-    pub(super) fn set_connected(&self, connected: bool) {
-        self.connected.store(connected, Ordering::Relaxed);
-    }
-}
-
 /// What the editor asks while a line is typed.
 struct Assistant {
-    people: People,
+    people: Completion,
     keys: Keys,
     prompt: Prompt,
-    drawing: Drawing,
+    drawing: Reflow,
 }
 
 impl Completer for Assistant {
@@ -328,7 +292,7 @@ impl Completer for Assistant {
 }
 
 /// Where the word before the cursor begins, and what it may become.
-fn complete(line: &str, people: &People) -> (usize, Vec<Pair>) {
+fn complete(line: &str, people: &Completion) -> (usize, Vec<Pair>) {
     let start = line.rfind(' ').map_or(0, |blank| blank + 1);
     let word = &line[start..];
     if find_slash(line) == Some(start) {
@@ -383,7 +347,8 @@ mod tests {
     #[test]
     fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
         let (history, _) = History::open(None);
-        let (editing, typed) = Editing::new(People::default(), history.clone(), Screen::new(false, Date::default).0);
+        let (editing, typed) =
+            Editing::new(Completion::default(), history.clone(), Screen::new(false, Date::default).0);
         let enter = editing.keys.press(KeyEvent::from('\r'), Instant::now());
         (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
         assert!(!editing.take("too many", enter));
@@ -394,7 +359,7 @@ mod tests {
 
     #[test]
     fn names_and_commands_are_completed() {
-        let people = People::default();
+        let people = Completion::default();
         ["* Alice has joined", "* alan has joined"].iter().for_each(|line| people.hear(line));
         let complete = |line| {
             let (start, pairs) = super::complete(line, &people);

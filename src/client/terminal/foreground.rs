@@ -15,7 +15,7 @@ use crate::limits::FOREGROUND_LOOK;
 
 /// Blocks SIGTTIN and SIGTTOU in this thread and in the threads that it starts. In the background, reading the terminal then
 /// fails with EIO instead of stopping the process. This covers the moment between checking for the foreground and reading.
-pub(super) fn never_stop() {
+pub(crate) fn never_stop() {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTTIN);
     signals.add(Signal::SIGTTOU);
@@ -25,19 +25,19 @@ pub(super) fn never_stop() {
 
 /// Whether this process may use the terminal. True without job control. It asks standard output, because the editor's
 /// standard input is a pseudo-terminal.
-pub(super) fn is_foreground() -> bool {
+pub(crate) fn is_foreground() -> bool {
     tcgetpgrp(io::stdout()).map_or(true, |group| group == getpgrp())
 }
 
 /// Waits for the foreground. It polls, because no signal announces it.
-pub(super) async fn until_foreground() {
+pub(crate) async fn until_foreground() {
     while !is_foreground() {
         sleep(FOREGROUND_LOOK).await;
     }
 }
 
 /// Waits for the foreground and blocks the thread.
-pub(super) fn wait_for_foreground() {
+pub(crate) fn wait_for_foreground() {
     while !is_foreground() {
         thread::sleep(FOREGROUND_LOOK);
     }

@@ -11,17 +11,17 @@ use rustix::fs::OFlags;
 use rustyline::history::{SearchDirection, SearchResult};
 use rustyline::{Cmd, Result};
 
-use super::veil::begins_dialogue;
-use crate::fault;
+use crate::client::terminal::password_prompt::begins_dialogue;
 use crate::limits::CLIENT_HISTORY_LINES;
-use crate::safe_file::open_regular;
+use crate::os::io_error;
+use crate::os::safe_file::open_regular;
 
 /// Behind all lines.
 const END: usize = usize::MAX;
 
 /// A handle to the lines; clones share them.
 #[derive(Clone)]
-pub(super) struct History(Arc<Mutex<Lines>>);
+pub(crate) struct History(Arc<Mutex<Lines>>);
 
 #[derive(Default)]
 struct Lines {
@@ -36,12 +36,12 @@ struct Lines {
 
 impl History {
     /// The history in this file, if any, and what went wrong: then it is kept as long as the program runs.
-    pub(super) fn open(path: Option<PathBuf>) -> (Self, Option<String>) {
+    pub(crate) fn open(path: Option<PathBuf>) -> (Self, Option<String>) {
         let opened = path.map(|path| open(&path).map_err(|error| (path, error))).transpose();
         let (lines, complaint) = match opened {
             Ok(opened) => (opened.unwrap_or_default(), None),
             Err((path, error)) => {
-                let why = fault::describe(&error);
+                let why = io_error::describe(&error);
                 (Lines::default(), Some(format!("The history {} cannot be used: {why}", path.display())))
             }
         };
@@ -49,7 +49,7 @@ impl History {
     }
 
     /// Keeps a line that was typed, unless it can hold a password, or is the same as the last one.
-    pub(super) fn keep(&self, line: &str) {
+    pub(crate) fn keep(&self, line: &str) {
         let mut this = self.lock();
         this.at = None;
         if line.contains('\n') || begins_dialogue(line) || this.lines.last().is_some_and(|last| last == line) {
@@ -61,12 +61,12 @@ impl History {
     }
 
     /// The line before the one that is looked at. `draft` is what has been typed.
-    pub(super) fn earlier(&self, draft: &str) -> Option<String> {
+    pub(crate) fn earlier(&self, draft: &str) -> Option<String> {
         self.back(draft, |at| at.checked_sub(1))
     }
 
     /// The first line of all.
-    pub(super) fn first(&self, draft: &str) -> Option<String> {
+    pub(crate) fn first(&self, draft: &str) -> Option<String> {
         self.back(draft, |at| (at > 0).then_some(0))
     }
 
@@ -85,7 +85,7 @@ impl History {
     }
 
     /// The line after it, and at last the draft.
-    pub(super) fn later(&self) -> Option<String> {
+    pub(crate) fn later(&self) -> Option<String> {
         let mut this = self.lock();
         let at = this.at? + 1;
         let line = this.lines.get(at).cloned();
@@ -94,7 +94,7 @@ impl History {
     }
 
     /// The draft, if it is not what is looked at.
-    pub(super) fn draft(&self) -> Option<String> {
+    pub(crate) fn draft(&self) -> Option<String> {
         let mut this = self.lock();
         this.at.take()?;
         Some(this.draft.clone())
@@ -102,7 +102,7 @@ impl History {
 
     /// The command that has the editor hold this line instead of its own, with the cursor behind it. `Cmd::Replace` leaves
     /// the cursor before it, and its undo open.
-    pub(super) fn put(&self, line: String) -> Cmd {
+    pub(crate) fn put(&self, line: String) -> Cmd {
         self.lock().next = Some(line);
         Cmd::PreviousHistory
     }
@@ -209,7 +209,7 @@ impl History {
     ) -> Result<Option<SearchResult<'static>>> {
         let this = self.lock();
         let mut lines = this.lines.iter().enumerate();
-        let hit = |(at, line): (usize, &String)| matches(line).map(|place| found(line, at, place));
+        let hit = |(at, line): (usize, &String)| matches(line).map(|endpoint| found(line, at, endpoint));
         Ok(match direction {
             SearchDirection::Forward => lines.skip(start).find_map(hit),
             SearchDirection::Reverse => lines.by_ref().take(start.saturating_add(1)).rev().find_map(hit),
@@ -293,11 +293,11 @@ mod tests {
     fn a_history_that_is_not_a_regular_file_is_refused() {
         let folder = std::env::temp_dir().join(format!("linechat-history-kinds-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let (fifo, link) = (folder.join("fifo"), folder.join("link"));
+        let (fifo, attempt) = (folder.join("fifo"), folder.join("link"));
         mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
-        symlink(&fifo, &link).unwrap();
+        symlink(&fifo, &attempt).unwrap();
         let _socket = UnixListener::bind(folder.join("socket")).unwrap();
-        for path in [fifo, link, folder.join("socket"), folder.clone(), "/dev/null".into()] {
+        for path in [fifo, attempt, folder.join("socket"), folder.clone(), "/dev/null".into()] {
             let (sender, opened) = mpsc::channel();
             let history = path.clone();
             thread::spawn(move || sender.send(History::open(Some(history)).1));

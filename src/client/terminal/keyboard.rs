@@ -17,10 +17,10 @@ use rustix::stdio::dup2_stdin;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::foreground::{is_foreground, wait_for_foreground};
-use super::modes::of_editor;
+use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
+use crate::client::terminal::termios::of_editor;
 use crate::limits::{KEY_SILENCE, PASTE_SILENCE};
-use crate::protocol::SafeText;
+use crate::model::SafeText;
 
 const ESC: char = '\x1b';
 const CTRL_C: char = '\x03';
@@ -32,7 +32,7 @@ const PASTE_END: &str = "\x1b[201~";
 ///
 /// # Errors
 /// When no pseudo-terminal can be created.
-pub(super) fn start(terminal: OwnedFd) -> io::Result<()> {
+pub(crate) fn start(terminal: OwnedFd) -> io::Result<()> {
     let editor = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&editor)?;
     unlockpt(&editor)?;

@@ -7,7 +7,7 @@ use rustyline::{KeyCode, KeyEvent, Modifiers};
 
 /// Shared by the editor, which sees every key, and whoever asks.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Keys(Arc<Mutex<State>>);
+pub(crate) struct Keys(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -18,17 +18,17 @@ struct State {
 
 /// A key that was pressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Press {
-    pub(super) at: Instant,
+pub(crate) struct Press {
+    pub(crate) at: Instant,
     /// When the key before it was pressed.
-    pub(super) before: Option<Instant>,
+    pub(crate) before: Option<Instant>,
     /// The history was being searched. (When there is none this may be so without need.)
-    pub(super) in_search: bool,
+    pub(crate) in_search: bool,
 }
 
 impl Keys {
     /// A key was pressed, and is going to be acted on.
-    pub(super) fn press(&self, key: KeyEvent, at: Instant) -> Press {
+    pub(crate) fn press(&self, key: KeyEvent, at: Instant) -> Press {
         let mut this = self.lock();
         let press = Press { at, before: this.last.replace(at), in_search: this.is_searching };
         match key {
@@ -42,17 +42,17 @@ impl Keys {
     }
 
     /// When the last key was pressed.
-    pub(super) fn last(&self) -> Option<Instant> {
+    pub(crate) fn last(&self) -> Option<Instant> {
         self.lock().last
     }
 
     /// What is in the editor by now.
-    pub(super) fn now_typed(&self, line: &str) {
+    pub(crate) fn now_typed(&self, line: &str) {
         self.lock().has_text = !line.trim().is_empty();
     }
 
     /// Whether there is something in the editor.
-    pub(super) fn have_text(&self) -> bool {
+    pub(crate) fn have_text(&self) -> bool {
         self.lock().has_text
     }
 

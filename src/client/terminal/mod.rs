@@ -4,30 +4,33 @@
 //! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last. At a
 //! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 
+mod app;
+mod attempt;
 mod backoff;
-mod dialogue;
-mod drawing;
+mod blocking;
+mod completion;
+mod delivery;
 mod editor;
+mod folded;
 mod foreground;
 mod history;
 mod keyboard;
 mod keys;
-mod link;
-mod look;
-mod modes;
+mod options;
+mod password_flow;
+mod password_prompt;
 mod paste;
-mod people;
 mod plain;
-mod receipts;
+mod prompt;
+mod reflow;
 mod screen;
-mod streams;
-mod talk;
-mod veil;
+mod termios;
+mod theme;
+mod typed;
 mod wrap;
 
 use std::cell::Cell;
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::process::exit;
 
@@ -39,59 +42,47 @@ use futures::future::{Either, select};
 use jiff::ZonedDateTime;
 use jiff::civil::Date;
 
-use super::{Config, Lost, Outcome, status};
+use crate::cli::status;
+use crate::client::terminal::app::App;
+use crate::client::terminal::blocking::make_blocking;
+use crate::client::terminal::completion::Completion;
+use crate::client::terminal::editor::Editing;
+use crate::client::terminal::foreground::{is_foreground, never_stop, until_foreground};
+use crate::client::terminal::history::History;
+use crate::client::terminal::keys::Keys;
+use crate::client::terminal::password_prompt::PasswordPrompt;
+use crate::client::terminal::paste::Paste;
+use crate::client::terminal::plain::PlainPrinter;
+use crate::client::terminal::screen::Screen;
+use crate::client::terminal::termios::{SavedModes, before_panic, take_back_after};
+use crate::client::terminal::theme::Theme;
+use crate::client::terminal::typed::Typed;
+use crate::client::{ClientError, Config, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
-use editor::{Editing, Typed};
-use foreground::{is_foreground, never_stop, until_foreground};
-use history::History;
-use keys::Keys;
-use look::Look;
-use modes::{Modes, before_panic, take_back_after};
-use paste::Paste;
-use people::People;
-use plain::Paper;
-use screen::Screen;
-use streams::make_blocking;
-use talk::Talk;
-use veil::Veil;
+pub use options::Options;
 
 /// It fits into 80 columns.
 const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
 
-/// How the person likes it.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where typed lines are kept, if anywhere.
-    pub history: Option<PathBuf>,
-    /// Whether names and notices are told apart by colour.
-    pub color: bool,
-    /// Whether one's own name rings the bell.
-    pub bell: bool,
-    /// Whether a lost connection is made again.
-    pub reconnect: bool,
-    /// Whether the person is told about the connection, and how to begin.
-    pub greeting: bool,
-}
-
 /// Joins the room and stays until the person leaves, or cannot stay.
 ///
 /// # Errors
-/// [`Lost`], when the connection cannot be made, or is lost and not to be made again, or there is no terminal.
-pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+/// [`ClientError`], when the connection cannot be made, or is lost and not to be made again, or there is no terminal.
+pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
-    let modes = Modes::save().map_err(Lost::Output)?;
+    let modes = SavedModes::save().map_err(ClientError::Output)?;
     let (history, complaint) = History::open(options.history.clone());
-    let people = People::default();
+    let people = Completion::default();
     let (screen, showing) = Screen::new(false, today);
     let (editing, typed) = Editing::new(people.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys());
-    let look = Look::new(config.name.clone(), options);
+    let look = Theme::new(config.name.clone(), options);
     let prompt = look.prompt();
     let typing = (typed, people, paste, editing.veil());
-    let talk = Talk::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
+    let talk = App::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = |is_welcome: bool| {
         let recent = showing.recent();
-        recent.start_at_bottom().map_err(Lost::Output)?;
+        recent.start_at_bottom().map_err(ClientError::Output)?;
         let printer = editing.start(modes.clone(), prompt, recent.clone())?;
         showing.start(printer, move || Some(recent.size()))?;
         complaint.iter().for_each(|complaint| screen.say(complaint));
@@ -115,23 +106,23 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, Lost> {
 ///
 /// # Errors
 /// As for [`run`].
-pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
+pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
-    let (keys, people, veil) = (Keys::default(), People::default(), Veil::default());
+    let (keys, people, veil) = (Keys::default(), Completion::default(), PasswordPrompt::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
-    let look = Look::new(config.name.clone(), options);
+    let look = Theme::new(config.name.clone(), options);
     let (screen, showing) = Screen::new(true, today);
     let talk =
-        Talk::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
+        App::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
     let (is_seated, interrupts) = (Cell::new(false), typing.clone());
     let sit_down = |is_welcome: bool| {
         is_seated.set(true);
         if is_welcome && options.greeting {
-            plain::greet()?;
+            crate::client::terminal::plain::greet()?;
         }
-        plain::start(typing, keys, veil.clone())?;
-        showing.start(Paper, || None)
+        crate::client::terminal::plain::start(typing, keys, veil.clone())?;
+        showing.start(PlainPrinter, || None)
     };
     let ends = |signal| {
         // Ctrl-C. The terminal has discarded what was on the line.
@@ -151,7 +142,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, Lost> {
 }
 
 /// Waits until the process is in the foreground, where it may use the terminal. A signal ends the process meanwhile.
-fn take_terminal() -> Result<(), Lost> {
+fn take_terminal() -> Result<(), ClientError> {
     never_stop();
     if !is_foreground() {
         status::say("client: waiting in the background; bring it to the foreground (fg, or timeout --foreground)");
@@ -168,15 +159,16 @@ fn take_terminal() -> Result<(), Lost> {
 /// Waits for the end of the talk. A signal ends the program, after `restore`, if `ends` says so. When the program was stopped
 /// and continues, `take_back` is called, and never after the end.
 fn stay(
-    talking: impl Future<Output = Result<Outcome, Lost>>,
+    talking: impl Future<Output = Result<Outcome, ClientError>>,
     ends: impl Fn(Signal) -> bool,
     take_back: impl Fn() + Send + 'static,
     restore: impl FnOnce(),
-) -> Result<Outcome, Lost> {
+) -> Result<Outcome, ClientError> {
     block_on(async {
-        let signals = Signals::new([Signal::Term, Signal::Hup, Signal::Int, Signal::Quit]).map_err(Lost::Output)?;
+        let signals =
+            Signals::new([Signal::Term, Signal::Hup, Signal::Int, Signal::Quit]).map_err(ClientError::Output)?;
         let mut ending = pin!(signals.filter_map(async |signal| signal.ok().filter(|&signal| ends(signal))));
-        let continued = Signals::new([Signal::Cont]).map_err(Lost::Output)?;
+        let continued = Signals::new([Signal::Cont]).map_err(ClientError::Output)?;
         // A task of its own: what is typed after a stop may be a password, however busy the talk is.
         let taking_back = spawn(take_back_after(continued, take_back));
         let done = select(Box::pin(talking), ending.next()).await;

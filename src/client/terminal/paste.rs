@@ -5,13 +5,13 @@
 
 use std::time::Instant;
 
-use super::keys::{Keys, Press};
-use super::veil::begins_dialogue;
+use crate::client::terminal::keys::{Keys, Press};
+use crate::client::terminal::password_prompt::begins_dialogue;
 use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
 /// Lines that were typed and are not sent yet.
 #[derive(Debug, Default)]
-pub(super) struct Paste {
+pub(crate) struct Paste {
     lines: Vec<String>,
     /// When it may have been quiet for long enough.
     due: Option<Instant>,
@@ -25,19 +25,19 @@ pub(super) struct Paste {
 
 /// What is to be done with them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Send(Vec<String>),
     Ask(usize),
 }
 
 impl Paste {
     /// Nothing is pasted yet. The keys tell when it is quiet, and whether there is a rest without a line end.
-    pub(super) fn new(keys: Keys) -> Self {
+    pub(crate) fn new(keys: Keys) -> Self {
         Self { keys, ..Self::default() }
     }
 
     /// Enter was pressed; a paste with line ends of its own brings several lines.
-    pub(super) fn add(&mut self, text: &str, enter: Press) {
+    pub(crate) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
         self.leads_to_password |= text.lines().any(begins_dialogue);
         // With no key since the question, the line is what the paste has left in the editor.
@@ -46,7 +46,7 @@ impl Paste {
     }
 
     /// Enter on an empty line: an answer, if there was a question.
-    pub(super) fn confirm(&mut self, enter: Press) {
+    pub(crate) fn confirm(&mut self, enter: Press) {
         if self.asked.is_some() {
             self.entered(enter, enter.before.is_none_or(|before| before + ANSWER_QUIET <= enter.at));
         }
@@ -58,12 +58,12 @@ impl Paste {
     }
 
     /// When to look again, if at all.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
     /// What is to be done by now, if anything.
-    pub(super) fn look(&mut self, now: Instant) -> Option<Verdict> {
+    pub(crate) fn look(&mut self, now: Instant) -> Option<Verdict> {
         self.due.filter(|due| *due <= now)?;
         let last = self.keys.last();
         // Keys behind it make it none.
@@ -79,7 +79,7 @@ impl Paste {
     }
 
     /// What has come, has come. Whoever has just answered is taken at their word.
-    pub(super) fn settle(&mut self) -> Option<Verdict> {
+    pub(crate) fn settle(&mut self) -> Option<Verdict> {
         let due = self.due.take()?;
         if self.is_small() || self.answered.take().is_some() {
             (self.asked, self.leads_to_password) = (None, false);
@@ -94,22 +94,22 @@ impl Paste {
     }
 
     /// Whether there is a command among them that leads to a password.
-    pub(super) fn leads_to_password(&self) -> bool {
+    pub(crate) fn leads_to_password(&self) -> bool {
         self.leads_to_password
     }
 
     /// How many lines wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
     /// How many lines wait for an answer, if there was a question.
-    pub(super) fn question(&self) -> Option<usize> {
+    pub(crate) fn question(&self) -> Option<usize> {
         self.asked.is_some().then_some(self.lines.len())
     }
 
     /// Ctrl-C: how many lines are thrown away, if there was a question.
-    pub(super) fn discard(&mut self) -> Option<usize> {
+    pub(crate) fn discard(&mut self) -> Option<usize> {
         self.asked.take()?;
         (self.due, self.answered, self.leads_to_password) = (None, None, false);
         Some(std::mem::take(&mut self.lines).len())

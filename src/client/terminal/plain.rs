@@ -12,15 +12,15 @@ use rustix::termios::{LocalModes, tcgetattr};
 use rustyline::{ExternalPrinter, KeyCode, KeyEvent, Modifiers};
 use zeroize::Zeroizing;
 
-use super::editor::Typed;
-use super::foreground::{is_foreground, wait_for_foreground};
-use super::keys::Keys;
-use super::screen::NOTHING;
-use super::veil::{Veil, begins_dialogue};
-use crate::client::Lost;
+use crate::client::ClientError;
 use crate::client::startup::no_thread;
+use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
+use crate::client::terminal::keys::Keys;
+use crate::client::terminal::password_prompt::{PasswordPrompt, begins_dialogue};
+use crate::client::terminal::screen::NOTHING;
+use crate::client::terminal::typed::Typed;
 use crate::limits::LINE_BYTES;
-use crate::protocol::{BadSecret, Secret};
+use crate::model::{BadSecret, Secret};
 
 const GREETING: &str = "Connected to server. You can start typing messages.\n";
 
@@ -28,22 +28,22 @@ const GREETING: &str = "Connected to server. You can start typing messages.\n";
 ///
 /// # Errors
 /// When the terminal cannot be used.
-pub(super) fn greet() -> Result<(), Lost> {
-    write(GREETING).map_err(Lost::Output)
+pub(crate) fn greet() -> Result<(), ClientError> {
+    write(GREETING).map_err(ClientError::Output)
 }
 
 /// Passes on what the person types from now on.
 ///
 /// # Errors
 /// When no thread can be started.
-pub(super) fn start(typed: Sender<Typed>, keys: Keys, veil: Veil) -> Result<(), Lost> {
+pub(crate) fn start(typed: Sender<Typed>, keys: Keys, veil: PasswordPrompt) -> Result<(), ClientError> {
     veil.rule_echo();
     thread::Builder::new().spawn(move || read_lines(&typed, &keys, &veil)).map_err(no_thread)?;
     Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
-fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &Veil) {
+fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &PasswordPrompt) {
     let mut ends = 0;
     while ends < 2 {
         // It may be a password. A terminal hands over no more than this at once.
@@ -100,9 +100,9 @@ fn secret(line: &[u8]) -> Option<Result<Secret, BadSecret>> {
 
 /// What is shown goes to the end of it.
 #[derive(Debug)]
-pub(super) struct Paper;
+pub(crate) struct PlainPrinter;
 
-impl ExternalPrinter for Paper {
+impl ExternalPrinter for PlainPrinter {
     fn print(&mut self, text: String) -> rustyline::Result<()> {
         if text == NOTHING {
             return Ok(()); // There is no typed line to draw again.

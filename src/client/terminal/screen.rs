@@ -8,23 +8,23 @@ use async_channel::{Receiver, Sender, bounded};
 use jiff::civil::Date;
 use rustyline::ExternalPrinter;
 
-use super::drawing::{Recent, Size};
-use super::foreground::{is_foreground, wait_for_foreground};
-use super::wrap::wrap;
-use crate::client::Lost;
+use crate::client::ClientError;
 use crate::client::startup::no_thread;
+use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
+use crate::client::terminal::reflow::{Recent, Size};
+use crate::client::terminal::wrap::wrap;
 use crate::limits::{CLIENT_DRAWN_BYTES, CLIENT_SCREEN_LINES, SCREEN_FLUSH};
-use crate::protocol::SafeText;
+use crate::model::SafeText;
 
 /// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
-pub(super) const NOTHING: &str = "\x1b[A\n";
+pub(crate) const NOTHING: &str = "\x1b[A\n";
 
 /// How long drawing nothing takes at most. If it takes longer, the prompt stays on the screen.
 const LAST_DRAWING: Duration = Duration::from_millis(30);
 
 /// What may be drawn: safe text, and what this program itself puts around it. Nothing else can reach the screen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Painted(String);
+pub(crate) struct Painted(String);
 
 impl Painted {
     /// A line in which the program speaks for itself. What it quotes is made safe here.
@@ -33,24 +33,24 @@ impl Painted {
     }
 
     /// Adds text as it is.
-    pub(super) fn text(mut self, text: &SafeText) -> Self {
+    pub(crate) fn text(mut self, text: &SafeText) -> Self {
         self.0.push_str(text.as_str());
         self
     }
 
     /// Adds words of the program itself, which may hold what acts on a terminal.
-    pub(super) fn own(mut self, words: &'static str) -> Self {
+    pub(crate) fn own(mut self, words: &'static str) -> Self {
         self.0.push_str(words);
         self
     }
 
     /// Adds what is painted already.
-    pub(super) fn add(self, painted: &Self) -> Self {
+    pub(crate) fn add(self, painted: &Self) -> Self {
         self.styled(&Style::Plain, painted)
     }
 
     /// Adds something in a style (SGR of ECMA-48).
-    pub(super) fn styled(mut self, style: &Style, painted: &Self) -> Self {
+    pub(crate) fn styled(mut self, style: &Style, painted: &Self) -> Self {
         match style {
             Style::Plain => self.0.push_str(&painted.0),
             Style::Fixed(code) => self.0.extend(["\x1b[", code, "m", &painted.0, "\x1b[0m"]),
@@ -60,14 +60,14 @@ impl Painted {
     }
 
     /// What the terminal gets.
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// How something is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     Plain,
     /// Parameters of SGR.
     Fixed(&'static str),
@@ -77,7 +77,7 @@ pub(super) enum Style {
 
 /// A handle for those who have something to show.
 #[derive(Clone)]
-pub(super) struct Screen {
+pub(crate) struct Screen {
     lines: Sender<Shown>,
     is_plain: bool,
     /// The clock of the person.
@@ -85,7 +85,7 @@ pub(super) struct Screen {
 }
 
 /// The other end, before there is an editor.
-pub(super) struct Showing {
+pub(crate) struct Showing {
     lines: Receiver<Shown>,
     recent: Recent,
 }
@@ -103,47 +103,47 @@ enum Shown {
 
 impl Screen {
     /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
-    pub(super) fn new(is_plain: bool, today: fn() -> Date) -> (Self, Showing) {
+    pub(crate) fn new(is_plain: bool, today: fn() -> Date) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
         (Self { lines, is_plain, today }, Showing { lines: showing, recent: Recent::default() })
     }
 
     /// Shows a line. Waits when too many wait already, so that the server has to.
-    pub(super) async fn show(&self, line: Painted) {
+    pub(crate) async fn show(&self, line: Painted) {
         // The other end is never dropped before the program ends.
         let _ = self.lines.send(Shown::Line((self.today)(), line)).await;
     }
 
     /// Shows a line of one's own, unless it is there already.
-    pub(super) async fn show_own(&self, line: Painted) {
+    pub(crate) async fn show_own(&self, line: Painted) {
         if !self.is_plain {
             self.show(line).await;
         }
     }
 
     /// Shows words of our own at once, or not at all when too many lines wait.
-    pub(super) fn say(&self, words: &str) {
+    pub(crate) fn say(&self, words: &str) {
         let _ = self.lines.try_send(Shown::Line((self.today)(), Painted::words(words)));
     }
 
     /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
-    pub(super) async fn tell(&self, words: &str) {
+    pub(crate) async fn tell(&self, words: &str) {
         self.show(Painted::words(words)).await;
     }
 
     /// Has the typed line drawn again. What waits to be shown, when there is no room, has the same effect.
-    pub(super) fn draw_again(&self) {
+    pub(crate) fn draw_again(&self) {
         let _ = self.lines.try_send(Shown::Again);
     }
 
     /// Clears the screen, unless too many lines wait. Nothing is lost: it can be scrolled back to.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let _ = self.lines.try_send(Shown::Clear);
     }
 
     /// Waits until all is shown, but not for ever: the editor shows nothing while it searches. In the
     /// background nothing is shown.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if !is_foreground() {
             return;
         }
@@ -156,7 +156,7 @@ impl Screen {
 
 impl Showing {
     /// What was shown last.
-    pub(super) fn recent(&self) -> Recent {
+    pub(crate) fn recent(&self) -> Recent {
         self.recent.clone()
     }
 
@@ -165,11 +165,11 @@ impl Showing {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn start(
+    pub(crate) fn start(
         self,
         mut printer: impl ExternalPrinter + Send + 'static,
         size: impl Fn() -> Option<Size> + Send + 'static,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), ClientError> {
         let show = move || {
             let mut day = None;
             while let Ok(shown) = self.lines.recv_blocking() {

@@ -13,7 +13,7 @@ const INDENTED_PART: usize = 4;
 
 /// Breaks a line between words, with LF, so that each row has at most this many columns. A word that is longer than a row
 /// is left to the terminal, which joins its parts when they are copied. Tabs become blanks.
-pub(super) fn wrap(line: &str, columns: usize) -> String {
+pub(crate) fn wrap(line: &str, columns: usize) -> String {
     let indent = line.find(' ').map_or(0, |end| width(&line[..=end]));
     let can_break = indent * INDENTED_PART <= columns;
     let (mut wrapped, mut column, mut style) = (String::with_capacity(line.len() + 16), 0, "");
@@ -57,7 +57,7 @@ fn width_of_blanks(blanks: &str, column: usize) -> usize {
 }
 
 /// The characters of a text without its colours.
-pub(super) fn without_colors(text: &str) -> impl Iterator<Item = char> {
+pub(crate) fn without_colors(text: &str) -> impl Iterator<Item = char> {
     let mut parts = text.split('\x1b');
     let first = parts.next().unwrap_or_default();
     let others = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));

@@ -1,0 +1,322 @@
+//! The queue of the passwords that wait to be hashed: who gets the next turn.
+//!
+//! Each [network](LimitKey) gets its turns in rotation, so a network that sends many passwords makes itself wait, and nobody
+//! else. The same holds within it: a /48 has a turn, then each /56 in it, then each /64; and a user of this machine has one,
+//! then each name that passwords are given for. It knows no password and no hash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+
+use futures::channel::oneshot;
+
+use crate::limits::HASH_NETWORKS;
+use crate::model::limit_key::{LimitKey, LimitKeys};
+
+/// There are too many passwords of the same network to check, or there is no memory for one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("too many passwords are being checked; try again in a moment")]
+pub struct Busy;
+
+#[derive(Debug)]
+pub(crate) struct HashQueue {
+    state: Mutex<State>,
+    /// How many may wait of a network with the limits of a single place.
+    waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many turns are free, and how many are not.
+    free: usize,
+    running: usize,
+    /// By when they came.
+    waiting: BTreeMap<u64, Waiter>,
+    /// The networks of those who wait or have a turn, and of those who had one since the queue was last empty: a network
+    /// that sends one password after another is known by its last turn when it comes again.
+    loads: HashMap<LimitKey, Load>,
+    arrivals: u64,
+    turns: u64,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    keys: LimitKeys,
+    go: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Load {
+    waiting: usize,
+    running: usize,
+    /// Which turn it had last.
+    last_turn: u64,
+}
+
+impl Load {
+    fn is_idle(&self) -> bool {
+        self.waiting == 0 && self.running == 0
+    }
+}
+
+/// A place in the queue, and then the right to hash a password. Dropping it gives that to the next one.
+#[derive(Debug)]
+pub struct Turn {
+    queue: Arc<HashQueue>,
+    keys: LimitKeys,
+    /// Who it is as long as it waits.
+    arrival: u64,
+}
+
+impl HashQueue {
+    /// So many have a turn at once, and so many of each network wait.
+    pub(crate) fn new(turns: usize, waiting: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State { free: turns, ..State::default() }), waiting })
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`Busy`]: as many of the same network wait as may.
+    pub(crate) async fn turn(self: &Arc<Self>, keys: &LimitKeys) -> Result<Turn, Busy> {
+        let (turn, gone) = self.enter(keys)?;
+        // The sender is never dropped before it is used, as long as the turn lives.
+        gone.await.map_err(|_| Busy)?;
+        Ok(turn)
+    }
+
+    fn enter(self: &Arc<Self>, keys: &LimitKeys) -> Result<(Turn, oneshot::Receiver<()>), Busy> {
+        let mut state = self.state();
+        if state.free == 0 && state.is_full(keys, self.waiting) {
+            return Err(Busy);
+        }
+        let (go, gone) = oneshot::channel();
+        let arrival = state.arrivals;
+        state.arrivals += 1;
+        state.change(keys, |load| load.waiting += 1);
+        state.waiting.insert(arrival, Waiter { keys: keys.clone(), go });
+        state.give_turns();
+        drop(state);
+        Ok((Turn { queue: Arc::clone(self), keys: keys.clone(), arrival }, gone))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn free(&self) -> usize {
+        self.state().free
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.queue.state();
+        if state.waiting.remove(&self.arrival).is_some() {
+            state.change(&self.keys, |load| load.waiting -= 1);
+        } else {
+            state.free += 1;
+            state.running -= 1;
+            state.change(&self.keys, |load| load.running -= 1);
+            state.give_turns();
+        }
+    }
+}
+
+impl State {
+    fn is_full(&self, keys: &LimitKeys, waiting: usize) -> bool {
+        keys.limited().any(|(network, factor)| {
+            let limit = waiting.saturating_mul(factor.try_into().unwrap_or(usize::MAX));
+            self.loads.get(&network).map_or(0, |load| load.waiting) >= limit
+        })
+    }
+
+    /// Changes what is known of these networks, and forgets those that have nobody here and had no turn.
+    fn change(&mut self, keys: &LimitKeys, change: impl Fn(&mut Load)) {
+        for share in keys.all() {
+            let load = self.loads.entry(share.network).or_default();
+            change(load);
+            if load.is_idle() && load.last_turn == 0 {
+                self.loads.remove(&share.network);
+            }
+        }
+        if self.loads.len() > HASH_NETWORKS || (self.waiting.is_empty() && self.running == 0) {
+            self.loads.retain(|_, load| !load.is_idle());
+        }
+    }
+
+    fn give_turns(&mut self) {
+        while self.free > 0
+            && let Some(arrival) = self.next()
+            && let Some(Waiter { keys, go }) = self.waiting.remove(&arrival)
+        {
+            self.free -= 1;
+            self.running += 1;
+            self.turns += 1;
+            let last_turn = self.turns;
+            self.change(&keys, |load| {
+                load.waiting -= 1;
+                load.running += 1;
+                load.last_turn = last_turn;
+            });
+            // Whoever does not wait any more gives the turn back at once, when its `Turn` is dropped.
+            let _ = go.send(());
+        }
+    }
+
+    /// Who is next: at each level, somebody of the network that has had no turn for the longest time.
+    fn next(&self) -> Option<u64> {
+        let mut waiting: Vec<_> = self.waiting.iter().map(|(&arrival, waiter)| (arrival, waiter.keys.all())).collect();
+        for level in 0.. {
+            let last_turn = |network| self.loads.get(&network).map_or(0, |load| load.last_turn);
+            // The first of equals, which is the one that came first.
+            let (arrival, keys) =
+                waiting.iter().min_by_key(|(_, keys)| keys.get(level).map_or(0, |share| last_turn(share.network)))?;
+            let Some(&chosen) = keys.get(level) else { return Some(*arrival) };
+            waiting.retain(|(_, keys)| keys.get(level) == Some(&chosen));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::Name;
+    use crate::model::address::Network;
+
+    type Waiting = (Turn, oneshot::Receiver<()>);
+
+    fn keys(source: &str) -> LimitKeys {
+        LimitKeys::of(source.parse().unwrap())
+    }
+
+    fn named(name: &str) -> LimitKeys {
+        LimitKeys::with_name(Network::Loopback, &Name::parse(name).unwrap())
+    }
+
+    fn enter(queue: &Arc<HashQueue>, keys: &LimitKeys) -> Waiting {
+        queue.enter(keys).unwrap()
+    }
+
+    fn has_turn((_, gone): &mut Waiting) -> bool {
+        gone.now_or_never().is_some()
+    }
+
+    /// How many turns the owner waits for behind a crowd.
+    fn turns_until(owner: &LimitKeys, crowd: impl Iterator<Item = LimitKeys>) -> usize {
+        let queue = HashQueue::new(1, 64);
+        let running = enter(&queue, &keys("203.0.113.1"));
+        let mut crowd: Vec<_> = crowd.map(|keys| enter(&queue, &keys)).collect();
+        let mut owner = enter(&queue, owner);
+        drop(running);
+        for turns in 0.. {
+            if has_turn(&mut owner) {
+                return turns;
+            }
+            let at = crowd.iter_mut().position(has_turn).expect("somebody has the turn");
+            drop(crowd.remove(at));
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn an_owner_on_another_network_gets_the_turn_after_the_first_one_of_a_crowd() {
+        let crowd = || (0..90).map(|number| keys(&format!("2001:db8:0:{number:x}::1")));
+        assert_eq!(turns_until(&keys("192.0.2.1"), crowd()), 1);
+        assert_eq!(turns_until(&keys("2001:db8:1::1"), crowd()), 1);
+        assert_eq!(turns_until(&keys("192.0.2.1"), (0..64).map(|_| keys("192.0.2.2"))), 1);
+        assert_eq!(turns_until(&named("Alice"), crowd()), 1);
+    }
+
+    /// As in an attack that has gone on for a while.
+    #[test]
+    fn an_owner_gets_the_turn_before_a_crowd_of_networks_that_had_one_and_come_again() {
+        let queue = HashQueue::new(1, 1);
+        let crowd: Vec<_> = (0..90).map(|number| keys(&format!("192.0.2.{number}"))).collect();
+        let mut again = enter(&queue, &keys("203.0.113.1"));
+        for network in &crowd {
+            let next = enter(&queue, network);
+            drop(std::mem::replace(&mut again, next));
+        }
+        assert!(has_turn(&mut again));
+        let mut crowd: Vec<_> = crowd.iter().map(|network| enter(&queue, network)).collect();
+        let mut owner = enter(&queue, &keys("198.51.100.1"));
+        drop(again);
+        assert!(has_turn(&mut owner), "and not {:?}", crowd.iter_mut().position(has_turn));
+        drop((crowd, owner));
+        assert_eq!(queue.state().loads.len(), 0, "nothing is kept when nobody waits");
+    }
+
+    #[test]
+    fn on_this_machine_another_name_gets_the_next_turn() {
+        assert_eq!(turns_until(&named("Alice"), (0..64).map(|_| named("Bob"))), 1);
+        let user = |user| LimitKeys::with_name(Network::User(user), &Name::parse("Alice").unwrap());
+        assert_eq!(turns_until(&user(1000), (0..64).map(|_| user(1001))), 1);
+    }
+
+    #[test]
+    fn within_a_48_the_56_of_an_owner_gets_the_next_turn_and_within_that_the_64() {
+        let owner = keys("2001:db8:0:1::1");
+        assert_eq!(turns_until(&owner, (0..64).map(|number| keys(&format!("2001:db8:0:ff{number:02x}::1")))), 1);
+        assert_eq!(turns_until(&owner, (0..64).map(|_| keys("2001:db8:0:2::1"))), 1);
+    }
+
+    #[test]
+    fn the_excess_of_a_network_is_refused_and_nobody_elses() {
+        let queue = HashQueue::new(0, 2);
+        let _two = [(); 2].map(|()| enter(&queue, &keys("192.0.2.1")));
+        assert!(queue.enter(&keys("192.0.2.1")).is_err());
+        assert!(queue.enter(&keys("192.0.2.2")).is_ok());
+        let crowd: Vec<_> =
+            (0..40).map_while(|number| queue.enter(&keys(&format!("2001:db8:0:{number:x}00::1"))).ok()).collect();
+        assert_eq!(crowd.len(), 32, "a /48 has sixteen times as many");
+        assert!(queue.enter(&keys("2001:db8:1::1")).is_ok());
+        let names: Vec<_> = (0..80).map(|number| enter(&queue, &named(&format!("a{number}z")))).collect();
+        assert_eq!(names.len(), 80, "each name of this machine has its own");
+        drop((crowd, names));
+        assert_eq!(queue.state().loads.len(), 1, "who is gone costs nothing");
+    }
+
+    #[test]
+    fn who_stops_waiting_makes_room_and_who_stops_with_a_turn_gives_it_on() {
+        let queue = HashQueue::new(1, 1);
+        let running = enter(&queue, &keys("192.0.2.1"));
+        let waiting = enter(&queue, &keys("192.0.2.1"));
+        assert!(queue.enter(&keys("192.0.2.1")).is_err());
+        drop(waiting);
+        let mut late = enter(&queue, &keys("192.0.2.1"));
+        assert!(!has_turn(&mut late));
+        drop(running);
+        assert!(has_turn(&mut late));
+        drop(late);
+        assert_eq!(queue.free(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_each_turn_is_given_back_and_nobody_waits_while_one_is_free(
+            acts in prop::collection::vec((0..6u8, any::<bool>()), 1..200)
+        ) {
+            let queue = HashQueue::new(2, 3);
+            let mut held = Vec::new();
+            for (number, is_leave) in acts {
+                if is_leave && !held.is_empty() {
+                    drop(held.remove(usize::from(number) % held.len()));
+                } else if let Ok(entered) = queue.enter(&keys(&format!("2001:db8:0:{number}::1"))) {
+                    held.push(entered);
+                }
+                let state = queue.state();
+                prop_assert!(state.free == 0 || state.waiting.is_empty());
+                prop_assert_eq!(state.waiting.len() + 2 - state.free, held.len());
+            }
+            drop(held);
+            let state = queue.state();
+            prop_assert_eq!((state.free, state.waiting.len(), state.loads.len()), (2, 0, 0));
+        }
+    }
+}

@@ -1,0 +1,731 @@
+//! The registry: accounts, bans, mutes and operators, and what becomes of them when the machine stops.
+//!
+//! The door and the broker ask it at every login, so all of it is a book in memory that answers at once. Whoever
+//! changes it waits until the change is on the disk: first the file is written, then the book. The room and the
+//! sockets are not known here.
+//!
+//! The file is a redb database. It is written in Rust alone, so the server needs no C toolchain; it is maintained; a
+//! commit either is in the file or is not, whenever the machine stops; and every page has a checksum. SQLite would do
+//! that as well, but its language would buy nothing: the book is small, is read whole at the start, and is never asked
+//! anything that a map cannot answer.
+
+mod error;
+mod hash_queue;
+pub mod hasher;
+mod state;
+mod store;
+
+use crate::accounts::state::{Change, Kind, State};
+use crate::accounts::store::Store;
+use crate::model::address::Network;
+use crate::model::{AccountId, Name};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, SystemTime};
+
+use async_lock::Mutex;
+use blocking::unblock;
+
+#[cfg(doc)]
+use crate::limits::LOGINS_NOTED;
+
+pub use crate::protocol::Banned;
+pub use error::ChangeError;
+pub use hash_queue::{Busy, Turn};
+pub use hasher::Hasher;
+pub use state::{Account, Sanction};
+pub use store::AccountsError;
+
+/// A handle to the registry. Clones are of the same one; the file is closed with the last of them.
+///
+/// All questions are answered from memory. All acts are asynchronous, one after the other, and return when they are on the
+/// disk. To stop waiting for one stops nothing: it is done altogether, or not at all.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    state: Arc<RwLock<State>>,
+    /// Locked for each act as a whole, from the look at the book to its change.
+    store: Arc<Mutex<Store>>,
+}
+
+impl Accounts {
+    /// Opens the registry in a folder, and forgets the sanctions that are over. If the folder is missing it is made, with
+    /// mode 0700, and in it `accounts.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
+    ///
+    /// # Errors
+    /// [`AccountsError`], as when another server has it open, or others can read it.
+    pub fn open(folder: &Path, now: SystemTime) -> Result<Self, AccountsError> {
+        let (mut store, mut content) = Store::open(folder, now)?;
+        let mut changes = content.superseded;
+        changes.extend(content.state.sweep(now));
+        store.write(&changes)?;
+        changes.into_iter().for_each(|change| content.state.apply(change));
+        Ok(Self { state: Arc::new(RwLock::new(content.state)), store: Arc::new(Mutex::new(store)) })
+    }
+
+    /// The account of a name.
+    pub fn account(&self, name: &Name) -> Option<Account> {
+        self.read().account(name).cloned()
+    }
+
+    /// The account of this number, if it is still there.
+    pub fn account_of(&self, id: AccountId) -> Option<Account> {
+        self.read().account_of(id).cloned()
+    }
+
+    /// Accounts that nobody can use, each with the name of the account that has its name: they were made when a former
+    /// version took two names for different ones that are the same name. The older account keeps the name, and the others
+    /// are kept until it is gone.
+    pub fn set_aside(&self) -> Vec<(Account, Name)> {
+        self.read().set_aside()
+    }
+
+    /// The account that was registered under a name that is written like this, set aside or not.
+    pub fn account_written(&self, name: &Name) -> Option<Account> {
+        self.read().account_written(name).cloned()
+    }
+
+    /// All accounts, by their names. It copies them, so it is nothing to do at every login.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.read().accounts()
+    }
+
+    /// The ban on this name.
+    pub fn ban_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
+        self.sanction(Kind::Ban, &Banned::Name(name.clone()), now)
+    }
+
+    /// The ban on a place, or on the network that contains it.
+    pub fn ban_on(&self, source: Network, now: SystemTime) -> Option<Sanction> {
+        let ban = |source| self.sanction(Kind::Ban, &Banned::Network(source), now);
+        ban(source).or_else(|| ban(source.network()))
+    }
+
+    /// What mutes this name.
+    pub fn mute_of(&self, name: &Name, now: SystemTime) -> Option<Sanction> {
+        self.sanction(Kind::Mute, &Banned::Name(name.clone()), now)
+    }
+
+    /// All bans in force: names first, then sources.
+    pub fn bans(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
+        self.read().sanctioned(Kind::Ban, now)
+    }
+
+    /// All mutes in force.
+    pub fn mutes(&self, now: SystemTime) -> Vec<(Banned, Sanction)> {
+        self.read().sanctioned(Kind::Mute, now)
+    }
+
+    /// Registers a name with the hash of its password.
+    ///
+    /// # Errors
+    /// [`ChangeError::AlreadyRegistered`], [`ChangeError::Full`], [`ChangeError::NotKept`].
+    pub async fn register(&self, name: Name, hash: String, now: SystemTime) -> Result<Account, ChangeError> {
+        self.act(move |state| {
+            let account = state.registration(name, hash, now)?;
+            Ok((vec![Change::Keep(account.clone())], account))
+        })
+        .await
+    }
+
+    /// Gives an account another password.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotRegistered`], [`ChangeError::NotKept`].
+    pub async fn change_password(&self, id: AccountId, hash: String) -> Result<(), ChangeError> {
+        self.act(move |state| {
+            let account = state.account_of(id).ok_or(ChangeError::NotRegistered)?;
+            Ok((vec![Change::Keep(Account { hash, ..account.clone() })], ()))
+        })
+        .await
+    }
+
+    /// Removes an account. Its name is free then; bans and mutes of it stay.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotRegistered`], [`ChangeError::NotKept`].
+    pub async fn unregister(&self, id: AccountId) -> Result<(), ChangeError> {
+        self.act(move |state| {
+            if !state.has(id) {
+                return Err(ChangeError::NotRegistered);
+            }
+            Ok((vec![Change::Forget(id)], ()))
+        })
+        .await
+    }
+
+    /// Notes that somebody has logged in. It writes at most once [a day](LOGINS_NOTED) for each account.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`].
+    pub async fn note_login(&self, id: AccountId, now: SystemTime) -> Result<(), ChangeError> {
+        if self.read().login(id, now).is_none() {
+            return Ok(());
+        }
+        self.act(move |state| Ok((state.login(id, now).into_iter().collect(), ()))).await
+    }
+
+    /// Removes the accounts that nobody has logged in with for so long, and says which.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`].
+    pub async fn remove_unused(&self, time: Duration, now: SystemTime) -> Result<Vec<Account>, ChangeError> {
+        self.act(move |state| {
+            let unused = state.unused(time, now);
+            Ok((unused.iter().map(|account| Change::Forget(account.id)).collect(), unused))
+        })
+        .await
+    }
+
+    /// Makes the holder of an account an operator, or no operator.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotRegistered`], [`ChangeError::NotKept`].
+    pub async fn set_operator(&self, name: &Name, is_operator: bool) -> Result<(), ChangeError> {
+        let name = name.clone();
+        self.act(move |state| {
+            let account = state.account(&name).ok_or(ChangeError::NotRegistered)?;
+            Ok((vec![Change::Keep(Account { is_operator, ..account.clone() })], ()))
+        })
+        .await
+    }
+
+    /// Bans somebody, in place of a former ban if there is one.
+    ///
+    /// # Errors
+    /// [`ChangeError::Full`], [`ChangeError::NotKept`].
+    pub async fn ban(&self, banned: Banned, sanction: Sanction) -> Result<(), ChangeError> {
+        self.act(move |state| Ok((state.imposition(Kind::Ban, banned, sanction)?, ()))).await
+    }
+
+    /// Lifts a ban, and says whether there was one in force.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`].
+    pub async fn unban(&self, banned: Banned, now: SystemTime) -> Result<bool, ChangeError> {
+        self.act(move |state| Ok(state.lifting(Kind::Ban, &banned, now))).await
+    }
+
+    /// Mutes a name, in place of a former mute if there is one.
+    ///
+    /// # Errors
+    /// [`ChangeError::Full`], [`ChangeError::NotKept`].
+    pub async fn mute(&self, name: Name, sanction: Sanction) -> Result<(), ChangeError> {
+        self.act(move |state| Ok((state.imposition(Kind::Mute, Banned::Name(name), sanction)?, ()))).await
+    }
+
+    /// Lifts a mute, and says whether there was one in force.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`].
+    pub async fn unmute(&self, name: Name, now: SystemTime) -> Result<bool, ChangeError> {
+        self.act(move |state| Ok(state.lifting(Kind::Mute, &Banned::Name(name), now))).await
+    }
+
+    /// Does one act, on a thread that may wait for the disk. All that must be done together is done there, where nobody can
+    /// stop it half way.
+    async fn act<T: Send + 'static>(
+        &self,
+        plan: impl FnOnce(&State) -> Result<(Vec<Change>, T), ChangeError> + Send + 'static,
+    ) -> Result<T, ChangeError> {
+        let mut store = self.store.lock_arc().await;
+        let this = self.clone();
+        unblock(move || {
+            this.recover(&mut store).map_err(not_kept)?;
+            let (changes, answer) = plan(&this.read())?;
+            if let Err(error) = store.write(&changes) {
+                // The next act tries again, if this fails too.
+                let _ = this.recover(&mut store);
+                return Err(not_kept(error));
+            }
+            this.change(|state| changes.into_iter().for_each(|change| state.apply(change)));
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// After a commit failed: opens the file again, and holds what is in it.
+    fn recover(&self, store: &mut Store) -> Result<(), AccountsError> {
+        if store.is_closed() {
+            let content = store.reopen(SystemTime::now())?;
+            self.change(|state| *state = content.state);
+        }
+        Ok(())
+    }
+
+    fn sanction(&self, kind: Kind, banned: &Banned, now: SystemTime) -> Option<Sanction> {
+        self.read().sanction(kind, banned, now).cloned()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn not_kept(error: AccountsError) -> ChangeError {
+    ChangeError::NotKept(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::future::Future;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::UNIX_EPOCH;
+
+    use async_std::task::block_on;
+    use futures::FutureExt;
+    use redb::{Database, ReadableDatabase, TableDefinition};
+
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    /// A folder that is not there yet, and is removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            static COUNT: AtomicUsize = AtomicUsize::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            Self(std::env::temp_dir().join(format!("linechat-registry-{}-{count}", std::process::id())))
+        }
+
+        fn open(&self) -> Accounts {
+            Accounts::open(&self.0, now()).unwrap()
+        }
+
+        fn refusal(&self) -> String {
+            let refusal = Accounts::open(&self.0, now()).unwrap_err().to_string();
+            refusal.replace(self.0.to_str().unwrap(), "DIR")
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("registry.redb")
+        }
+
+        fn set_mode(&self, mode: u32) {
+            fs::set_permissions(self.file(), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + 1_000_000 * S + Duration::from_nanos(123_456_789)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn sanction(until: Option<SystemTime>) -> Sanction {
+        Sanction::new("Olga", Some("noise"), now(), until)
+    }
+
+    async fn register(accounts: &Accounts, text: &str) -> Result<Account, ChangeError> {
+        accounts.register(name(text), format!("hash of {text}"), now()).await
+    }
+
+    fn link(address: &str) -> Network {
+        address.parse().unwrap()
+    }
+
+    /// A registry with something of everything in it.
+    fn filled(folder: &Folder) -> Accounts {
+        let accounts = folder.open();
+        block_on(async {
+            let bob = register(&accounts, "Bob").await.unwrap();
+            let zoe = register(&accounts, "Zoë").await.unwrap();
+            register(&accounts, "Eve").await.unwrap();
+            accounts.set_operator(&zoe.name, true).await.unwrap();
+            accounts.change_password(zoe.id, "another hash".to_owned()).await.unwrap();
+            accounts.unregister(bob.id).await.unwrap();
+            let places = [Network::V4([192, 0, 2, 1]), Network::V6([7; 8]), link("fe80::1%2"), Network::User(1000)];
+            let places = places.map(Banned::Network);
+            for banned in [Banned::Name(name("Bob")), Banned::Name(name("Mallory"))].into_iter().chain(places) {
+                accounts.ban(banned, sanction(Some(now() + 60 * S))).await.unwrap();
+            }
+            accounts.ban(Banned::Name(name("B0b")), sanction(Some(now() + 30 * S))).await.unwrap();
+            accounts.mute(name("Trudy"), sanction(None)).await.unwrap();
+            accounts.mute(name("Peggy"), sanction(None)).await.unwrap();
+            assert_eq!(accounts.unmute(name("Peggy"), now()).await, Ok(true));
+            assert_eq!(accounts.unban(Banned::Name(name("Mallory")), now()).await, Ok(true));
+        });
+        accounts
+    }
+
+    #[test]
+    fn what_was_done_is_there_after_a_restart() {
+        let folder = Folder::new();
+        let accounts = filled(&folder);
+        let before = accounts.read().clone();
+        drop(accounts);
+        let accounts = folder.open();
+        assert_eq!(*accounts.read(), before);
+        assert!(accounts.account(&name("ZOË")).unwrap().is_operator);
+        assert_eq!(accounts.account(&name("ZOË")).unwrap().hash, "another hash");
+        assert_eq!(accounts.account(&name("Bob")), None);
+        assert_eq!(accounts.account(&name("Zoe")), None);
+        assert_eq!(accounts.bans(now()).len(), 5);
+        assert_eq!(accounts.ban_on(link("fe80::1%2"), now()), Some(sanction(Some(now() + 60 * S))));
+        assert_eq!(accounts.ban_on(link("fe80::1%3"), now()), None);
+        assert_eq!(accounts.ban_of(&name("Bob"), now()), Some(sanction(Some(now() + 30 * S))), "it is that of B0b");
+        assert_eq!(accounts.ban_on(Network::User(1000), now()), Some(sanction(Some(now() + 60 * S))));
+        assert_eq!(accounts.mutes(now()), [(Banned::Name(name("Trudy")), sanction(None))]);
+        assert_eq!(accounts.mute_of(&name("TRUDY"), now()), Some(sanction(None)));
+    }
+
+    #[test]
+    fn the_number_of_a_lost_account_is_not_given_again_after_a_restart() {
+        let folder = Folder::new();
+        let lost = block_on(async {
+            let accounts = folder.open();
+            let bob = register(&accounts, "Bob").await.unwrap();
+            accounts.unregister(bob.id).await.unwrap();
+            assert_eq!(accounts.unregister(bob.id).await, Err(ChangeError::NotRegistered));
+            bob.id
+        });
+        let accounts = folder.open();
+        assert!(block_on(register(&accounts, "Bob")).unwrap().id > lost);
+        assert_eq!(block_on(accounts.change_password(lost, String::new())), Err(ChangeError::NotRegistered));
+        assert_eq!(block_on(accounts.set_operator(&name("Eve"), true)), Err(ChangeError::NotRegistered));
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    fn names(accounts: Vec<Account>) -> Vec<String> {
+        accounts.into_iter().map(|account| account.name.to_string()).collect()
+    }
+
+    #[test]
+    fn an_account_that_nobody_logs_in_with_is_removed_also_after_a_restart_and_no_other_is() {
+        let folder = Folder::new();
+        let accounts = folder.open();
+        block_on(async {
+            for text in ["Bob", "Zoe"] {
+                register(&accounts, text).await.unwrap();
+            }
+            let zoe = accounts.account(&name("Zoe")).unwrap().id;
+            assert_eq!(accounts.remove_unused(10 * DAY, now() + 9 * DAY).await.unwrap(), []);
+            accounts.note_login(zoe, now() + 5 * DAY).await.unwrap();
+        });
+        drop(accounts);
+        let accounts = folder.open();
+        let removed = block_on(accounts.remove_unused(10 * DAY, now() + 10 * DAY)).unwrap();
+        assert_eq!(names(removed), ["Bob"]);
+        drop(accounts);
+        let accounts = folder.open();
+        assert_eq!(names(accounts.accounts()), ["Zoe"]);
+        assert_eq!(names(block_on(accounts.remove_unused(10 * DAY, now() + 15 * DAY)).unwrap()), ["Zoe"]);
+    }
+
+    #[test]
+    fn a_login_is_written_once_a_day() {
+        let folder = Folder::new();
+        let accounts = folder.open();
+        let bob = block_on(register(&accounts, "Bob")).unwrap().id;
+        let used = |after| {
+            block_on(accounts.note_login(bob, now() + after)).unwrap();
+            accounts.account_of(bob).unwrap().used
+        };
+        assert_eq!(used(DAY - S), now());
+        assert_eq!(used(DAY), now() + DAY);
+        assert_eq!(used(2 * DAY - S), now() + DAY);
+    }
+
+    #[test]
+    fn accounts_of_an_older_program_count_as_used_when_logins_began_to_be_noted() {
+        let folder = Folder::new();
+        drop(filled(&folder));
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        assert!(transaction.delete_table(TableDefinition::<u64, u64>::new("logins")).unwrap());
+        let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+        meta.remove("logins since").unwrap();
+        drop(meta);
+        transaction.commit().unwrap();
+        drop(database);
+        drop(Accounts::open(&folder.0, now() + 400 * DAY).unwrap());
+        let accounts = Accounts::open(&folder.0, now() + 700 * DAY).unwrap();
+        assert_eq!(block_on(accounts.remove_unused(365 * DAY, now() + 764 * DAY)).unwrap(), []);
+        assert_eq!(names(block_on(accounts.remove_unused(365 * DAY, now() + 765 * DAY)).unwrap()), ["Zoë", "Eve"]);
+    }
+
+    #[test]
+    fn sanctions_that_are_over_leave_the_file_with_the_start_and_with_the_next_one() {
+        let folder = Folder::new();
+        drop(filled(&folder));
+        let later = now() + 60 * S;
+        drop(Accounts::open(&folder.0, later).unwrap());
+        // The clock is set back: what was swept is still gone.
+        let accounts = folder.open();
+        assert_eq!(accounts.bans(now()), []);
+        block_on(async {
+            accounts.mute(name("Peggy"), sanction(Some(now() + S))).await.unwrap();
+            assert_eq!(accounts.unban(Banned::Name(name("Nobody2")), later).await, Ok(false));
+        });
+        drop(accounts);
+        assert_eq!(folder.open().mutes(now()).len(), 1);
+    }
+
+    #[test]
+    fn nobody_else_can_read_it() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(folder.0.clone()), mode(folder.file())), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_or_write_is_refused() {
+        let folder = Folder::new();
+        drop(folder.open());
+        for mode in [0o604, 0o640, 0o602, 0o620] {
+            folder.set_mode(mode);
+            assert_eq!(
+                folder.refusal(),
+                "others can read or write the registry DIR/registry.redb; chmod 600 DIR/registry.redb",
+                "{mode:o}"
+            );
+        }
+        folder.set_mode(0o600);
+        folder.open();
+    }
+
+    #[test]
+    fn a_registry_in_use_is_refused_and_free_again_when_its_last_handle_is_gone() {
+        let folder = Folder::new();
+        let accounts = folder.open();
+        let other = accounts.clone();
+        drop(accounts);
+        assert_eq!(folder.refusal(), "the registry DIR/registry.redb is in use by another server");
+        drop(other);
+        folder.open();
+    }
+
+    #[test]
+    fn a_beginning_that_was_cut_short_is_begun_anew() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        fs::write(folder.0.join("registry.new"), [0; 5000]).unwrap();
+        block_on(register(&folder.open(), "Bob")).unwrap();
+        assert!(folder.open().account(&name("Bob")).is_some());
+        // The registry and its lock.
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_file_of_something_else_is_refused_and_not_touched() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        for content in ["", "hello", &"SQLite format 3\0".repeat(1000)] {
+            fs::write(folder.file(), content).unwrap();
+            folder.set_mode(0o600);
+            assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat", "{content:.20}");
+            assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
+        }
+        fs::remove_file(folder.file()).unwrap();
+        let foreign = Database::create(folder.file()).unwrap();
+        let transaction = foreign.begin_write().unwrap();
+        transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
+        transaction.commit().unwrap();
+        drop(foreign);
+        folder.set_mode(0o600);
+        assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused() {
+        let folder = Folder::new();
+        drop(folder.open());
+        set_format(&folder, 7);
+        assert_eq!(
+            folder.refusal(),
+            "the registry DIR/registry.redb was written by a newer linechat: its format is 7, not 2"
+        );
+    }
+
+    #[test]
+    fn a_registry_of_the_first_format_is_read_and_is_of_the_second_once_an_older_program_cannot_read_it() {
+        let folder = Folder::new();
+        let ban = |banned: Network| {
+            let accounts = folder.open();
+            block_on(accounts.ban(Banned::Network(banned), sanction(None))).unwrap();
+        };
+        ban(Network::V6([0xfe, 0x80, 0, 0, 0, 0, 0, 0]));
+        set_format(&folder, 1);
+        ban(Network::User(1000));
+        assert_eq!(format(&folder), 1);
+        let accounts = folder.open();
+        assert_eq!(accounts.bans(now()).len(), 2);
+        assert_eq!(accounts.ban_on(link("fe80::1%2"), now()), Some(sanction(None)), "the ban on all links still holds");
+        drop(accounts);
+        ban(link("fe80::1%2"));
+        assert_eq!(format(&folder), 2);
+        assert_eq!(folder.open().bans(now()).len(), 3);
+    }
+
+    fn format(folder: &Folder) -> u64 {
+        let database = Database::create(folder.file()).unwrap();
+        let meta = database.begin_read().unwrap().open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+        meta.get("format").unwrap().unwrap().value()
+    }
+
+    fn set_format(folder: &Folder, format: u64) {
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        transaction
+            .open_table(TableDefinition::<&str, u64>::new("linechat"))
+            .unwrap()
+            .insert("format", format)
+            .unwrap();
+        transaction.commit().unwrap();
+    }
+
+    #[test]
+    fn a_name_that_is_none_any_more_is_told_instead_of_forgotten() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let accounts = TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
+        transaction.open_table(accounts).unwrap().insert(1, ("admin", "", false, 0)).unwrap();
+        transaction.commit().unwrap();
+        drop(database);
+        assert_eq!(
+            folder.refusal(),
+            "the registry DIR/registry.redb is damaged (\"admin\" is no name: that word is reserved); put a copy in its place"
+        );
+    }
+
+    #[test]
+    fn of_two_bans_that_have_come_to_look_alike_the_longer_one_holds_and_is_lifted_for_good() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let bans = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
+        let mut rows = transaction.open_table(bans).unwrap();
+        for (name, until) in [("B0b", Some(u64::MAX)), ("Bob", None), ("bob", Some(u64::MAX))] {
+            rows.insert((0, name.as_bytes()), ("Olga", None, 0, until)).unwrap();
+        }
+        drop(rows);
+        transaction.commit().unwrap();
+        drop(database);
+        let accounts = folder.open();
+        assert_eq!(accounts.ban_of(&name("B0b"), now()).unwrap().until(), None);
+        assert_eq!(block_on(accounts.unban(Banned::Name(name("bob")), now())), Ok(true));
+        drop(accounts);
+        assert_eq!(folder.open().bans(now()), []);
+    }
+
+    #[test]
+    fn bans_of_single_loopback_addresses_are_one_ban_and_are_lifted_for_good() {
+        let folder = Folder::new();
+        drop(folder.open());
+        let database = Database::create(folder.file()).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let bans = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
+        let mut rows = transaction.open_table(bans).unwrap();
+        for (address, until) in
+            [([127, 0, 0, 2], Some(u64::MAX)), ([127, 0, 0, 3], None), ([127, 9, 0, 1], Some(u64::MAX))]
+        {
+            rows.insert((4, &address[..]), ("Olga", None, 0, until)).unwrap();
+        }
+        rows.insert((6, &[0; 8][..]), ("Olga", None, 0, Some(u64::MAX))).unwrap();
+        drop(rows);
+        transaction.commit().unwrap();
+        drop(database);
+        drop(folder.open());
+        let accounts = folder.open();
+        assert_eq!(accounts.ban_on(Network::Loopback, now()).unwrap().until(), None);
+        assert_eq!(accounts.bans(now()).len(), 1);
+        assert_eq!(block_on(accounts.unban(Banned::Network(Network::Loopback), now())), Ok(true));
+        drop(accounts);
+        assert_eq!(folder.open().bans(now()), []);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_told() {
+        let folder = Folder::new();
+        fs::create_dir(&folder.0).unwrap();
+        let refusal = |path: &str| Accounts::open(&folder.0.join(path), now()).unwrap_err().to_string();
+        assert!(refusal("no/such").contains("no/such cannot be used: there is no folder /"), "{}", refusal("no/such"));
+        fs::write(folder.0.join("file"), "").unwrap();
+        assert!(refusal("file").ends_with(" cannot be used: Not a directory"), "{}", refusal("file"));
+        fs::create_dir(folder.file()).unwrap();
+        assert_eq!(folder.refusal(), "the registry DIR/registry.redb cannot be used: it is not a regular file");
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
+        let folder = Folder::new();
+        let accounts = filled(&folder);
+        let whole = accounts.read().clone();
+        drop(accounts);
+        let intact = fs::read(folder.file()).unwrap();
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut refused = 0;
+        for _ in 0..100 {
+            let mut bytes = intact.clone();
+            for _ in 0..random.usize(1..20) {
+                // Most of what is in use is at the beginning.
+                let at = random.usize(0..64) * random.usize(0..intact.len() / 64);
+                bytes[at] ^= random.u8(1..);
+            }
+            if random.u8(..) < 64 {
+                bytes.truncate(random.usize(0..bytes.len()));
+            }
+            fs::write(folder.file(), bytes).unwrap();
+            match Accounts::open(&folder.0, now()) {
+                Ok(accounts) => assert_eq!(*accounts.read(), whole),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!((1..100).contains(&refused), "{refused} were refused");
+    }
+
+    #[test]
+    fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
+        let folder = Folder::new();
+        let accounts = folder.open();
+        for number in 0..50 {
+            let guest = format!("guest-{number}");
+            // It may have begun, or wait for its turn.
+            let _ = register(&accounts, &guest).now_or_never();
+        }
+        block_on(register(&accounts, "Zoe")).unwrap();
+        let before = accounts.read().clone();
+        assert!(before.account(&name("Zoe")).is_some());
+        drop(accounts);
+        assert_eq!(*folder.open().read(), before);
+    }
+
+    #[test]
+    fn of_two_who_register_a_name_at_once_one_gets_it() {
+        let folder = Folder::new();
+        let accounts = folder.open();
+        let acts = (0..20).map(|_| register(&accounts, "Bob"));
+        let outcomes = block_on(futures::future::join_all(acts));
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+        let refusals: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+        assert_eq!(refusals, vec![ChangeError::AlreadyRegistered(name("Bob")); 19]);
+    }
+
+    #[test]
+    fn a_future_of_an_act_may_go_to_another_thread() {
+        fn is_send(_: &(impl Future + Send)) {}
+        let folder = Folder::new();
+        is_send(&register(&folder.open(), "Bob"));
+    }
+}

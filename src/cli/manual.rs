@@ -1,0 +1,228 @@
+//! What a program says about itself beyond its options, and the man page and shell completions made of both.
+//!
+//! The option `--generate` writes them, so that neither a build script nor a second program is needed:
+//! `client --generate man > client.1`. They are for the name under which the program was started.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io;
+use std::process::exit;
+
+use clap::builder::StyledStr;
+use clap::{Arg, ArgMatches, Command, Parser, ValueEnum, value_parser};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use crate::cli::program_name::program_name;
+use crate::cli::{status, stdio};
+use crate::os::io_error;
+
+/// The parts of a program's manual that clap knows nothing of.
+#[derive(Debug, Clone, Copy)]
+pub struct Manual {
+    /// The name of the program in this project. It may be installed under another one.
+    pub program: &'static str,
+    /// What it is for, in a few words.
+    pub purpose: &'static str,
+    /// The ways to call it, behind its name.
+    pub synopsis: &'static [&'static str],
+    /// Exit codes, and what they mean.
+    pub exit_codes: &'static [(&'static str, &'static str)],
+    /// Variables of the environment, and what they mean.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// Command lines that work as they stand, with `{}` for the name of the program.
+    pub examples: &'static [&'static str],
+    /// The exit code when standard output cannot be written.
+    pub output_lost: u8,
+}
+
+/// What can be generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// A man page
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+}
+
+const GENERATE: &str = "generate";
+
+impl Manual {
+    /// The end of `--help`.
+    pub fn after_help(&self) -> String {
+        let mut help = "Exit codes:\n".to_owned();
+        let width = self.exit_codes.iter().map(|(code, _)| code.len()).max().unwrap_or_default();
+        for (code, meaning) in self.exit_codes {
+            let _ = writeln!(help, "  {code:width$}  {meaning}");
+        }
+        help.push_str("\nExamples:");
+        for example in self.examples() {
+            let _ = write!(help, "\n  {example}");
+        }
+        help
+    }
+
+    /// The ways to call it, as the line of usage in `--help`.
+    pub fn usage(&self) -> String {
+        let name = self.name();
+        let ways: Vec<_> = self.synopsis.iter().map(|way| format!("{name} {way}")).collect();
+        ways.join("\n       ")
+    }
+
+    /// The arguments of this process, and how they were written. When they ask for something to be generated, or are wrong,
+    /// this does not return.
+    pub fn parse<A: Parser>(&self) -> (A, ArgMatches) {
+        let command = A::command().arg(option());
+        let matches = command.clone().get_matches();
+        if let Some(&form) = matches.get_one::<Form>(GENERATE) {
+            exit(self.print(command, form).into());
+        }
+        (A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), matches)
+    }
+
+    fn name(&self) -> String {
+        program_name(self.program)
+    }
+
+    fn examples(&self) -> impl Iterator<Item = String> {
+        let name = self.name();
+        self.examples.iter().map(move |example| example.replace("{}", &name))
+    }
+
+    /// Writes to standard output what is asked for; the exit code.
+    fn print(&self, command: Command, form: Form) -> u8 {
+        let written = self.generate(command, form).and_then(|text| stdio::write_all(io::stdout(), &text));
+        match written {
+            Ok(()) => 0,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,
+            Err(error) => {
+                let why = io_error::describe(&error);
+                status::say(&format!("{}: cannot write to standard output: {why}", self.name()));
+                self.output_lost
+            }
+        }
+    }
+
+    fn generate(&self, command: Command, form: Form) -> io::Result<Vec<u8>> {
+        // clap calls the program by the name of the package.
+        let name = self.name();
+        let mut command = command.name(name.clone()).bin_name(name.clone());
+        let shell = match form {
+            Form::Man => return self.man(command),
+            Form::Bash => Shell::Bash,
+            Form::Zsh => Shell::Zsh,
+            Form::Fish => Shell::Fish,
+        };
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, name, &mut script);
+        Ok(script)
+    }
+
+    fn man(&self, command: Command) -> io::Result<Vec<u8>> {
+        let version = format!("linechat {}", env!("CARGO_PKG_VERSION"));
+        let commands = self.commands(command.clone());
+        // A blank for the date: an empty one would not be written, and what follows would move to its place. A real one
+        // would make every build another.
+        let man = Man::new(command).section("1").date(" ").source(version).manual("linechat");
+        let mut page = Vec::new();
+        man.render_title(&mut page)?;
+        self.head().to_writer(&mut page)?;
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+        commands.to_writer(&mut page)?;
+        self.tail().to_writer(&mut page)?;
+        Ok(page)
+    }
+
+    /// The name and how it is called: clap would write `<--name>`, without the word that belongs to it.
+    fn head(&self) -> Roff {
+        let name = self.name();
+        let mut head = Roff::new();
+        head.control("SH", ["NAME"]).text([roman(format!("{name} - {}", self.purpose))]);
+        head.control("SH", ["SYNOPSIS"]);
+        for (number, way) in self.synopsis.iter().enumerate() {
+            between_paragraphs(&mut head, number);
+            head.text([bold(&name), roman(format!(" {way}"))]);
+        }
+        head
+    }
+
+    /// A section for each subcommand, with its options and its own subcommands. clap would only refer to further pages.
+    fn commands(&self, mut command: Command) -> Roff {
+        let mut page = Roff::new();
+        // Only then an argument can be shown.
+        command.build();
+        for subcommand in command.get_subcommands() {
+            let name = subcommand.get_name();
+            page.control("SH", [format!("COMMANDS OF {}", name.to_uppercase()).as_str()]);
+            let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+            page.text([bold(format!("{} {name}", self.name())), roman(format!(": {about}."))]);
+            for option in subcommand.get_opts() {
+                entry(&mut page, &option.to_string().replace(['<', '>'], ""), "", option.get_help());
+            }
+            for command in subcommand.get_subcommands() {
+                let words: String = command.get_positionals().map(|word| format!(" {}", word_of(word))).collect();
+                entry(&mut page, command.get_name(), &words, command.get_about());
+            }
+        }
+        page
+    }
+
+    fn tail(&self) -> Roff {
+        let mut tail = Roff::new();
+        table(&mut tail, "EXIT STATUS", self.exit_codes);
+        table(&mut tail, "ENVIRONMENT", self.environment);
+        tail.control("SH", ["EXAMPLES"]);
+        for (number, example) in self.examples().enumerate() {
+            between_paragraphs(&mut tail, number);
+            // As it stands: neither filled nor broken.
+            tail.control("RS", ["4"]).control("nf", []).text([roman(example)]);
+            tail.control("fi", []).control("RE", []);
+        }
+        tail
+    }
+}
+
+/// A new paragraph, but for the first, which the title of the section has begun.
+fn between_paragraphs(page: &mut Roff, number: usize) {
+    if number > 0 {
+        page.control("PP", []);
+    }
+}
+
+/// An entry of a list: what is typed as it stands, what takes the place of a word, and what both do.
+fn entry(page: &mut Roff, literal: &str, words: &str, help: Option<&StyledStr>) {
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    page.control("TP", []).text([bold(literal), roman(words)]).text([roman(help)]);
+}
+
+/// A word of a command as the synopsis of a man page has it: `NAME`, `[REASON]...` or `[people|names]`.
+fn word_of(word: &Arg) -> String {
+    let values: Vec<_> = word.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+    match values.as_slice() {
+        [] => word.to_string().replace(['<', '>'], ""),
+        values => format!("[{}]", values.join("|")),
+    }
+}
+
+/// A section that explains words one by one, unless there is none.
+fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
+    if rows.is_empty() {
+        return;
+    }
+    page.control("SH", [title]);
+    for (word, meaning) in rows {
+        page.control("TP", []).text([bold(*word)]).text([roman(*meaning)]);
+    }
+}
+
+/// The option that asks for it. It stands alone.
+fn option() -> Arg {
+    let help = "Write a man page, or completions for a shell, to standard output";
+    Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).help(help)
+}

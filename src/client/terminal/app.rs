@@ -1,0 +1,1362 @@
+//! The talk: what is typed goes to the server, what the server says goes to the screen, through every loss of the
+//! connection.
+//!
+//! It knows neither keys nor the terminal. A typed line is sent, or kept until it can be, or refused in so many words.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::time::Instant;
+
+use async_channel::Receiver;
+use async_io::Timer;
+use async_std::future::timeout;
+use futures::FutureExt;
+use jiff::ZonedDateTime;
+
+use crate::client::connection::ConnectError;
+use crate::client::message::Message;
+use crate::client::recipient::{Recipient, RemoteEnd};
+use crate::client::taken::Tries;
+use crate::client::terminal::attempt::{Attempt, Event};
+use crate::client::terminal::backoff::Backoff;
+use crate::client::terminal::completion::{Completion, renaming};
+use crate::client::terminal::delivery::{Delivery, Fate, Heard, Missing, is_private};
+use crate::client::terminal::password_flow::{PasswordFlow, is_question};
+use crate::client::terminal::password_prompt::{PasswordPrompt, begins_dialogue};
+use crate::client::terminal::paste::{Paste, Verdict};
+use crate::client::terminal::screen::Screen;
+use crate::client::terminal::theme::Theme;
+use crate::client::terminal::typed::Typed;
+use crate::client::tls::TlsError;
+use crate::client::{ClientError, Config, Outcome, lines};
+use crate::limits::{
+    CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT, WELCOME_LIMIT,
+};
+use crate::model::{BadSecret, Name, SafeText, Secret};
+use crate::os::io_error;
+use crate::protocol::{Command, Line};
+
+const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
+const UNPROTECTED: &str = "Type no password here: it would be shown, and others could read it on its way.";
+const UNASKED: &str =
+    "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
+const MISSED: &str =
+    "The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.";
+const ANOTHER_SERVER: &str = "Your password was not sent again, because this may be another server than before";
+const ANOTHER_NAME: &str = "Type another name and press Enter; Ctrl-D leaves.";
+
+type Done = Result<Outcome, ClientError>;
+
+pub(crate) struct App {
+    config: Config,
+    reconnect: bool,
+    screen: Screen,
+    look: Theme,
+    typed: Receiver<Typed>,
+    people: Completion,
+    paste: Paste,
+    veil: PasswordPrompt,
+    password_flow: PasswordFlow,
+    /// The password that was sent last, and to whom, until the server says what it thinks of it.
+    tried: Option<(Secret, Option<Recipient>)>,
+    /// Who got the password that is remembered, and may have it again.
+    given_to: Option<Recipient>,
+    /// What the server said when it did not take the remembered password any more.
+    refusal: Option<SafeText>,
+    /// The server refused the first name. The next line that is typed is another one.
+    needs_name: bool,
+    /// What the server said to the first name.
+    refused_name: Option<SafeText>,
+    /// What to do when the name is taken, unless the person is to be asked.
+    tries: Option<Tries>,
+    /// The server has taken the name at least once.
+    has_joined: bool,
+    /// Lines that are to be sent, and of which the server certainly has nothing.
+    unsent: VecDeque<String>,
+    /// How many of them are commands that lead to a password.
+    commands: usize,
+    attempt: Option<Attempt>,
+    absence: Option<Absence>,
+    interrupted: Option<Instant>,
+    /// The person wanted to leave while a question was open, and knows what that would throw away.
+    is_warned: bool,
+    is_leaving: bool,
+    /// When the person who leaves is told what is waited for.
+    goodbye_due: Option<Instant>,
+}
+
+/// What happens next.
+enum Next {
+    Typed(Typed),
+    Attempt(Event),
+    Due,
+}
+
+/// The time without a connection.
+struct Absence {
+    /// When it began, as the person is told.
+    since: String,
+    backoff: Backoff,
+    next_try: Instant,
+    /// The person knows that the name is taken.
+    told_of_ghost: bool,
+    /// And that the server is not trusted.
+    told_of_distrust: bool,
+}
+
+impl App {
+    pub(crate) fn new(
+        config: Config,
+        reconnect: bool,
+        (screen, look): (Screen, Theme),
+        (typed, people, paste, veil): (Receiver<Typed>, Completion, Paste, PasswordPrompt),
+    ) -> Self {
+        let tries = config.if_taken.map(|if_taken| Tries::new(config.name.clone(), if_taken));
+        Self {
+            config,
+            reconnect,
+            screen,
+            look,
+            typed,
+            people,
+            paste,
+            veil,
+            password_flow: PasswordFlow::default(),
+            tried: None,
+            given_to: None,
+            refusal: None,
+            needs_name: false,
+            refused_name: None,
+            tries,
+            has_joined: false,
+            unsent: VecDeque::new(),
+            commands: 0,
+            attempt: None,
+            absence: None,
+            interrupted: None,
+            is_warned: false,
+            is_leaving: false,
+            goodbye_due: None,
+        }
+    }
+
+    /// Joins, calls `sit_down`, and stays until the person leaves or cannot stay. `sit_down` is told whether the server has
+    /// taken the name, or asks for a password.
+    pub(crate) async fn run(mut self, sit_down: impl FnOnce(bool) -> Result<(), ClientError>) -> Done {
+        let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| ClientError::NoWelcome)??;
+        let Some(first) = first else { return self.attempt.expect("there was one").story.outcome() };
+        self.settle_veil(0);
+        let needs_name = self.refuses_name();
+        sit_down(!needs_name)?;
+        if needs_name {
+            self.ask_for_name().await;
+        } else {
+            if !self.password_flow.is_open() {
+                self.joined();
+            }
+            self.show(&first).await;
+        }
+        loop {
+            let done = match self.next().await {
+                Next::Typed(typed) => self.type_in(typed).await,
+                Next::Attempt(event) => self.happen(event).await,
+                Next::Due => self.due().await,
+            };
+            if let Break(done) = done {
+                return done;
+            }
+            self.send_next().await;
+            self.settle_veil(0);
+        }
+    }
+
+    /// Connects for the first time. What the server says until it has taken the name, or refused it, or asks for a password
+    /// that only the person knows; or nothing if it has sent us away.
+    async fn first_lines(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        self.attempt = Some(Attempt::begin(&self.config, self.look.own_name()));
+        let mut lines = Vec::new();
+        loop {
+            let attempt = self.attempt.as_mut().expect("it has begun");
+            match attempt.next().await {
+                Event::NotConnected(error) => return Err(error.into()),
+                Event::Connected(remote_end) => attempt.remote_end = remote_end,
+                Event::Heard(heard) => {
+                    attempt.hear(&heard);
+                    add_greeting(&mut lines, heard);
+                    self.answer_login().await;
+                    let Some(attempt) = &self.attempt else { return Err(ClientError::Cut) };
+                    if attempt.story.is_turned_away() {
+                        if self.try_next_name().await {
+                            lines.clear();
+                            continue;
+                        }
+                        return Ok(self.refuses_name().then_some(lines));
+                    }
+                    if attempt.story.joined || self.password_flow.is_open() {
+                        return Ok(Some(lines));
+                    }
+                }
+                Event::Ended(Ok(())) => return Err(ClientError::Cut),
+                Event::Ended(Err(error)) => return Err(ClientError::Failed(error)),
+                Event::Sent => attempt.is_sending = false,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let attempt = self.attempt.as_ref();
+        let next_try = self.absence.as_ref().filter(|_| attempt.is_none()).map(|absence| absence.next_try);
+        // Nothing is asked during a dialogue.
+        let can_ask = |attempt: &&Attempt| attempt.can_send() && !self.password_flow.is_open();
+        let question = attempt.filter(can_ask).and_then(|attempt| attempt.receipts.due());
+        let welcome = attempt.filter(|attempt| self.is_unwelcomed(attempt)).map(|attempt| attempt.welcome_by);
+        let due =
+            self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).chain(self.goodbye_due).min();
+        // All of these can be dropped without a loss.
+        futures::select_biased! {
+            typed = async {
+                match self.typed.recv().await {
+                    Ok(typed) => typed,
+                    // Whoever leaves already is not impatient because the terminal is gone.
+                    Err(_) if self.is_leaving => std::future::pending().await,
+                    Err(_) => Typed::Leave,
+                }
+            }.fuse() => Next::Typed(typed),
+            event = async {
+                match attempt {
+                    Some(attempt) => attempt.next().await,
+                    None => std::future::pending().await,
+                }
+            }.fuse() => Next::Attempt(event),
+            _ = async {
+                match due {
+                    Some(due) => Timer::at(due).await,
+                    None => std::future::pending().await,
+                }
+            }.fuse() => Next::Due,
+        }
+    }
+
+    // ---- What the person does ----
+
+    async fn type_in(&mut self, typed: Typed) -> ControlFlow<Done> {
+        let is_warned = std::mem::take(&mut self.is_warned);
+        match typed {
+            Typed::Line(text, _) if self.needs_name => self.take_name(&text),
+            Typed::Line(text, enter) => {
+                self.paste.add(&text, enter);
+                self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+            }
+            Typed::Unreadable(text) => {
+                self.screen.tell(&format!("Not sent, because it is not valid UTF-8: {text}")).await;
+            }
+            Typed::Nothing(enter) => self.paste.confirm(enter),
+            Typed::Secret(secret) => self.take_secret(secret),
+            Typed::Cleared => {
+                // What was in the editor is the rest of the paste.
+                if let Some(count) = self.paste.discard() {
+                    self.screen.say(&format!("{} thrown away.", lines(count + 1)));
+                }
+            }
+            Typed::Interrupt => return self.interrupt().await,
+            Typed::Leave => return self.leave(is_warned).await,
+        }
+        Continue(())
+    }
+
+    async fn interrupt(&mut self) -> ControlFlow<Done> {
+        if let Some(count) = self.paste.discard() {
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
+            return Continue(());
+        }
+        if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
+            return self.leave(false).await;
+        }
+        self.interrupted = Some(Instant::now());
+        self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
+        Continue(())
+    }
+
+    /// Leaves, unless there is a question that the person has not been warned of.
+    async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
+        self.settle_paste().await;
+        if let Some(count) = self.paste.question() {
+            if !is_warned {
+                self.is_warned = true;
+                self.screen.tell(&format!("Not sent yet: {}. Ctrl-D again leaves without that.", lines(count))).await;
+                return Continue(());
+            }
+            self.paste.discard();
+            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
+        }
+        if let Some(refusal) = self.refused_name.clone().filter(|_| self.needs_name) {
+            return Break(self.done(Ok(Outcome::NameRefused(refusal)), &Delivery::default()).await);
+        }
+        let is_here = self.attempt.as_ref().is_some_and(|attempt| attempt.story.joined);
+        if is_here && !self.is_leaving {
+            // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
+            self.begin_to_leave();
+            return Continue(());
+        }
+        let lost = if self.is_leaving || !self.has_joined { ClientError::NoFarewell } else { ClientError::Cut };
+        let receipts = self.attempt.take().map(|attempt| attempt.receipts).unwrap_or_default();
+        Break(self.done(Err(lost), &receipts).await)
+    }
+
+    /// How it ends: well only if nothing is left that was not said, and not without a word about it.
+    async fn done(&self, done: Done, receipts: &Delivery) -> Done {
+        let unsent = self.unsent.len() + self.paste.len();
+        if unsent > 0 {
+            self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
+        }
+        self.tell_missing(receipts).await;
+        let unsaid = unsent + receipts.missing().map_or(0, |missing| missing.lines);
+        if unsaid == 0 { done } else { done.and(Err(ClientError::Unsaid(unsaid))) }
+    }
+
+    fn begin_to_leave(&mut self) {
+        self.is_leaving = true;
+        self.goodbye_due = Some(Instant::now() + GOODBYE_PATIENCE);
+    }
+
+    /// Takes in lines that are to be sent. For the server, a CR ends one, too.
+    fn keep(&mut self, typed: Vec<String>) {
+        let pieces = typed.iter().flat_map(|line| line.split('\r')).filter(|line| !line.trim().is_empty());
+        let mut typed: Vec<_> = pieces.map(str::to_owned).collect();
+        if self.absence.is_some() && typed.iter().any(|line| begins_dialogue(line)) {
+            typed.retain(|line| !begins_dialogue(line));
+            self.settle_veil(0);
+            self.screen.say("Not connected; that has to wait until you are back.");
+        }
+        let was_empty = self.unsent.is_empty();
+        let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
+        self.commands += typed.iter().filter(|line| begins_dialogue(line)).count();
+        self.unsent.extend(typed);
+        if let Some(first) = refused.first() {
+            let all =
+                if refused.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(refused.len())) };
+            self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {all}{first}"));
+        }
+        if self.absence.is_some() && was_empty && !self.unsent.is_empty() {
+            self.screen.say("Not connected; your line will be sent when you are back.");
+        }
+    }
+
+    /// What was typed quickly has come to an end.
+    async fn settle_paste(&mut self) {
+        let verdict = self.paste.settle();
+        self.follow(verdict).await;
+    }
+
+    async fn follow(&mut self, verdict: Option<Verdict>) {
+        match verdict {
+            Some(Verdict::Send(lines)) => self.keep(lines),
+            Some(Verdict::Ask(count)) => {
+                let question = format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count));
+                self.screen.tell(&question).await;
+            }
+            None => {}
+        }
+    }
+
+    async fn due(&mut self) -> ControlFlow<Done> {
+        let now = Instant::now();
+        let verdict = self.paste.look(now);
+        self.follow(verdict).await;
+        if self.goodbye_due.take_if(|due| *due <= now).is_some() {
+            let what = match self.unsent.len() {
+                0 => "say goodbye".to_owned(),
+                count => format!("take {}", lines(count)),
+            };
+            self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without that."));
+        }
+        if self.attempt.as_ref().is_some_and(|attempt| self.is_unwelcomed(attempt) && attempt.welcome_by <= now) {
+            if !self.has_joined {
+                return Break(Err(ClientError::NoWelcome));
+            }
+            self.give_up().await?;
+            self.try_later();
+        }
+        if self.attempt.is_none() && self.absence.as_ref().is_some_and(|absence| absence.next_try <= now) {
+            self.attempt = Some(Attempt::begin(&self.config, self.look.own_name()));
+        }
+        Continue(())
+    }
+
+    /// The server should have taken the name, and it is not the person who is waited for.
+    fn is_unwelcomed(&self, attempt: &Attempt) -> bool {
+        !attempt.story.joined && !self.password_flow.waits()
+    }
+
+    // ---- Another name ----
+
+    /// Connects again if the name is taken and `--if-taken` says what to do then. False to give up.
+    async fn try_next_name(&mut self) -> bool {
+        let Some(tries) = &mut self.tries else { return false };
+        if !self.attempt.as_ref().is_some_and(|attempt| attempt.story.is_name_taken()) {
+            return false;
+        }
+        let Some(name) = tries.next().await else { return false };
+        self.use_name(name);
+        true
+    }
+
+    /// Connects with another name.
+    fn use_name(&mut self, name: Name) {
+        let old = self.look.own_name().clone();
+        self.look.rename(&old, name);
+        self.attempt = Some(Attempt::begin(&self.config, self.look.own_name()));
+    }
+
+    /// Whether the server refused the first name, and the person can be asked for another one.
+    fn refuses_name(&self) -> bool {
+        self.tries.is_none()
+            && !self.has_joined
+            && self.attempt.as_ref().is_some_and(|attempt| attempt.story.refused_name().is_some())
+    }
+
+    /// Gives up the connection, since the server does not wait as long as a person may think.
+    async fn ask_for_name(&mut self) {
+        let Some(refusal) = self.attempt.take().and_then(|attempt| attempt.story.refused_name()) else { return };
+        self.needs_name = true;
+        self.tried = None;
+        self.password_flow.end();
+        self.settle_veil(0);
+        let why = refusal.as_str().split_once(": ").map_or(refusal.as_str(), |(_, why)| why);
+        self.screen.tell(&format!("{why}. {ANOTHER_NAME}")).await;
+        self.refused_name.get_or_insert(refusal);
+    }
+
+    fn take_name(&mut self, text: &str) {
+        // What was typed could have been a command that leads to a password.
+        self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+        match Name::parse(text) {
+            Ok(name) => {
+                self.needs_name = false;
+                self.use_name(name);
+            }
+            Err(why) => self.screen.say(&format!("{why}. {ANOTHER_NAME}")),
+        }
+    }
+
+    // ---- Passwords ----
+
+    /// Answers the server's question for a password before the name is taken, if that can be done without the person.
+    async fn answer_login(&mut self) {
+        let Some(attempt) = self.attempt.as_mut() else { return };
+        if !std::mem::take(&mut attempt.story.wants_password) || attempt.story.joined {
+            return;
+        }
+        if !attempt.is_private() && !self.config.allow_plain_password {
+            return attempt.story.keep_password();
+        }
+        attempt.was_asked_for_password = true;
+        // It was wrong, and will be wrong the next time.
+        self.config.password.take_if(|_| attempt.has_remembered_password);
+        let mut warning = None;
+        if let Some(password) = self.config.password.clone() {
+            let recipient = attempt.remote_end.map(RemoteEnd::recipient);
+            let first = self.given_to.or(recipient);
+            if recipient.zip(first).is_some_and(|(recipient, first)| recipient.may_have(first)) {
+                attempt.has_remembered_password = true;
+                self.given_to = first;
+                return self.give(password);
+            }
+            let now = recipient.map(|recipient| format!(" ({recipient})")).unwrap_or_default();
+            warning = (!attempt.has_typed_password).then(|| format!("{ANOTHER_SERVER}{now}."));
+        }
+        self.password_flow.ask();
+        self.settle_veil(0);
+        if let Some(warning) = warning {
+            self.screen.tell(&warning).await;
+        }
+    }
+
+    /// Forgets the remembered password when it is wrong now. Who is asked for another may not be there.
+    fn forget_wrong(&mut self) {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.has_remembered_password) else { return };
+        let Some(wrong) = attempt.story.wrong_password.take().filter(|_| !attempt.has_typed_password) else { return };
+        if self.config.password.take().is_some() {
+            self.refusal = Some(wrong);
+        }
+    }
+
+    /// Leaves with the refusal if the remembered password was wrong, and nobody has typed one when this connection wanted
+    /// it. Nobody would the next time, and each time is held against the address.
+    async fn give_up(&mut self) -> ControlFlow<Done> {
+        let Some(refusal) = self.refusal.clone() else { return Continue(()) };
+        match self.attempt.take_if(|attempt| attempt.was_asked_for_password && !attempt.has_typed_password) {
+            Some(attempt) => Break(self.done(Ok(Outcome::NameRefused(refusal)), &attempt.receipts).await),
+            None => Continue(()),
+        }
+    }
+
+    /// Sends the password for the name.
+    fn give(&mut self, password: Secret) {
+        let Some(attempt) = self.attempt.as_mut() else { return };
+        attempt.welcome_by = Instant::now() + WELCOME_LIMIT;
+        attempt.send(password.expose());
+        self.tried = Some((password, attempt.remote_end.map(RemoteEnd::recipient)));
+    }
+
+    /// Sends what was typed for the name, if it is asked for.
+    fn give_typed(&mut self) {
+        let Some(password) = self.password_flow.answer() else { return };
+        self.attempt.iter_mut().for_each(|attempt| attempt.has_typed_password = true);
+        self.give(password);
+    }
+
+    fn take_secret(&mut self, secret: Result<Secret, BadSecret>) {
+        match secret {
+            Err(why) => self.screen.say(&format!("Not sent: {why}.")),
+            Ok(_) if !self.is_secretive() => self.screen.say("Not sent: nobody asks for a password any more."),
+            Ok(secret) => {
+                if !self.password_flow.add(secret) {
+                    self.screen.say("Not sent: nobody has asked for so many passwords yet.");
+                }
+            }
+        }
+    }
+
+    /// A password is asked for, or will be.
+    fn is_secretive(&self) -> bool {
+        self.password_flow.is_open() || self.commands > 0 || self.paste.leads_to_password()
+    }
+
+    /// What is typed from now on is shown or not, which is settled before the person sees why. So many commands that lead to a password have been taken in.
+    fn settle_veil(&mut self, commands: usize) {
+        self.veil.settle(commands, self.is_secretive());
+    }
+
+    /// Nobody else can read a password on its way, or that is taken into account.
+    fn is_protected(&self) -> bool {
+        self.config.allow_plain_password || self.attempt.as_ref().is_some_and(Attempt::is_private)
+    }
+
+    /// Throws away commands that lead to a password where others could read it, and what was typed for them.
+    fn refuse_unprotected(&mut self) {
+        let is_protected = self.is_protected();
+        while !is_protected && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
+            self.unsent.pop_front();
+            self.commands -= 1;
+            self.password_flow.end();
+            self.settle_veil(0);
+            self.screen.say("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.");
+        }
+    }
+
+    /// The connection is gone, and with it what was said about passwords.
+    fn break_dialogue(&mut self) {
+        let was_open = self.password_flow.is_open() && self.absence.is_none();
+        self.password_flow.end();
+        let count = self.unsent.len();
+        self.unsent.retain(|line| !begins_dialogue(line));
+        self.commands = 0;
+        self.settle_veil(0);
+        if was_open || self.unsent.len() < count {
+            self.screen.say("That was about a password, and is not done. Begin again when you are back.");
+        }
+    }
+
+    // ---- What happens on the connection ----
+
+    async fn happen(&mut self, event: Event) -> ControlFlow<Done> {
+        match event {
+            Event::Heard(bytes) => {
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.hear(&bytes);
+                }
+                self.forget_wrong();
+                self.answer_login().await;
+                let Some(attempt) = &self.attempt else { return Continue(()) };
+                if attempt.story.is_turned_away() {
+                    return self.turned_away(&bytes).await;
+                }
+                if attempt.story.joined && (self.absence.is_some() || !self.has_joined) {
+                    self.back();
+                }
+                self.show(&bytes).await;
+            }
+            Event::Connected(remote_end) => self.attempt.iter_mut().for_each(|attempt| attempt.remote_end = remote_end),
+            Event::Sent => self.attempt.iter_mut().for_each(|attempt| attempt.is_sending = false),
+            Event::Ended(how) => return self.ended(how).await,
+            Event::NotConnected(error) if !self.has_joined => {
+                return Break(self.done(Err(error.into()), &Delivery::default()).await);
+            }
+            Event::NotConnected(error) => {
+                self.tell_distrust(&error);
+                self.try_later();
+            }
+        }
+        Continue(())
+    }
+
+    async fn show(&mut self, bytes: &[u8]) {
+        let mut is_asked = false;
+        for raw in String::from_utf8_lossy(bytes).lines() {
+            let heard = self.attempt.as_mut().map(|attempt| attempt.receipts.hear(raw, Instant::now()));
+            let Heard { is_pong, private } = heard.unwrap_or_default();
+            if let Some((line, fate)) = private {
+                self.show_private(&line, fate).await;
+            }
+            if is_pong {
+                continue;
+            }
+            if raw.starts_with("! password-required: ") {
+                is_asked = true;
+                continue;
+            }
+            let warning = self.hear_of_password(raw);
+            // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
+            let message = Message::parse(raw.as_bytes());
+            match &message {
+                Some(message) => self.people.hear_message(message),
+                None => self.people.hear(raw),
+            }
+            if let Some((old, new)) = renaming(raw) {
+                self.look.rename(&old, new);
+            }
+            let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
+            self.screen.show(shown).await;
+            if let Some(warning) = warning {
+                self.screen.tell(warning).await;
+            }
+        }
+        // The server's question is for programs; a person gets one that says what to do.
+        if is_asked && self.password_flow.waits() {
+            self.screen.tell(PASSWORD).await;
+        }
+    }
+
+    /// Shows a private message of one's own, if it was accepted.
+    async fn show_private(&self, line: &str, fate: Fate) {
+        let quoted = || SafeText::excerpt(line, QUOTED_CHARS);
+        match fate {
+            Fate::Accepted => {
+                if let Some(shown) = self.look.said(line) {
+                    self.screen.show_own(shown).await;
+                }
+            }
+            // These say to whom it was.
+            Fate::Refused(why) if why.starts_with("! no-such-user: ") || why.starts_with("! ignored: ") => {}
+            Fate::Refused(_) => self.screen.tell(&format!("Refused: {}", quoted())).await,
+            Fate::Unknown => {
+                let words = "You may have missed the answer to this, so it is not certain that it was accepted";
+                self.screen.tell(&format!("{words}: {}", quoted())).await;
+            }
+        }
+    }
+
+    /// What is typed behind a line is hidden, or not, before that line is seen. What the person is to be told behind it: a
+    /// server may only want to have a password.
+    fn hear_of_password(&mut self, line: &str) -> Option<&'static str> {
+        if is_question(line) && !self.is_protected() {
+            self.password_flow.end();
+            self.settle_veil(0);
+            return Some(UNPROTECTED);
+        }
+        let was_open = self.password_flow.is_open();
+        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
+        let is_in_room = self.attempt.as_ref().is_some_and(|attempt| attempt.story.joined);
+        if is_in_room && let Some(password) = self.password_flow.hear(line) {
+            self.config.password = Some(password);
+            self.given_to = self.attempt.as_ref().and_then(|attempt| attempt.remote_end).map(RemoteEnd::recipient);
+        }
+        if self.password_flow.is_open() != was_open {
+            self.settle_veil(0);
+        }
+        if self.password_flow.is_open() && line.starts_with("* You missed ") {
+            return Some(MISSED);
+        }
+        (is_question(line) && !self.password_flow.is_open()).then_some(UNASKED)
+    }
+
+    /// Sends what waits, a line at a time. What was handed over once is never sent again, for the server may have it.
+    async fn send_next(&mut self) {
+        if self.attempt.as_ref().is_some_and(|attempt| !attempt.story.joined && !attempt.is_sending) {
+            self.give_typed();
+        }
+        self.refuse_unprotected();
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.can_send()) else { return };
+        if self.password_flow.is_open() {
+            // Whatever else is sent now would be taken for a password.
+            match self.password_flow.answer() {
+                _ if self.is_leaving => attempt.lines = None,
+                Some(secret) => attempt.send(secret.expose()),
+                None => {}
+            }
+            return;
+        }
+        let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
+        // Its refusal has to be told from those of other lines.
+        let is_alone = leads_to_password || self.unsent.front().is_some_and(|line| is_private(line));
+        let is_due = attempt.receipts.due().is_some_and(|due| is_alone || due <= Instant::now());
+        // Who leaves gets a farewell, which is better.
+        if is_due && !(self.is_leaving && self.unsent.is_empty()) {
+            let ping = attempt.receipts.ask();
+            return attempt.send(ping);
+        }
+        if !self.unsent.is_empty() && (attempt.receipts.has_private() || is_alone && attempt.receipts.is_waiting()) {
+            return;
+        }
+        let Some(line) = self.unsent.pop_front() else {
+            if self.is_leaving {
+                attempt.lines = None;
+            }
+            return;
+        };
+        let has_quit = is_quit(&line);
+        attempt.has_quit = has_quit;
+        // Before its first byte can be written: after a loss nobody knows whether it was.
+        attempt.receipts.sent(&line, Instant::now());
+        if leads_to_password {
+            self.password_flow.begin();
+            self.commands -= 1;
+        }
+        if has_quit {
+            self.begin_to_leave();
+        }
+        // Nothing is heard meanwhile, so its answer comes after it. A private message is shown when it was accepted.
+        if !is_private(&line)
+            && let Some(shown) = self.look.said(&line)
+        {
+            self.screen.show_own(shown).await;
+        }
+        self.attempt.iter_mut().for_each(|attempt| attempt.send(line.as_str()));
+    }
+
+    fn joined(&mut self) {
+        self.has_joined = true;
+        self.refusal = None;
+        if let Some((password, recipient)) = self.tried.take() {
+            (self.config.password, self.given_to) = (Some(password), recipient);
+        }
+        self.password_flow.end();
+        self.settle_veil(0);
+        self.look.prompt().set_connected(true);
+        self.people.clear();
+    }
+
+    fn back(&mut self) {
+        self.joined();
+        if let Some(absence) = self.absence.take() {
+            self.screen.say(&format!("Back again. You were away since {}.", absence.since));
+        }
+    }
+
+    /// The name is not to be had at this moment, most likely because the lost connection still has it.
+    /// At the first attempt another one is asked for, or that is the end, and so is a way on which others could read the
+    /// password.
+    async fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+        if self.refuses_name() {
+            self.ask_for_name().await;
+            return Continue(());
+        }
+        if let Some(attempt) = self.attempt.take_if(|attempt| !self.has_joined || attempt.story.is_unprotected) {
+            return Break(self.done(attempt.story.outcome(), &attempt.receipts).await);
+        }
+        self.give_up().await?;
+        let refusal =
+            String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
+        let own = self.look.own_name().clone();
+        if let Some(absence) = &mut self.absence
+            && !std::mem::replace(&mut absence.told_of_ghost, true)
+        {
+            self.screen.say(&format!("Not yet back as {own} ({refusal}); trying again."));
+        }
+        self.try_later();
+        Continue(())
+    }
+
+    /// Why the server is not trusted any more, which no time mends: it has another certificate, or somebody is in between.
+    fn tell_distrust(&mut self, error: &ConnectError) {
+        if let ConnectError::Tls(error @ (TlsError::Untrusted { .. } | TlsError::AnotherOne { .. })) = error
+            && let Some(absence) = &mut self.absence
+            && !std::mem::replace(&mut absence.told_of_distrust, true)
+        {
+            self.screen.say(&format!("Not yet back: {error}; trying again."));
+        }
+    }
+
+    async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
+        self.give_up().await?;
+        let Some(attempt) = self.attempt.take() else { return Continue(()) };
+        if self.is_leaving || attempt.story.was_dismissed() || !self.reconnect || !self.has_joined {
+            let done = match how {
+                // After the goodbye it does not matter how it ended.
+                Err(error) if !attempt.story.is_over() => Err(ClientError::Failed(error)),
+                _ => attempt.story.outcome(),
+            };
+            return Break(self.done(done, &attempt.receipts).await);
+        }
+        self.break_dialogue();
+        if self.absence.is_none() {
+            self.tell_loss(&how).await;
+            self.tell_missing(&attempt.receipts).await;
+        }
+        self.try_later();
+        Continue(())
+    }
+
+    async fn tell_loss(&mut self, how: &io::Result<()>) {
+        self.look.prompt().set_connected(false);
+        let why = how.as_ref().err().map(|error| format!(": {}", io_error::describe(error))).unwrap_or_default();
+        self.screen
+            .tell(&format!("The connection is lost{why}. What you type is kept; trying to connect again."))
+            .await;
+        let since = ZonedDateTime::now().strftime("%H:%M").to_string();
+        self.absence = Some(Absence {
+            since,
+            backoff: Backoff::new(),
+            next_try: Instant::now(),
+            told_of_ghost: false,
+            told_of_distrust: false,
+        });
+    }
+
+    async fn tell_missing(&self, receipts: &Delivery) {
+        let Some(Missing { lines, first }) = receipts.missing() else { return };
+        let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
+        let words = match (lines, first) {
+            (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
+            (1, None) => "The last line that you sent may not have arrived.".to_owned(),
+            (_, Some(first)) => format!("Up to {lines} of the lines you sent may not have arrived; the first: {first}"),
+            (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
+        };
+        self.screen.tell(&words).await;
+    }
+
+    fn try_later(&mut self) {
+        self.attempt = None;
+        self.tried = None;
+        self.password_flow.end();
+        if let Some(absence) = &mut self.absence {
+            absence.next_try = Instant::now() + absence.backoff.next(fastrand::f64());
+        }
+    }
+}
+
+/// Adds whole lines to what a server has said before it took the name. If that is too much, what came before is dropped: its
+/// last words say why it sends us away.
+fn add_greeting(lines: &mut Vec<u8>, heard: Vec<u8>) {
+    if lines.len() + heard.len() > CLIENT_GREETING_BYTES {
+        lines.clear();
+    }
+    lines.extend(heard);
+}
+
+fn is_quit(line: &str) -> bool {
+    matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use async_channel::{Sender, bounded};
+    use async_std::task::block_on;
+    use jiff::civil::Date;
+    use rustyline::ExternalPrinter;
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::client::Endpoint;
+    use crate::client::session_state::SessionState;
+    use crate::client::terminal::options::Options;
+    use crate::client::terminal::screen::Showing;
+    use crate::limits::RECONNECT_PAUSE;
+
+    struct PlainPrinter(mpsc::Sender<String>);
+
+    impl ExternalPrinter for PlainPrinter {
+        fn print(&mut self, text: String) -> rustyline::Result<()> {
+            self.0.send(text).map_err(|error| io::Error::other(error).into())
+        }
+    }
+
+    /// A talk on a connection, what it sends there, and what it shows.
+    struct Scene {
+        talk: App,
+        sent: Receiver<Zeroizing<String>>,
+        screen: Screen,
+        showing: Showing,
+        // They are open as long as this.
+        _typed: Sender<Typed>,
+        _events: Sender<Event>,
+    }
+
+    /// Puts the talk on a new connection. What it sends there, and where its events come from.
+    fn connect(talk: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
+        let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
+        let mut attempt = Attempt::new(happening, lines);
+        attempt.story.hear(b"* Welcome, Bob.");
+        talk.attempt = Some(attempt);
+        (sent, events)
+    }
+
+    impl Scene {
+        fn set() -> Self {
+            let name = Name::parse("Bob").unwrap();
+            let look = Theme::new(
+                name.clone(),
+                &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
+            );
+            let (screen, showing) = Screen::new(false, Date::default);
+            let config = Config {
+                name,
+                endpoint: Endpoint::Unix(PathBuf::new()),
+                password: None,
+                allow_plain_password: false,
+                if_taken: None,
+            };
+            let (typing, typed) = bounded(1);
+            let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
+            let mut talk = App::new(config, true, (screen.clone(), look), typed);
+            let (sent, events) = connect(&mut talk);
+            talk.has_joined = true;
+            Self { talk, sent, screen, showing, _typed: typing, _events: events }
+        }
+
+        /// The next line that is sent, if there is one, and the link says that it was.
+        fn next(&mut self) -> Option<String> {
+            block_on(self.talk.send_next());
+            let line = self.sent.try_recv().ok()?.to_string();
+            self.happens(Event::Sent);
+            Some(line)
+        }
+
+        /// The next one, which is a ping. What answers it.
+        #[track_caller]
+        fn next_ping(&mut self) -> String {
+            let line = self.next().unwrap();
+            let token = line.strip_prefix("/ping ").unwrap_or_else(|| panic!("{line:?} is not a ping"));
+            format!("* Pong {token}\n")
+        }
+
+        #[track_caller]
+        fn hears(&mut self, lines: &str) {
+            self.happens(Event::Heard(lines.as_bytes().to_vec()));
+        }
+
+        #[track_caller]
+        fn happens(&mut self, event: Event) {
+            assert!(block_on(self.talk.happen(event)).is_continue());
+        }
+
+        /// The connection is lost, and there is another one.
+        #[track_caller]
+        fn comes_back(&mut self) {
+            self.happens(Event::Ended(Ok(())));
+            (self.sent, self._events) = connect(&mut self.talk);
+            self.hears("* Welcome, Bob.\n");
+        }
+
+        /// What is on the screen, without the times.
+        fn shown(self) -> Vec<String> {
+            let (paper, printed) = mpsc::channel();
+            self.showing.start(PlainPrinter(paper), || None).unwrap();
+            self.screen.finish();
+            let printed = printed.try_iter().next().unwrap();
+            let without_time =
+                |line: &str| line.split_once(' ').filter(|(time, _)| *time != "--").map(|(_, rest)| rest.to_owned());
+            let without_since = |line: &str| line.split(" You were away since ").next().unwrap().to_owned();
+            printed.lines().map(|line| without_time(line).unwrap_or_else(|| without_since(line))).collect()
+        }
+    }
+
+    /// The server may have it, or not.
+    #[test]
+    fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
+        for is_written in [false, true] {
+            let mut scene = Scene::set();
+            scene.talk.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
+            assert_eq!(scene.next().as_deref(), Some("one"));
+            block_on(scene.talk.send_next());
+            // The task that sends it has not taken it, or has not said that it was sent.
+            assert!(!is_written || scene.sent.try_recv().is_ok());
+            scene.comes_back();
+            assert_eq!(scene.next().as_deref(), Some("three"));
+            assert_eq!(scene.next(), None);
+            assert_eq!(
+                scene.shown(),
+                [
+                    "Bob: one",
+                    "Bob: two",
+                    "-- The connection is lost. What you type is kept; trying to connect again.",
+                    "-- Up to 2 of the lines you sent may not have arrived; the first: one",
+                    "-- Back again.",
+                    "* Welcome, Bob.",
+                    "Bob: three",
+                ]
+            );
+        }
+    }
+
+    /// Nobody takes it out there any more.
+    #[test]
+    fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
+        let mut scene = Scene::set();
+        scene.sent = bounded(1).1;
+        scene.talk.keep(vec!["one".to_owned()]);
+        assert_eq!(scene.next(), None);
+        scene.comes_back();
+        assert_eq!(scene.next(), None);
+        assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()));
+    }
+
+    #[test]
+    fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
+        let mut scene = Scene::set();
+        scene.talk.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
+        let first = block_on(scene.talk.leave(false));
+        block_on(scene.talk.send_next());
+        let second = block_on(scene.talk.leave(false));
+        assert!(first.is_continue() && matches!(second, Break(Err(ClientError::NoFarewell))));
+        assert_eq!(
+            scene.shown(),
+            ["Bob: last words", "-- Not sent: 1 line.", "-- A line that you sent may not have arrived: last words"]
+        );
+    }
+
+    #[test]
+    fn a_cr_ends_a_line() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["one\r\r/register".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("one"));
+        let pong = scene.next_ping();
+        assert!(scene.talk.is_secretive());
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+    }
+
+    #[test]
+    fn a_private_message_is_shown_when_it_was_accepted() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None, "the next one waits");
+        scene.hears("Carol: meanwhile\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Nobody hi"));
+        let pong = scene.next_ping();
+        scene.hears("! no-such-user: nobody here is called Nobody; /who lists all\n");
+        assert_eq!(scene.next(), None);
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Carol: meanwhile",
+                "Bob (to Alice): hi",
+                "! no-such-user: nobody here is called Nobody; /who lists all",
+                "Bob: hello"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/foo"));
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears("! unknown-command: there is no /foo\n");
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.shown(), ["! unknown-command: there is no /foo", "Bob (to Alice): hi"]);
+    }
+
+    #[test]
+    fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
+        for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
+            scene.next().unwrap();
+            let pong = scene.next_ping();
+            scene.hears(&format!("{answer}\n{pong}"));
+        }
+        assert_eq!(
+            scene.shown(),
+            [
+                "! muted: you may listen, but say nothing",
+                "-- Refused: /msg Alice hi",
+                "* You missed 7 lines.",
+                "-- You may have missed the answer to this, so it is not certain that it was accepted: /msg Alice hello",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
+        let mut scene = Scene::set();
+        scene.talk.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        let pong = scene.next_ping();
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        scene.comes_back();
+        assert_eq!(scene.next().as_deref(), Some("later"));
+        assert_eq!(
+            scene.shown(),
+            [
+                "Bob: hello",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- A line that you sent may not have arrived: /msg Alice hi",
+                "-- Back again.",
+                "* Welcome, Bob.",
+                "Bob: later",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
+        let mut scene = Scene::set();
+        scene.talk.keep(vec!["/msg Alice hi".to_owned()]);
+        assert!(block_on(scene.talk.leave(false)).is_continue());
+        assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+        assert_eq!(scene.next(), None);
+        assert!(scene.talk.attempt.as_ref().unwrap().lines.is_none(), "that was all");
+        scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
+        assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
+    }
+
+    /// It would be taken for the password.
+    #[test]
+    fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        // Now there is a ping to send, too.
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        scene.talk.attempt.as_mut().unwrap().receipts = Delivery::default();
+        scene.talk.attempt.as_mut().unwrap().receipts.sent("earlier", long_ago);
+        scene.talk.take_secret(Secret::parse("open sesame"));
+        assert_eq!(scene.next(), None, "the server has not asked yet");
+        assert!(scene.talk.next().now_or_never().is_none(), "it does nothing all the time");
+        scene.hears("* Send the password.\n");
+        assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        assert_eq!(scene.next(), None);
+        scene.hears("* Registered: yes.\n");
+        scene.next_ping();
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+    }
+
+    #[test]
+    fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
+        assert_eq!(scene.next().as_deref(), Some("/nick Alice"));
+        assert_eq!(scene.next().as_deref(), Some("/nick Carol"));
+        let pong = scene.next_ping();
+        for late in ["! name-registered: Alice is registered\n", "! not-kept: the disk\n", "! line-too-long: no\n"] {
+            scene.hears(late);
+            assert_eq!(scene.next(), None, "there is no pong yet");
+        }
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        assert!(scene.talk.is_secretive());
+        scene.hears("! name-registered: Bob is registered\n");
+        assert!(!scene.talk.is_secretive(), "this one is its own");
+    }
+
+    /// One of the lines could be the pong.
+    #[test]
+    fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/who"));
+        scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears("* You missed 7 lines.\n");
+        let pong = scene.next_ping();
+        assert_eq!(scene.next(), None);
+        scene.hears(&pong);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        // The question can be lost as well.
+        scene.hears("* You missed 9 lines.\n");
+        assert!(scene.talk.is_secretive());
+        assert_eq!(
+            scene.shown(),
+            [
+                "* You missed 7 lines.",
+                "* You missed 9 lines.",
+                "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
+            ]
+        );
+    }
+
+    /// A program of another user may listen there by now.
+    #[test]
+    fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked() {
+        const ASKS: &str = "! password-required: send the password as the next line\n";
+        let own = rustix::process::geteuid().as_raw();
+        for is_typed in [false, true] {
+            let mut scene = Scene::set();
+            let returns_to = |scene: &mut Scene, owner| {
+                scene.happens(Event::Ended(Ok(())));
+                (scene.sent, scene._events) = connect(&mut scene.talk);
+                scene.talk.attempt.as_mut().unwrap().story = SessionState::patient();
+                scene.happens(Event::Connected(Some(RemoteEnd::Unix(Some(owner)))));
+                scene.hears(ASKS);
+            };
+            returns_to(&mut scene, own);
+            if is_typed {
+                scene.talk.take_secret(Secret::parse("open sesame"));
+                assert_eq!(scene.next().as_deref(), Some("open sesame"));
+            } else {
+                scene.talk.config.password = Some(Secret::parse("open sesame").unwrap());
+                returns_to(&mut scene, own);
+                assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+                scene.happens(Event::Sent);
+            }
+            scene.hears("* Welcome, Bob.\n");
+            returns_to(&mut scene, own + 1);
+            assert_eq!(scene.next(), None);
+            assert!(scene.talk.is_secretive(), "the person is asked");
+            // It has told nothing of the password, so that is remembered.
+            scene.hears("! wrong-password: no\n");
+            returns_to(&mut scene, own);
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            scene.happens(Event::Sent);
+            scene.hears("* Welcome, Bob.\n");
+            // A password that the person types is for the server that asks now.
+            returns_to(&mut scene, own + 1);
+            scene.talk.take_secret(Secret::parse("open sesame"));
+            assert_eq!(scene.next().as_deref(), Some("open sesame"));
+            scene.hears("* Welcome, Bob.\n");
+            returns_to(&mut scene, own + 1);
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            let warning = format!("-- {ANOTHER_SERVER} (the same socket, user {}).", own + 1);
+            assert_eq!(scene.shown().iter().filter(|line| **line == warning).count(), 2);
+        }
+    }
+
+    /// Whoever is on the way can write such a line as well as the server.
+    #[test]
+    fn where_others_could_read_it_no_question_gets_a_password_not_even_one_that_was_typed_for_a_command() {
+        let mut scene = Scene::set();
+        let Scene { talk, sent, .. } = &mut scene;
+        talk.keep(vec!["/register".to_owned()]);
+        talk.take_secret(Secret::parse("open sesame"));
+        block_on(async {
+            talk.send_next().await;
+            assert!(talk.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
+            assert!(!talk.is_secretive());
+            talk.take_secret(Secret::parse("open sesame"));
+            talk.send_next().await;
+        });
+        assert!(sent.try_recv().is_err());
+        assert_eq!(
+            scene.shown(),
+            [
+                "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.",
+                "* Send the new password.",
+                "-- Type no password here: it would be shown, and others could read it on its way.",
+                "-- Not sent: nobody asks for a password any more.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("/register"));
+        scene.hears("! busy: no\n* 1 lines that were sent behind it were thrown away.\n");
+        assert_eq!(scene.next().as_deref(), Some("hello"));
+        assert!(!scene.talk.is_secretive());
+    }
+
+    #[test]
+    fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
+        let mut scene = Scene::set();
+        scene.talk.config.allow_plain_password = true;
+        scene.talk.keep(vec!["/register".to_owned()]);
+        block_on(scene.talk.send_next());
+        assert!(scene.talk.is_secretive());
+        scene.hears("! no-registry: no\n");
+        assert!(!scene.talk.is_secretive());
+        scene.happens(Event::Sent);
+        assert!(!scene.talk.is_secretive());
+    }
+
+    #[test]
+    fn a_command_for_a_password_is_not_kept_for_another_connection() {
+        let mut scene = Scene::set();
+        let talk = &mut scene.talk;
+        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert!(talk.is_secretive());
+        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        talk.keep(vec!["/password".to_owned(), "later".to_owned()]);
+        assert!(!talk.is_secretive());
+        assert_eq!(talk.unsent, ["hello", "later"]);
+        assert_eq!(
+            scene.shown(),
+            [
+                "-- That was about a password, and is not done. Begin again when you are back.",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- Not connected; that has to wait until you are back.",
+            ]
+        );
+    }
+
+    #[test]
+    fn too_many_lines_are_refused_aloud_and_the_others_wait() {
+        let mut scene = Scene::set();
+        let talk = &mut scene.talk;
+        let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+        talk.keep(lines(0, CLIENT_UNSENT_LINES - 1));
+        talk.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
+        talk.keep(vec!["one more".to_owned()]);
+        assert!(talk.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+        let why = "-- Not sent, for 10000 lines wait already: ";
+        assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
+    }
+
+    #[test]
+    fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        let mut expected = RECONNECT_PAUSE.0;
+        for _ in 0..10 {
+            let pause = talk.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+            assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
+            talk.try_later();
+            expected = (2 * expected).min(RECONNECT_PAUSE.1);
+        }
+        assert_eq!(expected, RECONNECT_PAUSE.1);
+    }
+
+    #[test]
+    fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
+        let mut lines = Vec::new();
+        for number in 0..10_000 {
+            add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).into_bytes());
+            assert!(lines.len() <= CLIENT_GREETING_BYTES);
+        }
+        add_greeting(&mut lines, b"! server-full: no\n".to_vec());
+        assert!(lines.starts_with(b"* line ") && lines.ends_with(b"\n! server-full: no\n"));
+    }
+
+    #[test]
+    fn a_second_interrupt_that_comes_late_is_a_first_one() {
+        let mut talk = Scene::set().talk;
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        talk.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
+        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
+        assert!(block_on(talk.interrupt()).is_continue() && talk.is_leaving);
+    }
+}

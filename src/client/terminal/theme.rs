@@ -1,0 +1,246 @@
+//! The look: how a line of the server, or of one's own, is shown.
+//!
+//! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
+
+use jiff::ZonedDateTime;
+use unicode_normalization::char::is_combining_mark;
+
+use crate::client::message::Message;
+use crate::client::terminal::folded::folded;
+use crate::client::terminal::options::Options;
+use crate::client::terminal::prompt::Prompt;
+use crate::client::terminal::screen::{Painted, Style};
+use crate::model::{Name, SafeText};
+use crate::protocol::{Command, Line};
+
+/// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
+const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
+
+const BOLD: Style = Style::Fixed("1");
+const DIM: Style = Style::Fixed("2");
+const RED: Style = Style::Fixed("1;31");
+
+/// How this person's lines look.
+pub(crate) struct Theme {
+    own: Name,
+    color: bool,
+    bell: bool,
+    prompt: Prompt,
+}
+
+impl Theme {
+    pub(crate) fn new(own: Name, options: &Options) -> Self {
+        let prompt = Prompt::new(options.color);
+        Self { own, color: options.color, bell: options.bell, prompt }
+    }
+
+    pub(crate) fn prompt(&self) -> Prompt {
+        self.prompt.clone()
+    }
+
+    /// The name that the person has by now.
+    pub(crate) fn own_name(&self) -> &Name {
+        &self.own
+    }
+
+    /// Somebody is called something else now.
+    pub(crate) fn rename(&mut self, old: &Name, new: Name) {
+        if *old == self.own {
+            self.own = new;
+        }
+    }
+
+    /// A line of the server, without its end, and the message that it is, if it is one.
+    pub(crate) fn show(&self, line: &SafeText, message: Option<&Message>) -> Painted {
+        match message {
+            Some(message) => self.message(message),
+            None if line.as_str().starts_with("! ") => self.paint(self.timed(), RED, &Painted::default().text(line)),
+            None => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(line)),
+        }
+    }
+
+    /// A line of one's own that was sent. What the server answers to a command says enough.
+    pub(crate) fn said(&self, line: &str) -> Option<Painted> {
+        let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
+        match Command::parse(Line::Text(line.to_owned())) {
+            Ok(Command::Say(text)) => Some(self.spoken(own, None, text.as_str(), Style::Plain)),
+            Ok(Command::Tell { to, text }) => {
+                let to = Painted::default().own("(to ").text(&(&*to).into()).own(")");
+                Some(self.spoken(own, Some(to), text.as_str(), Style::Plain))
+            }
+            _ => None,
+        }
+    }
+
+    fn message(&self, message: &Message) -> Painted {
+        let (from, text) = (&message.from, message.safe_text());
+        let color = Style::Color(color_of(from.as_str()));
+        let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
+        let is_for_us = message.private || mentions(text.as_str(), self.own.as_str());
+        let mark = message.private.then(|| Painted::default().own("(privately)"));
+        let said = self.spoken(name, mark, text.as_str(), if is_for_us { BOLD } else { Style::Plain });
+        said.own(if is_for_us && self.bell { "\x07" } else { "" })
+    }
+
+    /// What somebody said, with a mark where it is private. An action is known by `~`, with which no name begins. Its mark
+    /// comes first, for after the name its text could hold one.
+    fn spoken(&self, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
+        let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
+        let said = match (action(text), mark) {
+            (Some(_), None) => self.timed().own("~ ").add(&name).own(" "),
+            (Some(_), Some(mark)) => self.timed().own("~ ").add(&mark).own(" ").add(&name).own(" "),
+            (None, None) => self.timed().add(&name).own(": "),
+            (None, Some(mark)) => self.timed().add(&name).own(" ").add(&mark).own(": "),
+        };
+        self.paint(said, style, &safe(action(text).unwrap_or(text)))
+    }
+
+    /// The time and a blank.
+    fn timed(&self) -> Painted {
+        self.paint(Painted::default(), DIM, &Painted::default().text(&time())).own(" ")
+    }
+
+    fn paint(&self, before: Painted, style: Style, painted: &Painted) -> Painted {
+        before.styled(if self.color { &style } else { &Style::Plain }, painted)
+    }
+}
+
+fn time() -> SafeText {
+    SafeText::new(ZonedDateTime::now().strftime("%H:%M").to_string())
+}
+
+/// The same for a name on every screen, by FNV-1a (RFC 9923).
+fn color_of(name: &str) -> u8 {
+    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    NAME_COLORS[hash as usize % NAME_COLORS.len()]
+}
+
+/// The action in a message like `/me ACTION`.
+fn action(text: &str) -> Option<&str> {
+    let (command, rest) = text.split_once([' ', '\t'])?;
+    let action = rest.trim_start();
+    (command.eq_ignore_ascii_case("/me") && !action.is_empty()).then_some(action)
+}
+
+/// Whether the text holds the name as a word, however both are written (see [`folded`]).
+fn mentions(text: &str, name: &str) -> bool {
+    let (text, name) = (folded(text), folded(name));
+    text.match_indices(&name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        !before.is_some_and(char::is_alphanumeric)
+            && !after.is_some_and(|char| char.is_alphanumeric() || is_combining_mark(char))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(color: bool) -> Theme {
+        let options = Options { history: None, color, bell: true, reconnect: true, greeting: true };
+        Theme::new(Name::parse("Bob").unwrap(), &options)
+    }
+
+    /// What is shown of a line as it came.
+    fn shown(look: &Theme, line: &str) -> String {
+        let message = Message::parse(line.as_bytes());
+        look.show(&SafeText::new(line.to_owned()), message.as_ref()).as_str().to_owned()
+    }
+
+    /// Without the time, which is that of the test.
+    fn plain(line: &str) -> String {
+        let shown = shown(&look(false), line);
+        let (time, rest) = shown.split_once(' ').unwrap();
+        assert!(time.len() == 5 && time.as_bytes()[2] == b':', "{time}");
+        rest.to_owned()
+    }
+
+    #[test]
+    fn each_kind_of_line_has_its_look() {
+        assert_eq!(plain("Alice: hi: there"), "Alice: hi: there");
+        assert_eq!(plain("Alice: hey bob!"), "Alice: hey bob!\x07");
+        assert_eq!(plain("Alice (privately): psst"), "Alice (privately): psst\x07");
+        assert_eq!(plain("Alice: bobsleigh"), "Alice: bobsleigh");
+        assert_eq!(plain("* Bob has joined: x"), "* Bob has joined: x");
+        assert_eq!(plain("! bad-name: bob"), "! bad-name: bob");
+        assert_eq!(plain("Alice: \x1b]0;owned\x07"), "Alice: ^[]0;owned^G");
+    }
+
+    #[test]
+    fn own_lines_look_like_messages_and_commands_are_not_repeated() {
+        let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
+        assert_eq!(said("hello").unwrap(), "Bob: hello");
+        assert_eq!(said("//etc").unwrap(), "Bob: /etc");
+        assert_eq!(said("/msg Alice  psst psst").unwrap(), "Bob (to Alice): psst psst");
+        assert_eq!(said(" /msg Alice psst").unwrap(), "Bob (to Alice): psst");
+        assert_eq!(said(" //etc").unwrap(), "Bob:  /etc");
+        assert_eq!(said("/W Alice psst").unwrap(), "Bob (to Alice): psst");
+        assert_eq!(said("/who"), None);
+    }
+
+    #[test]
+    fn an_action_looks_like_nothing_else() {
+        assert_eq!(plain("Alice: /me waves"), "~ Alice waves");
+        assert_eq!(plain("Alice: /ME  waves at bob"), "~ Alice waves at bob\x07");
+        assert_eq!(plain("Alice (privately): /me waves"), "~ (privately) Alice waves\x07");
+        // No action can pass for a notice, or for a private one.
+        assert_eq!(plain("Alice: /me has left"), "~ Alice has left");
+        assert_eq!(plain("Alice: /me (privately) waves"), "~ Alice (privately) waves");
+        for line in ["Alice: /me", "Alice: /me ", "Alice: /mean it", "Alice:  /me waves", "Alice: ~ Carol waves"] {
+            assert_eq!(plain(line), line);
+        }
+        assert!(Name::parse("~").is_err() && Name::parse("~Alice").is_err() && Name::parse("(privately)").is_err());
+        let colored = shown(&look(true), "Alice: /me waves");
+        assert!(colored.contains(" ~ \x1b[38;5;") && colored.ends_with("mAlice\x1b[0m waves"), "{colored:?}");
+    }
+
+    #[test]
+    fn an_action_of_ones_own_looks_like_that_of_another() {
+        let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
+        assert_eq!(said("/me waves").unwrap(), "~ Bob waves");
+        assert_eq!(said("//me waves").unwrap(), "~ Bob waves", "the others get the same line");
+        assert_eq!(said("/msg Alice /me waves").unwrap(), "~ (to Alice) Bob waves");
+        assert_eq!(said("/me"), None);
+    }
+
+    #[test]
+    fn a_name_is_highlighted_in_any_case_width_and_normal_form() {
+        for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
+            assert!(mentions(text, "Zoë"), "{text:?}");
+        }
+        assert!(mentions("hi ｂｏｂ", "Bob") && mentions("ｱﾘｽ", "アリス") && mentions("ｶﾞ", "ガ"));
+        assert!(mentions("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace('ύ', "υ").as_str()), "the last letter has two small forms");
+        for (text, name) in [("Zoë", "Zoe"), ("Zoe\u{308}", "Zoe"), ("bob\u{30b}", "Bob"), ("Zoëlle", "Zoë")] {
+            assert!(!mentions(text, name), "{text:?} and {name}");
+        }
+    }
+
+    #[test]
+    fn a_new_name_of_ones_own_is_learnt() {
+        let name = |name| Name::parse(name).unwrap();
+        let mut look = look(false);
+        look.rename(&name("Alice"), name("Carol"));
+        assert_eq!(look.own_name().as_str(), "Bob");
+        look.rename(&name("Bob"), name("Bobby"));
+        assert!(shown(&look, "Alice: hi bobby").ends_with('\x07'));
+    }
+
+    #[test]
+    fn every_colour_of_a_name_is_readable_on_black_and_on_white() {
+        const LEVELS: [f64; 6] = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0];
+        for color in NAME_COLORS {
+            let at = usize::from(color) - 16;
+            let channel = |level: usize| match LEVELS[level] / 255.0 {
+                dark if dark <= 0.040_45 => dark / 12.92,
+                light => ((light + 0.055) / 1.055_f64).powf(2.4),
+            };
+            // WCAG 2.2, relative luminance and contrast ratio.
+            let luminance = 0.2126 * channel(at / 36) + 0.7152 * channel(at / 6 % 6) + 0.0722 * channel(at % 6);
+            let (on_black, on_white) = ((luminance + 0.05) / 0.05, 1.05 / (luminance + 0.05));
+            assert!(on_black >= 3.9 && on_white >= 3.9, "{color}: {on_black:.1}, {on_white:.1}");
+        }
+        assert!(shown(&look(true), "Alice: hi").contains("\x1b[38;5;"));
+        assert_ne!(color_of("Alice"), color_of("Bob"));
+    }
+}

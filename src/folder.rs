@@ -1,8 +1,0 @@
-//! Folders of paths.
-
-use std::path::Path;
-
-/// The folder that a path is in: for a bare name, the one that this process works in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}

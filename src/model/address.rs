@@ -1,0 +1,288 @@
+//! Where a connection comes from, and what counts as one place.
+//!
+//! Limits, penalties and bans are all for a [`Network`]. Nothing here knows a socket; only the number of a network interface
+//! is asked of the system, where a person writes its name.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAddr {
+    /// An address and port of a network.
+    Net(SocketAddr),
+    /// A socket of this machine's file system, and the user at its other end.
+    Unix {
+        /// The user's number (SO_PEERCRED, unix(7)).
+        user: u32,
+    },
+}
+
+/// One place: an IPv4 address, the /64 network of an IPv6 one, since a single customer has 2^64 addresses of that kind, or
+/// a user of this machine. The loopback addresses, 127.0.0.0/8 and ::1, are one place, since each user of this machine can
+/// connect from all of them. A link-local IPv6 address is one by itself, since all machines of a link share one such network,
+/// and so do all links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Network {
+    /// This machine, by its loopback addresses.
+    Loopback,
+    /// An IPv4 address, but no loopback address.
+    V4([u8; 4]),
+    /// The first 64 bits of an IPv6 address.
+    V6([u8; 8]),
+    /// A link-local IPv6 address, and its zone: the number of this machine's network interface to that link (RFC 4007). The
+    /// zone is never 0.
+    Link([u8; 16], u32),
+    /// A user of this machine, at a socket of its file system.
+    User(u32),
+}
+
+/// What was given is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("it goes 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
+pub struct InvalidNetwork;
+
+impl PeerAddr {
+    /// The place that it counts as.
+    pub fn source(self) -> Network {
+        match self {
+            Self::Net(address) => Network::of(address),
+            Self::Unix { user } => Network::User(user),
+        }
+    }
+
+    /// Whether it is this machine itself.
+    pub fn is_this_machine(self) -> bool {
+        match self {
+            Self::Net(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix { .. } => true,
+        }
+    }
+}
+
+impl From<SocketAddr> for PeerAddr {
+    fn from(address: SocketAddr) -> Self {
+        Self::Net(address)
+    }
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(address) => address.fmt(f),
+            Self::Unix { user } => write!(f, "user:{user}"),
+        }
+    }
+}
+
+impl Network {
+    /// The place of an address.
+    pub fn of(address: SocketAddr) -> Self {
+        match address {
+            // A connection from such an address always has a zone.
+            SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() != 0 => {
+                Self::Link(address.ip().octets(), address.scope_id())
+            }
+            _ => Self::network_of(address.ip()),
+        }
+    }
+
+    /// Whether everybody at the other place is at this one too: a network contains the link-local addresses in it.
+    pub fn contains(self, other: Self) -> bool {
+        self == other || self == other.network()
+    }
+
+    /// The network of a link-local address, in all zones; any other place itself.
+    pub fn network(self) -> Self {
+        match self {
+            Self::Link(octets, _) => Self::network_of(octets.into()),
+            source => source,
+        }
+    }
+
+    fn network_of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) if ip.is_loopback() => Self::Loopback,
+            IpAddr::V4(ip) => Self::V4(ip.octets()),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h, ..] = ip.octets();
+                // ::1 is in the network ::/64, which has no other machine.
+                if [a, b, c, d, e, f, g, h] == [0; 8] { Self::Loopback } else { Self::V6([a, b, c, d, e, f, g, h]) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Loopback => f.write_str("127.0.0.0/8"),
+            Self::V4(octets) => IpAddr::from(octets).fmt(f),
+            Self::V6(octets) => {
+                write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(u64::from_be_bytes(octets)) << 64))
+            }
+            Self::Link(octets, zone) => write!(f, "{}%{zone}", Ipv6Addr::from(octets)),
+            Self::User(user) => write!(f, "user:{user}"),
+        }
+    }
+}
+
+/// An address, with or without `/32` or `/64` after it, or `127.0.0.0/8`; no other network counts as one place. A link-local address has its
+/// zone after it, by the number or the name of the interface. Or `user:` and the number of a user, which is no name in the
+/// room, since none holds a colon.
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        if let Some(user) = text.strip_prefix("user:") {
+            return user.parse().map(Self::User).map_err(|_| InvalidNetwork);
+        }
+        if let Some((address, zone)) = text.split_once('%') {
+            return link(address.parse().map_err(|_| InvalidNetwork)?, zone);
+        }
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
+        let needs_zone = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        match (Self::network_of(address), bits) {
+            (_, None) if needs_zone => Err(InvalidNetwork),
+            (source, None) | (source @ Self::V4(_), Some("32")) | (source @ Self::V6(_), Some("64")) => Ok(source),
+            (source @ Self::Loopback, Some(bits)) if is_loopback_network(address, bits) => Ok(source),
+            _ => Err(InvalidNetwork),
+        }
+    }
+}
+
+/// Whether it is one loopback address, or all of its kind.
+fn is_loopback_network(address: IpAddr, bits: &str) -> bool {
+    matches!((address, bits), (IpAddr::V4(_), "8" | "32") | (IpAddr::V6(_), "64" | "128"))
+}
+
+/// A link-local address in a zone.
+fn link(address: Ipv6Addr, zone: &str) -> Result<Network, InvalidNetwork> {
+    if !address.is_unicast_link_local() {
+        return Err(InvalidNetwork);
+    }
+    match zone.parse().ok().or_else(|| interface(address, zone)) {
+        Some(number) if number != 0 => Ok(Network::Link(address.octets(), number)),
+        _ => Err(InvalidNetwork),
+    }
+}
+
+/// The number of the interface with that name. The standard library asks the system for it when it resolves an address
+/// with a zone; nothing is looked up in a network for that (getaddrinfo(3)).
+fn interface(address: Ipv6Addr, name: &str) -> Option<u32> {
+    let addresses = (format!("{address}%{name}"), 0).to_socket_addrs().ok()?;
+    addresses.into_iter().find_map(|address| match address {
+        SocketAddr::V6(address) => Some(address.scope_id()),
+        SocketAddr::V4(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Network {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_place_and_an_ipv4_address_is_one_however_it_is_written() {
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+    }
+
+    #[test]
+    fn all_loopback_addresses_are_one_place() {
+        for address in ["127.0.0.1", "127.0.0.2", "127.255.255.255", "::1", "::ffff:127.0.0.9", "::/64", "127.1.2.3/32"]
+        {
+            assert_eq!(source(address), Network::Loopback, "{address}");
+        }
+        assert_ne!(source("126.0.0.1"), source("128.0.0.1"));
+        assert_ne!(source("user:0"), Network::Loopback);
+    }
+
+    #[test]
+    fn it_is_read_as_it_is_shown() {
+        for (text, shown) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1/32", "192.0.2.1"),
+            ("2001:db8::9", "2001:db8::/64"),
+            ("2001:db8::/64", "2001:db8::/64"),
+            ("fe80::1%2", "fe80::1%2"),
+            ("FE80:0::1%02", "fe80::1%2"),
+            ("fe80::1/64", "fe80::/64"),
+            ("user:1000", "user:1000"),
+            ("127.0.0.7", "127.0.0.0/8"),
+            ("127.0.0.0/8", "127.0.0.0/8"),
+            ("::1/128", "127.0.0.0/8"),
+        ] {
+            assert_eq!(source(text).to_string(), shown);
+            assert_eq!(source(shown), source(text));
+        }
+        for text in [
+            "192.0.2.0/24",
+            "127.0.0.0/16",
+            "::1/96",
+            "2001:db8::/48",
+            "Bob",
+            "",
+            "192.0.2.1:7",
+            "/64",
+            "user:",
+            "user:-1",
+            "user:4294967296",
+        ]
+        .into_iter()
+        .chain(["fe80::1", "fe80::1%", "fe80::1%0", "fe80::1%no such", "fe80::1%4294967296", "fe80::1%2/64"])
+        .chain(["2001:db8::1%2", "::1%lo", "192.0.2.1%2", "%2"])
+        {
+            assert_eq!(text.parse::<Network>(), Err(InvalidNetwork), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_is_one_place_in_each_zone() {
+        let from = |address: &str| PeerAddr::from(address.parse::<SocketAddr>().unwrap()).source();
+        let one = from("[fe80::1%2]:7");
+        assert_eq!(one, source("fe80::1%2"));
+        assert_eq!(one, from("[fe80::1%2]:8"));
+        for other in [from("[fe80::1%3]:7"), from("[fe80::2%2]:7"), from("[fe80:0:0:1::1%2]:7")] {
+            assert_ne!(one, other);
+            assert!(!one.contains(other) && !other.contains(one));
+        }
+        let network = source("fe80::/64");
+        assert!(network.contains(one) && network.contains(from("[fe80::2%3]:7")) && !one.contains(network));
+        assert!(!network.contains(from("[fe80:0:0:1::1%2]:7")));
+    }
+
+    #[test]
+    fn the_zone_of_an_address_may_be_the_name_of_an_interface() {
+        // The first interface of Linux is the loopback interface.
+        assert_eq!(source("fe80::1%lo"), source("fe80::1%1"));
+        assert_eq!("fe80::1%no-such-interface".parse::<Network>(), Err(InvalidNetwork));
+    }
+
+    #[test]
+    fn a_user_of_this_machine_is_shown_as_the_place_to_ban() {
+        let origin = PeerAddr::Unix { user: 1000 };
+        assert_eq!(origin.to_string(), "user:1000");
+        assert_eq!(source("user:1000"), origin.source());
+        assert!(crate::model::Name::parse("user:1000").is_err());
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses_and_its_sockets() {
+        let from = |address: &str| PeerAddr::from(address.parse::<SocketAddr>().unwrap());
+        for address in ["127.0.0.1:7", "127.9.9.9:7", "[::1]:7", "[::ffff:127.0.0.1]:7"] {
+            assert!(from(address).is_this_machine(), "{address}");
+        }
+        assert!(PeerAddr::Unix { user: 0 }.is_this_machine());
+        assert!(!from("192.0.2.1:7").is_this_machine());
+    }
+}

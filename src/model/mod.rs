@@ -1,0 +1,13 @@
+//! Values that every layer shares. Nothing here knows a socket, a task or a clock.
+
+pub mod address;
+pub mod ids;
+pub mod limit_key;
+pub mod name;
+pub mod secret;
+pub mod text;
+
+pub use ids::{AccountId, PeerId};
+pub use name::{BadName, Name};
+pub use secret::{BadSecret, Secret};
+pub use text::SafeText;

@@ -1,0 +1,581 @@
+//! Names: what a peer may be called, and when two names are the same.
+//!
+//! A name stands before a `:` or a blank in every line that the server sends, so it can hold neither, and it cannot
+//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. One further rule keeps
+//! one person from posing as another: names that differ only in case, or look alike, are the same name. `identity`
+//! decides that, and nothing else does.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::LazyLock;
+
+use precis_profiles::UsernameCaseMapped;
+use precis_profiles::precis_core::profile::Profile;
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::canonical_combining_class;
+use unicode_security::confusable_detection::skeleton;
+use unicode_security::restriction_level::{RestrictionLevel, RestrictionLevelDetection};
+use unicode_width::UnicodeWidthStr;
+
+use crate::limits::{MARKS_IN_A_ROW, NAME_CHARS};
+use crate::model::SafeText;
+use crate::model::text::is_unsafe;
+
+/// A checked name: 1 to [`NAME_CHARS`] characters, the first a letter or a digit, shown in Unicode's form NFC.
+///
+/// Two names are equal if their [`identity`](Name::identity) is the same, however they are written. To compare how they
+/// are written, compare [`as_str`](Name::as_str).
+#[derive(Debug, Clone)]
+pub struct Name {
+    shown: String,
+    folded: String,
+    identity: String,
+}
+
+/// Why a name was refused, worded for the person who chose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadName {
+    /// Nothing is left without the blanks around it.
+    #[error("a name has at least one character")]
+    Empty,
+    /// More than [`NAME_CHARS`] characters, or columns.
+    #[error("a name has at most {NAME_CHARS} characters")]
+    TooLong,
+    /// The first character is neither a letter nor a digit.
+    #[error("a name begins with a letter or a digit")]
+    Start,
+    /// A blank inside.
+    #[error("a name holds no blanks")]
+    Blank,
+    /// A character that the lines of the protocol need for themselves.
+    #[error("a name cannot hold {0:?}")]
+    Reserved(char),
+    /// A control character or an invisible one.
+    #[error("a name cannot hold the character U+{:04X}", u32::from(*.0))]
+    Invisible(char),
+    /// More than [`MARKS_IN_A_ROW`] combining marks in a row.
+    #[error("a name has at most {MARKS_IN_A_ROW} marks on a letter")]
+    TooManyMarks,
+    /// PRECIS has a rule against it: a symbol, an old character, or one in the wrong place.
+    #[error("a name holds letters and digits of living scripts, and signs such as - _ . '")]
+    NotIdentifier,
+    /// Letters of several scripts that are not written together.
+    #[error("a name does not mix alphabets that look alike")]
+    MixedScripts,
+    /// It begins like the banner of a secure shell, in any case.
+    #[error("a name cannot begin with SSH-")]
+    Banner,
+    /// A word that could be taken for the server or its staff.
+    #[error("that word is reserved")]
+    ReservedWord,
+    /// What could be read as such a word.
+    #[error("that looks like a reserved word")]
+    ReservedLook,
+}
+
+/// Words that nobody may be called, nor anything that looks like one: who holds them could pose as the server or as
+/// everyone, or is no person but a browser.
+const RESERVED_WORDS: &[&str] = &[
+    "admin",
+    "administrator",
+    "all",
+    "channel",
+    "client",
+    "connect",
+    "delete",
+    "everybody",
+    "everyone",
+    "get",
+    "head",
+    "here",
+    "host",
+    "linechat",
+    "me",
+    "mod",
+    "moderator",
+    "nobody",
+    "null",
+    "operator",
+    "options",
+    "patch",
+    "ping",
+    "pong",
+    "post",
+    "put",
+    "quit",
+    "root",
+    "server",
+    "staff",
+    "system",
+    "trace",
+    "you",
+];
+
+/// What these words look like. An ASCII name is held against them without regard to case: `ALI` is `ali`, which is not
+/// taken for `all`, although its `I` on its own is taken for an `l`. Any other name also as it is shown.
+static RESERVED_LOOKS: LazyLock<HashSet<String>> =
+    LazyLock::new(|| RESERVED_WORDS.iter().map(|word| look(word)).collect());
+
+/// What they look like in the three ways in which a word is written, so that `AlI` is nobody's name either.
+static RESERVED_SHAPES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let written = |word: &&str| [word.to_string(), word[..1].to_uppercase() + &word[1..], word.to_uppercase()];
+    RESERVED_WORDS.iter().flat_map(written).map(|word| skeleton(&word).collect()).collect()
+});
+
+impl Name {
+    /// Checks a name. Blanks around it, and a byte order mark before it, are not part of it.
+    ///
+    /// The rules are those of PRECIS UsernameCaseMapped (RFC 8265, section 3.3), the "highly restrictive" level of
+    /// UTS 39 (section 5.2), and what the protocol needs for itself.
+    ///
+    /// # Errors
+    /// [`BadName`] says which rule is broken.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+        // Before anything costs more than a look at it.
+        if text.chars().count() > NAME_CHARS {
+            return Err(BadName::TooLong);
+        }
+        let shown: String = text.nfc().collect();
+        check(&shown)?;
+        let folded = precis_folded(&shown)?;
+        // Its case and its width are folded, which can make it longer or bring a reserved character.
+        check(&folded)?;
+        if !folded.is_ascii() && !folded.as_str().check_restriction_level(RestrictionLevel::HighlyRestrictive) {
+            return Err(BadName::MixedScripts);
+        }
+        if folded.starts_with("ssh-") {
+            return Err(BadName::Banner);
+        }
+        if RESERVED_WORDS.contains(&folded.as_str()) {
+            return Err(BadName::ReservedWord);
+        }
+        if RESERVED_SHAPES.contains(&skeleton(&shown).collect::<String>())
+            || RESERVED_LOOKS.contains(&look(&folded))
+            || !shown.is_ascii() && RESERVED_LOOKS.contains(&look(&shown))
+        {
+            return Err(BadName::ReservedLook);
+        }
+        let identity = identity(&shown);
+        Ok(Self { shown, folded, identity })
+    }
+
+    /// The name as its holder wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.shown
+    }
+
+    /// The name without regard to case and width, to sort it and to find it in text. It does not decide whether two names
+    /// are the same.
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+
+    /// What two names have in common if they are the same name.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.identity.cmp(&other.identity)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// A name holds nothing that text may not hold.
+impl From<&Name> for SafeText {
+    fn from(name: &Name) -> Self {
+        Self::new(name.shown.clone())
+    }
+}
+
+/// Applies the profile until nothing changes any more, as RFC 8265 (section 3.3.2, last paragraph) allows for, so
+/// that what is folded already stays as it is.
+fn precis_folded(shown: &str) -> Result<String, BadName> {
+    let profile = UsernameCaseMapped::new();
+    let mut folded = Cow::Borrowed(shown);
+    for _ in 0..4 {
+        let next = profile.enforce(folded.clone()).map_err(|_| BadName::NotIdentifier)?;
+        if next == folded {
+            return Ok(folded.into_owned());
+        }
+        folded = Cow::Owned(next.into_owned());
+    }
+    Err(BadName::NotIdentifier)
+}
+
+/// Computes what makes two names the same: it does not depend on case, normal form or width, nor on which of several
+/// look-alike letters stands there (UTS 39, section 4). The identity of an identity is itself.
+///
+/// Case and look are combined like this: a letter counts as what its capital looks like if that is a letter or digit of
+/// ASCII, and otherwise as what it looks like itself. It cannot count as both. A Greek nu, for example, looks like an N as
+/// a capital and like a v in lower case, and N and v must stay different letters.
+///
+/// A capital I looks like a lower-case l, so i, l and 1 are the same letter here: `aIice` is `alice`, and so is `aiice`.
+/// UTS 39 treats m as rn. This function also treats d as cl, and w as vv.
+fn identity(shown: &str) -> String {
+    let mut identity = shown.to_owned();
+    loop {
+        let next = unify(&identity);
+        if next == identity {
+            return identity;
+        }
+        identity = next;
+    }
+}
+
+/// One pass of [`identity`]: what it returns may change again in another pass.
+fn unify(text: &str) -> String {
+    let text: String = text.nfkc().collect();
+    // The final sigma is the only letter whose lower case depends on its place.
+    let text = text.to_uppercase().to_lowercase().replace('ς', "σ");
+    let mut unified = String::with_capacity(text.len());
+    let mut has_dot = false;
+    for char in text.nfd() {
+        // A dot above an i or a j is part of the letter.
+        if char == '\u{307}' && has_dot {
+            continue;
+        }
+        if canonical_combining_class(char) == 0 {
+            has_dot = false;
+        }
+        for letter in look_of_letter(char).chars() {
+            has_dot |= matches!(letter, 'i' | 'l' | '1' | '|' | 'j');
+            match letter {
+                'i' | '1' | '|' => unified.push('l'),
+                'm' | 'ʍ' => unified.push_str("rn"),
+                'd' => unified.push_str("cl"),
+                'w' => unified.push_str("vv"),
+                // Capitals in the size of small letters, which UTS 39 uses for Cyrillic and Greek small letters.
+                'ʙ' => unified.push('b'),
+                'ꞓ' => unified.push('e'),
+                'ʜ' => unified.push('h'),
+                'ĸ' => unified.push('k'),
+                'ᴛ' => unified.push('t'),
+                // The Greek and the Cyrillic letter have the same capital.
+                'γ' => unified.push('r'),
+                'л' | 'λ' => unified.push('ʌ'),
+                letter => unified.push(letter),
+            }
+        }
+    }
+    unified
+}
+
+fn look_of_letter(char: char) -> String {
+    let capital: String = skeleton(&char.to_uppercase().to_string()).collect();
+    if capital.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return capital.to_ascii_lowercase();
+    }
+    skeleton(char.encode_utf8(&mut [0; 4])).collect()
+}
+
+/// The skeleton of the name as it is shown, then without regard to case. Only reserved words are compared by it.
+fn look(shown: &str) -> String {
+    let upright: String = skeleton(shown).collect();
+    skeleton(&upright.to_lowercase()).collect()
+}
+
+/// Holds a form of a name, shown or key, against every rule that is about its characters alone.
+fn check(form: &str) -> Result<(), BadName> {
+    let first = form.chars().next().ok_or(BadName::Empty)?;
+    if let Some(fault) = form.chars().find_map(fault) {
+        return Err(fault);
+    }
+    if !first.is_alphanumeric() {
+        return Err(BadName::Start);
+    }
+    if form.chars().count() > NAME_CHARS || form.width() > NAME_CHARS {
+        return Err(BadName::TooLong);
+    }
+    // All else that text may not hold was a fault above.
+    if SafeText::new(form.to_owned()).as_str() != form {
+        return Err(BadName::TooManyMarks);
+    }
+    Ok(())
+}
+
+/// The rule that a character breaks wherever it stands in a name.
+fn fault(char: char) -> Option<BadName> {
+    match char {
+        _ if char.is_whitespace() => Some(BadName::Blank),
+        ':' | '*' | '!' | '<' | '>' | '(' | ')' | '/' | ',' => Some(BadName::Reserved(char)),
+        // Joiners and variation selectors are allowed in text; in a name they only make two look like one.
+        '\u{200c}'
+        | '\u{200d}'
+        | '\u{180b}'..='\u{180d}'
+        | '\u{180f}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{e0100}'..='\u{e01ef}' => Some(BadName::Invisible(char)),
+        _ if is_unsafe(char) => Some(BadName::Invisible(char)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        Name::parse(name).unwrap_or_else(|fault| panic!("{name}: {fault}"))
+    }
+
+    #[test]
+    fn honest_names_of_the_world_pass() {
+        for text in [
+            "Bob",
+            "Zoë",
+            "Дмитрий",
+            "山田",
+            "مريم",
+            "राम",
+            "O'Neil",
+            "anne-marie",
+            "7of9",
+            "R2_D2",
+            "x",
+            "Ελένη",
+            "やまだ",
+            "김민준",
+            "สมชาย",
+            "Nguyễn",
+            "אברהם",
+            "J.R.",
+            "Łukasz",
+        ] {
+            assert_eq!(name(text).as_str(), text);
+        }
+        assert!(Name::parse(&"ä".repeat(NAME_CHARS)).is_ok());
+    }
+
+    #[test]
+    fn what_is_around_a_name_is_no_part_of_it() {
+        assert_eq!(name("\u{feff} Bob\t").as_str(), "Bob");
+    }
+
+    #[test]
+    fn names_that_differ_in_case_width_or_normal_form_are_the_same() {
+        for (one, other) in [
+            ("BOB", "bob"),
+            ("ДМИТРИЙ", "дмитрий"),
+            ("\u{ff22}\u{ff4f}\u{ff42}", "bob"),
+            ("Zoe\u{308}", "Zoë"),
+            ("Ivan", "ivan"),
+            ("Γιώργος", "ΓΙΏΡΓΟΣ"),
+            ("STRAUSS", "Strauß"),
+            ("i\u{307}gor", "igor"),
+            ("İgor", "igor"),
+            ("Ünal", "u\u{308}nal"),
+        ] {
+            assert_eq!(name(one), name(other));
+        }
+        assert_ne!(name("bob"), name("rob"));
+        assert_ne!(name("Zoe"), name("Zoë"));
+    }
+
+    #[test]
+    fn a_name_that_could_forge_a_line_is_refused() {
+        use BadName::*;
+        for (name, fault) in [
+            ("", Empty),
+            (" \t", Empty),
+            ("*", Reserved('*')),
+            ("! full:", Reserved('!')),
+            ("Bob:", Reserved(':')),
+            ("Bob\u{ff1a}", Reserved(':')),
+            ("Bob (privately)", Blank),
+            ("Bob(privately)", Reserved('(')),
+            ("a\u{a0}b", Blank),
+            ("/quit", Reserved('/')),
+            ("_bob", Start),
+            ("\u{301}bob", Start),
+            ("bob\x1b[1m", Invisible('\x1b')),
+            ("bob\u{202e}", Invisible('\u{202e}')),
+            ("bob\u{200d}", Invisible('\u{200d}')),
+            ("bob☃", NotIdentifier),
+            ("\u{1d401}ob", NotIdentifier),
+        ] {
+            assert_eq!(Name::parse(name), Err(fault), "{name:?}");
+        }
+        assert_eq!(Name::parse(&"x".repeat(NAME_CHARS + 1)), Err(TooLong));
+        assert_eq!(Name::parse(&"क़".repeat(NAME_CHARS / 2 + 1)), Err(TooLong), "NFC makes two characters of each");
+        let marks = |count| Name::parse(&format!("x{}", "\u{301}".repeat(count)));
+        assert!(marks(MARKS_IN_A_ROW).is_ok());
+        assert_eq!(marks(MARKS_IN_A_ROW + 1), Err(TooManyMarks));
+        assert_eq!(Name::parse(&"山".repeat(NAME_CHARS / 2 + 1)), Err(TooLong), "wide characters fill two columns");
+    }
+
+    #[test]
+    fn names_that_look_alike_in_any_case_are_the_same() {
+        // Some are wholly Cyrillic or Greek, so the scripts are not mixed.
+        for (twin, original) in [
+            ("сору", "copy"),
+            ("РОТАТО", "POTATO"),
+            ("ΑΝΝΑ", "Anna"),
+            ("rnary", "mary"),
+            ("clavicl", "David"),
+            ("vvendy", "Wendy"),
+            ("B0b", "Bob"),
+            ("lvan", "Ivan"),
+            ("1van", "ivan"),
+            ("aIice", "alice"),
+            ("aiice", "alice"),
+        ] {
+            assert_eq!(name(twin), name(original));
+        }
+        for (one, other) in [("Alice", "Alina"), ("Ana", "Ava"), ("Dan", "Ben"), ("Sam", "Fam")] {
+            assert_ne!(name(one), name(other));
+        }
+        assert_eq!(Name::parse("сanary"), Err(BadName::MixedScripts));
+    }
+
+    /// Over all of Unicode, alone and between letters.
+    #[test]
+    fn the_identity_depends_on_neither_case_nor_normal_form_nor_width_and_is_its_own() {
+        for char in '\0'..=char::MAX {
+            let is_letter = char.is_alphanumeric();
+            let char = char.to_string();
+            let mut forms = vec![
+                char.to_uppercase(),
+                char.to_lowercase(),
+                char.to_uppercase().to_lowercase(),
+                char.nfc().collect(),
+                char.nfd().collect(),
+                char.nfkc().collect(),
+                char.nfkd().collect(),
+            ];
+            forms.retain(|form| *form != char);
+            if !is_letter && forms.is_empty() {
+                continue; // Nothing is to be compared, and it is in no name.
+            }
+            let expected = identity(&char);
+            assert_eq!(identity(&expected), expected, "{char:?}");
+            for form in forms {
+                assert_eq!(identity(&form), expected, "{char:?} and {form:?}");
+                assert_eq!(identity(&format!("x{form}i")), identity(&format!("x{char}i")), "{char:?} and {form:?}");
+            }
+        }
+    }
+
+    /// The whole table of UTS 39, as far as both may be in a name.
+    #[test]
+    fn a_letter_and_what_it_is_confused_with_have_the_same_identity() {
+        // Letters whose capital and small letter look like two different letters; see `identity`. With a mark or an
+        // apostrophe that UTS 39 draws in a letter, or with a iota below, which is written after the letter in capitals.
+        const EITHER: &str = "νυϋύΰβηήΣГЃҐҒБѓĐÐƁƊƉƑƘƳɄɍҲԻՄՊՌՓյᾠᾡᾢᾣᾤᾥᾦᾧᾲᾳᾴ";
+        let (mut twins, mut different) = (0, Vec::new());
+        for char in '\0'..=char::MAX {
+            let twin: String = skeleton(&char.to_string()).collect();
+            if twin == char.to_string() || Name::parse(&char.to_string()).is_err() {
+                continue;
+            }
+            twins += 1;
+            if identity(&twin) != identity(&char.to_string()) && !char.nfc().all(|char| EITHER.contains(char)) {
+                different.push(char);
+            }
+        }
+        assert!(twins > 1000, "only {twins} were tried");
+        assert_eq!(different, []);
+    }
+
+    #[test]
+    fn nobody_is_the_server_or_looks_it() {
+        for word in ["Server", "ADMIN", "everyone", "GET", "aLL", "\u{ff41}dmin"] {
+            assert_eq!(Name::parse(word), Err(BadName::ReservedWord), "{word}");
+        }
+        for twin in [
+            "r00t",
+            "R00T",
+            "rnoderator",
+            "a1l",
+            "Al1",
+            "AlI",
+            "AII",
+            "cIient",
+            "CLlENT",
+            "nuII",
+            "NU11",
+            "ADMlN",
+            "\u{ff41}\u{ff4c}\u{ff11}",
+            "аll",
+            "НОЅТ",
+            "НоЅТ",
+            "РОЅТ",
+            "ΡΙΝG",
+            "ΑLL",
+        ] {
+            assert!(Name::parse(twin).is_err(), "{twin}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_refused_for_a_word_that_it_looks_like_in_another_case_only() {
+        for text in ["ALI", "Ali", "ali", "Ian", "Lan", "PlNG1", "Al", "Neil", "Bill", "Iris"] {
+            assert_eq!(name(text).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn the_signs_of_a_name_are_those_of_ascii() {
+        assert_eq!(Name::parse("O\u{2019}Neil"), Err(BadName::NotIdentifier));
+    }
+
+    #[test]
+    fn nobody_begins_like_a_secure_shell() {
+        for name in ["SSH-2.0-x", "ssh-susi", "Ssh-", "ＳＳＨ-x"] {
+            assert_eq!(Name::parse(name), Err(BadName::Banner), "{name}");
+        }
+        assert!(Name::parse("sshd").is_ok());
+    }
+
+    #[test]
+    fn a_refusal_never_repeats_a_dangerous_character() {
+        assert_eq!(BadName::Invisible('\x1b').to_string(), "a name cannot hold the character U+001B");
+    }
+
+    #[test]
+    fn every_scalar_value_as_a_name_is_refused_or_safe() {
+        let mut accepted = 0;
+        for char in '\0'..=char::MAX {
+            for text in [format!("{char}"), format!("x{char}x")] {
+                let Ok(name) = Name::parse(&text) else { continue };
+                accepted += 1;
+                assert!(!name.as_str().contains(|char| is_unsafe(char) || char.is_whitespace()), "{char:?}");
+                assert!(!name.as_str().contains([':', '*', '!', '<', '>', '(', ')', '/', ',']), "{char:?}");
+                assert_eq!(Name::parse(name.folded()).as_ref().map(Name::folded), Ok(name.folded()), "{char:?}");
+            }
+        }
+        assert!(accepted > 60_000, "only {accepted} were accepted");
+    }
+}

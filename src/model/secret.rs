@@ -1,0 +1,95 @@
+//! Secrets: passwords on their way from a peer, or from a file, to where they are checked.
+//!
+//! What is one has no way into a reply or a log: it is shown as nothing, and wiped when it is dropped.
+
+use std::fmt;
+
+use precis_profiles::OpaqueString;
+use precis_profiles::precis_core::profile::Profile;
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::limits::PASSWORD_CHARS;
+
+/// A password, in the form in which it is compared (RFC 8265, section 4.2: OpaqueString), so that it is the same from
+/// every keyboard.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+/// Why something cannot be a password, worded for the person who chose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum BadSecret {
+    /// Fewer than [`PASSWORD_CHARS`] characters.
+    #[error("a password has at least {PASSWORD_CHARS} characters")]
+    TooShort,
+    /// A control character or an unassigned one.
+    #[error("a password holds letters, digits, signs and blanks")]
+    NotText,
+}
+
+impl Secret {
+    /// A password as somebody gave it. Blanks at its ends are part of it.
+    ///
+    /// # Errors
+    /// [`BadSecret::NotText`], and [`BadSecret::TooShort`] of nothing at all.
+    pub fn parse(text: &str) -> Result<Self, BadSecret> {
+        if text.is_empty() {
+            return Err(BadSecret::TooShort);
+        }
+        let secret = OpaqueString::new().enforce(text).map_err(|_| BadSecret::NotText)?;
+        Ok(Self(Zeroizing::new(secret.into_owned())))
+    }
+
+    /// Whether it is good enough to be somebody's new password.
+    ///
+    /// # Errors
+    /// [`BadSecret::TooShort`].
+    pub fn check_strength(&self) -> Result<(), BadSecret> {
+        if self.0.chars().count() < PASSWORD_CHARS { Err(BadSecret::TooShort) } else { Ok(()) }
+    }
+
+    /// The bytes to hash, or to send to a server. Nobody else needs them.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the two are the same, in a time that does not tell where they differ.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_same_from_every_keyboard_and_its_blanks_count() {
+        let secret = |text| Secret::parse(text).unwrap();
+        assert!(secret("Zoë\u{a0}s pass").is(&secret("Zoe\u{308} s pass")));
+        assert!(!secret("Secret").is(&secret("secret")));
+        assert!(!secret(" secret").is(&secret("secret")));
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_password_and_a_short_one_is_weak() {
+        for text in ["a\x1b[A", "\u{0}"] {
+            assert_eq!(Secret::parse(text).unwrap_err(), BadSecret::NotText, "{text:?}");
+        }
+        assert_eq!(Secret::parse("").unwrap_err(), BadSecret::TooShort);
+        assert_eq!(Secret::parse("zwölf34").unwrap().check_strength(), Err(BadSecret::TooShort));
+        assert_eq!(Secret::parse("zwölf345").unwrap().check_strength(), Ok(()));
+    }
+
+    #[test]
+    fn it_is_not_shown() {
+        assert_eq!(format!("{:?}", Secret::parse("hunter2").unwrap()), "Secret(..)");
+    }
+}

@@ -1,0 +1,145 @@
+//! What the kernel knows of a connection that takes nothing (sock_diag(7)).
+//!
+//! A peer that rests and a peer whose link is lost look the same to a write that waits. The kernel can tell them apart:
+//! the one acknowledges what it was sent, the other does not.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_sock_diag::SockDiagMessage;
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
+use netlink_packet_sock_diag::inet::nlas::Nla;
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+
+use crate::net::transport::Transport;
+
+/// What has become of the bytes that were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// For how long the peer has acknowledged nothing, if something is on its way to it.
+    pub(crate) unacknowledged: Duration,
+    /// All that is on its way is acknowledged, but the peer takes no more, and there is more.
+    pub(crate) is_resting: bool,
+    /// How many bytes it has acknowledged in all.
+    pub(crate) acknowledged: u64,
+}
+
+/// Asks the kernel. Never waits.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
+    let stream = transport.tcp().ok_or(io::ErrorKind::Unsupported)?;
+    let answer = ask(&request(stream.local_addr()?, stream.peer_addr()?))?;
+    let info = answer.nlas.iter().find_map(|nla| match nla {
+        Nla::TcpInfo(info) => Some(info),
+        _ => None,
+    });
+    let info = info.ok_or(io::ErrorKind::Unsupported)?;
+    let is_waited_for = info.unacked > 0;
+    Ok(Health {
+        unacknowledged: Duration::from_millis(if is_waited_for { info.last_ack_recv.into() } else { 0 }),
+        is_resting: !is_waited_for && info.notsent_bytes > 0,
+        acknowledged: info.bytes_acked,
+    })
+}
+
+/// The user who owns the peer's end of a connection within this machine. `None` if the kernel does not tell. Never waits.
+pub(crate) fn owner_of_peer(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+    let answer = ask(&request(peer, local)).ok()?;
+    // For the kernel, a socket that no process has (not accepted yet, or closed) is root's.
+    (answer.header.inode != 0).then_some(answer.header.uid)
+}
+
+/// Sends a request and reads the answer, which is there at once.
+fn ask(request: &[u8]) -> io::Result<Box<InetResponse>> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
+    rustix::net::send(&kernel, request, SendFlags::empty())?;
+    let mut answer = [0; 4096];
+    let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
+    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..length]).map_err(io::Error::other)?;
+    match answer.payload {
+        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Ok(answer),
+        _ => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// Asks for the one connection between these two.
+fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
+    let socket_id = SocketId {
+        source_port: local.port(),
+        destination_port: peer.port(),
+        source_address: local.ip(),
+        destination_address: peer.ip(),
+        interface_id: 0,
+        cookie: [0xff; 8], // any
+    };
+    let family = match local.ip() {
+        IpAddr::V4(_) => AF_INET,
+        IpAddr::V6(_) => AF_INET6,
+    };
+    let (protocol, extensions, states) = (IPPROTO_TCP, ExtensionFlags::INFO, StateFlags::all());
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let request = SockDiagMessage::InetRequest(InetRequest { family, protocol, extensions, states, socket_id });
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::time::Instant;
+
+    use async_std::net::TcpStream;
+    use async_std::task::block_on;
+    use futures::{AsyncWriteExt, FutureExt};
+
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_connection_is_known_once_it_was_accepted() {
+        // The last server listens on IPv6, and is connected to by IPv4.
+        for (host, ip) in [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")] {
+            let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
+            let address = SocketAddr::new(ip.parse().unwrap(), listener.local_addr().unwrap().port());
+            let client = std::net::TcpStream::connect(address).unwrap();
+            let owner = || owner_of_peer(client.local_addr().unwrap(), client.peer_addr().unwrap());
+            assert_eq!(owner(), None, "{host}");
+            let server = listener.accept().unwrap().0;
+            assert_eq!(owner(), Some(rustix::process::geteuid().as_raw()), "{host}");
+            drop((server, listener));
+            assert_eq!(owner(), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn who_rests_acknowledges_and_nothing_is_on_its_way() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
+            let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
+            while block_on(async { stream.write(&[0; 65536]).now_or_never() }).is_some() {}
+            // It may take a moment until the last of it is acknowledged.
+            let since = Instant::now();
+            let resting = loop {
+                let health = diagnose(&stream).unwrap();
+                if health.is_resting {
+                    break health;
+                }
+                assert!(since.elapsed() < Duration::from_secs(10), "{host}: {health:?}");
+            };
+            assert!(resting.unacknowledged.is_zero() && resting.acknowledged > 0, "{host}: {resting:?}");
+            peer.read_exact(&mut [0; 65536]).unwrap();
+            drop((peer, listener));
+            assert!(diagnose(&stream).is_err(), "the connection is gone");
+        }
+    }
+}

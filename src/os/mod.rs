@@ -1,0 +1,9 @@
+//! What the operating system gives: files, paths, I/O errors in words, and turns for other tasks.
+
+pub mod descriptors;
+pub mod io_error;
+pub mod password_file;
+pub(crate) mod path;
+pub(crate) mod safe_file;
+pub(crate) mod text_file;
+pub(crate) mod yielding;

@@ -1,0 +1,248 @@
+//! What operators do to others: the words after the slash, and those of `server admin`.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
+use crate::model::address::{Network, PeerAddr};
+use crate::model::{Name, SafeText};
+use crate::protocol::Refusal;
+use crate::protocol::duration::{Mistyped, split_duration};
+use crate::protocol::words::split_word;
+
+/// Who is kept out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Banned {
+    /// Whoever has this name.
+    Name(Name),
+    /// Whoever comes from there.
+    Network(Network),
+}
+
+impl Banned {
+    /// Whether it is also written in the same way.
+    pub(crate) fn is_written_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Name(one), Self::Name(other)) => one.as_str() == other.as_str(),
+            _ => self == other,
+        }
+    }
+}
+
+/// Something that an operator does to somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModerationCommand {
+    /// `kick NAME [REASON]`: sends NAME out of the room.
+    Kick {
+        /// Whom.
+        whom: Name,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `ban NAME|ADDR [DURATION] [REASON]`: does not let them in any more either.
+    Ban {
+        /// Whom.
+        whom: Banned,
+        /// For how long; without it, forever.
+        time: Option<Duration>,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `unban NAME|ADDR`: lets them in again.
+    Unban {
+        /// Whom.
+        whom: Banned,
+    },
+    /// `mute NAME [DURATION] [REASON]`: lets NAME listen, and say nothing.
+    Mute {
+        /// Whom.
+        whom: Name,
+        /// For how long; without it, forever.
+        time: Option<Duration>,
+        /// Why.
+        reason: Option<SafeText>,
+    },
+    /// `unmute NAME`: lets NAME talk again.
+    Unmute {
+        /// Whom.
+        whom: Name,
+    },
+}
+
+impl ModerationCommand {
+    /// The forms of the acts, as the one who got one wrong is told.
+    const FORMS: [(&'static str, &'static str); 5] = [
+        ("kick", "/kick NAME [REASON]"),
+        ("ban", "/ban NAME|ADDR [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
+        ("unban", "/unban NAME|ADDR"),
+        ("mute", "/mute NAME [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
+        ("unmute", "/unmute NAME"),
+    ];
+
+    /// Reads an act: its word, in lower case, and what follows. `None`: that is no act.
+    pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Refusal>> {
+        let (_, form) = Self::FORMS.into_iter().find(|(name, _)| *name == word)?;
+        let (whom, rest) = split_word(rest);
+        if whom.is_empty() || (word.starts_with("un") && !rest.is_empty()) {
+            return Some(Err(Refusal::BadArguments(form)));
+        }
+        Some(Self::of(word, whom, rest))
+    }
+
+    /// Whether it concerns somebody with these names who comes from there.
+    pub fn concerns(&self, names: &[&Name], from: PeerAddr) -> bool {
+        match self {
+            Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Unmute { whom } => names.contains(&whom),
+            Self::Ban { whom: Banned::Name(whom), .. } | Self::Unban { whom: Banned::Name(whom) } => {
+                names.contains(&whom)
+            }
+            Self::Ban { whom: Banned::Network(source), .. } => source.contains(from.source()),
+            Self::Unban { whom: Banned::Network(_) } => false,
+        }
+    }
+
+    fn of(word: &str, whom: &str, rest: &str) -> Result<Self, Refusal> {
+        Ok(match word {
+            "kick" => Self::Kick { whom: parse_name(whom)?, reason: reason(rest) },
+            "unban" => Self::Unban { whom: parse_banned(whom)? },
+            "unmute" => Self::Unmute { whom: parse_name(whom)? },
+            "ban" => {
+                let (time, reason) = split_time(rest)?;
+                Self::Ban { whom: parse_banned(whom)?, time, reason }
+            }
+            _ => {
+                let (time, reason) = split_time(rest)?;
+                Self::Mute { whom: parse_name(whom)?, time, reason }
+            }
+        })
+    }
+}
+
+impl fmt::Display for Banned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Network(source) => source.fmt(f),
+        }
+    }
+}
+
+/// What cannot be a name is nobody's.
+fn parse_name(text: &str) -> Result<Name, Refusal> {
+    Name::parse(text).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(text, QUOTED_CHARS)))
+}
+
+/// An address is one, even where it could be a name.
+fn parse_banned(text: &str) -> Result<Banned, Refusal> {
+    match text.parse() {
+        Ok(source) => Ok(Banned::Network(source)),
+        Err(_) if looks_like_address(text) => {
+            Err(Refusal::BadArguments("192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000: no other network"))
+        }
+        Err(_) => parse_name(text).map(Banned::Name),
+    }
+}
+
+/// Whether somebody meant an address or a network: `300.1.1.1` must not become a ban of nobody's name. No name has a colon.
+fn looks_like_address(text: &str) -> bool {
+    text.contains(['/', ':'])
+        || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+/// The time that a text begins with, if it does, and the reason after it.
+fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
+    let (time, rest) = split_duration(text).map_err(|Mistyped| Refusal::BadTime)?;
+    if time.is_some_and(|time| time.is_zero() || time > SANCTION_MOST) {
+        return Err(Refusal::BadTime);
+    }
+    Ok((time, reason(rest)))
+}
+
+fn reason(text: &str) -> Option<SafeText> {
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| SafeText::excerpt(text, REASON_CHARS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<ModerationCommand, Refusal> {
+        let (word, rest) = split_word(line);
+        ModerationCommand::parse(word, rest).expect("it is an act")
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    fn safe(text: &str) -> Option<SafeText> {
+        Some(SafeText::new(text.to_owned()))
+    }
+
+    #[test]
+    fn acts_are_read_with_their_times_and_reasons() {
+        let hour = Some(Duration::from_secs(3600));
+        let bob = Banned::Name(name("Bob"));
+        assert_eq!(parse("kick Bob"), Ok(ModerationCommand::Kick { whom: name("Bob"), reason: None }));
+        assert_eq!(
+            parse("kick Bob 1h off "),
+            Ok(ModerationCommand::Kick { whom: name("Bob"), reason: safe("1h off") })
+        );
+        assert_eq!(parse("ban Bob"), Ok(ModerationCommand::Ban { whom: bob.clone(), time: None, reason: None }));
+        assert_eq!(parse("ban Bob 1h"), Ok(ModerationCommand::Ban { whom: bob.clone(), time: hour, reason: None }));
+        assert_eq!(
+            parse("ban Bob 1h  a  b"),
+            Ok(ModerationCommand::Ban { whom: bob.clone(), time: hour, reason: safe("a  b") })
+        );
+        assert_eq!(
+            parse("ban Bob 2 much"),
+            Ok(ModerationCommand::Ban { whom: bob.clone(), time: None, reason: safe("2 much") })
+        );
+        let ten = Some(Duration::from_secs(600));
+        assert_eq!(
+            parse("ban Bob 10 minutes"),
+            Ok(ModerationCommand::Ban { whom: bob.clone(), time: ten, reason: None })
+        );
+        assert_eq!(
+            parse("ban Bob 10 minutes a  b "),
+            Ok(ModerationCommand::Ban { whom: bob.clone(), time: ten, reason: safe("a  b") })
+        );
+        assert_eq!(
+            parse("mute Bob for 10 min"),
+            Ok(ModerationCommand::Mute { whom: name("Bob"), time: ten, reason: None })
+        );
+        assert_eq!(
+            parse("ban Bob forever x"),
+            Ok(ModerationCommand::Ban { whom: bob.clone(), time: None, reason: safe("x") })
+        );
+        assert_eq!(parse("unban Bob"), Ok(ModerationCommand::Unban { whom: bob }));
+        assert_eq!(parse("mute Bob 60m"), Ok(ModerationCommand::Mute { whom: name("Bob"), time: hour, reason: None }));
+        assert_eq!(parse("unmute Bob"), Ok(ModerationCommand::Unmute { whom: name("Bob") }));
+    }
+
+    #[test]
+    fn an_address_is_told_from_a_name() {
+        for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64", "fe80::1%2", "fe80::/64"] {
+            let whom = Banned::Network(address.parse().unwrap());
+            assert_eq!(parse(&format!("unban {address}")), Ok(ModerationCommand::Unban { whom }));
+        }
+        for address in ["300.1.1.1", "1.2.3", "192.0.2.1.1", "192.0.2.0/24", "fe80::1", "2001:db8::g", "user:Bob"] {
+            assert!(matches!(parse(&format!("ban {address}")), Err(Refusal::BadArguments(_))), "{address}");
+        }
+        assert_eq!(parse("unban 192.0.2.x"), Ok(ModerationCommand::Unban { whom: Banned::Name(name("192.0.2.x")) }));
+        assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::BadArguments(_))));
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_answered_with_the_form() {
+        for (line, form) in [("kick", "/kick NAME [REASON]"), ("unban Bob now", "/unban NAME|ADDR")] {
+            assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
+        }
+        assert_eq!(parse("ban Bob 0s"), Err(Refusal::BadTime));
+        for time in ["1000years", "1000 years", "0 minutes", "-5m", "30mspam", "5minuts", "5 minuts"] {
+            assert_eq!(parse(&format!("mute Bob {time} spam")), Err(Refusal::BadTime), "{time}");
+        }
+        assert_eq!(ModerationCommand::parse("say", "hi"), None);
+    }
+}

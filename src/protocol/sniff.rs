@@ -1,0 +1,149 @@
+//! Strangers: programs that came to the wrong port, known by the first bytes that they send.
+//!
+//! A browser's headers are no names, but a line of what it posts could be one, and what follows it would be chat.
+//! So whoever is known for a stranger is told so in one line and sent away.
+
+use std::fmt;
+
+/// A protocol that is not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherProtocol {
+    /// A browser, or a scanner (RFC 9110).
+    Http,
+    /// A ClientHello (RFC 8446, section 5.1).
+    Tls,
+    /// A client of a secure shell (RFC 4253, section 4.2).
+    Ssh,
+}
+
+/// How a stranger begins. No name does: a name holds no blank and no control character, and does not begin with `SSH-`.
+const GREETINGS: &[(&[u8], OtherProtocol)] = &[
+    (b"GET ", OtherProtocol::Http),
+    (b"HEAD ", OtherProtocol::Http),
+    (b"POST ", OtherProtocol::Http),
+    (b"PUT ", OtherProtocol::Http),
+    (b"DELETE ", OtherProtocol::Http),
+    (b"CONNECT ", OtherProtocol::Http),
+    (b"OPTIONS ", OtherProtocol::Http),
+    (b"TRACE ", OtherProtocol::Http),
+    (b"PATCH ", OtherProtocol::Http),
+    (b"PRI ", OtherProtocol::Http),
+    (b"\x16\x03", OtherProtocol::Tls),
+    (b"SSH-", OtherProtocol::Ssh),
+];
+
+/// The longest greeting.
+const GREETING_BYTES: usize = 8;
+
+/// The first bytes of a connection, however they are split over reads.
+#[derive(Debug, Default)]
+pub struct Sniffer {
+    /// As many as it takes, without the line ends before them: an HTTP server would ignore those (RFC 9112, section 2.2).
+    bytes: [u8; GREETING_BYTES],
+    count: usize,
+}
+
+impl Sniffer {
+    /// Takes bytes that were read.
+    pub fn read(&mut self, bytes: &[u8]) {
+        if self.count == GREETING_BYTES {
+            return;
+        }
+        let begun = self.count > 0;
+        for &byte in bytes.iter().skip_while(|byte| !begun && matches!(byte, b'\r' | b'\n')) {
+            let Some(free) = self.bytes.get_mut(self.count) else { return };
+            *free = byte;
+            self.count += 1;
+        }
+    }
+
+    /// The protocol that the bytes so far have shown.
+    pub fn stranger(&self) -> Option<OtherProtocol> {
+        let bytes = &self.bytes[..self.count];
+        GREETINGS.iter().find(|(greeting, _)| bytes.starts_with(greeting)).map(|&(_, stranger)| stranger)
+    }
+}
+
+impl OtherProtocol {
+    /// Looks at a whole line that should be a name: `BREW /pot HTTP/1.1` is a request, whatever its method.
+    pub fn of_line(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let is_request = words.next().is_some_and(|method| !method.is_empty())
+            && words.next().is_some_and(|target| !target.is_empty())
+            && words.next().is_some_and(|version| version.starts_with("HTTP/1."))
+            && words.next().is_none();
+        is_request.then_some(Self::Http)
+    }
+}
+
+impl fmt::Display for OtherProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Tls => "TLS",
+            Self::Ssh => "SSH",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is known after each read.
+    fn recognise<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Option<OtherProtocol> {
+        let mut opening = Sniffer::default();
+        reads.into_iter().for_each(|read| opening.read(read));
+        opening.stranger()
+    }
+
+    #[test]
+    fn a_stranger_is_known_wherever_its_greeting_is_split() {
+        for (greeting, stranger) in [
+            (&b"GET / HTTP/1.1\r\n"[..], OtherProtocol::Http),
+            (b"\r\n\nCONNECT example.org:443 HTTP/1.1\r\n", OtherProtocol::Http),
+            (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", OtherProtocol::Http),
+            (b"\x16\x03\x01\x02\x00\x01", OtherProtocol::Tls),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", OtherProtocol::Ssh),
+            (b"\r\nSSH-1.99-x\n", OtherProtocol::Ssh),
+        ] {
+            for cut in 0..=greeting.len() {
+                let (first, second) = greeting.split_at(cut);
+                assert_eq!(recognise([first, second]), Some(stranger), "{greeting:?} split at {cut}");
+            }
+            assert_eq!(recognise(greeting.chunks(1)), Some(stranger), "{greeting:?} byte by byte");
+        }
+    }
+
+    #[test]
+    fn every_greeting_is_known_with_its_last_byte_and_not_before() {
+        for &(greeting, stranger) in GREETINGS {
+            assert!(greeting.len() <= GREETING_BYTES);
+            assert_eq!(recognise([greeting]), Some(stranger));
+            assert_eq!(recognise([&greeting[..greeting.len() - 1]]), None);
+        }
+    }
+
+    #[test]
+    fn people_are_no_strangers() {
+        for name in
+            ["Getty\n", "GETTY\n", "SSHeila\n", "ssh-susi\n", "Post\n", "G\nET /\n", "Al\nGET /\n", "", "\u{16}"]
+        {
+            assert_eq!(recognise([name.as_bytes()]), None, "{name:?}");
+            assert_eq!(recognise(name.as_bytes().chunks(1)), None, "{name:?} byte by byte");
+            assert_eq!(OtherProtocol::of_line(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_known_by_its_line_whatever_its_method() {
+        for line in ["PROPFIND /dav HTTP/1.1", "BREW coffee://pot HTTP/1.0", "get / HTTP/1.1"] {
+            assert_eq!(OtherProtocol::of_line(line), Some(OtherProtocol::Http), "{line:?}");
+        }
+        for line in
+            ["HTTP/1.1", "I speak HTTP", "we all like HTTP/1.1", " / HTTP/1.1", "x  HTTP/1.1", "EHLO example.org"]
+        {
+            assert_eq!(OtherProtocol::of_line(line), None, "{line:?}");
+        }
+    }
+}

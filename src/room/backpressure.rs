@@ -1,0 +1,52 @@
+//! Patience: how long the room waits for a few of its readers.
+//!
+//! A reader that is held up for a moment would lose lines of a flood that all others keep up with. One that is slow for
+//! good must not slow the others down. So there is a little patience, which is used up by waiting and comes back slowly.
+//! It knows no clock: time is a parameter.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::{PATIENCE, PATIENCE_REGAINED};
+
+#[derive(Debug)]
+pub(crate) struct Backpressure {
+    left: Duration,
+    since: Instant,
+}
+
+impl Backpressure {
+    /// All that there is.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { left: PATIENCE, since: now }
+    }
+
+    /// Spends so much of it, if there is as much.
+    pub(crate) fn spend(&mut self, pause: Duration, now: Instant) -> bool {
+        let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
+        self.left = PATIENCE.min(self.left + elapsed.mul_f64(PATIENCE_REGAINED));
+        let rest = self.left.checked_sub(pause);
+        self.left = rest.unwrap_or(self.left);
+        rest.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_used_up_and_comes_back_slowly() {
+        let (start, pause) = (Instant::now(), Duration::from_millis(2));
+        let mut patience = Backpressure::new(start);
+        // Who is waited for all the time is waited for half a second and a tenth of the time.
+        let waited = |patience: &mut Backpressure, from: Instant| -> Duration {
+            (1..=5000).filter(|at| patience.spend(pause, from + pause * *at)).map(|_| pause).sum()
+        };
+        let first = waited(&mut patience, start).as_millis();
+        assert!((1490..=1510).contains(&first), "{first} ms of 10 s");
+        let again = waited(&mut patience, start + Duration::from_secs(10)).as_millis();
+        assert!((990..=1010).contains(&again), "{again} ms of 10 s more");
+        let rested = waited(&mut patience, start + Duration::from_secs(1000)).as_millis();
+        assert!((1490..=1510).contains(&rested), "{rested} ms of 10 s after a rest");
+    }
+}

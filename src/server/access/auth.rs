@@ -1,0 +1,159 @@
+//! The admission: what somebody has to prove before a name is theirs.
+//!
+//! It knows no socket and no room: the login asks it, and it says whether a password is wanted, and whether it is right.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use crate::accounts::{Account, Accounts, Busy, Hasher};
+use crate::model::address::PeerAddr;
+use crate::model::limit_key::LimitKeys;
+use crate::model::{AccountId, Name, Secret};
+use crate::os::password_file;
+use crate::os::password_file::PasswordFileError;
+use crate::protocol::Refusal;
+use crate::room::sanctions::banned;
+
+/// Who may come in.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// What everybody has to know.
+    pub room_password: Option<Arc<RoomPassword>>,
+    /// Passwords are taken over connections that others can read.
+    pub allow_plain_password: bool,
+    /// Who has registered a name, and who is banned.
+    pub accounts: Option<Accounts>,
+    /// Nobody comes in who has not.
+    pub registered_only: bool,
+    /// What hashes the passwords.
+    pub hasher: Hasher,
+}
+
+/// What somebody has to prove.
+#[derive(Debug)]
+pub(crate) enum Requirement {
+    Nothing,
+    /// That it knows the room's password.
+    Room(Arc<RoomPassword>),
+    /// That the name's account is its own. There may be no such account, and it is asked all the same.
+    Account(Option<Account>),
+}
+
+impl Auth {
+    /// Whether everybody needs a password.
+    pub fn is_private(&self) -> bool {
+        self.room_password.is_some() || self.registered_only
+    }
+
+    /// What whoever wants this name has to prove. Who has an account need not know the room's password.
+    pub(crate) fn requirement(&self, name: &Name) -> Requirement {
+        match self.accounts.as_ref().and_then(|accounts| accounts.account(name)) {
+            None if !self.registered_only => self.room_password.clone().map_or(Requirement::Nothing, Requirement::Room),
+            account => Requirement::Account(account),
+        }
+    }
+
+    /// Whether the password is what is wanted.
+    ///
+    /// What is wrong takes one run of the hash, whoever has an account and whoever has none: the time does not tell.
+    pub(crate) async fn is_met(
+        &self,
+        requirement: &Requirement,
+        secret: Secret,
+        from: &LimitKeys,
+    ) -> Result<bool, Refusal> {
+        match requirement {
+            Requirement::Nothing => Ok(true),
+            Requirement::Room(password) if password.is(&secret) => Ok(true),
+            Requirement::Room(_) => self.verify(secret, None, from).await,
+            Requirement::Account(account) => {
+                self.verify(secret, account.as_ref().map(|account| account.hash.clone()), from).await
+            }
+        }
+    }
+
+    /// Whether a hash is that of this password; where there is none, it is not.
+    pub(crate) async fn verify(&self, secret: Secret, hash: Option<String>, from: &LimitKeys) -> Result<bool, Refusal> {
+        self.hasher.verify(secret, hash, from).await.map_err(|Busy| Refusal::Busy)
+    }
+
+    /// The hash of a new password.
+    pub(crate) async fn hash(&self, secret: Secret, from: &LimitKeys) -> Result<String, Refusal> {
+        self.hasher.hash(secret, from).await.map_err(|Busy| Refusal::Busy)
+    }
+
+    /// Whether an account is an operator's.
+    pub(crate) fn is_operator(&self, account_id: Option<AccountId>) -> bool {
+        let account =
+            self.accounts.as_ref().zip(account_id).and_then(|(accounts, account_id)| accounts.account_of(account_id));
+        account.is_some_and(|account| account.is_operator)
+    }
+
+    /// Whether somebody from there may come in at all.
+    pub(crate) fn may_enter(&self, from: PeerAddr) -> Result<(), Refusal> {
+        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.source(), SystemTime::now()));
+        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
+    }
+}
+
+impl Requirement {
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+
+    /// How whoever wants this name is asked for it.
+    pub(crate) fn question(&self, name: &Name) -> Refusal {
+        match self {
+            Self::Account(Some(account)) if account.name.folded() != name.folded() => {
+                Refusal::OwnersPasswordRequired { name: name.into(), owner: (&account.name).into() }
+            }
+            _ => Refusal::PasswordRequired,
+        }
+    }
+
+    /// The account that whoever has met it has.
+    pub(crate) fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) => account.map(|account| account.id),
+            Self::Nothing | Self::Room(_) => None,
+        }
+    }
+}
+
+/// A password that everybody in the room knows.
+#[derive(Debug)]
+pub struct RoomPassword {
+    file: PathBuf,
+    current: Mutex<Secret>,
+}
+
+impl RoomPassword {
+    /// The password in a file. It blocks.
+    ///
+    /// # Errors
+    /// [`PasswordFileError`], worded for the operator.
+    pub fn from_file(file: &Path) -> Result<Self, PasswordFileError> {
+        Ok(Self { file: file.to_owned(), current: Mutex::new(read(file)?) })
+    }
+
+    /// Reads the file again. Whoever is in the room stays. It blocks.
+    ///
+    /// # Errors
+    /// [`PasswordFileError`]; then the password stays what it was.
+    pub fn reload(&self) -> Result<(), PasswordFileError> {
+        let read = read(&self.file)?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
+    }
+
+    pub(crate) fn is(&self, secret: &Secret) -> bool {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).is(secret)
+    }
+}
+
+fn read(file: &Path) -> Result<Secret, PasswordFileError> {
+    let secret = password_file::read(file)?;
+    secret.check_strength().map_err(|why| PasswordFileError::NoPassword { path: file.to_owned(), why })?;
+    Ok(secret)
+}

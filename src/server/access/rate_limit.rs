@@ -1,0 +1,445 @@
+//! The pace: how fast a peer, and all peers of one network together, may talk.
+//!
+//! Token buckets in lines and in bytes. A peer pays for the bytes that it sends, and for what they lead to where that is
+//! more, such as a long answer. Input beyond the limits is read later, so TCP slows the sender down; nothing is lost.
+//! It knows no socket and no clock: time is a parameter.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::limits::{PACE_OF_A_NETWORK, PACE_OF_THIS_MACHINE, PACED_NETWORKS};
+use crate::model::address::{Network, PeerAddr};
+
+/// How fast peers may talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PacePreset {
+    /// For people and scripts that know each other: 200 lines at once, then 100 lines and 256 KiB a second.
+    #[default]
+    Open,
+    /// For the world: 10 lines and 64 KiB at once, then 2 lines and 8 KiB a second.
+    Public,
+    /// As fast as it goes.
+    Off,
+}
+
+/// What a bucket holds, and what flows into it in a second.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    burst: u64,
+    per_second: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    lines: Rate,
+    bytes: Rate,
+}
+
+impl PacePreset {
+    fn rates(self) -> Option<Rates> {
+        const KIB: u64 = 1024;
+        let rates = |lines, bytes| {
+            let rate = |(burst, per_second)| Rate { burst, per_second };
+            Some(Rates { lines: rate(lines), bytes: rate(bytes) })
+        };
+        match self {
+            Self::Open => rates((200, 100), (256 * KIB, 256 * KIB)),
+            Self::Public => rates((10, 2), (64 * KIB, 8 * KIB)),
+            Self::Off => None,
+        }
+    }
+
+    /// Whether the room waits for its readers. Where peers are paced nobody has to.
+    pub(crate) fn is_patient(self) -> bool {
+        self.rates().is_none()
+    }
+
+    /// How many lines a second this comes to in the long run, if it is limited.
+    pub fn lines_per_second(self) -> Option<u32> {
+        self.rates().map(|rates| rates.lines.per_second as u32)
+    }
+}
+
+impl Rate {
+    fn times(self, factor: u64) -> Self {
+        Self { burst: self.burst * factor, per_second: self.per_second * factor }
+    }
+
+    /// How long it takes for so much to flow in.
+    fn time_for(self, count: u64) -> Duration {
+        let nanos = u128::from(count) * 1_000_000_000 / u128::from(self.per_second);
+        Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX))
+    }
+}
+
+impl Rates {
+    /// Those of a network, or of this machine, where each peer has these.
+    fn of_all_from(self, from: PeerAddr) -> Self {
+        let factor = if from.is_this_machine() { PACE_OF_THIS_MACHINE } else { PACE_OF_A_NETWORK };
+        Self { lines: self.lines.times(factor), bytes: self.bytes.times(factor) }
+    }
+}
+
+/// A token bucket: when it is full again, if nothing more is taken. It is overdrawn if that is later than an empty one
+/// would be full.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    full_at: Instant,
+}
+
+impl Bucket {
+    fn take(&mut self, rate: Rate, count: u64, now: Instant) {
+        self.full_at = self.full_at.max(now) + rate.time_for(count);
+    }
+
+    /// When it holds so much. An overdrawn bucket holds less than nothing.
+    fn holds_at(self, rate: Rate, count: u64, now: Instant) -> Instant {
+        self.full_at.checked_sub(rate.time_for(rate.burst - count)).unwrap_or(now)
+    }
+}
+
+/// A bucket for lines and one for bytes.
+#[derive(Debug, Clone, Copy)]
+struct Buckets {
+    lines: Bucket,
+    bytes: Bucket,
+}
+
+impl Buckets {
+    fn full(now: Instant) -> Self {
+        Self { lines: Bucket { full_at: now }, bytes: Bucket { full_at: now } }
+    }
+
+    fn are_full(&self, now: Instant) -> bool {
+        self.lines.full_at <= now && self.bytes.full_at <= now
+    }
+
+    /// When the bytes that were taken are paid for.
+    fn paid_at(&self, rates: Rates, now: Instant) -> Instant {
+        self.bytes.holds_at(rates.bytes, 0, now)
+    }
+
+    /// When the next line may be passed on.
+    fn next_line_at(&self, rates: Rates, now: Instant) -> Instant {
+        self.paid_at(rates, now).max(self.lines.holds_at(rates.lines, 1, now))
+    }
+}
+
+/// The buckets of all networks. Only those that are not full are kept, however many connections a network has.
+#[derive(Debug, Default)]
+pub(crate) struct NetworkLimits {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    of: HashMap<Network, Buckets>,
+    /// How many there were when the full ones were last removed.
+    swept: usize,
+}
+
+impl NetworkLimits {
+    fn are_full(&self, source: Network, now: Instant) -> bool {
+        self.table().of.get(&source).is_none_or(|buckets| buckets.are_full(now))
+    }
+
+    /// Takes so many lines and bytes, and says when it is the turn of the connection that takes them: when all is paid
+    /// for that was taken so far. What others take later does not make it wait longer.
+    fn take(&self, source: Network, rates: Rates, lines: u64, bytes: u64, now: Instant) -> Instant {
+        let mut table = self.table();
+        table.make_room(now);
+        let buckets = table.of.entry(source).or_insert_with(|| Buckets::full(now));
+        buckets.lines.take(rates.lines, lines, now);
+        buckets.bytes.take(rates.bytes, bytes, now);
+        buckets.next_line_at(rates, now)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Removes the full ones, from time to time. If too many are left, all are forgotten: their networks may take another
+    /// burst.
+    fn make_room(&mut self, now: Instant) {
+        if self.of.len() >= (2 * self.swept).clamp(64, PACED_NETWORKS) {
+            self.of.retain(|_, buckets| !buckets.are_full(now));
+            if self.of.len() > PACED_NETWORKS / 2 {
+                self.of.clear();
+            }
+            self.swept = self.of.len();
+        }
+    }
+}
+
+/// How fast one connection may talk.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    profile: PacePreset,
+    from: PeerAddr,
+    own: Buckets,
+    networks: Arc<NetworkLimits>,
+    /// When it is its turn among the connections of its network.
+    turn: Instant,
+    /// The peer has been told that it is too fast, and not all buckets have been full since.
+    told: bool,
+}
+
+impl RateLimit {
+    /// A full bucket. `bytes` of the peer wait already.
+    pub(crate) fn new(
+        profile: PacePreset,
+        from: PeerAddr,
+        networks: &Arc<NetworkLimits>,
+        bytes: usize,
+        now: Instant,
+    ) -> Self {
+        let (own, networks) = (Buckets::full(now), Arc::clone(networks));
+        let mut pace = Self { profile, from, own, networks, turn: now, told: false };
+        // A new connection takes its turn behind those of its network that are there.
+        pace.take_bytes(bytes, now);
+        pace
+    }
+
+    /// From now on the peer may talk as fast as it goes.
+    pub(crate) fn turn_off(&mut self) {
+        self.profile = PacePreset::Off;
+    }
+
+    /// Whether anything is limited.
+    pub(crate) fn is_on(&self) -> bool {
+        self.profile != PacePreset::Off
+    }
+
+    /// Takes a line that is to be passed on, if one may be now.
+    pub(crate) fn take_line(&mut self, now: Instant) -> bool {
+        let Some(rates) = self.profile.rates() else { return true };
+        if self.told && self.own.are_full(now) && self.networks.are_full(self.from.source(), now) {
+            self.told = false;
+        }
+        if self.turn.max(self.own.next_line_at(rates, now)) > now {
+            return false;
+        }
+        self.take(rates, 1, 0, now);
+        true
+    }
+
+    /// Takes so many bytes, which have been read, or written because of the peer. They may overdraw the buckets.
+    pub(crate) fn take_bytes(&mut self, count: usize, now: Instant) {
+        if let Some(rates) = self.profile.rates() {
+            self.take(rates, 0, count as u64, now);
+        }
+    }
+
+    /// How long nothing more is to be read or passed on, if `lines` lines wait already.
+    pub(crate) fn pause(&self, lines: usize, now: Instant) -> Option<Duration> {
+        let rates = self.profile.rates()?;
+        let own = if lines > 0 { self.own.next_line_at(rates, now) } else { self.own.paid_at(rates, now) };
+        let pause = own.max(self.turn).saturating_duration_since(now);
+        // Nothing is read while lines wait.
+        (lines > 0 || !pause.is_zero()).then_some(pause)
+    }
+
+    /// Whether the peer is to be told now that it is too fast, if `lines` lines wait: once an episode, which ends when
+    /// all buckets are full again. A peer is not told when others of its network are too fast, unless its own lines wait.
+    pub(crate) fn is_news(&mut self, lines: usize, now: Instant) -> bool {
+        let Some(rates) = self.profile.rates() else { return false };
+        let is_slowed = lines > 0 || self.own.paid_at(rates, now) > now;
+        is_slowed && !std::mem::replace(&mut self.told, true)
+    }
+
+    fn take(&mut self, rates: Rates, lines: u64, bytes: u64, now: Instant) {
+        self.own.lines.take(rates.lines, lines, now);
+        self.own.bytes.take(rates.bytes, bytes, now);
+        self.turn = self.networks.take(self.from.source(), rates.of_all_from(self.from), lines, bytes, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn pace(profile: PacePreset, now: Instant) -> RateLimit {
+        from(profile, "192.0.2.1", &Arc::default(), now)
+    }
+
+    fn from(profile: PacePreset, ip: &str, networks: &Arc<NetworkLimits>, now: Instant) -> RateLimit {
+        RateLimit::new(profile, PeerAddr::Net((ip.parse::<std::net::IpAddr>().unwrap(), 7).into()), networks, 0, now)
+    }
+
+    /// Takes as many lines as may be passed on now, of so many that wait.
+    fn take_lines(pace: &mut RateLimit, waiting: usize, now: Instant) -> usize {
+        (0..waiting).take_while(|_| pace.take_line(now)).count()
+    }
+
+    #[test]
+    fn the_room_waits_only_where_peers_may_talk_as_fast_as_it_goes() {
+        assert_eq!(
+            [PacePreset::Open, PacePreset::Public, PacePreset::Off].map(PacePreset::is_patient),
+            [false, false, true]
+        );
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Open, start);
+        assert_eq!(take_lines(&mut pace, 1000, start), 200);
+        assert_eq!(pace.pause(800, start), Some(10 * MS));
+        assert_eq!(take_lines(&mut pace, 800, start + 10 * MS), 1);
+        let passed: usize = (1..=1000).map(|at| take_lines(&mut pace, 1000, start + 10 * MS + at * MS)).sum();
+        assert!((99..=101).contains(&passed), "{passed} in a second");
+    }
+
+    #[test]
+    fn bytes_may_be_overdrawn_and_are_paid_back_before_another_line_passes() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Open, start);
+        pace.take_bytes(256 * 1024, start);
+        assert_eq!(pace.pause(0, start), None);
+        pace.take_bytes(128 * 1024, start);
+        assert_eq!(pace.pause(0, start), Some(500 * MS));
+        assert!(!pace.take_line(start + 499 * MS));
+        assert_eq!(pace.pause(0, start + 500 * MS), None);
+        assert!(pace.take_line(start + 500 * MS));
+    }
+
+    #[test]
+    fn strangers_may_send_fewer_bytes_than_friends() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Public, start);
+        pace.take_bytes(64 * 1024, start);
+        assert_eq!(pace.pause(0, start), None);
+        pace.take_bytes(8 * 1024, start);
+        assert_eq!(pace.pause(0, start), Some(1000 * MS));
+    }
+
+    #[test]
+    fn a_person_never_notices() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Public, start);
+        for second in 0..100 {
+            let now = start + Duration::from_secs(second);
+            pace.take_bytes(80, now);
+            assert!(pace.take_line(now));
+            assert_eq!(pace.pause(0, now), None);
+        }
+    }
+
+    #[test]
+    fn it_is_told_once_an_episode() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Public, start);
+        take_lines(&mut pace, 11, start);
+        assert!(pace.is_news(1, start));
+        let later = start + Duration::from_secs(2);
+        assert!(pace.take_line(later) && !pace.is_news(1, later));
+        let later = start + Duration::from_secs(60);
+        assert!(pace.take_line(later) && pace.is_news(1, later));
+    }
+
+    #[test]
+    fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        for (ip, factor) in [("192.0.2.1", PACE_OF_A_NETWORK), ("127.0.0.1", PACE_OF_THIS_MACHINE)] {
+            let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, ip, &networks, start)).collect();
+            let mut taken = |now| crowd.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
+            // Each has one line that it had not to wait for.
+            let burst = taken(start);
+            assert!((200 * factor..200 * factor + 64).contains(&burst), "{burst} lines of {ip} at once");
+            let more: u64 = (1..=10_000).map(|at| taken(start + at * MS)).sum();
+            assert!((1000 * factor - 64..=1000 * factor + 64).contains(&more), "{more} lines of {ip} in ten seconds");
+        }
+        let mut other = from(PacePreset::Open, "192.0.2.2", &networks, start);
+        assert_eq!(take_lines(&mut other, 1000, start), 200);
+    }
+
+    #[test]
+    fn the_bytes_of_a_network_are_limited_too() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+        let mut lines = 0;
+        for at in 0..10_000 {
+            for pace in &mut crowd {
+                if pace.take_line(start + at * MS) {
+                    pace.take_bytes(16 * 1024, start + at * MS);
+                    lines += 1;
+                }
+            }
+        }
+        // A burst, ten seconds, and what each connection may overdraw.
+        let (least, most) = (11 * 64, 11 * 64 + 64);
+        assert!((least..=most).contains(&lines), "{lines} lines of 16 KiB");
+    }
+
+    /// Others of its network talk all the time.
+    #[test]
+    fn a_quiet_peer_of_a_busy_network_does_not_wait_long() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut crowd: Vec<_> = (0..63).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+        let mut quiet = from(PacePreset::Open, "192.0.2.1", &networks, start);
+        for at in 0..10_000 {
+            let now = start + at * MS;
+            crowd.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
+            if at % 500 == 0 {
+                assert!(quiet.take_line(now), "after {at} ms");
+                assert!(!quiet.is_news(0, now));
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_connection_of_a_busy_network_has_no_line_free() {
+        let (start, networks) = (Instant::now(), Arc::default());
+        let mut busy = from(PacePreset::Public, "192.0.2.1", &networks, start);
+        busy.take_bytes(64 * 1024 * PACE_OF_A_NETWORK as usize + 1000, start);
+        assert!(!from(PacePreset::Public, "192.0.2.1", &networks, start).take_line(start));
+        assert!(from(PacePreset::Public, "192.0.2.2", &networks, start).take_line(start));
+    }
+
+    #[test]
+    fn only_networks_that_are_not_full_are_kept_and_not_too_many() {
+        let (start, networks) = (Instant::now(), NetworkLimits::default());
+        let rates = PacePreset::Open.rates().unwrap();
+        for number in 0..200_000_u32 {
+            networks.take(Network::V4(number.to_be_bytes()), rates, 1, 0, start);
+            assert!(networks.table().of.len() <= PACED_NETWORKS);
+        }
+        for number in 0..2000_u32 {
+            let now = start + Duration::from_secs(60) + number * 100 * MS;
+            networks.take(Network::V4(number.to_be_bytes()), rates, 1, 0, now);
+        }
+        let kept = networks.table().of.len();
+        assert!(kept <= 64, "{kept} are kept");
+    }
+
+    #[test]
+    fn off_is_off() {
+        let start = Instant::now();
+        let mut pace = pace(PacePreset::Off, start);
+        pace.take_bytes(usize::MAX, start);
+        assert_eq!((take_lines(&mut pace, 1_000_000, start), pace.pause(0, start)), (1_000_000, None));
+        assert!(pace.networks.table().of.is_empty());
+    }
+
+    proptest! {
+        /// Whatever is taken, a peer that waits for its pauses goes on.
+        #[test]
+        fn a_pause_is_long_enough(acts in prop::collection::vec((0..100_000_usize, 0..3000_u32), 1..100)) {
+            let mut now = Instant::now();
+            let mut pace = pace(PacePreset::Public, now);
+            for (bytes, wait) in acts {
+                pace.take_bytes(bytes, now);
+                now += wait * MS;
+                now += pace.pause(1, now).unwrap();
+                prop_assert!(pace.take_line(now));
+            }
+        }
+    }
+}

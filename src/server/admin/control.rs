@@ -1,0 +1,339 @@
+//! The control socket: whoever runs the server tells it what to do, through a socket in its folder.
+//!
+//! A connection is one request: a line, and behind it a second one where that is a password. The answer is `ok` and further
+//! lines, or a refusal as in the room. One is attended to at a time, so nothing piles up. Whoever asks may not take long; what
+//! was asked for is done to its end, also when nobody waits for it any more.
+
+use std::convert::Infallible;
+use std::fmt::{self, Write as _};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_std::io::timeout;
+use async_std::task;
+use futures::{AsyncReadExt, AsyncWriteExt};
+use rustix::net::sockopt::socket_peercred;
+use rustix::process::geteuid;
+use zeroize::Zeroizing;
+
+use crate::accounts::{Accounts, ChangeError, Sanction};
+use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
+use crate::model::address::Network;
+use crate::model::limit_key::LimitKeys;
+use crate::model::{Name, SafeText, Secret};
+use crate::net::transport::Transport;
+use crate::protocol::words::split_word;
+use crate::protocol::{ModerationCommand, Refusal};
+use crate::room::sanctions::until;
+use crate::room::{AdminRequest, Event, Person};
+use crate::server::admin::moderation::Actor;
+use crate::server::listen::BindError;
+use crate::server::listen::socket_file::SocketFile;
+use crate::server::shared::Shared;
+
+/// A control socket. Shown as the place where it is.
+#[derive(Debug)]
+pub struct Control(SocketFile);
+
+impl Control {
+    /// Listens for those who run the server, in its folder: they tell it what to do. Nobody else can connect.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn bind(folder: &Path) -> Result<Self, BindError> {
+        SocketFile::bind(&Self::path(folder), 0o600).map(Self)
+    }
+
+    /// Where that of a server with this folder is.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("control")
+    }
+
+    /// Attends to all requests, for ever. Dropping it stops listening; what is being done goes on.
+    pub(crate) async fn attend_all(self, shared: Arc<Shared>) -> Infallible {
+        loop {
+            if self.attend_next(&shared).await.is_err() {
+                // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
+                task::sleep(ACCEPT_PAUSE.0).await;
+            }
+        }
+    }
+
+    async fn attend_next(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        let (stream, _) = self.0.socket.accept().await?;
+        let user = socket_peercred(&stream)?.uid;
+        // The file's mode keeps others out; this is for those who have changed it.
+        if !user.is_root() && user != geteuid() {
+            return Ok(());
+        }
+        let by = Actor::Administrator(user.as_raw());
+        attend(Transport::Unix(Arc::new(stream)), shared, by, CONTROL_LIMIT).await
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.path().display().fmt(f)
+    }
+}
+
+/// Attends to one request. Its writer has `limit` to send it, and as long again to take the answer.
+async fn attend(mut stream: Transport, shared: &Arc<Shared>, by: Actor, limit: Duration) -> io::Result<()> {
+    // With room for all of it from the start, no copy of a password is left behind by a buffer that grew.
+    let mut request = Zeroizing::new(Vec::with_capacity(CONTROL_BYTES + 1));
+    timeout(limit, (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request)).await?;
+    let shared = Arc::clone(shared);
+    // What is written down is also done and recorded, even if the server is told to stop between the two.
+    let answer = task::spawn(async move {
+        match answer(&shared, &by, &request).await {
+            Ok(text) => format!("ok\n{text}"),
+            Err(refusal) => format!("! {}: {refusal}\n", refusal.code()),
+        }
+    });
+    let answer = answer.await;
+    let tell = async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.close().await
+    };
+    timeout(limit, tell).await
+}
+
+async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, Refusal> {
+    let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
+    let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
+    let (word, rest) = split_word(line);
+    if let Some(act) = ModerationCommand::parse(word, rest) {
+        return shared.perform(by, act?).await.map(|done| format!("{done}\n"));
+    }
+    let accounts = shared.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+    match word {
+        "op" | "deop" => set_operator(shared, accounts, by, word == "op", rest).await,
+        "register" => register(shared, accounts, by, rest, secret).await,
+        "unregister" => unregister(shared, accounts, by, rest).await,
+        "say" => say(shared, by, rest).await,
+        "list" => list(shared, accounts, rest).await,
+        "stats" => Ok(stats(shared, accounts).await),
+        _ => Err(Refusal::UnknownCommand(SafeText::excerpt(word, 40))),
+    }
+}
+
+async fn set_operator(
+    shared: &Shared,
+    accounts: &Accounts,
+    by: &Actor,
+    is_operator: bool,
+    name: &str,
+) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    accounts.set_operator(&name, is_operator).await.map_err(|error| not_done(shared, error, &name))?;
+    shared.record(if is_operator { "op" } else { "deop" }, by, name.as_str(), None, None);
+    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "no" }))
+}
+
+/// Registers a name, or gives it another password.
+async fn register(
+    shared: &Shared,
+    accounts: &Accounts,
+    by: &Actor,
+    name: &str,
+    secret: &str,
+) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
+    secret.check_strength()?;
+    // Whoever runs the server does not wait behind those who guess.
+    let keys = LimitKeys::of(Network::User(geteuid().as_raw()));
+    let hash = shared.config.auth.hash(secret, &keys).await?;
+    let account = accounts.account(&name);
+    let (act, done) = match &account {
+        Some(_) => ("password", "has another password now"),
+        None => ("register", "is registered"),
+    };
+    let kept = match account {
+        Some(account) => accounts.change_password(account.id, hash).await,
+        None => accounts.register(name.clone(), hash, SystemTime::now()).await.map(drop),
+    };
+    kept.map_err(|error| not_done(shared, error, &name))?;
+    shared.record(act, by, name.as_str(), None, None);
+    Ok(format!("{name} {done}.\n"))
+}
+
+async fn unregister(shared: &Shared, accounts: &Accounts, by: &Actor, name: &str) -> Result<String, Refusal> {
+    let name = Name::parse(name)?;
+    let account = accounts.account_written(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
+    let name = account.name;
+    accounts.unregister(account.id).await.map_err(|error| not_done(shared, error, &name))?;
+    shared.record("unregister", by, name.as_str(), None, None);
+    Ok(format!("{name} is not registered any more.\n"))
+}
+
+async fn say(shared: &Shared, by: &Actor, text: &str) -> Result<String, Refusal> {
+    if text.is_empty() {
+        return Err(Refusal::BadArguments("say TEXT"));
+    }
+    let text = SafeText::new(text.to_owned());
+    shared
+        .inbox
+        .send(Event::AdminRequest(Box::new(AdminRequest::Announce(text))))
+        .await
+        .map_err(|_| Refusal::ShuttingDown)?;
+    shared.record("say", by, "everyone", None, None);
+    Ok("Said.\n".to_owned())
+}
+
+async fn list(shared: &Shared, accounts: &Accounts, what: &str) -> Result<String, Refusal> {
+    let now = SystemTime::now();
+    let mut text = String::new();
+    match what {
+        "" | "people" => {
+            for person in shared.order(AdminRequest::Census).await {
+                let _ = writeln!(text, "{}", describe(accounts, &person));
+            }
+        }
+        "names" => {
+            for account in accounts.accounts() {
+                let since = humantime::format_rfc3339_seconds(account.registered);
+                let operator = if account.is_operator { "\toperator" } else { "" };
+                let _ = writeln!(text, "{}\tsince {since}{operator}", account.name);
+            }
+            for (account, older) in accounts.set_aside() {
+                let since = humantime::format_rfc3339_seconds(account.registered);
+                let _ = writeln!(text, "{}\tsince {since}\tset aside: the same name as {older}", account.name);
+            }
+        }
+        "bans" => accounts.bans(now).iter().for_each(|(whom, ban)| write_sanction(&mut text, whom, ban)),
+        "mutes" => accounts.mutes(now).iter().for_each(|(whom, mute)| write_sanction(&mut text, whom, mute)),
+        _ => return Err(Refusal::BadArguments("list [people|names|bans|mutes]")),
+    }
+    Ok(text)
+}
+
+fn describe(accounts: &Accounts, person: &Person) -> String {
+    let account = person.account_id.and_then(|account_id| accounts.account_of(account_id));
+    let mut text = format!("{}\tfrom {}", person.name, person.from);
+    match &account {
+        Some(account) if account.is_operator => text.push_str("\toperator"),
+        Some(_) => text.push_str("\tregistered"),
+        None => {}
+    }
+    if let Some(mute) = person.mute {
+        let _ = write!(text, "\tmuted{}", until(mute.until));
+    }
+    text
+}
+
+fn write_sanction(text: &mut String, whom: &impl ToString, sanction: &Sanction) {
+    let since = humantime::format_rfc3339_seconds(sanction.since());
+    let reason = sanction.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let (whom, end, by) = (whom.to_string(), until(sanction.until()), sanction.by());
+    let _ = writeln!(text, "{whom}\tsince {since}{end} by {by}{reason}");
+}
+
+async fn stats(shared: &Shared, accounts: &Accounts) -> String {
+    let now = SystemTime::now();
+    let rows = [
+        ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
+        ("connections", shared.connection_limits.connections().to_string()),
+        ("people", shared.order(AdminRequest::Census).await.len().to_string()),
+        ("accepted connections", shared.arrivals().to_string()),
+        ("registered names", accounts.accounts().len().to_string()),
+        ("bans", accounts.bans(now).len().to_string()),
+        ("mutes", accounts.mutes(now).len().to_string()),
+        ("password hashes", shared.config.auth.hasher.runs().to_string()),
+        ("penalized addresses", shared.connection_limits.penalized().to_string()),
+    ];
+    rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect()
+}
+
+fn not_done(shared: &Shared, error: ChangeError, name: &Name) -> Refusal {
+    match error {
+        ChangeError::NotRegistered => Refusal::NoSuchAccount(name.into()),
+        error => shared.not_done(error, name.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    use async_channel::Receiver;
+    use async_io::Async;
+    use async_std::task::block_on;
+    use futures::channel::oneshot;
+    use futures::{FutureExt, select};
+
+    use super::*;
+    use crate::log::Log;
+    use crate::server::Config;
+
+    /// Both ends of a connection to the server, with a request on its way.
+    fn request(text: &str) -> (UnixStream, Transport) {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(text.as_bytes()).unwrap();
+        ours.shutdown(Shutdown::Write).unwrap();
+        (ours, Transport::Unix(Arc::new(Async::new(theirs).unwrap())))
+    }
+
+    /// A server with a registry, and the inbox of its room.
+    fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
+        let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let mut config = Config::default();
+        config.auth.accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        std::fs::remove_dir_all(&folder).unwrap();
+        let (inbox, events) = async_channel::bounded(1);
+        let (alive, _) = async_channel::bounded(1);
+        let stop = futures::future::pending().boxed().shared();
+        (Arc::new(Shared::new(config, inbox, Log::off(), stop, alive)), events)
+    }
+
+    /// The next one that is to be sent out, and where to say who was. Nobody else is here.
+    async fn expelled(events: &Receiver<Event>) -> oneshot::Sender<Vec<Person>> {
+        loop {
+            match events.recv().await.unwrap() {
+                Event::AdminRequest(order) => match *order {
+                    AdminRequest::Census(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
+                    AdminRequest::Expel { answer, .. } => return answer,
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_to_its_end_however_long_it_takes() {
+        let (shared, events) = shared("long");
+        let (mut ours, theirs) = request("ban Bob\n");
+        block_on(async {
+            let attended = attend(theirs, &shared, Actor::Administrator(0), Duration::ZERO);
+            let room = async { expelled(&events).await.send(Vec::new()).expect("somebody waits for it") };
+            // No time is left for the request, which is there, and none for the answer.
+            let (attended, ()) = futures::join!(attended, room);
+            attended.unwrap();
+        });
+        let mut answer = String::new();
+        ours.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "ok\nBanned: Bob forever; it concerns nobody here.\n");
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done_to_its_end_though_the_server_is_told_to_stop() {
+        let (shared, events) = shared("stop");
+        let (_ours, theirs) = request("ban Bob\n");
+        block_on(async {
+            let attended = attend(theirs, &shared, Actor::Administrator(0), CONTROL_LIMIT).fuse();
+            let mut attended = Box::pin(attended);
+            let answer = select! {
+                ended = attended => panic!("it waits for the room: {ended:?}"),
+                answer = expelled(&events).fuse() => answer,
+            };
+            drop(attended);
+            answer.send(Vec::new()).expect("somebody waits for it");
+        });
+    }
+}

@@ -1,0 +1,268 @@
+//! What operators do to others: written down first, then done, then recorded with who, whom and why.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use futures::channel::oneshot;
+
+use crate::accounts::{Accounts, Sanction};
+use crate::log;
+use crate::log::Record;
+use crate::model::{Name, PeerId, SafeText};
+use crate::protocol::{Banned, LeaveReason, ModerationCommand, Refusal};
+use crate::room::sanctions::{banned, suspended, until};
+use crate::room::{AdminRequest, Event, Mute, Person};
+use crate::server::shared::Shared;
+
+/// Who does something to others, or about an account.
+#[derive(Debug, Clone)]
+pub(crate) enum Actor {
+    /// The user with this number, at the control socket.
+    Administrator(u32),
+    /// Somebody in the room.
+    Peer { peer: PeerId, name: Name, account: Option<Name> },
+}
+
+impl Actor {
+    fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Administrator(_) => None,
+            Self::Peer { peer, .. } => Some(*peer),
+        }
+    }
+
+    fn account(&self) -> Option<&Name> {
+        match self {
+            Self::Administrator(_) => None,
+            Self::Peer { account, .. } => account.as_ref(),
+        }
+    }
+
+    fn name(&self) -> SafeText {
+        match self {
+            Self::Administrator(user) => SafeText::new(format!("server admin (user {user})")),
+            Self::Peer { name, .. } => name.into(),
+        }
+    }
+}
+
+/// The name, and the account if that has another one. No name holds a blank or a parenthesis.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer { name, account: Some(account), .. } if account != name => {
+                write!(f, "{name} (account {account})")
+            }
+            _ => self.name().fmt(f),
+        }
+    }
+}
+
+impl Shared {
+    /// Does what somebody in the room wants, and says what came of it.
+    pub(crate) async fn perform_for(&self, person: &Person, act: ModerationCommand) -> Result<SafeText, Refusal> {
+        if !self.config.auth.is_operator(person.account_id) {
+            return Err(Refusal::NotOperator);
+        }
+        if let Some(mute) = person.mute {
+            return Err(suspended(mute));
+        }
+        let by = self.actor(person);
+        let names: Vec<_> = [&person.name].into_iter().chain(by.account()).collect();
+        if act.concerns(&names, person.from) {
+            return Err(Refusal::IsSelf);
+        }
+        self.perform(&by, act).await
+    }
+
+    /// Somebody in the room as one who acts.
+    pub(crate) fn actor(&self, person: &Person) -> Actor {
+        Actor::Peer { peer: person.peer, name: person.name.clone(), account: self.account_name(person) }
+    }
+
+    /// Does what `by` wants, and says what came of it.
+    pub(crate) async fn perform(&self, by: &Actor, act: ModerationCommand) -> Result<SafeText, Refusal> {
+        let accounts = self.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+        match act {
+            ModerationCommand::Kick { whom, reason } => self.kick(by, whom, reason).await,
+            ModerationCommand::Ban { whom, time, reason } => self.ban(accounts, by, whom, (time, reason)).await,
+            ModerationCommand::Unban { whom } => self.unban(accounts, by, whom).await,
+            ModerationCommand::Mute { whom, time, reason } => self.mute(accounts, by, whom, (time, reason)).await,
+            ModerationCommand::Unmute { whom } => self.unmute(accounts, by, whom).await,
+        }
+    }
+
+    async fn kick(&self, by: &Actor, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
+        let refusal = Refusal::Kicked(words("you are sent out", reason.as_ref()));
+        let gone = self.expel(by, Banned::Name(whom.clone()), refusal, ("kicked", reason.clone())).await;
+        if gone.is_empty() {
+            return Err(Refusal::NoSuchUser((&whom).into()));
+        }
+        self.record("kick", by, whom.as_str(), reason, None);
+        Ok(SafeText::new(format!("Kicked: {}.", list(&gone))))
+    }
+
+    async fn ban(
+        &self,
+        accounts: &Accounts,
+        by: &Actor,
+        whom: Banned,
+        (time, reason): (Option<Duration>, Option<SafeText>),
+    ) -> Result<SafeText, Refusal> {
+        let sanction = impose(by, time, reason.as_ref());
+        let (end, refusal) = (sanction.until(), banned(&sanction));
+        let targets = self.targets(by, whom).await?;
+        for whom in &targets {
+            let kept = accounts.ban(whom.clone(), sanction.clone()).await;
+            kept.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
+        }
+        let mut gone = Vec::new();
+        for whom in &targets {
+            gone.extend(self.expel(by, whom.clone(), refusal.clone(), ("banned", reason.clone())).await);
+        }
+        let whom = describe(&targets);
+        self.record("ban", by, &whom, reason, end);
+        Ok(SafeText::new(format!("Banned: {whom}{}; it concerns {}.", until(end), list(&gone))))
+    }
+
+    async fn unban(&self, accounts: &Accounts, by: &Actor, whom: Banned) -> Result<SafeText, Refusal> {
+        let lifted = accounts.unban(whom.clone(), SystemTime::now()).await;
+        let was_banned = lifted.map_err(|error| self.not_done(error, SafeText::new(whom.to_string())))?;
+        if !was_banned {
+            return Err(Refusal::NotSanctioned(SafeText::new(format!("{whom} is not banned"))));
+        }
+        self.record("unban", by, &whom.to_string(), None, None);
+        Ok(SafeText::new(format!("No longer banned: {whom}.")))
+    }
+
+    async fn mute(
+        &self,
+        accounts: &Accounts,
+        by: &Actor,
+        whom: Name,
+        (time, reason): (Option<Duration>, Option<SafeText>),
+    ) -> Result<SafeText, Refusal> {
+        let sanction = impose(by, time, reason.as_ref());
+        let end = sanction.until();
+        let targets = self.targets(by, Banned::Name(whom)).await?;
+        for name in names(&targets) {
+            let kept = accounts.mute(name.clone(), sanction.clone()).await;
+            kept.map_err(|error| self.not_done(error, name.into()))?;
+        }
+        let muted = self.set_mute(&targets, Some(Mute { until: end })).await;
+        let whom = describe(&targets);
+        self.record("mute", by, &whom, reason, end);
+        Ok(SafeText::new(format!("Muted: {whom}{}; it concerns {}.", until(end), list(&muted))))
+    }
+
+    async fn unmute(&self, accounts: &Accounts, by: &Actor, whom: Name) -> Result<SafeText, Refusal> {
+        let targets = self.targets(by, Banned::Name(whom.clone())).await?;
+        let mut was_muted = false;
+        for name in names(&targets) {
+            let lifted = accounts.unmute(name.clone(), SystemTime::now()).await;
+            was_muted |= lifted.map_err(|error| self.not_done(error, name.into()))?;
+        }
+        if !was_muted {
+            return Err(Refusal::NotSanctioned(SafeText::new(format!("{whom} is not muted"))));
+        }
+        self.set_mute(&targets, None).await;
+        let whom = describe(&targets);
+        self.record("unmute", by, &whom, None, None);
+        Ok(SafeText::new(format!("No longer muted: {whom}.")))
+    }
+
+    /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
+    async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
+        let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
+        let people = self.order(AdminRequest::Census).await;
+        let holder = people.iter().find(|person| person.name == *name);
+        let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
+        if account.is_some() && account.as_ref() == by.account() {
+            return Err(Refusal::IsSelf);
+        }
+        Ok([whom].into_iter().chain(account.map(Banned::Name)).collect())
+    }
+
+    /// The name of the account that somebody has logged in to.
+    fn account_name(&self, person: &Person) -> Option<Name> {
+        let accounts = self.config.auth.accounts.as_ref()?;
+        Some(accounts.account_of(person.account_id?)?.name)
+    }
+
+    async fn expel(
+        &self,
+        by: &Actor,
+        whom: Banned,
+        refusal: Refusal,
+        (act, why): (&str, Option<SafeText>),
+    ) -> Vec<Person> {
+        let reason = LeaveReason::Server { what: SafeText::new(format!("{act} by {by}")), why };
+        self.order(|answer| AdminRequest::Expel { whom, refusal, reason, by: by.peer(), answer }).await
+    }
+
+    /// Everybody whom it concerns, once.
+    async fn set_mute(&self, targets: &[Banned], mute: Option<Mute>) -> Vec<Person> {
+        let mut people: Vec<Person> = Vec::new();
+        for whom in names(targets).cloned() {
+            let concerned = self.order(|answer| AdminRequest::Mute { whom, mute, answer }).await;
+            people.extend(concerned);
+        }
+        people.sort_by_key(|person| person.peer);
+        people.dedup_by_key(|person| person.peer);
+        people
+    }
+
+    /// Who it concerns. When the room is over, nobody.
+    pub(crate) async fn order(&self, order: impl FnOnce(oneshot::Sender<Vec<Person>>) -> AdminRequest) -> Vec<Person> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.inbox.send(Event::AdminRequest(Box::new(order(answer)))).await;
+        answered.await.unwrap_or_default()
+    }
+
+    /// Notes an act in the log.
+    pub(crate) fn record(
+        &self,
+        act: &'static str,
+        by: &Actor,
+        whom: &str,
+        why: Option<SafeText>,
+        end: Option<SystemTime>,
+    ) {
+        let (account, by, whom) = (by.account().cloned(), by.name(), SafeText::new(whom.to_owned()));
+        self.log.note(Record::Acted(log::Moderation { act, by, account, whom, why, until: end }));
+    }
+}
+
+fn impose(by: &Actor, time: Option<Duration>, reason: Option<&SafeText>) -> Sanction {
+    let now = SystemTime::now();
+    // Times are read with a limit, so it cannot be too late for a clock.
+    let end = time.and_then(|time| now.checked_add(time));
+    Sanction::new(&by.to_string(), reason.map(SafeText::as_str), now, end)
+}
+
+/// What happened, and why.
+fn words(what: &str, reason: Option<&SafeText>) -> SafeText {
+    SafeText::new(reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}")))
+}
+
+fn names(targets: &[Banned]) -> impl Iterator<Item = &Name> {
+    targets.iter().filter_map(|target| match target {
+        Banned::Name(name) => Some(name),
+        Banned::Network(_) => None,
+    })
+}
+
+/// Whom an act is against: a name, and perhaps the account of its holder.
+fn describe(targets: &[Banned]) -> String {
+    let each: Vec<_> = targets.iter().map(Banned::to_string).collect();
+    each.join(" and the account ")
+}
+
+/// Who they are and where they come from, so that an operator can ban an address.
+fn list(people: &[Person]) -> String {
+    if people.is_empty() {
+        return "nobody here".to_owned();
+    }
+    let each: Vec<_> = people.iter().map(|person| format!("{} from {}", person.name, person.from.source())).collect();
+    each.join(", ")
+}

@@ -1,0 +1,346 @@
+//! The login: a connection from its first byte until it has a name, and has proved that it may have it.
+//!
+//! Until then it has no place in the room: it is given nothing to read but answers, and has a limited time, a
+//! limited number of tries, and may have to make room for others.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_std::future::timeout;
+use async_std::task;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::Fuse;
+
+use crate::limits::{LOGIN_BYTES, LOGIN_LIMIT, NAME_TRIES, PASSWORD_TRIES, PROMPT_AFTER};
+use crate::log::Record;
+use crate::model::address::PeerAddr;
+use crate::model::limit_key::LimitKeys;
+use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
+use crate::os::yielding::Turns;
+use crate::protocol::secret_line::read_secret;
+use crate::protocol::{Line, LoginLine, Refusal, Reply};
+use crate::room::{Answer, Event, Reader};
+use crate::server::access::auth::Requirement;
+use crate::server::access::penalties::Offence;
+use crate::server::connection::reader::LineReader;
+use crate::server::connection::writer::Writer;
+use crate::server::shared::Shared;
+
+pub(crate) struct Login<'a> {
+    shared: &'a Shared,
+    peer: PeerId,
+    from: PeerAddr,
+    lines: &'a mut LineReader,
+    writer: &'a mut Writer,
+    deadline: Instant,
+    awaited: Awaited,
+    /// How many passwords it may still try.
+    passwords_left: usize,
+    /// It knows the room's password.
+    knows_room: bool,
+    /// How many bytes have come.
+    bytes: usize,
+    /// Is ready when this connection has to make room for another.
+    evicted: Fuse<oneshot::Receiver<()>>,
+    /// How long the peer may be silent before it is told what to send, as long as it has been silent all the time.
+    prompt: Option<Duration>,
+    /// Where the broker is to count what the peer has to pay for.
+    owed: Arc<AtomicU64>,
+}
+
+/// What the next line is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Name,
+    Password,
+}
+
+impl<'a> Login<'a> {
+    /// It has until `deadline` to come to an end.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        (peer, from): (PeerId, PeerAddr),
+        (lines, writer): (&'a mut LineReader, &'a mut Writer),
+        (evicted, deadline): (oneshot::Receiver<()>, Instant),
+        owed: &Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            shared,
+            peer,
+            from,
+            lines,
+            writer,
+            deadline,
+            awaited: Awaited::Name,
+            passwords_left: PASSWORD_TRIES,
+            knows_room: false,
+            bytes: 0,
+            evicted: evicted.fuse(),
+            prompt: Some(PROMPT_AFTER),
+            owed: Arc::clone(owed),
+        }
+    }
+
+    /// Reads names until one is accepted. `None`: it came to nothing, and the connection is to be closed.
+    pub(crate) async fn join(mut self) -> Option<Reader> {
+        for tries_left in (0..NAME_TRIES).rev() {
+            let refusal = match self.try_name().await {
+                Ok(reader) => return Some(reader),
+                Err(Failed::Refused(refusal)) => refusal,
+                Err(Failed::Ended(refusal)) => {
+                    self.refuse(&refusal).await?;
+                    if refusal == Refusal::Evicted {
+                        // Another connection has its place already, and waits for its descriptor.
+                        self.lines.cut();
+                    }
+                    return None;
+                }
+                Err(Failed::Gone) => return None,
+            };
+            // Before it is told: what it says then is an answer.
+            let has_said_more = self.has_said_more();
+            self.refuse(&refusal).await?;
+            if tries_left == 0 {
+                self.refuse(&Refusal::TooManyTries).await?;
+            } else if !may_try_again(&refusal) || has_said_more {
+                // What follows was meant as a message; it must not become a name, nor what follows that a message.
+                return None;
+            } else {
+                self.writer.say(&Reply::PromptAgain).await.ok()?;
+            }
+        }
+        None
+    }
+
+    /// From a name to a place in the room.
+    async fn try_name(&mut self) -> Result<Reader, Failed> {
+        let LoginLine { name, auth } = parse_line(self.line().await?)?;
+        // With `auth` the next line is a password, which must not become another name.
+        let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
+        let requirement = match self.shared.config.auth.requirement(&name) {
+            Requirement::Room(_) if self.knows_room => Requirement::Nothing,
+            requirement => requirement,
+        };
+        let account_id = match requirement {
+            Requirement::Nothing if !auth => None,
+            // It is large, and where there are no passwords nobody needs room for it.
+            requirement => Box::pin(self.prove(&name, requirement)).await?,
+        };
+        let reader = self.ask_broker(name, account_id).await?;
+        if let Some((account_id, accounts)) = account_id.zip(self.shared.config.auth.accounts.as_ref()) {
+            // The disk may take its time: nobody waits for it.
+            let (accounts, log) = (accounts.clone(), self.shared.log.clone());
+            task::spawn(async move {
+                if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
+                    log.note(Record::NotKept { why: error.to_string() });
+                }
+            });
+        }
+        Ok(reader)
+    }
+
+    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one. If there is nothing to
+    /// prove, a password is asked for and thrown away: the peer has said that it sends one.
+    async fn prove(&mut self, name: &Name, requirement: Requirement) -> Result<Option<AccountId>, Failed> {
+        if !self.shared.is_protected(self.from, self.lines.transport()) {
+            return Err(Failed::Ended(Refusal::Unprotected));
+        }
+        let keys = self.keys(name, &requirement);
+        loop {
+            let secret = self.ask_password(name, &requirement, &keys).await?;
+            if self.is_right(&requirement, secret, &keys).await.map_err(Failed::Ended)? {
+                self.knows_room = true;
+                return Ok(requirement.account());
+            }
+            self.passwords_left -= 1;
+            self.shared.log.note(Record::WrongPassword { peer: self.peer, from: self.from, name: name.clone() });
+            self.pause().await?;
+            let has_said_more = self.has_said_more();
+            self.refuse(&Refusal::WrongPassword).await.ok_or(Failed::Gone)?;
+            if self.passwords_left == 0 {
+                return Err(Failed::Ended(Refusal::TooManyPasswords));
+            }
+            if has_said_more {
+                // It was meant as a message, by somebody who was sure of the password.
+                return Err(Failed::Gone);
+            }
+        }
+    }
+
+    /// Lets somebody on this machine wait after a wrong password, so that many connections from there do not fill the queue.
+    async fn pause(&mut self) -> Result<(), Failed> {
+        if !self.from.is_this_machine() {
+            return Ok(());
+        }
+        futures::select_biased! {
+            () = self.shared.stop.clone().fuse() => Err(Failed::Ended(Refusal::ShuttingDown)),
+            _ = &mut self.evicted => Err(Failed::Ended(Refusal::Evicted)),
+            () = task::sleep(self.shared.config.wrong_password_pause).fuse() => Ok(()),
+        }
+    }
+
+    /// Who pays for a wrong password.
+    fn keys(&self, name: &Name, requirement: &Requirement) -> LimitKeys {
+        let payer = Shared::payer(self.from, self.lines.transport());
+        match requirement {
+            Requirement::Account(_) => LimitKeys::with_name(payer, name),
+            Requirement::Nothing | Requirement::Room(_) => LimitKeys::of(payer),
+        }
+    }
+
+    /// Whether a password is what is wanted. If it is not, these networks pay for it.
+    async fn is_right(
+        &self,
+        requirement: &Requirement,
+        secret: Result<Secret, BadSecret>,
+        keys: &LimitKeys,
+    ) -> Result<bool, Refusal> {
+        if requirement.is_nothing() {
+            return Ok(true);
+        }
+        let tried = self.shared.connection_limits.begin_try(keys).await?;
+        let Ok(secret) = secret else { return Ok(false) };
+        let is_met = self.shared.config.auth.is_met(requirement, secret, keys).await;
+        if is_met != Ok(false) {
+            tried.forgive();
+        }
+        is_met
+    }
+
+    /// Asks for a password, for which there is as much time as there was for the name.
+    async fn ask_password(
+        &mut self,
+        name: &Name,
+        requirement: &Requirement,
+        keys: &LimitKeys,
+    ) -> Result<Result<Secret, BadSecret>, Failed> {
+        if !requirement.is_nothing() {
+            self.shared.connection_limits.may_try(keys).map_err(Failed::Ended)?;
+        }
+        // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
+        self.writer.say(&Reply::Refused(&requirement.question(name))).await.map_err(|_| Failed::Gone)?;
+        self.lines.hide_typing();
+        let _ = self.writer.answer().await;
+        (self.awaited, self.deadline) = (Awaited::Password, Instant::now() + LOGIN_LIMIT);
+        let line = self.line().await;
+        self.awaited = Awaited::Name;
+        self.lines.show_typing();
+        let _ = self.writer.answer().await;
+        match &line {
+            // Whoever has tried one has paid for it.
+            _ if self.passwords_left < PASSWORD_TRIES || requirement.is_nothing() => {}
+            Err(Failed::Ended(Refusal::PasswordTimeout)) => {
+                self.shared.connection_limits.charge(keys, Offence::NoLogin)
+            }
+            Err(Failed::Gone | Failed::Ended(Refusal::UnfinishedPassword)) => {
+                self.shared.connection_limits.charge(keys, Offence::NoPassword)
+            }
+            _ => {}
+        }
+        read_secret(line?).map_err(Failed::Ended)
+    }
+
+    /// The next line. A peer that stays silent is told what to send.
+    async fn line(&mut self) -> Result<Line, Failed> {
+        let mut stop = self.shared.stop.clone().fuse();
+        let mut turns = Turns::default();
+        while self.lines.waiting() == 0 && self.lines.end().is_none() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Failed::Ended(match self.awaited {
+                    Awaited::Name => Refusal::LoginTimeout,
+                    Awaited::Password => Refusal::PasswordTimeout,
+                }));
+            }
+            let patience = self.prompt.map_or(left, |prompt| prompt.min(left));
+            // What the peer sends comes last, or it could keep the others from ever being looked at.
+            let is_silent = futures::select_biased! {
+                () = stop => return Err(Failed::Ended(Refusal::ShuttingDown)),
+                _ = &mut self.evicted => {
+                    // In a storm of honest connections its name may have come while it waited for its turn.
+                    let _ = self.lines.fill().now_or_never();
+                    if self.lines.waiting() == 0 {
+                        return Err(Failed::Ended(Refusal::Evicted));
+                    }
+                    false
+                }
+                filled = timeout(patience, self.lines.fill()).fuse() => {
+                    self.bytes += filled.unwrap_or(0);
+                    filled.is_err()
+                }
+            };
+            if self.bytes > LOGIN_BYTES && self.lines.waiting() == 0 {
+                return Err(Failed::Ended(Refusal::Nameless));
+            }
+            if self.awaited == Awaited::Name
+                && let Some(stranger) = self.lines.stranger()
+            {
+                return Err(Failed::Ended(Refusal::WrongProtocol(stranger)));
+            }
+            if is_silent && self.prompt.take().is_some() && !self.lines.has_more() {
+                // A broken connection is noticed by the next read.
+                let _ = self.writer.say(&Reply::Prompt).await;
+            }
+            let _ = self.writer.answer().await;
+            turns.end_round().await;
+        }
+        self.prompt = None;
+        self.lines.next_line().ok_or(Failed::Gone)?.map_err(Failed::Ended)
+    }
+
+    /// Asks the broker for a name.
+    async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let join =
+            Event::Join { peer: self.peer, from: self.from, name, account_id, owed: Arc::clone(&self.owed), answer };
+        // The room is over when nobody takes the event, or nobody answers it.
+        self.shared.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
+        answered.await.map_err(|_| Refusal::ShuttingDown)?
+    }
+
+    /// `None`: the connection is broken.
+    async fn refuse(&mut self, refusal: &Refusal) -> Option<()> {
+        self.shared.log.note(Record::Refused { peer: self.peer, from: self.from, code: refusal.code() });
+        self.writer.say(&Reply::Refused(refusal)).await.ok()
+    }
+
+    /// Whether more has arrived than the lines that were handled, be it in the socket yet.
+    fn has_said_more(&mut self) -> bool {
+        if !self.lines.has_more() {
+            // It is noted by the intake.
+            let _ = self.lines.fill().now_or_never();
+        }
+        self.lines.has_more()
+    }
+}
+
+/// Why a peer has no place in the room.
+enum Failed {
+    /// It may try again.
+    Refused(Refusal),
+    /// It may not.
+    Ended(Refusal),
+    /// It has said all, or is not there any more.
+    Gone,
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+fn parse_line(line: Line) -> Result<LoginLine, Refusal> {
+    match line {
+        Line::Text(text) => Ok(LoginLine::parse(&text)),
+        Line::NotUtf8 => Err(Refusal::NotUtf8),
+        Line::TooLong | Line::Endless => Err(Refusal::LineTooLong),
+    }
+}
+
+/// Nobody who sends an endless first line is choosing a name, and at a shutdown, or for somebody banned, no name will do.
+fn may_try_again(refusal: &Refusal) -> bool {
+    !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown | Refusal::Banned(_))
+}

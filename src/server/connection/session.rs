@@ -1,0 +1,334 @@
+//! A session: the task of one connection, from its first byte to its close.
+//!
+//! It passes on what its peer sends, at the peer's pace, leaves exactly once, and sees the connection closed
+//! gently. When the broker's inbox is full it waits, so the kernel slows its peer, and only its peer.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use async_channel::SendError;
+use async_std::future::timeout;
+use async_std::task::{self, JoinHandle};
+use futures::FutureExt;
+use futures::channel::oneshot;
+use futures::future::{Fuse, FusedFuture};
+
+use crate::limits::{FAREWELL_LIMIT, LAST_READS, LOGIN_LIMIT, LONG_LINES, PACE_CHECK};
+use crate::log::Record;
+use crate::model::address::PeerAddr;
+use crate::model::{PeerId, SafeText};
+use crate::os::yielding::Turns;
+use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
+use crate::room::Event;
+use crate::server::access::connection_limits::Permit;
+use crate::server::access::rate_limit::RateLimit;
+use crate::server::connection::account_flow::{AccountFlow, Step};
+use crate::server::connection::handshake::Accepted;
+use crate::server::connection::liveness::watch;
+use crate::server::connection::login::Login;
+use crate::server::connection::reader::{End, LineReader};
+use crate::server::connection::state::ConnectionState;
+use crate::server::connection::writer::Writer;
+use crate::server::shared::Shared;
+
+/// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
+pub(crate) async fn attend(
+    arrival: Accepted,
+    shared: Arc<Shared>,
+    (mut permit, evicted): (Permit, oneshot::Receiver<()>),
+) {
+    // What a login needs is given back when it is over: most of a connection's time comes after it.
+    let Some((mut session, writing)) = Box::pin(enter(arrival, shared, evicted)).await else { return };
+    permit.is_named();
+    session.stay(writing).await;
+    session.lines.linger().await;
+}
+
+/// From the first byte to the join, or to the end of a connection that does not get so far.
+async fn enter(
+    arrival: Accepted,
+    shared: Arc<Shared>,
+    mut evicted: oneshot::Receiver<()>,
+) -> Option<(Session, Writing)> {
+    let (peer, from, deadline) = (arrival.peer, arrival.from, Instant::now() + LOGIN_LIMIT);
+    let transport = arrival.handshake(&shared, &mut evicted, deadline).await?;
+    let state = Arc::new(ConnectionState::default());
+    let mut writer = Writer::new(transport.clone(), (peer, from), &shared, Arc::clone(&state));
+    let mut lines = LineReader::new(transport, shared.config.idle_line, Arc::clone(&state));
+    let owed = Arc::default();
+    let login = Login::new(&shared, (peer, from), (&mut lines, &mut writer), (evicted, deadline), &owed);
+    let Some(reader) = login.join().await else {
+        writer.end().await;
+        lines.linger().await;
+        return None;
+    };
+    let pace = RateLimit::new(shared.config.pace, from, &shared.networks, lines.waiting_bytes(), Instant::now());
+    let (long_lines, flow) = (LongLines::default(), None);
+    let session = Session { peer, from, shared, state, lines, pace, owed, long_lines, flow };
+    Some((session, task::spawn(writer.follow(reader)).fuse()))
+}
+
+/// A connection that has a name.
+struct Session {
+    peer: PeerId,
+    from: PeerAddr,
+    shared: Arc<Shared>,
+    state: Arc<ConnectionState>,
+    lines: LineReader,
+    pace: RateLimit,
+    /// What the broker has counted that the peer has to pay for, and it was not charged yet.
+    owed: Arc<AtomicU64>,
+    long_lines: LongLines,
+    /// What is being done about the peer's account. It is rare, and large.
+    flow: Option<Box<AccountFlow>>,
+}
+
+/// The task that writes to the peer.
+type Writing = Fuse<JoinHandle<()>>;
+
+/// Why a peer leaves.
+enum Leaving {
+    /// It said so, or has said everything.
+    Wish(Option<SafeText>),
+    /// It has sent what no chat client sends.
+    Expelled,
+    /// The connection broke.
+    ClientError,
+    /// The server stops, or the room is gone.
+    Stop,
+}
+
+/// When the latest lines that were too long came.
+#[derive(Default)]
+struct LongLines(VecDeque<Instant>);
+
+impl LongLines {
+    /// Notes another one, and says whether there were too many of them lately.
+    fn is_one_too_many(&mut self, now: Instant) -> bool {
+        let (limit, period) = LONG_LINES;
+        self.0.retain(|&then| now.duration_since(then) < period);
+        self.0.push_back(now);
+        self.0.len() >= limit
+    }
+}
+
+impl Session {
+    /// From the join to the farewell.
+    async fn stay(&mut self, mut writing: Writing) {
+        // A panic of ours is this peer's trouble alone, and it still leaves.
+        let talked = AssertUnwindSafe(self.talk(&mut writing)).catch_unwind().await;
+        let reason = match talked {
+            Ok(Leaving::Wish(reason)) => reason.map(LeaveReason::Quit),
+            Ok(Leaving::Stop) => None,
+            Ok(Leaving::Expelled) => Some(LeaveReason::server("sent lines that are too long")),
+            Ok(Leaving::ClientError) if self.state.is_stalled() => Some(LeaveReason::server("stopped reading")),
+            Ok(Leaving::ClientError) => Some(LeaveReason::server("connection lost")),
+            Err(_) => {
+                self.shared.log.note(Record::SessionDied { peer: self.peer, from: self.from });
+                Some(LeaveReason::server("an error of the server"))
+            }
+        };
+        // Without a broker there is nobody to tell, and the writer has ended with it.
+        let _ = self.shared.inbox.send(Event::Leave { peer: self.peer, reason }).await;
+        if !writing.is_terminated() && timeout(FAREWELL_LIMIT, &mut writing).await.is_err() {
+            // The peer does not read its last lines.
+            self.lines.cut();
+        }
+    }
+
+    /// Passes on what the peer sends, at its pace, until there is a reason to leave.
+    async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
+        let mut stop = self.shared.stop.clone().fuse();
+        let mut turns = Turns::default();
+        let (transport, state) = (self.lines.transport().clone(), Arc::clone(&self.state));
+        let watching = watch(&transport, &state, self.shared.config.stall_limit).fuse();
+        futures::pin_mut!(watching);
+        loop {
+            if let Some(leaving) = self.pass_on().await {
+                return leaving;
+            }
+            self.charge_owed();
+            let (lines, now) = (self.lines.waiting(), Instant::now());
+            let pause = self.pace.pause(lines, now);
+            if pause.is_some() && self.lines.is_broken() {
+                return Leaving::ClientError;
+            }
+            if pause.is_some() && self.pace.is_news(lines, now) {
+                // Without a broker the writer ends, which is noticed below.
+                let _ = self.shared.inbox.send(Event::Slowed { peer: self.peer }).await;
+            }
+            let fill = async {
+                match pause {
+                    Some(pause) => {
+                        task::sleep(pause.min(PACE_CHECK)).await;
+                        0
+                    }
+                    None => self.lines.fill().await,
+                }
+            };
+            // What the peer sends comes last, or it could keep the others from ever being looked at.
+            let bytes = futures::select_biased! {
+                () = writing => return Leaving::ClientError,
+                () = watching => return Leaving::ClientError,
+                () = stop => break,
+                bytes = fill.fuse() => bytes,
+            };
+            self.pace.take_bytes(bytes, Instant::now());
+            turns.end_round().await;
+        }
+        self.last_words().await
+    }
+
+    /// Takes in what had arrived when the server was stopped.
+    async fn last_words(&mut self) -> Leaving {
+        self.pace.turn_off();
+        for _ in 0..LAST_READS {
+            if let Some(leaving) = self.pass_on().await {
+                return leaving;
+            }
+            if self.lines.fill().now_or_never().is_none() {
+                break;
+            }
+        }
+        Leaving::Stop
+    }
+
+    /// Sends the lines that wait to the broker, as one event: as many of them as the pace allows.
+    async fn pass_on(&mut self) -> Option<Leaving> {
+        self.charge_owed();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        let mut leaving = None;
+        while let Some(line) = self.next_line() {
+            let line = match line {
+                Ok(line) => line,
+                Err(refusal) => {
+                    self.flow = None;
+                    Box::pin(self.answer(Err(refusal))).await;
+                    break;
+                }
+            };
+            bytes += line.bytes();
+            if let Some(flow) = self.flow.take_if(|_| line != Line::Endless) {
+                // Nothing waits: no line is parsed while there is one.
+                Box::pin(self.go_on(flow, line)).await;
+                continue;
+            }
+            let parsed = match Command::parse(line) {
+                Ok(Command::Quit(reason)) => {
+                    leaving = Some(Leaving::Wish(reason));
+                    break;
+                }
+                Ok(command @ (Command::Account(_) | Command::Moderation(_))) => {
+                    // What was said before comes before.
+                    if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
+                        return Some(Leaving::Stop);
+                    }
+                    Box::pin(self.run(command)).await;
+                    continue;
+                }
+                Ok(command) if command.has_long_answer() && self.pace.is_on() => {
+                    lines.push(Ok(command));
+                    if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
+                        return Some(Leaving::Stop);
+                    }
+                    self.wait_for_broker().await;
+                    continue;
+                }
+                Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(Instant::now()) => Err(Refusal::LongLines),
+                parsed => parsed,
+            };
+            let is_last_straw = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
+            lines.push(parsed);
+            if is_last_straw {
+                leaving = Some(Leaving::Expelled);
+                break;
+            }
+        }
+        if self.send(lines, bytes).await.is_err() {
+            return Some(Leaving::Stop);
+        }
+        match self.lines.end() {
+            _ if leaving.is_some() || self.lines.waiting() > 0 => leaving,
+            None => None,
+            Some(End::Said) => Some(Leaving::Wish(None)),
+            Some(End::ClientError) => Some(Leaving::ClientError),
+        }
+    }
+
+    /// The next line that waits, if the pace allows one.
+    fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
+        if self.lines.waiting() > 0 && self.pace.take_line(Instant::now()) { self.lines.next_line() } else { None }
+    }
+
+    /// Sends lines of so many bytes to the broker, if there are any.
+    async fn send(&self, lines: Vec<Result<Command, Refusal>>, bytes: usize) -> Result<(), SendError<Event>> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.shared.inbox.send(Event::Lines { peer: self.peer, lines, bytes }).await
+    }
+
+    /// Waits until the broker has answered what was sent to it. So a long answer is paid for before another is asked for.
+    async fn wait_for_broker(&mut self) {
+        // Without a broker the writer ends, which is noticed elsewhere.
+        let _ = self.shared.who_is(self.peer).await;
+        self.charge_owed();
+    }
+
+    /// Has the peer pay for what the broker has written because of it.
+    fn charge_owed(&mut self) {
+        match self.owed.swap(0, Ordering::Relaxed) {
+            0 => {}
+            owed => self.pace.take_bytes(owed as usize, Instant::now()),
+        }
+    }
+
+    /// Does what has to wait for a password, or for the disk.
+    async fn run(&mut self, command: Command) {
+        match command {
+            Command::Account(command) => {
+                let is_protected = self.shared.is_protected(self.from, self.lines.transport());
+                let payer = Shared::payer(self.from, self.lines.transport());
+                if let Some(step) = AccountFlow::begin(&self.shared, self.peer, (payer, is_protected), command).await {
+                    if step.is_ok() {
+                        self.lines.hide_typing();
+                    }
+                    self.answer(step).await;
+                }
+            }
+            Command::Moderation(act) => {
+                let Some(asked) = self.shared.who_is(self.peer).await else { return };
+                let told = self.shared.perform_for(&asked, *act).await;
+                self.shared.tell(self.peer, told.map(Notice::Done)).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands over a line that was asked for.
+    async fn go_on(&mut self, flow: Box<AccountFlow>, line: Line) {
+        let step = flow.take(&self.shared, self.peer, line).await;
+        if !matches!(step, Ok(Step::Ask(_))) {
+            self.lines.show_typing();
+        }
+        self.answer(step).await;
+    }
+
+    /// Tells the peer what has come of its line, and goes on with the dialogue or without it.
+    ///
+    /// When it is refused, what was sent after it on trust could be passwords. That is thrown away, up to the end of the line
+    /// in progress, before the peer is told, or what it says then could be among it.
+    async fn answer(&mut self, step: Result<Step, Refusal>) {
+        let thrown_away = if step.is_err() { self.lines.throw_away() } else { 0 };
+        self.shared.tell(self.peer, step.as_ref().map(Step::notice).map_err(Refusal::clone)).await;
+        if thrown_away > 0 {
+            self.shared.tell(self.peer, Err(Refusal::ThrownAway(thrown_away))).await;
+        }
+        if let Ok(Step::Ask(flow)) = step {
+            self.flow = Some(flow);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The writer: the one that writes to a socket.
+//!
+//! Before its peer has joined, the session tells it what to say; from then on it is a task of its own, which
+//! follows the feed from its peer's place and sends what waits with one system call. Only its own peer can make it
+//! wait.
+
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_std::future::timeout;
+use futures::{AsyncWriteExt, FutureExt};
+
+use crate::limits::{FAREWELL_LIMIT, LINK_CHECK, UNACKNOWLEDGED};
+use crate::log::{Log, Record};
+use crate::model::PeerId;
+use crate::model::address::PeerAddr;
+use crate::net::tcp_info::diagnose;
+use crate::net::transport::Transport;
+use crate::os::yielding::Turns;
+use crate::protocol::Reply;
+use crate::room::{Portion, Progress, Reader};
+use crate::server::connection::liveness::allow_unacknowledged;
+use crate::server::connection::state::ConnectionState;
+use crate::server::shared::Shared;
+
+/// The writing side of a connection.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    transport: Transport,
+    peer: PeerId,
+    from: PeerAddr,
+    log: Log,
+    stall_limit: Duration,
+    state: Arc<ConnectionState>,
+    /// Where progress is noted, once the peer has joined.
+    pulse: Option<Progress>,
+}
+
+/// How much of a portion is sent.
+enum Sent {
+    All {
+        is_last: bool,
+    },
+    /// So many bytes.
+    Part(usize),
+}
+
+impl Writer {
+    pub(crate) fn new(
+        transport: Transport,
+        (peer, from): (PeerId, PeerAddr),
+        shared: &Shared,
+        state: Arc<ConnectionState>,
+    ) -> Self {
+        Self {
+            transport,
+            peer,
+            from,
+            log: shared.log.clone(),
+            stall_limit: shared.config.stall_limit,
+            state,
+            pulse: None,
+        }
+    }
+
+    /// Says one thing to a peer that is not in the room.
+    pub(crate) async fn say(&mut self, reply: &Reply<'_>) -> io::Result<()> {
+        let line = format!("{reply}\n");
+        self.write(&mut [IoSlice::new(line.as_bytes())]).await
+    }
+
+    /// Sends what the intake has answered to telnet commands of a peer that is not in the room.
+    pub(crate) async fn answer(&mut self) -> io::Result<()> {
+        self.write_all(&mut [IoSlice::new(&self.state.take_answers())]).await
+    }
+
+    /// Sends all that the feed has for the peer, to its farewell or the end of the feed, and then ends this side of
+    /// the connection.
+    ///
+    /// When the connection fails, both its sides are ended, so that the session notices too.
+    pub(crate) async fn follow(mut self, mut reader: Reader) {
+        self.pulse = Some(reader.pulse());
+        match self.follow_to_end(&mut reader).await {
+            // It fails when the peer is gone already, which is just as well. If it takes too long, the session cuts it.
+            Ok(()) => drop(self.transport.close().await),
+            Err(_lost) => {
+                self.state.note_broken();
+                self.transport.cut();
+            }
+        }
+    }
+
+    /// Ends this side of the connection of a peer that is not in the room.
+    pub(crate) async fn end(mut self) {
+        // As above.
+        let _ = timeout(FAREWELL_LIMIT, self.transport.close()).await;
+    }
+
+    async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
+        let mut turns = Turns::default();
+        loop {
+            let next = futures::select_biased! {
+                next = reader.next().fuse() => Some(next),
+                () = self.state.has_answers().fuse() => None,
+            };
+            match next {
+                Some(Some(portion)) if self.send(&portion).await? => return Ok(()),
+                Some(None) => return Ok(()),
+                Some(Some(_)) | None => {}
+            }
+            let answers = self.state.take_answers();
+            if !answers.is_empty() {
+                Box::pin(self.write_all(&mut [IoSlice::new(&answers)])).await?;
+            }
+            turns.end_round().await;
+        }
+    }
+
+    /// Sends a portion, and says whether it is the last.
+    async fn send(&mut self, portion: &Portion) -> io::Result<bool> {
+        match self.send_at_once(portion)? {
+            Sent::All { is_last } => Ok(is_last),
+            // It is rare, and its future is large: the others need not have room for it.
+            Sent::Part(written) => Box::pin(self.send_rest(portion, written)).await,
+        }
+    }
+
+    /// Sends what the kernel takes at once, which is nearly always all.
+    fn send_at_once(&mut self, portion: &Portion) -> io::Result<Sent> {
+        if portion.missed() > 0 || self.state.wants_crlf() {
+            return Ok(Sent::Part(0));
+        }
+        let (text, is_last) = portion.text();
+        let slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
+        if slices.is_empty() {
+            return Ok(Sent::All { is_last });
+        }
+        self.state.note_sent();
+        let written = self.transport.write_vectored(&slices).now_or_never().transpose()?.unwrap_or(0);
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let is_all = written == length && self.transport.flush().now_or_never().transpose()?.is_some();
+        Ok(if is_all { Sent::All { is_last } } else { Sent::Part(written) })
+    }
+
+    /// Sends the portion from byte `written` on, as long as that takes.
+    async fn send_rest(&mut self, portion: &Portion, written: usize) -> io::Result<bool> {
+        if portion.missed() > 0 {
+            let (peer, from, lines) = (self.peer, self.from, portion.missed());
+            self.log.note(Record::Missed { peer, from, lines });
+            self.say(&Reply::Missed(portion.missed())).await?;
+        }
+        let (text, is_last) = portion.text();
+        let mut slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, written);
+        self.write(rest).await?;
+        Ok(is_last)
+    }
+
+    async fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        if self.state.wants_crlf() {
+            let text = with_crlf(slices);
+            return self.write_all(&mut [IoSlice::new(&text)]).await;
+        }
+        self.write_all(slices).await
+    }
+
+    async fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        // Empty slices are left out, or a write of nothing could be taken for a closed connection.
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match self.write_some(slices).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => IoSlice::advance_slices(&mut slices, count),
+            }
+        }
+        self.flush().await
+    }
+
+    /// Writes what the socket takes, and waits for that no longer than the stall limit.
+    async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.state.note_sent();
+        if let Some(written) = self.transport.write_vectored(slices).now_or_never() {
+            return written;
+        }
+        let mut transport = self.transport.clone();
+        self.within_limits(transport.write_vectored(slices)).await
+    }
+
+    /// Waits until what was written is on its way, likewise.
+    async fn flush(&mut self) -> io::Result<()> {
+        if let Some(flushed) = self.transport.flush().now_or_never() {
+            return flushed;
+        }
+        let mut transport = self.transport.clone();
+        self.within_limits(transport.flush()).await
+    }
+
+    /// Waits for the socket, no longer than the stall limit.
+    async fn within_limits<T>(&mut self, progress: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
+        // rests; from here on we look ourselves.
+        allow_unacknowledged(&self.transport, self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
+        let made = self.until_stalled(pin!(progress)).await;
+        allow_unacknowledged(&self.transport, UNACKNOWLEDGED);
+        self.pulse.iter().for_each(|pulse| pulse.beat());
+        made
+    }
+
+    async fn until_stalled<T>(&self, mut progress: Pin<&mut impl Future<Output = io::Result<T>>>) -> io::Result<T> {
+        let deadline = Instant::now() + self.stall_limit;
+        let mut was_leaving = false;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.state.note_stalled();
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            if let Ok(made) = timeout(left.min(LINK_CHECK.min(FAREWELL_LIMIT)), progress.as_mut()).await {
+                return made;
+            }
+            // Whoever was sent out has as long to read its last lines as whoever leaves.
+            let is_leaving = self.pulse.as_ref().is_some_and(Progress::is_leaving);
+            if is_leaving && was_leaving {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            was_leaving = is_leaving;
+            // When the kernel does not tell, the stall limit is all that is left.
+            if diagnose(&self.transport).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+}
+
+/// The text with each LF as CR LF. Every LF is the end of a line, since safe text holds none.
+fn with_crlf(slices: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(slices.iter().map(|slice| slice.len() + slice.len() / 16 + 1).sum());
+    for &byte in slices.iter().flat_map(|slice| slice.iter()) {
+        if byte == b'\n' {
+            text.push(b'\r');
+        }
+        text.push(byte);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_are_mirrored_across_slices() {
+        let slices = [IoSlice::new(b"a: x\nb"), IoSlice::new(b": y\n"), IoSlice::new(b"")];
+        assert_eq!(with_crlf(&slices), b"a: x\r\nb: y\r\n");
+    }
+}

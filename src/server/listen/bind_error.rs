@@ -1,0 +1,69 @@
+//! Why the server cannot listen.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::net::resolve::lacks_zone;
+use crate::os::io_error;
+
+/// Why a server cannot listen where it was told to, and what to do about it.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// The host is no address, and no name that is known.
+    #[error("cannot find the host {host:?}: {}; --host takes an address of this machine, such as 0.0.0.0 or ::", io_error::describe(.source))]
+    UnknownHost {
+        /// The host as given.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// Somebody listens there.
+    #[error("{0} is in use; is another server running? Choose another port with --port (0 takes any free one)")]
+    InUse(SocketAddr),
+    /// Ports below 1024 are for root.
+    #[error("not allowed to listen on {0}; choose a port from 1024 on with --port")]
+    Forbidden(SocketAddr),
+    /// The address belongs to another machine.
+    #[error("{0} is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too")]
+    NotHere(SocketAddr),
+    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    #[error("cannot listen on {0}: a link-local address needs its zone, as in fe80::1%eth0")]
+    Zoneless(SocketAddr),
+    /// Anything else.
+    #[error("cannot listen on {address}: {}", io_error::describe(.source))]
+    Other {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody listens at that path.
+    #[error("{} is in use; is another server running?", .0.display())]
+    PathInUse(PathBuf),
+    /// There is something else, and it is not ours to remove.
+    #[error("{} is there and is no socket; choose another path", .0.display())]
+    NoSocket(PathBuf),
+    /// Anything else about a path.
+    #[error("cannot listen at {}: {}", .path.display(), io_error::describe_at(.path, .source))]
+    Path {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl BindError {
+    pub(crate) fn new(address: SocketAddr, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse(address),
+            io::ErrorKind::PermissionDenied => Self::Forbidden(address),
+            io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
+            _ if lacks_zone(&address) => Self::Zoneless(address),
+            _ => Self::Other { address, source },
+        }
+    }
+}

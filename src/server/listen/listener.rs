@@ -1,0 +1,383 @@
+//! The listener: where connections come in.
+//!
+//! It hands each connection to a session of its own and knows nothing of what is said there. A failed `accept`
+//! never ends it.
+
+use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::log::Record;
+use crate::model::address::PeerAddr;
+use crate::net::resolve::resolve;
+use crate::net::tcp;
+use crate::net::transport::Transport;
+use crate::os::io_error;
+use crate::os::yielding::Turns;
+use crate::server::connection::handshake::Accepted;
+use crate::server::connection::session;
+use crate::server::connection::turn_away::turn_away;
+use crate::server::listen::socket_file::SocketFile;
+use crate::server::listen::{BindError, Tls};
+use crate::server::shared::Shared;
+use std::convert::Infallible;
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_std::net::TcpListener;
+use async_std::task;
+use futures::FutureExt;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// A socket that listens. Shown as the place where it does.
+#[derive(Debug)]
+pub struct Listener {
+    connection_limits: ListenSocket,
+    tls: Option<Arc<Tls>>,
+}
+
+#[derive(Debug)]
+enum ListenSocket {
+    Net(TcpListener, SocketAddr),
+    Path(SocketFile),
+}
+
+impl Listener {
+    /// Listens on the first address of `host` that can be had. Port 0 takes any free port; `::` listens on IPv4 too.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn bind(host: &str, port: u16) -> Result<Self, BindError> {
+        let addresses =
+            resolve(host, port).map_err(|source| BindError::UnknownHost { host: host.to_owned(), source })?;
+        let mut error = None;
+        for address in addresses {
+            match listen(address) {
+                Ok(socket) => {
+                    let address = socket.local_addr().map_err(|source| BindError::new(address, source))?;
+                    return Ok(Self { connection_limits: ListenSocket::Net(socket, address), tls: None });
+                }
+                Err(source) => error = Some(BindError::new(address, source)),
+            }
+        }
+        Err(error.expect("a host that resolves has an address"))
+    }
+
+    /// Listens at a path of the file system. The file gets this mode, takes the place of one that was left behind, and is
+    /// removed when this is dropped.
+    ///
+    /// # Errors
+    /// [`BindError`], as above.
+    pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
+        Ok(Self { connection_limits: ListenSocket::Path(SocketFile::bind(path, mode)?), tls: None })
+    }
+
+    /// Whoever connects has to negotiate TLS first. It is for addresses only, not for a path.
+    pub fn with_tls(self, tls: Arc<Tls>) -> Self {
+        Self { tls: Some(tls), ..self }
+    }
+
+    /// The address it really has, unless it is a path.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.connection_limits {
+            ListenSocket::Net(_, address) => Some(address),
+            ListenSocket::Path(_) => None,
+        }
+    }
+
+    /// Whether others than this machine can connect to it.
+    pub fn is_reachable(&self) -> bool {
+        self.address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
+    }
+
+    /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
+    pub(crate) async fn accept_all(self, shared: Arc<Shared>) -> Infallible {
+        let mut recovery = Recovery::new();
+        let mut turns = Turns::default();
+        loop {
+            match self.connection_limits.accept().await {
+                Ok((transport, from)) => {
+                    recovery.pause = ACCEPT_PAUSE.0;
+                    shared.connection_limits.wait_for_evicted().await;
+                    let accepted = Accepted { transport, from, peer: shared.next_peer(), tls: self.tls.clone() };
+                    admit(accepted, &shared);
+                }
+                Err(error) => {
+                    shared.log.note(Record::AcceptFailed { error: io_error::describe(&error) });
+                    recovery.from(&error, &self.connection_limits).await;
+                }
+            }
+            // In a storm of connections, those that send their names at once are to get to say them.
+            turns.end_round().await;
+        }
+    }
+}
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.connection_limits {
+            ListenSocket::Net(_, address) => address.fmt(f)?,
+            ListenSocket::Path(file) => file.path().display().fmt(f)?,
+        }
+        f.write_str(if self.tls.is_some() { " with TLS" } else { "" })
+    }
+}
+
+impl ListenSocket {
+    async fn accept(&self) -> io::Result<(Transport, PeerAddr)> {
+        match self {
+            Self::Net(socket, _) => {
+                let (stream, from) = socket.accept().await?;
+                Ok((Transport::Tcp(stream), from.into()))
+            }
+            Self::Path(file) => {
+                let (stream, _) = file.socket.accept().await?;
+                let user = socket_peercred(&stream)?.uid.as_raw();
+                Ok((Transport::Unix(Arc::new(stream)), PeerAddr::Unix { user }))
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Without it a restarted server has to wait for the connections of the former one to time out.
+    socket.set_reuse_address(true)?;
+    // It must be set before a connection is made; those that are accepted inherit it.
+    socket.set_tcp_mss(SEGMENT_BYTES)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(TcpListener::from(std::net::TcpListener::from(socket)))
+}
+
+/// What is done after `accept` has failed.
+#[derive(Debug)]
+struct Recovery {
+    spare: Spare,
+    /// How long it is to wait the next time that nothing is gained by trying at once.
+    pause: Duration,
+}
+
+/// What an error of `accept` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The next connection has failed, and the ones after it have not.
+    Connection,
+    /// There are no descriptors, or there is no memory. The next connection waits, and goes on waiting.
+    Exhausted,
+    Other,
+}
+
+impl Recovery {
+    fn new() -> Self {
+        Self { spare: Spare::new(), pause: ACCEPT_PAUSE.0 }
+    }
+
+    /// Does what the error calls for. Then `accept` may be called again.
+    async fn from(&mut self, error: &io::Error, connection_limits: &ListenSocket) {
+        match Failure::of(error) {
+            Failure::Connection => return,
+            Failure::Exhausted => self.spare.turn_one_away(connection_limits),
+            Failure::Other => {}
+        }
+        task::sleep(self.pause).await;
+        self.pause = longer(self.pause);
+    }
+}
+
+impl Failure {
+    /// See accept(2), also for the errors of the network that Linux passes on from the new connection. EPERM is not among
+    /// them: a security module may forbid every accept, and then trying at once would use all of the processor.
+    fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
+            Some(
+                Errno::CONNABORTED
+                | Errno::NETDOWN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::HOSTDOWN
+                | Errno::NONET
+                | Errno::HOSTUNREACH
+                | Errno::OPNOTSUPP
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+                | Errno::INTR,
+            ) => Self::Connection,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its
+/// owner knows.
+#[derive(Debug)]
+struct Spare(Option<File>);
+
+impl Spare {
+    fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    fn turn_one_away(&mut self, connection_limits: &ListenSocket) {
+        self.0 = None;
+        drop(connection_limits.accept().now_or_never());
+        *self = Self::new();
+    }
+}
+
+fn admit(accepted: Accepted, shared: &Arc<Shared>) {
+    let Accepted { peer, from, .. } = accepted;
+    shared.log.note(Record::Connected { peer, from });
+    // A connection that is gone already cannot be set up; its session finds out.
+    let _ = set_up(&accepted.transport);
+    match shared.config.auth.may_enter(from).and_then(|()| shared.connection_limits.enter(peer, from)) {
+        Ok(entered) => {
+            task::spawn(session::attend(accepted, Arc::clone(shared), entered));
+        }
+        Err(refusal) => {
+            shared.log.note(Record::Refused { peer, from, code: refusal.code() });
+            // Without TLS it could not read why.
+            if accepted.tls.is_none()
+                && let Some(turn) = shared.connection_limits.turn()
+            {
+                task::spawn(async move {
+                    turn_away(accepted.transport, &refusal).await;
+                    drop(turn);
+                });
+            }
+        }
+    }
+}
+
+fn set_up(transport: &Transport) -> io::Result<()> {
+    let socket = SockRef::from(transport);
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    if transport.tcp().is_some() {
+        tcp::set_up(&socket)?;
+        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    }
+    Ok(())
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(ACCEPT_PAUSE.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_std::net::TcpStream;
+
+    use super::*;
+    use crate::limits::KEEPALIVE;
+
+    #[test]
+    fn a_connection_is_set_up_to_be_quick_small_and_watched() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
+        set_up(&stream).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        // Linux doubles what it is asked for.
+        assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
+        assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER);
+        assert!(socket.keepalive().unwrap());
+        let (time, interval, retries) = KEEPALIVE;
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), time);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+    }
+
+    #[test]
+    fn an_address_in_use_is_named_with_a_way_out() {
+        let first = Listener::bind("127.0.0.1", 0).unwrap();
+        let error = Listener::bind("127.0.0.1", first.address().unwrap().port()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{first} is in use")), "{error}");
+        assert!(error.contains("--port"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_host_is_named() {
+        let error = Listener::bind("no.such.host.invalid", 0).unwrap_err().to_string();
+        assert!(error.starts_with("cannot find the host \"no.such.host.invalid\": "), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
+        let error = Listener::bind("192.0.2.1", 0).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too"
+        );
+    }
+
+    /// A listener, and a client that waits to be accepted by it.
+    fn waiting() -> (Listener, std::net::TcpStream) {
+        let listener = Listener::bind("127.0.0.1", 0).unwrap();
+        let client = std::net::TcpStream::connect(listener.address().unwrap()).unwrap();
+        (listener, client)
+    }
+
+    #[test]
+    fn the_failure_of_one_connection_neither_pauses_nor_closes_the_next() {
+        let (listener, _client) = waiting();
+        let mut recovery = Recovery::new();
+        for errno in [
+            Errno::CONNABORTED,
+            Errno::NETDOWN,
+            Errno::PROTO,
+            Errno::NOPROTOOPT,
+            Errno::HOSTDOWN,
+            Errno::NONET,
+            Errno::HOSTUNREACH,
+            Errno::OPNOTSUPP,
+            Errno::NETUNREACH,
+        ] {
+            let recovered = recovery.from(&errno.into(), &listener.connection_limits).now_or_never();
+            assert!(recovered.is_some(), "it pauses after {errno:?}");
+        }
+        assert_eq!(recovery.pause, ACCEPT_PAUSE.0);
+        assert!(task::block_on(listener.connection_limits.accept()).is_ok(), "the client that waits is still there");
+    }
+
+    #[test]
+    fn without_descriptors_or_memory_one_connection_is_closed_and_it_pauses() {
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            let (listener, mut client) = waiting();
+            let mut recovery = Recovery::new();
+            assert_eq!(
+                recovery.from(&errno.into(), &listener.connection_limits).now_or_never(),
+                None,
+                "it pauses after {errno:?}"
+            );
+            client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0, "the client knows");
+        }
+    }
+
+    #[test]
+    fn any_other_error_pauses_and_closes_no_connection() {
+        let (listener, _client) = waiting();
+        let mut recovery = Recovery::new();
+        assert_eq!(recovery.from(&Errno::INVAL.into(), &listener.connection_limits).now_or_never(), None);
+        assert!(task::block_on(listener.connection_limits.accept()).is_ok());
+    }
+
+    #[test]
+    fn the_pause_grows_up_to_its_limit() {
+        let pauses: Vec<_> =
+            std::iter::successors(Some(ACCEPT_PAUSE.0), |&pause| Some(longer(pause))).take(9).collect();
+        assert!(pauses.is_sorted());
+        assert_eq!(pauses.last(), Some(&ACCEPT_PAUSE.1));
+    }
+}

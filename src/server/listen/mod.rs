@@ -1,0 +1,10 @@
+//! The sockets where connections come in.
+
+mod bind_error;
+pub mod listener;
+pub(crate) mod socket_file;
+pub mod tls;
+
+pub use bind_error::BindError;
+pub use listener::Listener;
+pub use tls::Tls;

@@ -1,0 +1,335 @@
+//! TLS at the server: its certificate, which can be changed while it runs, and the handshake.
+//!
+//! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
+//! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::available_parallelism;
+
+use async_lock::Semaphore;
+use async_std::net::TcpStream;
+use blocking::unblock;
+use futures::future::poll_fn;
+use futures::task::AtomicWaker;
+use futures_rustls::pki_types::pem::{self, PemObject};
+use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use futures_rustls::rustls::version::{TLS12, TLS13};
+use futures_rustls::rustls::{self, CertificateError, ServerConfig};
+use futures_rustls::{TlsAcceptor, TlsStream};
+use memchr::memmem;
+use rustix::fs::OFlags;
+use thiserror::Error;
+
+use crate::limits::HANDSHAKES_A_CORE;
+use crate::net::resolve::server_name;
+use crate::net::tls::{Fingerprint, is_version_1, provider, read_opened_pem, read_pem, verify_itself};
+use crate::net::transport::{Transport, Uninterrupted};
+use crate::os::io_error;
+use crate::os::safe_file::{check_owner, open_regular};
+
+/// The certificate of a server, and how many handshakes it works on at once.
+#[derive(Debug)]
+pub struct Tls {
+    /// Where the certificate and its key are, unless it was made for trying out.
+    files: Option<(PathBuf, PathBuf)>,
+    current: Mutex<Arc<Current>>,
+    slots: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Current {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
+
+/// Why there is no TLS, and what to do about it.
+#[derive(Debug, Error)]
+pub enum TlsError {
+    /// A file cannot be read, or holds nothing of the kind.
+    #[error("cannot read {what} in {}: {why}", .path.display())]
+    File {
+        /// What should be there.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Whoever can read the key can pose as this server.
+    #[error("others can read or write the private key in {}; chmod 600 {}", .0.display(), .0.display())]
+    Exposed(PathBuf),
+    /// There is nobody here who could be asked for its password.
+    #[error("the private key in {} is encrypted; openssl pkey -in {} -out FILE makes one that is not", .0.display(), .0.display())]
+    Encrypted(PathBuf),
+    /// The two do not fit, or are of a kind that nobody could use.
+    #[error("cannot use the certificate in {}: {why}", .path.display())]
+    Unusable {
+        /// Where the certificate is.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// No certificate could be made.
+    #[error("cannot make a certificate: {0}")]
+    NotMade(String),
+}
+
+/// It is not the time of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Untimely {
+    /// It is over.
+    #[error("the certificate has expired; clients refuse it")]
+    Expired,
+    /// It has not come, or this machine's clock is late.
+    #[error("the certificate is not valid yet; clients refuse it")]
+    TooEarly,
+}
+
+impl Tls {
+    /// A certificate, with those that lead to its issuer behind it, and its key: two files of PEM blocks.
+    ///
+    /// # Errors
+    /// [`TlsError`], worded for the operator.
+    pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let current = read(certificate, key)?;
+        Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
+    }
+
+    /// A new certificate, signed by itself, for a server with these names and addresses, each as a person writes a host.
+    ///
+    /// # Errors
+    /// [`TlsError::NotMade`].
+    pub fn self_signed(names: Vec<String>) -> Result<Self, TlsError> {
+        let names: Vec<_> = names
+            .into_iter()
+            .map(|name| server_name(&name).map(|known| known.to_str().into_owned()).unwrap_or(name))
+            .collect();
+        let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::NotMade(error.to_string()))?;
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
+            .map_err(|error| TlsError::NotMade(error.to_owned()))?;
+        let current = Current::new(vec![made.cert.der().clone()], key);
+        Ok(Self::new(None, current.map_err(|error| TlsError::NotMade(error.to_string()))?))
+    }
+
+    fn new(files: Option<(PathBuf, PathBuf)>, current: Current) -> Self {
+        let cores = available_parallelism().map_or(1, usize::from);
+        Self {
+            files,
+            current: Mutex::new(Arc::new(current)),
+            slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)),
+        }
+    }
+
+    /// By what a client knows the certificate.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.current().certificate)
+    }
+
+    /// Why clients with the right time refuse the certificate now, if they do because of its time.
+    pub fn untimely(&self) -> Option<Untimely> {
+        untimely(&self.current().certificate)
+    }
+
+    /// Whether there are files to read again.
+    pub fn has_files(&self) -> bool {
+        self.files.is_some()
+    }
+
+    /// Reads the files again. Handshakes from now on have what is in them; connections that stand go on. It blocks.
+    ///
+    /// # Errors
+    /// [`TlsError`]; then all stays as it was.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        if let Some((certificate, key)) = &self.files {
+            let read = read(certificate, key)?;
+            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
+        }
+        Ok(())
+    }
+
+    /// Negotiates TLS with whoever has connected. Whoever calls it limits its time.
+    ///
+    /// # Errors
+    /// When the peer does not, or cannot.
+    pub(crate) async fn shake_hands(&self, socket: TcpStream) -> io::Result<Transport> {
+        let accept = TlsAcceptor::from(Arc::clone(&self.current().config)).accept(Uninterrupted(socket.clone()));
+        let stream = poll_on_the_pool(accept, &self.slots).await?;
+        Ok(Transport::tls(socket, TlsStream::Server(stream)))
+    }
+
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Current {
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
+        let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        // A chat is joined for hours. To resume a session would save little, and means keys that are kept.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(Self { config: Arc::new(config), certificate })
+    }
+}
+
+fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    match verify_itself(&parsed, UnixTime::now()) {
+        Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
+            Some(Untimely::Expired)
+        }
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => Some(Untimely::TooEarly),
+        _ => None,
+    }
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
+    let chain = read_pem(certificate)
+        .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
+        .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+        .map_err(|error| TlsError::file("a certificate", certificate, error))?;
+    let unreadable = |error| TlsError::file("a private key", key, error);
+    let opened = open_regular(key, OpenOptions::new().read(true), OFlags::empty());
+    let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
+    check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
+    // A group may read it, so that a service that is not root's can.
+    if metadata.mode() & 0o027 != 0 {
+        return Err(TlsError::Exposed(key.to_owned()));
+    }
+    let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;
+    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
+        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }
+    })?;
+    Current::new(chain, private)
+        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })
+}
+
+fn why_unusable(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "the key is not that of the first certificate there, which has to be the server's own".to_owned()
+        }
+        // The library says so of a key that it cannot use.
+        rustls::Error::General(_) => {
+            "the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519".to_owned()
+        }
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged".to_owned(),
+        rustls::Error::InvalidCertificate(error) if is_version_1(error) => {
+            "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+impl TlsError {
+    fn file(what: &'static str, path: &Path, error: pem::Error) -> Self {
+        let why = match error {
+            pem::Error::Io(error) => io_error::describe(&error),
+            pem::Error::NoItemsFound => "there is no such block of PEM in it".to_owned(),
+            error => error.to_string(),
+        };
+        Self::File { what, path: path.to_owned(), why }
+    }
+}
+
+/// Polls a future on the pool of threads for what blocks, whenever it asks for it and there is a slot.
+///
+/// Only work takes up a slot, not the wait for the peer: otherwise a few that say nothing would keep all others out.
+async fn poll_on_the_pool<F>(mut future: F, slots: &Arc<Semaphore>) -> F::Output
+where
+    F: Future<Output: Send> + Unpin + Send + 'static,
+{
+    let calls = Arc::new(Calls::default());
+    loop {
+        let (slot, waker) = (slots.acquire_arc().await, Waker::from(calls.clone()));
+        let polled;
+        (future, polled) = unblock(move || {
+            let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+            drop(slot);
+            (future, polled)
+        })
+        .await;
+        match polled {
+            Poll::Ready(done) => return done,
+            Poll::Pending => calls.next().await,
+        }
+    }
+}
+
+/// Whether the future wants to be polled.
+#[derive(Debug, Default)]
+struct Calls {
+    is_called: AtomicBool,
+    waiting: AtomicWaker,
+}
+
+impl Calls {
+    async fn next(&self) {
+        poll_fn(|context| {
+            self.waiting.register(context.waker());
+            if self.is_called.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await
+    }
+}
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.is_called.store(true, Ordering::Release);
+        self.waiting.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use async_std::task::block_on;
+    use futures::future::join_all;
+
+    use super::*;
+
+    /// Work in three portions, each asked for by the one before it; how many of its kind are at it is counted.
+    struct Work {
+        portions: usize,
+        at_it: Arc<AtomicUsize>,
+        most: Arc<AtomicUsize>,
+    }
+
+    impl Future for Work {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            let at_it = self.at_it.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(at_it, Ordering::SeqCst);
+            sleep(Duration::from_millis(2));
+            self.at_it.fetch_sub(1, Ordering::SeqCst);
+            self.portions -= 1;
+            context.waker().wake_by_ref();
+            if self.portions == 0 { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    #[test]
+    fn no_more_handshakes_are_worked_on_at_once_than_there_are_slots_and_all_come_to_their_end() {
+        let (slots, at_it, most) = (Arc::new(Semaphore::new(3)), Arc::default(), Arc::default());
+        let work = || Work { portions: 3, at_it: Arc::clone(&at_it), most: Arc::clone(&most) };
+        block_on(join_all((0..40).map(|_| poll_on_the_pool(work(), &slots))));
+        assert_eq!(most.load(Ordering::SeqCst), 3);
+    }
+}

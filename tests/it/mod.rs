@@ -13,6 +13,7 @@ mod client_resources;
 mod client_tls;
 mod command_line;
 mod commands;
+mod docs;
 mod editor;
 mod errors;
 mod framing;

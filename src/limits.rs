@@ -1,4 +1,4 @@
-//! Every bound of the house in one place: sizes in bytes, times as durations.
+//! Every limit in one place: sizes in bytes, times as durations.
 //!
 //! A queue, a buffer or a wait that has no name here is a defect.
 

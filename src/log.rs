@@ -143,7 +143,7 @@ pub enum Record {
     },
     /// Somebody did something about an account, or to somebody else.
     Acted(Moderation),
-    /// The registry could not be written.
+    /// The accounts could not be written.
     NotKept {
         /// Why not.
         why: String,
@@ -290,7 +290,7 @@ impl State {
 }
 
 impl Record {
-    /// What it is counted as. `None`: others cannot cause many of it, or only with the registry's or an operator's help.
+    /// What it is counted as. `None`: others cannot cause many of it, or only with the disk's or an operator's help.
     fn subject(&self) -> Option<Subject> {
         let (kind, from) = match self {
             Self::Connected { from, .. } => ("connected", Some(from)),

@@ -1,13 +1,10 @@
-//! The registry: accounts, bans, mutes and operators, and what becomes of them when the machine stops.
+//! Accounts, bans, mutes and operators, in memory and in a file.
 //!
-//! The door and the broker ask it at every login, so all of it is a book in memory that answers at once. Whoever
-//! changes it waits until the change is on the disk: first the file is written, then the book. The room and the
-//! sockets are not known here.
+//! The server and the broker ask for them at every login, so all of them are in memory and every answer is immediate. A
+//! change waits for the disk: first the file is written, then the memory. Nothing here knows the room or a socket.
 //!
-//! The file is a redb database. It is written in Rust alone, so the server needs no C toolchain; it is maintained; a
-//! commit either is in the file or is not, whenever the machine stops; and every page has a checksum. SQLite would do
-//! that as well, but its language would buy nothing: the book is small, is read whole at the start, and is never asked
-//! anything that a map cannot answer.
+//! The file is a redb database. A commit is either in the file or not, whenever the machine stops, and every page has a
+//! checksum.
 
 mod error;
 mod hash_queue;
@@ -36,14 +33,14 @@ pub use hasher::Hasher;
 pub use state::{Account, Sanction};
 pub use store::AccountsError;
 
-/// A handle to the registry. Clones are of the same one; the file is closed with the last of them.
+/// A handle to all accounts. Clones share them; the file is closed with the last one.
 ///
 /// All questions are answered from memory. All acts are asynchronous, one after the other, and return when they are on the
 /// disk. To stop waiting for one stops nothing: it is done altogether, or not at all.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     state: Arc<RwLock<State>>,
-    /// Locked for each act as a whole, from the look at the book to its change.
+    /// Locked for each change as a whole, from reading the state to changing it.
     store: Arc<Mutex<Store>>,
 }
 

@@ -1,7 +1,7 @@
-//! The book: all accounts, bans and mutes, in memory.
+//! All accounts, bans and mutes, in memory.
 //!
-//! It is plain data: it knows no file, no task and no clock. What is to change it is first written down as [`Change`]s,
-//! which the [store](crate::accounts::store) keeps; only then are they applied here. So the book never says what the file does not.
+//! Plain data: no file, no task and no clock. A change is first written down as [`Change`]s, which the
+//! [store](crate::accounts::store) keeps; only then is it applied here. So the memory never says what the file does not.
 
 use crate::accounts::ChangeError;
 use crate::limits::{ACCOUNTS, IMPOSER_CHARS, LOGINS_NOTED, REASON_CHARS, SANCTIONS};
@@ -100,7 +100,7 @@ pub(crate) enum Kind {
     Mute,
 }
 
-/// One step from the book as it is to the book as it is to be.
+/// One step of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     /// An account is new, or is no longer what it was.

@@ -1,4 +1,4 @@
-//! The store: the file that the book is kept in.
+//! The file that the accounts, bans and mutes are kept in.
 //!
 //! It is a redb database: a B-tree that is never written in place. A commit writes what is new beside what is there,
 //! flushes it, and turns over to it with one page that is flushed again; so whenever the machine stops, the file is what

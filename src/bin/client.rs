@@ -1,4 +1,4 @@
-//! The client's command line: arguments to a configuration, the outcome of the visit to an exit code.
+//! The client's command line: arguments to a configuration, the outcome of the session to an exit code.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -58,7 +58,7 @@ pub struct Config {
 /// The variable of the environment that may hold the password. No program that the client runs gets it.
 pub const PASSWORD_VARIABLE: &str = "LINECHAT_PASSWORD";
 
-/// How a visit ended that the server saw to its end.
+/// How a session ended that the server completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was said, and the server said goodbye.
@@ -73,7 +73,7 @@ pub enum Outcome {
     InputIsUtf16,
 }
 
-/// Why a visit did not come to its end.
+/// Why a session was not completed.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The system does not let the client have what it needs.

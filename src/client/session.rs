@@ -1,4 +1,4 @@
-//! One visit to the room, from the name to the farewell: what the server says is shown and understood.
+//! One session in the room, from the name to the farewell: what the server says is shown and understood.
 //!
 //! It knows nothing of what we say but the name, and whether there is more of it to come.
 

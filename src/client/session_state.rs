@@ -1,9 +1,9 @@
-//! What the server's lines say about a visit. No user can forge the beginnings that it goes by.
+//! What the server's lines say about a session. No user can forge the beginnings of lines that it relies on.
 
 use crate::client::{ClientError, Outcome};
 use crate::model::SafeText;
 
-/// How a visit goes, as far as the server has said.
+/// How a session goes, as far as the server has said.
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
     /// The server has taken the name.
@@ -23,7 +23,7 @@ pub(crate) struct SessionState {
 }
 
 impl SessionState {
-    /// The one of a visit where a person can try another password.
+    /// The state of a session where a person can try another password.
     pub(crate) fn patient() -> Self {
         Self { is_patient: true, ..Self::default() }
     }

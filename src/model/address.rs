@@ -1,4 +1,4 @@
-//! Where a connection comes from, and what counts as one place.
+//! Where a connection comes from, and which network that is.
 //!
 //! Limits, penalties and bans are all for a [`Network`]. Nothing here knows a socket; only the number of a network interface
 //! is asked of the system, where a person writes its name.
@@ -21,10 +21,10 @@ pub enum PeerAddr {
     },
 }
 
-/// One place: an IPv4 address, the /64 network of an IPv6 one, since a single customer has 2^64 addresses of that kind, or
-/// a user of this machine. The loopback addresses, 127.0.0.0/8 and ::1, are one place, since each user of this machine can
-/// connect from all of them. A link-local IPv6 address is one by itself, since all machines of a link share one such network,
-/// and so do all links.
+/// What limits, penalties and bans apply to: an IPv4 address; the /64 of an IPv6 address, since a single customer has all of
+/// its addresses; or a user of this machine. The loopback addresses, 127.0.0.0/8 and ::1, are one network, since every user
+/// of this machine can use all of them. A link-local IPv6 address is a network by itself, since all machines of a link, and
+/// all links, share fe80::/64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Network {
     /// This machine, by its loopback addresses.
@@ -40,13 +40,13 @@ pub enum Network {
     User(u32),
 }
 
-/// What was given is no place.
+/// The text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("it goes 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
 pub struct InvalidNetwork;
 
 impl PeerAddr {
-    /// The place that it counts as.
+    /// Its network.
     pub fn source(self) -> Network {
         match self {
             Self::Net(address) => Network::of(address),
@@ -79,7 +79,7 @@ impl fmt::Display for PeerAddr {
 }
 
 impl Network {
-    /// The place of an address.
+    /// The network of an address.
     pub fn of(address: SocketAddr) -> Self {
         match address {
             // A connection from such an address always has a zone.
@@ -90,12 +90,12 @@ impl Network {
         }
     }
 
-    /// Whether everybody at the other place is at this one too: a network contains the link-local addresses in it.
+    /// Whether it contains the other one: a /64 contains its link-local addresses.
     pub fn contains(self, other: Self) -> bool {
         self == other || self == other.network()
     }
 
-    /// The network of a link-local address, in all zones; any other place itself.
+    /// The /64 of a link-local address, in all zones; any other network itself.
     pub fn network(self) -> Self {
         match self {
             Self::Link(octets, _) => Self::network_of(octets.into()),
@@ -130,7 +130,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// An address, with or without `/32` or `/64` after it, or `127.0.0.0/8`; no other network counts as one place. A link-local address has its
+/// An address, with or without `/32` or `/64` after it, or `127.0.0.0/8`; no other prefix is a network here. A link-local address has its
 /// zone after it, by the number or the name of the interface. Or `user:` and the number of a user, which is no name in the
 /// room, since none holds a colon.
 impl FromStr for Network {

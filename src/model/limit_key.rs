@@ -1,4 +1,4 @@
-//! Networks: what is counted together, so that nobody gets more tries or turns by having many addresses.
+//! What limits are counted by, so that nobody gets more tries or turns by having many addresses.
 //!
 //! A customer of an IPv6 provider has a /64, a /56 or a /48, and nobody can tell which. So each of the three is counted,
 //! and the wider ones have higher limits. All users of this machine have all of its addresses; there each user is counted,
@@ -11,33 +11,33 @@ use crate::limits::{PER_48, PER_56};
 use crate::model::Name;
 use crate::model::address::Network;
 
-/// What is counted together.
+/// What a limit is counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LimitKey {
-    /// A whole place.
+    /// A network.
     Network(Network),
-    /// An IPv6 network that contains such places: its first 64 bits, of which so many count.
+    /// A wider IPv6 network: its first 64 bits, and how many of them count.
     Wide([u8; 8], u8),
     /// One name, for which somebody on this machine gives passwords. Of the name there is a hash with a random key, which is
     /// short and which nobody can find a second name for.
     Name(Network, u64),
 }
 
-/// The networks that somebody belongs to, from the widest to the narrowest.
+/// Everything that a connection counts for, from the widest to the narrowest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitKeys(Vec<LimitShare>);
 
-/// A network that somebody belongs to, and how much it may do.
+/// One of these keys, and how high its limits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitShare {
-    /// The network.
+    /// The key.
     pub network: LimitKey,
-    /// How many times the limits of a single place it has. `None`: it has no limit, but gets only one turn at a time.
+    /// How many times the limits of a single network it has. `None`: it has no limit, but gets only one turn at a time.
     pub factor: Option<u32>,
 }
 
 impl LimitKeys {
-    /// The networks of a place.
+    /// The keys of a network.
     pub fn of(source: Network) -> Self {
         let mut shares = Vec::new();
         if let Network::V6(octets) = source {
@@ -48,8 +48,8 @@ impl LimitKeys {
         Self(shares)
     }
 
-    /// The networks of somebody who gives a password for a name. On this machine guesses at one name do not keep its other
-    /// users, or other names, from theirs.
+    /// The keys of somebody who gives a password for a name. On this machine, guesses at one name hold up neither its other
+    /// users nor other names.
     pub fn with_name(source: Network, name: &Name) -> Self {
         match source {
             Network::Loopback | Network::User(_) => Self(vec![

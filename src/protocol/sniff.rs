@@ -1,7 +1,7 @@
-//! Strangers: programs that came to the wrong port, known by the first bytes that they send.
+//! Recognises other protocols by their first bytes, such as HTTP and TLS.
 //!
-//! A browser's headers are no names, but a line of what it posts could be one, and what follows it would be chat.
-//! So whoever is known for a stranger is told so in one line and sent away.
+//! A browser's headers are not names, but a line of what it posts could be one, and the lines after it would be messages. So
+//! such a client is told so in one line and disconnected.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ pub enum OtherProtocol {
     Ssh,
 }
 
-/// How a stranger begins. No name does: a name holds no blank and no control character, and does not begin with `SSH-`.
+/// How another protocol begins. No name does: a name holds no blank and no control character, and does not begin with `SSH-`.
 const GREETINGS: &[(&[u8], OtherProtocol)] = &[
     (b"GET ", OtherProtocol::Http),
     (b"HEAD ", OtherProtocol::Http),

@@ -1,4 +1,4 @@
-//! What the room is told by those who keep order in it: operators, and whoever runs the server.
+//! What the room is asked to do by operators and by `server admin`.
 
 use std::time::SystemTime;
 

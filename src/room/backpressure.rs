@@ -1,7 +1,7 @@
-//! Patience: how long the room waits for a few of its readers.
+//! How long the room waits for a few slow readers.
 //!
-//! A reader that is held up for a moment would lose lines of a flood that all others keep up with. One that is slow for
-//! good must not slow the others down. So there is a little patience, which is used up by waiting and comes back slowly.
+//! A reader that is held up for a moment would lose lines in a flood that all others keep up with. A reader that stays slow
+//! must not slow the others down. So the room has a small budget for waiting, which is used up by waiting and refills slowly.
 //! It knows no clock: time is a parameter.
 
 use std::time::{Duration, Instant};

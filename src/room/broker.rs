@@ -101,7 +101,7 @@ impl Broker {
         }
     }
 
-    /// Goes by a registry, and may let those in only who have an account there.
+    /// Uses these accounts, and lets in only peers that have one if `only` is set.
     pub fn registered(mut self, accounts: Option<Accounts>, only: bool) -> Self {
         (self.accounts, self.registered_only) = (accounts, only);
         self
@@ -425,7 +425,7 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
-        // The registry already has a ban or a mute of which the room is yet to be told.
+        // The accounts already have a ban or a mute of which the room is yet to be told.
         self.may_leave(&sender.name)?;
         self.may_have(&name, sender.account_id)?;
         self.names.check(&name, peer)?;

@@ -478,7 +478,7 @@ impl Ring {
         }
     }
 
-    /// A reader does not wait any more, though it has a seat.
+    /// A reader does not wait any more, though it has a cursor.
     fn give_up(&mut self, peer: PeerId) {
         let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);

@@ -1,6 +1,6 @@
 //! Who does not want to hear whom.
 //!
-//! Beside the roster. Names are ignored, whether or not somebody here has them, and so are the peers that had such a
+//! Names are ignored, whether or not somebody here has them, and so are the peers that had such a
 //! name and have renamed themselves, for as long as they stay. For each present peer that is ignored there is the set of
 //! those who do not hear it, so that a line costs one look at it, and nothing where nobody is ignored.
 
@@ -120,7 +120,7 @@ impl Ignores {
         }
     }
 
-    /// `peer`, who had this name, has gone. The roster may still have its name, or have it no more.
+    /// `peer`, who had this name, has gone. The name table may still have its name, or have it no more.
     pub(crate) fn left(&mut self, peer: PeerId, names: &NameTable) {
         for other in self.deaf.remove(&peer).iter().flat_map(|deaf| deaf.iter()) {
             self.unfollow(other, peer);

@@ -1,4 +1,4 @@
-//! The roster: which names are taken, and by whom.
+//! Which names are in use, and by which peer.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Comings and goings: how they are told when there are many.
+//! Notices of joins and leaves, and how they are gathered when there are many.
 //!
 //! In a storm of joins every notice goes to everybody, which grows with the square of the room. So up to
 //! [`NOTICES_PER_SECOND`] are told one by one, and the rest is gathered into one line for each [`GATHER`], with exact
@@ -6,7 +6,7 @@
 //!
 //! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the next line of a
 //! peer whose join is gathered, and before a name is used again whose leave is gathered.
-//! Nobody can pose as one whose leave is not yet told. There are never more notices than comings and goings.
+//! Nobody can pose as one whose leave is not yet told. There are never more notices than joins and leaves.
 //!
 //! Peers that were never announced are none of its business, see [`crate::room::unannounced`].
 //!

@@ -102,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// What somebody is told whose wish the registry does not grant. What is wrong with the disk is for the operator.
+    /// What somebody is told whose change of an account was not made. What is wrong with the disk is for the operator.
     pub(crate) fn not_done(&self, error: ChangeError, name: SafeText) -> Refusal {
         match error {
             ChangeError::AlreadyRegistered(owner) => Refusal::NameLooksRegistered { name, owner: (&owner).into() },

@@ -1,5 +1,5 @@
-//! The talk: what is typed goes to the server, what the server says goes to the screen, through every loss of the
-//! connection.
+//! The terminal client: what is typed goes to the server, and what the server says goes to the screen, also when the
+//! connection is lost and made again.
 //!
 //! It knows neither keys nor the terminal. A typed line is sent, or kept until it can be, or refused in so many words.
 
@@ -657,7 +657,7 @@ impl App {
             return Some(UNPROTECTED);
         }
         let was_open = self.password_flow.is_open();
-        // Not whether there was a welcome in a former visit: what is said at the door of this one ends no dialogue.
+        // Not whether there was a welcome in a former session: what is said before the welcome of this one ends no password dialogue.
         let is_in_room = self.attempt.as_ref().is_some_and(|attempt| attempt.story.joined);
         if is_in_room && let Some(password) = self.password_flow.hear(line) {
             self.config.password = Some(password);

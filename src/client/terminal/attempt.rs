@@ -1,6 +1,6 @@
 //! A connection of the terminal client, from the attempt on: what is sent on it, and what happens there.
 //!
-//! The [talk](crate::client::terminal::app) has one at a time, or none.
+//! The [app](crate::client::terminal::app) has one at a time, or none.
 
 use std::io;
 use std::pin::pin;

@@ -8,7 +8,7 @@ use crate::client::terminal::folded::folded;
 use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
 use crate::model::Name;
 
-/// Shared by the talk, which learns names, and the editor, which completes them. What cannot be a name is none,
+/// Shared by the app, which learns names, and the editor, which completes them. What cannot be a name is none,
 /// whatever the server says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Completion(Arc<Mutex<Names>>);

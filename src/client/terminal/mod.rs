@@ -1,6 +1,6 @@
 //! The client at a terminal: a person types while others talk.
 //!
-//! A thread of its own edits the line (`editor`), the main thread talks to the server (`talk`), and a third one hands
+//! A thread of its own edits the line (`editor`), the main thread talks to the server (`app`), and a third one hands
 //! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last. At a
 //! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 

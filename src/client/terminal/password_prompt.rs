@@ -1,7 +1,7 @@
-//! The veil: while a password is typed, nothing of it is shown or kept.
+//! Hides a password: while it is typed, nothing of it is shown or kept.
 //!
 //! The editor gets a star for each character and never sees these, so neither its undo nor what it has cut can bring them
-//! back. A plain terminal shows nothing instead. The [talk](crate::client::terminal::app) says whether a password is wanted; that one will
+//! back. A plain terminal shows nothing instead. The [app](crate::client::terminal::app) says whether a password is wanted; that one will
 //! be, is known here from the moment in which a command is typed that leads to one.
 
 use std::io;
@@ -16,13 +16,13 @@ use crate::limits::LINE_BYTES;
 use crate::protocol::words::find_slash;
 use crate::protocol::{Command, Line};
 
-/// Shared by whoever reads the keys and the talk.
+/// Shared by the reader of the keys and the app.
 #[derive(Clone, Default)]
 pub(crate) struct PasswordPrompt(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many commands that lead to a password were typed, and not seen by the talk yet.
+    /// How many commands that lead to a password were typed, and not seen by the app yet.
     coming: usize,
     is_wanted: bool,
     /// The editor is under it.
@@ -33,7 +33,7 @@ struct State {
     is_muted: bool,
 }
 
-/// What is typed under the veil.
+/// What is typed while it is hidden.
 struct Hidden {
     text: Zeroizing<String>,
     /// What was in the editor before.
@@ -59,7 +59,7 @@ pub(crate) enum Deed {
     Instead(Cmd),
     /// The editor holds this, with the cursor behind it.
     Put(String),
-    /// Enter: so much was typed under the veil.
+    /// Enter: this was typed while hidden.
     Entered(Zeroizing<String>),
 }
 
@@ -108,7 +108,7 @@ impl PasswordPrompt {
         self.change(|state| state.coming += 1);
     }
 
-    /// The talk has seen so many of those, and knows whether a password is wanted.
+    /// The app has seen so many of those, and knows whether a password is wanted.
     pub(crate) fn settle(&self, seen: usize, is_wanted: bool) {
         self.change(|state| {
             state.coming = state.coming.saturating_sub(seen);
@@ -163,7 +163,7 @@ impl State {
         self.is_wanted || self.coming > 0
     }
 
-    /// The veil falls with the first key, which is already under it. What was in the editor is laid aside.
+    /// Hiding begins with the first key, which is hidden already. What was in the editor is laid aside.
     fn fall(&mut self, key: KeyEvent, times: RepeatCount, line: &str, in_search: bool) -> Deed {
         if !line.is_empty() && acts_on_line(key) {
             return Deed::AsUsual;
@@ -178,7 +178,7 @@ impl State {
         Deed::Put("*".repeat(hidden.text.chars().count()))
     }
 
-    /// The veil rises before the first key behind it. What was laid aside comes back.
+    /// Hiding ends before the first key after it. What was laid aside comes back.
     fn rise(&mut self, key: KeyEvent) -> Deed {
         let draft = self.hidden.take().map(|hidden| hidden.draft).unwrap_or_default();
         match key {
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(desk.line, "seen");
         desk.line.clear();
         desk.veil.expect();
-        // The talk was busy with something else when the command was typed.
+        // The app was busy with something else when the command was typed.
         desk.veil.settle(0, false);
         desk.type_in("un");
         desk.veil.settle(1, true);

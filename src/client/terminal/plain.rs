@@ -1,6 +1,6 @@
 //! The plain terminal: it only ever adds lines, and keeps the typed line itself until Enter.
 //!
-//! It is for screen readers, script(1) and terminals without a cursor to move. The talk is the same as at any other.
+//! It is for screen readers, script(1) and terminals without a cursor to move. Everything else is the same as at any other terminal.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Write};

@@ -12,7 +12,7 @@ pub(crate) enum Typed {
     Unreadable(String),
     /// Enter, and there was nothing to send.
     Nothing(Press),
-    /// Enter, under the veil.
+    /// Enter, while a password is typed.
     Secret(Result<Secret, BadSecret>),
     /// Ctrl-C on an empty line.
     Interrupt,

@@ -1,4 +1,4 @@
-//! What the broker does for those who keep order, and for the accounts of those who are here.
+//! What the broker does for operators, and for the accounts of the peers in the room.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::room::sanctions::{banned, pinned};
 use crate::room::{AdminRequest, Audience, Broker, Mute, Person};
 
 impl Broker {
-    /// Whether the registry lets somebody with this account have this name.
+    /// Whether the accounts let somebody with this account have this name.
     pub(crate) fn may_have(&self, name: &Name, account_id: Option<AccountId>) -> Result<(), Refusal> {
         let Some(accounts) = &self.accounts else { return Ok(()) };
         if let Some(ban) = accounts.ban_of(name, self.date) {
@@ -24,21 +24,21 @@ impl Broker {
         }
     }
 
-    /// For how long the registry mutes a name.
+    /// For how long a name is muted.
     pub(crate) fn mute_of(&self, name: &Name) -> Option<Mute> {
         let sanction = self.accounts.as_ref()?.mute_of(name, self.date)?;
         Some(Mute { until: sanction.until() })
     }
 
-    /// Whether somebody with this name may take another one, as far as the registry knows. The room is told of a ban or a mute
-    /// only when the registry has written it down, and nobody may get out of its way in between.
+    /// Whether somebody with this name may take another one, as far as the accounts tell. The room is told of a ban or a mute
+    /// only when it is on the disk, and nobody may get out of its way in between.
     pub(crate) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
         let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, self.date));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
         self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
     }
 
-    /// Whether somebody from there is let in. The door has asked that too, but a connection may have waited since.
+    /// Whether somebody from there is let in. The server has checked that too, but the connection may have waited since.
     pub(crate) fn may_come_from(&self, from: PeerAddr) -> Result<(), Refusal> {
         let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.source(), self.date));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))

@@ -1,6 +1,6 @@
-//! The admission: what somebody has to prove before a name is theirs.
+//! What a connection has to prove before it gets a name.
 //!
-//! It knows no socket and no room: the login asks it, and it says whether a password is wanted, and whether it is right.
+//! It knows no sockets and no room. The login asks it whether a password is required, and whether the password is right.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

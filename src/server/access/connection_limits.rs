@@ -1,7 +1,8 @@
-//! The door: who may come in, before anybody has a name.
+//! Limits connections before they have a name.
 //!
-//! It bounds the connections, in all and from one place, has those without a name make room when it is full, and keeps out a
-//! place that guesses passwords. It knows no socket: the listener asks it, and each session holds an `Permit` for as long as it lasts.
+//! It limits the number of connections, in total and per network. When the server is full, a connection without a name makes
+//! room for a new one. It also refuses networks that guess passwords. It knows no sockets: the listener asks it, and each
+//! session holds a `Permit` for as long as it lasts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

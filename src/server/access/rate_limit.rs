@@ -1,4 +1,4 @@
-//! The pace: how fast a peer, and all peers of one network together, may talk.
+//! Rate limits: how fast a peer, and all peers of one network together, may talk.
 //!
 //! Token buckets in lines and in bytes. A peer pays for the bytes that it sends, and for what they lead to where that is
 //! more, such as a long answer. Input beyond the limits is read later, so TCP slows the sender down; nothing is lost.

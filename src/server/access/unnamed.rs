@@ -1,6 +1,6 @@
 //! The connections that have not given a name yet, and which of them makes room for a newcomer when the server is full.
 //!
-//! It knows no limit and no socket: the door decides when room is needed. Each change takes logarithmic time, since an
+//! It knows no limit and no socket: the connection limits decide when room is needed. Each change takes logarithmic time, since an
 //! attacker decides how many connections there are.
 
 use std::cmp::Reverse;

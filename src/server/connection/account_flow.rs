@@ -1,4 +1,4 @@
-//! Accounts: what a peer in the room does about its own, a secret line at a time.
+//! `/register`, `/password` and `/unregister`: what a peer does about its own account, one secret line at a time.
 //!
 //! The session hands over the lines that are asked for here; none of them reaches the room. What the peer is told goes by way
 //! of the broker, so it stands behind what was said before.

@@ -1,4 +1,4 @@
-//! An arrival: a connection that was accepted, before anything was said on it.
+//! A connection that was accepted, until TLS is negotiated where the port requires it.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,7 +1,7 @@
-//! The login: a connection from its first byte until it has a name, and has proved that it may have it.
+//! The login: a connection from its first byte until it has a name and has proved that it may use it.
 //!
-//! Until then it has no place in the room: it is given nothing to read but answers, and has a limited time, a
-//! limited number of tries, and may have to make room for others.
+//! Until then the peer is not in the room. It hears only replies, has limited time and a limited number of tries, and may have
+//! to make room for others.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -309,7 +309,7 @@ impl<'a> Login<'a> {
     /// Whether more has arrived than the lines that were handled, be it in the socket yet.
     fn has_said_more(&mut self) -> bool {
         if !self.lines.has_more() {
-            // It is noted by the intake.
+            // The reader has noted it.
             let _ = self.lines.fill().now_or_never();
         }
         self.lines.has_more()

@@ -1,7 +1,7 @@
-//! The intake: bytes of one socket to lines, for its session.
+//! Reads one socket and decodes its bytes into lines for the session.
 //!
-//! It owns the unfinished line, so that a read which is given up half-way loses nothing, and holds no buffer while
-//! its peer is silent: an idle connection costs no more than its unfinished line.
+//! It owns the unfinished line, so a read that is cancelled loses nothing. While the peer is silent it holds no buffer: an
+//! idle connection costs no more than its unfinished line.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

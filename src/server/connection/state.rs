@@ -1,4 +1,4 @@
-//! What the two sides of one connection have to tell each other.
+//! What the reader and the writer of one connection share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::task::Poll;
 use futures::future::poll_fn;
 use futures::task::AtomicWaker;
 
-/// Shared by the intake and the writer of one peer.
+/// Shared by the reader and the writer of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionState {
     crlf: AtomicBool,
@@ -25,7 +25,7 @@ pub(crate) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// The intake has seen that this peer's lines are to end in CR LF.
+    /// The reader has seen that this peer's lines are to end in CR LF.
     pub(crate) fn want_crlf(&self) {
         self.crlf.store(true, Ordering::Relaxed);
     }
@@ -34,14 +34,14 @@ impl ConnectionState {
         self.crlf.load(Ordering::Relaxed)
     }
 
-    /// The intake has something for the writer to send.
+    /// The reader has something for the writer to send.
     pub(crate) fn answer(&self, bytes: &[u8]) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
         self.has_answers.store(true, Ordering::Release);
         self.writer.wake();
     }
 
-    /// What the intake has to send, without waiting.
+    /// What the reader has to send, without waiting.
     pub(crate) fn take_answers(&self) -> Vec<u8> {
         if !self.has_answers.load(Ordering::Relaxed) || !self.has_answers.swap(false, Ordering::Acquire) {
             return Vec::new();
@@ -49,7 +49,7 @@ impl ConnectionState {
         std::mem::take(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the intake has something to send.
+    /// Waits until the reader has something to send.
     pub(crate) async fn has_answers(&self) {
         poll_fn(|context| {
             self.writer.register(context.waker());

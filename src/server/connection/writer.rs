@@ -71,7 +71,7 @@ impl Writer {
         self.write(&mut [IoSlice::new(line.as_bytes())]).await
     }
 
-    /// Sends what the intake has answered to telnet commands of a peer that is not in the room.
+    /// Sends what the reader has answered to telnet commands of a peer that is not in the room.
     pub(crate) async fn answer(&mut self) -> io::Result<()> {
         self.write_all(&mut [IoSlice::new(&self.state.take_answers())]).await
     }

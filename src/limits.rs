@@ -58,10 +58,6 @@ pub const POOL_THREADS: usize = HASHES_AT_ONCE + 2;
 /// together there are no more than connections.
 pub const HASHES_WAITING: usize = 16;
 
-/// Of how many networks the queue of passwords knows when each had its last turn. When there are more, those that wait for
-/// nothing are forgotten. All are when the queue is empty.
-pub const HASH_NETWORKS: usize = 65_536;
-
 /// How often somebody looks whether others from the same source have been told that their passwords were right.
 pub const TRY_PAUSE: Duration = Duration::from_millis(20);
 

@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use futures::channel::oneshot;
 
-use crate::limits::HASH_NETWORKS;
 use crate::model::limit_key::{LimitKey, LimitKeys};
 
 /// There are too many passwords of the same network to check, or there is no memory for one more.
@@ -27,13 +26,12 @@ pub(crate) struct HashQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many turns are free, and how many are not.
+    /// How many turns are free.
     free: usize,
-    running: usize,
     /// By when they came.
     waiting: BTreeMap<u64, Waiter>,
-    /// The networks of those who wait or have a turn, and of those who had one since the queue was last empty: a network
-    /// that sends one password after another is known by its last turn when it comes again.
+    /// What those who wait or have a turn count for. Nothing is kept of others: if it were, those who come with a new name or
+    /// network each time would go before everybody who has had a turn.
     loads: HashMap<LimitKey, Load>,
     arrivals: u64,
     turns: u64,
@@ -51,12 +49,6 @@ struct Load {
     running: usize,
     /// Which turn it had last.
     last_turn: u64,
-}
-
-impl Load {
-    fn is_idle(&self) -> bool {
-        self.waiting == 0 && self.running == 0
-    }
 }
 
 /// A place in the queue, and then the right to hash a password. Dropping it gives that to the next one.
@@ -116,9 +108,8 @@ impl Drop for Turn {
         if state.waiting.remove(&self.arrival).is_some() {
             state.change(&self.keys, |load| load.waiting -= 1);
         } else {
-            state.free += 1;
-            state.running -= 1;
             state.change(&self.keys, |load| load.running -= 1);
+            state.free += 1;
             state.give_turns();
         }
     }
@@ -132,17 +123,14 @@ impl State {
         })
     }
 
-    /// Changes what is known of these networks, and forgets those that have nobody here and had no turn.
+    /// Changes what is known of these networks, and forgets those that have nobody here.
     fn change(&mut self, keys: &LimitKeys, change: impl Fn(&mut Load)) {
         for share in keys.all() {
             let load = self.loads.entry(share.network).or_default();
             change(load);
-            if load.is_idle() && load.last_turn == 0 {
+            if load.waiting == 0 && load.running == 0 {
                 self.loads.remove(&share.network);
             }
-        }
-        if self.loads.len() > HASH_NETWORKS || (self.waiting.is_empty() && self.running == 0) {
-            self.loads.retain(|_, load| !load.is_idle());
         }
     }
 
@@ -152,7 +140,6 @@ impl State {
             && let Some(Waiter { keys, go }) = self.waiting.remove(&arrival)
         {
             self.free -= 1;
-            self.running += 1;
             self.turns += 1;
             let last_turn = self.turns;
             self.change(&keys, |load| {
@@ -233,23 +220,23 @@ mod tests {
         assert_eq!(turns_until(&named("Alice"), crowd()), 1);
     }
 
-    /// As in an attack that has gone on for a while.
+    /// Each of them guesses at another name or from another network each time, and so has had no turn.
     #[test]
-    fn an_owner_gets_the_turn_before_a_crowd_of_networks_that_had_one_and_come_again() {
-        let queue = HashQueue::new(1, 1);
-        let crowd: Vec<_> = (0..90).map(|number| keys(&format!("192.0.2.{number}"))).collect();
-        let mut again = enter(&queue, &keys("203.0.113.1"));
-        for network in &crowd {
-            let next = enter(&queue, network);
-            drop(std::mem::replace(&mut again, next));
-        }
-        assert!(has_turn(&mut again));
-        let mut crowd: Vec<_> = crowd.iter().map(|network| enter(&queue, network)).collect();
+    fn those_who_are_new_each_time_do_not_go_before_an_owner_who_has_had_a_turn() {
+        let queue = HashQueue::new(1, 64);
+        let new = |number: u8| keys(&format!("192.0.2.{number}"));
+        let first = enter(&queue, &new(0));
+        let owner = enter(&queue, &keys("198.51.100.1"));
+        let mut running = enter(&queue, &new(1));
+        drop(first);
+        // The owner has the turn, and comes again after it.
+        drop(owner);
         let mut owner = enter(&queue, &keys("198.51.100.1"));
-        drop(again);
-        assert!(has_turn(&mut owner), "and not {:?}", crowd.iter_mut().position(has_turn));
-        drop((crowd, owner));
-        assert_eq!(queue.state().loads.len(), 0, "nothing is kept when nobody waits");
+        for number in 2..4 {
+            let next = enter(&queue, &new(number));
+            drop(std::mem::replace(&mut running, next));
+        }
+        assert!(has_turn(&mut owner));
     }
 
     #[test]

@@ -348,7 +348,7 @@ fn main() -> ExitCode {
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
-    match visit(arguments, name.clone(), target, display) {
+    match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // At a terminal one has seen it, and said it better since.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
@@ -399,7 +399,7 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
     Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
 }
 
-fn visit(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, ClientError> {
+fn session(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, ClientError> {
     let at_a_terminal = arguments.is_at_a_terminal();
     startup::start()?;
     process_1::start(!at_a_terminal)?;

@@ -38,19 +38,19 @@ pub async fn run(
         return stopped_by(error);
     }
     let all_said = Cell::new(false);
-    let (mut visit, outgoing) = Session::join(config, options.lines_only, display, None, &all_said).await?;
-    let Some(outgoing) = outgoing else { return visit.outcome() };
-    let unshown = visit.until_unshown()?.shared();
+    let (mut session, outgoing) = Session::join(config, options.lines_only, display, None, &all_said).await?;
+    let Some(outgoing) = outgoing else { return session.outcome() };
+    let unshown = session.until_unshown()?.shared();
     let talk = talk(input, outgoing, options.wait, &all_said, unshown);
     let mut read = Ok(());
-    match select(pin!(talk), pin!(visit.listen())).await {
+    match select(pin!(talk), pin!(session.listen())).await {
         Either::Left((talked, listening)) => {
             read = talked;
             listening.await?;
         }
         Either::Right((listened, _)) => listened?,
     }
-    let outcome = visit.outcome()?;
+    let outcome = session.outcome()?;
     read.map_or_else(stopped_by, |()| Ok(outcome))
 }
 

@@ -30,8 +30,8 @@ pub(crate) struct Session<'a> {
     incoming: Incoming,
     display: Display,
     /// Only messages are shown.
-    sieve: Option<Filter>,
-    story: SessionState,
+    filter: Option<Filter>,
+    session_state: SessionState,
     /// When the server should have taken the name.
     welcome_by: Instant,
     /// What the server has not asked for yet.
@@ -46,7 +46,7 @@ pub(crate) struct Session<'a> {
     /// The refusals of a try, which are shown only if it was the last one.
     withheld: Vec<u8>,
     /// Who else wants to know what is said.
-    ears: Option<MessageQueue>,
+    queue: Option<MessageQueue>,
     /// Nothing more is to be sent.
     all_said: &'a Cell<bool>,
     /// Dropped when nothing more can be shown.
@@ -61,18 +61,18 @@ impl<'a> Session<'a> {
         config: &Config,
         lines_only: bool,
         mut display: Display,
-        ears: Option<MessageQueue>,
+        queue: Option<MessageQueue>,
         all_said: &'a Cell<bool>,
     ) -> Result<(Self, Option<Outgoing>), ClientError> {
         let mut tries = Tries::new(config.name.clone(), config.if_taken.unwrap_or(IfTaken::Wait));
         let welcome_by = Instant::now() + WELCOME_LIMIT;
         let (incoming, mut outgoing) = connection::connect(&config.endpoint).await?;
         display.connected().await.map_err(ClientError::Output)?;
-        let mut visit = Self {
+        let mut session = Self {
             incoming,
             display,
-            sieve: lines_only.then(Filter::default),
-            story: SessionState::default(),
+            filter: lines_only.then(Filter::default),
+            session_state: SessionState::default(),
             welcome_by,
             password: config.password.clone(),
             given_to: None,
@@ -80,23 +80,23 @@ impl<'a> Session<'a> {
             may_retry: tries.goes_on(),
             is_retry: false,
             withheld: Vec::new(),
-            ears,
+            queue,
             all_said,
             shown: None,
             unshown: None,
         };
         let mut name = config.name.clone();
-        while !visit.give_name(&name, &outgoing).await? {
-            let next = if visit.story.is_name_taken() { tries.next().await } else { None };
+        while !session.give_name(&name, &outgoing).await? {
+            let next = if session.session_state.is_name_taken() { tries.next().await } else { None };
             let Some(next) = next else {
-                let withheld = std::mem::take(&mut visit.withheld);
-                visit.show(&withheld).await?;
-                return Ok((visit, None));
+                let withheld = std::mem::take(&mut session.withheld);
+                session.show(&withheld).await?;
+                return Ok((session, None));
             };
             name = next;
-            outgoing = visit.connect_again(config).await?;
+            outgoing = session.connect_again(config).await?;
         }
-        Ok((visit, Some(outgoing)))
+        Ok((session, Some(outgoing)))
     }
 
     /// Connects for another try. The server may have closed the connection, and would ask for a password again anyway.
@@ -104,7 +104,7 @@ impl<'a> Session<'a> {
         self.welcome_by = Instant::now() + WELCOME_LIMIT;
         let (incoming, outgoing) = connection::connect(&config.endpoint).await?;
         self.incoming = incoming;
-        self.story = SessionState::default();
+        self.session_state = SessionState::default();
         self.password = config.password.clone();
         self.is_retry = true;
         self.withheld.clear();
@@ -117,17 +117,17 @@ impl<'a> Session<'a> {
     async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, ClientError> {
         let has_password = self.password.is_some() && outgoing.may_carry_password(self.allow_plain_password);
         outgoing.send(login_line(name, has_password).as_bytes()).await.map_err(ClientError::Failed)?;
-        while !self.story.joined {
+        while !self.session_state.joined {
             // Only the server is waited for, not whoever reads what it says.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
             let next = timeout(left, self.incoming.next()).await.map_err(|_elapsed| ClientError::NoWelcome)?;
             if !self.take_in(next.map_err(ClientError::Failed)?).await? {
                 return Ok(false);
             }
-            if std::mem::take(&mut self.story.wants_password) && !self.story.joined {
+            if std::mem::take(&mut self.session_state.wants_password) && !self.session_state.joined {
                 self.give_password(outgoing).await?;
             }
-            if self.story.is_turned_away() {
+            if self.session_state.is_turned_away() {
                 return Ok(false);
             }
         }
@@ -137,17 +137,17 @@ impl<'a> Session<'a> {
     /// Sends the password once. When it was wrong it will not be right the next time.
     async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), ClientError> {
         if !outgoing.may_carry_password(self.allow_plain_password) {
-            self.story.keep_password();
+            self.session_state.keep_password();
             return Ok(());
         }
         let Some(password) = self.password.take() else {
-            self.story.lack_password("; give it with --password-file or LINECHAT_PASSWORD");
+            self.session_state.lack_password("; give it with --password-file or LINECHAT_PASSWORD");
             return Ok(());
         };
         let recipient = outgoing.remote_end().ok_or(ClientError::Cut)?.recipient();
         if !recipient.may_have(*self.given_to.get_or_insert(recipient)) {
             let advice = format!("; it was not sent, because this may be another server than before ({recipient})");
-            self.story.lack_password(&advice);
+            self.session_state.lack_password(&advice);
             return Ok(());
         }
         let line = Zeroizing::new(format!("{}\n", password.expose()));
@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
         match self.unshown {
             // A reader who has seen enough is no loss, but a full disk is.
             Some(error) if !is_unread(&error) => Err(ClientError::Output(error)),
-            _ => self.story.outcome(),
+            _ => self.session_state.outcome(),
         }
     }
 
@@ -188,32 +188,33 @@ impl<'a> Session<'a> {
         let Some(lines) = lines else { return Ok(false) };
         let mut shown = Vec::with_capacity(lines.len());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.story.hear(line);
-            if let Some(ears) = &mut self.ears {
-                ears.hear(line);
+            self.session_state.hear(line);
+            if let Some(queue) = &mut self.queue {
+                queue.hear(line);
             }
-            let is_withheld = !self.story.joined && (self.is_retry || self.may_retry && self.story.is_name_taken());
+            let is_withheld =
+                !self.session_state.joined && (self.is_retry || self.may_retry && self.session_state.is_name_taken());
             if !is_withheld {
                 shown.extend_from_slice(line);
             } else if line.starts_with(b"! ") {
                 self.withheld.extend_from_slice(line);
             }
-            if self.story.is_turned_away() {
+            if self.session_state.is_turned_away() {
                 break; // Another name is asked for, and there is none.
             }
         }
         self.show(&shown).await?;
-        Ok(!self.story.is_turned_away())
+        Ok(!self.session_state.is_turned_away())
     }
 
     async fn show(&mut self, lines: &[u8]) -> Result<(), ClientError> {
         if self.unshown.is_some() {
             return Ok(());
         }
-        let shown = match &mut self.sieve {
+        let shown = match &mut self.filter {
             None => self.display.show(lines).await,
-            Some(sieve) => {
-                let (messages, warnings) = sieve.sift(lines);
+            Some(filter) => {
+                let (messages, warnings) = filter.sift(lines);
                 self.display.warn(&warnings).await;
                 self.display.show(&messages).await
             }

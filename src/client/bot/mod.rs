@@ -43,12 +43,12 @@ pub struct Options {
 pub async fn run(config: &Config, options: Options, display: Display) -> Result<Outcome, ClientError> {
     let all_said = Cell::new(false);
     let (queue, backlog) = message_queue();
-    let (mut visit, outgoing) = Session::join(config, options.lines_only, display, Some(queue), &all_said).await?;
-    let Some(outgoing) = outgoing else { return visit.outcome() };
-    let unshown = visit.until_unshown()?;
+    let (mut session, outgoing) = Session::join(config, options.lines_only, display, Some(queue), &all_said).await?;
+    let Some(outgoing) = outgoing else { return session.outcome() };
+    let unshown = session.until_unshown()?;
     let path = options.program.path.to_string_lossy().into_owned();
     let talk = async {
-        match select(pin!(visit.listen()), pin!(work(options, &backlog, &outgoing))).await {
+        match select(pin!(session.listen()), pin!(work(options, &backlog, &outgoing))).await {
             Either::Left((listened, _)) => listened,
             Either::Right(((), listening)) => listening.await,
         }
@@ -59,7 +59,7 @@ pub async fn run(config: &Config, options: Options, display: Display) -> Result<
     };
     report_unrun(&path, backlog.left(), "the visit ended before");
     listened?;
-    visit.outcome()
+    session.outcome()
 }
 
 /// Runs the program for one message after the other, for as long as what it writes can be said.

@@ -23,7 +23,7 @@ use crate::client::terminal::backoff::Backoff;
 use crate::client::terminal::completion::{Completion, renaming};
 use crate::client::terminal::delivery::{Delivery, Fate, Heard, Missing, is_private};
 use crate::client::terminal::password_flow::{PasswordFlow, is_question};
-use crate::client::terminal::password_prompt::{PasswordPrompt, begins_dialogue};
+use crate::client::terminal::password_prompt::{PasswordPrompt, begins_password_flow};
 use crate::client::terminal::paste::{Paste, Verdict};
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::theme::Theme;
@@ -54,9 +54,9 @@ pub(crate) struct App {
     screen: Screen,
     look: Theme,
     typed: Receiver<Typed>,
-    people: Completion,
+    completion: Completion,
     paste: Paste,
-    veil: PasswordPrompt,
+    password_prompt: PasswordPrompt,
     password_flow: PasswordFlow,
     /// The password that was sent last, and to whom, until the server says what it thinks of it.
     tried: Option<(Secret, Option<Recipient>)>,
@@ -110,7 +110,7 @@ impl App {
         config: Config,
         reconnect: bool,
         (screen, look): (Screen, Theme),
-        (typed, people, paste, veil): (Receiver<Typed>, Completion, Paste, PasswordPrompt),
+        (typed, completion, paste, password_prompt): (Receiver<Typed>, Completion, Paste, PasswordPrompt),
     ) -> Self {
         let tries = config.if_taken.map(|if_taken| Tries::new(config.name.clone(), if_taken));
         Self {
@@ -119,9 +119,9 @@ impl App {
             screen,
             look,
             typed,
-            people,
+            completion,
             paste,
-            veil,
+            password_prompt,
             password_flow: PasswordFlow::default(),
             tried: None,
             given_to: None,
@@ -145,7 +145,7 @@ impl App {
     /// taken the name, or asks for a password.
     pub(crate) async fn run(mut self, sit_down: impl FnOnce(bool) -> Result<(), ClientError>) -> Done {
         let first = timeout(WELCOME_LIMIT, self.first_lines()).await.map_err(|_elapsed| ClientError::NoWelcome)??;
-        let Some(first) = first else { return self.attempt.expect("there was one").story.outcome() };
+        let Some(first) = first else { return self.attempt.expect("there was one").session_state.outcome() };
         self.settle_veil(0);
         let needs_name = self.refuses_name();
         sit_down(!needs_name)?;
@@ -186,14 +186,14 @@ impl App {
                     add_greeting(&mut lines, heard);
                     self.answer_login().await;
                     let Some(attempt) = &self.attempt else { return Err(ClientError::Cut) };
-                    if attempt.story.is_turned_away() {
+                    if attempt.session_state.is_turned_away() {
                         if self.try_next_name().await {
                             lines.clear();
                             continue;
                         }
                         return Ok(self.refuses_name().then_some(lines));
                     }
-                    if attempt.story.joined || self.password_flow.is_open() {
+                    if attempt.session_state.joined || self.password_flow.is_open() {
                         return Ok(Some(lines));
                     }
                 }
@@ -209,7 +209,7 @@ impl App {
         let next_try = self.absence.as_ref().filter(|_| attempt.is_none()).map(|absence| absence.next_try);
         // Nothing is asked during a dialogue.
         let can_ask = |attempt: &&Attempt| attempt.can_send() && !self.password_flow.is_open();
-        let question = attempt.filter(can_ask).and_then(|attempt| attempt.receipts.due());
+        let question = attempt.filter(can_ask).and_then(|attempt| attempt.delivery.due());
         let welcome = attempt.filter(|attempt| self.is_unwelcomed(attempt)).map(|attempt| attempt.welcome_by);
         let due =
             self.paste.due().into_iter().chain(next_try).chain(question).chain(welcome).chain(self.goodbye_due).min();
@@ -246,7 +246,7 @@ impl App {
             Typed::Line(text, _) if self.needs_name => self.take_name(&text),
             Typed::Line(text, enter) => {
                 self.paste.add(&text, enter);
-                self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+                self.settle_veil(text.lines().filter(|line| begins_password_flow(line)).count());
             }
             Typed::Unreadable(text) => {
                 self.screen.tell(&format!("Not sent, because it is not valid UTF-8: {text}")).await;
@@ -293,25 +293,25 @@ impl App {
         if let Some(refusal) = self.refused_name.clone().filter(|_| self.needs_name) {
             return Break(self.done(Ok(Outcome::NameRefused(refusal)), &Delivery::default()).await);
         }
-        let is_here = self.attempt.as_ref().is_some_and(|attempt| attempt.story.joined);
+        let is_here = self.attempt.as_ref().is_some_and(|attempt| attempt.session_state.joined);
         if is_here && !self.is_leaving {
             // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
             self.begin_to_leave();
             return Continue(());
         }
         let lost = if self.is_leaving || !self.has_joined { ClientError::NoFarewell } else { ClientError::Cut };
-        let receipts = self.attempt.take().map(|attempt| attempt.receipts).unwrap_or_default();
-        Break(self.done(Err(lost), &receipts).await)
+        let delivery = self.attempt.take().map(|attempt| attempt.delivery).unwrap_or_default();
+        Break(self.done(Err(lost), &delivery).await)
     }
 
     /// How it ends: well only if nothing is left that was not said, and not without a word about it.
-    async fn done(&self, done: Done, receipts: &Delivery) -> Done {
+    async fn done(&self, done: Done, delivery: &Delivery) -> Done {
         let unsent = self.unsent.len() + self.paste.len();
         if unsent > 0 {
             self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        self.tell_missing(receipts).await;
-        let unsaid = unsent + receipts.missing().map_or(0, |missing| missing.lines);
+        self.tell_missing(delivery).await;
+        let unsaid = unsent + delivery.missing().map_or(0, |missing| missing.lines);
         if unsaid == 0 { done } else { done.and(Err(ClientError::Unsaid(unsaid))) }
     }
 
@@ -324,14 +324,14 @@ impl App {
     fn keep(&mut self, typed: Vec<String>) {
         let pieces = typed.iter().flat_map(|line| line.split('\r')).filter(|line| !line.trim().is_empty());
         let mut typed: Vec<_> = pieces.map(str::to_owned).collect();
-        if self.absence.is_some() && typed.iter().any(|line| begins_dialogue(line)) {
-            typed.retain(|line| !begins_dialogue(line));
+        if self.absence.is_some() && typed.iter().any(|line| begins_password_flow(line)) {
+            typed.retain(|line| !begins_password_flow(line));
             self.settle_veil(0);
             self.screen.say("Not connected; that has to wait until you are back.");
         }
         let was_empty = self.unsent.is_empty();
         let refused = typed.split_off(typed.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.unsent.len())));
-        self.commands += typed.iter().filter(|line| begins_dialogue(line)).count();
+        self.commands += typed.iter().filter(|line| begins_password_flow(line)).count();
         self.unsent.extend(typed);
         if let Some(first) = refused.first() {
             let all =
@@ -386,7 +386,7 @@ impl App {
 
     /// The server should have taken the name, and it is not the person who is waited for.
     fn is_unwelcomed(&self, attempt: &Attempt) -> bool {
-        !attempt.story.joined && !self.password_flow.waits()
+        !attempt.session_state.joined && !self.password_flow.waits()
     }
 
     // ---- Another name ----
@@ -394,7 +394,7 @@ impl App {
     /// Connects again if the name is taken and `--if-taken` says what to do then. False to give up.
     async fn try_next_name(&mut self) -> bool {
         let Some(tries) = &mut self.tries else { return false };
-        if !self.attempt.as_ref().is_some_and(|attempt| attempt.story.is_name_taken()) {
+        if !self.attempt.as_ref().is_some_and(|attempt| attempt.session_state.is_name_taken()) {
             return false;
         }
         let Some(name) = tries.next().await else { return false };
@@ -413,12 +413,14 @@ impl App {
     fn refuses_name(&self) -> bool {
         self.tries.is_none()
             && !self.has_joined
-            && self.attempt.as_ref().is_some_and(|attempt| attempt.story.refused_name().is_some())
+            && self.attempt.as_ref().is_some_and(|attempt| attempt.session_state.refused_name().is_some())
     }
 
     /// Gives up the connection, since the server does not wait as long as a person may think.
     async fn ask_for_name(&mut self) {
-        let Some(refusal) = self.attempt.take().and_then(|attempt| attempt.story.refused_name()) else { return };
+        let Some(refusal) = self.attempt.take().and_then(|attempt| attempt.session_state.refused_name()) else {
+            return;
+        };
         self.needs_name = true;
         self.tried = None;
         self.password_flow.end();
@@ -430,7 +432,7 @@ impl App {
 
     fn take_name(&mut self, text: &str) {
         // What was typed could have been a command that leads to a password.
-        self.settle_veil(text.lines().filter(|line| begins_dialogue(line)).count());
+        self.settle_veil(text.lines().filter(|line| begins_password_flow(line)).count());
         match Name::parse(text) {
             Ok(name) => {
                 self.needs_name = false;
@@ -445,11 +447,11 @@ impl App {
     /// Answers the server's question for a password before the name is taken, if that can be done without the person.
     async fn answer_login(&mut self) {
         let Some(attempt) = self.attempt.as_mut() else { return };
-        if !std::mem::take(&mut attempt.story.wants_password) || attempt.story.joined {
+        if !std::mem::take(&mut attempt.session_state.wants_password) || attempt.session_state.joined {
             return;
         }
         if !attempt.is_private() && !self.config.allow_plain_password {
-            return attempt.story.keep_password();
+            return attempt.session_state.keep_password();
         }
         attempt.was_asked_for_password = true;
         // It was wrong, and will be wrong the next time.
@@ -476,7 +478,9 @@ impl App {
     /// Forgets the remembered password when it is wrong now. Who is asked for another may not be there.
     fn forget_wrong(&mut self) {
         let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.has_remembered_password) else { return };
-        let Some(wrong) = attempt.story.wrong_password.take().filter(|_| !attempt.has_typed_password) else { return };
+        let Some(wrong) = attempt.session_state.wrong_password.take().filter(|_| !attempt.has_typed_password) else {
+            return;
+        };
         if self.config.password.take().is_some() {
             self.refusal = Some(wrong);
         }
@@ -487,7 +491,7 @@ impl App {
     async fn give_up(&mut self) -> ControlFlow<Done> {
         let Some(refusal) = self.refusal.clone() else { return Continue(()) };
         match self.attempt.take_if(|attempt| attempt.was_asked_for_password && !attempt.has_typed_password) {
-            Some(attempt) => Break(self.done(Ok(Outcome::NameRefused(refusal)), &attempt.receipts).await),
+            Some(attempt) => Break(self.done(Ok(Outcome::NameRefused(refusal)), &attempt.delivery).await),
             None => Continue(()),
         }
     }
@@ -526,7 +530,7 @@ impl App {
 
     /// What is typed from now on is shown or not, which is settled before the person sees why. So many commands that lead to a password have been taken in.
     fn settle_veil(&mut self, commands: usize) {
-        self.veil.settle(commands, self.is_secretive());
+        self.password_prompt.settle(commands, self.is_secretive());
     }
 
     /// Nobody else can read a password on its way, or that is taken into account.
@@ -537,7 +541,7 @@ impl App {
     /// Throws away commands that lead to a password where others could read it, and what was typed for them.
     fn refuse_unprotected(&mut self) {
         let is_protected = self.is_protected();
-        while !is_protected && self.unsent.front().is_some_and(|line| begins_dialogue(line)) {
+        while !is_protected && self.unsent.front().is_some_and(|line| begins_password_flow(line)) {
             self.unsent.pop_front();
             self.commands -= 1;
             self.password_flow.end();
@@ -551,7 +555,7 @@ impl App {
         let was_open = self.password_flow.is_open() && self.absence.is_none();
         self.password_flow.end();
         let count = self.unsent.len();
-        self.unsent.retain(|line| !begins_dialogue(line));
+        self.unsent.retain(|line| !begins_password_flow(line));
         self.commands = 0;
         self.settle_veil(0);
         if was_open || self.unsent.len() < count {
@@ -570,10 +574,10 @@ impl App {
                 self.forget_wrong();
                 self.answer_login().await;
                 let Some(attempt) = &self.attempt else { return Continue(()) };
-                if attempt.story.is_turned_away() {
+                if attempt.session_state.is_turned_away() {
                     return self.turned_away(&bytes).await;
                 }
-                if attempt.story.joined && (self.absence.is_some() || !self.has_joined) {
+                if attempt.session_state.joined && (self.absence.is_some() || !self.has_joined) {
                     self.back();
                 }
                 self.show(&bytes).await;
@@ -595,7 +599,7 @@ impl App {
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
-            let heard = self.attempt.as_mut().map(|attempt| attempt.receipts.hear(raw, Instant::now()));
+            let heard = self.attempt.as_mut().map(|attempt| attempt.delivery.hear(raw, Instant::now()));
             let Heard { is_pong, private } = heard.unwrap_or_default();
             if let Some((line, fate)) = private {
                 self.show_private(&line, fate).await;
@@ -611,8 +615,8 @@ impl App {
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
             let message = Message::parse(raw.as_bytes());
             match &message {
-                Some(message) => self.people.hear_message(message),
-                None => self.people.hear(raw),
+                Some(message) => self.completion.hear_message(message),
+                None => self.completion.hear(raw),
             }
             if let Some((old, new)) = renaming(raw) {
                 self.look.rename(&old, new);
@@ -658,7 +662,7 @@ impl App {
         }
         let was_open = self.password_flow.is_open();
         // Not whether there was a welcome in a former session: what is said before the welcome of this one ends no password dialogue.
-        let is_in_room = self.attempt.as_ref().is_some_and(|attempt| attempt.story.joined);
+        let is_in_room = self.attempt.as_ref().is_some_and(|attempt| attempt.session_state.joined);
         if is_in_room && let Some(password) = self.password_flow.hear(line) {
             self.config.password = Some(password);
             self.given_to = self.attempt.as_ref().and_then(|attempt| attempt.remote_end).map(RemoteEnd::recipient);
@@ -674,7 +678,7 @@ impl App {
 
     /// Sends what waits, a line at a time. What was handed over once is never sent again, for the server may have it.
     async fn send_next(&mut self) {
-        if self.attempt.as_ref().is_some_and(|attempt| !attempt.story.joined && !attempt.is_sending) {
+        if self.attempt.as_ref().is_some_and(|attempt| !attempt.session_state.joined && !attempt.is_sending) {
             self.give_typed();
         }
         self.refuse_unprotected();
@@ -688,16 +692,16 @@ impl App {
             }
             return;
         }
-        let leads_to_password = self.unsent.front().is_some_and(|line| begins_dialogue(line));
+        let leads_to_password = self.unsent.front().is_some_and(|line| begins_password_flow(line));
         // Its refusal has to be told from those of other lines.
         let is_alone = leads_to_password || self.unsent.front().is_some_and(|line| is_private(line));
-        let is_due = attempt.receipts.due().is_some_and(|due| is_alone || due <= Instant::now());
+        let is_due = attempt.delivery.due().is_some_and(|due| is_alone || due <= Instant::now());
         // Who leaves gets a farewell, which is better.
         if is_due && !(self.is_leaving && self.unsent.is_empty()) {
-            let ping = attempt.receipts.ask();
+            let ping = attempt.delivery.ask();
             return attempt.send(ping);
         }
-        if !self.unsent.is_empty() && (attempt.receipts.has_private() || is_alone && attempt.receipts.is_waiting()) {
+        if !self.unsent.is_empty() && (attempt.delivery.has_private() || is_alone && attempt.delivery.is_waiting()) {
             return;
         }
         let Some(line) = self.unsent.pop_front() else {
@@ -709,7 +713,7 @@ impl App {
         let has_quit = is_quit(&line);
         attempt.has_quit = has_quit;
         // Before its first byte can be written: after a loss nobody knows whether it was.
-        attempt.receipts.sent(&line, Instant::now());
+        attempt.delivery.sent(&line, Instant::now());
         if leads_to_password {
             self.password_flow.begin();
             self.commands -= 1;
@@ -735,7 +739,7 @@ impl App {
         self.password_flow.end();
         self.settle_veil(0);
         self.look.prompt().set_connected(true);
-        self.people.clear();
+        self.completion.clear();
     }
 
     fn back(&mut self) {
@@ -753,8 +757,9 @@ impl App {
             self.ask_for_name().await;
             return Continue(());
         }
-        if let Some(attempt) = self.attempt.take_if(|attempt| !self.has_joined || attempt.story.is_unprotected) {
-            return Break(self.done(attempt.story.outcome(), &attempt.receipts).await);
+        if let Some(attempt) = self.attempt.take_if(|attempt| !self.has_joined || attempt.session_state.is_unprotected)
+        {
+            return Break(self.done(attempt.session_state.outcome(), &attempt.delivery).await);
         }
         self.give_up().await?;
         let refusal =
@@ -782,18 +787,18 @@ impl App {
     async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
         self.give_up().await?;
         let Some(attempt) = self.attempt.take() else { return Continue(()) };
-        if self.is_leaving || attempt.story.was_dismissed() || !self.reconnect || !self.has_joined {
+        if self.is_leaving || attempt.session_state.was_dismissed() || !self.reconnect || !self.has_joined {
             let done = match how {
                 // After the goodbye it does not matter how it ended.
-                Err(error) if !attempt.story.is_over() => Err(ClientError::Failed(error)),
-                _ => attempt.story.outcome(),
+                Err(error) if !attempt.session_state.is_over() => Err(ClientError::Failed(error)),
+                _ => attempt.session_state.outcome(),
             };
-            return Break(self.done(done, &attempt.receipts).await);
+            return Break(self.done(done, &attempt.delivery).await);
         }
         self.break_dialogue();
         if self.absence.is_none() {
             self.tell_loss(&how).await;
-            self.tell_missing(&attempt.receipts).await;
+            self.tell_missing(&attempt.delivery).await;
         }
         self.try_later();
         Continue(())
@@ -815,8 +820,8 @@ impl App {
         });
     }
 
-    async fn tell_missing(&self, receipts: &Delivery) {
-        let Some(Missing { lines, first }) = receipts.missing() else { return };
+    async fn tell_missing(&self, delivery: &Delivery) {
+        let Some(Missing { lines, first }) = delivery.missing() else { return };
         let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
         let words = match (lines, first) {
             (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
@@ -879,7 +884,7 @@ mod tests {
 
     /// A talk on a connection, what it sends there, and what it shows.
     struct Scene {
-        talk: App,
+        app: App,
         sent: Receiver<Zeroizing<String>>,
         screen: Screen,
         showing: Showing,
@@ -889,11 +894,11 @@ mod tests {
     }
 
     /// Puts the talk on a new connection. What it sends there, and where its events come from.
-    fn connect(talk: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
+    fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
         let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
         let mut attempt = Attempt::new(happening, lines);
-        attempt.story.hear(b"* Welcome, Bob.");
-        talk.attempt = Some(attempt);
+        attempt.session_state.hear(b"* Welcome, Bob.");
+        app.attempt = Some(attempt);
         (sent, events)
     }
 
@@ -914,15 +919,15 @@ mod tests {
             };
             let (typing, typed) = bounded(1);
             let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
-            let mut talk = App::new(config, true, (screen.clone(), look), typed);
-            let (sent, events) = connect(&mut talk);
-            talk.has_joined = true;
-            Self { talk, sent, screen, showing, _typed: typing, _events: events }
+            let mut app = App::new(config, true, (screen.clone(), look), typed);
+            let (sent, events) = connect(&mut app);
+            app.has_joined = true;
+            Self { app, sent, screen, showing, _typed: typing, _events: events }
         }
 
         /// The next line that is sent, if there is one, and the link says that it was.
         fn next(&mut self) -> Option<String> {
-            block_on(self.talk.send_next());
+            block_on(self.app.send_next());
             let line = self.sent.try_recv().ok()?.to_string();
             self.happens(Event::Sent);
             Some(line)
@@ -943,14 +948,14 @@ mod tests {
 
         #[track_caller]
         fn happens(&mut self, event: Event) {
-            assert!(block_on(self.talk.happen(event)).is_continue());
+            assert!(block_on(self.app.happen(event)).is_continue());
         }
 
         /// The connection is lost, and there is another one.
         #[track_caller]
         fn comes_back(&mut self) {
             self.happens(Event::Ended(Ok(())));
-            (self.sent, self._events) = connect(&mut self.talk);
+            (self.sent, self._events) = connect(&mut self.app);
             self.hears("* Welcome, Bob.\n");
         }
 
@@ -972,9 +977,9 @@ mod tests {
     fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
         for is_written in [false, true] {
             let mut scene = Scene::set();
-            scene.talk.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
+            scene.app.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
             assert_eq!(scene.next().as_deref(), Some("one"));
-            block_on(scene.talk.send_next());
+            block_on(scene.app.send_next());
             // The task that sends it has not taken it, or has not said that it was sent.
             assert!(!is_written || scene.sent.try_recv().is_ok());
             scene.comes_back();
@@ -1000,7 +1005,7 @@ mod tests {
     fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
         let mut scene = Scene::set();
         scene.sent = bounded(1).1;
-        scene.talk.keep(vec!["one".to_owned()]);
+        scene.app.keep(vec!["one".to_owned()]);
         assert_eq!(scene.next(), None);
         scene.comes_back();
         assert_eq!(scene.next(), None);
@@ -1010,10 +1015,10 @@ mod tests {
     #[test]
     fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
         let mut scene = Scene::set();
-        scene.talk.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
-        let first = block_on(scene.talk.leave(false));
-        block_on(scene.talk.send_next());
-        let second = block_on(scene.talk.leave(false));
+        scene.app.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
+        let first = block_on(scene.app.leave(false));
+        block_on(scene.app.send_next());
+        let second = block_on(scene.app.leave(false));
         assert!(first.is_continue() && matches!(second, Break(Err(ClientError::NoFarewell))));
         assert_eq!(
             scene.shown(),
@@ -1024,11 +1029,11 @@ mod tests {
     #[test]
     fn a_cr_ends_a_line() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["one\r\r/register".to_owned()]);
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(vec!["one\r\r/register".to_owned()]);
         assert_eq!(scene.next().as_deref(), Some("one"));
         let pong = scene.next_ping();
-        assert!(scene.talk.is_secretive());
+        assert!(scene.app.is_secretive());
         scene.hears(&pong);
         assert_eq!(scene.next().as_deref(), Some("/register"));
     }
@@ -1036,7 +1041,7 @@ mod tests {
     #[test]
     fn a_private_message_is_shown_when_it_was_accepted() {
         let mut scene = Scene::set();
-        scene.talk.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
+        scene.app.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
         assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
         let pong = scene.next_ping();
         assert_eq!(scene.next(), None, "the next one waits");
@@ -1062,7 +1067,7 @@ mod tests {
     #[test]
     fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
         let mut scene = Scene::set();
-        scene.talk.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
+        scene.app.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
         assert_eq!(scene.next().as_deref(), Some("/foo"));
         let pong = scene.next_ping();
         assert_eq!(scene.next(), None);
@@ -1077,7 +1082,7 @@ mod tests {
     #[test]
     fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
         let mut scene = Scene::set();
-        scene.talk.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
+        scene.app.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
         for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
             scene.next().unwrap();
             let pong = scene.next_ping();
@@ -1097,7 +1102,7 @@ mod tests {
     #[test]
     fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
         let mut scene = Scene::set();
-        scene.talk.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
+        scene.app.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
         assert_eq!(scene.next().as_deref(), Some("hello"));
         let pong = scene.next_ping();
         scene.hears(&pong);
@@ -1120,11 +1125,11 @@ mod tests {
     #[test]
     fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
         let mut scene = Scene::set();
-        scene.talk.keep(vec!["/msg Alice hi".to_owned()]);
-        assert!(block_on(scene.talk.leave(false)).is_continue());
+        scene.app.keep(vec!["/msg Alice hi".to_owned()]);
+        assert!(block_on(scene.app.leave(false)).is_continue());
         assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
         assert_eq!(scene.next(), None);
-        assert!(scene.talk.attempt.as_ref().unwrap().lines.is_none(), "that was all");
+        assert!(scene.app.attempt.as_ref().unwrap().lines.is_none(), "that was all");
         scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
         assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
     }
@@ -1133,16 +1138,16 @@ mod tests {
     #[test]
     fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
         assert_eq!(scene.next().as_deref(), Some("/register"));
         // Now there is a ping to send, too.
         let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
-        scene.talk.attempt.as_mut().unwrap().receipts = Delivery::default();
-        scene.talk.attempt.as_mut().unwrap().receipts.sent("earlier", long_ago);
-        scene.talk.take_secret(Secret::parse("open sesame"));
+        scene.app.attempt.as_mut().unwrap().delivery = Delivery::default();
+        scene.app.attempt.as_mut().unwrap().delivery.sent("earlier", long_ago);
+        scene.app.take_secret(Secret::parse("open sesame"));
         assert_eq!(scene.next(), None, "the server has not asked yet");
-        assert!(scene.talk.next().now_or_never().is_none(), "it does nothing all the time");
+        assert!(scene.app.next().now_or_never().is_none(), "it does nothing all the time");
         scene.hears("* Send the password.\n");
         assert_eq!(scene.next().as_deref(), Some("open sesame"));
         assert_eq!(scene.next(), None);
@@ -1154,8 +1159,8 @@ mod tests {
     #[test]
     fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
         assert_eq!(scene.next().as_deref(), Some("/nick Alice"));
         assert_eq!(scene.next().as_deref(), Some("/nick Carol"));
         let pong = scene.next_ping();
@@ -1165,17 +1170,17 @@ mod tests {
         }
         scene.hears(&pong);
         assert_eq!(scene.next().as_deref(), Some("/register"));
-        assert!(scene.talk.is_secretive());
+        assert!(scene.app.is_secretive());
         scene.hears("! name-registered: Bob is registered\n");
-        assert!(!scene.talk.is_secretive(), "this one is its own");
+        assert!(!scene.app.is_secretive(), "this one is its own");
     }
 
     /// One of the lines could be the pong.
     #[test]
     fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(vec!["/who".to_owned(), "/register".to_owned()]);
         assert_eq!(scene.next().as_deref(), Some("/who"));
         scene.next_ping();
         assert_eq!(scene.next(), None);
@@ -1186,7 +1191,7 @@ mod tests {
         assert_eq!(scene.next().as_deref(), Some("/register"));
         // The question can be lost as well.
         scene.hears("* You missed 9 lines.\n");
-        assert!(scene.talk.is_secretive());
+        assert!(scene.app.is_secretive());
         assert_eq!(
             scene.shown(),
             [
@@ -1206,17 +1211,17 @@ mod tests {
             let mut scene = Scene::set();
             let returns_to = |scene: &mut Scene, owner| {
                 scene.happens(Event::Ended(Ok(())));
-                (scene.sent, scene._events) = connect(&mut scene.talk);
-                scene.talk.attempt.as_mut().unwrap().story = SessionState::patient();
+                (scene.sent, scene._events) = connect(&mut scene.app);
+                scene.app.attempt.as_mut().unwrap().session_state = SessionState::patient();
                 scene.happens(Event::Connected(Some(RemoteEnd::Unix(Some(owner)))));
                 scene.hears(ASKS);
             };
             returns_to(&mut scene, own);
             if is_typed {
-                scene.talk.take_secret(Secret::parse("open sesame"));
+                scene.app.take_secret(Secret::parse("open sesame"));
                 assert_eq!(scene.next().as_deref(), Some("open sesame"));
             } else {
-                scene.talk.config.password = Some(Secret::parse("open sesame").unwrap());
+                scene.app.config.password = Some(Secret::parse("open sesame").unwrap());
                 returns_to(&mut scene, own);
                 assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
                 scene.happens(Event::Sent);
@@ -1224,7 +1229,7 @@ mod tests {
             scene.hears("* Welcome, Bob.\n");
             returns_to(&mut scene, own + 1);
             assert_eq!(scene.next(), None);
-            assert!(scene.talk.is_secretive(), "the person is asked");
+            assert!(scene.app.is_secretive(), "the person is asked");
             // It has told nothing of the password, so that is remembered.
             scene.hears("! wrong-password: no\n");
             returns_to(&mut scene, own);
@@ -1233,7 +1238,7 @@ mod tests {
             scene.hears("* Welcome, Bob.\n");
             // A password that the person types is for the server that asks now.
             returns_to(&mut scene, own + 1);
-            scene.talk.take_secret(Secret::parse("open sesame"));
+            scene.app.take_secret(Secret::parse("open sesame"));
             assert_eq!(scene.next().as_deref(), Some("open sesame"));
             scene.hears("* Welcome, Bob.\n");
             returns_to(&mut scene, own + 1);
@@ -1247,15 +1252,15 @@ mod tests {
     #[test]
     fn where_others_could_read_it_no_question_gets_a_password_not_even_one_that_was_typed_for_a_command() {
         let mut scene = Scene::set();
-        let Scene { talk, sent, .. } = &mut scene;
-        talk.keep(vec!["/register".to_owned()]);
-        talk.take_secret(Secret::parse("open sesame"));
+        let Scene { app, sent, .. } = &mut scene;
+        app.keep(vec!["/register".to_owned()]);
+        app.take_secret(Secret::parse("open sesame"));
         block_on(async {
-            talk.send_next().await;
-            assert!(talk.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
-            assert!(!talk.is_secretive());
-            talk.take_secret(Secret::parse("open sesame"));
-            talk.send_next().await;
+            app.send_next().await;
+            assert!(app.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
+            assert!(!app.is_secretive());
+            app.take_secret(Secret::parse("open sesame"));
+            app.send_next().await;
         });
         assert!(sent.try_recv().is_err());
         assert_eq!(
@@ -1272,37 +1277,37 @@ mod tests {
     #[test]
     fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
         assert_eq!(scene.next().as_deref(), Some("/register"));
         scene.hears("! busy: no\n* 1 lines that were sent behind it were thrown away.\n");
         assert_eq!(scene.next().as_deref(), Some("hello"));
-        assert!(!scene.talk.is_secretive());
+        assert!(!scene.app.is_secretive());
     }
 
     #[test]
     fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
         let mut scene = Scene::set();
-        scene.talk.config.allow_plain_password = true;
-        scene.talk.keep(vec!["/register".to_owned()]);
-        block_on(scene.talk.send_next());
-        assert!(scene.talk.is_secretive());
+        scene.app.config.allow_plain_password = true;
+        scene.app.keep(vec!["/register".to_owned()]);
+        block_on(scene.app.send_next());
+        assert!(scene.app.is_secretive());
         scene.hears("! no-registry: no\n");
-        assert!(!scene.talk.is_secretive());
+        assert!(!scene.app.is_secretive());
         scene.happens(Event::Sent);
-        assert!(!scene.talk.is_secretive());
+        assert!(!scene.app.is_secretive());
     }
 
     #[test]
     fn a_command_for_a_password_is_not_kept_for_another_connection() {
         let mut scene = Scene::set();
-        let talk = &mut scene.talk;
-        talk.keep(vec!["/register".to_owned(), "hello".to_owned()]);
-        assert!(talk.is_secretive());
-        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
-        talk.keep(vec!["/password".to_owned(), "later".to_owned()]);
-        assert!(!talk.is_secretive());
-        assert_eq!(talk.unsent, ["hello", "later"]);
+        let app = &mut scene.app;
+        app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+        assert!(app.is_secretive());
+        assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
+        app.keep(vec!["/password".to_owned(), "later".to_owned()]);
+        assert!(!app.is_secretive());
+        assert_eq!(app.unsent, ["hello", "later"]);
         assert_eq!(
             scene.shown(),
             [
@@ -1316,25 +1321,25 @@ mod tests {
     #[test]
     fn too_many_lines_are_refused_aloud_and_the_others_wait() {
         let mut scene = Scene::set();
-        let talk = &mut scene.talk;
+        let app = &mut scene.app;
         let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
-        talk.keep(lines(0, CLIENT_UNSENT_LINES - 1));
-        talk.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
-        talk.keep(vec!["one more".to_owned()]);
-        assert!(talk.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+        app.keep(lines(0, CLIENT_UNSENT_LINES - 1));
+        app.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
+        app.keep(vec!["one more".to_owned()]);
+        assert!(app.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
         let why = "-- Not sent, for 10000 lines wait already: ";
         assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
     }
 
     #[test]
     fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
-        let mut talk = Scene::set().talk;
-        assert!(block_on(talk.happen(Event::Ended(Ok(())))).is_continue());
+        let mut app = Scene::set().app;
+        assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
         let mut expected = RECONNECT_PAUSE.0;
         for _ in 0..10 {
-            let pause = talk.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+            let pause = app.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
             assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
-            talk.try_later();
+            app.try_later();
             expected = (2 * expected).min(RECONNECT_PAUSE.1);
         }
         assert_eq!(expected, RECONNECT_PAUSE.1);
@@ -1353,10 +1358,10 @@ mod tests {
 
     #[test]
     fn a_second_interrupt_that_comes_late_is_a_first_one() {
-        let mut talk = Scene::set().talk;
-        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
-        talk.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
-        assert!(block_on(talk.interrupt()).is_continue() && !talk.is_leaving);
-        assert!(block_on(talk.interrupt()).is_continue() && talk.is_leaving);
+        let mut app = Scene::set().app;
+        assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
+        app.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
+        assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
+        assert!(block_on(app.interrupt()).is_continue() && app.is_leaving);
     }
 }

@@ -28,8 +28,8 @@ pub(crate) struct Attempt {
     pub(crate) is_sending: bool,
     /// What follows would not be read.
     pub(crate) has_quit: bool,
-    pub(crate) receipts: Delivery,
-    pub(crate) story: SessionState,
+    pub(crate) delivery: Delivery,
+    pub(crate) session_state: SessionState,
     /// The server, once the connection is made.
     pub(crate) remote_end: Option<RemoteEnd>,
     /// The server has asked for a password.
@@ -67,8 +67,8 @@ impl Attempt {
             lines: Some(lines),
             has_quit: false,
             is_sending: false,
-            receipts: Delivery::default(),
-            story: SessionState::patient(),
+            delivery: Delivery::default(),
+            session_state: SessionState::patient(),
             remote_end: None,
             was_asked_for_password: false,
             has_remembered_password: false,
@@ -82,7 +82,7 @@ impl Attempt {
     }
 
     pub(crate) fn hear(&mut self, lines: &[u8]) {
-        lines.split(|&byte| byte == b'\n').for_each(|line| self.story.hear(line));
+        lines.split(|&byte| byte == b'\n').for_each(|line| self.session_state.hear(line));
     }
 
     /// Nobody on the way can read what is sent.
@@ -92,7 +92,7 @@ impl Attempt {
 
     /// The server has taken the name, it reads what it is sent, and nothing else is on its way to it.
     pub(crate) fn can_send(&self) -> bool {
-        self.story.joined && !self.has_quit && !self.is_sending && self.lines.is_some()
+        self.session_state.joined && !self.has_quit && !self.is_sending && self.lines.is_some()
     }
 
     /// Hands a line over. It may be on its way from now on, whatever happens to the connection.

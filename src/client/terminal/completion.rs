@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn names_are_learnt_from_what_the_server_says() {
-        let people = Completion::default();
+        let completion = Completion::default();
         for line in [
             "* Welcome, Bob. 12 others here: Zoë, anne-marie and 10 more. /help lists the commands.",
             "* Carol has joined",
@@ -123,78 +123,81 @@ mod tests {
             "* 2 have left: a1, a2",
             "! bad-name: * Mallory has joined",
         ] {
-            people.hear(line);
+            completion.hear(line);
         }
         for line in ["Dora: hello", "Emil (privately): psst"] {
-            people.hear_message(&Message::parse(line.as_bytes()).unwrap());
+            completion.hear_message(&Message::parse(line.as_bytes()).unwrap());
         }
-        assert_eq!(people.that_begin_with(""), ["Carola", "Dora", "Emil", "a3", "anne-marie", "x1", "x2", "x3", "x4"]);
-        assert_eq!(people.that_begin_with("A"), ["a3", "anne-marie"]);
-        people.clear();
-        assert!(people.that_begin_with("").is_empty());
+        assert_eq!(
+            completion.that_begin_with(""),
+            ["Carola", "Dora", "Emil", "a3", "anne-marie", "x1", "x2", "x3", "x4"]
+        );
+        assert_eq!(completion.that_begin_with("A"), ["a3", "anne-marie"]);
+        completion.clear();
+        assert!(completion.that_begin_with("").is_empty());
     }
 
     #[test]
     fn the_reason_of_a_leave_teaches_no_names() {
         for reason in ["bye", "x\") has joined", " is now Mallory", ": Mallory has joined", "have joined: Mallory"] {
-            let people = Completion::default();
-            people.hear("* Carol has joined");
-            people.hear("* Dora has joined");
-            people.hear(&format!("* Carol has left (\"{reason}\")"));
-            people.hear(&format!("* Dora has left: kicked by Olga: {reason}"));
-            assert!(people.that_begin_with("").is_empty(), "{reason:?}");
+            let completion = Completion::default();
+            completion.hear("* Carol has joined");
+            completion.hear("* Dora has joined");
+            completion.hear(&format!("* Carol has left (\"{reason}\")"));
+            completion.hear(&format!("* Dora has left: kicked by Olga: {reason}"));
+            assert!(completion.that_begin_with("").is_empty(), "{reason:?}");
         }
     }
 
     #[test]
     fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
-        let people = Completion::default();
-        let say = |name: &str| people.hear_message(&Message::parse(format!("{name}: hi").as_bytes()).unwrap());
+        let completion = Completion::default();
+        let say = |name: &str| completion.hear_message(&Message::parse(format!("{name}: hi").as_bytes()).unwrap());
         say("Alice");
         say("cron");
-        people.hear("* Alice has joined");
+        completion.hear("* Alice has joined");
         for number in 0..CLIENT_SPEAKERS {
             say(&format!("job{number}"));
             say("job0");
         }
-        assert_eq!(people.that_begin_with("a"), ["Alice"]);
-        assert_eq!(people.that_begin_with("c"), [""; 0]);
-        assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS);
-        people.hear("* Alice has left");
-        people.hear("* job0 has left");
-        assert_eq!(people.that_begin_with("a"), [""; 0]);
-        assert_eq!(people.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
+        assert_eq!(completion.that_begin_with("a"), ["Alice"]);
+        assert_eq!(completion.that_begin_with("c"), [""; 0]);
+        assert_eq!(completion.that_begin_with("job").len(), CLIENT_SPEAKERS);
+        completion.hear("* Alice has left");
+        completion.hear("* job0 has left");
+        assert_eq!(completion.that_begin_with("a"), [""; 0]);
+        assert_eq!(completion.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
     }
 
     #[test]
     fn a_server_that_announces_names_without_end_costs_no_memory() {
-        let people = Completion::default();
-        let count = || people.that_begin_with("").len();
+        let completion = Completion::default();
+        let count = || completion.that_begin_with("").len();
         for number in 0..CLIENT_NAMES + 100 {
-            people.hear(&format!("* user{number} has joined"));
+            completion.hear(&format!("* user{number} has joined"));
         }
         assert_eq!(count(), CLIENT_NAMES);
-        people.hear("* 3 here: x1, x2, x3");
-        people.hear("* 2 have joined: x4, x5");
-        people.hear("* Welcome, Bob. 2 others here: x6, x7. /help lists the commands.");
-        people.hear("* user1000000 is now x8");
-        assert_eq!((count(), people.that_begin_with("x").len()), (CLIENT_NAMES, 0));
-        people.hear("* user0 is now x9");
-        people.hear("* user1 has left");
-        people.hear("* Alice has joined");
-        assert_eq!((count(), people.that_begin_with("x"), people.that_begin_with("a")), {
+        completion.hear("* 3 here: x1, x2, x3");
+        completion.hear("* 2 have joined: x4, x5");
+        completion.hear("* Welcome, Bob. 2 others here: x6, x7. /help lists the commands.");
+        completion.hear("* user1000000 is now x8");
+        assert_eq!((count(), completion.that_begin_with("x").len()), (CLIENT_NAMES, 0));
+        completion.hear("* user0 is now x9");
+        completion.hear("* user1 has left");
+        completion.hear("* Alice has joined");
+        assert_eq!((count(), completion.that_begin_with("x"), completion.that_begin_with("a")), {
             (CLIENT_NAMES, vec!["x9".to_owned()], vec!["Alice".to_owned()])
         });
     }
 
     #[test]
     fn a_name_is_completed_in_any_case_width_and_normal_form() {
-        let people = Completion::default();
-        people.hear("* Zoë has joined");
+        let completion = Completion::default();
+        completion.hear("* Zoë has joined");
         for start in ["zo", "ZOË", "Zoe\u{308}", "ｚｏ"] {
-            assert_eq!(people.that_begin_with(start), ["Zoë"], "{start:?}");
+            assert_eq!(completion.that_begin_with(start), ["Zoë"], "{start:?}");
         }
-        assert!(people.that_begin_with("zoe").is_empty());
+        assert!(completion.that_begin_with("zoe").is_empty());
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_name_is_not_learnt() {
-        let people = Completion::default();
+        let completion = Completion::default();
         for line in [
             "* \x1b[2J has joined",
             "* Alice has joined",
@@ -218,8 +221,8 @@ mod tests {
             "* Welcome, Bob. 2 others here: a:b, \x1b]0;owned\x07.",
             "* 1 here: \u{202e}x",
         ] {
-            people.hear(line);
+            completion.hear(line);
         }
-        assert_eq!(people.that_begin_with(""), ["Alice"]);
+        assert_eq!(completion.that_begin_with(""), ["Alice"]);
     }
 }

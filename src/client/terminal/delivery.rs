@@ -202,31 +202,31 @@ mod tests {
     use super::*;
 
     fn sent(lines: &[&str]) -> Delivery {
-        let mut receipts = Delivery::default();
-        lines.iter().for_each(|line| receipts.sent(line, Instant::now()));
-        receipts
+        let mut delivery = Delivery::default();
+        lines.iter().for_each(|line| delivery.sent(line, Instant::now()));
+        delivery
     }
 
     /// Sends a ping. What answers it.
-    fn ask(receipts: &mut Delivery) -> String {
-        let ping = receipts.ask();
+    fn ask(delivery: &mut Delivery) -> String {
+        let ping = delivery.ask();
         format!("* Pong {}", ping.strip_prefix("/ping ").unwrap())
     }
 
-    fn hear(receipts: &mut Delivery, line: &str) -> bool {
-        receipts.hear(line, Instant::now()).is_pong
+    fn hear(delivery: &mut Delivery, line: &str) -> bool {
+        delivery.hear(line, Instant::now()).is_pong
     }
 
     /// Says something in private, and hears these lines. Its fate by then.
     fn fate(lines: &[&str], line: &str) -> (Delivery, Option<Fate>) {
-        let mut receipts = sent(&["/msg Alice hi"]);
-        let pong = ask(&mut receipts);
-        lines.iter().for_each(|line| assert_eq!(receipts.hear(line, Instant::now()), Heard::default(), "{line}"));
+        let mut delivery = sent(&["/msg Alice hi"]);
+        let pong = ask(&mut delivery);
+        lines.iter().for_each(|line| assert_eq!(delivery.hear(line, Instant::now()), Heard::default(), "{line}"));
         let line = if line == "* Pong" { &pong } else { line };
-        let private = receipts.hear(line, Instant::now()).private;
+        let private = delivery.hear(line, Instant::now()).private;
         assert!(private.as_ref().is_none_or(|(line, _)| line == "/msg Alice hi"));
-        assert_eq!(receipts.has_private(), private.is_none());
-        (receipts, private.map(|(_, fate)| fate))
+        assert_eq!(delivery.has_private(), private.is_none());
+        (delivery, private.map(|(_, fate)| fate))
     }
 
     fn missing(lines: usize, first: Option<&str>) -> Option<Missing<'_>> {
@@ -235,102 +235,102 @@ mod tests {
 
     #[test]
     fn a_pong_is_a_receipt_for_what_was_sent_before_the_ping() {
-        let mut receipts = sent(&["one", "two"]);
-        let pong = ask(&mut receipts);
-        assert!(receipts.is_waiting());
-        receipts.sent("three", Instant::now());
-        assert!(!hear(&mut receipts, "Alice: tick"), "what others say is no receipt");
-        assert_eq!(receipts.missing(), missing(3, Some("one")));
-        assert!(hear(&mut receipts, &pong));
-        assert_eq!(receipts.missing(), missing(1, Some("three")));
-        let pong = ask(&mut receipts);
-        assert!(hear(&mut receipts, &pong));
-        assert!(receipts.missing().is_none() && !receipts.is_waiting());
-        assert!(!hear(&mut receipts, &pong), "there was no ping");
+        let mut delivery = sent(&["one", "two"]);
+        let pong = ask(&mut delivery);
+        assert!(delivery.is_waiting());
+        delivery.sent("three", Instant::now());
+        assert!(!hear(&mut delivery, "Alice: tick"), "what others say is no receipt");
+        assert_eq!(delivery.missing(), missing(3, Some("one")));
+        assert!(hear(&mut delivery, &pong));
+        assert_eq!(delivery.missing(), missing(1, Some("three")));
+        let pong = ask(&mut delivery);
+        assert!(hear(&mut delivery, &pong));
+        assert!(delivery.missing().is_none() && !delivery.is_waiting());
+        assert!(!hear(&mut delivery, &pong), "there was no ping");
     }
 
     #[test]
     fn it_is_asked_for_a_second_after_the_first_line_or_after_ten() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
-        let mut receipts = Delivery::default();
-        assert_eq!(receipts.due(), None);
-        receipts.sent("one", start);
-        receipts.sent("two", start + second / 2);
-        assert_eq!(receipts.due(), Some(start + second));
-        let first = ask(&mut receipts);
-        assert_eq!(receipts.due(), None);
-        (0..9).for_each(|_| receipts.sent("three", start + second));
-        assert_eq!(receipts.due(), Some(start + 2 * second));
-        receipts.sent("four", start + second);
-        assert_eq!(receipts.due(), Some(start + second));
-        let second_pong = ask(&mut receipts);
-        receipts.sent("five", start + second);
+        let mut delivery = Delivery::default();
+        assert_eq!(delivery.due(), None);
+        delivery.sent("one", start);
+        delivery.sent("two", start + second / 2);
+        assert_eq!(delivery.due(), Some(start + second));
+        let first = ask(&mut delivery);
+        assert_eq!(delivery.due(), None);
+        (0..9).for_each(|_| delivery.sent("three", start + second));
+        assert_eq!(delivery.due(), Some(start + 2 * second));
+        delivery.sent("four", start + second);
+        assert_eq!(delivery.due(), Some(start + second));
+        let second_pong = ask(&mut delivery);
+        delivery.sent("five", start + second);
         for (pong, expected) in [(first, missing(11, Some("three"))), (second_pong, missing(1, Some("five")))] {
-            assert!(hear(&mut receipts, &pong));
-            assert_eq!(receipts.missing(), expected);
+            assert!(hear(&mut delivery, &pong));
+            assert_eq!(delivery.missing(), expected);
         }
     }
 
     #[test]
     fn what_the_person_asks_is_answered_to_the_person() {
-        let mut receipts = sent(&["/ping", "/ping 1"]);
-        let pong = ask(&mut receipts);
+        let mut delivery = sent(&["/ping", "/ping 1"]);
+        let pong = ask(&mut delivery);
         for own in ["* Pong", "* Pong 1", "* Pong 0000000000000000", "Alice: * Pong", "* You are Bob already."] {
-            assert!(!hear(&mut receipts, own), "{own}");
+            assert!(!hear(&mut delivery, own), "{own}");
         }
-        assert_eq!(receipts.missing(), missing(2, Some("/ping")));
-        assert!(hear(&mut receipts, &pong));
+        assert_eq!(delivery.missing(), missing(2, Some("/ping")));
+        assert!(hear(&mut delivery, &pong));
     }
 
     #[test]
     fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let mut receipts = sent(&["one"]);
-        let due = receipts.due();
-        receipts.hear("* You missed 7 lines.", start + 9 * second);
-        assert_eq!(receipts.due(), due, "there was no ping");
-        let lost = ask(&mut receipts);
-        receipts.hear("* You missed 7 lines.", start);
-        assert_eq!(receipts.due(), Some(start + second));
-        let pong = ask(&mut receipts);
-        receipts.sent("two", start);
-        assert!(hear(&mut receipts, &pong));
-        assert_eq!(receipts.missing(), missing(1, Some("two")));
-        assert!(!hear(&mut receipts, &lost));
+        let mut delivery = sent(&["one"]);
+        let due = delivery.due();
+        delivery.hear("* You missed 7 lines.", start + 9 * second);
+        assert_eq!(delivery.due(), due, "there was no ping");
+        let lost = ask(&mut delivery);
+        delivery.hear("* You missed 7 lines.", start);
+        assert_eq!(delivery.due(), Some(start + second));
+        let pong = ask(&mut delivery);
+        delivery.sent("two", start);
+        assert!(hear(&mut delivery, &pong));
+        assert_eq!(delivery.missing(), missing(1, Some("two")));
+        assert!(!hear(&mut delivery, &lost));
         // It came although others were missed.
-        let pong = ask(&mut receipts);
-        receipts.hear("* You missed 7 lines.", start);
-        assert!(hear(&mut receipts, &pong));
-        assert_eq!((receipts.due(), receipts.missing()), (None, None));
+        let pong = ask(&mut delivery);
+        delivery.hear("* You missed 7 lines.", start);
+        assert!(hear(&mut delivery, &pong));
+        assert_eq!((delivery.due(), delivery.missing()), (None, None));
     }
 
     #[test]
     fn a_server_that_answers_no_ping_gets_a_limited_number() {
-        let mut receipts = sent(&["hi"]);
+        let mut delivery = sent(&["hi"]);
         let mut pongs = Vec::new();
-        while receipts.due().is_some() {
-            pongs.push(ask(&mut receipts));
-            hear(&mut receipts, "* You missed 3 lines.");
+        while delivery.due().is_some() {
+            pongs.push(ask(&mut delivery));
+            hear(&mut delivery, "* You missed 3 lines.");
         }
         assert_eq!(pongs.len(), RECEIPTS_WAITING);
-        assert!(hear(&mut receipts, &pongs[0]));
-        assert!(receipts.due().is_some(), "one has its answer, so there is room for another");
+        assert!(hear(&mut delivery, &pongs[0]));
+        assert!(delivery.due().is_some(), "one has its answer, so there is room for another");
     }
 
     #[test]
     fn a_server_without_pings_answers_them_too() {
         const UNKNOWN: &str = "! unknown-command: there is no /ping; /help lists the commands";
-        let mut receipts = sent(&["one"]);
-        assert!(!hear(&mut receipts, UNKNOWN), "there was no ping");
-        ask(&mut receipts);
-        receipts.sent("two", Instant::now());
+        let mut delivery = sent(&["one"]);
+        assert!(!hear(&mut delivery, UNKNOWN), "there was no ping");
+        ask(&mut delivery);
+        delivery.sent("two", Instant::now());
         for other in ["/foo", "/pings", "/pin", "/ping2", "/ping-x"] {
             let unknown = UNKNOWN.replace("/ping", other);
-            assert!(!hear(&mut receipts, &unknown), "{unknown}");
+            assert!(!hear(&mut delivery, &unknown), "{unknown}");
         }
-        assert!(hear(&mut receipts, UNKNOWN));
-        assert_eq!(receipts.missing(), missing(1, Some("two")));
+        assert!(hear(&mut delivery, UNKNOWN));
+        assert_eq!(delivery.missing(), missing(1, Some("two")));
     }
 
     #[test]
@@ -352,10 +352,10 @@ mod tests {
         assert_eq!(fate(&[], &one).1, Some(Fate::Accepted));
         assert_eq!(fate(&["* You missed 7 lines."], &one).1, Some(Fate::Accepted));
         assert_eq!(fate(&[kicked], &one).1, Some(Fate::Accepted));
-        let (receipts, fate_by_then) = fate(&[ignored], &none);
-        assert_eq!((fate_by_then, receipts.missing()), (Some(Fate::Refused(ignored.to_owned())), None));
-        let (receipts, fate_by_then) = fate(&["* The server is shutting down"], &none);
-        assert_eq!((fate_by_then, receipts.missing()), (None, missing(1, Some("/msg Alice hi"))));
+        let (delivery, fate_by_then) = fate(&[ignored], &none);
+        assert_eq!((fate_by_then, delivery.missing()), (Some(Fate::Refused(ignored.to_owned())), None));
+        let (delivery, fate_by_then) = fate(&["* The server is shutting down"], &none);
+        assert_eq!((fate_by_then, delivery.missing()), (None, missing(1, Some("/msg Alice hi"))));
     }
 
     #[test]
@@ -363,16 +363,16 @@ mod tests {
         let now = Instant::now();
         for (line, is_due) in [("/msg Alice hi", true), ("/MSG Nobody hi", true), ("/msg Alice", false), ("hi", false)]
         {
-            let mut receipts = Delivery::default();
-            receipts.sent(line, now);
-            assert_eq!((receipts.due() == Some(now), receipts.has_private()), (is_due, is_due), "{line}");
+            let mut delivery = Delivery::default();
+            delivery.sent(line, now);
+            assert_eq!((delivery.due() == Some(now), delivery.has_private()), (is_due, is_due), "{line}");
         }
     }
 
     #[test]
     fn the_farewell_tells_how_many_were_taken_in() {
         for (accepted, expected) in [(3, None), (2, missing(1, None)), (0, missing(3, None))] {
-            let mut receipts = Delivery::default();
+            let mut delivery = Delivery::default();
             for (line, refusal) in [
                 ("/msg Alice two", None),
                 ("/msg Nobody three", Some("! no-such-user: nobody here is called Nobody; /who lists all")),
@@ -380,35 +380,35 @@ mod tests {
                 ("/kick Nobody", Some("! not-operator: only an operator may do that")),
                 (&*format!("/msg Alice {}", "x".repeat(LINE_BYTES)), Some("! line-too-long: no")),
             ] {
-                receipts.sent(line, Instant::now());
-                let pong = ask(&mut receipts);
-                refusal.iter().for_each(|refusal| drop(receipts.hear(refusal, Instant::now())));
-                hear(&mut receipts, &pong);
+                delivery.sent(line, Instant::now());
+                let pong = ask(&mut delivery);
+                refusal.iter().for_each(|refusal| drop(delivery.hear(refusal, Instant::now())));
+                hear(&mut delivery, &pong);
             }
             let too_long = "x".repeat(LINE_BYTES + 1);
             for line in ["one", "/who", "/kick Carol", "/ignore Al", &too_long, "four"] {
-                receipts.sent(line, Instant::now());
+                delivery.sent(line, Instant::now());
             }
-            hear(&mut receipts, "! no-such-user: nobody here is called Carol; /who lists all");
-            hear(&mut receipts, "! line-too-long: no");
-            hear(&mut receipts, &format!("* Bye, Bob: {accepted} lines accepted, 6 refused."));
-            assert_eq!(receipts.missing(), expected);
+            hear(&mut delivery, "! no-such-user: nobody here is called Carol; /who lists all");
+            hear(&mut delivery, "! line-too-long: no");
+            hear(&mut delivery, &format!("* Bye, Bob: {accepted} lines accepted, 6 refused."));
+            assert_eq!(delivery.missing(), expected);
         }
-        let mut receipts = sent(&["one", "two"]);
-        let pong = ask(&mut receipts);
-        hear(&mut receipts, &pong);
-        receipts.sent("three", Instant::now());
-        hear(&mut receipts, "* Bye, Bob: 1 line accepted, 0 refused.");
-        assert_eq!(receipts.missing(), missing(1, Some("three")), "the others have a receipt");
+        let mut delivery = sent(&["one", "two"]);
+        let pong = ask(&mut delivery);
+        hear(&mut delivery, &pong);
+        delivery.sent("three", Instant::now());
+        hear(&mut delivery, "* Bye, Bob: 1 line accepted, 0 refused.");
+        assert_eq!(delivery.missing(), missing(1, Some("three")), "the others have a receipt");
     }
 
     #[test]
     fn what_a_muted_person_said_is_refused_and_not_missing() {
-        let mut receipts = sent(&["hi", "/nick Carol", "hi again"]);
+        let mut delivery = sent(&["hi", "/nick Carol", "hi again"]);
         for refusal in ["may listen, but say nothing", "keep your name", "may listen, but say nothing until 2030"] {
-            hear(&mut receipts, &format!("! muted: you {refusal}"));
+            hear(&mut delivery, &format!("! muted: you {refusal}"));
         }
-        hear(&mut receipts, "* Bye, Bob: 0 lines accepted, 3 refused.");
-        assert_eq!(receipts.missing(), None);
+        hear(&mut delivery, "* Bye, Bob: 0 lines accepted, 3 refused.");
+        assert_eq!(delivery.missing(), None);
     }
 }

@@ -28,7 +28,7 @@ use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keyboard;
 use crate::client::terminal::keys::{Keys, Press};
-use crate::client::terminal::password_prompt::{Deed, PasswordPrompt, split_at_dialogue};
+use crate::client::terminal::password_prompt::{Deed, PasswordPrompt, split_at_password_flow};
 use crate::client::terminal::prompt::Prompt;
 use crate::client::terminal::reflow::{Recent, Reflow, visible};
 use crate::client::terminal::screen::Screen;
@@ -62,10 +62,10 @@ const COMMANDS: [&str; 16] = [
 #[derive(Clone)]
 pub(crate) struct Editing {
     typed: Sender<Typed>,
-    people: Completion,
+    completion: Completion,
     history: History,
     keys: Keys,
-    veil: PasswordPrompt,
+    password_prompt: PasswordPrompt,
     screen: Screen,
     /// `None` before the editor starts.
     modes: Option<SavedModes>,
@@ -73,10 +73,10 @@ pub(crate) struct Editing {
 
 impl Editing {
     /// An editor that has not begun, and what will be typed.
-    pub(crate) fn new(people: Completion, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
+    pub(crate) fn new(completion: Completion, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        let (keys, veil) = (Keys::default(), PasswordPrompt::default());
-        (Self { typed, people, history, keys, veil, screen, modes: None }, receiver)
+        let (keys, password_prompt) = (Keys::default(), PasswordPrompt::default());
+        (Self { typed, completion, history, keys, password_prompt, screen, modes: None }, receiver)
     }
 
     /// What is pressed, from now on.
@@ -85,8 +85,8 @@ impl Editing {
     }
 
     /// What keeps a password from being shown.
-    pub(crate) fn veil(&self) -> PasswordPrompt {
-        self.veil.clone()
+    pub(crate) fn password_prompt(&self) -> PasswordPrompt {
+        self.password_prompt.clone()
     }
 
     /// Begins, on a thread of its own.
@@ -132,8 +132,8 @@ impl Editing {
             .color_mode(ColorMode::Forced)
             .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
-        let drawing = Reflow::new(recent);
-        editor.set_helper(Some(Assistant { people: self.people.clone(), keys: self.keys(), prompt, drawing }));
+        let reflow = Reflow::new(recent);
+        editor.set_helper(Some(Assistant { completion: self.completion.clone(), keys: self.keys(), prompt, reflow }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
         let keys: [(Event, Act); 14] = [
@@ -169,9 +169,9 @@ impl Editing {
         if self.typed.is_full() {
             return false;
         }
-        let (said, secrets) = split_at_dialogue(line);
+        let (said, secrets) = split_at_password_flow(line);
         if secrets.is_some() {
-            self.veil.expect();
+            self.password_prompt.expect();
         }
         let typed = if said.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(said.to_owned(), press) };
         // Nobody else puts anything in, and there is room.
@@ -204,7 +204,7 @@ impl Editing {
         Some(Cmd::Noop)
     }
 
-    /// The editor itself would draw the line at the top, but it has to stay at the bottom (see `drawing`).
+    /// The editor itself would draw the line at the top, but it has to stay at the bottom (see `reflow`).
     fn clear_screen(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.screen.clear();
         Some(Cmd::Noop)
@@ -263,7 +263,7 @@ impl ConditionalEventHandler for Key {
         let (key, line) = (*event.get(0)?, context.line());
         let press = self.editing.keys.press(key, Instant::now());
         let count = if ahead { count } else { 0 };
-        match self.editing.veil.press(key, count, line, press.in_search) {
+        match self.editing.password_prompt.press(key, count, line, press.in_search) {
             Deed::AsUsual => (self.act)(&self.editing, context, press),
             Deed::Instead(command) => Some(command),
             Deed::Put(stars) => Some(self.editing.history.put(stars)),
@@ -277,22 +277,22 @@ impl ConditionalEventHandler for Key {
 
 /// What the editor asks while a line is typed.
 struct Assistant {
-    people: Completion,
+    completion: Completion,
     keys: Keys,
     prompt: Prompt,
-    drawing: Reflow,
+    reflow: Reflow,
 }
 
 impl Completer for Assistant {
     type Candidate = Pair;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
-        Ok(complete(&line[..position], &self.people))
+        Ok(complete(&line[..position], &self.completion))
     }
 }
 
 /// Where the word before the cursor begins, and what it may become.
-fn complete(line: &str, people: &Completion) -> (usize, Vec<Pair>) {
+fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
     let start = line.rfind(' ').map_or(0, |blank| blank + 1);
     let word = &line[start..];
     if find_slash(line) == Some(start) {
@@ -301,14 +301,14 @@ fn complete(line: &str, people: &Completion) -> (usize, Vec<Pair>) {
     }
     let end = if start == 0 { ": " } else { " " };
     let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };
-    (start, people.that_begin_with(word).into_iter().map(pair).collect())
+    (start, completion.that_begin_with(word).into_iter().map(pair).collect())
 }
 
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         let Prompt { color, connected, .. } = &self.prompt;
         let prompt = visible(prompt);
-        let mend = self.drawing.prompt(&prompt);
+        let mend = self.reflow.prompt(&prompt);
         match (color, connected.load(Ordering::Relaxed)) {
             (false, _) => format!("{mend}{prompt}").into(),
             (true, true) => format!("{mend}\x1b[32m{prompt}\x1b[0m").into(),
@@ -317,12 +317,12 @@ impl Highlighter for Assistant {
     }
 
     fn highlight<'l>(&self, line: &'l str, cursor: usize) -> Cow<'l, str> {
-        self.drawing.line(line, cursor);
+        self.reflow.line(line, cursor);
         visible(line)
     }
 
     fn highlight_char(&self, line: &str, cursor: usize, _: CmdKind) -> bool {
-        self.drawing.line(line, cursor)
+        self.reflow.line(line, cursor)
     }
 }
 
@@ -359,10 +359,10 @@ mod tests {
 
     #[test]
     fn names_and_commands_are_completed() {
-        let people = Completion::default();
-        ["* Alice has joined", "* alan has joined"].iter().for_each(|line| people.hear(line));
+        let completion = Completion::default();
+        ["* Alice has joined", "* alan has joined"].iter().for_each(|line| completion.hear(line));
         let complete = |line| {
-            let (start, pairs) = super::complete(line, &people);
+            let (start, pairs) = super::complete(line, &completion);
             (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())
         };
         assert_eq!(complete("ali"), (0, vec!["Alice: ".to_owned()]));

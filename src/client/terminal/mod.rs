@@ -72,14 +72,14 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
     let modes = SavedModes::save().map_err(ClientError::Output)?;
     let (history, complaint) = History::open(options.history.clone());
-    let people = Completion::default();
+    let completion = Completion::default();
     let (screen, showing) = Screen::new(false, today);
-    let (editing, typed) = Editing::new(people.clone(), history, screen.clone());
+    let (editing, typed) = Editing::new(completion.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys());
     let look = Theme::new(config.name.clone(), options);
     let prompt = look.prompt();
-    let typing = (typed, people, paste, editing.veil());
-    let talk = App::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
+    let typing = (typed, completion, paste, editing.password_prompt());
+    let app = App::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = |is_welcome: bool| {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(ClientError::Output)?;
@@ -96,7 +96,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
         ours.take_back();
         shown.draw_again();
     };
-    let done = stay(talk.run(sit_down), |_| true, take_back, || modes.restore());
+    let done = stay(app.run(sit_down), |_| true, take_back, || modes.restore());
     screen.finish();
     modes.restore();
     done
@@ -108,20 +108,24 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
 /// As for [`run`].
 pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
-    let (keys, people, veil) = (Keys::default(), Completion::default(), PasswordPrompt::default());
+    let (keys, completion, password_prompt) = (Keys::default(), Completion::default(), PasswordPrompt::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
     let look = Theme::new(config.name.clone(), options);
     let (screen, showing) = Screen::new(true, today);
-    let talk =
-        App::new(config.clone(), options.reconnect, (screen.clone(), look), (typed, people, paste, veil.clone()));
+    let app = App::new(
+        config.clone(),
+        options.reconnect,
+        (screen.clone(), look),
+        (typed, completion, paste, password_prompt.clone()),
+    );
     let (is_seated, interrupts) = (Cell::new(false), typing.clone());
     let sit_down = |is_welcome: bool| {
         is_seated.set(true);
         if is_welcome && options.greeting {
             crate::client::terminal::plain::greet()?;
         }
-        crate::client::terminal::plain::start(typing, keys, veil.clone())?;
+        crate::client::terminal::plain::start(typing, keys, password_prompt.clone())?;
         showing.start(PlainPrinter, || None)
     };
     let ends = |signal| {
@@ -132,12 +136,12 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
         }
         !is_key
     };
-    let ours = veil.clone();
+    let ours = password_prompt.clone();
     before_panic(move || ours.lift());
-    let ours = veil.clone();
-    let done = stay(talk.run(sit_down), ends, move || ours.take_back(), || veil.lift());
+    let ours = password_prompt.clone();
+    let done = stay(app.run(sit_down), ends, move || ours.take_back(), || password_prompt.lift());
     screen.finish();
-    veil.lift();
+    password_prompt.lift();
     done
 }
 

@@ -64,17 +64,17 @@ pub(crate) enum Deed {
 }
 
 /// Whether a line is a command to which the server answers with the question for a password.
-pub(crate) fn begins_dialogue(line: &str) -> bool {
+pub(crate) fn begins_password_flow(line: &str) -> bool {
     // The first test is cheap, and nearly always enough.
     find_slash(line).is_some() && matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Account(_)))
 }
 
 /// Lines up to the first one that begins a dialogue, and what is behind it: that was meant as a password.
-pub(crate) fn split_at_dialogue(lines: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_at_password_flow(lines: &str) -> (&str, Option<&str>) {
     let mut end = 0;
     for line in lines.split_inclusive('\n') {
         end += line.len();
-        if begins_dialogue(line) {
+        if begins_password_flow(line) {
             return (&lines[..end], Some(&lines[end..]));
         }
     }
@@ -271,17 +271,17 @@ mod tests {
 
     /// An editor that does as it is told.
     struct Desk {
-        veil: PasswordPrompt,
+        password_prompt: PasswordPrompt,
         line: String,
     }
 
     impl Desk {
         fn new() -> Self {
-            Self { veil: PasswordPrompt::default(), line: String::new() }
+            Self { password_prompt: PasswordPrompt::default(), line: String::new() }
         }
 
         fn press(&mut self, key: KeyEvent) -> Deed {
-            let deed = self.veil.press(key, 1, &self.line, false);
+            let deed = self.password_prompt.press(key, 1, &self.line, false);
             match &deed {
                 Deed::Instead(Cmd::SelfInsert(1, char)) => self.line.push(*char),
                 Deed::Instead(Cmd::Insert(1, text)) => self.line.push_str(text),
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn the_editor_sees_stars_and_every_key_that_could_show_more_does_nothing() {
         let mut desk = Desk::new();
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         desk.type_in("zöe");
         for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16"] {
             desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
@@ -349,15 +349,15 @@ mod tests {
         desk.type_in("seen");
         assert_eq!(desk.line, "seen");
         desk.line.clear();
-        desk.veil.expect();
+        desk.password_prompt.expect();
         // The app was busy with something else when the command was typed.
-        desk.veil.settle(0, false);
+        desk.password_prompt.settle(0, false);
         desk.type_in("un");
-        desk.veil.settle(1, true);
+        desk.password_prompt.settle(1, true);
         desk.type_in("seen");
         assert_eq!(desk.line, "******");
         // It has ended, but half a password is there.
-        desk.veil.settle(0, false);
+        desk.password_prompt.settle(0, false);
         desk.type_in("!");
         assert_eq!(desk.line, "*******");
         assert_eq!(desk.enter().as_deref(), Some("unseen!"));
@@ -369,22 +369,22 @@ mod tests {
     fn what_was_in_the_editor_is_laid_aside_and_comes_back() {
         let mut desk = Desk::new();
         desk.type_in("half a li");
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         desk.type_in("ab");
         assert_eq!(desk.line, "**");
         assert_eq!(desk.enter().as_deref(), Some("ab"));
-        desk.veil.settle(0, false);
+        desk.password_prompt.settle(0, false);
         desk.type_in("ne");
         assert_eq!(desk.line, "half a line");
         // Whoever finishes a line in this moment sends it.
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         assert!(matches!(desk.press(KeyEvent(KeyCode::Enter, Modifiers::NONE)), Deed::AsUsual));
     }
 
     #[test]
     fn of_a_paste_the_first_line_is_taken() {
         let mut desk = Desk::new();
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         desk.paste("\rhunter2\rnot this\r");
         assert_eq!(desk.line, "*******");
         desk.type_in("!");
@@ -394,7 +394,7 @@ mod tests {
     #[test]
     fn ctrl_c_and_ctrl_u_throw_it_away() {
         let mut desk = Desk::new();
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         for key in [KeyEvent::ctrl('C'), KeyEvent::ctrl('U')] {
             desk.type_in("wrong");
             desk.press(key);
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn what_is_too_long_for_a_line_is_not_taken() {
         let mut desk = Desk::new();
-        desk.veil.settle(0, true);
+        desk.password_prompt.settle(0, true);
         desk.type_in(&"x".repeat(LINE_BYTES + 1));
         assert_eq!(desk.line.len(), LINE_BYTES);
         assert_eq!(desk.enter().unwrap().len(), LINE_BYTES);
@@ -417,12 +417,12 @@ mod tests {
     #[test]
     fn commands_are_known_as_the_server_knows_them() {
         for line in ["/register", "/PASSWORD", "/Unregister now", "/register\n", " /register", "\u{feff}/password"] {
-            assert!(begins_dialogue(line), "{line:?}");
+            assert!(begins_password_flow(line), "{line:?}");
         }
         for line in ["/registered", "//register", " //register", "x /register", "register", "/who", ""] {
-            assert!(!begins_dialogue(line), "{line:?}");
+            assert!(!begins_password_flow(line), "{line:?}");
         }
-        assert_eq!(split_at_dialogue("one\n/register\nhunter2\n"), ("one\n/register\n", Some("hunter2\n")));
-        assert_eq!(split_at_dialogue("one\ntwo"), ("one\ntwo", None));
+        assert_eq!(split_at_password_flow("one\n/register\nhunter2\n"), ("one\n/register\n", Some("hunter2\n")));
+        assert_eq!(split_at_password_flow("one\ntwo"), ("one\ntwo", None));
     }
 }

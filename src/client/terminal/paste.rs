@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::client::terminal::keys::{Keys, Press};
-use crate::client::terminal::password_prompt::begins_dialogue;
+use crate::client::terminal::password_prompt::begins_password_flow;
 use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
 /// Lines that were typed and are not sent yet.
@@ -39,7 +39,7 @@ impl Paste {
     /// Enter was pressed; a paste with line ends of its own brings several lines.
     pub(crate) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
-        self.leads_to_password |= text.lines().any(begins_dialogue);
+        self.leads_to_password |= text.lines().any(begins_password_flow);
         // With no key since the question, the line is what the paste has left in the editor.
         let is_answer = self.asked.is_some_and(|asked| enter.before.is_none_or(|before| before <= asked));
         self.entered(enter, is_answer);

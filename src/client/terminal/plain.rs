@@ -16,7 +16,7 @@ use crate::client::ClientError;
 use crate::client::startup::no_thread;
 use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
 use crate::client::terminal::keys::Keys;
-use crate::client::terminal::password_prompt::{PasswordPrompt, begins_dialogue};
+use crate::client::terminal::password_prompt::{PasswordPrompt, begins_password_flow};
 use crate::client::terminal::screen::NOTHING;
 use crate::client::terminal::typed::Typed;
 use crate::limits::LINE_BYTES;
@@ -36,14 +36,14 @@ pub(crate) fn greet() -> Result<(), ClientError> {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) fn start(typed: Sender<Typed>, keys: Keys, veil: PasswordPrompt) -> Result<(), ClientError> {
-    veil.rule_echo();
-    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &veil)).map_err(no_thread)?;
+pub(crate) fn start(typed: Sender<Typed>, keys: Keys, password_prompt: PasswordPrompt) -> Result<(), ClientError> {
+    password_prompt.rule_echo();
+    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &password_prompt)).map_err(no_thread)?;
     Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
-fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &PasswordPrompt) {
+fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordPrompt) {
     let mut ends = 0;
     while ends < 2 {
         // It may be a password. A terminal hands over no more than this at once.
@@ -53,7 +53,7 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &PasswordPrompt) {
         if read.is_err() && !is_foreground() {
             continue; // EIO: it was moved to the background while it waited.
         }
-        let is_veiled = veil.is_called_for();
+        let is_veiled = password_prompt.is_called_for();
         if is_veiled && line.ends_with(b"\n") {
             let _ = secret(&line).map(|secret| typed.send_blocking(Typed::Secret(secret)));
             continue;
@@ -72,8 +72,8 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, veil: &PasswordPrompt) {
             let _ = typed.send_blocking(Typed::Unreadable(text));
             continue;
         }
-        if begins_dialogue(&text) {
-            veil.expect();
+        if begins_password_flow(&text) {
+            password_prompt.expect();
         }
         if !text.trim().is_empty() {
             let _ = typed.send_blocking(Typed::Line(text, enter));

@@ -259,9 +259,9 @@ mod tests {
         assert!(matches!(visible("Grüße,\t世界 👩‍👧\nx"), Cow::Borrowed(_)));
         assert_eq!(visible("a\x1b[12;3Hb\x1b]c\x07d\u{9b}e\x1b"), "abcde");
         assert_eq!(visible("a\u{202e}b\x7f"), "ab");
-        let drawing = Reflow::new(Recent::default());
-        assert!(!drawing.line("abc", 3));
-        assert!(drawing.line("a\x1b", 2), "the editor would write it as it is");
+        let reflow = Reflow::new(Recent::default());
+        assert!(!reflow.line("abc", 3));
+        assert!(reflow.line("a\x1b", 2), "the editor would write it as it is");
     }
 
     #[test]

@@ -362,9 +362,9 @@ mod tests {
     fn a_crowd_without_names_fills_all_the_room_there_is() {
         let limits = limits(5000, 99);
         let crowd: Vec<_> = (0..5000).map(|peer| enter(&limits, peer, "127.0.0.1").unwrap()).collect();
-        for (mut entrance, mut evicted) in crowd {
+        for (mut permit, mut evicted) in crowd {
             assert_eq!(evicted.try_recv(), Ok(None));
-            entrance.is_named();
+            permit.is_named();
         }
     }
 
@@ -400,8 +400,8 @@ mod tests {
     #[test]
     fn who_has_a_name_is_not_evicted() {
         let limits = limits(1, 99);
-        let (mut entrance, mut evicted) = enter(&limits, 1, "192.0.2.1").unwrap();
-        entrance.is_named();
+        let (mut permit, mut evicted) = enter(&limits, 1, "192.0.2.1").unwrap();
+        permit.is_named();
         assert_eq!(enter(&limits, 2, "192.0.2.2").unwrap_err(), Refusal::ServerFull);
         assert!(evicted.try_recv().is_err(), "nobody can evict it any more");
     }
@@ -413,7 +413,7 @@ mod tests {
         let mut held = [1, 2].map(|peer| enter(&limits, peer, "192.0.2.1").unwrap());
         let mut newcomer = enter(&limits, 3, "192.0.2.2").unwrap();
         assert_eq!(limits.state().evicted, 1);
-        held.iter_mut().for_each(|(entrance, _)| entrance.is_named());
+        held.iter_mut().for_each(|(permit, _)| permit.is_named());
         newcomer.0.is_named();
         assert_eq!((limits.connections(), limits.state().evicted), (3, 0));
         assert_eq!(enter(&limits, 4, "192.0.2.3").unwrap_err(), Refusal::ServerFull);

@@ -36,12 +36,12 @@ use crate::server::shared::Shared;
 
 /// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
 pub(crate) async fn attend(
-    arrival: Accepted,
+    accepted: Accepted,
     shared: Arc<Shared>,
     (mut permit, evicted): (Permit, oneshot::Receiver<()>),
 ) {
     // What a login needs is given back when it is over: most of a connection's time comes after it.
-    let Some((mut session, writing)) = Box::pin(enter(arrival, shared, evicted)).await else { return };
+    let Some((mut session, writing)) = Box::pin(enter(accepted, shared, evicted)).await else { return };
     permit.is_named();
     session.stay(writing).await;
     session.lines.linger().await;
@@ -49,12 +49,12 @@ pub(crate) async fn attend(
 
 /// From the first byte to the join, or to the end of a connection that does not get so far.
 async fn enter(
-    arrival: Accepted,
+    accepted: Accepted,
     shared: Arc<Shared>,
     mut evicted: oneshot::Receiver<()>,
 ) -> Option<(Session, Writing)> {
-    let (peer, from, deadline) = (arrival.peer, arrival.from, Instant::now() + LOGIN_LIMIT);
-    let transport = arrival.handshake(&shared, &mut evicted, deadline).await?;
+    let (peer, from, deadline) = (accepted.peer, accepted.from, Instant::now() + LOGIN_LIMIT);
+    let transport = accepted.handshake(&shared, &mut evicted, deadline).await?;
     let state = Arc::new(ConnectionState::default());
     let mut writer = Writer::new(transport.clone(), (peer, from), &shared, Arc::clone(&state));
     let mut lines = LineReader::new(transport, shared.config.idle_line, Arc::clone(&state));

@@ -156,10 +156,15 @@ fn slowloris() {
     let scene = Scene::start(&[]);
     let address = scene.address();
     let dribbling = thread::spawn(move || {
-        let mut peers: Vec<_> = (0..100).map(|_| Peer::connect(address)).collect();
-        for _ in 0..28 {
-            peers.iter_mut().for_each(|peer| peer.send("x"));
+        let connect = |_| {
+            let mut peer = Peer::connect(address);
+            peer.send("x");
+            peer
+        };
+        let mut peers: Vec<_> = (0..100).map(connect).collect();
+        for _ in 0..27 {
             thread::sleep(Duration::from_secs(1));
+            peers.iter_mut().for_each(|peer| peer.send("x"));
         }
         for mut peer in peers {
             peer.expect("! login-timeout: no name within 30 s; connect again when you have one");

@@ -593,10 +593,12 @@ fn many_may_log_in_at_once_from_one_address() {
     let names: Vec<_> = (0..12).map(|at| format!("member{}", char::from(b'm' + at))).collect();
     names.iter().for_each(|name| house.add_account(name));
     let server = house.open(false);
-    let mut peers: Vec<_> = names.iter().map(|_| server.connect()).collect();
-    for (peer, name) in peers.iter_mut().zip(&names) {
+    let connect = |name: &String| {
+        let mut peer = server.connect();
         peer.send(&format!("{name}\n{PASSWORD}\n"));
-    }
+        peer
+    };
+    let mut peers: Vec<_> = names.iter().map(connect).collect();
     for peer in &mut peers {
         peer.expect(REQUIRED);
         assert!(peer.line().starts_with("* Welcome, "));

@@ -27,10 +27,12 @@ fn a_name_that_differs_only_in_case_is_taken() {
 #[test]
 fn of_many_who_want_a_name_at_once_exactly_one_gets_it() {
     let server = Server::start();
-    let mut peers: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    for peer in &mut peers {
+    let connect = |_| {
+        let mut peer = server.connect();
         peer.send("Alice\n");
-    }
+        peer
+    };
+    let mut peers: Vec<_> = (0..20).map(connect).collect();
     let answers: Vec<_> = peers.iter_mut().map(|peer| peer.line()).collect();
     let welcome = "* Welcome, Alice. You are the first here. /help lists the commands.";
     assert_eq!(answers.iter().filter(|answer| *answer == welcome).count(), 1);

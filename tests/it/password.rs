@@ -152,11 +152,14 @@ fn guesses_from_all_loopback_addresses_count_together_and_those_of_another_user_
 #[test]
 fn a_hundred_connections_have_no_more_tries_than_one() {
     let server = Server::start_with(config("hundred"));
-    let mut peers: Vec<_> = (0..100).map(|_| connect_from("127.0.0.7", server.address)).collect();
-    for (at, peer) in peers.iter_mut().enumerate() {
+    // The names are sent at once: who is silent for a second is asked for one.
+    let connect = |at| {
+        let mut peer = connect_from("127.0.0.7", server.address);
         peer.send(&format!("m{at}\n"));
-        peer.expect(REQUIRED);
-    }
+        peer
+    };
+    let mut peers: Vec<_> = (0..100).map(connect).collect();
+    peers.iter_mut().for_each(|peer| peer.expect(REQUIRED));
     for peer in &mut peers {
         peer.send("guess\n");
         peer.half_close();

@@ -12,10 +12,6 @@ pub mod hasher;
 mod state;
 mod store;
 
-use crate::accounts::state::{Change, Kind, State};
-use crate::accounts::store::Store;
-use crate::model::address::Network;
-use crate::model::{AccountId, Name};
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
@@ -23,10 +19,14 @@ use std::time::{Duration, SystemTime};
 use async_lock::Mutex;
 use blocking::unblock;
 
+use crate::accounts::state::{Change, Kind, State};
+use crate::accounts::store::Store;
 #[cfg(doc)]
 use crate::limits::LOGINS_NOTED;
+use crate::model::address::Network;
+use crate::model::{AccountId, Name};
+use crate::protocol::Banned;
 
-pub use crate::protocol::Banned;
 pub use error::ChangeError;
 pub use hash_queue::{Busy, Turn};
 pub use hasher::Hasher;
@@ -277,7 +277,7 @@ mod tests {
 
     use async_std::task::block_on;
     use futures::FutureExt;
-    use redb::{Database, ReadableDatabase, TableDefinition};
+    use redb::{Database, ReadableDatabase, TableDefinition, WriteTransaction};
 
     use super::*;
 
@@ -444,14 +444,11 @@ mod tests {
     fn accounts_of_an_older_program_count_as_used_when_logins_began_to_be_noted() {
         let folder = Folder::new();
         drop(filled(&folder));
-        let database = Database::create(folder.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        assert!(transaction.delete_table(TableDefinition::<u64, u64>::new("logins")).unwrap());
-        let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
-        meta.remove("logins since").unwrap();
-        drop(meta);
-        transaction.commit().unwrap();
-        drop(database);
+        write(&folder, |transaction| {
+            assert!(transaction.delete_table(TableDefinition::<u64, u64>::new("logins")).unwrap());
+            let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+            meta.remove("logins since").unwrap();
+        });
         drop(Accounts::open(&folder.0, now() + 400 * DAY).unwrap());
         let accounts = Accounts::open(&folder.0, now() + 700 * DAY).unwrap();
         assert_eq!(block_on(accounts.remove_unused(365 * DAY, now() + 764 * DAY)).unwrap(), []);
@@ -532,11 +529,9 @@ mod tests {
             assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
         }
         fs::remove_file(folder.file()).unwrap();
-        let foreign = Database::create(folder.file()).unwrap();
-        let transaction = foreign.begin_write().unwrap();
-        transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
-        transaction.commit().unwrap();
-        drop(foreign);
+        write(&folder, |transaction| {
+            transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
+        });
         folder.set_mode(0o600);
         assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat");
     }
@@ -579,26 +574,39 @@ mod tests {
     }
 
     fn set_format(folder: &Folder, format: u64) {
+        write(folder, |transaction| {
+            let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
+            meta.insert("format", format).unwrap();
+        });
+    }
+
+    /// Writes into the file as another program would.
+    fn write(folder: &Folder, rows: impl FnOnce(&WriteTransaction)) {
         let database = Database::create(folder.file()).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction
-            .open_table(TableDefinition::<&str, u64>::new("linechat"))
-            .unwrap()
-            .insert("format", format)
-            .unwrap();
+        rows(&transaction);
         transaction.commit().unwrap();
+    }
+
+    /// Writes bans as they are in the file: what is banned, and until when.
+    fn write_bans(folder: &Folder, bans: &[(u8, &[u8], Option<u64>)]) {
+        write(folder, |transaction| {
+            let table = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
+            let mut rows = transaction.open_table(table).unwrap();
+            for &(kind, banned, until) in bans {
+                rows.insert((kind, banned), ("Olga", None, 0, until)).unwrap();
+            }
+        });
     }
 
     #[test]
     fn a_name_that_is_none_any_more_is_told_instead_of_forgotten() {
         let folder = Folder::new();
         drop(folder.open());
-        let database = Database::create(folder.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        let accounts = TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
-        transaction.open_table(accounts).unwrap().insert(1, ("admin", "", false, 0)).unwrap();
-        transaction.commit().unwrap();
-        drop(database);
+        write(&folder, |transaction| {
+            let accounts = TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
+            transaction.open_table(accounts).unwrap().insert(1, ("admin", "", false, 0)).unwrap();
+        });
         assert_eq!(
             folder.refusal(),
             "the registry DIR/registry.redb is damaged (\"admin\" is no name: that word is reserved); put a copy in its place"
@@ -609,16 +617,7 @@ mod tests {
     fn of_two_bans_that_have_come_to_look_alike_the_longer_one_holds_and_is_lifted_for_good() {
         let folder = Folder::new();
         drop(folder.open());
-        let database = Database::create(folder.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        let bans = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
-        let mut rows = transaction.open_table(bans).unwrap();
-        for (name, until) in [("B0b", Some(u64::MAX)), ("Bob", None), ("bob", Some(u64::MAX))] {
-            rows.insert((0, name.as_bytes()), ("Olga", None, 0, until)).unwrap();
-        }
-        drop(rows);
-        transaction.commit().unwrap();
-        drop(database);
+        write_bans(&folder, &[(0, b"B0b", Some(u64::MAX)), (0, b"Bob", None), (0, b"bob", Some(u64::MAX))]);
         let accounts = folder.open();
         assert_eq!(accounts.ban_of(&name("B0b"), now()).unwrap().until(), None);
         assert_eq!(block_on(accounts.unban(Banned::Name(name("bob")), now())), Ok(true));
@@ -630,19 +629,15 @@ mod tests {
     fn bans_of_single_loopback_addresses_are_one_ban_and_are_lifted_for_good() {
         let folder = Folder::new();
         drop(folder.open());
-        let database = Database::create(folder.file()).unwrap();
-        let transaction = database.begin_write().unwrap();
-        let bans = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
-        let mut rows = transaction.open_table(bans).unwrap();
-        for (address, until) in
-            [([127, 0, 0, 2], Some(u64::MAX)), ([127, 0, 0, 3], None), ([127, 9, 0, 1], Some(u64::MAX))]
-        {
-            rows.insert((4, &address[..]), ("Olga", None, 0, until)).unwrap();
-        }
-        rows.insert((6, &[0; 8][..]), ("Olga", None, 0, Some(u64::MAX))).unwrap();
-        drop(rows);
-        transaction.commit().unwrap();
-        drop(database);
+        write_bans(
+            &folder,
+            &[
+                (4, &[127, 0, 0, 2], Some(u64::MAX)),
+                (4, &[127, 0, 0, 3], None),
+                (4, &[127, 9, 0, 1], Some(u64::MAX)),
+                (6, &[0; 8], Some(u64::MAX)),
+            ],
+        );
         drop(folder.open());
         let accounts = folder.open();
         assert_eq!(accounts.ban_on(Network::Loopback, now()).unwrap().until(), None);

@@ -72,7 +72,7 @@ pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60)
 pub const IMPOSER_CHARS: usize = 2 * NAME_CHARS + " (account )".len();
 
 /// How much of the registry's file is held in memory besides what is read of it at the start, in bytes.
-pub const REGISTRY_CACHE_BYTES: usize = 4 * 1024 * 1024;
+pub const ACCOUNTS_CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How often a lock is tried whose file its former holder removes at that moment.
 pub const LOCK_TRIES: usize = 16;
@@ -350,10 +350,10 @@ pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 // ---- The log --------------------------------------------------------------------------------------------------------
 
 /// How many log records wait for a slow standard output before further ones are dropped and counted.
-pub const JOURNAL_RECORDS: usize = 1024;
+pub const LOG_RECORDS: usize = 1024;
 
 /// How many of these are kept for records that must not be lost: about passwords, sanctions, and errors of the server.
-pub const JOURNAL_VITAL: usize = 256;
+pub const LOG_VITAL_RECORDS: usize = 256;
 
 /// How many records of a kind that peers can cause are logged for each network within [`LOG_PERIOD`].
 pub const RECORDS_LOGGED: u32 = 20;
@@ -365,7 +365,7 @@ pub const LOG_PERIOD: Duration = Duration::from_secs(1);
 pub const LOG_SUBJECTS: usize = 256;
 
 /// How long the end of the program waits for the log to be written.
-pub const JOURNAL_FLUSH: Duration = Duration::from_secs(1);
+pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 // ---- The client: connection -----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ use std::{io, thread};
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
 
-use crate::limits::{JOURNAL_FLUSH, JOURNAL_RECORDS, JOURNAL_VITAL, LOG_PERIOD, REASON_CHARS};
+use crate::limits::{LOG_FLUSH, LOG_PERIOD, LOG_RECORDS, LOG_VITAL_RECORDS, REASON_CHARS};
 use crate::log::limiter::{Limiter, Subject, Suppressed};
 use crate::model::address::PeerAddr;
 use crate::model::{Name, PeerId, SafeText};
@@ -238,7 +238,7 @@ impl Log {
     /// When the process has a log already.
     pub fn start(level: LevelFilter) -> io::Result<(Self, LogWriter)> {
         femme::with_level(level);
-        let (queue, records) = sync_channel(JOURNAL_RECORDS);
+        let (queue, records) = sync_channel(LOG_RECORDS);
         let (end, ended) = sync_channel(1);
         let log = Self { queue: Some(queue), shared: Arc::default() };
         let shared = Arc::clone(&log.shared);
@@ -268,7 +268,7 @@ impl Log {
         {
             return;
         }
-        let room = if is_vital { JOURNAL_RECORDS } else { JOURNAL_RECORDS - JOURNAL_VITAL };
+        let room = if is_vital { LOG_RECORDS } else { LOG_RECORDS - LOG_VITAL_RECORDS };
         if self.shared.waiting.fetch_add(1, Ordering::Relaxed) >= room || queue.try_send(record).is_err() {
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -327,10 +327,10 @@ impl Record {
 }
 
 impl LogWriter {
-    /// Waits until all is written, once every [`Log`] is dropped, but no longer than [`JOURNAL_FLUSH`].
+    /// Waits until all is written, once every [`Log`] is dropped, but no longer than [`LOG_FLUSH`].
     pub fn flush(self) {
         // Timed out, or the thread is gone: the log has no reader, and the program ends all the same.
-        let _: Result<(), RecvTimeoutError> = self.ended.recv_timeout(JOURNAL_FLUSH);
+        let _: Result<(), RecvTimeoutError> = self.ended.recv_timeout(LOG_FLUSH);
     }
 }
 
@@ -459,7 +459,7 @@ mod tests {
     use super::*;
 
     fn log() -> (Log, Receiver<Record>) {
-        let (queue, records) = sync_channel(JOURNAL_RECORDS);
+        let (queue, records) = sync_channel(LOG_RECORDS);
         (Log { queue: Some(queue), shared: Arc::default() }, records)
     }
 
@@ -472,16 +472,16 @@ mod tests {
             from: PeerAddr::Net((address(number / 10), 7).into()),
             code: "not-utf8",
         };
-        (0..JOURNAL_RECORDS as u32).for_each(|number| log.note(refused(number)));
+        (0..LOG_RECORDS as u32).for_each(|number| log.note(refused(number)));
         let dropped = || log.shared.dropped.load(Ordering::Relaxed);
-        assert_eq!(dropped(), JOURNAL_VITAL as u64);
-        for _ in 0..JOURNAL_VITAL {
+        assert_eq!(dropped(), LOG_VITAL_RECORDS as u64);
+        for _ in 0..LOG_VITAL_RECORDS {
             log.note(Record::Stopping);
         }
-        assert_eq!(dropped(), JOURNAL_VITAL as u64);
+        assert_eq!(dropped(), LOG_VITAL_RECORDS as u64);
         log.note(Record::Stopping);
-        assert_eq!(dropped(), JOURNAL_VITAL as u64 + 1);
-        assert_eq!(records.try_iter().count(), JOURNAL_RECORDS);
+        assert_eq!(dropped(), LOG_VITAL_RECORDS as u64 + 1);
+        assert_eq!(records.try_iter().count(), LOG_RECORDS);
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn every_line_oriented_client_that_is_installed_can_chat() {
     let output = Command::new(run)
         .env("LINECHAT_SERVER", env!("CARGO_BIN_EXE_server"))
         .env("LINECHAT_CLIENT", env!("CARGO_BIN_EXE_client"))
-        // Beside the other tests everything takes longer.
+        // The other tests run at the same time, so everything takes longer.
         .env("COMPAT_DEADLINE", DEADLINE.as_secs().to_string())
         .output()
         .expect("compat/run can be started; it needs bash");

@@ -30,8 +30,8 @@ struct State {
     free: usize,
     /// By when they came.
     waiting: BTreeMap<u64, Waiter>,
-    /// What those who wait or have a turn count for. Nothing is kept of others: if it were, those who come with a new name or
-    /// network each time would go before everybody who has had a turn.
+    /// The load of each key that waits or has a turn. Other keys are forgotten: if their last turns were remembered, an
+    /// attacker with a new name or network for each guess would always go first.
     loads: HashMap<LimitKey, Load>,
     arrivals: u64,
     turns: u64,
@@ -126,10 +126,10 @@ impl State {
     /// Changes what is known of these networks, and forgets those that have nobody here.
     fn change(&mut self, keys: &LimitKeys, change: impl Fn(&mut Load)) {
         for share in keys.all() {
-            let load = self.loads.entry(share.network).or_default();
+            let load = self.loads.entry(share.key).or_default();
             change(load);
             if load.waiting == 0 && load.running == 0 {
-                self.loads.remove(&share.network);
+                self.loads.remove(&share.key);
             }
         }
     }
@@ -159,7 +159,7 @@ impl State {
             let last_turn = |network| self.loads.get(&network).map_or(0, |load| load.last_turn);
             // The first of equals, which is the one that came first.
             let (arrival, keys) =
-                waiting.iter().min_by_key(|(_, keys)| keys.get(level).map_or(0, |share| last_turn(share.network)))?;
+                waiting.iter().min_by_key(|(_, keys)| keys.get(level).map_or(0, |share| last_turn(share.key)))?;
             let Some(&chosen) = keys.get(level) else { return Some(*arrival) };
             waiting.retain(|(_, keys)| keys.get(level) == Some(&chosen));
         }
@@ -220,16 +220,15 @@ mod tests {
         assert_eq!(turns_until(&named("Alice"), crowd()), 1);
     }
 
-    /// Each of them guesses at another name or from another network each time, and so has had no turn.
     #[test]
-    fn those_who_are_new_each_time_do_not_go_before_an_owner_who_has_had_a_turn() {
+    fn guessers_with_a_new_network_each_time_do_not_starve_an_owner() {
         let queue = HashQueue::new(1, 64);
         let new = |number: u8| keys(&format!("192.0.2.{number}"));
         let first = enter(&queue, &new(0));
         let owner = enter(&queue, &keys("198.51.100.1"));
         let mut running = enter(&queue, &new(1));
         drop(first);
-        // The owner has the turn, and comes again after it.
+        // The owner has had a turn, and comes again.
         drop(owner);
         let mut owner = enter(&queue, &keys("198.51.100.1"));
         for number in 2..4 {

@@ -4,11 +4,6 @@
 //! others wait in a queue that all networks share fairly. A name that nobody has costs exactly what a wrong password costs: one
 //! run, so that the time does not tell who is registered.
 
-use crate::accounts::Turn;
-use crate::accounts::hash_queue::{Busy, HashQueue};
-use crate::limits::{HASH_COST, HASH_COST_MOST, HASHES_AT_ONCE, HASHES_WAITING};
-use crate::model::Secret;
-use crate::model::limit_key::LimitKeys;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +12,12 @@ use argon2::password_hash::try_generate_salt;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use blocking::unblock;
 use zeroize::Zeroize;
+
+use crate::accounts::Turn;
+use crate::accounts::hash_queue::{Busy, HashQueue};
+use crate::limits::{HASH_COST, HASH_COST_MOST, HASHES_AT_ONCE, HASHES_WAITING};
+use crate::model::Secret;
+use crate::model::limit_key::LimitKeys;
 
 /// A handle to what hashes passwords. Clones share its limits.
 #[derive(Debug, Clone)]

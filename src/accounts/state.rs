@@ -3,13 +3,14 @@
 //! Plain data: no file, no task and no clock. A change is first written down as [`Change`]s, which the
 //! [store](crate::accounts::store) keeps; only then is it applied here. So the memory never says what the file does not.
 
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
 use crate::accounts::ChangeError;
 use crate::limits::{ACCOUNTS, IMPOSER_CHARS, LOGINS_NOTED, REASON_CHARS, SANCTIONS};
 use crate::model::{AccountId, Name, SafeText};
 use crate::protocol::Banned;
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::time::{Duration, SystemTime};
 
 /// A registered name.
 #[derive(Clone, PartialEq, Eq)]

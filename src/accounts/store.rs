@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use crate::accounts::state::{Change, Kind, State};
 use crate::accounts::{Account, Sanction};
-use crate::limits::REGISTRY_CACHE_BYTES;
+use crate::limits::ACCOUNTS_CACHE_BYTES;
 use crate::model::address::Network;
 use crate::model::{AccountId, Name};
 use crate::os::io_error;
@@ -215,7 +215,7 @@ fn open(path: &Path) -> Result<Database, AccountsError> {
 fn database(path: &Path, file: File) -> Result<Database, AccountsError> {
     let mut builder = Database::builder();
     // The whole of it is read anyway; and what else has written to it must be an error, not a panic.
-    builder.set_cache_size(REGISTRY_CACHE_BYTES).set_check_integrity_on_open(true);
+    builder.set_cache_size(ACCOUNTS_CACHE_BYTES).set_check_integrity_on_open(true);
     FileBackend::new(file)
         .and_then(|backend| builder.create_with_backend(backend))
         .map_err(|error| refine(path, error.into()))

@@ -52,7 +52,7 @@ struct Count {
 
 impl From<PeerAddr> for LogKey {
     fn from(from: PeerAddr) -> Self {
-        match from.source() {
+        match from.network() {
             Network::Loopback => Self::Loopback,
             Network::V6([a, b, c, d, e, f, ..]) => Self::Ipv6([a, b, c, d, e, f]),
             source => Self::Other(source),

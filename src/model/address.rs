@@ -47,7 +47,7 @@ pub struct InvalidNetwork;
 
 impl PeerAddr {
     /// Its network.
-    pub fn source(self) -> Network {
+    pub fn network(self) -> Network {
         match self {
             Self::Net(address) => Network::of(address),
             Self::Unix { user } => Network::User(user),
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_link_local_address_is_one_place_in_each_zone() {
-        let from = |address: &str| PeerAddr::from(address.parse::<SocketAddr>().unwrap()).source();
+        let from = |address: &str| PeerAddr::from(address.parse::<SocketAddr>().unwrap()).network();
         let one = from("[fe80::1%2]:7");
         assert_eq!(one, source("fe80::1%2"));
         assert_eq!(one, from("[fe80::1%2]:8"));
@@ -272,7 +272,7 @@ mod tests {
     fn a_user_of_this_machine_is_shown_as_the_place_to_ban() {
         let origin = PeerAddr::Unix { user: 1000 };
         assert_eq!(origin.to_string(), "user:1000");
-        assert_eq!(source("user:1000"), origin.source());
+        assert_eq!(source("user:1000"), origin.network());
         assert!(crate::model::Name::parse("user:1000").is_err());
     }
 

@@ -31,7 +31,7 @@ pub struct LimitKeys(Vec<LimitShare>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitShare {
     /// The key.
-    pub network: LimitKey,
+    pub key: LimitKey,
     /// How many times the limits of a single network it has. `None`: it has no limit, but gets only one turn at a time.
     pub factor: Option<u32>,
 }
@@ -41,10 +41,10 @@ impl LimitKeys {
     pub fn of(source: Network) -> Self {
         let mut shares = Vec::new();
         if let Network::V6(octets) = source {
-            shares.push(LimitShare { network: wide(octets, 48), factor: Some(PER_48) });
-            shares.push(LimitShare { network: wide(octets, 56), factor: Some(PER_56) });
+            shares.push(LimitShare { key: wide(octets, 48), factor: Some(PER_48) });
+            shares.push(LimitShare { key: wide(octets, 56), factor: Some(PER_56) });
         }
-        shares.push(LimitShare { network: LimitKey::Network(source), factor: Some(1) });
+        shares.push(LimitShare { key: LimitKey::Network(source), factor: Some(1) });
         Self(shares)
     }
 
@@ -53,8 +53,8 @@ impl LimitKeys {
     pub fn with_name(source: Network, name: &Name) -> Self {
         match source {
             Network::Loopback | Network::User(_) => Self(vec![
-                LimitShare { network: LimitKey::Network(source), factor: None },
-                LimitShare { network: LimitKey::Name(source, HASHES.hash_one(name)), factor: Some(1) },
+                LimitShare { key: LimitKey::Network(source), factor: None },
+                LimitShare { key: LimitKey::Name(source, HASHES.hash_one(name)), factor: Some(1) },
             ]),
             _ => Self::of(source),
         }
@@ -67,12 +67,12 @@ impl LimitKeys {
 
     /// Those that have limits, and how many times those of a single place.
     pub fn limited(&self) -> impl Iterator<Item = (LimitKey, u32)> {
-        self.0.iter().filter_map(|share| Some((share.network, share.factor?)))
+        self.0.iter().filter_map(|share| Some((share.key, share.factor?)))
     }
 
     /// The widest of them.
     pub fn widest(&self) -> LimitKey {
-        self.0[0].network
+        self.0[0].key
     }
 }
 

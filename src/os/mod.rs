@@ -1,4 +1,4 @@
-//! What the operating system gives: files, paths, I/O errors in words, and turns for other tasks.
+//! Operating system helpers: files, paths, descriptors, I/O errors in words, and yielding to other tasks.
 
 pub mod descriptors;
 pub mod io_error;

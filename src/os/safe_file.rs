@@ -105,10 +105,11 @@ pub(crate) fn lock(path: &Path) -> io::Result<Option<Lock>> {
 #[derive(Debug)]
 pub(crate) struct Lock(File);
 
-/// Closing the file is not enough: a child process that has not reached its exec yet has the file open, too, and with it the lock.
+/// Closing the file is not enough: a child process that was forked and has not called exec yet also has the file open, and
+/// so keeps the lock.
 impl Drop for Lock {
     fn drop(&mut self) {
-        // It fails for nothing that we could do something about; the lock ends with the process.
+        // Nothing can be done if it fails. The lock ends with the process.
         let _ = self.0.unlock();
     }
 }
@@ -218,7 +219,7 @@ mod tests {
         assert!(lock(&path).unwrap().is_some());
     }
 
-    /// A child process has the same open file from its fork to its exec.
+    /// Between fork and exec, a child process has the same open file.
     #[test]
     fn a_lock_ends_although_another_process_has_its_file_open() {
         let folder = Folder::new("lock-fork");

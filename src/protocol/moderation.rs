@@ -96,7 +96,7 @@ impl ModerationCommand {
             Self::Ban { whom: Banned::Name(whom), .. } | Self::Unban { whom: Banned::Name(whom) } => {
                 names.contains(&whom)
             }
-            Self::Ban { whom: Banned::Network(source), .. } => source.contains(from.source()),
+            Self::Ban { whom: Banned::Network(source), .. } => source.contains(from.network()),
             Self::Unban { whom: Banned::Network(_) } => false,
         }
     }

@@ -430,7 +430,7 @@ impl Broker {
         self.may_have(&name, sender.account_id)?;
         self.names.check(&name, peer)?;
         let mute = self.mute_of(&name);
-        // Everybody must know the old name. Those who joined before this peer are announced first, as always.
+        // Everybody must know the old name. Joins are announced in order, so those who joined earlier come first.
         if let Some(join) = sender.unannounced {
             while let Some(earlier) = self.unannounced.pop_until(join) {
                 self.announce(earlier);
@@ -1039,7 +1039,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_changes_its_name_at_once_is_announced_before_that() {
+    fn a_peer_that_renames_at_once_is_announced_first() {
         let mut room = slow_room(&["Alice"]);
         room.join(2, "Bob").unwrap();
         room.send(2, &["hi", "/nick alice", "/nick Bobby", "hi again"]);
@@ -1051,7 +1051,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_joined_after_another_hears_that_the_other_changes_its_name_at_once() {
+    fn a_peer_that_joined_later_hears_of_a_rename_that_comes_at_once() {
         let mut room = slow_room(&["Alice"]);
         for (peer, name) in [(2, "Bob"), (3, "Carol"), (4, "Dave")] {
             room.join(peer, name).unwrap();

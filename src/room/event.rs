@@ -1,13 +1,14 @@
 //! What sessions tell the broker.
 
-use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Name, PeerId};
-use crate::protocol::{Command, LeaveReason, Notice, Refusal};
-use crate::room::{AdminRequest, Person, Reader};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
+
+use crate::model::address::PeerAddr;
+use crate::model::{AccountId, Name, PeerId};
+use crate::protocol::{Command, LeaveReason, Notice, Refusal};
+use crate::room::{AdminRequest, Person, Reader};
 
 /// What a join is answered with: a place at the feed, or why not.
 pub type Answer = Result<Reader, Refusal>;

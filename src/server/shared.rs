@@ -71,7 +71,7 @@ impl Shared {
     /// Where a connection comes from, for what its passwords and registrations cost: on this machine its user, if the system
     /// tells.
     pub(crate) fn payer(from: PeerAddr, transport: &Transport) -> Network {
-        match from.source() {
+        match from.network() {
             Network::Loopback => local_user(transport).map_or(Network::Loopback, Network::User),
             source => source,
         }

@@ -23,7 +23,7 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
         // Who is refused may be told why, or just closed.
         let _ = std::io::Write::write_all(&mut peer.stream(), format!("crowd{at}\n").as_bytes());
         let lines = std::io::BufRead::lines(std::io::BufReader::new(peer.stream()));
-        // On a busy machine they may have been silent for a second, and are asked for their name first.
+        // On a busy machine they may have been silent for a second; then the server prompts them first.
         let mut answers = lines.map_while(Result::ok).skip_while(|line| line == "* Send your name as the first line.");
         answers.next().is_some_and(|line| line.starts_with("* Welcome"))
     };

@@ -53,7 +53,7 @@ fn a_peer_that_is_not_announced_can_do_everything() {
     };
     other.send("another Bob\n");
     alice.expect("Bob: another Bob");
-    // Whoever changes the name is announced before that.
+    // A peer that renames is announced first.
     other.send("/nick Bobby\n");
     alice.expect("* Bob has joined");
     alice.expect("* Bob is now Bobby");

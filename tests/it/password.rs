@@ -152,7 +152,7 @@ fn guesses_from_all_loopback_addresses_count_together_and_those_of_another_user_
 #[test]
 fn a_hundred_connections_have_no_more_tries_than_one() {
     let server = Server::start_with(config("hundred"));
-    // The names are sent at once: who is silent for a second is asked for one.
+    // Each name is sent at once, because the server prompts a client that is silent for a second.
     let connect = |at| {
         let mut peer = connect_from("127.0.0.7", server.address);
         peer.send(&format!("m{at}\n"));

@@ -18,8 +18,9 @@ use crate::support::harness::{DEADLINE, Peer, skipped};
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
 
-/// Copies a program to where other users can run it. Another process copies it: a file that this process has open for
-/// writing, also a child of another test that has not reached its exec yet, cannot be run ("Text file busy").
+/// Copies a program to where other users can run it. A separate process makes the copy: if this process had the copy open
+/// for writing, a child that another test has just forked would have it open too, and running it would fail with "Text
+/// file busy".
 pub fn install(program: &str, to: &Path) {
     let status = Command::new("install").args(["-m", "755", program]).arg(to).status().expect("install can be started");
     assert!(status.success(), "{program} is not copied to {}", to.display());

@@ -24,6 +24,7 @@ pub(crate) struct Backlog {
     pub(crate) unrun: Rc<Cell<usize>>,
 }
 
+/// A queue, and the end that the program takes messages from.
 pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
     let (sender, receiver) = bounded(EXEC_MESSAGES);
     let unrun = Rc::new(Cell::new(0));

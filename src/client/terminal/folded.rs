@@ -1,4 +1,4 @@
-//! Texts without the differences that a reader does not mean.
+//! Text for comparisons that ignore case, width and normal form.
 
 use unicode_normalization::UnicodeNormalization;
 

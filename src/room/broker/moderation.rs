@@ -40,7 +40,7 @@ impl Broker {
 
     /// Whether somebody from there is let in. The server has checked that too, but the connection may have waited since.
     pub(crate) fn may_come_from(&self, from: PeerAddr) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.source(), self.date));
+        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), self.date));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))
     }
 
@@ -90,7 +90,7 @@ impl Broker {
     /// Those whom an operator means: a name is also that of the account that somebody has logged in to.
     fn people_meant(&self, whom: &Banned) -> Vec<Person> {
         match whom {
-            Banned::Network(source) => self.people(|peer| source.contains(peer.from.source())),
+            Banned::Network(source) => self.people(|peer| source.contains(peer.from.network())),
             Banned::Name(name) => {
                 let account =
                     self.accounts.as_ref().and_then(|accounts| accounts.account(name)).map(|account| account.id);

@@ -92,7 +92,7 @@ impl Auth {
 
     /// Whether somebody from there may come in at all.
     pub(crate) fn may_enter(&self, from: PeerAddr) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.source(), SystemTime::now()));
+        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), SystemTime::now()));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))
     }
 }

@@ -106,7 +106,7 @@ impl ConnectionLimits {
         peer: PeerId,
         from: PeerAddr,
     ) -> Result<(Permit, oneshot::Receiver<()>), Refusal> {
-        let source = from.source();
+        let source = from.network();
         let keys = LimitKeys::of(source);
         // Whoever else sits at this machine has done nothing; there only the passwords are refused.
         if !from.is_this_machine() {

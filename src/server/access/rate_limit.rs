@@ -216,7 +216,7 @@ impl RateLimit {
     /// Takes a line that is to be passed on, if one may be now.
     pub(crate) fn take_line(&mut self, now: Instant) -> bool {
         let Some(rates) = self.profile.rates() else { return true };
-        if self.told && self.own.are_full(now) && self.networks.are_full(self.from.source(), now) {
+        if self.told && self.own.are_full(now) && self.networks.are_full(self.from.network(), now) {
             self.told = false;
         }
         if self.turn.max(self.own.next_line_at(rates, now)) > now {
@@ -253,7 +253,7 @@ impl RateLimit {
     fn take(&mut self, rates: Rates, lines: u64, bytes: u64, now: Instant) {
         self.own.lines.take(rates.lines, lines, now);
         self.own.bytes.take(rates.bytes, bytes, now);
-        self.turn = self.networks.take(self.from.source(), rates.of_all_from(self.from), lines, bytes, now);
+        self.turn = self.networks.take(self.from.network(), rates.of_all_from(self.from), lines, bytes, now);
     }
 }
 

@@ -263,6 +263,6 @@ fn list(people: &[Person]) -> String {
     if people.is_empty() {
         return "nobody here".to_owned();
     }
-    let each: Vec<_> = people.iter().map(|person| format!("{} from {}", person.name, person.from.source())).collect();
+    let each: Vec<_> = people.iter().map(|person| format!("{} from {}", person.name, person.from.network())).collect();
     each.join(", ")
 }

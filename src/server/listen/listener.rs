@@ -3,20 +3,6 @@
 //! It hands each connection to a session of its own and knows nothing of what is said there. A failed `accept`
 //! never ends it.
 
-use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
-use crate::log::Record;
-use crate::model::address::PeerAddr;
-use crate::net::resolve::resolve;
-use crate::net::tcp;
-use crate::net::transport::Transport;
-use crate::os::io_error;
-use crate::os::yielding::Turns;
-use crate::server::connection::handshake::Accepted;
-use crate::server::connection::session;
-use crate::server::connection::turn_away::turn_away;
-use crate::server::listen::socket_file::SocketFile;
-use crate::server::listen::{BindError, Tls};
-use crate::server::shared::Shared;
 use std::convert::Infallible;
 use std::fmt;
 use std::fs::File;
@@ -32,6 +18,21 @@ use futures::FutureExt;
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::log::Record;
+use crate::model::address::PeerAddr;
+use crate::net::resolve::resolve;
+use crate::net::tcp;
+use crate::net::transport::Transport;
+use crate::os::io_error;
+use crate::os::yielding::Turns;
+use crate::server::connection::handshake::Accepted;
+use crate::server::connection::session;
+use crate::server::connection::turn_away::turn_away;
+use crate::server::listen::socket_file::SocketFile;
+use crate::server::listen::{BindError, Tls};
+use crate::server::shared::Shared;
 
 /// A socket that listens. Shown as the place where it does.
 #[derive(Debug)]

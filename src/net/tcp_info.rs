@@ -1,4 +1,5 @@
-//! What the kernel knows of a connection that takes nothing (sock_diag(7)).
+//! What the kernel knows of a connection (sock_diag(7)): whether the peer still acknowledges, and which user owns the other
+//! end within this machine.
 //!
 //! A peer that rests and a peer whose link is lost look the same to a write that waits. The kernel can tell them apart:
 //! the one acknowledges what it was sent, the other does not.
@@ -47,11 +48,22 @@ pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
     })
 }
 
-/// The user who owns the peer's end of a connection within this machine. `None` if the kernel does not tell. Never waits.
+/// The user who owns the peer's end of a TCP connection within this machine, as [`owner_of_peer`] says.
+pub(crate) fn user_of_peer(transport: &Transport) -> Option<u32> {
+    let socket = transport.tcp()?;
+    owner_of_peer(socket.local_addr().ok()?, socket.peer_addr().ok()?)
+}
+
+/// The user who owns the peer's end of a connection within this machine. `None` if the kernel does not tell, or the other
+/// end is closed. Never waits.
 pub(crate) fn owner_of_peer(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
+    // A socket of IPv6 shows the addresses of an IPv4 connection as IPv6 addresses, but the other end may be a socket of IPv4.
+    let [local, peer] = [local, peer].map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
     let answer = ask(&request(peer, local)).ok()?;
+    // If there is no such connection, the kernel answers with a listener at that port, which has no peer.
+    let is_the_connection = answer.header.socket_id.destination_port == local.port();
     // For the kernel, a socket that no process has (not accepted yet, or closed) is root's.
-    (answer.header.inode != 0).then_some(answer.header.uid)
+    (is_the_connection && answer.header.inode != 0).then_some(answer.header.uid)
 }
 
 /// Sends a request and reads the answer, which is there at once.
@@ -61,7 +73,11 @@ fn ask(request: &[u8]) -> io::Result<Box<InetResponse>> {
     rustix::net::send(&kernel, request, SendFlags::empty())?;
     let mut answer = [0; 4096];
     let (length, _) = rustix::net::recv(&kernel, &mut answer, RecvFlags::empty())?;
-    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer[..length]).map_err(io::Error::other)?;
+    read(&answer[..length])
+}
+
+fn read(answer: &[u8]) -> io::Result<Box<InetResponse>> {
+    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(answer).map_err(io::Error::other)?;
     match answer.payload {
         NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => Ok(answer),
         _ => Err(io::ErrorKind::NotFound.into()),
@@ -117,6 +133,42 @@ mod tests {
             assert_eq!(owner(), Some(rustix::process::geteuid().as_raw()), "{host}");
             drop((server, listener));
             assert_eq!(owner(), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_user_of_a_loopback_connection_is_known_until_it_is_closed() {
+        for host in ["127.0.0.1", "::1"] {
+            let Ok(listener) = std::net::TcpListener::bind((host, 0)) else { continue };
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let transport = Transport::Tcp(listener.accept().unwrap().0.into());
+            let user = user_of_peer(&transport);
+            // Some systems do not tell.
+            assert!(user.is_none_or(|user| user == rustix::process::geteuid().as_raw()), "{host}: {user:?}");
+            drop(client);
+            assert_eq!(user_of_peer(&transport), None, "{host}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_not_understood_names_nobody() {
+        let error: Vec<u8> = [36_u32, 2, 0, 0, u32::from_ne_bytes((-2_i32).to_ne_bytes())]
+            .into_iter()
+            .flat_map(u32::to_ne_bytes)
+            .chain([0; 16])
+            .collect();
+        for answer in [&[][..], &[20; 5], &[20; 40], &error] {
+            assert!(read(answer).is_err(), "{answer:?}");
+        }
+    }
+
+    /// The kernel looks for a listener when there is no such connection.
+    #[test]
+    fn the_owner_of_a_listener_is_not_taken_for_that_of_a_connection() {
+        for host in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
+            let address = SocketAddr::new("127.0.0.1".parse().unwrap(), listener.local_addr().unwrap().port());
+            assert_eq!(owner_of_peer("127.0.0.1:1".parse().unwrap(), address), None, "{host}");
         }
     }
 

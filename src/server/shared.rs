@@ -13,12 +13,12 @@ use crate::accounts::{Accounts, ChangeError};
 use crate::log::{Log, Record};
 use crate::model::address::{Network, PeerAddr};
 use crate::model::{AccountId, PeerId, SafeText};
+use crate::net::tcp_info::user_of_peer;
 use crate::net::transport::Transport;
 use crate::protocol::{Notice, Refusal};
 use crate::room::{Event, Person};
 use crate::server::Config;
 use crate::server::access::connection_limits::ConnectionLimits;
-use crate::server::access::local_user::local_user;
 use crate::server::access::rate_limit::NetworkLimits;
 
 /// What every session has a share of.
@@ -72,7 +72,7 @@ impl Shared {
     /// tells.
     pub(crate) fn payer(from: PeerAddr, transport: &Transport) -> Network {
         match from.network() {
-            Network::Loopback => local_user(transport).map_or(Network::Loopback, Network::User),
+            Network::Loopback => user_of_peer(transport).map_or(Network::Loopback, Network::User),
             source => source,
         }
     }

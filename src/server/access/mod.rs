@@ -2,7 +2,6 @@
 
 pub mod auth;
 pub mod connection_limits;
-pub(crate) mod local_user;
 pub(crate) mod penalties;
 pub mod rate_limit;
 pub(crate) mod unnamed;

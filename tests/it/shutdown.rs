@@ -6,7 +6,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::support::harness::{Peer, Server, accepted, within};
+use crate::support::harness::{Peer, Server, accepted, own_address, unpaced, within};
 use crate::support::program::ServerProgram;
 
 const STOPPING: &str = "* The server is shutting down";
@@ -62,7 +62,8 @@ fn a_name_that_comes_with_the_stop_is_answered_one_way_or_the_other() {
 
 #[test]
 fn nobody_new_is_accepted_once_it_is_told() {
-    let mut server = Server::start();
+    // Elsewhere a server of another test could be given the port, and accept.
+    let mut server = Server::start_at(&own_address().to_string(), unpaced());
     let mut alice = server.join("Alice");
     server.begin_stop();
     alice.expect(STOPPING);

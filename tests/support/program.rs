@@ -175,13 +175,22 @@ impl Output {
     /// The next line without its LF.
     #[track_caller]
     pub fn line(&mut self) -> String {
+        let line = self.next_line();
+        line.unwrap_or_else(|| panic!("the output ended after {:?}", String::from_utf8_lossy(&self.waiting)))
+    }
+
+    /// The next line without its LF; `None` at the end of the output.
+    #[track_caller]
+    pub fn next_line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.waiting.iter().position(|&byte| byte == b'\n') {
                 let rest = self.waiting.split_off(end + 1);
                 self.waiting.truncate(end);
-                return String::from_utf8(std::mem::replace(&mut self.waiting, rest)).expect("it writes UTF-8");
+                return Some(String::from_utf8(std::mem::replace(&mut self.waiting, rest)).expect("it writes UTF-8"));
             }
-            assert!(self.more(), "the output ended after {:?}", String::from_utf8_lossy(&self.waiting));
+            if !self.more() {
+                return None;
+            }
         }
     }
 

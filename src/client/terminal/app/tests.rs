@@ -1,0 +1,507 @@
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use async_channel::{Sender, bounded};
+use async_std::task::block_on;
+use jiff::civil::Date;
+use rustyline::ExternalPrinter;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::client::Endpoint;
+use crate::client::session_state::SessionState;
+use crate::client::terminal::options::Options;
+use crate::client::terminal::screen::Showing;
+use crate::limits::RECONNECT_PAUSE;
+
+struct PlainPrinter(mpsc::Sender<String>);
+
+impl ExternalPrinter for PlainPrinter {
+    fn print(&mut self, text: String) -> rustyline::Result<()> {
+        self.0.send(text).map_err(|error| io::Error::other(error).into())
+    }
+}
+
+/// A talk on a connection, what it sends there, and what it shows.
+struct Scene {
+    app: App,
+    sent: Receiver<Zeroizing<String>>,
+    screen: Screen,
+    showing: Showing,
+    // They are open as long as this.
+    _typed: Sender<Typed>,
+    _events: Sender<Event>,
+}
+
+/// Puts the talk on a new connection. What it sends there, and where its events come from.
+fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
+    let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
+    let mut attempt = Attempt::new(happening, lines);
+    attempt.session_state.hear(b"* Welcome, Bob.");
+    app.attempt = Some(attempt);
+    (sent, events)
+}
+
+impl Scene {
+    fn set() -> Self {
+        let name = Name::parse("Bob").unwrap();
+        let look = Theme::new(
+            name.clone(),
+            &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
+        );
+        let (screen, showing) = Screen::new(false, Date::default);
+        let config = Config {
+            name,
+            endpoint: Endpoint::Unix(PathBuf::new()),
+            password: None,
+            allow_plain_password: false,
+            if_taken: None,
+        };
+        let (typing, typed) = bounded(1);
+        let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
+        let mut app = App::new(config, true, (screen.clone(), look), typed);
+        let (sent, events) = connect(&mut app);
+        app.has_joined = true;
+        Self { app, sent, screen, showing, _typed: typing, _events: events }
+    }
+
+    /// The next line that is sent, if there is one, and the link says that it was.
+    fn next(&mut self) -> Option<String> {
+        block_on(self.app.send_next());
+        let line = self.sent.try_recv().ok()?.to_string();
+        self.happens(Event::Sent);
+        Some(line)
+    }
+
+    /// The next one, which is a ping. What answers it.
+    #[track_caller]
+    fn next_ping(&mut self) -> String {
+        let line = self.next().unwrap();
+        let token = line.strip_prefix("/ping ").unwrap_or_else(|| panic!("{line:?} is not a ping"));
+        format!("* Pong {token}\n")
+    }
+
+    #[track_caller]
+    fn hears(&mut self, lines: &str) {
+        self.happens(Event::Heard(lines.as_bytes().to_vec()));
+    }
+
+    #[track_caller]
+    fn happens(&mut self, event: Event) {
+        assert!(block_on(self.app.happen(event)).is_continue());
+    }
+
+    /// The connection is lost, and there is another one.
+    #[track_caller]
+    fn comes_back(&mut self) {
+        self.happens(Event::Ended(Ok(())));
+        (self.sent, self._events) = connect(&mut self.app);
+        self.hears("* Welcome, Bob.\n");
+    }
+
+    /// What is on the screen, without the times.
+    fn shown(self) -> Vec<String> {
+        let (paper, printed) = mpsc::channel();
+        self.showing.start(PlainPrinter(paper), || None).unwrap();
+        self.screen.finish();
+        let printed = printed.try_iter().next().unwrap();
+        let without_time =
+            |line: &str| line.split_once(' ').filter(|(time, _)| *time != "--").map(|(_, rest)| rest.to_owned());
+        let without_since = |line: &str| line.split(" You were away since ").next().unwrap().to_owned();
+        printed.lines().map(|line| without_time(line).unwrap_or_else(|| without_since(line))).collect()
+    }
+}
+
+/// The server may have it, or not.
+#[test]
+fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
+    for is_written in [false, true] {
+        let mut scene = Scene::set();
+        scene.app.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("one"));
+        block_on(scene.app.send_next());
+        // The task that sends it has not taken it, or has not said that it was sent.
+        assert!(!is_written || scene.sent.try_recv().is_ok());
+        scene.comes_back();
+        assert_eq!(scene.next().as_deref(), Some("three"));
+        assert_eq!(scene.next(), None);
+        assert_eq!(
+            scene.shown(),
+            [
+                "Bob: one",
+                "Bob: two",
+                "-- The connection is lost. What you type is kept; trying to connect again.",
+                "-- Up to 2 of the lines you sent may not have arrived; the first: one",
+                "-- Back again.",
+                "* Welcome, Bob.",
+                "Bob: three",
+            ]
+        );
+    }
+}
+
+/// Nobody takes it out there any more.
+#[test]
+fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
+    let mut scene = Scene::set();
+    scene.sent = bounded(1).1;
+    scene.app.keep(vec!["one".to_owned()]);
+    assert_eq!(scene.next(), None);
+    scene.comes_back();
+    assert_eq!(scene.next(), None);
+    assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()));
+}
+
+#[test]
+fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
+    let mut scene = Scene::set();
+    scene.app.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
+    let first = block_on(scene.app.leave(false));
+    block_on(scene.app.send_next());
+    let second = block_on(scene.app.leave(false));
+    assert!(first.is_continue() && matches!(second, Break(Err(ClientError::NoFarewell))));
+    assert_eq!(
+        scene.shown(),
+        ["Bob: last words", "-- Not sent: 1 line.", "-- A line that you sent may not have arrived: last words"]
+    );
+}
+
+#[test]
+fn a_cr_ends_a_line() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(vec!["one\r\r/register".to_owned()]);
+    assert_eq!(scene.next().as_deref(), Some("one"));
+    let pong = scene.next_ping();
+    assert!(scene.app.is_secretive());
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+}
+
+#[test]
+fn a_private_message_is_shown_when_it_was_accepted() {
+    let mut scene = Scene::set();
+    scene.app.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
+    assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+    let pong = scene.next_ping();
+    assert_eq!(scene.next(), None, "the next one waits");
+    scene.hears("Carol: meanwhile\n");
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/msg Nobody hi"));
+    let pong = scene.next_ping();
+    scene.hears("! no-such-user: nobody here is called Nobody; /who lists all\n");
+    assert_eq!(scene.next(), None);
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("hello"));
+    assert_eq!(
+        scene.shown(),
+        [
+            "Carol: meanwhile",
+            "Bob (to Alice): hi",
+            "! no-such-user: nobody here is called Nobody; /who lists all",
+            "Bob: hello"
+        ]
+    );
+}
+
+#[test]
+fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
+    let mut scene = Scene::set();
+    scene.app.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
+    assert_eq!(scene.next().as_deref(), Some("/foo"));
+    let pong = scene.next_ping();
+    assert_eq!(scene.next(), None);
+    scene.hears("! unknown-command: there is no /foo\n");
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+    let pong = scene.next_ping();
+    scene.hears(&pong);
+    assert_eq!(scene.shown(), ["! unknown-command: there is no /foo", "Bob (to Alice): hi"]);
+}
+
+#[test]
+fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
+    let mut scene = Scene::set();
+    scene.app.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
+    for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
+        scene.next().unwrap();
+        let pong = scene.next_ping();
+        scene.hears(&format!("{answer}\n{pong}"));
+    }
+    assert_eq!(
+        scene.shown(),
+        [
+            "! muted: you may listen, but say nothing",
+            "-- Refused: /msg Alice hi",
+            "* You missed 7 lines.",
+            "-- You may have missed the answer to this, so it is not certain that it was accepted: /msg Alice hello",
+        ]
+    );
+}
+
+#[test]
+fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
+    let mut scene = Scene::set();
+    scene.app.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
+    assert_eq!(scene.next().as_deref(), Some("hello"));
+    let pong = scene.next_ping();
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+    scene.comes_back();
+    assert_eq!(scene.next().as_deref(), Some("later"));
+    assert_eq!(
+        scene.shown(),
+        [
+            "Bob: hello",
+            "-- The connection is lost. What you type is kept; trying to connect again.",
+            "-- A line that you sent may not have arrived: /msg Alice hi",
+            "-- Back again.",
+            "* Welcome, Bob.",
+            "Bob: later",
+        ]
+    );
+}
+
+#[test]
+fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
+    let mut scene = Scene::set();
+    scene.app.keep(vec!["/msg Alice hi".to_owned()]);
+    assert!(block_on(scene.app.leave(false)).is_continue());
+    assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
+    assert_eq!(scene.next(), None);
+    assert!(scene.app.attempt.as_ref().unwrap().lines.is_none(), "that was all");
+    scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
+    assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
+}
+
+/// It would be taken for the password.
+#[test]
+fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+    // Now there is a ping to send, too.
+    let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+    scene.app.attempt.as_mut().unwrap().delivery = Delivery::default();
+    scene.app.attempt.as_mut().unwrap().delivery.sent("earlier", long_ago);
+    scene.app.take_secret(Secret::parse("open sesame"));
+    assert_eq!(scene.next(), None, "the server has not asked yet");
+    assert!(scene.app.next().now_or_never().is_none(), "it does nothing all the time");
+    scene.hears("* Send the password.\n");
+    assert_eq!(scene.next().as_deref(), Some("open sesame"));
+    assert_eq!(scene.next(), None);
+    scene.hears("* Registered: yes.\n");
+    scene.next_ping();
+    assert_eq!(scene.next().as_deref(), Some("hello"));
+}
+
+#[test]
+fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
+    assert_eq!(scene.next().as_deref(), Some("/nick Alice"));
+    assert_eq!(scene.next().as_deref(), Some("/nick Carol"));
+    let pong = scene.next_ping();
+    for late in ["! name-registered: Alice is registered\n", "! not-kept: the disk\n", "! line-too-long: no\n"] {
+        scene.hears(late);
+        assert_eq!(scene.next(), None, "there is no pong yet");
+    }
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+    assert!(scene.app.is_secretive());
+    scene.hears("! name-registered: Bob is registered\n");
+    assert!(!scene.app.is_secretive(), "this one is its own");
+}
+
+/// One of the lines could be the pong.
+#[test]
+fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+    assert_eq!(scene.next().as_deref(), Some("/who"));
+    scene.next_ping();
+    assert_eq!(scene.next(), None);
+    scene.hears("* You missed 7 lines.\n");
+    let pong = scene.next_ping();
+    assert_eq!(scene.next(), None);
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+    // The question can be lost as well.
+    scene.hears("* You missed 9 lines.\n");
+    assert!(scene.app.is_secretive());
+    assert_eq!(
+        scene.shown(),
+        [
+            "* You missed 7 lines.",
+            "* You missed 9 lines.",
+            "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
+        ]
+    );
+}
+
+/// A program of another user may listen there by now.
+#[test]
+fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked() {
+    const ASKS: &str = "! password-required: send the password as the next line\n";
+    let own = rustix::process::geteuid().as_raw();
+    for is_typed in [false, true] {
+        let mut scene = Scene::set();
+        let returns_to = |scene: &mut Scene, owner| {
+            scene.happens(Event::Ended(Ok(())));
+            (scene.sent, scene._events) = connect(&mut scene.app);
+            scene.app.attempt.as_mut().unwrap().session_state = SessionState::patient();
+            scene.happens(Event::Connected(Some(RemoteEnd::Unix(Some(owner)))));
+            scene.hears(ASKS);
+        };
+        returns_to(&mut scene, own);
+        if is_typed {
+            scene.app.take_secret(Secret::parse("open sesame"));
+            assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        } else {
+            scene.app.config.password = Some(Secret::parse("open sesame").unwrap());
+            returns_to(&mut scene, own);
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            scene.happens(Event::Sent);
+        }
+        scene.hears("* Welcome, Bob.\n");
+        returns_to(&mut scene, own + 1);
+        assert_eq!(scene.next(), None);
+        assert!(scene.app.is_secretive(), "the person is asked");
+        // It has told nothing of the password, so that is remembered.
+        scene.hears("! wrong-password: no\n");
+        returns_to(&mut scene, own);
+        assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+        scene.happens(Event::Sent);
+        scene.hears("* Welcome, Bob.\n");
+        // A password that the person types is for the server that asks now.
+        returns_to(&mut scene, own + 1);
+        scene.app.take_secret(Secret::parse("open sesame"));
+        assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        scene.hears("* Welcome, Bob.\n");
+        returns_to(&mut scene, own + 1);
+        assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+        let warning = format!("-- {ANOTHER_SERVER} (the same socket, user {}).", own + 1);
+        assert_eq!(scene.shown().iter().filter(|line| **line == warning).count(), 2);
+    }
+}
+
+/// Whoever is on the way can write such a line as well as the server.
+#[test]
+fn where_others_could_read_it_no_question_gets_a_password_not_even_one_that_was_typed_for_a_command() {
+    let mut scene = Scene::set();
+    let Scene { app, sent, .. } = &mut scene;
+    app.keep(vec!["/register".to_owned()]);
+    app.take_secret(Secret::parse("open sesame"));
+    block_on(async {
+        app.send_next().await;
+        assert!(app.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
+        assert!(!app.is_secretive());
+        app.take_secret(Secret::parse("open sesame"));
+        app.send_next().await;
+    });
+    assert!(sent.try_recv().is_err());
+    assert_eq!(
+        scene.shown(),
+        [
+            "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.",
+            "* Send the new password.",
+            "-- Type no password here: it would be shown, and others could read it on its way.",
+            "-- Not sent: nobody asks for a password any more.",
+        ]
+    );
+}
+
+#[test]
+fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+    scene.hears("! busy: no\n* 1 lines that were sent behind it were thrown away.\n");
+    assert_eq!(scene.next().as_deref(), Some("hello"));
+    assert!(!scene.app.is_secretive());
+}
+
+#[test]
+fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.app.keep(vec!["/register".to_owned()]);
+    block_on(scene.app.send_next());
+    assert!(scene.app.is_secretive());
+    scene.hears("! no-registry: no\n");
+    assert!(!scene.app.is_secretive());
+    scene.happens(Event::Sent);
+    assert!(!scene.app.is_secretive());
+}
+
+#[test]
+fn a_command_for_a_password_is_not_kept_for_another_connection() {
+    let mut scene = Scene::set();
+    let app = &mut scene.app;
+    app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+    assert!(app.is_secretive());
+    assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
+    app.keep(vec!["/password".to_owned(), "later".to_owned()]);
+    assert!(!app.is_secretive());
+    assert_eq!(app.unsent, ["hello", "later"]);
+    assert_eq!(
+        scene.shown(),
+        [
+            "-- That was about a password, and is not done. Begin again when you are back.",
+            "-- The connection is lost. What you type is kept; trying to connect again.",
+            "-- Not connected; that has to wait until you are back.",
+        ]
+    );
+}
+
+#[test]
+fn too_many_lines_are_refused_aloud_and_the_others_wait() {
+    let mut scene = Scene::set();
+    let app = &mut scene.app;
+    let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
+    app.keep(lines(0, CLIENT_UNSENT_LINES - 1));
+    app.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
+    app.keep(vec!["one more".to_owned()]);
+    assert!(app.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+    let why = "-- Not sent, for 10000 lines wait already: ";
+    assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
+}
+
+#[test]
+fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+    let mut app = Scene::set().app;
+    assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
+    let mut expected = RECONNECT_PAUSE.0;
+    for _ in 0..10 {
+        let pause = app.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+        assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
+        app.try_later();
+        expected = (2 * expected).min(RECONNECT_PAUSE.1);
+    }
+    assert_eq!(expected, RECONNECT_PAUSE.1);
+}
+
+#[test]
+fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
+    let mut lines = Vec::new();
+    for number in 0..10_000 {
+        add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).into_bytes());
+        assert!(lines.len() <= CLIENT_GREETING_BYTES);
+    }
+    add_greeting(&mut lines, b"! server-full: no\n".to_vec());
+    assert!(lines.starts_with(b"* line ") && lines.ends_with(b"\n! server-full: no\n"));
+}
+
+#[test]
+fn a_second_interrupt_that_comes_late_is_a_first_one() {
+    let mut app = Scene::set().app;
+    assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
+    app.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
+    assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
+    assert!(block_on(app.interrupt()).is_continue() && app.is_leaving);
+}

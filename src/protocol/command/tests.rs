@@ -1,0 +1,142 @@
+use super::*;
+
+fn parse(line: &str) -> Result<Command, Refusal> {
+    Command::parse(Line::Text(line.to_owned()))
+}
+
+fn safe(text: &str) -> SafeText {
+    SafeText::new(text.to_owned())
+}
+
+#[test]
+fn a_line_is_a_message_as_it_stands() {
+    for line in [" hi  there ", "a /who", "\u{301}/who", "。/who", "／who", " ", ""] {
+        assert_eq!(parse(line), Ok(Command::Say(safe(line))), "{line:?}");
+    }
+}
+
+#[test]
+fn a_command_after_characters_that_cannot_be_seen_is_a_command() {
+    let bob = Box::new(Name::parse("Bob").unwrap());
+    for blanks in [
+        " ",
+        "\t  ",
+        "\u{a0}",
+        "\u{3000}",
+        "\u{feff}",
+        "\u{200b}",
+        "\u{200d}",
+        "\u{2060} \u{ad}",
+        "\u{3164}",
+        "\u{fe0f}",
+        "\u{2800}",
+        "\u{2028}",
+        "\u{202e}",
+        "\x1b",
+        "\0",
+        "\u{85}",
+    ] {
+        let line = format!("{blanks}/msg Bob my secret");
+        assert_eq!(parse(&line), Ok(Command::Tell { to: bob.clone(), text: safe("my secret") }), "{blanks:?}");
+        assert_eq!(parse(&format!("{blanks}/mgs")), Err(Refusal::UnknownCommand(safe("/mgs"))), "{blanks:?}");
+        assert_eq!(parse(&format!("{blanks}//x")), Ok(Command::Say(safe(&format!("{blanks}/x")))), "{blanks:?}");
+    }
+}
+
+#[test]
+fn two_slashes_say_one() {
+    assert_eq!(parse("//quit"), Ok(Command::Say(safe("/quit"))));
+    assert_eq!(parse("///"), Ok(Command::Say(safe("//"))));
+    assert_eq!(parse("/ /x"), Err(Refusal::UnknownCommand(safe("/"))));
+}
+
+#[test]
+fn commands_are_read_with_their_arguments() {
+    let bob = Box::new(Name::parse("Bob").unwrap());
+    assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
+    assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
+    let cut = format!("{}…", "é".repeat(REASON_CHARS));
+    assert_eq!(parse(&format!("/quit {}", "é".repeat(REASON_CHARS + 1))), Ok(Command::Quit(Some(safe(&cut)))));
+    assert_eq!(parse("/who"), Ok(Command::Who));
+    assert_eq!(parse("/help"), Ok(Command::Help));
+    assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));
+    assert_eq!(parse("/ignore  Bob "), Ok(Command::Ignore(bob.clone())));
+    assert_eq!(parse("/unignore Bob"), Ok(Command::Unignore(bob.clone())));
+    assert_eq!(parse("/ignore "), Ok(Command::Ignored));
+    assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
+}
+
+#[test]
+fn a_ping_is_never_refused_and_its_token_is_safe_and_short() {
+    assert_eq!(parse("/ping"), Ok(Command::Ping(None)));
+    assert_eq!(parse("/Ping  "), Ok(Command::Ping(None)));
+    assert_eq!(parse("/ping  4 2 "), Ok(Command::Ping(Some(safe("4 2")))));
+    assert_eq!(parse("/ping \x1b[2J"), Ok(Command::Ping(Some(safe("^[[2J")))));
+    let longest = "é".repeat(PING_TOKEN_CHARS);
+    assert_eq!(parse(&format!("/ping {longest}")), Ok(Command::Ping(Some(safe(&longest)))));
+    assert_eq!(parse(&format!("/ping {longest}x")), Ok(Command::Ping(Some(safe(&format!("{longest}…"))))));
+}
+
+#[test]
+fn aliases_are_the_commands_that_they_stand_for() {
+    for (alias, command) in [
+        ("/names", "/who"),
+        ("/w Bob hi", "/msg Bob hi"),
+        ("/Whisper Bob hi", "/msg Bob hi"),
+        ("/exit", "/quit"),
+        ("/bye for now", "/quit for now"),
+        ("/Q", "/quit"),
+        ("/?", "/help"),
+        ("/w Bob", "/msg Bob"),
+    ] {
+        assert_eq!(parse(alias), parse(command), "{alias:?}");
+        assert!(!matches!(parse(alias), Err(Refusal::UnknownCommand(_))), "{alias:?}");
+    }
+}
+
+#[test]
+fn an_action_is_said_in_one_form_and_not_without_text() {
+    for line in ["/me waves  twice", "/ME  waves  twice ", " \u{200b}/me\twaves  twice", "//me waves  twice"] {
+        assert_eq!(parse(line), Ok(Command::Say(safe("/me waves  twice"))), "{line:?}");
+    }
+    for line in ["/me", "/me ", " /ME  "] {
+        assert_eq!(parse(line), Err(Refusal::BadArguments("/me TEXT")), "{line:?}");
+    }
+    assert_eq!(parse("/mewaves"), Err(Refusal::UnknownCommand(safe("/mewaves"))));
+}
+
+#[test]
+fn a_command_that_lacks_something_is_refused_with_its_form() {
+    assert_eq!(parse("/msg Bob "), Err(Refusal::BadArguments("/msg NAME TEXT")));
+    assert_eq!(parse("/msg"), Err(Refusal::BadArguments("/msg NAME TEXT")));
+    assert_eq!(parse("/nick"), Err(Refusal::BadArguments("/nick NEWNAME")));
+    assert_eq!(parse("/nick a b"), Err(Refusal::BadName(crate::model::BadName::Blank)));
+    assert_eq!(parse("/ignore a b"), Err(Refusal::BadName(crate::model::BadName::Blank)));
+    assert_eq!(parse("/unignore "), Err(Refusal::BadArguments("/unignore NAME")));
+}
+
+#[test]
+fn an_unknown_command_is_refused_and_never_said() {
+    assert_eq!(parse("/mgs Bob secret"), Err(Refusal::UnknownCommand(safe("/mgs"))));
+    assert_eq!(parse("/"), Err(Refusal::UnknownCommand(safe("/"))));
+    assert_eq!(parse("/ msg Bob x"), Err(Refusal::UnknownCommand(safe("/"))));
+    assert_eq!(parse("/\x1b[2J"), Err(Refusal::UnknownCommand(safe("/^[[2J"))));
+}
+
+#[test]
+fn a_private_message_to_an_impossible_name_finds_nobody() {
+    assert_eq!(parse("/msg *** hi"), Err(Refusal::NoSuchUser(safe("***"))));
+}
+
+#[test]
+fn an_impossible_name_is_never_ignored() {
+    assert_eq!(parse("/ignore ***"), Err(Refusal::BadName(crate::model::BadName::Reserved('*'))));
+    assert_eq!(parse("/unignore ***"), Err(Refusal::NotIgnored(safe("***"))));
+}
+
+#[test]
+fn lines_that_are_no_text_are_refused() {
+    assert_eq!(Command::parse(Line::NotUtf8), Err(Refusal::NotUtf8));
+    assert_eq!(Command::parse(Line::TooLong), Err(Refusal::LineTooLong));
+    assert_eq!(Command::parse(Line::Endless), Err(Refusal::Endless));
+}

@@ -1,0 +1,1147 @@
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use futures::channel::oneshot;
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
+use crate::model::SafeText;
+use crate::protocol::Line;
+use crate::room::Reader;
+
+/// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
+struct Room {
+    broker: Broker,
+    readers: BTreeMap<u64, Reader>,
+    heard: BTreeMap<u64, Vec<String>>,
+    owed: BTreeMap<u64, Arc<AtomicU64>>,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self::announcing_after(Duration::ZERO)
+    }
+
+    fn announcing_after(time: Duration) -> Self {
+        let broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).announce_after(time);
+        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new() }
+    }
+
+    fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
+        let (answer, mut answered) = oneshot::channel();
+        let (from, name) = (somewhere(), Name::parse(name).unwrap());
+        let owed = Arc::clone(self.owed.entry(peer).or_default());
+        self.broker.handle(Event::Join { peer: PeerId(peer), from, name, account_id: None, owed, answer });
+        let reader = answered.try_recv().unwrap().expect("every join is answered")?;
+        self.readers.insert(peer, reader);
+        Ok(())
+    }
+
+    fn send(&mut self, peer: u64, lines: &[&str]) {
+        let bytes = lines.iter().map(|line| line.len() + 1).sum();
+        let lines = lines.iter().map(|line| Command::parse(Line::Text(line.to_string()))).collect();
+        self.broker.handle(Event::Lines { peer: PeerId(peer), lines, bytes });
+    }
+
+    /// Lets time pass.
+    fn wait(&mut self, time: Duration) {
+        let now = self.broker.now + time;
+        self.broker.tick(now, SystemTime::UNIX_EPOCH);
+    }
+
+    fn leave(&mut self, peer: u64, reason: Option<&str>) {
+        let reason = reason.map(|reason| LeaveReason::Quit(SafeText::new(reason.to_owned())));
+        self.broker.handle(Event::Leave { peer: PeerId(peer), reason });
+    }
+
+    /// Ends the turn. What each peer hears is added to `heard`.
+    fn publish(&mut self) {
+        self.broker.publish();
+        let heard = &mut self.heard;
+        self.readers.retain(|&peer, reader| {
+            while let Some(Some(portion)) = reader.next().now_or_never() {
+                assert_eq!(portion.missed(), 0);
+                let (text, is_last) = portion.text();
+                let text = String::from_utf8(text.concat()).unwrap();
+                heard.entry(peer).or_default().extend(text.lines().map(str::to_owned));
+                if is_last {
+                    return false;
+                }
+            }
+            true
+        });
+    }
+
+    /// What a peer has heard since it was last asked, this turn included.
+    fn heard(&mut self, peer: u64) -> Vec<String> {
+        self.publish();
+        self.heard.remove(&peer).unwrap_or_default()
+    }
+}
+
+fn somewhere() -> PeerAddr {
+    PeerAddr::Net("192.0.2.1:7".parse().unwrap())
+}
+
+/// A room with these peers, numbered from 1, who have read all there is.
+fn room(names: &[&str]) -> Room {
+    filled(Room::new(), names)
+}
+
+/// The same, in which a join is announced after half a second. These are announced already.
+fn slow_room(names: &[&str]) -> Room {
+    let mut room = filled(Room::announcing_after(ANNOUNCE_AFTER), names);
+    room.wait(Duration::from_secs(1));
+    room.publish();
+    room.heard.clear();
+    room
+}
+
+fn filled(mut room: Room, names: &[&str]) -> Room {
+    for (peer, name) in (1..).zip(names) {
+        room.join(peer, name).unwrap();
+    }
+    room.publish();
+    room.heard.clear();
+    room
+}
+
+/// How many bytes peer 1 has to pay for beside these lines, and how many its answers have.
+fn owed(room: &mut Room, lines: &[&str]) -> (usize, usize) {
+    room.heard(1);
+    room.send(1, lines);
+    let answers = room.heard(1).iter().map(|line| line.len() + 1).sum();
+    (room.owed[&1].swap(0, Ordering::Relaxed) as usize, answers)
+}
+
+#[test]
+fn an_answer_is_paid_for_by_the_peer_that_asked() {
+    let names: Vec<_> = (0..600).map(|number| format!("peer{number}{}", "x".repeat(20))).collect();
+    let mut room = room(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in &names[1..IGNORED_NAMES] {
+        room.send(1, &[&format!("/ignore {name}")]);
+    }
+    owed(&mut room, &[]);
+    for line in ["/who", "/ignore", "/help", "/ping 123", "/msg nobody hi", "/nope", "/nick server", "/unignore x"] {
+        let (owed, answer) = owed(&mut room, &[line]);
+        assert_eq!(owed, answer - line.len() - 1, "{line}");
+    }
+    assert!(owed(&mut room, &["/who"]).0 > 13_000);
+    room.broker.handle(Event::Lines { peer: PeerId(1), lines: vec![Err(Refusal::NotUtf8)], bytes: 0 });
+    room.broker.handle(Event::Tell { peer: PeerId(1), told: Err(Refusal::NotOperator) });
+    let answers = [Refusal::NotUtf8, Refusal::NotOperator].map(|refusal| Reply::Refused(&refusal).to_string() + "\n");
+    assert_eq!(owed(&mut room, &[]).0, answers.concat().len());
+    assert!(room.owed.iter().all(|(_, owed)| owed.load(Ordering::Relaxed) == 0), "nobody else pays");
+}
+
+#[test]
+fn text_is_paid_for_at_the_size_that_it_is_written_with() {
+    let mut room = room(&["Alice", "Bob"]);
+    assert_eq!(owed(&mut room, &["hello"]).0, "Alice: ".len());
+    let marks = format!("x{}", "\u{301}".repeat(1000));
+    let shown = "Alice: x".len() + 8 * 2 + 992 * "<U+0301>".len() + 1;
+    assert_eq!(owed(&mut room, &[&marks]).0, shown - marks.len() - 1);
+    assert_eq!(owed(&mut room, &[&format!("/msg Bob {marks}")]).0, shown + " (privately)".len() - marks.len() - 10);
+    assert_eq!(owed(&mut room, &["/nick Al"]).0, "* Alice is now Al\n".len() - "/nick Al\n".len());
+}
+
+#[test]
+fn the_sender_hears_nothing_of_its_own_message() {
+    let mut room = room(&["Alice", "Bob", "Carol"]);
+    room.send(1, &["hi", "there"]);
+    assert_eq!(room.heard(1), [""; 0]);
+    assert_eq!(room.heard(2), ["Alice: hi", "Alice: there"]);
+    assert_eq!(room.heard(3), ["Alice: hi", "Alice: there"]);
+}
+
+#[test]
+fn who_joins_within_a_turn_hears_only_what_is_said_after_it() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["before"]);
+    room.join(3, "Carol").unwrap();
+    room.send(1, &["after"]);
+    let welcome = "* Welcome, Carol. 2 others here: Alice, Bob. /help lists the commands.";
+    assert_eq!(room.heard(3), [welcome, "Alice: after"]);
+    assert_eq!(room.heard(2), ["Alice: before", "* Carol has joined", "Alice: after"]);
+}
+
+#[test]
+fn a_taken_name_is_refused_without_regard_to_case_and_the_holder_stays() {
+    let mut room = room(&["Alice", "Bob"]);
+    let refusal = room.join(3, "ALICE").unwrap_err();
+    assert_eq!(refusal.to_string(), "ALICE is taken");
+    room.send(1, &["still me"]);
+    assert_eq!(room.heard(2), ["Alice: still me"]);
+}
+
+#[test]
+fn a_name_that_looks_like_one_in_use_is_refused() {
+    let mut room = room(&["copy", "Bob"]);
+    // Cyrillic, and a zero for an o.
+    for twin in ["сору", "c0py"] {
+        let refusal = room.join(3, twin).unwrap_err();
+        assert_eq!(
+            (refusal.code(), refusal.to_string()),
+            ("name-taken", format!("{twin} looks like copy, which is taken"))
+        );
+        room.send(2, &[&format!("/nick {twin}")]);
+    }
+    room.send(1, &["/nick c0py"]);
+    assert_eq!(room.heard(2)[2..], ["* copy is now c0py"], "one's own name is no obstacle");
+    room.leave(1, None);
+    room.join(3, "сору").unwrap();
+}
+
+#[test]
+fn a_leave_comes_after_all_that_was_said_and_frees_the_name() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["bye", "/foo"]);
+    room.leave(1, Some("late"));
+    room.join(3, "alice").unwrap();
+    assert_eq!(room.heard(2), ["Alice: bye", "* Alice has left (\"late\")", "* alice has joined"]);
+    assert_eq!(room.heard(1).last().unwrap(), "* Bye, Alice: 1 line accepted, 1 refused.");
+}
+
+#[test]
+fn a_late_leave_cannot_remove_a_newcomer_of_the_same_name() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.leave(1, None);
+    room.join(3, "Alice").unwrap();
+    room.leave(1, None);
+    room.send(3, &["here"]);
+    assert_eq!(room.heard(2), ["* Alice has left", "* Alice has joined", "Alice: here"]);
+}
+
+#[test]
+fn lines_of_somebody_who_is_not_here_are_not_said() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.leave(1, None);
+    room.send(1, &["ghost", "/who", "/nick X", "/foo"]);
+    assert_eq!(room.heard(2), ["* Alice has left"]);
+}
+
+#[test]
+fn a_private_message_is_for_one_alone() {
+    let mut room = room(&["Alice", "Bob", "Carol"]);
+    room.send(1, &["/msg bob psst", "/msg Dave hello"]);
+    assert_eq!(room.heard(1), ["! no-such-user: nobody here is called Dave; /who lists all"]);
+    assert_eq!(room.heard(2), ["Alice (privately): psst"]);
+    assert_eq!(room.heard(3), [""; 0]);
+}
+
+#[test]
+fn who_ignores_a_name_hears_nothing_that_its_holder_says_and_still_who_is_here() {
+    let mut room = room(&["Alice", "Bob", "Carol"]);
+    room.send(2, &["/ignore ALICE", "/ignore"]);
+    room.send(1, &["hi", "/nick Al", "hi again"]);
+    room.leave(1, Some("bored"));
+    room.send(3, &["quiet now"]);
+    let notices = ["* Alice is now Al", "* Al has left"];
+    assert_eq!(room.heard(2), ["* Ignoring ALICE.", "* Ignoring: ALICE.", notices[0], notices[1], "Carol: quiet now"]);
+    assert_eq!(room.heard(3), ["Alice: hi", notices[0], "Al: hi again", "* Al has left (\"bored\")"]);
+    assert_eq!(room.heard(1), ["* Alice is now Al", "* Bye, Al: 2 lines accepted, 0 refused."]);
+}
+
+#[test]
+fn a_gathered_leave_reaches_those_who_ignore_the_peer_without_its_words() {
+    let mut room = room(&["Alice", "Bob", "Carol"]);
+    room.send(2, &["/ignore alice"]);
+    // With these, 20 have joined, and all of them are announced one by one. The leave is not.
+    for peer in 100..117 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    room.publish();
+    room.heard.clear();
+    room.leave(1, Some("bored"));
+    assert_eq!(room.heard(3), [""; 0]);
+    room.wait(GATHER);
+    assert_eq!(room.heard(2), ["* Alice has left"]);
+    assert_eq!(room.heard(3), ["* Alice has left (\"bored\")"]);
+}
+
+#[test]
+fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
+    let mut room = room(&["Olga", "Bob", "Carol", "Troll"]);
+    for peer in [2, 4] {
+        room.send(peer, &["/ignore Olga"]);
+        room.heard(peer);
+    }
+    let (answer, _answered) = oneshot::channel();
+    let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
+    let [what, why] = ["kicked by Olga", "spam"].map(|text| SafeText::new(text.to_owned()));
+    let reason = LeaveReason::Server { what, why: Some(why) };
+    let refusal = Refusal::Kicked(SafeText::new("you are sent out: spam".to_owned()));
+    let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
+    room.broker.handle(Event::AdminRequest(Box::new(order)));
+    assert_eq!(room.heard(1), ["* Troll has left: kicked by Olga: spam"]);
+    assert_eq!(room.heard(2), ["* Troll has left: kicked by Olga"]);
+    assert_eq!(room.heard(3), ["* Troll has left: kicked by Olga: spam"]);
+    assert_eq!(room.heard(4), ["! kicked: you are sent out: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
+}
+
+#[test]
+fn a_private_message_to_one_who_ignores_the_sender_is_refused_to_it() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(2, &["/ignore alice"]);
+    room.send(1, &["/msg bob psst", "/msg alice memo"]);
+    room.send(2, &["/msg alice what?"]);
+    room.leave(1, None);
+    assert_eq!(
+        room.heard(1),
+        [
+            "! ignored: bob ignores you",
+            "Alice (privately): memo",
+            "Bob (privately): what?",
+            "* Bye, Alice: 1 line accepted, 1 refused."
+        ]
+    );
+    assert_eq!(room.heard(2), ["* Ignoring alice.", "* Alice has left"]);
+}
+
+#[test]
+fn an_ignored_name_need_not_be_here_and_stays_ignored_when_its_holder_comes_back() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(2, &["/ignore Carol"]);
+    for peer in [3, 4] {
+        room.join(peer, "carol").unwrap();
+        room.send(peer, &["hi"]);
+        room.leave(peer, None);
+    }
+    let (joined, left) = ("* carol has joined", "* carol has left");
+    assert_eq!(room.heard(2), ["* Ignoring Carol.", joined, left, joined, left]);
+    assert_eq!(room.heard(1), [joined, "carol: hi", left, joined, "carol: hi", left]);
+}
+
+#[test]
+fn who_is_ignored_stays_so_under_another_name_as_long_as_it_is_here() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(2, &["/ignore alice"]);
+    room.send(1, &["/nick Zoe", "zoe", "/nick Yves", "yves"]);
+    room.join(3, "Alice").unwrap();
+    room.send(3, &["another Alice"]);
+    room.send(2, &["/ignore"]);
+    room.leave(1, None);
+    room.send(2, &["/ignore"]);
+    room.join(4, "Yves").unwrap();
+    room.send(4, &["another Yves"]);
+    let list = ["* Ignoring alice.", "* Ignoring: alice, Yves.", "* Ignoring: alice.", "Yves: another Yves"];
+    let heard = room.heard(2);
+    let heard: Vec<_> = heard.iter().filter(|line| !line.contains(" has ") && !line.contains(" is now ")).collect();
+    assert_eq!(heard, list);
+}
+
+#[test]
+fn who_is_ignored_no_longer_is_heard_again_by_either_name() {
+    for unignored in ["ZOE", "alice"] {
+        let mut room = room(&["Alice", "Bob"]);
+        room.send(2, &["/ignore alice"]);
+        room.send(1, &["/nick Zoe"]);
+        if unignored == "alice" {
+            room.send(1, &["/nick Alice"]);
+        }
+        room.heard(2);
+        room.send(2, &[&format!("/unignore {unignored}"), &format!("/unignore {unignored}")]);
+        room.send(1, &["hi", "/msg bob psst"]);
+        let name = if unignored == "alice" { "Alice" } else { "Zoe" };
+        assert_eq!(
+            room.heard(2),
+            [
+                format!("* No longer ignoring {unignored}."),
+                format!("! not-ignored: you do not ignore {unignored}; /ignore lists whom you do"),
+                format!("{name}: hi"),
+                format!("{name} (privately): psst"),
+            ]
+        );
+    }
+}
+
+#[test]
+fn nobody_ignores_itself() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["/ignore alice", "/ignore Zoe", "/nick Zoe", "/msg zoe memo", "/nick Alice", "/ignore"]);
+    let heard = room.heard(1);
+    assert_eq!(heard[0], "! bad-arguments: you cannot ignore yourself");
+    assert_eq!(heard[3..], ["Zoe (privately): memo", "* Zoe is now Alice", "* Ignoring: Zoe."]);
+}
+
+#[test]
+fn names_to_ignore_are_limited_and_one_that_is_ignored_already_is_no_further_one() {
+    let mut room = room(&["Alice"]);
+    for number in 0..IGNORED_NAMES {
+        room.send(1, &[&format!("/ignore p{number}x")]);
+    }
+    room.heard(1);
+    room.send(1, &["/ignore more", "/ignore P1X", "/unignore p2x", "/ignore more", "/ignore p2x"]);
+    let refusal = "! too-many-ignored: you ignore 100 names; /unignore one of them first";
+    let answers = [refusal, "* Ignoring P1X.", "* No longer ignoring p2x.", "* Ignoring more.", refusal];
+    assert_eq!(room.heard(1), answers);
+}
+
+#[test]
+fn those_who_rename_themselves_are_followed_up_to_a_limit() {
+    let mut room = room(&["Alice"]);
+    room.send(1, &["/ignore Bob"]);
+    let peers = 1000..1001 + IGNORED_NAMES as u64;
+    for peer in peers.clone() {
+        room.join(peer, "Bob").unwrap();
+        room.send(peer, &[&format!("/nick p{peer}x")]);
+    }
+    room.heard(1);
+    peers.clone().for_each(|peer| room.send(peer, &["hi"]));
+    assert_eq!(room.heard(1).last().unwrap(), "p1100x: hi");
+    peers.for_each(|peer| room.send(peer, &["hi"]));
+    assert_eq!(room.heard(1), ["p1100x: hi"]);
+}
+
+#[test]
+fn a_ping_is_answered_in_order_and_to_nobody_else() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["/ping", "/msg Dave hi", "/ping 1", "hi", "/nick Al", "/ping two words"]);
+    assert_eq!(
+        room.heard(1),
+        [
+            "* Pong",
+            "! no-such-user: nobody here is called Dave; /who lists all",
+            "* Pong 1",
+            "* Alice is now Al",
+            "* Pong two words"
+        ]
+    );
+    assert_eq!(room.heard(2), ["Alice: hi", "* Alice is now Al"]);
+    room.leave(1, None);
+    assert_eq!(room.heard(1), ["* Bye, Al: 1 line accepted, 1 refused."]);
+}
+
+#[test]
+fn a_new_name_is_told_to_all_and_the_old_one_is_free() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["/nick Al", "/nick AL", "/nick AL", "/nick bob", "hi"]);
+    assert_eq!(
+        room.heard(1),
+        ["* Alice is now Al", "* Al is now AL", "* You are AL already.", "! name-taken: bob is taken"]
+    );
+    assert_eq!(room.heard(2), ["* Alice is now Al", "* Al is now AL", "AL: hi"]);
+    room.join(3, "Alice").unwrap();
+}
+
+#[test]
+fn a_storm_of_joins_is_told_in_one_line_with_exact_counts() {
+    let mut room = room(&["Zoe"]);
+    room.wait(Duration::from_secs(1));
+    for peer in 2..=101 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    let told: Vec<_> = room.heard(1);
+    assert_eq!(told.len(), 20);
+    assert_eq!(told[19], "* p21x has joined");
+    room.wait(GATHER);
+    assert_eq!(room.heard(1), ["* 80 have joined: p22x, p23x, p24x and 77 more"]);
+    for peer in 2..=101 {
+        room.leave(peer, None);
+    }
+    assert_eq!(room.heard(1), ["* p2x has left", "* p3x has left", "* p4x has left", "* p5x has left"]);
+    room.wait(GATHER);
+    assert_eq!(room.heard(1), ["* 96 have left: p6x, p7x, p8x and 93 more"]);
+}
+
+#[test]
+fn who_comes_and_goes_while_names_are_gathered_is_counted_both_times() {
+    let mut room = room(&["Zoe"]);
+    for peer in 2..=23 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    room.leave(23, None);
+    room.heard(1);
+    room.wait(GATHER);
+    assert_eq!(room.heard(1), ["* 3 have joined: p21x, p22x, p23x", "* p23x has left"]);
+}
+
+/// A room with a witness, peer 1, and Bob, peer 2, in which every further notice is gathered.
+fn busy_room() -> Room {
+    let mut room = room(&["Zoe", "Bob"]);
+    for peer in 103..=120 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    room.heard(1);
+    room
+}
+
+#[test]
+fn nobody_hears_a_line_of_a_peer_before_its_gathered_join() {
+    for (line, heard) in
+        [("hi", "Carol: hi"), ("/msg zoe psst", "Carol (privately): psst"), ("/nick Dora", "* Carol is now Dora")]
+    {
+        let mut room = busy_room();
+        room.join(3, "Carol").unwrap();
+        room.join(4, "Eve").unwrap();
+        room.send(2, &["not of theirs"]);
+        room.send(3, &["/who", "/foo", "/msg Nobody hi", "/nick Carol", line, "more"]);
+        let last = if line.starts_with("/nick") { "Dora: more" } else { "Carol: more" };
+        assert_eq!(room.heard(1), ["Bob: not of theirs", "* 2 have joined: Carol, Eve", heard, last]);
+        room.wait(GATHER);
+        assert_eq!(room.heard(1), [""; 0]);
+    }
+}
+
+#[test]
+fn a_gathered_leave_is_told_before_the_name_or_one_like_it_is_used_again() {
+    for name in ["Bob", "BOB", "B0b"] {
+        let mut room = busy_room();
+        room.leave(2, None);
+        room.leave(103, None);
+        assert_eq!(room.join(3, "Zoe").unwrap_err().code(), "name-taken");
+        room.join(3, name).unwrap();
+        room.send(3, &["send money"]);
+        let (joined, said) = (format!("* {name} has joined"), format!("{name}: send money"));
+        assert_eq!(room.heard(1), ["* 2 have left: Bob, p103x", &joined, &said]);
+    }
+    let mut room = busy_room();
+    room.leave(2, None);
+    room.send(1, &["/nick Bob"]);
+    assert_eq!(room.heard(120).split_off(1), ["* Bob has left", "* Zoe is now Bob"]);
+}
+
+#[test]
+fn in_a_storm_there_are_never_more_notices_than_joins_and_few_when_all_join_before_they_speak() {
+    let mut room = busy_room();
+    for peer in 1000..1500 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    for peer in 1000..1500 {
+        room.send(peer, &["hi"]);
+    }
+    let heard = room.heard(1);
+    assert_eq!((heard.len(), &*heard[0]), (501, "* 500 have joined: p1000x, p1001x, p1002x and 497 more"));
+    for peer in 2000..2500 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+        room.send(peer, &["hi"]);
+    }
+    assert_eq!(room.heard(1).len(), 1000);
+}
+
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+#[test]
+fn of_a_peer_that_stays_less_than_half_a_second_only_its_lines_are_heard() {
+    let mut room = slow_room(&["Alice", "Bob"]);
+    room.join(3, "cron").unwrap();
+    room.send(1, &["/who", "/msg cron hi"]);
+    room.send(3, &["backup done", "/msg Bob psst"]);
+    room.wait(ANNOUNCE_AFTER - A_MOMENT);
+    room.leave(3, Some("done"));
+    room.wait(2 * ANNOUNCE_AFTER);
+    assert_eq!(room.heard(1), ["* 3 here: Alice, Bob, cron", "cron: backup done"]);
+    assert_eq!(room.heard(2), ["cron: backup done", "cron (privately): psst"]);
+    let welcome = "* Welcome, cron. 2 others here: Alice, Bob. /help lists the commands.";
+    let bye = "* Bye, cron: 2 lines accepted, 0 refused.";
+    assert_eq!(room.heard(3), [welcome, "Alice (privately): hi", bye]);
+    assert_eq!(room.broker.unannounced.due(), None, "nothing is kept of it");
+}
+
+#[test]
+fn a_peer_that_stays_for_half_a_second_is_announced_then_whether_or_not_it_has_spoken() {
+    let mut room = slow_room(&["Alice"]);
+    room.join(2, "Bob").unwrap();
+    room.wait(A_MOMENT);
+    room.join(3, "Carol").unwrap();
+    room.send(2, &["hi"]);
+    room.wait(ANNOUNCE_AFTER - 2 * A_MOMENT);
+    assert_eq!(room.heard(1), ["Bob: hi"]);
+    room.wait(A_MOMENT);
+    room.send(2, &["hi again"]);
+    assert_eq!(room.heard(1), ["* Bob has joined", "Bob: hi again"]);
+    room.leave(2, None);
+    room.wait(A_MOMENT);
+    assert_eq!(room.heard(1), ["* Bob has left", "* Carol has joined"]);
+}
+
+#[test]
+fn a_join_is_not_announced_to_those_who_came_later_and_had_it_in_their_welcome() {
+    let mut room = slow_room(&["Alice"]);
+    // In one turn, and the connections in another order than the joins.
+    for (peer, name) in [(5, "Bob"), (3, "Carol"), (4, "Dave")] {
+        room.join(peer, name).unwrap();
+    }
+    room.wait(ANNOUNCE_AFTER);
+    assert_eq!(room.heard(1), ["* Bob has joined", "* Carol has joined", "* Dave has joined"]);
+    assert_eq!(room.heard(5)[1..], ["* Carol has joined", "* Dave has joined"]);
+    assert_eq!(room.heard(3)[1..], ["* Dave has joined"]);
+    assert_eq!(room.heard(4)[1..], [""; 0]);
+}
+
+#[test]
+fn a_peer_that_renames_at_once_is_announced_first() {
+    let mut room = slow_room(&["Alice"]);
+    room.join(2, "Bob").unwrap();
+    room.send(2, &["hi", "/nick alice", "/nick Bobby", "hi again"]);
+    room.wait(ANNOUNCE_AFTER);
+    assert_eq!(room.heard(2)[1..], ["! name-taken: alice is taken", "* Bob is now Bobby"]);
+    assert_eq!(room.heard(1), ["Bob: hi", "* Bob has joined", "* Bob is now Bobby", "Bobby: hi again"]);
+    room.leave(2, None);
+    assert_eq!(room.heard(1), ["* Bobby has left"]);
+}
+
+#[test]
+fn a_peer_that_joined_later_hears_of_a_rename_that_comes_at_once() {
+    let mut room = slow_room(&["Alice"]);
+    for (peer, name) in [(2, "Bob"), (3, "Carol"), (4, "Dave")] {
+        room.join(peer, name).unwrap();
+    }
+    room.send(3, &["/nick Caroline"]);
+    assert_eq!(room.heard(4)[1..], ["* Carol is now Caroline"], "it had both in its welcome");
+    room.wait(ANNOUNCE_AFTER);
+    assert_eq!(room.heard(2)[1..], ["* Carol has joined", "* Carol is now Caroline", "* Dave has joined"]);
+    assert_eq!(room.heard(3)[1..], ["* Carol is now Caroline", "* Dave has joined"]);
+}
+
+#[test]
+fn a_peer_that_is_kicked_at_once_is_not_announced() {
+    let mut room = slow_room(&["Alice"]);
+    room.join(2, "Troll").unwrap();
+    let (answer, mut answered) = oneshot::channel();
+    let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
+    let reason = LeaveReason::server("kicked by Alice");
+    let refusal = Refusal::Kicked(SafeText::new("you are sent out".to_owned()));
+    let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: None, answer };
+    room.broker.handle(Event::AdminRequest(Box::new(order)));
+    room.wait(ANNOUNCE_AFTER);
+    assert_eq!(room.heard(1), [""; 0]);
+    assert_eq!(answered.try_recv().unwrap().expect("every order is answered").len(), 1);
+    assert_eq!(room.heard(2)[1..], ["! kicked: you are sent out", "* Bye, Troll: 0 lines accepted, 1 refused."]);
+}
+
+#[test]
+fn a_gathered_leave_is_told_before_an_unannounced_peer_uses_the_name() {
+    for name in ["Bob", "B0b"] {
+        let mut room = slow_room(&["Zoe", "Bob"]);
+        for peer in 100..120 {
+            room.join(peer, &format!("p{peer}x")).unwrap();
+        }
+        room.wait(ANNOUNCE_AFTER);
+        room.heard(1);
+        room.leave(2, None);
+        room.join(3, name).unwrap();
+        room.send(3, &["send money"]);
+        assert_eq!(room.heard(1), ["* Bob has left", &format!("{name}: send money")]);
+    }
+}
+
+#[test]
+fn a_storm_is_announced_half_a_second_later_with_exact_counts() {
+    let mut room = slow_room(&["Zoe"]);
+    for peer in 2..=15_001 {
+        room.join(peer, &format!("p{peer}x")).unwrap();
+    }
+    for peer in 2..=1001 {
+        room.leave(peer, None);
+    }
+    assert_eq!(room.heard(1), [""; 0]);
+    room.wait(ANNOUNCE_AFTER);
+    // In a large room fewer are told one by one.
+    assert_eq!(room.heard(1), ["* p1002x has joined"]);
+    room.wait(Duration::from_secs(1));
+    assert_eq!(room.heard(1), ["* 13999 have joined: p1003x, p1004x, p1005x and 13996 more"]);
+}
+
+#[test]
+fn nobody_is_announced_any_more_at_a_shutdown() {
+    let mut room = slow_room(&["Alice"]);
+    room.join(2, "Bob").unwrap();
+    room.broker.handle(Event::Shutdown);
+    room.send(2, &["last words"]);
+    room.wait(ANNOUNCE_AFTER);
+    assert_eq!(room.heard(1), ["* The server is shutting down", "Bob: last words"]);
+}
+
+#[test]
+fn one_event_of_many_lines_is_published_in_batches() {
+    let mut room = room(&["Alice", "Bob"]);
+    let line = "x".repeat(1000);
+    room.send(1, &vec![line.as_str(); 200]);
+    assert!(room.broker.batch.len() < crate::limits::BATCH_BYTES);
+    assert_eq!(room.heard(2).len(), 200);
+}
+
+#[test]
+fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_line() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.broker.handle(Event::Shutdown);
+    assert_eq!(room.join(3, "Carol"), Err(Refusal::ShuttingDown));
+    room.leave(2, None);
+    room.send(1, &["last words"]);
+    assert!(!room.broker.is_over());
+    room.leave(1, None);
+    assert!(room.broker.is_over());
+    assert_eq!(room.heard(1), ["* The server is shutting down", "* Bye, Alice: 1 line accepted, 0 refused."]);
+    assert_eq!(
+        room.heard(2),
+        ["* The server is shutting down", "Alice: last words", "* Bye, Bob: 0 lines accepted, 0 refused."]
+    );
+}
+
+#[test]
+fn a_join_that_comes_at_the_very_end_is_answered() {
+    let (inbox, events) = async_channel::unbounded();
+    let mut running = Box::pin(Broker::new(Feed::new(1), Log::off(), Instant::now()).run(events));
+    inbox.try_send(Event::Shutdown).unwrap();
+    // The room is over with this turn, but its task has not come to that yet.
+    assert!((&mut running).now_or_never().is_none());
+    let (answer, answered) = oneshot::channel();
+    let (from, name) = (somewhere(), Name::parse("Late").unwrap());
+    let owed = Arc::default();
+    inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
+    assert!(running.now_or_never().is_some());
+    let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
+    assert_eq!(refusal, Refusal::ShuttingDown);
+    assert!(inbox.is_closed());
+}
+
+#[test]
+fn a_turn_ends_with_a_full_batch_although_more_waits() {
+    let (inbox, events) = async_channel::unbounded();
+    let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).run(events));
+    let (answer, answered) = oneshot::channel();
+    let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
+    let owed = Arc::default();
+    inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
+    for _ in 0..100 {
+        let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
+        inbox.try_send(Event::Lines { peer: PeerId(1), lines, bytes: 0 }).unwrap();
+    }
+    assert!((&mut running).now_or_never().is_none());
+    drop(answered);
+    // 100 kB an event, and a batch is about 64 KiB.
+    assert_eq!(inbox.len(), 99);
+}
+
+#[test]
+fn the_room_ends_when_nobody_can_send_any_more() {
+    let (inbox, events) = async_channel::bounded(1);
+    let feed = Feed::new(1);
+    let mut reader = feed.subscribe(PeerId(1), &BatchBuilder::default());
+    drop(inbox);
+    futures::executor::block_on(Broker::new(feed, Log::off(), Instant::now()).run(events));
+    assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
+}
+
+/// Something that can happen in a room of four connections and three names.
+#[derive(Debug, Clone)]
+enum Act {
+    Join(u64, &'static str),
+    Say(u64),
+    Tell(u64, &'static str),
+    Rename(u64, &'static str),
+    Ignore(u64, &'static str),
+    Unignore(u64, &'static str),
+    Ignored(u64),
+    Leave(u64),
+    EndTurn,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let (peer, name) = (1..5u64, prop::sample::select(vec!["Ann", "Bea", "Cy"]));
+    prop_oneof![
+        (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Join(peer, name)),
+        peer.clone().prop_map(Act::Say),
+        (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Tell(peer, name)),
+        (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Rename(peer, name)),
+        (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Ignore(peer, name)),
+        (peer.clone(), name).prop_map(|(peer, name)| Act::Unignore(peer, name)),
+        peer.clone().prop_map(Act::Ignored),
+        peer.prop_map(Act::Leave),
+        Just(Act::EndTurn),
+    ]
+}
+
+/// What each peer is to hear, as one would say it: who is here, by name, and a list of lines for each.
+#[derive(Default)]
+struct Model {
+    here: BTreeMap<u64, &'static str>,
+    /// Who ignores which name; and who ignores whom who had such a name, and renamed itself.
+    ignored: BTreeSet<(u64, &'static str)>,
+    followed: BTreeSet<(u64, u64)>,
+    /// Who has joined and is not announced yet: in which step it is to be, and who was here before.
+    unannounced: VecDeque<(usize, u64, BTreeSet<u64>)>,
+    heard: BTreeMap<u64, Vec<String>>,
+}
+
+impl Model {
+    fn join(&mut self, peer: u64, name: &'static str, announced_in: usize) {
+        self.unannounced.push_back((announced_in, peer, self.here.keys().copied().collect()));
+        self.here.insert(peer, name);
+    }
+
+    /// Announces those whose joins are due in this step.
+    fn announce(&mut self, step: usize) {
+        while self.unannounced.front().is_some_and(|(due, ..)| *due <= step) {
+            self.announce_next();
+        }
+    }
+
+    fn announce_next(&mut self) {
+        let Some((_, peer, before)) = self.unannounced.pop_front() else { return };
+        if let Some(name) = self.here.get(&peer).copied() {
+            let before = before.into_iter().filter(|other| self.here.contains_key(other)).collect::<Vec<_>>();
+            before.into_iter().for_each(|other| self.tell(other, format!("* {name} has joined")));
+        }
+    }
+
+    fn is_announced(&self, peer: u64) -> bool {
+        self.unannounced.iter().all(|(_, other, _)| *other != peer)
+    }
+
+    fn tell(&mut self, peer: u64, line: String) {
+        self.heard.entry(peer).or_default().push(line);
+    }
+
+    fn tell_others(&mut self, peer: u64, line: &str) {
+        let others: Vec<_> = self.here.keys().copied().filter(|&other| other != peer).collect();
+        others.into_iter().for_each(|other| self.tell(other, line.to_owned()));
+    }
+
+    fn say_to_others(&mut self, peer: u64, line: &str) {
+        let others = self.here.keys().copied().filter(|&other| other != peer && !self.ignores(other, peer));
+        others.collect::<Vec<_>>().into_iter().for_each(|other| self.tell(other, line.to_owned()));
+    }
+
+    fn ignores(&self, peer: u64, other: u64) -> bool {
+        peer != other && (self.ignored.contains(&(peer, self.here[&other])) || self.followed.contains(&(peer, other)))
+    }
+
+    fn unignore(&mut self, peer: u64, name: &'static str) -> bool {
+        let followed = self.holder(name).is_some_and(|holder| self.followed.remove(&(peer, holder)));
+        self.ignored.remove(&(peer, name)) || followed
+    }
+
+    fn list_of_ignored(&self, peer: u64) -> String {
+        let names = self.ignored.iter().filter(|(by, _)| *by == peer).map(|(_, name)| *name);
+        let followed = self.followed.iter().filter(|(by, _)| *by == peer).map(|(_, other)| self.here[other]);
+        let all: BTreeSet<_> = names.chain(followed).collect();
+        match all.len() {
+            0 => "* Ignoring nobody.".to_owned(),
+            _ => format!("* Ignoring: {}.", Vec::from_iter(all).join(", ")),
+        }
+    }
+
+    fn rename(&mut self, peer: u64, new: &'static str) {
+        let old = self.here.insert(peer, new).unwrap();
+        let by = self.ignored.iter().filter(|(by, name)| *by != peer && *name == old).map(|(by, _)| (*by, peer));
+        self.followed.extend(by.collect::<Vec<_>>());
+    }
+
+    fn announce_leave(&mut self, peer: u64, reason: usize) {
+        let name = self.here[&peer];
+        let others: Vec<_> = self.here.keys().copied().filter(|&other| other != peer).collect();
+        for other in others {
+            let reason = if self.ignores(other, peer) { String::new() } else { format!(" (\"{reason}\")") };
+            self.tell(other, format!("* {name} has left{reason}"));
+        }
+    }
+
+    fn leave(&mut self, peer: u64) -> Option<&'static str> {
+        self.ignored.retain(|(by, _)| *by != peer);
+        self.followed.retain(|(by, other)| *by != peer && *other != peer);
+        self.here.remove(&peer)
+    }
+
+    fn holder(&self, name: &str) -> Option<u64> {
+        self.here.iter().find(|(_, held)| **held == name).map(|(&peer, _)| peer)
+    }
+}
+
+/// What a witness knows from what it hears, and holds against what it heard before.
+#[derive(Default)]
+struct Witness {
+    here: BTreeSet<String>,
+    /// How many have had each name.
+    holders: BTreeMap<String, u64>,
+    joined: usize,
+    left: usize,
+}
+
+impl Witness {
+    fn hears(&mut self, line: &str) {
+        let (notice, rest) = line.split_once(": ").unwrap_or((line, ""));
+        match notice.split(' ').collect::<Vec<_>>()[..] {
+            ["*", name, "has", "joined"] => self.join(name),
+            ["*", count, "have", "joined"] => {
+                assert_eq!(count.parse(), Ok(rest.split(", ").count()), "{line}");
+                rest.split(", ").for_each(|name| self.join(name));
+            }
+            ["*", name, "has", "left"] => self.leave(name),
+            ["*", count, "have", "left"] => {
+                assert_eq!(count.parse(), Ok(rest.split(", ").count()), "{line}");
+                rest.split(", ").for_each(|name| self.leave(name));
+            }
+            ["*", old, "is", "now", new] => {
+                assert!(self.here.remove(old), "{old} is not here");
+                self.take(new);
+            }
+            // A peer that is not announced yet.
+            [name] | [name, "(privately)"] if rest == "0" => self.check_that_nobody_has(name),
+            [name] | [name, "(privately)"] => {
+                assert!(self.here.contains(name), "{name} is not here");
+                assert_eq!(rest.parse(), Ok(self.holders[name]), "this is another {name}");
+            }
+            _ => panic!("{line:?}"),
+        }
+    }
+
+    fn join(&mut self, name: &str) {
+        self.joined += 1;
+        self.take(name);
+    }
+
+    fn take(&mut self, name: &str) {
+        self.check_that_nobody_has(name);
+        self.here.insert(name.to_owned());
+        *self.holders.entry(name.to_owned()).or_default() += 1;
+    }
+
+    fn check_that_nobody_has(&self, name: &str) {
+        let joined = Name::parse(name).unwrap();
+        let twin = self.here.iter().find(|other| Name::parse(other).unwrap() == joined);
+        assert_eq!(twin, None, "{name} looks like it");
+    }
+
+    fn leave(&mut self, name: &str) {
+        self.left += 1;
+        assert!(self.here.remove(name), "{name} is not here");
+    }
+}
+
+/// Something that can happen in a busy room. Of its names, two look alike, so no notice has more than three.
+fn busy_act() -> impl Strategy<Value = Act> {
+    let (peer, name) = (1..5u64, prop::sample::select(vec!["Ann", "Bea", "Bob", "B0b"]));
+    prop_oneof![
+        3 => (peer.clone(), name.clone()).prop_map(|(peer, name)| Act::Join(peer, name)),
+        1 => peer.clone().prop_map(Act::Say),
+        1 => peer.clone().prop_map(|peer| Act::Tell(peer, "Zoe")),
+        1 => (peer.clone(), name).prop_map(|(peer, name)| Act::Rename(peer, name)),
+        3 => peer.prop_map(Act::Leave),
+        1 => Just(Act::EndTurn),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_gathered_is_told_in_an_order_that_is_true(
+        delay in prop_oneof![Just(Duration::ZERO), Just(Duration::from_millis(100))],
+        acts in prop::collection::vec((busy_act(), prop_oneof![3 => Just(0), 1 => 0..150u64]), 1..80),
+    ) {
+        let mut room = filled(Room::announcing_after(delay), &["Zoe"]);
+        room.wait(delay);
+        for peer in 100..109 {
+            room.join(peer, "Filler").unwrap();
+            room.wait(delay);
+            room.leave(peer, None);
+        }
+        room.heard(1);
+        let name = |room: &Room, peer| room.broker.peers.get(&PeerId(peer)).map(|peer| peer.name.to_string());
+        let is_announced =
+            |room: &Room, peer| room.broker.peers.get(&PeerId(peer)).is_some_and(|peer| peer.unannounced.is_none());
+        // How many who were announced have had each name: a message says which of them its sender is, or 0.
+        let mut holders = BTreeMap::<String, u64>::new();
+        let mut announced = BTreeSet::new();
+        let mut left = 0;
+        let mut newest = [0, 1001, 1002, 1003, 1004];
+        // A peer that has just changed its name was announced under the former one.
+        let mut note_announced =
+            |room: &Room, newest: &[u64], former: Option<(u64, &str)>, holders: &mut BTreeMap<String, u64>| {
+                for &peer in newest.iter().filter(|&&peer| is_announced(room, peer)) {
+                    if announced.insert(peer) {
+                        let former = former.filter(|(other, _)| *other == peer).map(|(_, name)| name.to_owned());
+                        let name = former.or_else(|| name(room, peer)).expect("it is here");
+                        *holders.entry(name).or_default() += 1;
+                    }
+                }
+                announced.len()
+            };
+        for (act, pause) in acts {
+            room.wait(Duration::from_millis(pause));
+            note_announced(&room, &newest, None, &mut holders);
+            let holder = |room: &Room, peer| match name(room, peer) {
+                Some(name) if is_announced(room, peer) => holders[&name],
+                _ => 0,
+            };
+            match act {
+                Act::Join(slot, wanted) => {
+                    let newest = &mut newest[slot as usize];
+                    if name(&room, *newest).is_none() {
+                        *newest += 10;
+                        let _ = room.join(*newest, wanted);
+                    }
+                }
+                Act::Say(slot) => {
+                    let peer = newest[slot as usize];
+                    let holder = holder(&room, peer);
+                    room.send(peer, &[&holder.to_string()]);
+                }
+                Act::Tell(slot, to) => {
+                    let peer = newest[slot as usize];
+                    let holder = holder(&room, peer);
+                    room.send(peer, &[&format!("/msg {to} {holder}")]);
+                }
+                Act::Rename(slot, new) => {
+                    let peer = newest[slot as usize];
+                    let old = name(&room, peer);
+                    room.send(peer, &[&format!("/nick {new}")]);
+                    if let Some(old) = old
+                        && name(&room, peer).is_some_and(|now| now != old)
+                    {
+                        note_announced(&room, &newest, Some((peer, &old)), &mut holders);
+                        *holders.entry(new.to_owned()).or_default() += 1;
+                    }
+                }
+                Act::Leave(slot) => {
+                    let peer = newest[slot as usize];
+                    left += usize::from(is_announced(&room, peer));
+                    room.leave(peer, None);
+                }
+                Act::Ignore(..) | Act::Unignore(..) | Act::Ignored(_) => unreachable!("it is not among these acts"),
+                Act::EndTurn => room.publish(),
+            }
+            note_announced(&room, &newest, None, &mut holders);
+        }
+        room.wait(delay);
+        let joined = note_announced(&room, &newest, None, &mut holders);
+        room.wait(GATHER);
+        let mut witness = Witness::default();
+        room.heard(1).iter().for_each(|line| witness.hears(line));
+        prop_assert_eq!((witness.joined, witness.left), (joined, left));
+        let here: BTreeSet<_> = newest.iter().filter_map(|&peer| name(&room, peer)).collect();
+        prop_assert_eq!(witness.here, here);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_peer_hears_what_a_simple_model_says(delay in 0..3usize, acts in prop::collection::vec(act(), 1..80)) {
+        let mut room = Room::announcing_after(Duration::from_secs(delay as u64));
+        let mut model = Model::default();
+        // A connection joins once, so each join of a connection that has been here is by a new one.
+        let mut newest = [0, 1, 2, 3, 4];
+        for (number, act) in acts.into_iter().enumerate() {
+            // Slowly enough that every join and leave is told on its own.
+            room.wait(Duration::from_secs(1));
+            model.announce(number);
+            match act {
+                Act::Join(slot, name) => {
+                    newest[slot as usize] += 10;
+                    let (peer, before) = (newest[slot as usize], newest[slot as usize] - 10);
+                    if model.here.contains_key(&before) {
+                        newest[slot as usize] = before; // Still here.
+                        continue;
+                    }
+                    prop_assert_eq!(room.join(peer, name).is_ok(), model.holder(name).is_none());
+                    if model.holder(name).is_none() {
+                        let mut others: Vec<_> = model.here.values().copied().collect();
+                        others.sort_unstable();
+                        let who = match others.len() {
+                            0 => "You are the first here.".to_owned(),
+                            1 => format!("1 other here: {}.", others[0]),
+                            count => format!("{count} others here: {}.", others.join(", ")),
+                        };
+                        model.tell(peer, format!("* Welcome, {name}. {who} /help lists the commands."));
+                        model.join(peer, name, number + delay);
+                        model.announce(number);
+                    }
+                }
+                Act::Say(slot) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("line {number}")]);
+                    if let Some(name) = model.here.get(&peer) {
+                        let line = format!("{name}: line {number}");
+                        model.say_to_others(peer, &line);
+                    }
+                }
+                Act::Tell(slot, to) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("/msg {to} line {number}")]);
+                    match (model.here.get(&peer), model.holder(to)) {
+                        (Some(_), Some(receiver)) if model.ignores(receiver, peer) => {
+                            model.tell(peer, format!("! ignored: {to} ignores you"));
+                        }
+                        (Some(name), Some(receiver)) => {
+                            model.tell(receiver, format!("{name} (privately): line {number}"));
+                        }
+                        (Some(_), None) => {
+                            model.tell(peer, format!("! no-such-user: nobody here is called {to}; /who lists all"));
+                        }
+                        (None, _) => {}
+                    }
+                }
+                Act::Rename(slot, new) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("/nick {new}")]);
+                    match (model.here.get(&peer).copied(), model.holder(new)) {
+                        (Some(old), None) => {
+                            let line = format!("* {old} is now {new}");
+                            while !model.is_announced(peer) {
+                                model.announce_next();
+                            }
+                            model.tell(peer, line.clone());
+                            model.tell_others(peer, &line);
+                            model.rename(peer, new);
+                        }
+                        (Some(_), Some(holder)) if holder == peer => {
+                            model.tell(peer, format!("* You are {new} already."));
+                        }
+                        (Some(_), Some(_)) => model.tell(peer, format!("! name-taken: {new} is taken")),
+                        (None, _) => {}
+                    }
+                }
+                Act::Ignore(slot, name) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("/ignore {name}")]);
+                    if !model.here.contains_key(&peer) {
+                        continue;
+                    }
+                    if model.holder(name) == Some(peer) {
+                        model.tell(peer, "! bad-arguments: you cannot ignore yourself".to_owned());
+                    } else {
+                        model.ignored.insert((peer, name));
+                        model.tell(peer, format!("* Ignoring {name}."));
+                    }
+                }
+                Act::Unignore(slot, name) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("/unignore {name}")]);
+                    let refusal = format!("! not-ignored: you do not ignore {name}; /ignore lists whom you do");
+                    match model.here.contains_key(&peer) {
+                        false => {}
+                        true if model.unignore(peer, name) => {
+                            model.tell(peer, format!("* No longer ignoring {name}."));
+                        }
+                        true => model.tell(peer, refusal),
+                    }
+                }
+                Act::Ignored(slot) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &["/ignore"]);
+                    if model.here.contains_key(&peer) {
+                        model.tell(peer, model.list_of_ignored(peer));
+                    }
+                }
+                Act::Leave(slot) => {
+                    let peer = newest[slot as usize];
+                    room.leave(peer, Some(&number.to_string()));
+                    if model.here.contains_key(&peer) && model.is_announced(peer) {
+                        model.announce_leave(peer, number);
+                    }
+                    model.leave(peer);
+                }
+                Act::EndTurn => room.publish(),
+            }
+        }
+        room.publish();
+        // The farewell is tested on its own; its counts would make the model a second broker.
+        room.heard.values_mut().for_each(|lines| lines.retain(|line| !line.starts_with("* Bye, ")));
+        prop_assert_eq!(&room.heard, &model.heard);
+        for peer in newest {
+            room.leave(peer, None);
+        }
+        prop_assert!(room.broker.ignores.is_empty(), "{:?}", room.broker.ignores);
+    }
+}

@@ -1,0 +1,192 @@
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use super::*;
+
+/// A path of this test's own.
+fn path(test: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("linechat-{test}-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+/// A folder of this test's own. It is gone with this.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let folder = path(test);
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn the_file_is_there_for_as_long_as_somebody_listens_and_has_the_mode_asked_for() {
+    let path = path("mode");
+    let listening = SocketFile::bind(&path, 0o600).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    drop(listening);
+    assert!(!path.exists());
+}
+
+#[test]
+fn whoever_finds_the_file_can_connect() {
+    for number in 0..1000 {
+        let path = path(&format!("ready-{number}"));
+        let (tried, has_tried) = channel();
+        let client = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                loop {
+                    match UnixStream::connect(&path) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => drop(tried.send(())),
+                        connected => return connected.map(drop),
+                    }
+                }
+            }
+        });
+        has_tried.recv().unwrap();
+        let _listening = SocketFile::bind(&path, 0o600).unwrap();
+        client.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_appears_at_the_path_meanwhile_is_not_replaced_and_no_draft_stays() {
+    let folder = Folder::new("meanwhile");
+    let path = folder.0.join("socket");
+    let place = Place { folder: folder.0.clone(), name: "socket".into() };
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    // A killed server left it.
+    std::fs::write(folder.0.join(".socket.new"), "").unwrap();
+    let draft = Draft::bind(&socket, &place).unwrap();
+    std::fs::write(&path, "dear diary").unwrap();
+    let error = draft.publish(&path, &path).unwrap_err().to_string();
+    assert!(error.contains("is in use"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
+fn of_many_servers_that_start_at_once_where_a_socket_was_left_behind_one_listens() {
+    let folder = Folder::new("at-once");
+    let path = folder.0.join("socket");
+    for _ in 0..20 {
+        drop(UnixListener::bind(&path).unwrap());
+        let start = Arc::new(Barrier::new(8));
+        let servers: Vec<_> = std::iter::repeat_with(|| {
+            let (path, start) = (path.clone(), Arc::clone(&start));
+            std::thread::spawn(move || {
+                start.wait();
+                SocketFile::bind(&path, 0o600)
+            })
+        })
+        .take(8)
+        .collect();
+        let bound = servers.into_iter().map(|server| server.join().unwrap());
+        let (listening, refused): (Vec<_>, Vec<_>) = bound.partition(Result::is_ok);
+        assert_eq!((listening.len(), refused.len()), (1, 7));
+        for refusal in refused {
+            assert!(refusal.unwrap_err().to_string().contains("is in use"));
+        }
+        UnixStream::connect(&path).expect("one listens");
+    }
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "the last one has removed its files");
+}
+
+#[test]
+fn the_mode_of_a_file_behind_a_symlink_is_not_changed() {
+    let folder = Folder::new("symlink");
+    let (secret, link) = (folder.0.join("secret"), folder.0.join("socket"));
+    std::fs::write(&secret, "dear diary").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    set_mode(&link, 0o666).unwrap_err();
+    set_mode(&secret, 0o666).unwrap_err();
+    assert_eq!(secret.metadata().unwrap().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn another_user_who_locks_the_folder_does_not_keep_a_server_from_listening() {
+    let folder = Folder::new("locked");
+    let held = File::open(&folder.0).unwrap();
+    held.lock().unwrap();
+    SocketFile::bind(&folder.0.join("socket"), 0o600).unwrap();
+}
+
+#[test]
+fn a_short_path_to_a_folder_with_a_long_one_will_do() {
+    let folder = Folder::new("long");
+    let (deep, short) = (folder.0.join("x".repeat(108)), folder.0.join("short"));
+    std::fs::create_dir(&deep).unwrap();
+    std::os::unix::fs::symlink(&deep, &short).unwrap();
+    let path = short.join("socket");
+    let listening = SocketFile::bind(&path, 0o660).unwrap();
+    UnixStream::connect(&path).unwrap();
+    assert!(SocketFile::bind(&path, 0o600).unwrap_err().to_string().contains("is in use"));
+    drop(listening);
+    assert_eq!(std::fs::read_dir(&deep).unwrap().count(), 0);
+}
+
+#[test]
+fn below_what_is_no_folder_it_does_not_wait_for_anybody() {
+    let folder = Folder::new("no-folder");
+    let pipe = folder.0.join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let (done, is_done) = channel();
+    std::thread::spawn(move || done.send(SocketFile::bind(&pipe.join("socket"), 0o600)));
+    let bound = is_done.recv_timeout(Duration::from_secs(20)).expect("it does not wait");
+    let error = bound.unwrap_err().to_string();
+    assert!(error.ends_with("Not a directory"), "{error}");
+}
+
+#[test]
+fn a_path_that_is_too_long_is_told() {
+    let path = path("long").join("x".repeat(108));
+    let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+    assert!(error.contains(path.to_str().unwrap()) && error.contains("SUN_LEN"), "{error}");
+}
+
+#[test]
+fn a_file_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+    let path = path("stale");
+    // Dropping a listener of the standard library leaves its file behind.
+    drop(UnixListener::bind(&path).unwrap());
+    let listening = SocketFile::bind(&path, 0o600).unwrap();
+    let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+    assert!(error.contains("is in use"), "{error}");
+    UnixStream::connect(&path).expect("the first one still listens");
+    drop(listening);
+}
+
+#[test]
+fn what_is_no_socket_is_not_touched() {
+    let path = path("file");
+    std::fs::write(&path, "dear diary").unwrap();
+    let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
+    assert!(error.contains("is no socket"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
+    std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_somebody_else_has_put_at_the_path_stays() {
+    let path = path("another");
+    let listening = SocketFile::bind(&path, 0o600).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "dear diary").unwrap();
+    drop(listening);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
+    std::fs::remove_file(&path).unwrap();
+}

@@ -427,9 +427,6 @@ pub const CLIENT_UNSENT_LINES: usize = 10_000;
 /// How many portions of what the server said wait for the client to look at them, before the server has to.
 pub const CLIENT_LINK_EVENTS: usize = 16;
 
-/// How many passwords may be typed before the server asks for them: the present one, and a new one twice.
-pub const CLIENT_SECRETS: usize = 3;
-
 /// How many pings of the client's own wait for an answer before it sends no further one.
 pub const RECEIPTS_WAITING: usize = 100;
 

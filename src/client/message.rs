@@ -1,5 +1,8 @@
 //! What somebody said, as a line of the server tells it.
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
 use crate::model::Name;
 use crate::protocol::ServerLine;
 
@@ -22,6 +25,23 @@ impl Message {
         };
         Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private })
     }
+
+    /// Whether it holds the name as a word, however both are written (see [`folded`]).
+    pub(crate) fn mentions(&self, name: &Name) -> bool {
+        let (text, name) = (folded(&self.text), folded(name.as_str()));
+        text.match_indices(&name).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            let after = text[at + name.len()..].chars().next();
+            !before.is_some_and(char::is_alphanumeric)
+                && !after.is_some_and(|char| char.is_alphanumeric() || is_combining_mark(char))
+        })
+    }
+}
+
+/// The same for texts that differ only in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
+pub(crate) fn folded(text: &str) -> String {
+    // Upper case first, so that both forms of the small sigma are the same.
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 #[cfg(test)]
@@ -45,6 +65,22 @@ mod tests {
     fn nothing_else_is() {
         for line in ["* Alice has left: connection lost", "! bad-name: no", "* 2 here: Alice, Bob", "server: hi"] {
             assert_eq!(Message::of(ServerLine::parse(line)), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case_width_and_normal_form() {
+        let name = |text: &str| Name::parse(text).unwrap();
+        let mentions = |text: &str, who: &str| {
+            Message { from: name("Alice"), text: text.to_owned(), private: false }.mentions(&name(who))
+        };
+        for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
+            assert!(mentions(text, "Zoë"), "{text:?}");
+        }
+        assert!(mentions("hi ｂｏｂ", "Bob") && mentions("ｱﾘｽ", "アリス") && mentions("ｶﾞ", "ガ"));
+        assert!(mentions("ΟΔΥΣΣΕΥΣ", "Οδυσσεύς".replace('ύ', "υ").as_str()), "the last letter has two small forms");
+        for (text, name) in [("Zoë", "Zoe"), ("Zoe\u{308}", "Zoe"), ("bob\u{30b}", "Bob"), ("Zoëlle", "Zoë")] {
+            assert!(!mentions(text, name), "{text:?} and {name}");
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) struct SessionState {
     /// The server waits for a password.
     pub(crate) wants_password: bool,
     /// What the server has said of a wrong password.
-    pub(crate) wrong_password: Option<ServerRefusal>,
+    pub(crate) wrong_password: Option<SafeText>,
     /// A wrong password is no end, for there is somebody who can try another.
     is_patient: bool,
     /// Others could have read the password, so it was not sent.
@@ -75,6 +75,11 @@ impl SessionState {
         self.bye && !self.stopping
     }
 
+    /// The server has said that it shuts down.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
     /// The server has said goodbye.
     pub(crate) fn is_over(&self) -> bool {
         self.bye
@@ -91,7 +96,7 @@ impl SessionState {
                 match code {
                     "password-required" if !self.joined => self.wants_password = true,
                     "wrong-password" if !self.joined && self.is_patient => {
-                        self.wrong_password = Some(self.last_refusal.clone());
+                        self.wrong_password = Some(self.last_refusal.shown());
                     }
                     _ => self.refused += 1,
                 }

@@ -648,7 +648,7 @@ fn lose_the_server(tls: &Arc<Tls>) -> (Person, SocketAddr) {
     server.begin_stop();
     bob.sees("* The server is shutting down");
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
-    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
+    bob.screen.expect("-- The server has shut down. What you type is kept; trying to connect again.");
     server.wait().unwrap();
     (bob, address)
 }

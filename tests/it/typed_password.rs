@@ -17,7 +17,6 @@ use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_
 
 /// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
 const SECRET: &str = "ζξψζξψξζ";
-const STARS: &str = "********";
 const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
 
@@ -55,18 +54,14 @@ fn welcomed(fake: &FakeServer) -> (Person, Peer) {
 }
 
 #[test]
-fn it_is_shown_as_stars_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
+fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
-    bob.type_in("ζξ");
-    bob.has_typed("**");
-    bob.type_in("\r");
+    bob.type_in("ζξ\r");
     server.expect("ζξ");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
     bob.sees("! wrong-password: that is not the password");
-    bob.type_in(SECRET);
-    bob.has_typed(STARS);
-    bob.type_in("\r");
+    bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
     let rows = bob.sees(WELCOME.trim_end());
@@ -96,7 +91,6 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
     server.send(&format!("{REQUIRED}\n"));
     bob.sees(ASKED);
     bob.type_in(SECRET);
-    bob.has_typed(STARS);
     let arguments = fs::read(format!("/proc/{}/cmdline", bob.program.pid().as_raw_nonzero())).unwrap();
     assert!(!shows_secret(&arguments));
     bob.type_in("\r");
@@ -127,16 +121,15 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
 fn it_is_hidden_from_the_command_on_however_fast_one_types() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
-    bob.type_in(&format!("hi\r/register\r{SECRET}\r"));
+    bob.type_in(&format!("hi\r/register\r{SECRET}\r{SECRET}\r"));
     server.expect("hi");
     // A refusal of what was said before would be taken for the end of it.
     let pong = server.expect_ping();
     server.send(&format!("! line-too-long: no\n{pong}"));
     server.expect("/register");
-    bob.type_in("later");
-    bob.has_typed("*****");
-    bob.type_in("\x15");
-    server.send("* Send the password that Bob is to have as the next line.\n");
+    server.send("* Send the new password as the next line.\n");
+    server.expect(SECRET);
+    server.send("* Send the new password again.\n");
     server.expect(SECRET);
     server.send("* Registered: Bob is yours.\n");
     bob.sees("* Registered: Bob is yours.");
@@ -152,16 +145,76 @@ fn it_is_hidden_from_the_command_on_however_fast_one_types() {
     server.expect(SECRET);
 }
 
+/// Waits until all keys before this were read: Ctrl-L clears the screen.
+fn all_keys_are_read(bob: &mut Person) {
+    bob.type_in("\x0c");
+    bob.shows("a clear screen", |rows| !rows.iter().any(|row| row.starts_with("--")));
+}
+
 #[test]
-fn what_is_half_typed_when_the_server_refuses_is_thrown_away_unseen() {
+fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/password\r");
+    bob.sees("-- Present password?");
+    bob.type_in("ψψψ\r");
+    bob.sees("-- New password?");
+    bob.type_in(&format!("{SECRET}\rζξ\r"));
+    bob.sees("-- The two were not the same. New password?");
+    // Others are heard meanwhile.
+    server.send("Alice: hi Bob\n");
+    bob.sees("Alice: hi Bob");
+    bob.type_in(&format!("{SECRET}\r{SECRET}\r"));
     server.expect("/password");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect("ψψψ");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(SECRET);
+    }
+    server.send("* Password changed: Bob asks for the new one from now on.\n");
+    bob.sees("* Password changed");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn ctrl_c_cancels_a_command_and_nothing_of_it_is_sent() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    for keys in ["\x03", "ζξ\x03", "ζξψ\rζξ\x03"] {
+        bob.type_in(&format!("/register\r{keys}"));
+        bob.sees("-- Cancelled; nothing was sent.");
+        all_keys_are_read(&mut bob);
+    }
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_refusal_ends_the_exchange_and_no_password_is_sent_after_it() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in(&format!("/password\rζξψ\r{SECRET}\r{SECRET}\rhello\r"));
+    server.expect("/password");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect("ζξψ");
+    server.send("! wrong-password: that is not the password\n");
+    bob.sees("! wrong-password");
+    server.expect_said("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = returning(&fake);
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
     bob.type_in("ζξ");
-    bob.has_typed("**");
-    server.send("! not-registered: nobody has registered Bob\n");
-    bob.sees("! not-registered: nobody has registered Bob");
+    all_keys_are_read(&mut bob);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
     bob.type_in("ψ\r");
     bob.sees("-- Not sent: nobody asks for a password any more.");
     bob.type_in("hello\r");
@@ -171,18 +224,15 @@ fn what_is_half_typed_when_the_server_refuses_is_thrown_away_unseen() {
 }
 
 #[test]
-fn what_is_pasted_behind_the_command_is_a_password_and_not_said() {
+fn what_is_pasted_behind_the_command_is_not_said() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
-    // Brackets keep what is behind the command from being under the veil when it is pasted, but it is meant as a password.
-    bob.type_in("\x1b[200~/unregister\rζξψ\r\x1b[201~");
+    // In brackets it is seen when it is pasted, but it is meant as a password.
+    bob.type_in("\x1b[200~hi\r/unregister\rζξψ\r\x1b[201~");
     bob.shows("the paste", |rows| rows.last().is_some_and(|row| row.contains("ζξψ")));
     bob.type_in("\r");
-    server.expect("/unregister");
-    server.send("* Send the password of Bob as the next line.\nAlice: quick!\n");
-    server.expect("ζξψ");
-    server.send("* Unregistered: Bob is nobody's.\n");
-    bob.sees("* Unregistered");
+    server.expect("hi");
+    bob.sees("-- Not sent: type a command about your account by itself.");
     bob.type_in("hello\r");
     server.expect_said("hello");
 }
@@ -192,7 +242,6 @@ fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
     bob.type_in("\x1b[200~ζξψ\rψψ\r1\r2\r3\r4\r5\r6\r\x1b[201~");
-    bob.has_typed("***");
     bob.type_in("\r");
     server.expect("ζξψ");
     server.send(WELCOME);
@@ -203,7 +252,7 @@ fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
 }
 
 #[test]
-fn a_half_typed_line_is_laid_aside_and_comes_back() {
+fn a_half_typed_line_stays_as_it_is() {
     let fake = FakeServer::start();
     let (mut bob, server) = welcomed(&fake);
     bob.type_in("half a li");
@@ -212,12 +261,9 @@ fn a_half_typed_line_is_laid_aside_and_comes_back() {
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
     bob.sees(ASKED);
-    bob.type_in("ζξ");
-    bob.has_typed("**");
-    bob.type_in("\x7f\x7f");
-    bob.has_typed("");
-    bob.type_in("ζξψ\r");
+    bob.type_in("ζζ\x7f\x7fζξψ\r");
     server.expect("ζξψ");
+    bob.has_typed("half a li");
     server.send(WELCOME);
     bob.sees("-- Back again.");
     bob.type_in("ne");
@@ -300,7 +346,7 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
 fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
-    bob.type_in(&format!("/nick Alice\r/register\r{SECRET}\r"));
+    bob.type_in(&format!("/nick Alice\r/register\r{SECRET}\r{SECRET}\r"));
     server.expect("/nick Alice");
     let pong = server.expect_ping();
     for late in ["! name-taken: Alice is taken", "! name-registered: Alice is registered", "! not-kept: the disk"] {
@@ -312,8 +358,7 @@ fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
     server.send("* Send the new password as the next line.\n");
     server.expect(SECRET);
     server.send("! bad-password: no\n");
-    let rows = bob.sees("! bad-password: no");
-    assert!(!rows.iter().any(|row| row.starts_with("-- No")), "{rows:#?}");
+    bob.sees("! bad-password: no");
     bob.type_in("hello\r");
     server.expect_said("hello");
     bob.has_not_shown_it();
@@ -321,7 +366,6 @@ fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
 
 /// A server that is not asked for anything would like to have a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
-const UNPROTECTED: &str = "-- Type no password here: it would be shown, and others could read it on its way.";
 const UNASKED: &str = "-- No command of yours led to that. Type no password here";
 
 #[test]
@@ -332,8 +376,7 @@ fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
     let fake = FakeServer::start_at(ip);
     let (mut bob, mut server) = welcomed(&fake);
     server.send(&format!("{WANTED}\n"));
-    // The rest of it is on the next row.
-    bob.sees("-- Type no password here: it would be shown,");
+    bob.sees(UNASKED);
     bob.type_in("hello");
     bob.has_typed("hello");
     bob.type_in("\r");
@@ -343,7 +386,7 @@ fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
     let mut server = fake.welcome("Bob");
     bob.sees(WELCOME.trim_end());
     server.send(&format!("{WANTED}\n"));
-    assert_eq!(bob.sees(UNPROTECTED), [WANTED, UNPROTECTED]);
+    bob.sees(UNASKED);
     bob.type_in("hello\n");
     server.expect("hello");
     bob.echoes(true);
@@ -360,10 +403,10 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.type_in("\r");
     server.expect("hello");
     bob.sees("Bob: hello");
-    // Neither is one behind the end of a dialogue that there was.
-    bob.type_in("/unregister\r");
+    // Neither is one behind the end of a command that there was.
+    bob.type_in("/unregister\rζξψ\r");
     server.expect_said("/unregister");
-    server.send(&format!("! not-registered: no\n* 1 lines that were sent behind it were thrown away.\n{WANTED}\n"));
+    server.send(&format!("! not-registered: no\n{WANTED}\n"));
     bob.shows("the warnings", |rows| rows.iter().filter(|row| row.contains("No command of yours")).count() == 2);
     bob.type_in("bye");
     bob.has_typed("bye");
@@ -408,9 +451,7 @@ fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused()
     bob.sees(ASKED);
     server.send(&format!("{WANTED}\n"));
     bob.sees(WANTED);
-    bob.type_in(SECRET);
-    bob.has_typed(STARS);
-    bob.type_in("\r");
+    bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
     let rows = bob.sees("-- Back again.");
@@ -594,15 +635,17 @@ fn a_plain_terminal_shows_nothing_meanwhile() {
     bob.sees(WELCOME.trim_end());
     bob.echoes(true);
     bob.type_in("/register\n");
-    server.expect("/register");
+    bob.sees("-- New password?");
     bob.echoes(false);
-    server.send("* Send the password that Bob is to have as the next line.\n");
-    bob.sees("* Send the password");
-    bob.type_in(&format!("{SECRET}\n"));
-    server.expect(SECRET);
+    bob.type_in(&format!("{SECRET}\n{SECRET}\n"));
+    bob.echoes(true);
+    server.expect("/register");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(SECRET);
+    }
     server.send("* Registered: Bob is yours.\n");
     bob.sees("* Registered");
-    bob.echoes(true);
     bob.type_in("/quit\n");
     bob.sees("/quit");
     assert_eq!(Modes::of(&bob.side), before);

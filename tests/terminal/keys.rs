@@ -11,7 +11,7 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    let mut refused = 0;
+    let mut cancelled = 0;
     for line in ["first words", "other words", "/register hunter2", "/PASSWORD hunter2 hunter3"] {
         desk.keys(&format!("{line}\n"));
         desk.has_typed("");
@@ -19,10 +19,11 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
             alice.expect(&format!("Bob: {line}"));
             continue;
         }
-        // Until then, what is typed may be a password.
-        refused += 1;
-        desk.shows("the refusal", |screen| {
-            screen.iter().filter(|line| line.starts_with("! no-registry")).count() == refused
+        // Until then, what is typed is a password.
+        desk.press("C-c");
+        cancelled += 1;
+        desk.shows("the end of it", |screen| {
+            screen.iter().filter(|line| line.starts_with("-- Cancelled")).count() == cancelled
         });
     }
     desk.keys("draft");
@@ -67,7 +68,7 @@ fn the_end_of_a_search_leaves_nothing_on_the_screen() {
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     // Without a server nothing comes that would have the line drawn again.
     drop(server);
-    desk.sees("-- The connection is lost");
+    desk.sees("-- The server has shut down");
     desk.keys("first words\n");
     desk.sees("-- Not connected; your line will be sent when you are back.");
     // What is found begins with what was searched, or does not; or nothing is found, or searched.
@@ -230,19 +231,36 @@ fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
         desk.stops_and_goes_on(|| desk.press("C-z"));
         if options.is_empty() {
             desk.keys("hunter2");
-            desk.has_typed("*******");
         }
         desk.stops_and_goes_on(|| desk.signal("TSTP"));
         desk.stops_and_goes_on(|| desk.signal("STOP"));
-        if options.is_empty() {
-            desk.has_typed("*******");
-        } else {
+        if !options.is_empty() {
             // What a plain terminal holds of a line goes to whoever reads next, which would be the shell.
             desk.keys("hunter2");
         }
         desk.keys("\n");
+        desk.sees("-- The new password again?");
+        desk.keys("hunter2\n");
+        peer.expect("/register");
+        peer.send("* Send the new password as the next line.\n");
         peer.expect("hunter2");
         let screen = desk.screen();
         assert!(!screen.iter().any(|line| line.contains("hunter2")), "{screen:#?}");
+    }
+}
+
+#[test]
+fn ctrl_c_cancels_a_question_for_a_password_and_nothing_is_sent() {
+    for options in [&[][..], &["--plain"]] {
+        let server = FakeServer::start();
+        let Some((desk, mut peer)) = Desk::asked_for_a_password(&server, options) else { return };
+        desk.keys("hunter2\nhun");
+        desk.sees("-- The new password again?");
+        desk.press("C-c");
+        desk.sees("-- Cancelled; nothing was sent.");
+        desk.keys("hello\n");
+        peer.expect("hello");
+        let screen = desk.screen();
+        assert!(!screen.iter().any(|line| line.contains("hun")), "{screen:#?}");
     }
 }

@@ -59,7 +59,7 @@ fn at_a_plain_terminal_the_half_of_a_password_is_not_left_for_the_shell() {
     let Some((desk, _peer)) = Desk::asked_for_a_password(&server, &["--plain"]) else { return };
     desk.keys("hunter2");
     // Whoever has answered that has passed the keys on.
-    desk.sees("* Send the new password");
+    desk.sees("-- New password?");
     desk.signal("TERM");
     desk.sees("ended with");
     desk.keys("echo behind it\n");

@@ -107,7 +107,7 @@ fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
     desk.keys("hello\n");
     alice.expect("Bob: hello");
     server.program.signal(Signal::TERM);
-    desk.sees("-- The connection is lost");
+    desk.sees("-- The server has shut down");
     drop(server);
     let _again = ServerProgram::start_at(alice.stream().peer_addr().unwrap(), &[]);
     let screen = desk.sees("-- Back again.");

@@ -296,7 +296,7 @@ fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
     let server = Server::start();
     let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
     drop(server);
-    desk.sees("-- The connection is lost");
+    desk.sees("-- The server has shut down");
     desk.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
     desk.sees("-- Send 10002 lines?");
     desk.press("Enter");

@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::client::message::Message;
-use crate::client::terminal::folded::folded;
+use crate::client::message::folded;
 use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
 use crate::model::Name;
 use crate::protocol::ServerLine;
@@ -29,20 +28,7 @@ impl Completion {
         *self.lock() = Names::default();
     }
 
-    /// Somebody has said something, perhaps before the server announced it.
-    pub(crate) fn hear_message(&self, message: &Message) {
-        let Names { here, speakers } = &mut *self.lock();
-        if here.contains(&message.from) {
-            return;
-        }
-        speakers.retain(|speaker| *speaker != message.from);
-        if speakers.len() == CLIENT_SPEAKERS {
-            speakers.pop_front();
-        }
-        speakers.push_back(message.from.clone());
-    }
-
-    /// Learns from a notice.
+    /// Learns from a line of the server.
     pub(crate) fn hear(&self, line: ServerLine<'_>) {
         let Names { here, speakers } = &mut *self.lock();
         let mut leave = |name: &Name| {
@@ -51,6 +37,15 @@ impl Completion {
         };
         let checked = |names: List<'_>| names.iter().filter_map(|name| Name::parse(name).ok()).collect::<Vec<_>>();
         match line {
+            // Perhaps before the server announced them.
+            ServerLine::Said { from, .. } | ServerLine::Told { from, .. } => {
+                let Some(name) = Name::parse(from).ok().filter(|name| !here.contains(name)) else { return };
+                speakers.retain(|speaker| *speaker != name);
+                if speakers.len() == CLIENT_SPEAKERS {
+                    speakers.pop_front();
+                }
+                speakers.push_back(name);
+            }
             ServerLine::Joined(name) => learn(here, Name::parse(name)),
             ServerLine::Left { name, .. } => Name::parse(name).iter().for_each(leave),
             ServerLine::Renamed { .. } => {

@@ -27,15 +27,13 @@ use crate::client::terminal::completion::Completion;
 use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keyboard;
-use crate::client::terminal::keys::{Keys, Press};
-use crate::client::terminal::password_prompt::{Deed, PasswordPrompt, split_at_password_flow};
-use crate::client::terminal::prompt::Prompt;
+use crate::client::terminal::keys::{Keys, Press, Typed};
+use crate::client::terminal::password_prompt::{CANCELLED, Deed, PasswordPrompt};
 use crate::client::terminal::reflow::{Recent, Reflow, visible};
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::termios::SavedModes;
-use crate::client::terminal::typed::Typed;
+use crate::client::terminal::theme::Prompt;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
-use crate::model::{BadSecret, Secret};
 use crate::protocol::words::find_slash;
 
 /// The commands that Tab completes, with what follows them.
@@ -169,24 +167,23 @@ impl Editing {
         if self.typed.is_full() {
             return false;
         }
-        let (said, secrets) = split_at_password_flow(line);
-        if secrets.is_some() {
-            self.password_prompt.expect();
+        if let Some(question) = self.password_prompt.open(line) {
+            self.screen.say(question);
+            return true;
         }
-        let typed = if said.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(said.to_owned(), press) };
+        let typed = if line.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(line.to_owned(), press) };
         // Nobody else puts anything in, and there is room.
         let _ = self.typed.try_send(typed);
-        self.history.keep(said.trim_end_matches('\n'));
-        secrets.unwrap_or_default().lines().filter(|line| !line.is_empty()).for_each(|line| self.enter_secret(line));
+        self.history.keep(line.trim_end_matches('\n'));
         true
     }
 
     fn enter_secret(&self, text: &str) {
-        // U+FFFD stands for invalid bytes, so this is not the password that was meant.
-        let is_unreadable = text.contains(char::REPLACEMENT_CHARACTER);
-        let secret = if is_unreadable { Err(BadSecret::NotText) } else { Secret::parse(text) };
-        // It is lost when thousands wait; who types it can see that nothing goes on.
-        let _ = self.typed.try_send(Typed::Secret(secret));
+        match self.password_prompt.enter(text.as_bytes()) {
+            // It is lost when thousands wait; who types it can see that nothing goes on.
+            Ok(typed) => drop(self.typed.try_send(typed)),
+            Err(words) => self.screen.say(&words),
+        }
     }
 
     fn interrupt(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
@@ -260,18 +257,17 @@ struct Key {
 
 impl ConditionalEventHandler for Key {
     fn handle(&self, event: &Event, count: RepeatCount, ahead: bool, context: &EventContext<'_>) -> Option<Cmd> {
-        let (key, line) = (*event.get(0)?, context.line());
+        let key = *event.get(0)?;
         let press = self.editing.keys.press(key, Instant::now());
         let count = if ahead { count } else { 0 };
-        match self.editing.password_prompt.press(key, count, line, press.in_search) {
-            Deed::AsUsual => (self.act)(&self.editing, context, press),
-            Deed::Instead(command) => Some(command),
-            Deed::Put(stars) => Some(self.editing.history.put(stars)),
-            Deed::Entered(text) => {
-                self.editing.enter_secret(&text);
-                Some(clear(line))
-            }
+        match self.editing.password_prompt.press(key, count) {
+            Deed::AsUsual => return (self.act)(&self.editing, context, press),
+            Deed::Nothing => {}
+            Deed::Entered(text) => self.editing.enter_secret(&text),
+            Deed::Cancelled => self.editing.screen.say(CANCELLED),
         }
+        // A search ends with any key, and its prompt with it.
+        Some(if press.in_search { Cmd::Repaint } else { Cmd::Noop })
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use rustyline::history::{SearchDirection, SearchResult};
 use rustyline::{Cmd, Result};
 
-use crate::client::terminal::password_prompt::begins_password_flow;
+use crate::client::terminal::account::account_command;
 use crate::limits::CLIENT_HISTORY_LINES;
 use crate::os::io_error;
 use crate::os::safe_file::open_regular;
@@ -52,7 +52,8 @@ impl History {
     pub(crate) fn keep(&self, line: &str) {
         let mut this = self.lock();
         this.at = None;
-        if line.contains('\n') || begins_password_flow(line) || this.lines.last().is_some_and(|last| last == line) {
+        if line.contains('\n') || account_command(line).is_some() || this.lines.last().is_some_and(|last| last == line)
+        {
             return;
         }
         // A full disk is no reason to stop talking.

@@ -1,9 +1,31 @@
-//! The keys that were pressed, as far as others than the editor have to know of them.
+//! What a person does at the keyboard, as far as others than the editor have to know of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use rustyline::{KeyCode, KeyEvent, Modifiers};
+
+use crate::client::terminal::account::AccountRequest;
+use crate::model::Secret;
+
+/// What a person did.
+#[derive(Debug, Clone)]
+pub(crate) enum Typed {
+    /// Enter. A paste can hold several lines.
+    Line(String, Press),
+    /// Enter, and there was nothing to send.
+    Nothing(Press),
+    /// The password of the name.
+    Secret(Secret),
+    /// A command about the account, and all the passwords for it.
+    Account(AccountRequest),
+    /// Ctrl-C on an empty line.
+    Interrupt,
+    /// Ctrl-C on a line that was not empty, and is now.
+    Cleared,
+    /// Ctrl-D on an empty line, or the terminal is gone.
+    Leave,
+}
 
 /// Shared by the editor, which sees every key, and whoever asks.
 #[derive(Debug, Clone, Default)]

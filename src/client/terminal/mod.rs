@@ -4,29 +4,26 @@
 //! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last. At a
 //! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
 
+mod account;
 mod app;
-mod attempt;
-mod backoff;
 mod blocking;
 mod completion;
-mod delivery;
 mod editor;
-mod folded;
 mod foreground;
 mod history;
 mod keyboard;
 mod keys;
+mod login;
 mod options;
-mod password_flow;
+mod outbox;
 mod password_prompt;
 mod paste;
 mod plain;
-mod prompt;
+mod reconnect;
 mod reflow;
 mod screen;
 mod termios;
 mod theme;
-mod typed;
 mod wrap;
 
 use std::cell::Cell;
@@ -49,14 +46,13 @@ use crate::client::terminal::completion::Completion;
 use crate::client::terminal::editor::Editing;
 use crate::client::terminal::foreground::{is_foreground, never_stop, until_foreground};
 use crate::client::terminal::history::History;
-use crate::client::terminal::keys::Keys;
-use crate::client::terminal::password_prompt::PasswordPrompt;
+use crate::client::terminal::keys::{Keys, Typed};
+use crate::client::terminal::password_prompt::{CANCELLED, PasswordPrompt};
 use crate::client::terminal::paste::Paste;
 use crate::client::terminal::plain::PlainPrinter;
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::termios::{SavedModes, before_panic, take_back_after};
 use crate::client::terminal::theme::Theme;
-use crate::client::terminal::typed::Typed;
 use crate::client::{ClientError, Config, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
 pub use options::Options;
@@ -125,13 +121,15 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
         if is_welcome && options.greeting {
             crate::client::terminal::plain::greet()?;
         }
-        crate::client::terminal::plain::start(typing, keys, password_prompt.clone())?;
+        crate::client::terminal::plain::start(typing, keys, password_prompt.clone(), screen.clone())?;
         showing.start(PlainPrinter, || None)
     };
     let ends = |signal| {
         // Ctrl-C. The terminal has discarded what was on the line.
         let is_key = signal == Signal::Int && is_seated.get() && is_foreground();
-        if is_key {
+        if is_key && password_prompt.cancel() {
+            screen.say(CANCELLED);
+        } else if is_key {
             let _ = interrupts.try_send(Typed::Interrupt);
         }
         !is_key

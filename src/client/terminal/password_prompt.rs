@@ -1,20 +1,25 @@
-//! Hides a password: while it is typed, nothing of it is shown or kept.
+//! Asks for passwords, one after the other: while one is typed, nothing of it is shown or kept.
 //!
-//! The editor gets a star for each character and never sees these, so neither its undo nor what it has cut can bring them
-//! back. A plain terminal shows nothing instead. The [app](crate::client::terminal::app) says whether a password is wanted; that one will
-//! be, is known here from the moment in which a command is typed that leads to one.
+//! The keys do not reach the editor, and a plain terminal shows nothing. A question begins with the Enter after a command
+//! such as `/register`, or when the [app](crate::client::terminal::app) has it asked. From then on no key is taken for a
+//! line to send.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
-use rustyline::{Cmd, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount};
+use rustyline::{KeyCode, KeyEvent, Modifiers, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::client::terminal::account::{AccountRequest, account_command};
 use crate::client::terminal::foreground::is_foreground;
+use crate::client::terminal::keys::Typed;
 use crate::limits::LINE_BYTES;
-use crate::protocol::words::find_slash;
-use crate::protocol::{Command, Line};
+use crate::model::{BadSecret, Secret};
+
+/// What the person is told after Ctrl-C.
+pub(crate) const CANCELLED: &str = "Cancelled; nothing was sent.";
+const NOBODY_ASKS: &str = "Not sent: nobody asks for a password any more.";
 
 /// Shared by the reader of the keys and the app.
 #[derive(Clone, Default)]
@@ -22,28 +27,30 @@ pub(crate) struct PasswordPrompt(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// How many commands that lead to a password were typed, and not seen by the app yet.
-    coming: usize,
-    is_wanted: bool,
-    /// The editor is under it.
-    hidden: Option<Hidden>,
+    /// What the next line is the answer to.
+    question: Option<Question>,
+    /// Commands about the account can be used now.
+    is_ready: bool,
+    /// What was typed at the editor, which does not see it.
+    text: Zeroizing<String>,
+    paste: Pasting,
     /// There is no editor.
     is_plain: bool,
     /// The terminal showed what is typed, and does not at this moment.
     is_muted: bool,
 }
 
-/// What is typed while it is hidden.
-struct Hidden {
-    text: Zeroizing<String>,
-    /// What was in the editor before.
-    draft: String,
-    paste: Pasting,
+enum Question {
+    /// The password of the name. It stays open until the app closes it.
+    Login,
+    /// Those that a command needs.
+    Account(AccountRequest),
 }
 
 /// Where in a paste, in brackets, the keys are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 enum Pasting {
+    #[default]
     No,
     FirstLine,
     /// It is not taken.
@@ -55,36 +62,11 @@ enum Pasting {
 pub(crate) enum Deed {
     /// What it always does.
     AsUsual,
-    /// This.
-    Instead(Cmd),
-    /// The editor holds this, with the cursor behind it.
-    Put(String),
-    /// Enter: this was typed while hidden.
+    Nothing,
+    /// Enter: this was typed.
     Entered(Zeroizing<String>),
-}
-
-/// Whether a line is a command to which the server answers with the question for a password.
-pub(crate) fn begins_password_flow(line: &str) -> bool {
-    // The first test is cheap, and nearly always enough.
-    find_slash(line).is_some() && matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Account(_)))
-}
-
-/// Lines up to the first one that begins a dialogue, and what is behind it: that was meant as a password.
-pub(crate) fn split_at_password_flow(lines: &str) -> (&str, Option<&str>) {
-    let mut end = 0;
-    for line in lines.split_inclusive('\n') {
-        end += line.len();
-        if begins_password_flow(line) {
-            return (&lines[..end], Some(&lines[end..]));
-        }
-    }
-    (lines, None)
-}
-
-fn mute() {
-    let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
-    modes.local_modes -= LocalModes::ECHO;
-    let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+    /// Ctrl-C: nothing is asked any more.
+    Cancelled,
 }
 
 impl PasswordPrompt {
@@ -95,62 +77,89 @@ impl PasswordPrompt {
 
     /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
     pub(crate) fn take_back(&self) {
-        let mut state = self.lock();
-        if state.is_muted {
-            mute();
-        } else {
-            state.set_echo();
-        }
+        self.lock().set_echo(true);
     }
 
-    /// A command that leads to a password was typed.
-    pub(crate) fn expect(&self) {
-        self.change(|state| state.coming += 1);
+    /// Whether commands about the account can be used from now on.
+    pub(crate) fn set_ready(&self, is_ready: bool) {
+        self.change(|state| state.is_ready = is_ready);
     }
 
-    /// The app has seen so many of those, and knows whether a password is wanted.
-    pub(crate) fn settle(&self, seen: usize, is_wanted: bool) {
+    /// Asks for the passwords that a command needs, if the line is one and it can be used. What the person is asked first.
+    pub(crate) fn open(&self, line: &str) -> Option<&'static str> {
+        let line = line.trim_end_matches('\n');
+        let command = account_command(line).filter(|_| !line.contains(['\n', '\r']))?;
+        let request = AccountRequest::new(command);
+        let question = request.question();
         self.change(|state| {
-            state.coming = state.coming.saturating_sub(seen);
-            state.is_wanted = is_wanted;
-        });
+            let is_ready = state.is_ready;
+            is_ready.then(|| state.question = Some(Question::Account(request)))
+        })?;
+        Some(question)
     }
 
-    /// Whether what is typed from now on is, or may be, a password.
-    pub(crate) fn is_called_for(&self) -> bool {
-        self.lock().is_called_for()
+    /// The server waits for the password of the name.
+    pub(crate) fn open_login(&self) {
+        self.change(|state| state.question = Some(Question::Login));
+    }
+
+    /// It does not any more.
+    pub(crate) fn close_login(&self) {
+        self.change(|state| drop(state.question.take_if(|question| matches!(question, Question::Login))));
+    }
+
+    /// Whether what is typed from now on is a password.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().question.is_some()
+    }
+
+    /// Takes a line that was typed while it is hidden.
+    ///
+    /// # Errors
+    /// What the person is told, which may be the next question.
+    pub(crate) fn enter(&self, line: &[u8]) -> Result<Typed, String> {
+        self.change(|state| state.enter(line))
+    }
+
+    /// Ends a question that a command has led to. False if there is none.
+    pub(crate) fn cancel(&self) -> bool {
+        self.change(|state| state.question.take_if(|question| matches!(question, Question::Account(_))).is_some())
     }
 
     /// The terminal shows again what is typed, as at the end of the program. What is half typed was meant as a password, and
     /// is thrown away: a shell would show it.
     pub(crate) fn lift(&self) {
         let mut state = self.lock();
-        (state.coming, state.is_wanted) = (0, false);
+        state.question = None;
         if state.is_muted && is_foreground() {
             // It fails when the terminal is gone.
             let _ = tcflush(io::stdin(), QueueSelector::IFlush);
         }
-        state.set_echo();
+        state.set_echo(false);
     }
 
-    /// A key at the editor, which holds this line; so many times.
-    pub(crate) fn press(&self, key: KeyEvent, times: RepeatCount, line: &str, in_search: bool) -> Deed {
+    /// A key at the editor; so many times.
+    pub(crate) fn press(&self, key: KeyEvent, times: RepeatCount) -> Deed {
+        let is_ctrl_c = key == KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
+        let is_cancelled = is_ctrl_c && self.cancel();
         let mut state = self.lock();
-        match state.is_called_for() {
-            true if state.hidden.is_none() => state.fall(key, times, line, in_search),
-            // What is half typed was meant as a password, whoever has lost interest in it meanwhile.
-            false if line.is_empty() => state.rise(key),
-            _ => match &mut state.hidden {
-                Some(hidden) => hidden.press(key, times, line),
-                None => Deed::AsUsual,
-            },
+        if is_cancelled {
+            state.text.zeroize();
+            return Deed::Cancelled;
         }
+        // What is half typed was meant as a password, whoever has lost interest in it meanwhile.
+        if state.question.is_none() && state.text.is_empty() {
+            state.paste = Pasting::No;
+            return Deed::AsUsual;
+        }
+        state.press(key, times)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        change(&mut state);
-        state.set_echo();
+        let changed = change(&mut state);
+        state.set_echo(false);
+        changed
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -159,43 +168,69 @@ impl PasswordPrompt {
 }
 
 impl State {
-    fn is_called_for(&self) -> bool {
-        self.is_wanted || self.coming > 0
+    fn enter(&mut self, line: &[u8]) -> Result<Typed, String> {
+        // U+FFFD stands for invalid bytes, so this is not the password that was meant.
+        let text = str::from_utf8(line).ok().filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
+        let secret =
+            text.ok_or(BadSecret::NotText).and_then(Secret::parse).map_err(|why| format!("Not sent: {why}."))?;
+        match self.question.take() {
+            None => Err(NOBODY_ASKS.to_owned()),
+            Some(Question::Login) => {
+                self.question = Some(Question::Login);
+                Ok(Typed::Secret(secret))
+            }
+            Some(Question::Account(mut request)) => match request.fill(secret) {
+                None => Ok(Typed::Account(request)),
+                Some(question) => {
+                    self.question = Some(Question::Account(request));
+                    Err(question.to_owned())
+                }
+            },
+        }
     }
 
-    /// Hiding begins with the first key, which is hidden already. What was in the editor is laid aside.
-    fn fall(&mut self, key: KeyEvent, times: RepeatCount, line: &str, in_search: bool) -> Deed {
-        if !line.is_empty() && acts_on_line(key) {
-            return Deed::AsUsual;
-        }
-        // With room for all of it from the start, no copy is left behind by a buffer that grew.
-        let text = Zeroizing::new(String::with_capacity(LINE_BYTES));
-        let hidden = self.hidden.insert(Hidden { text, draft: line.to_owned(), paste: Pasting::No });
-        let deed = hidden.press(key, times, "");
-        if line.is_empty() && !in_search {
-            return deed;
-        }
-        Deed::Put("*".repeat(hidden.text.chars().count()))
-    }
-
-    /// Hiding ends before the first key after it. What was laid aside comes back.
-    fn rise(&mut self, key: KeyEvent) -> Deed {
-        let draft = self.hidden.take().map(|hidden| hidden.draft).unwrap_or_default();
+    fn press(&mut self, key: KeyEvent, times: RepeatCount) -> Deed {
         match key {
-            _ if draft.is_empty() => Deed::AsUsual,
-            KeyEvent(KeyCode::Char(char), Modifiers::NONE) => Deed::Instead(Cmd::Insert(1, format!("{draft}{char}"))),
-            _ => Deed::Instead(Cmd::Insert(1, draft)),
+            KeyEvent(KeyCode::BracketedPasteStart, _) => self.paste = Pasting::FirstLine,
+            KeyEvent(KeyCode::BracketedPasteEnd, _) => self.paste = Pasting::No,
+            _ if self.paste == Pasting::Rest => {}
+            KeyEvent(KeyCode::Enter, _) | KeyEvent(KeyCode::Char('J' | 'M'), Modifiers::CTRL) => {
+                match (self.text.is_empty(), &self.paste) {
+                    (true, _) => {}
+                    (false, Pasting::FirstLine) => self.paste = Pasting::Rest,
+                    (false, _) => return Deed::Entered(std::mem::take(&mut self.text)),
+                }
+            }
+            KeyEvent(KeyCode::Char(char), Modifiers::NONE) => {
+                // With room for all of it from the start, no copy is left behind by a buffer that grew.
+                let room = LINE_BYTES - self.text.len();
+                self.text.reserve(room);
+                let times = usize::from(times).min(room / char.len_utf8());
+                (0..times).for_each(|_| self.text.push(char));
+            }
+            KeyEvent(KeyCode::Backspace, Modifiers::NONE) | KeyEvent(KeyCode::Char('H'), Modifiers::CTRL) => {
+                (0..times).for_each(|_| {
+                    self.text.pop();
+                });
+            }
+            // To ask whether to leave, and to leave.
+            KeyEvent(KeyCode::Char('C' | 'D'), Modifiers::CTRL) if self.text.is_empty() => return Deed::AsUsual,
+            KeyEvent(KeyCode::Char('C' | 'U'), Modifiers::CTRL) => self.text.zeroize(),
+            // To clear the screen, and to stop the client for a while.
+            KeyEvent(KeyCode::Char('L' | 'Z'), Modifiers::CTRL) => return Deed::AsUsual,
+            _ => {}
         }
+        Deed::Nothing
     }
 
     /// It fails when the terminal is gone. In the background the terminal is left alone; `take_back` sets it later.
-    fn set_echo(&mut self) {
-        let be_mute = self.is_plain && self.is_called_for();
-        if be_mute == self.is_muted || !is_foreground() {
+    fn set_echo(&mut self, again: bool) {
+        let be_mute = self.is_plain && self.question.is_some();
+        if be_mute == self.is_muted && !(be_mute && again) || !is_foreground() {
             return;
         }
         let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
-        if be_mute && !modes.local_modes.contains(LocalModes::ECHO) {
+        if be_mute && !self.is_muted && !modes.local_modes.contains(LocalModes::ECHO) {
             return; // It shows nothing anyway, and is not to begin with it.
         }
         modes.local_modes.set(LocalModes::ECHO, !be_mute);
@@ -204,114 +239,34 @@ impl State {
     }
 }
 
-impl Hidden {
-    /// The cursor never leaves the end of the stars, so that each of them goes with its character.
-    fn press(&mut self, key: KeyEvent, times: RepeatCount, stars: &str) -> Deed {
-        match key {
-            KeyEvent(KeyCode::BracketedPasteStart, _) => self.paste = Pasting::FirstLine,
-            KeyEvent(KeyCode::BracketedPasteEnd, _) => self.paste = Pasting::No,
-            _ if self.paste == Pasting::Rest => {}
-            key if is_enter(key) => return self.enter(),
-            KeyEvent(KeyCode::Char(char), Modifiers::NONE) => return self.add(char, times),
-            KeyEvent(KeyCode::Backspace, Modifiers::NONE) | KeyEvent(KeyCode::Char('H'), Modifiers::CTRL) => {
-                for _ in 0..times {
-                    self.text.pop();
-                }
-                return Deed::Instead(Cmd::Kill(Movement::BackwardChar(times)));
-            }
-            KeyEvent(KeyCode::Char('U'), Modifiers::CTRL) => {
-                self.text.zeroize();
-                return Deed::Instead(Cmd::Kill(Movement::WholeBuffer));
-            }
-            KeyEvent(KeyCode::Char('C'), Modifiers::CTRL) => {
-                self.text.zeroize();
-                return Deed::AsUsual;
-            }
-            // To leave, to clear the screen, to stop the client for a while.
-            KeyEvent(KeyCode::Char('D'), Modifiers::CTRL) if stars.is_empty() => return Deed::AsUsual,
-            KeyEvent(KeyCode::Char('L' | 'Z'), Modifiers::CTRL) => return Deed::AsUsual,
-            _ => {}
-        }
-        Deed::Instead(Cmd::Noop)
-    }
-
-    fn enter(&mut self) -> Deed {
-        if self.text.is_empty() {
-            return Deed::Instead(Cmd::Noop);
-        }
-        if self.paste == Pasting::FirstLine {
-            self.paste = Pasting::Rest;
-            return Deed::Instead(Cmd::Noop);
-        }
-        let empty = Zeroizing::new(String::with_capacity(LINE_BYTES));
-        Deed::Entered(std::mem::replace(&mut self.text, empty))
-    }
-
-    fn add(&mut self, char: char, times: RepeatCount) -> Deed {
-        if self.text.len() + usize::from(times) * char.len_utf8() > LINE_BYTES {
-            return Deed::Instead(Cmd::Noop);
-        }
-        (0..times).for_each(|_| self.text.push(char));
-        Deed::Instead(Cmd::SelfInsert(times, '*'))
-    }
-}
-
-fn is_enter(key: KeyEvent) -> bool {
-    matches!(key, KeyEvent(KeyCode::Enter, _) | KeyEvent(KeyCode::Char('J' | 'M'), Modifiers::CTRL))
-}
-
-/// Keys that do something with the line that is in the editor, rather than add to it.
-fn acts_on_line(key: KeyEvent) -> bool {
-    is_enter(key) || matches!(key, KeyEvent(KeyCode::Char('C' | 'D'), Modifiers::CTRL))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::terminal::account::{AGAIN, DIFFER, NEW, PRESENT};
 
-    /// An editor that does as it is told.
+    /// Keys, with what is left for the editor.
     struct Desk {
-        password_prompt: PasswordPrompt,
-        line: String,
+        prompt: PasswordPrompt,
+        editor: String,
     }
 
     impl Desk {
         fn new() -> Self {
-            Self { password_prompt: PasswordPrompt::default(), line: String::new() }
+            let prompt = PasswordPrompt::default();
+            prompt.set_ready(true);
+            Self { prompt, editor: String::new() }
         }
 
         fn press(&mut self, key: KeyEvent) -> Deed {
-            let deed = self.password_prompt.press(key, 1, &self.line, false);
-            match &deed {
-                Deed::Instead(Cmd::SelfInsert(1, char)) => self.line.push(*char),
-                Deed::Instead(Cmd::Insert(1, text)) => self.line.push_str(text),
-                Deed::Put(text) => self.line.clone_from(text),
-                Deed::Instead(Cmd::Kill(Movement::WholeBuffer)) | Deed::Entered(_) => self.line.clear(),
-                Deed::Instead(Cmd::Kill(Movement::BackwardChar(1))) => drop(self.line.pop()),
-                Deed::Instead(Cmd::Noop) => {}
-                Deed::Instead(other) => panic!("{other:?}"),
-                Deed::AsUsual => match key {
-                    KeyEvent(KeyCode::Char(char), Modifiers::NONE) => self.line.push(char),
-                    KeyEvent(KeyCode::Char('C'), Modifiers::CTRL) => self.line.clear(),
-                    _ => {}
-                },
+            let deed = self.prompt.press(key, 1);
+            if let (Deed::AsUsual, KeyEvent(KeyCode::Char(char), Modifiers::NONE)) = (&deed, key) {
+                self.editor.push(char);
             }
             deed
         }
 
         fn type_in(&mut self, text: &str) {
             text.chars().for_each(|char| drop(self.press(KeyEvent(KeyCode::Char(char), Modifiers::NONE))));
-        }
-
-        fn paste(&mut self, text: &str) {
-            self.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
-            for char in text.chars() {
-                match char {
-                    '\r' => drop(self.press(KeyEvent(KeyCode::Enter, Modifiers::NONE))),
-                    _ => self.type_in(&char.to_string()),
-                }
-            }
-            self.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
         }
 
         /// What Enter gives.
@@ -323,106 +278,147 @@ mod tests {
         }
     }
 
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text).unwrap()
+    }
+
+    /// Enters lines. What comes of the last one.
+    fn enter(prompt: &PasswordPrompt, lines: &[&str]) -> Result<AccountRequest, String> {
+        let mut entered = Err(String::new());
+        for line in lines {
+            entered = prompt.enter(line.as_bytes()).map(|typed| match typed {
+                Typed::Account(request) => request,
+                other => panic!("{other:?}"),
+            });
+        }
+        entered
+    }
+
     #[test]
-    fn the_editor_sees_stars_and_every_key_that_could_show_more_does_nothing() {
+    fn the_editor_sees_no_key_and_every_key_that_could_show_something_does_nothing() {
         let mut desk = Desk::new();
-        desk.password_prompt.settle(0, true);
+        desk.prompt.open_login();
         desk.type_in("zöe");
-        for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16"] {
-            desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
+        for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16", "\x04"] {
+            let deed = desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
+            assert!(matches!(deed, Deed::Nothing), "{key:?}: {deed:?}");
         }
         for code in [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Home, KeyCode::Tab, KeyCode::Delete] {
-            desk.press(KeyEvent(code, Modifiers::NONE));
+            assert!(matches!(desk.press(KeyEvent(code, Modifiers::NONE)), Deed::Nothing), "{code:?}");
         }
-        assert_eq!(desk.line, "***");
         desk.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
         desk.type_in("ë 1");
-        assert_eq!(desk.line, "*****");
         assert_eq!(desk.enter().as_deref(), Some("zöë 1"));
-        assert_eq!(desk.enter(), None);
-        assert_eq!(desk.line, "");
+        assert_eq!((desk.enter(), desk.editor.as_str()), (None, ""));
     }
 
     #[test]
-    fn it_is_there_from_the_command_on_until_the_talk_has_seen_it_end() {
+    fn it_is_hidden_from_the_command_on_until_all_is_typed() {
         let mut desk = Desk::new();
-        desk.type_in("seen");
-        assert_eq!(desk.line, "seen");
-        desk.line.clear();
-        desk.password_prompt.expect();
-        // The app was busy with something else when the command was typed.
-        desk.password_prompt.settle(0, false);
+        assert_eq!(desk.prompt.open("/register"), Some(NEW));
+        desk.type_in("unseen");
+        assert_eq!(desk.enter().as_deref(), Some("unseen"));
+        desk.prompt.enter(b"unseen").unwrap_err();
         desk.type_in("un");
-        desk.password_prompt.settle(1, true);
-        desk.type_in("seen");
-        assert_eq!(desk.line, "******");
+        desk.prompt.enter(b"unseen").unwrap();
         // It has ended, but half a password is there.
-        desk.password_prompt.settle(0, false);
-        desk.type_in("!");
-        assert_eq!(desk.line, "*******");
-        assert_eq!(desk.enter().as_deref(), Some("unseen!"));
         desk.type_in("seen");
-        assert_eq!(desk.line, "seen");
+        assert_eq!(desk.enter().as_deref(), Some("unseen"));
+        assert_eq!(enter(&desk.prompt, &["unseen"]).unwrap_err(), NOBODY_ASKS);
+        assert_eq!(desk.editor, "");
+        desk.type_in("seen");
+        assert_eq!(desk.editor, "seen");
     }
 
     #[test]
-    fn what_was_in_the_editor_is_laid_aside_and_comes_back() {
+    fn each_command_asks_for_what_it_needs() {
+        let prompt = Desk::new().prompt;
+        assert_eq!(prompt.open("/register\n"), Some(NEW));
+        assert_eq!(enter(&prompt, &["one"]).unwrap_err(), AGAIN);
+        let request = enter(&prompt, &["one"]).unwrap();
+        assert!(request.present.is_none() && request.new.unwrap().is(&secret("one")) && !prompt.is_open());
+        assert_eq!(prompt.open("/Password"), Some(PRESENT));
+        assert_eq!(enter(&prompt, &["one"]).unwrap_err(), NEW);
+        // One that is mistyped is asked for again, both times.
+        assert_eq!(enter(&prompt, &["two", "too"]).unwrap_err(), DIFFER);
+        let request = enter(&prompt, &["three", "three"]).unwrap();
+        assert!(request.present.unwrap().is(&secret("one")) && request.new.unwrap().is(&secret("three")));
+        assert_eq!(prompt.open(" /unregister"), Some(PRESENT));
+        let request = enter(&prompt, &["three"]).unwrap();
+        assert!(request.present.is_some() && request.new.is_none() && !prompt.is_open());
+    }
+
+    #[test]
+    fn only_a_command_by_itself_asks_and_only_when_it_can_be_used() {
+        let prompt = PasswordPrompt::default();
+        assert_eq!(prompt.open("/register"), None);
+        prompt.set_ready(true);
+        for line in ["hello", "/who", "//register", "/register\nhunter2", "one\n/register", "/register\rhunter2"] {
+            assert_eq!(prompt.open(line), None, "{line:?}");
+        }
+        assert!(!prompt.is_open());
+    }
+
+    #[test]
+    fn ctrl_c_cancels_a_command() {
         let mut desk = Desk::new();
-        desk.type_in("half a li");
-        desk.password_prompt.settle(0, true);
-        desk.type_in("ab");
-        assert_eq!(desk.line, "**");
-        assert_eq!(desk.enter().as_deref(), Some("ab"));
-        desk.password_prompt.settle(0, false);
-        desk.type_in("ne");
-        assert_eq!(desk.line, "half a line");
-        // Whoever finishes a line in this moment sends it.
-        desk.password_prompt.settle(0, true);
-        assert!(matches!(desk.press(KeyEvent(KeyCode::Enter, Modifiers::NONE)), Deed::AsUsual));
+        for keys in ["", "half"] {
+            desk.prompt.open("/register");
+            desk.type_in(keys);
+            assert!(matches!(desk.press(KeyEvent::ctrl('C')), Deed::Cancelled));
+            assert!(!desk.prompt.is_open() && !desk.prompt.cancel());
+            desk.type_in("seen");
+        }
+        assert_eq!(desk.editor, "seenseen");
     }
 
     #[test]
     fn of_a_paste_the_first_line_is_taken() {
         let mut desk = Desk::new();
-        desk.password_prompt.settle(0, true);
-        desk.paste("\rhunter2\rnot this\r");
-        assert_eq!(desk.line, "*******");
+        desk.prompt.open_login();
+        desk.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
+        for line in ["", "hunter2", "not this"] {
+            desk.type_in(line);
+            assert_eq!(desk.enter(), None);
+        }
+        desk.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
         desk.type_in("!");
         assert_eq!(desk.enter().as_deref(), Some("hunter2!"));
     }
 
     #[test]
-    fn ctrl_c_and_ctrl_u_throw_it_away() {
+    fn ctrl_c_and_ctrl_u_throw_half_a_password_away() {
         let mut desk = Desk::new();
-        desk.password_prompt.settle(0, true);
+        desk.prompt.open_login();
         for key in [KeyEvent::ctrl('C'), KeyEvent::ctrl('U')] {
             desk.type_in("wrong");
-            desk.press(key);
-            assert_eq!(desk.line, "");
+            assert!(matches!(desk.press(key), Deed::Nothing));
             assert_eq!(desk.enter(), None);
         }
         desk.type_in("right");
         assert_eq!(desk.enter().as_deref(), Some("right"));
+        for key in ['C', 'D', 'L', 'Z'] {
+            assert!(matches!(desk.press(KeyEvent::ctrl(key)), Deed::AsUsual), "{key}");
+        }
     }
 
     #[test]
     fn what_is_too_long_for_a_line_is_not_taken() {
         let mut desk = Desk::new();
-        desk.password_prompt.settle(0, true);
+        desk.prompt.open_login();
         desk.type_in(&"x".repeat(LINE_BYTES + 1));
-        assert_eq!(desk.line.len(), LINE_BYTES);
         assert_eq!(desk.enter().unwrap().len(), LINE_BYTES);
     }
 
     #[test]
-    fn commands_are_known_as_the_server_knows_them() {
-        for line in ["/register", "/PASSWORD", "/Unregister now", "/register\n", " /register", "\u{feff}/password"] {
-            assert!(begins_password_flow(line), "{line:?}");
+    fn bytes_that_are_not_utf8_are_no_password() {
+        let prompt = PasswordPrompt::default();
+        prompt.open_login();
+        for line in [&b"hunt\xe9r2"[..], "hunt\u{fffd}r2".as_bytes()] {
+            assert!(prompt.enter(line).unwrap_err().starts_with("Not sent: "));
         }
-        for line in ["/registered", "//register", " //register", "x /register", "register", "/who", ""] {
-            assert!(!begins_password_flow(line), "{line:?}");
-        }
-        assert_eq!(split_at_password_flow("one\n/register\nhunter2\n"), ("one\n/register\n", Some("hunter2\n")));
-        assert_eq!(split_at_password_flow("one\ntwo"), ("one\ntwo", None));
+        assert!(matches!(prompt.enter(b"hunter2"), Ok(Typed::Secret(_))) && prompt.is_open());
+        prompt.close_login();
+        assert!(!prompt.is_open());
     }
 }

@@ -6,7 +6,6 @@
 use std::time::Instant;
 
 use crate::client::terminal::keys::{Keys, Press};
-use crate::client::terminal::password_prompt::begins_password_flow;
 use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
 /// Lines that were typed and are not sent yet.
@@ -20,7 +19,6 @@ pub(crate) struct Paste {
     /// When an Enter came that answers the question, if it stays quiet.
     answered: Option<Instant>,
     keys: Keys,
-    leads_to_password: bool,
 }
 
 /// What is to be done with them.
@@ -39,7 +37,6 @@ impl Paste {
     /// Enter was pressed; a paste with line ends of its own brings several lines.
     pub(crate) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
-        self.leads_to_password |= text.lines().any(begins_password_flow);
         // With no key since the question, the line is what the paste has left in the editor.
         let is_answer = self.asked.is_some_and(|asked| enter.before.is_none_or(|before| before <= asked));
         self.entered(enter, is_answer);
@@ -82,7 +79,7 @@ impl Paste {
     pub(crate) fn settle(&mut self) -> Option<Verdict> {
         let due = self.due.take()?;
         if self.is_small() || self.answered.take().is_some() {
-            (self.asked, self.leads_to_password) = (None, false);
+            self.asked = None;
             return Some(Verdict::Send(std::mem::take(&mut self.lines)));
         }
         self.asked = Some(due);
@@ -91,11 +88,6 @@ impl Paste {
 
     fn is_small(&self) -> bool {
         self.lines.len() <= PASTE_LINES && self.asked.is_none()
-    }
-
-    /// Whether there is a command among them that leads to a password.
-    pub(crate) fn leads_to_password(&self) -> bool {
-        self.leads_to_password
     }
 
     /// How many lines wait.
@@ -111,7 +103,7 @@ impl Paste {
     /// Ctrl-C: how many lines are thrown away, if there was a question.
     pub(crate) fn discard(&mut self) -> Option<usize> {
         self.asked.take()?;
-        (self.due, self.answered, self.leads_to_password) = (None, None, false);
+        (self.due, self.answered) = (None, None);
         Some(std::mem::take(&mut self.lines).len())
     }
 }

@@ -15,12 +15,10 @@ use zeroize::Zeroizing;
 use crate::client::ClientError;
 use crate::client::startup::no_thread;
 use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
-use crate::client::terminal::keys::Keys;
-use crate::client::terminal::password_prompt::{PasswordPrompt, begins_password_flow};
-use crate::client::terminal::screen::NOTHING;
-use crate::client::terminal::typed::Typed;
+use crate::client::terminal::keys::{Keys, Typed};
+use crate::client::terminal::password_prompt::PasswordPrompt;
+use crate::client::terminal::screen::{NOTHING, Screen};
 use crate::limits::LINE_BYTES;
-use crate::model::{BadSecret, Secret};
 
 const GREETING: &str = "Connected to server. You can start typing messages.\n";
 
@@ -36,14 +34,19 @@ pub(crate) fn greet() -> Result<(), ClientError> {
 ///
 /// # Errors
 /// When no thread can be started.
-pub(crate) fn start(typed: Sender<Typed>, keys: Keys, password_prompt: PasswordPrompt) -> Result<(), ClientError> {
+pub(crate) fn start(
+    typed: Sender<Typed>,
+    keys: Keys,
+    password_prompt: PasswordPrompt,
+    screen: Screen,
+) -> Result<(), ClientError> {
     password_prompt.rule_echo();
-    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &password_prompt)).map_err(no_thread)?;
+    thread::Builder::new().spawn(move || read_lines(&typed, &keys, &password_prompt, &screen)).map_err(no_thread)?;
     Ok(())
 }
 
 /// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
-fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordPrompt) {
+fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordPrompt, screen: &Screen) {
     let mut ends = 0;
     while ends < 2 {
         // It may be a password. A terminal hands over no more than this at once.
@@ -53,12 +56,17 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
         if read.is_err() && !is_foreground() {
             continue; // EIO: it was moved to the background while it waited.
         }
-        let is_veiled = password_prompt.is_called_for();
-        if is_veiled && line.ends_with(b"\n") {
-            let _ = secret(&line).map(|secret| typed.send_blocking(Typed::Secret(secret)));
+        let is_hidden = password_prompt.is_open();
+        if let Some(secret) = line.strip_suffix(b"\n").filter(|_| is_hidden) {
+            if !secret.is_empty() {
+                match password_prompt.enter(secret) {
+                    Ok(entered) => drop(typed.send_blocking(entered)),
+                    Err(words) => screen.say(&words),
+                }
+            }
             continue;
         }
-        let text = if is_veiled { "".into() } else { String::from_utf8_lossy(&line) };
+        let text = if is_hidden { "".into() } else { String::from_utf8_lossy(&line) };
         let is_readable = matches!(text, Cow::Borrowed(_));
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
@@ -69,11 +77,12 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
         let enter = keys.press(enter, now);
         if !is_readable {
             // The terminal may have shown these bytes as other characters than U+FFFD.
-            let _ = typed.send_blocking(Typed::Unreadable(text));
+            screen.say(&format!("Not sent, because it is not valid UTF-8: {text}"));
             continue;
         }
-        if begins_password_flow(&text) {
-            password_prompt.expect();
+        if let Some(question) = password_prompt.open(&text) {
+            screen.say(question);
+            continue;
         }
         if !text.trim().is_empty() {
             let _ = typed.send_blocking(Typed::Line(text, enter));
@@ -89,13 +98,6 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
             }
         }
     }
-}
-
-/// The password on a line, if there is anything on it.
-fn secret(line: &[u8]) -> Option<Result<Secret, BadSecret>> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let parse = || Secret::parse(str::from_utf8(line).map_err(|_| BadSecret::NotText)?);
-    (!line.is_empty()).then(parse)
 }
 
 /// What is shown goes to the end of it.

@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::client::Endpoint;
-use crate::client::session_state::SessionState;
+use crate::client::recipient::RemoteEnd;
 use crate::client::terminal::options::Options;
 use crate::client::terminal::screen::Showing;
 use crate::limits::RECONNECT_PAUSE;
+use crate::protocol::AccountCommand;
 
 struct PlainPrinter(mpsc::Sender<String>);
 
@@ -37,10 +38,19 @@ struct Scene {
 /// Puts the talk on a new connection. What it sends there, and where its events come from.
 fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
     let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
-    let mut attempt = Attempt::new(happening, lines);
-    attempt.session_state.hear(ServerLine::parse("* Welcome, Bob."));
-    app.attempt = Some(attempt);
+    app.enter(State::LoggingIn(Login::new(Connection::new(happening, lines))));
     (sent, events)
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::parse(text).unwrap()
+}
+
+/// A command, and the password for it.
+fn request(command: AccountCommand) -> Typed {
+    let mut request = AccountRequest::new(command);
+    while request.fill(secret("open sesame")).is_some() {}
+    Typed::Account(request)
 }
 
 impl Scene {
@@ -61,8 +71,9 @@ impl Scene {
         let (typing, typed) = bounded(1);
         let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
         let mut app = App::new(config, true, (screen.clone(), look), typed);
+        app.greeting = None;
         let (sent, events) = connect(&mut app);
-        app.has_joined = true;
+        app.joined();
         Self { app, sent, screen, showing, _typed: typing, _events: events }
     }
 
@@ -85,6 +96,15 @@ impl Scene {
     #[track_caller]
     fn hears(&mut self, lines: &str) {
         self.happens(Event::Heard(lines.as_bytes().to_vec()));
+    }
+
+    #[track_caller]
+    fn types(&mut self, typed: Typed) {
+        assert!(block_on(self.app.type_in(typed)).is_continue());
+    }
+
+    fn room(&mut self) -> &mut Room {
+        self.app.state.room().unwrap()
     }
 
     #[track_caller]
@@ -170,13 +190,34 @@ fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
 #[test]
 fn a_cr_ends_a_line() {
     let mut scene = Scene::set();
-    scene.app.config.allow_plain_password = true;
-    scene.app.keep(vec!["one\r\r/register".to_owned()]);
+    scene.app.keep(vec!["one\r\rtwo".to_owned()]);
     assert_eq!(scene.next().as_deref(), Some("one"));
-    let pong = scene.next_ping();
-    assert!(scene.app.is_secretive());
-    scene.hears(&pong);
-    assert_eq!(scene.next().as_deref(), Some("/register"));
+    assert_eq!(scene.next().as_deref(), Some("two"));
+}
+
+/// The lines after it are meant as passwords.
+#[test]
+fn a_command_about_the_account_in_a_paste_is_not_sent_nor_is_what_follows_it() {
+    for (allow_plain_password, why) in [
+        (true, "type a command about your account by itself."),
+        (false, "others could read a password on its way. Use --tls, or --allow-plain-password."),
+    ] {
+        let mut scene = Scene::set();
+        scene.app.config.allow_plain_password = allow_plain_password;
+        scene.app.keep(["one", "two\r/Password", "hunter2", "hunter3"].map(str::to_owned).to_vec());
+        scene.app.keep(vec!["/register".to_owned()]);
+        let sent = [scene.next(), scene.next(), scene.next()];
+        assert_eq!(sent, [Some("one".to_owned()), Some("two".to_owned()), None]);
+        assert_eq!(
+            scene.shown(),
+            [
+                format!("-- Not sent: {why} Discarded 2 lines after it, because they might be passwords."),
+                format!("-- Not sent: {why}"),
+                "Bob: one".to_owned(),
+                "Bob: two".to_owned(),
+            ]
+        );
+    }
 }
 
 #[test]
@@ -270,7 +311,7 @@ fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
     assert!(block_on(scene.app.leave(false)).is_continue());
     assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
     assert_eq!(scene.next(), None);
-    assert!(scene.app.attempt.as_ref().unwrap().lines.is_none(), "that was all");
+    assert!(scene.sent.is_closed(), "that was all");
     scene.hears("* Bye, Bob: 1 line accepted, 0 refused.\n");
     assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
 }
@@ -280,19 +321,22 @@ fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
 fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
-    scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+    scene.types(request(AccountCommand::Register));
+    scene.app.keep(vec!["hello".to_owned()]);
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // Now there is a ping to send, too.
     let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
-    scene.app.attempt.as_mut().unwrap().delivery = Delivery::default();
-    scene.app.attempt.as_mut().unwrap().delivery.sent("earlier", long_ago);
-    scene.app.take_secret(Secret::parse("open sesame"));
+    scene.room().delivery = Delivery::default();
+    scene.room().delivery.sent("earlier", long_ago);
     assert_eq!(scene.next(), None, "the server has not asked yet");
     assert!(scene.app.next().now_or_never().is_none(), "it does nothing all the time");
-    scene.hears("* Send the password.\n");
-    assert_eq!(scene.next().as_deref(), Some("open sesame"));
-    assert_eq!(scene.next(), None);
-    scene.hears("* Registered: yes.\n");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        scene.hears(question);
+        assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        assert_eq!(scene.next(), None);
+    }
+    scene.hears("* Registered: Bob is yours.\n");
+    assert!(scene.app.remembered.password.as_ref().unwrap().is(&secret("open sesame")));
     scene.next_ping();
     assert_eq!(scene.next().as_deref(), Some("hello"));
 }
@@ -301,7 +345,8 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
 fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
-    scene.app.keep(["/nick Alice", "/nick Carol", "/register"].map(str::to_owned).to_vec());
+    scene.app.keep(["/nick Alice", "/nick Carol"].map(str::to_owned).to_vec());
+    scene.types(request(AccountCommand::Register));
     assert_eq!(scene.next().as_deref(), Some("/nick Alice"));
     assert_eq!(scene.next().as_deref(), Some("/nick Carol"));
     let pong = scene.next_ping();
@@ -311,9 +356,8 @@ fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() 
     }
     scene.hears(&pong);
     assert_eq!(scene.next().as_deref(), Some("/register"));
-    assert!(scene.app.is_secretive());
     scene.hears("! name-registered: Bob is registered\n");
-    assert!(!scene.app.is_secretive(), "this one is its own");
+    assert!(scene.room().account.is_none(), "this one is its own");
 }
 
 /// One of the lines could be the pong.
@@ -321,7 +365,8 @@ fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() 
 fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
-    scene.app.keep(vec!["/who".to_owned(), "/register".to_owned()]);
+    scene.app.keep(vec!["/who".to_owned()]);
+    scene.types(request(AccountCommand::Register));
     assert_eq!(scene.next().as_deref(), Some("/who"));
     scene.next_ping();
     assert_eq!(scene.next(), None);
@@ -332,14 +377,10 @@ fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // The question can be lost as well.
     scene.hears("* You missed 9 lines.\n");
-    assert!(scene.app.is_secretive());
+    assert!(scene.room().account.is_some());
     assert_eq!(
         scene.shown(),
-        [
-            "* You missed 7 lines.",
-            "* You missed 9 lines.",
-            "-- The answer about your password may be among them: what you type stays hidden until it comes. Ctrl-D leaves.",
-        ]
+        ["* You missed 7 lines.".to_owned(), "* You missed 9 lines.".to_owned(), format!("-- {MISSED}")]
     );
 }
 
@@ -353,108 +394,146 @@ fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked()
         let returns_to = |scene: &mut Scene, owner| {
             scene.happens(Event::Ended(Ok(())));
             (scene.sent, scene._events) = connect(&mut scene.app);
-            scene.app.attempt.as_mut().unwrap().session_state = SessionState::patient();
-            scene.happens(Event::Connected(Some(RemoteEnd::Unix(Some(owner)))));
+            scene.app.state.connection_mut().unwrap().remote_end = Some(RemoteEnd::Unix(Some(owner)));
             scene.hears(ASKS);
+        };
+        let sends_it = |scene: &mut Scene| {
+            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+            scene.happens(Event::Sent);
         };
         returns_to(&mut scene, own);
         if is_typed {
-            scene.app.take_secret(Secret::parse("open sesame"));
-            assert_eq!(scene.next().as_deref(), Some("open sesame"));
+            scene.types(Typed::Secret(secret("open sesame")));
         } else {
-            scene.app.config.password = Some(Secret::parse("open sesame").unwrap());
+            scene.app.remembered.password = Some(secret("open sesame"));
             returns_to(&mut scene, own);
-            assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
-            scene.happens(Event::Sent);
         }
+        sends_it(&mut scene);
         scene.hears("* Welcome, Bob.\n");
         returns_to(&mut scene, own + 1);
-        assert_eq!(scene.next(), None);
-        assert!(scene.app.is_secretive(), "the person is asked");
+        assert!(scene.sent.is_empty() && scene.app.password_prompt.is_open(), "the person is asked");
         // It has told nothing of the password, so that is remembered.
         scene.hears("! wrong-password: no\n");
         returns_to(&mut scene, own);
-        assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
-        scene.happens(Event::Sent);
+        sends_it(&mut scene);
         scene.hears("* Welcome, Bob.\n");
+        assert!(!scene.app.password_prompt.is_open());
         // A password that the person types is for the server that asks now.
         returns_to(&mut scene, own + 1);
-        scene.app.take_secret(Secret::parse("open sesame"));
-        assert_eq!(scene.next().as_deref(), Some("open sesame"));
+        scene.types(Typed::Secret(secret("open sesame")));
+        sends_it(&mut scene);
         scene.hears("* Welcome, Bob.\n");
         returns_to(&mut scene, own + 1);
-        assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
-        let warning = format!("-- {ANOTHER_SERVER} (the same socket, user {}).", own + 1);
+        sends_it(&mut scene);
+        let warning = "-- Your password was not sent again, because this may be another server than before";
+        let warning = format!("{warning} (the same socket, user {}).", own + 1);
         assert_eq!(scene.shown().iter().filter(|line| **line == warning).count(), 2);
     }
 }
 
+/// It may be checking the first one, and closes the connection after a few.
+#[test]
+fn a_second_password_is_not_sent_before_the_server_asks_again() {
+    const ASKS: &str = "! password-required: send the password as the next line\n";
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.happens(Event::Ended(Ok(())));
+    (scene.sent, scene._events) = connect(&mut scene.app);
+    scene.hears(ASKS);
+    for answer in [&format!("! wrong-password: no\n{ASKS}"), "* Welcome, Bob.\n"] {
+        scene.types(Typed::Secret(secret("open sesame")));
+        assert_eq!(scene.sent.try_recv().unwrap().as_str(), "open sesame");
+        scene.happens(Event::Sent);
+        scene.types(Typed::Secret(secret("too early")));
+        assert!(scene.sent.is_empty() && scene.app.password_prompt.is_open());
+        scene.hears(answer);
+    }
+    assert!(!scene.app.password_prompt.is_open());
+}
+
 /// Whoever is on the way can write such a line as well as the server.
 #[test]
-fn where_others_could_read_it_no_question_gets_a_password_not_even_one_that_was_typed_for_a_command() {
+fn where_others_could_read_it_no_password_is_sent() {
     let mut scene = Scene::set();
-    let Scene { app, sent, .. } = &mut scene;
-    app.keep(vec!["/register".to_owned()]);
-    app.take_secret(Secret::parse("open sesame"));
-    block_on(async {
-        app.send_next().await;
-        assert!(app.happen(Event::Heard(b"* Send the new password.\n".to_vec())).await.is_continue());
-        assert!(!app.is_secretive());
-        app.take_secret(Secret::parse("open sesame"));
-        app.send_next().await;
-    });
-    assert!(sent.try_recv().is_err());
+    scene.types(request(AccountCommand::Register));
+    assert_eq!(scene.next(), None);
+    scene.hears("* Send the new password as the next line.\n");
+    assert_eq!(scene.next(), None);
     assert_eq!(
         scene.shown(),
         [
-            "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.",
-            "* Send the new password.",
-            "-- Type no password here: it would be shown, and others could read it on its way.",
-            "-- Not sent: nobody asks for a password any more.",
+            "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.".to_owned(),
+            "* Send the new password as the next line.".to_owned(),
+            format!("-- {UNASKED}"),
         ]
     );
 }
 
 #[test]
-fn a_refusal_with_a_notice_behind_it_is_followed_by_the_next_line() {
+fn a_server_that_asks_for_more_than_the_command_needs_gets_nothing() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
-    scene.app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
+    scene.types(request(AccountCommand::Register));
     assert_eq!(scene.next().as_deref(), Some("/register"));
-    scene.hears("! busy: no\n* 1 lines that were sent behind it were thrown away.\n");
-    assert_eq!(scene.next().as_deref(), Some("hello"));
-    assert!(!scene.app.is_secretive());
+    scene.hears("* Send the password of your name as the next line.\n");
+    assert_eq!(scene.next(), None);
+    // A question after the end gets nothing either, nor the next command what was meant for the first.
+    scene.types(request(AccountCommand::Register));
+    let pong = scene.next_ping();
+    scene.hears(&pong);
+    assert_eq!(scene.next().as_deref(), Some("/register"));
+    scene.hears("* Send the new password as the next line.\n! busy: no\n* Send the new password again.\n");
+    assert_eq!(scene.next(), None);
+    assert_eq!(scene.shown().iter().filter(|line| **line == format!("-- {UNASKED}")).count(), 2);
 }
 
 #[test]
-fn an_answer_that_is_here_before_the_command_is_known_to_be_sent_ends_the_dialogue() {
+fn a_refusal_ends_the_command_and_the_next_line_is_sent() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
-    scene.app.keep(vec!["/register".to_owned()]);
+    scene.types(request(AccountCommand::Register));
+    scene.app.keep(vec!["hello".to_owned()]);
+    // The answer can be here before the command is known to be sent.
     block_on(scene.app.send_next());
-    assert!(scene.app.is_secretive());
-    scene.hears("! no-registry: no\n");
-    assert!(!scene.app.is_secretive());
+    scene.hears("! no-registry: no\n* Done.\n");
+    assert_eq!(scene.sent.try_recv().unwrap().as_str(), "/register");
     scene.happens(Event::Sent);
-    assert!(!scene.app.is_secretive());
+    assert_eq!(scene.next().as_deref(), Some("hello"));
 }
 
 #[test]
 fn a_command_for_a_password_is_not_kept_for_another_connection() {
     let mut scene = Scene::set();
-    let app = &mut scene.app;
-    app.keep(vec!["/register".to_owned(), "hello".to_owned()]);
-    assert!(app.is_secretive());
-    assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
-    app.keep(vec!["/password".to_owned(), "later".to_owned()]);
-    assert!(!app.is_secretive());
-    assert_eq!(app.unsent, ["hello", "later"]);
+    scene.app.config.allow_plain_password = true;
+    scene.types(request(AccountCommand::Register));
+    scene.app.keep(vec!["hello".to_owned()]);
+    scene.happens(Event::Ended(Ok(())));
+    scene.types(request(AccountCommand::ChangePassword));
+    scene.app.keep(vec!["later".to_owned()]);
+    (scene.sent, scene._events) = connect(&mut scene.app);
+    scene.hears("* Welcome, Bob.\n");
+    assert_eq!([scene.next(), scene.next(), scene.next()], [Some("hello".to_owned()), Some("later".to_owned()), None]);
     assert_eq!(
-        scene.shown(),
+        scene.shown()[..3],
         [
             "-- That was about a password, and is not done. Begin again when you are back.",
             "-- The connection is lost. What you type is kept; trying to connect again.",
             "-- Not connected; that has to wait until you are back.",
+        ]
+    );
+}
+
+#[test]
+fn an_orderly_shutdown_is_not_called_a_loss() {
+    let mut scene = Scene::set();
+    scene.hears("* The server is shutting down\n* Bye, Bob: 0 lines accepted, 0 refused.\n");
+    scene.comes_back();
+    assert_eq!(
+        scene.shown()[2..],
+        [
+            "-- The server has shut down. What you type is kept; trying to connect again.",
+            "-- Back again.",
+            "* Welcome, Bob.",
         ]
     );
 }
@@ -467,7 +546,7 @@ fn too_many_lines_are_refused_aloud_and_the_others_wait() {
     app.keep(lines(0, CLIENT_UNSENT_LINES - 1));
     app.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
     app.keep(vec!["one more".to_owned()]);
-    assert!(app.unsent.iter().eq(&lines(0, CLIENT_UNSENT_LINES)));
+    assert_eq!(app.outbox.len(), CLIENT_UNSENT_LINES);
     let why = "-- Not sent, for 10000 lines wait already: ";
     assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
 }
@@ -478,7 +557,8 @@ fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chanc
     assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
     let mut expected = RECONNECT_PAUSE.0;
     for _ in 0..10 {
-        let pause = app.absence.as_ref().unwrap().next_try.duration_since(Instant::now());
+        let State::Away { next_try } = app.state else { panic!("it is connected") };
+        let pause = next_try.duration_since(Instant::now());
         assert!(pause <= expected && pause > expected / 2 - Duration::from_millis(200), "{pause:?}, {expected:?}");
         app.try_later();
         expected = (2 * expected).min(RECONNECT_PAUSE.1);
@@ -490,18 +570,22 @@ fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chanc
 fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
     let mut lines = Vec::new();
     for number in 0..10_000 {
-        add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).into_bytes());
+        add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).as_bytes());
         assert!(lines.len() <= CLIENT_GREETING_BYTES);
     }
-    add_greeting(&mut lines, b"! server-full: no\n".to_vec());
+    add_greeting(&mut lines, b"! server-full: no\n");
     assert!(lines.starts_with(b"* line ") && lines.ends_with(b"\n! server-full: no\n"));
 }
 
 #[test]
 fn a_second_interrupt_that_comes_late_is_a_first_one() {
     let mut app = Scene::set().app;
-    assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
+    let leaves = |app: &mut App| {
+        assert!(block_on(app.interrupt()).is_continue());
+        matches!(app.state, State::Leaving { .. })
+    };
+    assert!(!leaves(&mut app));
     app.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
-    assert!(block_on(app.interrupt()).is_continue() && !app.is_leaving);
-    assert!(block_on(app.interrupt()).is_continue() && app.is_leaving);
+    assert!(!leaves(&mut app));
+    assert!(leaves(&mut app));
 }

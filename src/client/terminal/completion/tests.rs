@@ -21,7 +21,7 @@ fn names_are_learnt_from_what_the_server_says() {
         hear(&completion, line);
     }
     for line in ["Dora: hello", "Emil (privately): psst"] {
-        completion.hear_message(&Message::of(ServerLine::parse(line)).unwrap());
+        hear(&completion, line);
     }
     assert_eq!(completion.that_begin_with(""), ["Carola", "Dora", "Emil", "a3", "anne-marie", "x1", "x2", "x3", "x4"]);
     assert_eq!(completion.that_begin_with("A"), ["a3", "anne-marie"]);
@@ -44,7 +44,7 @@ fn the_reason_of_a_leave_teaches_no_names() {
 #[test]
 fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
     let completion = Completion::default();
-    let say = |name: &str| completion.hear_message(&Message::of(ServerLine::parse(&format!("{name}: hi"))).unwrap());
+    let say = |name: &str| hear(&completion, &format!("{name}: hi"));
     say("Alice");
     say("cron");
     hear(&completion, "* Alice has joined");

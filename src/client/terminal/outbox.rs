@@ -1,4 +1,5 @@
-//! Receipts: which of the lines that were sent the server has certainly taken in.
+//! What the person wants to say: lines that are to be sent, and which of those that were sent the server has certainly
+//! taken in.
 //!
 //! A message has no answer, and what others say tells nothing of ours. But the server answers in the order in which it
 //! takes lines in, so the client sends a `/ping`, and the pong is a receipt for all that went before. A private message
@@ -7,8 +8,73 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
+use crate::client::terminal::account::AccountRequest;
+use crate::limits::{CLIENT_UNSENT_LINES, LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
 use crate::protocol::{Command, Line, Refusal, ServerLine};
+
+/// What is to be sent, and of which the server certainly has nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox(VecDeque<ToSend>);
+
+#[derive(Debug)]
+pub(crate) enum ToSend {
+    Line(String),
+    Account(AccountRequest),
+    /// The client's own, which never waits.
+    Ping(String),
+}
+
+impl Outbox {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Takes in lines of the person. Those for which there is no room are given back.
+    pub(crate) fn add(&mut self, mut lines: Vec<String>) -> Vec<String> {
+        let refused = lines.split_off(lines.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.0.len())));
+        self.0.extend(lines.into_iter().map(ToSend::Line));
+        refused
+    }
+
+    pub(crate) fn add_account(&mut self, request: AccountRequest) {
+        self.0.push_back(ToSend::Account(request));
+    }
+
+    /// What was typed about an account was meant for the connection that is lost. False if there was nothing.
+    pub(crate) fn drop_account_requests(&mut self) -> bool {
+        let count = self.0.len();
+        self.0.retain(|unsent| matches!(unsent, ToSend::Line(_)));
+        self.0.len() < count
+    }
+
+    /// What is to be sent now, if anything. A line that is given out here is never sent again, for the server may have it.
+    pub(crate) fn next(&mut self, delivery: &mut Delivery, is_leaving: bool, now: Instant) -> Option<ToSend> {
+        let first = self.0.front();
+        // Its refusal has to be told from those of other lines.
+        let is_alone = first.is_some_and(|first| matches!(first, ToSend::Account(_)) || is_private(first.line()));
+        let is_due = delivery.due().is_some_and(|due| is_alone || due <= now);
+        // Who leaves gets a farewell, which is better.
+        if is_due && !(is_leaving && first.is_none()) {
+            return Some(ToSend::Ping(delivery.ask()));
+        }
+        if delivery.has_private() || is_alone && delivery.is_waiting() {
+            return None;
+        }
+        let next = self.0.pop_front()?;
+        // Before the first byte can be written: after a loss nobody knows whether it was.
+        delivery.sent(next.line(), now);
+        Some(next)
+    }
+}
+
+impl ToSend {
+    pub(crate) fn line(&self) -> &str {
+        match self {
+            Self::Line(line) | Self::Ping(line) => line,
+            Self::Account(request) => request.line(),
+        }
+    }
+}
 
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]

@@ -1,0 +1,130 @@
+//! The login of the terminal client: from the name to the welcome, with the password between them.
+//!
+//! A password that was right, or was given to the program, is sent without the person. It goes only to the server that got
+//! it first. Whoever else asks for one has to be answered by the person.
+
+use std::time::Instant;
+
+use crate::client::recipient::Recipient;
+use crate::client::terminal::reconnect::Connection;
+use crate::limits::WELCOME_LIMIT;
+use crate::model::{SafeText, Secret};
+
+const ANOTHER_SERVER: &str = "Your password was not sent again, because this may be another server than before";
+
+/// The password that is remembered until the client ends.
+pub(crate) struct Remembered {
+    pub(crate) password: Option<Secret>,
+    /// Who got it, and may have it again.
+    pub(crate) given_to: Option<Recipient>,
+    /// What the server said when it did not take it any more.
+    pub(crate) refusal: Option<SafeText>,
+}
+
+/// A connection, until the server has taken the name.
+pub(crate) struct Login {
+    pub(crate) connection: Connection,
+    /// When the server should have taken the name.
+    pub(crate) welcome_by: Instant,
+    /// The server waits for a password that the person types.
+    pub(crate) is_asked: bool,
+    /// The password that was sent last.
+    tried: Option<Tried>,
+}
+
+struct Tried {
+    password: Secret,
+    recipient: Option<Recipient>,
+    /// The person has typed it for this connection.
+    is_typed: bool,
+}
+
+/// The person is to type a password.
+pub(crate) struct Question {
+    /// What they are told before.
+    pub(crate) warning: Option<String>,
+}
+
+impl Login {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, welcome_by: Instant::now() + WELCOME_LIMIT, is_asked: false, tried: None }
+    }
+
+    /// Takes in what the server says, and answers its question for a password if that can be done without the person.
+    pub(crate) fn hear(
+        &mut self,
+        lines: &[u8],
+        remembered: &mut Remembered,
+        allow_plain_password: bool,
+    ) -> Option<Question> {
+        self.connection.hear(lines);
+        let session = &mut self.connection.session_state;
+        let (wrong, is_asked) = (session.wrong_password.take(), std::mem::take(&mut session.wants_password));
+        if let Some(wrong) = wrong
+            && self.tried.as_ref().is_some_and(|tried| !tried.is_typed)
+            && remembered.password.take().is_some()
+        {
+            // Who is asked for another one may not be there.
+            remembered.refusal = Some(wrong);
+        }
+        if !is_asked || session.joined {
+            return None;
+        }
+        if !self.connection.is_private() && !allow_plain_password {
+            self.connection.session_state.keep_password();
+            return None;
+        }
+        // It was wrong, and will be wrong the next time.
+        remembered.password.take_if(|_| self.tried.as_ref().is_some_and(|tried| !tried.is_typed));
+        let mut warning = None;
+        if let Some(password) = remembered.password.clone() {
+            let recipient = self.connection.recipient();
+            let first = remembered.given_to.or(recipient);
+            if recipient.zip(first).is_some_and(|(recipient, first)| recipient.may_have(first)) {
+                remembered.given_to = first;
+                self.give(password, false);
+                return None;
+            }
+            let now = recipient.map(|recipient| format!(" ({recipient})")).unwrap_or_default();
+            warning = self.tried.is_none().then(|| format!("{ANOTHER_SERVER}{now}."));
+        }
+        self.is_asked = true;
+        Some(Question { warning })
+    }
+
+    /// Whether the server has asked for a password.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.is_asked || self.tried.is_some()
+    }
+
+    /// Sends what was typed. False if the server does not wait for it.
+    pub(crate) fn give_typed(&mut self, password: Secret) -> bool {
+        let is_asked = std::mem::take(&mut self.is_asked);
+        if is_asked {
+            self.give(password, true);
+        }
+        is_asked
+    }
+
+    fn give(&mut self, password: Secret, is_typed: bool) {
+        self.welcome_by = Instant::now() + WELCOME_LIMIT;
+        self.connection.send(password.expose());
+        self.tried = Some(Tried { password, recipient: self.connection.recipient(), is_typed });
+    }
+
+    /// The server has taken the name, and so the password.
+    pub(crate) fn into_joined(self, remembered: &mut Remembered) -> Connection {
+        remembered.refusal = None;
+        if let Some(Tried { password, recipient, .. }) = self.tried {
+            (remembered.password, remembered.given_to) = (Some(password), recipient);
+        }
+        self.connection
+    }
+
+    /// The refusal, if the remembered password was wrong, and nobody has typed one when this connection wanted it. Nobody
+    /// would the next time, and each time is held against the address.
+    pub(crate) fn hopeless_refusal(&self, remembered: &Remembered) -> Option<SafeText> {
+        let has_typed = self.tried.as_ref().is_some_and(|tried| tried.is_typed);
+        remembered.refusal.clone().filter(|_| self.was_asked() && !has_typed)
+    }
+}

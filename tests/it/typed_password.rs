@@ -651,6 +651,24 @@ fn a_plain_terminal_shows_nothing_meanwhile() {
     assert_eq!(Modes::of(&bob.side), before);
 }
 
+/// Nothing shows that it is there, so it would be sent with the next line.
+#[test]
+fn at_a_plain_terminal_half_a_password_is_thrown_away_when_nobody_asks_any_more() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    drop(fake.welcome("Bob"));
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.type_in("ζξ");
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.echoes(true);
+    bob.type_in("hello\n");
+    server.expect("hello");
+}
+
 #[test]
 fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
     for (signal, code) in [(Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (Some(Signal::QUIT), 131), (None, 3)] {

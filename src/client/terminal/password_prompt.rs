@@ -105,7 +105,9 @@ impl PasswordPrompt {
 
     /// It does not any more.
     pub(crate) fn close_login(&self) {
-        self.change(|state| drop(state.question.take_if(|question| matches!(question, Question::Login))));
+        if matches!(self.lock().question, Some(Question::Login)) {
+            self.lift();
+        }
     }
 
     /// Whether what is typed from now on is a password.
@@ -126,8 +128,8 @@ impl PasswordPrompt {
         self.change(|state| state.question.take_if(|question| matches!(question, Question::Account(_))).is_some())
     }
 
-    /// The terminal shows again what is typed, as at the end of the program. What is half typed was meant as a password, and
-    /// is thrown away: a shell would show it.
+    /// Nothing is asked any more. What is half typed at a plain terminal was meant as a password, and is thrown away: it would
+    /// be sent with the next line, or a shell would show it.
     pub(crate) fn lift(&self) {
         let mut state = self.lock();
         state.question = None;

@@ -138,7 +138,7 @@ impl<'a> Session<'a> {
     /// Sends the password once. When it was wrong it will not be right the next time.
     async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), ClientError> {
         if !outgoing.may_carry_password(self.allow_plain_password) {
-            self.session_state.keep_password();
+            self.session_state.is_unprotected = true;
             return Ok(());
         }
         let Some(password) = self.password.take() else {

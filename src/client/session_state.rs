@@ -18,9 +18,11 @@ pub(crate) struct SessionState {
     /// Others could have read the password, so it was not sent.
     pub(crate) is_unprotected: bool,
     refused: u64,
-    last_refusal: ServerRefusal,
-    stopping: bool,
-    bye: bool,
+    pub(crate) last_refusal: ServerRefusal,
+    /// The server shuts down.
+    pub(crate) stopping: bool,
+    /// The server has said goodbye.
+    pub(crate) bye: bool,
 }
 
 /// A refusal, as the server has said it.
@@ -59,11 +61,6 @@ impl SessionState {
         !self.joined && self.last_refusal.code == "name-taken"
     }
 
-    /// The password that the server waits for is not sent, since others could read it.
-    pub(crate) fn keep_password(&mut self) {
-        self.is_unprotected = true;
-    }
-
     /// There is no password to send. What the server asked for is the refusal that counts, with what to do about it.
     pub(crate) fn lack_password(&mut self, advice: &str) {
         self.refused += 1;
@@ -73,16 +70,6 @@ impl SessionState {
     /// The server has said goodbye, and not because it stops.
     pub(crate) fn was_dismissed(&self) -> bool {
         self.bye && !self.stopping
-    }
-
-    /// The server has said that it shuts down.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// The server has said goodbye.
-    pub(crate) fn is_over(&self) -> bool {
-        self.bye
     }
 
     /// Takes in a line.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use async_channel::Receiver;
@@ -18,8 +19,8 @@ use crate::client::taken::Tries;
 use crate::client::terminal::account::{AccountRequest, Step, account_command};
 use crate::client::terminal::completion::{Completion, renaming};
 use crate::client::terminal::keys::Typed;
-use crate::client::terminal::login::{Login, Question, Remembered};
-use crate::client::terminal::outbox::{Delivery, Fate, Heard, Missing, Outbox, ToSend, is_private};
+use crate::client::terminal::login::{Login, Remembered};
+use crate::client::terminal::outbox::{Delivery, Fate, Heard, Outbox, ToSend, is_private};
 use crate::client::terminal::password_prompt::PasswordPrompt;
 use crate::client::terminal::paste::{Paste, Verdict};
 use crate::client::terminal::reconnect::{Absence, Connection, Event};
@@ -101,15 +102,7 @@ enum Next {
 }
 
 impl State {
-    fn connection(&self) -> Option<&Connection> {
-        match self {
-            Self::Connecting(login) | Self::LoggingIn(login) => Some(&login.connection),
-            Self::InRoom(room) | Self::Leaving { room, .. } => Some(&room.connection),
-            Self::AskingName | Self::Away { .. } => None,
-        }
-    }
-
-    fn connection_mut(&mut self) -> Option<&mut Connection> {
+    fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             Self::Connecting(login) | Self::LoggingIn(login) => Some(&mut login.connection),
             Self::InRoom(room) | Self::Leaving { room, .. } => Some(&mut room.connection),
@@ -207,15 +200,16 @@ impl App {
         }
     }
 
-    async fn next(&self) -> Next {
+    async fn next(&mut self) -> Next {
         let due = self.paste.due().into_iter().chain(self.state.due()).min();
+        let is_leaving = matches!(self.state, State::Leaving { .. });
         // All of these can be dropped without a loss.
         futures::select_biased! {
             typed = async {
                 match self.typed.recv().await {
                     Ok(typed) => typed,
                     // Whoever leaves already is not impatient because the terminal is gone.
-                    Err(_) if matches!(self.state, State::Leaving { .. }) => std::future::pending().await,
+                    Err(_) if is_leaving => std::future::pending().await,
                     Err(_) => Typed::Leave,
                 }
             }.fuse() => Next::Typed(typed),
@@ -322,33 +316,33 @@ impl App {
             self.paste.discard();
             self.screen.tell(&format!("{} thrown away.", lines(count))).await;
         }
-        let (done, delivery) = match self.state.take() {
+        Break(match &self.state {
             // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
-            state @ State::InRoom(_) => {
-                self.state = state;
+            State::InRoom(_) => {
                 self.begin_to_leave();
                 return Continue(());
             }
-            State::Leaving { room, .. } => (Err(ClientError::NoFarewell), room.delivery),
-            State::AskingName => match self.refused_name.take() {
-                Some(refusal) => (Ok(Outcome::NameRefused(refusal)), Delivery::default()),
-                None => (Err(ClientError::NoFarewell), Delivery::default()),
-            },
-            _ if self.absence.is_some() => (Err(ClientError::Cut), Delivery::default()),
-            _ => (Err(ClientError::NoFarewell), Delivery::default()),
-        };
-        Break(self.done(done, &delivery).await)
+            State::AskingName => {
+                let refusal = self.refused_name.clone().map(Outcome::NameRefused);
+                self.done(refusal.ok_or(ClientError::NoFarewell)).await
+            }
+            State::Connecting(_) | State::LoggingIn(_) | State::Away { .. } if self.absence.is_some() => {
+                self.done(Err(ClientError::Cut)).await
+            }
+            _ => self.done(Err(ClientError::NoFarewell)).await,
+        })
     }
 
     /// How it ends: well only if nothing is left that was not said, and not without a word about it.
-    async fn done(&self, done: Done, delivery: &Delivery) -> Done {
+    async fn done(&self, done: Done) -> Done {
         let unsent = self.outbox.len() + self.paste.len();
         if unsent > 0 {
             self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        self.tell_missing(delivery).await;
-        let unsaid = unsent + delivery.missing().map_or(0, |missing| missing.lines);
-        if unsaid == 0 { done } else { done.and(Err(ClientError::Unsaid(unsaid))) }
+        match unsent + self.tell_missing().await {
+            0 => done,
+            unsaid => done.and(Err(ClientError::Unsaid(unsaid))),
+        }
     }
 
     fn begin_to_leave(&mut self) {
@@ -387,19 +381,15 @@ impl App {
 
     /// Why a command about the account cannot be sent at this moment.
     fn account_obstacle(&self) -> Option<&'static str> {
-        match self.state {
-            State::InRoom(_) if self.is_protected() => None,
+        match &self.state {
+            // Nobody else can read a password on its way, or that is taken into account.
+            State::InRoom(room) if self.config.allow_plain_password || room.connection.is_private() => None,
             State::InRoom(_) => {
                 Some("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.")
             }
             State::Leaving { .. } => Some("Not sent: you are leaving."),
             _ => Some("Not connected; that has to wait until you are back."),
         }
-    }
-
-    /// Nobody else can read a password on its way, or that is taken into account.
-    fn is_protected(&self) -> bool {
-        self.config.allow_plain_password || self.state.connection().is_some_and(Connection::is_private)
     }
 
     /// What was typed quickly has come to an end.
@@ -458,12 +448,12 @@ impl App {
     async fn give_up(&mut self) -> ControlFlow<Done> {
         let State::LoggingIn(login) = &self.state else { return Continue(()) };
         let Some(refusal) = login.hopeless_refusal(&self.remembered) else { return Continue(()) };
-        Break(self.done(Ok(Outcome::NameRefused(refusal)), &Delivery::default()).await)
+        Break(self.done(Ok(Outcome::NameRefused(refusal))).await)
     }
 
     /// The name is not to be had at this moment, most likely because the lost connection still has it. At the first attempt
     /// another one is asked for, or that is the end, and so is a way on which others could read the password.
-    async fn turned_away(&mut self, lines: &[u8]) -> ControlFlow<Done> {
+    async fn turned_away(&mut self) -> ControlFlow<Done> {
         let State::LoggingIn(login) = &mut self.state else { return Continue(()) };
         let session = std::mem::take(&mut login.connection.session_state);
         let is_first = self.absence.is_none();
@@ -480,16 +470,14 @@ impl App {
             return Continue(());
         }
         if is_first || session.is_unprotected {
-            return Break(self.done(session.outcome(), &Delivery::default()).await);
+            return Break(self.done(session.outcome()).await);
         }
         self.give_up().await?;
-        let lines = String::from_utf8_lossy(lines);
-        let refusal = lines.lines().find(|line| matches!(ServerLine::parse(line), ServerLine::Refused { .. }));
-        let (own, refusal) = (self.look.own_name(), refusal.unwrap_or_default());
+        let (own, refusal) = (self.look.own_name(), session.last_refusal.shown());
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
-            self.screen.say(&format!("Not yet back as {own} ({refusal}); trying again."));
+            self.screen.say(&format!("Not yet back as {own} (! {refusal}); trying again."));
         }
         self.try_later();
         Continue(())
@@ -500,7 +488,7 @@ impl App {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
         self.enter(State::InRoom(Room { connection, delivery: Delivery::default(), has_quit: false, account: None }));
-        self.look.prompt().set_connected(true);
+        self.look.prompt.connected.store(true, Ordering::Relaxed);
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Back again. You were away since {}.", absence.since));
@@ -517,14 +505,14 @@ impl App {
                 self.enter(State::LoggingIn(login));
             }
             Event::NotConnected(error) if self.absence.is_none() => {
-                return Break(self.done(Err(error.into()), &Delivery::default()).await);
+                return Break(self.done(Err(error.into())).await);
             }
             Event::NotConnected(error) => {
                 self.tell_distrust(&error);
                 self.try_later();
             }
             Event::Heard(bytes) => return self.hear(&bytes).await,
-            Event::Sent => self.state.connection_mut().into_iter().for_each(|it| it.is_sending = false),
+            Event::Sent => self.state.connection().into_iter().for_each(|it| it.is_sending = false),
             Event::Ended(how) => return self.ended(how).await,
         }
         Continue(())
@@ -532,19 +520,18 @@ impl App {
 
     async fn hear(&mut self, bytes: &[u8]) -> ControlFlow<Done> {
         if let State::LoggingIn(login) = &mut self.state {
-            let question = login.hear(bytes, &mut self.remembered, self.config.allow_plain_password);
-            let session = &login.connection.session_state;
-            let (is_turned_away, has_joined) = (session.is_turned_away(), session.joined);
-            if let Some(Question { warning }) = question {
+            let warning = login.hear(bytes, &mut self.remembered, self.config.allow_plain_password);
+            if login.is_asked {
                 self.password_prompt.open_login();
-                if let Some(warning) = warning {
-                    self.screen.tell(&warning).await;
-                }
             }
-            if is_turned_away {
-                return self.turned_away(bytes).await;
+            if let Some(warning) = warning {
+                self.screen.tell(&warning).await;
             }
-            if has_joined {
+            let session = &login.connection.session_state;
+            if session.is_turned_away() {
+                return self.turned_away().await;
+            }
+            if session.joined {
                 self.joined();
             }
         } else if let Some(room) = self.state.room() {
@@ -675,44 +662,38 @@ impl App {
     async fn ended(&mut self, how: io::Result<()>) -> ControlFlow<Done> {
         self.give_up().await?;
         let is_leaving = matches!(self.state, State::Leaving { .. });
-        let (connection, room) = match self.state.take() {
-            State::Connecting(login) | State::LoggingIn(login) => (login.connection, None),
-            State::InRoom(room) | State::Leaving { room, .. } => {
-                (room.connection, Some((room.delivery, room.account.is_some())))
-            }
-            // Without a connection, none can end.
-            State::AskingName | State::Away { .. } => return Continue(()),
-        };
-        let has_joined = room.is_some() || self.absence.is_some();
-        let (delivery, had_account) = room.unwrap_or_default();
-        let session = connection.session_state;
-        if is_leaving || session.was_dismissed() || !self.reconnect || !has_joined {
+        let Some(connection) = self.state.connection() else { return Continue(()) };
+        let session = std::mem::take(&mut connection.session_state);
+        let is_first = self.absence.is_none() && self.state.room().is_none();
+        if is_leaving || session.was_dismissed() || !self.reconnect || is_first {
             let done = match how {
                 // After the goodbye it does not matter how it ended.
-                Err(error) if !session.is_over() => Err(ClientError::Failed(error)),
+                Err(error) if !session.bye => Err(ClientError::Failed(error)),
                 _ => session.outcome(),
             };
-            return Break(self.done(done, &delivery).await);
+            return Break(self.done(done).await);
         }
-        if self.outbox.drop_account_requests() || had_account {
+        if self.outbox.drop_account_requests() || self.state.room().is_some_and(|room| room.account.is_some()) {
             self.screen.say("That was about a password, and is not done. Begin again when you are back.");
         }
         if self.absence.is_none() {
-            self.look.prompt().set_connected(false);
+            self.look.prompt.connected.store(false, Ordering::Relaxed);
             let what = match how {
+                _ if session.stopping => "The server has shut down".to_owned(),
                 Err(error) => format!("The connection is lost: {}", io_error::describe(&error)),
-                Ok(()) if session.is_stopping() => "The server has shut down".to_owned(),
                 Ok(()) => "The connection is lost".to_owned(),
             };
             self.screen.tell(&format!("{what}. What you type is kept; trying to connect again.")).await;
-            self.tell_missing(&delivery).await;
+            self.tell_missing().await;
         }
         self.try_later();
         Continue(())
     }
 
-    async fn tell_missing(&self, delivery: &Delivery) {
-        let Some(Missing { lines, first }) = delivery.missing() else { return };
+    /// Tells how many of the lines that were sent may not have arrived.
+    async fn tell_missing(&self) -> usize {
+        let (State::InRoom(room) | State::Leaving { room, .. }) = &self.state else { return 0 };
+        let Some((lines, first)) = room.delivery.missing() else { return 0 };
         let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
         let words = match (lines, first) {
             (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
@@ -721,6 +702,7 @@ impl App {
             (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
         };
         self.screen.tell(&words).await;
+        lines
     }
 
     /// Why the server is not trusted any more, which no time mends: it has another certificate, or somebody is in between.

@@ -62,8 +62,10 @@ pub(crate) struct Editing {
     typed: Sender<Typed>,
     completion: Completion,
     history: History,
-    keys: Keys,
-    password_prompt: PasswordPrompt,
+    /// What is pressed.
+    pub(crate) keys: Keys,
+    /// What keeps a password from being shown.
+    pub(crate) password_prompt: PasswordPrompt,
     screen: Screen,
     /// `None` before the editor starts.
     modes: Option<SavedModes>,
@@ -75,16 +77,6 @@ impl Editing {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
         let (keys, password_prompt) = (Keys::default(), PasswordPrompt::default());
         (Self { typed, completion, history, keys, password_prompt, screen, modes: None }, receiver)
-    }
-
-    /// What is pressed, from now on.
-    pub(crate) fn keys(&self) -> Keys {
-        self.keys.clone()
-    }
-
-    /// What keeps a password from being shown.
-    pub(crate) fn password_prompt(&self) -> PasswordPrompt {
-        self.password_prompt.clone()
     }
 
     /// Begins, on a thread of its own.
@@ -131,7 +123,12 @@ impl Editing {
             .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
         let reflow = Reflow::new(recent);
-        editor.set_helper(Some(Assistant { completion: self.completion.clone(), keys: self.keys(), prompt, reflow }));
+        editor.set_helper(Some(Assistant {
+            completion: self.completion.clone(),
+            keys: self.keys.clone(),
+            prompt,
+            reflow,
+        }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
         let keys: [(Event, Act); 14] = [
@@ -302,14 +299,13 @@ fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
 
 impl Highlighter for Assistant {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
-        let Prompt { color, connected, .. } = &self.prompt;
         let prompt = visible(prompt);
         let mend = self.reflow.prompt(&prompt);
-        match (color, connected.load(Ordering::Relaxed)) {
-            (false, _) => format!("{mend}{prompt}").into(),
-            (true, true) => format!("{mend}\x1b[32m{prompt}\x1b[0m").into(),
-            (true, false) => format!("{mend}\x1b[31m{prompt}\x1b[0m").into(),
+        if !self.prompt.color {
+            return format!("{mend}{prompt}").into();
         }
+        let color = if self.prompt.connected.load(Ordering::Relaxed) { 32 } else { 31 };
+        format!("{mend}\x1b[{color}m{prompt}\x1b[0m").into()
     }
 
     fn highlight<'l>(&self, line: &'l str, cursor: usize) -> Cow<'l, str> {

@@ -39,24 +39,14 @@ struct Tried {
     is_typed: bool,
 }
 
-/// The person is to type a password.
-pub(crate) struct Question {
-    /// What they are told before.
-    pub(crate) warning: Option<String>,
-}
-
 impl Login {
     pub(crate) fn new(connection: Connection) -> Self {
         Self { connection, welcome_by: Instant::now() + WELCOME_LIMIT, is_asked: false, tried: None }
     }
 
-    /// Takes in what the server says, and answers its question for a password if that can be done without the person.
-    pub(crate) fn hear(
-        &mut self,
-        lines: &[u8],
-        remembered: &mut Remembered,
-        allow_plain_password: bool,
-    ) -> Option<Question> {
+    /// Takes in what the server says, and answers its question for a password if that can be done without the person. What
+    /// the person is told otherwise.
+    pub(crate) fn hear(&mut self, lines: &[u8], remembered: &mut Remembered, allow_plain: bool) -> Option<String> {
         self.connection.hear(lines);
         let session = &mut self.connection.session_state;
         let (wrong, is_asked) = (session.wrong_password.take(), std::mem::take(&mut session.wants_password));
@@ -70,8 +60,8 @@ impl Login {
         if !is_asked || session.joined {
             return None;
         }
-        if !self.connection.is_private() && !allow_plain_password {
-            self.connection.session_state.keep_password();
+        if !self.connection.is_private() && !allow_plain {
+            self.connection.session_state.is_unprotected = true;
             return None;
         }
         // It was wrong, and will be wrong the next time.
@@ -89,7 +79,7 @@ impl Login {
             warning = self.tried.is_none().then(|| format!("{ANOTHER_SERVER}{now}."));
         }
         self.is_asked = true;
-        Some(Question { warning })
+        warning
     }
 
     /// Whether the server has asked for a password.

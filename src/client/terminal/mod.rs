@@ -71,10 +71,10 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     let completion = Completion::default();
     let (screen, showing) = Screen::new(false, today);
     let (editing, typed) = Editing::new(completion.clone(), history, screen.clone());
-    let paste = Paste::new(editing.keys());
+    let paste = Paste::new(editing.keys.clone());
     let look = Theme::new(config.name.clone(), options);
-    let prompt = look.prompt();
-    let typing = (typed, completion, paste, editing.password_prompt());
+    let prompt = look.prompt.clone();
+    let typing = (typed, completion, paste, editing.password_prompt.clone());
     let app = App::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
     let sit_down = |is_welcome: bool| {
         let recent = showing.recent();
@@ -109,19 +109,15 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
     let paste = Paste::new(keys.clone());
     let look = Theme::new(config.name.clone(), options);
     let (screen, showing) = Screen::new(true, today);
-    let app = App::new(
-        config.clone(),
-        options.reconnect,
-        (screen.clone(), look),
-        (typed, completion, paste, password_prompt.clone()),
-    );
+    let typed = (typed, completion, paste, password_prompt.clone());
+    let app = App::new(config.clone(), options.reconnect, (screen.clone(), look), typed);
     let (is_seated, interrupts) = (Cell::new(false), typing.clone());
     let sit_down = |is_welcome: bool| {
         is_seated.set(true);
         if is_welcome && options.greeting {
-            crate::client::terminal::plain::greet()?;
+            plain::greet()?;
         }
-        crate::client::terminal::plain::start(typing, keys, password_prompt.clone(), screen.clone())?;
+        plain::start(typing, keys, password_prompt.clone(), screen.clone())?;
         showing.start(PlainPrinter, || None)
     };
     let ends = |signal| {
@@ -134,10 +130,9 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
         }
         !is_key
     };
-    let ours = password_prompt.clone();
-    before_panic(move || ours.lift());
-    let ours = password_prompt.clone();
-    let done = stay(app.run(sit_down), ends, move || ours.take_back(), || password_prompt.lift());
+    let (at_panic, at_return) = (password_prompt.clone(), password_prompt.clone());
+    before_panic(move || at_panic.lift());
+    let done = stay(app.run(sit_down), ends, move || at_return.take_back(), || password_prompt.lift());
     screen.finish();
     password_prompt.lift();
     done

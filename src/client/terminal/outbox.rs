@@ -91,19 +91,10 @@ pub(crate) struct Delivery {
     accepted: Option<usize>,
     /// The private message whose fate is not known yet. All that was sent before it has its answer, and nothing but pings is
     /// sent after it, so a refusal is its own.
-    private: Option<Private>,
+    private: Option<(String, Fate)>,
 }
 
-#[derive(Debug)]
-struct Private {
-    line: String,
-    /// The code of its refusal.
-    refusal: Option<String>,
-    /// Its refusal may be one of the lines that the person missed.
-    is_unsure: bool,
-}
-
-/// What became of a private message.
+/// What became of a private message, as far as the server has said.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Accepted,
@@ -128,14 +119,6 @@ struct Batch {
     first: Option<String>,
 }
 
-/// Lines without a receipt.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Missing<'a> {
-    pub(crate) lines: usize,
-    /// The first of them, if it is known which they are.
-    pub(crate) first: Option<&'a str>,
-}
-
 impl Delivery {
     /// A line of the person may be sent from now on.
     pub(crate) fn sent(&mut self, line: &str, now: Instant) {
@@ -148,7 +131,7 @@ impl Delivery {
         let is_private = is_private(line);
         if is_private {
             self.ask_at = Some(now);
-            self.private = Some(Private { line: line.to_owned(), refusal: None, is_unsure: false });
+            self.private = Some((line.to_owned(), Fate::Accepted));
         }
         // One that is too long is refused. That of a private message is counted when it comes.
         let is_said = || line.len() <= LINE_BYTES && matches!(parse(line), Ok(Command::Say(_)));
@@ -188,18 +171,22 @@ impl Delivery {
                 self.ask_at = None;
             }
             heard.is_pong = true;
-            heard.private = self.private.take().map(Private::fate);
+            heard.private = self.private.take();
         } else if let ServerLine::Bye { accepted, .. } = line {
             self.accepted = accepted.and_then(|accepted| accepted.try_into().ok());
             heard.private = self.last_fate();
         } else if let ServerLine::Missed(_) = line {
-            self.private.iter_mut().for_each(|private| private.is_unsure = true);
+            if let Some((_, fate @ Fate::Accepted)) = &mut self.private {
+                *fate = Fate::Unknown;
+            }
             if self.is_waiting() {
                 // The pong may be one of those lines. Another one is as good.
                 self.ask_at.get_or_insert(now + RECEIPT_AFTER);
             }
-        } else if let (ServerLine::Refused { code, .. }, Some(private)) = (line, &mut self.private) {
-            private.refusal.get_or_insert_with(|| code.to_owned());
+        } else if let (ServerLine::Refused { code, .. }, Some((_, fate))) = (line, &mut self.private) {
+            if !matches!(fate, Fate::Refused(_)) {
+                *fate = Fate::Refused(code.to_owned());
+            }
         } else if line.refuses_muted_message() {
             self.messages = self.messages.saturating_sub(1);
         }
@@ -213,9 +200,9 @@ impl Delivery {
     /// person, as by `/kick`, but then the message counts.
     fn last_fate(&mut self) -> Option<(String, Fate)> {
         if self.accepted.is_some_and(|accepted| accepted >= self.messages) {
-            return self.private.take().map(|private| (private.line, Fate::Accepted));
+            return self.private.take().map(|(line, _)| (line, Fate::Accepted));
         }
-        self.private.take_if(|private| private.refusal.is_some()).map(Private::fate)
+        self.private.take_if(|(_, fate)| matches!(fate, Fate::Refused(_)))
     }
 
     /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
@@ -224,28 +211,17 @@ impl Delivery {
         self.asked.iter().position(|(asked, _)| is_unknown || line == ServerLine::Pong(Some(asked)))
     }
 
-    /// The lines that may not have arrived, if there are any.
-    pub(crate) fn missing(&self) -> Option<Missing<'_>> {
+    /// How many lines may not have arrived, if there are any, and the first of them, if it is known which they are.
+    pub(crate) fn missing(&self) -> Option<(usize, Option<&str>)> {
         let batches = || self.asked.iter().map(|(_, batch)| batch).chain([&self.unasked]);
         let lines = batches().map(|batch| batch.lines).sum();
         let first = batches().find_map(|batch| batch.first.as_deref());
         let not_accepted = self.accepted.map(|accepted| self.messages.saturating_sub(accepted));
         let missing = match not_accepted {
-            Some(fewer) if fewer < lines => Missing { lines: fewer, first: None },
-            _ => Missing { lines, first },
+            Some(fewer) if fewer < lines => (fewer, None),
+            _ => (lines, first),
         };
-        (missing.lines > 0).then_some(missing)
-    }
-}
-
-impl Private {
-    fn fate(self) -> (String, Fate) {
-        let fate = match self.refusal {
-            Some(refusal) => Fate::Refused(refusal),
-            None if self.is_unsure => Fate::Unknown,
-            None => Fate::Accepted,
-        };
-        (self.line, fate)
+        (missing.0 > 0).then_some(missing)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
 
@@ -28,28 +28,18 @@ pub(crate) struct Prompt {
     pub(crate) connected: Arc<AtomicBool>,
 }
 
-impl Prompt {
-    pub(crate) fn set_connected(&self, connected: bool) {
-        self.connected.store(connected, Ordering::Relaxed);
-    }
-}
-
 /// How this person's lines look.
 pub(crate) struct Theme {
     own: Name,
     color: bool,
     bell: bool,
-    prompt: Prompt,
+    pub(crate) prompt: Prompt,
 }
 
 impl Theme {
     pub(crate) fn new(own: Name, options: &Options) -> Self {
         let prompt = Prompt { text: "> ", color: options.color, connected: Arc::default() };
         Self { own, color: options.color, bell: options.bell, prompt }
-    }
-
-    pub(crate) fn prompt(&self) -> Prompt {
-        self.prompt.clone()
     }
 
     /// The name that the person has by now.

@@ -394,7 +394,7 @@ fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked()
         let returns_to = |scene: &mut Scene, owner| {
             scene.happens(Event::Ended(Ok(())));
             (scene.sent, scene._events) = connect(&mut scene.app);
-            scene.app.state.connection_mut().unwrap().remote_end = Some(RemoteEnd::Unix(Some(owner)));
+            scene.app.state.connection().unwrap().remote_end = Some(RemoteEnd::Unix(Some(owner)));
             scene.hears(ASKS);
         };
         let sends_it = |scene: &mut Scene| {

@@ -32,8 +32,8 @@ fn fate(lines: &[&str], line: &str) -> (Delivery, Option<Fate>) {
     (delivery, private.map(|(_, fate)| fate))
 }
 
-fn missing(lines: usize, first: Option<&str>) -> Option<Missing<'_>> {
-    Some(Missing { lines, first })
+fn missing(lines: usize, first: Option<&str>) -> Option<(usize, Option<&str>)> {
+    Some((lines, first))
 }
 
 #[test]

@@ -1,7 +1,6 @@
-//! The terminal client: what is typed goes to the server, and what the server says goes to the screen, also when the
-//! connection is lost and made again.
+//! The terminal client: sends what is typed, shows what the server says, and connects again after a loss.
 //!
-//! It knows neither keys nor the terminal. A typed line is sent, or kept until it can be, or refused with a reason.
+//! It knows neither keys nor the terminal. A typed line is sent, kept until it can be sent, or refused with a reason.
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -46,7 +45,7 @@ pub(crate) struct App {
     config: Config,
     reconnect: bool,
     screen: Screen,
-    look: Theme,
+    theme: Theme,
     typed: Receiver<Typed>,
     completion: Completion,
     paste: Paste,
@@ -58,24 +57,24 @@ pub(crate) struct App {
     tries: Option<Tries>,
     outbox: Outbox,
     state: State,
-    /// The time since the connection was lost, until there is another one. `None` also before the first one.
+    /// From the loss of the connection until the server has taken the name again. `None` at the first login.
     absence: Option<Absence>,
-    /// What the server has said before anything can be shown.
+    /// What the server said before the terminal was set up. `None` after that.
     greeting: Option<Vec<u8>>,
     interrupted: Option<Instant>,
-    /// The person wanted to leave while a question was open, and knows what that would throw away.
+    /// The person wanted to leave while a paste was asked about, and was told what that would discard.
     is_warned: bool,
 }
 
 enum State {
     Connecting(Login),
     LoggingIn(Login),
-    /// The server refused the first name. The next line that is typed is another one.
+    /// The server refused the first name. The next typed line is another name.
     AskingName,
     InRoom(Room),
     Leaving {
         room: Room,
-        /// When the person is told what is waited for.
+        /// When to tell the person what the client is waiting for.
         goodbye_due: Option<Instant>,
     },
     /// The connection is lost.
@@ -88,9 +87,9 @@ enum State {
 struct Room {
     connection: Connection,
     delivery: Delivery,
-    /// What follows would not be read.
+    /// `/quit` was sent. The server reads nothing after it.
     has_quit: bool,
-    /// The request that the server is working on.
+    /// The request whose end the server has not announced yet.
     account: Option<AccountRequest>,
 }
 
@@ -117,15 +116,15 @@ impl State {
         }
     }
 
-    /// Leaves nothing that anything could happen to.
+    /// Moves the state out. The caller puts another one in its place.
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self::AskingName)
     }
 
-    /// When there is something to do.
+    /// When to call [`App::due`].
     fn due(&self) -> Option<Instant> {
         match self {
-            // The person is not hurried.
+            // A person who is asked for a password has as long as the server gives them.
             Self::Connecting(login) | Self::LoggingIn(login) => (!login.is_asked).then_some(login.welcome_by),
             Self::AskingName => None,
             Self::InRoom(room) => room.ping_due(),
@@ -149,7 +148,7 @@ impl App {
     pub(crate) fn new(
         config: Config,
         reconnect: bool,
-        (screen, look): (Screen, Theme),
+        (screen, theme): (Screen, Theme),
         (typed, completion, paste, password_prompt): (Receiver<Typed>, Completion, Paste, PasswordPrompt),
     ) -> Self {
         Self {
@@ -158,7 +157,7 @@ impl App {
             config,
             reconnect,
             screen,
-            look,
+            theme,
             typed,
             completion,
             paste,
@@ -173,18 +172,18 @@ impl App {
         }
     }
 
-    /// Joins, and stays until the person leaves or cannot stay. Calls `sit_down` as soon as the server has taken the name, or
-    /// the person is needed; it is told whether the server has not refused the name.
-    pub(crate) async fn run(mut self, sit_down: impl FnOnce(bool) -> Result<(), ClientError>) -> Done {
+    /// Joins the room and runs until the end. Calls `start_terminal` when the server has taken the name or the person is
+    /// needed. Its argument is false if the server refused the name.
+    pub(crate) async fn run(mut self, start_terminal: impl FnOnce(bool) -> Result<(), ClientError>) -> Done {
         self.connect();
-        let mut sit_down = Some(sit_down);
+        let mut start_terminal = Some(start_terminal);
         loop {
             let needs_person = match &self.state {
                 State::LoggingIn(login) => login.is_asked,
                 state => !matches!(state, State::Connecting(_)),
             };
-            if let Some(sit_down) = sit_down.take_if(|_| needs_person) {
-                sit_down(!matches!(self.state, State::AskingName))?;
+            if let Some(start_terminal) = start_terminal.take_if(|_| needs_person) {
+                start_terminal(!matches!(self.state, State::AskingName))?;
                 let greeting = self.greeting.take().unwrap_or_default();
                 self.show(&greeting).await;
             }
@@ -203,12 +202,12 @@ impl App {
     async fn next(&mut self) -> Next {
         let due = self.paste.due().into_iter().chain(self.state.due()).min();
         let is_leaving = matches!(self.state, State::Leaving { .. });
-        // All of these can be dropped without a loss.
+        // Dropping any of these futures loses nothing.
         futures::select_biased! {
             typed = async {
                 match self.typed.recv().await {
                     Ok(typed) => typed,
-                    // Whoever leaves already is not impatient because the terminal is gone.
+                    // The terminal is gone. That is not a second Ctrl-D.
                     Err(_) if is_leaving => std::future::pending().await,
                     Err(_) => Typed::Leave,
                 }
@@ -250,13 +249,13 @@ impl App {
     }
 
     fn connect(&mut self) {
-        let (endpoint, name) = (self.config.endpoint.clone(), self.look.own_name().clone());
+        let (endpoint, name) = (self.config.endpoint.clone(), self.theme.own_name().clone());
         let has_password = self.remembered.password.is_some();
         let connection = Connection::begin(endpoint, name, has_password, self.config.allow_plain_password);
         self.enter(State::Connecting(Login::new(connection)));
     }
 
-    /// Goes on to another state. What is typed from now on is shown or not, which is settled before the person sees why.
+    /// Changes the state. Call it before the person is told, so that what they type then is hidden or not as it should be.
     fn enter(&mut self, state: State) {
         self.state = state;
         self.password_prompt.close_login();
@@ -280,7 +279,7 @@ impl App {
                 }
             }
             Typed::Cleared => {
-                // What was in the editor is the rest of the paste.
+                // The line that was in the editor belonged to the paste.
                 if let Some(count) = self.paste.discard() {
                     self.screen.say(&format!("{} thrown away.", lines(count + 1)));
                 }
@@ -304,7 +303,7 @@ impl App {
         Continue(())
     }
 
-    /// Leaves, unless there is a question that the person has not been warned of.
+    /// Leaves. If a paste is asked about, the first call only warns.
     async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
         self.settle_paste().await;
         if let Some(count) = self.paste.question() {
@@ -317,7 +316,7 @@ impl App {
             self.screen.tell(&format!("{} thrown away.", lines(count))).await;
         }
         Break(match &self.state {
-            // The last line that waits is sent, then the connection is half-closed, and the farewell awaited.
+            // `send_next` sends the lines that wait, and then half-closes the connection. The server says goodbye.
             State::InRoom(_) => {
                 self.begin_to_leave();
                 return Continue(());
@@ -333,7 +332,7 @@ impl App {
         })
     }
 
-    /// How it ends: well only if nothing is left that was not said, and not without a word about it.
+    /// The result at the end. Lines that were not sent, or may not have arrived, are told and make it an error.
     async fn done(&self, done: Done) -> Done {
         let unsent = self.outbox.len() + self.paste.len();
         if unsent > 0 {
@@ -354,7 +353,7 @@ impl App {
         self.enter(state);
     }
 
-    /// Takes in lines that are to be sent. For the server, a CR ends one, too.
+    /// Adds lines to the outbox. The server takes a CR for the end of a line, too.
     fn keep(&mut self, typed: Vec<String>) {
         let pieces = typed.iter().flat_map(|line| line.split('\r')).filter(|line| !line.trim().is_empty());
         let mut typed: Vec<_> = pieces.map(str::to_owned).collect();
@@ -379,10 +378,9 @@ impl App {
         }
     }
 
-    /// Why a command about the account cannot be sent at this moment.
+    /// Why a command about the account cannot be sent now.
     fn account_obstacle(&self) -> Option<&'static str> {
         match &self.state {
-            // Nobody else can read a password on its way, or that is taken into account.
             State::InRoom(room) if self.config.allow_plain_password || room.connection.is_private() => None,
             State::InRoom(_) => {
                 Some("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.")
@@ -392,7 +390,7 @@ impl App {
         }
     }
 
-    /// What was typed quickly has come to an end.
+    /// Ends the wait for more lines of a paste.
     async fn settle_paste(&mut self) {
         let verdict = self.paste.settle();
         self.follow(verdict).await;
@@ -413,13 +411,13 @@ impl App {
 
     /// Connects with another name.
     fn use_name(&mut self, name: Name) {
-        let old = self.look.own_name().clone();
-        self.look.rename(&old, name);
+        let old = self.theme.own_name().clone();
+        self.theme.rename(&old, name);
         self.greeting.iter_mut().for_each(Vec::clear);
         self.connect();
     }
 
-    /// Gives up the connection, since the server does not wait as long as a person may think.
+    /// Asks for another name. The connection is dropped, because the server does not wait as long as a person may think.
     async fn ask_for_name(&mut self, refusal: &ServerRefusal) {
         self.enter(State::AskingName);
         self.greeting.iter_mut().for_each(Vec::clear);
@@ -451,8 +449,9 @@ impl App {
         Break(self.done(Ok(Outcome::NameRefused(refusal))).await)
     }
 
-    /// The name is not to be had at this moment, most likely because the lost connection still has it. At the first attempt
-    /// another one is asked for, or that is the end, and so is a way on which others could read the password.
+    /// The server refused the login. After a loss, the lost connection may still have the name, so the client tries again. At
+    /// the first login another name is tried or asked for, or the client ends. It also ends where others could read a
+    /// password.
     async fn turned_away(&mut self) -> ControlFlow<Done> {
         let State::LoggingIn(login) = &mut self.state else { return Continue(()) };
         let session = std::mem::take(&mut login.connection.session_state);
@@ -473,7 +472,7 @@ impl App {
             return Break(self.done(session.outcome()).await);
         }
         self.give_up().await?;
-        let (own, refusal) = (self.look.own_name(), session.last_refusal.shown());
+        let (own, refusal) = (self.theme.own_name(), session.last_refusal.shown());
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
@@ -488,7 +487,7 @@ impl App {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
         self.enter(State::InRoom(Room { connection, delivery: Delivery::default(), has_quit: false, account: None }));
-        self.look.prompt.connected.store(true, Ordering::Relaxed);
+        self.theme.prompt.connected.store(true, Ordering::Relaxed);
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Back again. You were away since {}.", absence.since));
@@ -561,18 +560,18 @@ impl App {
                 continue;
             }
             let warning = self.hear_of_account(line);
-            // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
+            // Names are read from the line as it came: what was made safe could become a name. A `Name` is safe itself.
             let message = Message::of(line);
             self.completion.hear(line);
             if let Some((old, new)) = renaming(line) {
-                self.look.rename(&old, new);
+                self.theme.rename(&old, new);
             }
-            self.screen.show(self.look.show(raw, line, message.as_ref())).await;
+            self.screen.show(self.theme.show(raw, line, message.as_ref())).await;
             if let Some(warning) = warning {
                 self.screen.tell(warning).await;
             }
         }
-        // The server's question is for programs; a person gets one that says what to do.
+        // The server's question is written for programs. A person gets one that says what to do.
         if is_asked && matches!(&self.state, State::LoggingIn(login) if login.is_asked) {
             self.screen.tell(PASSWORD).await;
         }
@@ -583,7 +582,7 @@ impl App {
         let quoted = || SafeText::excerpt(line, QUOTED_CHARS);
         match fate {
             Fate::Accepted => {
-                if let Some(shown) = self.look.said(line) {
+                if let Some(shown) = self.theme.said(line) {
                     self.screen.show_own(shown).await;
                 }
             }
@@ -597,10 +596,9 @@ impl App {
         }
     }
 
-    /// Takes in what a line says about a request of the person's. What they are told behind it: a server may only want to
-    /// have a password.
+    /// Handles what a line says about a password. Returns a warning to show after it: a hostile server may ask, too.
     fn hear_of_account(&mut self, line: ServerLine<'_>) -> Option<&'static str> {
-        // What is typed for the name is hidden, whatever else the server says.
+        // During a login with a password, what is typed is hidden anyway.
         let is_hidden = matches!(&self.state, State::LoggingIn(login) if login.was_asked());
         let Some(room) = self.state.room().filter(|room| room.account.is_some()) else {
             return (line.is_password_question() && !is_hidden).then_some(UNASKED);
@@ -621,7 +619,7 @@ impl App {
         }
     }
 
-    /// Sends what waits, a line at a time.
+    /// Sends the next line, if the one before it was sent.
     async fn send_next(&mut self) {
         let is_leaving = matches!(self.state, State::Leaving { .. });
         let Some(room) = self.state.room().filter(|room| room.can_send()) else { return };
@@ -651,7 +649,7 @@ impl App {
                 }
                 // Nothing is heard meanwhile, so its answer comes after it. A private message is shown when it was accepted.
                 if !is_private(&line)
-                    && let Some(shown) = self.look.said(&line)
+                    && let Some(shown) = self.theme.said(&line)
                 {
                     self.screen.show_own(shown).await;
                 }
@@ -667,17 +665,20 @@ impl App {
         let is_first = self.absence.is_none() && self.state.room().is_none();
         if is_leaving || session.was_dismissed() || !self.reconnect || is_first {
             let done = match how {
-                // After the goodbye it does not matter how it ended.
+                // After the goodbye an error does not matter.
                 Err(error) if !session.bye => Err(ClientError::Failed(error)),
                 _ => session.outcome(),
             };
             return Break(self.done(done).await);
         }
-        if self.outbox.drop_account_requests() || self.state.room().is_some_and(|room| room.account.is_some()) {
+        let is_typing = self.state.room().is_some() && self.password_prompt.is_open();
+        self.password_prompt.close();
+        let is_unfinished = self.state.room().is_some_and(|room| room.account.is_some());
+        if self.outbox.drop_account_requests() || is_typing || is_unfinished {
             self.screen.say("That was about a password, and is not done. Begin again when you are back.");
         }
         if self.absence.is_none() {
-            self.look.prompt.connected.store(false, Ordering::Relaxed);
+            self.theme.prompt.connected.store(false, Ordering::Relaxed);
             let what = match how {
                 _ if session.stopping => "The server has shut down".to_owned(),
                 Err(error) => format!("The connection is lost: {}", io_error::describe(&error)),
@@ -690,7 +691,7 @@ impl App {
         Continue(())
     }
 
-    /// Tells how many of the lines that were sent may not have arrived.
+    /// Tells how many of the sent lines may not have arrived, and returns that number.
     async fn tell_missing(&self) -> usize {
         let (State::InRoom(room) | State::Leaving { room, .. }) = &self.state else { return 0 };
         let Some((lines, first)) = room.delivery.missing() else { return 0 };
@@ -705,7 +706,7 @@ impl App {
         lines
     }
 
-    /// Why the server is not trusted any more, which no time mends: it has another certificate, or somebody is in between.
+    /// Tells once that the server's certificate is not trusted, since waiting does not help against that.
     fn tell_distrust(&mut self, error: &ConnectError) {
         if let ConnectError::Tls(error @ (TlsError::Untrusted { .. } | TlsError::AnotherOne { .. })) = error
             && let Some(absence) = &mut self.absence
@@ -721,8 +722,8 @@ impl App {
     }
 }
 
-/// Adds whole lines to what a server has said before it took the name. If that is too much, what came before is dropped: its
-/// last words say why it sends us away.
+/// Adds whole lines to what a server said before it took the name. If that is too much, the earlier lines are dropped: the
+/// last ones say why the login was refused.
 fn add_greeting(lines: &mut Vec<u8>, heard: &[u8]) {
     if lines.len() + heard.len() > CLIENT_GREETING_BYTES {
         lines.clear();

@@ -28,7 +28,7 @@ use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keyboard;
 use crate::client::terminal::keys::{Keys, Press, Typed};
-use crate::client::terminal::password_prompt::{CANCELLED, Deed, PasswordPrompt};
+use crate::client::terminal::password_prompt::{CANCELLED, KeyEffect, PasswordPrompt};
 use crate::client::terminal::reflow::{Recent, Reflow, visible};
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::termios::SavedModes;
@@ -177,7 +177,7 @@ impl Editing {
 
     fn enter_secret(&self, text: &str) {
         match self.password_prompt.enter(text.as_bytes()) {
-            // It is lost when thousands wait; who types it can see that nothing goes on.
+            // It is lost if thousands of lines wait. The person sees that nothing happens.
             Ok(typed) => drop(self.typed.try_send(typed)),
             Err(words) => self.screen.say(&words),
         }
@@ -258,10 +258,10 @@ impl ConditionalEventHandler for Key {
         let press = self.editing.keys.press(key, Instant::now());
         let count = if ahead { count } else { 0 };
         match self.editing.password_prompt.press(key, count) {
-            Deed::AsUsual => return (self.act)(&self.editing, context, press),
-            Deed::Nothing => {}
-            Deed::Entered(text) => self.editing.enter_secret(&text),
-            Deed::Cancelled => self.editing.screen.say(CANCELLED),
+            KeyEffect::Usual => return (self.act)(&self.editing, context, press),
+            KeyEffect::None => {}
+            KeyEffect::Entered(text) => self.editing.enter_secret(&text),
+            KeyEffect::Cancelled => self.editing.screen.say(CANCELLED),
         }
         // A search ends with any key, and its prompt with it.
         Some(if press.in_search { Cmd::Repaint } else { Cmd::Noop })

@@ -1,7 +1,7 @@
-//! The login of the terminal client: from the name to the welcome, with the password between them.
+//! The login of the terminal client: from the connection to the welcome.
 //!
-//! A password that was right, or was given to the program, is sent without the person. It goes only to the server that got
-//! it first. Whoever else asks for one has to be answered by the person.
+//! A password that was right before, or was given to the program, is sent without asking the person, but only to the
+//! server that got it first. For any other server the person is asked.
 
 use std::time::Instant;
 
@@ -15,9 +15,9 @@ const ANOTHER_SERVER: &str = "Your password was not sent again, because this may
 /// The password that is remembered until the client ends.
 pub(crate) struct Remembered {
     pub(crate) password: Option<Secret>,
-    /// Who got it, and may have it again.
+    /// The server that got it first.
     pub(crate) given_to: Option<Recipient>,
-    /// What the server said when it did not take it any more.
+    /// The refusal, after the server did not accept it.
     pub(crate) refusal: Option<SafeText>,
 }
 
@@ -44,8 +44,8 @@ impl Login {
         Self { connection, welcome_by: Instant::now() + WELCOME_LIMIT, is_asked: false, tried: None }
     }
 
-    /// Takes in what the server says, and answers its question for a password if that can be done without the person. What
-    /// the person is told otherwise.
+    /// Handles what the server says, and answers its question for a password if that needs no person. Returns a warning to
+    /// show before the person is asked.
     pub(crate) fn hear(&mut self, lines: &[u8], remembered: &mut Remembered, allow_plain: bool) -> Option<String> {
         self.connection.hear(lines);
         let session = &mut self.connection.session_state;
@@ -54,7 +54,7 @@ impl Login {
             && self.tried.as_ref().is_some_and(|tried| !tried.is_typed)
             && remembered.password.take().is_some()
         {
-            // Who is asked for another one may not be there.
+            // The person is asked for another one, but may be away.
             remembered.refusal = Some(wrong);
         }
         if !is_asked || session.joined {
@@ -102,7 +102,7 @@ impl Login {
         self.tried = Some(Tried { password, recipient: self.connection.recipient(), is_typed });
     }
 
-    /// The server has taken the name, and so the password.
+    /// The server has taken the name, so the password was right.
     pub(crate) fn into_joined(self, remembered: &mut Remembered) -> Connection {
         remembered.refusal = None;
         if let Some(Tried { password, recipient, .. }) = self.tried {
@@ -111,8 +111,8 @@ impl Login {
         self.connection
     }
 
-    /// The refusal, if the remembered password was wrong, and nobody has typed one when this connection wanted it. Nobody
-    /// would the next time, and each time is held against the address.
+    /// The refusal of the remembered password, if the person typed no other one on this connection. To try again would be in
+    /// vain, and the server counts each try against the address.
     pub(crate) fn hopeless_refusal(&self, remembered: &Remembered) -> Option<SafeText> {
         let has_typed = self.tried.as_ref().is_some_and(|tried| tried.is_typed);
         remembered.refusal.clone().filter(|_| self.was_asked() && !has_typed)

@@ -72,11 +72,11 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     let (screen, showing) = Screen::new(false, today);
     let (editing, typed) = Editing::new(completion.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys.clone());
-    let look = Theme::new(config.name.clone(), options);
-    let prompt = look.prompt.clone();
+    let theme = Theme::new(config.name.clone(), options);
+    let prompt = theme.prompt.clone();
     let typing = (typed, completion, paste, editing.password_prompt.clone());
-    let app = App::new(config.clone(), options.reconnect, (screen.clone(), look), typing);
-    let sit_down = |is_welcome: bool| {
+    let app = App::new(config.clone(), options.reconnect, (screen.clone(), theme), typing);
+    let start_terminal = |is_welcome: bool| {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(ClientError::Output)?;
         let printer = editing.start(modes.clone(), prompt, recent.clone())?;
@@ -92,7 +92,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
         ours.take_back();
         shown.draw_again();
     };
-    let done = stay(app.run(sit_down), |_| true, take_back, || modes.restore());
+    let done = stay(app.run(start_terminal), |_| true, take_back, || modes.restore());
     screen.finish();
     modes.restore();
     done
@@ -107,13 +107,13 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
     let (keys, completion, password_prompt) = (Keys::default(), Completion::default(), PasswordPrompt::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
-    let look = Theme::new(config.name.clone(), options);
+    let theme = Theme::new(config.name.clone(), options);
     let (screen, showing) = Screen::new(true, today);
     let typed = (typed, completion, paste, password_prompt.clone());
-    let app = App::new(config.clone(), options.reconnect, (screen.clone(), look), typed);
-    let (is_seated, interrupts) = (Cell::new(false), typing.clone());
-    let sit_down = |is_welcome: bool| {
-        is_seated.set(true);
+    let app = App::new(config.clone(), options.reconnect, (screen.clone(), theme), typed);
+    let (has_started, interrupts) = (Cell::new(false), typing.clone());
+    let start_terminal = |is_welcome: bool| {
+        has_started.set(true);
         if is_welcome && options.greeting {
             plain::greet()?;
         }
@@ -122,7 +122,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
     };
     let ends = |signal| {
         // Ctrl-C. The terminal has discarded what was on the line.
-        let is_key = signal == Signal::Int && is_seated.get() && is_foreground();
+        let is_key = signal == Signal::Int && has_started.get() && is_foreground();
         if is_key && password_prompt.cancel() {
             screen.say(CANCELLED);
         } else if is_key {
@@ -131,10 +131,10 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
         !is_key
     };
     let (at_panic, at_return) = (password_prompt.clone(), password_prompt.clone());
-    before_panic(move || at_panic.lift());
-    let done = stay(app.run(sit_down), ends, move || at_return.take_back(), || password_prompt.lift());
+    before_panic(move || at_panic.close());
+    let done = stay(app.run(start_terminal), ends, move || at_return.take_back(), || password_prompt.close());
     screen.finish();
-    password_prompt.lift();
+    password_prompt.close();
     done
 }
 

@@ -1,9 +1,8 @@
-//! What the person wants to say: lines that are to be sent, and which of those that were sent the server has certainly
-//! taken in.
+//! Lines that are to be sent, and which of the sent lines the server has certainly handled.
 //!
-//! A message has no answer, and what others say tells nothing of ours. But the server answers in the order in which it
-//! takes lines in, so the client sends a `/ping`, and the pong is a receipt for all that went before. A private message
-//! that was not refused until then was accepted. It knows neither the connection nor the clock.
+//! The server does not answer a message. But it answers in the order of the lines, so the client sends a `/ping`, and the
+//! pong acknowledges all lines before it. A private message that was not refused by then was accepted. This file knows
+//! neither the connection nor the clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -12,7 +11,7 @@ use crate::client::terminal::account::AccountRequest;
 use crate::limits::{CLIENT_UNSENT_LINES, LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
 use crate::protocol::{Command, Line, Refusal, ServerLine};
 
-/// What is to be sent, and of which the server certainly has nothing.
+/// What is to be sent. The server certainly has nothing of it.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(VecDeque<ToSend>);
 
@@ -29,7 +28,7 @@ impl Outbox {
         self.0.len()
     }
 
-    /// Takes in lines of the person. Those for which there is no room are given back.
+    /// Adds lines. Returns those for which there is no room.
     pub(crate) fn add(&mut self, mut lines: Vec<String>) -> Vec<String> {
         let refused = lines.split_off(lines.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.0.len())));
         self.0.extend(lines.into_iter().map(ToSend::Line));
@@ -40,14 +39,14 @@ impl Outbox {
         self.0.push_back(ToSend::Account(request));
     }
 
-    /// What was typed about an account was meant for the connection that is lost. False if there was nothing.
+    /// Removes what was meant for the lost connection only. False if there was nothing.
     pub(crate) fn drop_account_requests(&mut self) -> bool {
         let count = self.0.len();
         self.0.retain(|unsent| matches!(unsent, ToSend::Line(_)));
         self.0.len() < count
     }
 
-    /// What is to be sent now, if anything. A line that is given out here is never sent again, for the server may have it.
+    /// Takes out what is to be sent now. It is never sent again, because the server may have it.
     pub(crate) fn next(&mut self, delivery: &mut Delivery, is_leaving: bool, now: Instant) -> Option<ToSend> {
         let first = self.0.front();
         // Its refusal has to be told from those of other lines.

@@ -59,10 +59,10 @@ enum Pasting {
 
 /// What a key does.
 #[derive(Debug)]
-pub(crate) enum Deed {
-    /// What it always does.
-    AsUsual,
-    Nothing,
+pub(crate) enum KeyEffect {
+    /// What it does without a question.
+    Usual,
+    None,
     /// Enter: this was typed.
     Entered(Zeroizing<String>),
     /// Ctrl-C: nothing is asked any more.
@@ -70,22 +70,23 @@ pub(crate) enum Deed {
 }
 
 impl PasswordPrompt {
-    /// The terminal keeps the typed line itself from now on, and shows it or not.
-    pub(crate) fn rule_echo(&self) {
+    /// There is no editor: the terminal itself shows what is typed, or not.
+    pub(crate) fn control_echo(&self) {
         self.change(|state| state.is_plain = true);
     }
 
-    /// The terminal shows nothing, if it is not to, whatever another program has made of it meanwhile.
+    /// Sets the echo again after a stop, when another program may have changed it.
     pub(crate) fn take_back(&self) {
         self.lock().set_echo(true);
     }
 
-    /// Whether commands about the account can be used from now on.
+    /// Whether commands about the account can be used now.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         self.change(|state| state.is_ready = is_ready);
     }
 
-    /// Asks for the passwords that a command needs, if the line is one and it can be used. What the person is asked first.
+    /// Asks for the passwords that a command needs, if the line is such a command and it can be used now. Returns the first
+    /// question.
     pub(crate) fn open(&self, line: &str) -> Option<&'static str> {
         let line = line.trim_end_matches('\n');
         let command = account_command(line).filter(|_| !line.contains(['\n', '\r']))?;
@@ -98,15 +99,15 @@ impl PasswordPrompt {
         Some(question)
     }
 
-    /// The server waits for the password of the name.
+    /// Asks for the password of the name.
     pub(crate) fn open_login(&self) {
         self.change(|state| state.question = Some(Question::Login));
     }
 
-    /// It does not any more.
+    /// Ends that question.
     pub(crate) fn close_login(&self) {
         if matches!(self.lock().question, Some(Question::Login)) {
-            self.lift();
+            self.close();
         }
     }
 
@@ -115,22 +116,22 @@ impl PasswordPrompt {
         self.lock().question.is_some()
     }
 
-    /// Takes a line that was typed while it is hidden.
+    /// Takes a line that was typed while a question was open.
     ///
     /// # Errors
-    /// What the person is told, which may be the next question.
+    /// What to tell the person, which may be the next question.
     pub(crate) fn enter(&self, line: &[u8]) -> Result<Typed, String> {
         self.change(|state| state.enter(line))
     }
 
-    /// Ends a question that a command has led to. False if there is none.
+    /// Ends the question of a command. False if there is none.
     pub(crate) fn cancel(&self) -> bool {
         self.change(|state| state.question.take_if(|question| matches!(question, Question::Account(_))).is_some())
     }
 
-    /// Nothing is asked any more. What is half typed at a plain terminal was meant as a password, and is thrown away: it would
-    /// be sent with the next line, or a shell would show it.
-    pub(crate) fn lift(&self) {
+    /// Ends any question. At a plain terminal half a password is discarded: it would be sent with the next line, or a shell
+    /// would show it.
+    pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.question = None;
         if state.is_muted && is_foreground() {
@@ -140,19 +141,19 @@ impl PasswordPrompt {
         state.set_echo(false);
     }
 
-    /// A key at the editor; so many times.
-    pub(crate) fn press(&self, key: KeyEvent, times: RepeatCount) -> Deed {
+    /// Handles a key before the editor does.
+    pub(crate) fn press(&self, key: KeyEvent, times: RepeatCount) -> KeyEffect {
         let is_ctrl_c = key == KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
         let is_cancelled = is_ctrl_c && self.cancel();
         let mut state = self.lock();
         if is_cancelled {
             state.text.zeroize();
-            return Deed::Cancelled;
+            return KeyEffect::Cancelled;
         }
-        // What is half typed was meant as a password, whoever has lost interest in it meanwhile.
+        // What is half typed was meant as a password, also when nobody asks for it any more.
         if state.question.is_none() && state.text.is_empty() {
             state.paste = Pasting::No;
-            return Deed::AsUsual;
+            return KeyEffect::Usual;
         }
         state.press(key, times)
     }
@@ -191,7 +192,7 @@ impl State {
         }
     }
 
-    fn press(&mut self, key: KeyEvent, times: RepeatCount) -> Deed {
+    fn press(&mut self, key: KeyEvent, times: RepeatCount) -> KeyEffect {
         match key {
             KeyEvent(KeyCode::BracketedPasteStart, _) => self.paste = Pasting::FirstLine,
             KeyEvent(KeyCode::BracketedPasteEnd, _) => self.paste = Pasting::No,
@@ -200,7 +201,7 @@ impl State {
                 match (self.text.is_empty(), &self.paste) {
                     (true, _) => {}
                     (false, Pasting::FirstLine) => self.paste = Pasting::Rest,
-                    (false, _) => return Deed::Entered(std::mem::take(&mut self.text)),
+                    (false, _) => return KeyEffect::Entered(std::mem::take(&mut self.text)),
                 }
             }
             KeyEvent(KeyCode::Char(char), Modifiers::NONE) => {
@@ -216,13 +217,13 @@ impl State {
                 });
             }
             // To ask whether to leave, and to leave.
-            KeyEvent(KeyCode::Char('C' | 'D'), Modifiers::CTRL) if self.text.is_empty() => return Deed::AsUsual,
+            KeyEvent(KeyCode::Char('C' | 'D'), Modifiers::CTRL) if self.text.is_empty() => return KeyEffect::Usual,
             KeyEvent(KeyCode::Char('C' | 'U'), Modifiers::CTRL) => self.text.zeroize(),
             // To clear the screen, and to stop the client for a while.
-            KeyEvent(KeyCode::Char('L' | 'Z'), Modifiers::CTRL) => return Deed::AsUsual,
+            KeyEvent(KeyCode::Char('L' | 'Z'), Modifiers::CTRL) => return KeyEffect::Usual,
             _ => {}
         }
-        Deed::Nothing
+        KeyEffect::None
     }
 
     /// It fails when the terminal is gone. In the background the terminal is left alone; `take_back` sets it later.
@@ -259,12 +260,12 @@ mod tests {
             Self { prompt, editor: String::new() }
         }
 
-        fn press(&mut self, key: KeyEvent) -> Deed {
-            let deed = self.prompt.press(key, 1);
-            if let (Deed::AsUsual, KeyEvent(KeyCode::Char(char), Modifiers::NONE)) = (&deed, key) {
+        fn press(&mut self, key: KeyEvent) -> KeyEffect {
+            let effect = self.prompt.press(key, 1);
+            if let (KeyEffect::Usual, KeyEvent(KeyCode::Char(char), Modifiers::NONE)) = (&effect, key) {
                 self.editor.push(char);
             }
-            deed
+            effect
         }
 
         fn type_in(&mut self, text: &str) {
@@ -274,7 +275,7 @@ mod tests {
         /// What Enter gives.
         fn enter(&mut self) -> Option<String> {
             match self.press(KeyEvent(KeyCode::Enter, Modifiers::NONE)) {
-                Deed::Entered(text) => Some(text.to_string()),
+                KeyEffect::Entered(text) => Some(text.to_string()),
                 _ => None,
             }
         }
@@ -302,11 +303,11 @@ mod tests {
         desk.prompt.open_login();
         desk.type_in("zöe");
         for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16", "\x04"] {
-            let deed = desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
-            assert!(matches!(deed, Deed::Nothing), "{key:?}: {deed:?}");
+            let effect = desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
+            assert!(matches!(effect, KeyEffect::None), "{key:?}: {effect:?}");
         }
         for code in [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Home, KeyCode::Tab, KeyCode::Delete] {
-            assert!(matches!(desk.press(KeyEvent(code, Modifiers::NONE)), Deed::Nothing), "{code:?}");
+            assert!(matches!(desk.press(KeyEvent(code, Modifiers::NONE)), KeyEffect::None), "{code:?}");
         }
         desk.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
         desk.type_in("ë 1");
@@ -367,7 +368,7 @@ mod tests {
         for keys in ["", "half"] {
             desk.prompt.open("/register");
             desk.type_in(keys);
-            assert!(matches!(desk.press(KeyEvent::ctrl('C')), Deed::Cancelled));
+            assert!(matches!(desk.press(KeyEvent::ctrl('C')), KeyEffect::Cancelled));
             assert!(!desk.prompt.is_open() && !desk.prompt.cancel());
             desk.type_in("seen");
         }
@@ -394,13 +395,13 @@ mod tests {
         desk.prompt.open_login();
         for key in [KeyEvent::ctrl('C'), KeyEvent::ctrl('U')] {
             desk.type_in("wrong");
-            assert!(matches!(desk.press(key), Deed::Nothing));
+            assert!(matches!(desk.press(key), KeyEffect::None));
             assert_eq!(desk.enter(), None);
         }
         desk.type_in("right");
         assert_eq!(desk.enter().as_deref(), Some("right"));
         for key in ['C', 'D', 'L', 'Z'] {
-            assert!(matches!(desk.press(KeyEvent::ctrl(key)), Deed::AsUsual), "{key}");
+            assert!(matches!(desk.press(KeyEvent::ctrl(key)), KeyEffect::Usual), "{key}");
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn start(
     password_prompt: PasswordPrompt,
     screen: Screen,
 ) -> Result<(), ClientError> {
-    password_prompt.rule_echo();
+    password_prompt.control_echo();
     thread::Builder::new().spawn(move || read_lines(&typed, &keys, &password_prompt, &screen)).map_err(no_thread)?;
     Ok(())
 }

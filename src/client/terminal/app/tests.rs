@@ -56,7 +56,7 @@ fn request(command: AccountCommand) -> Typed {
 impl Scene {
     fn set() -> Self {
         let name = Name::parse("Bob").unwrap();
-        let look = Theme::new(
+        let theme = Theme::new(
             name.clone(),
             &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
         );
@@ -70,7 +70,7 @@ impl Scene {
         };
         let (typing, typed) = bounded(1);
         let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
-        let mut app = App::new(config, true, (screen.clone(), look), typed);
+        let mut app = App::new(config, true, (screen.clone(), theme), typed);
         app.greeting = None;
         let (sent, events) = connect(&mut app);
         app.joined();
@@ -521,6 +521,18 @@ fn a_command_for_a_password_is_not_kept_for_another_connection() {
             "-- Not connected; that has to wait until you are back.",
         ]
     );
+}
+
+#[test]
+fn a_command_that_is_being_typed_ends_with_the_connection() {
+    let mut scene = Scene::set();
+    scene.app.config.allow_plain_password = true;
+    scene.comes_back();
+    assert!(scene.app.password_prompt.open("/register").is_some());
+    scene.happens(Event::Ended(Ok(())));
+    assert!(!scene.app.password_prompt.is_open() && scene.app.password_prompt.open("/register").is_none());
+    let told = "-- That was about a password, and is not done. Begin again when you are back.".to_owned();
+    assert!(scene.shown().contains(&told));
 }
 
 #[test]

@@ -131,6 +131,10 @@ impl Editing {
         }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
+        let earlier: Act = |this, context, _| this.recall(context, |history| history.earlier(context.line()));
+        let later: Act = |this, context, _| this.recall(context, History::later);
+        let first: Act = |this, context, _| this.recall(context, |history| history.first(context.line()));
+        let draft: Act = |this, context, _| this.recall(context, History::draft);
         let keys: [(Event, Act); 14] = [
             (KeyEvent::from('\r').into(), Self::enter),
             (KeyEvent::ctrl('J').into(), Self::enter),
@@ -139,13 +143,14 @@ impl Editing {
             (KeyEvent::ctrl('D').into(), Self::end),
             (KeyEvent::ctrl('L').into(), Self::clear_screen),
             (KeyEvent::ctrl('Z').into(), Self::stop),
-            (up.into(), Self::earlier),
-            (KeyEvent::ctrl('P').into(), Self::earlier),
-            (down.into(), Self::later),
-            (KeyEvent::ctrl('N').into(), Self::later),
-            (KeyEvent::alt('<').into(), Self::first),
-            (KeyEvent::alt('>').into(), Self::draft),
-            (Event::Any, Self::other),
+            (up.into(), earlier),
+            (KeyEvent::ctrl('P').into(), earlier),
+            (down.into(), later),
+            (KeyEvent::ctrl('N').into(), later),
+            (KeyEvent::alt('<').into(), first),
+            (KeyEvent::alt('>').into(), draft),
+            // Any other key does what it does.
+            (Event::Any, |_, _, _| None),
         ];
         for (key, act) in keys {
             let key_does = Key { editing: self.clone(), act };
@@ -208,27 +213,6 @@ impl Editing {
     fn stop(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.modes.as_ref()?.stop();
         Some(if is_foreground() { Cmd::Repaint } else { Cmd::Noop })
-    }
-
-    /// Any other key does what it does.
-    fn other(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
-        None
-    }
-
-    fn earlier(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
-        self.recall(context, |history| history.earlier(context.line()))
-    }
-
-    fn later(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
-        self.recall(context, History::later)
-    }
-
-    fn first(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
-        self.recall(context, |history| history.first(context.line()))
-    }
-
-    fn draft(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
-        self.recall(context, History::draft)
     }
 
     fn recall(&self, context: &EventContext<'_>, line: impl FnOnce(&History) -> Option<String>) -> Option<Cmd> {

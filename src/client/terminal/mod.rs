@@ -14,7 +14,6 @@ mod history;
 mod keyboard;
 mod keys;
 mod login;
-mod options;
 mod outbox;
 mod password_prompt;
 mod paste;
@@ -28,6 +27,7 @@ mod wrap;
 
 use std::cell::Cell;
 use std::io;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::exit;
 
@@ -55,10 +55,24 @@ use crate::client::terminal::termios::{SavedModes, before_panic, take_back_after
 use crate::client::terminal::theme::Theme;
 use crate::client::{ClientError, Config, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
-pub use options::Options;
 
 /// It fits into 80 columns.
 const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
+
+/// What a person may set about the terminal.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where typed lines are kept, if anywhere.
+    pub history: Option<PathBuf>,
+    /// Whether names and notices are told apart by colour.
+    pub color: bool,
+    /// Whether one's own name rings the bell.
+    pub bell: bool,
+    /// Whether a lost connection is made again.
+    pub reconnect: bool,
+    /// Whether the person is told about the connection, and how to begin.
+    pub greeting: bool,
+}
 
 /// Joins the room and stays until the person leaves, or cannot stay.
 ///
@@ -72,7 +86,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     let (screen, showing) = Screen::new(false, today);
     let (editing, typed) = Editing::new(completion.clone(), history, screen.clone());
     let paste = Paste::new(editing.keys.clone());
-    let theme = Theme::new(config.name.clone(), options);
+    let theme = Theme::new(config.name.clone(), options.color, options.bell);
     let prompt = theme.prompt.clone();
     let typing = (typed, completion, paste, editing.password_prompt.clone());
     let app = App::new(config.clone(), options.reconnect, (screen.clone(), theme), typing);
@@ -107,7 +121,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
     let (keys, completion, password_prompt) = (Keys::default(), Completion::default(), PasswordPrompt::default());
     let (typing, typed) = bounded(CLIENT_TYPED_LINES);
     let paste = Paste::new(keys.clone());
-    let theme = Theme::new(config.name.clone(), options);
+    let theme = Theme::new(config.name.clone(), options.color, options.bell);
     let (screen, showing) = Screen::new(true, today);
     let typed = (typed, completion, paste, password_prompt.clone());
     let app = App::new(config.clone(), options.reconnect, (screen.clone(), theme), typed);

@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 use jiff::ZonedDateTime;
 
 use crate::client::message::Message;
-use crate::client::terminal::options::Options;
 use crate::client::terminal::screen::{Painted, Style};
 use crate::model::{Name, SafeText};
 use crate::protocol::{Command, Line, ServerLine};
@@ -31,15 +30,13 @@ pub(crate) struct Prompt {
 /// How this person's lines look.
 pub(crate) struct Theme {
     own: Name,
-    color: bool,
     bell: bool,
     pub(crate) prompt: Prompt,
 }
 
 impl Theme {
-    pub(crate) fn new(own: Name, options: &Options) -> Self {
-        let prompt = Prompt { text: "> ", color: options.color, connected: Arc::default() };
-        Self { own, color: options.color, bell: options.bell, prompt }
+    pub(crate) fn new(own: Name, color: bool, bell: bool) -> Self {
+        Self { own, bell, prompt: Prompt { text: "> ", color, connected: Arc::default() } }
     }
 
     /// The name that the person has by now.
@@ -106,7 +103,7 @@ impl Theme {
     }
 
     fn paint(&self, before: Painted, style: Style, painted: &Painted) -> Painted {
-        before.styled(if self.color { &style } else { &Style::Plain }, painted)
+        before.styled(if self.prompt.color { &style } else { &Style::Plain }, painted)
     }
 }
 
@@ -132,8 +129,7 @@ mod tests {
     use super::*;
 
     fn look(color: bool) -> Theme {
-        let options = Options { history: None, color, bell: true, reconnect: true, greeting: true };
-        Theme::new(Name::parse("Bob").unwrap(), &options)
+        Theme::new(Name::parse("Bob").unwrap(), color, true)
     }
 
     /// What is shown of a line as it came.

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::client::Endpoint;
 use crate::client::recipient::RemoteEnd;
-use crate::client::terminal::options::Options;
 use crate::client::terminal::screen::Showing;
 use crate::limits::RECONNECT_PAUSE;
 use crate::protocol::AccountCommand;
@@ -56,10 +55,7 @@ fn request(command: AccountCommand) -> Typed {
 impl Scene {
     fn set() -> Self {
         let name = Name::parse("Bob").unwrap();
-        let theme = Theme::new(
-            name.clone(),
-            &Options { history: None, color: false, bell: false, reconnect: true, greeting: true },
-        );
+        let theme = Theme::new(name.clone(), false, false);
         let (screen, showing) = Screen::new(false, Date::default);
         let config = Config {
             name,

@@ -289,10 +289,11 @@ fn who_leaves_instead_leaves_no_trace() {
 fn too_many_wrong_ones_are_code_1() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
-    for last in [false, false, true] {
+    for asked in 1..=3 {
+        bob.shows("the question", |rows| rows.iter().filter(|row| *row == ASKED).count() == asked);
         bob.type_in("ζξψ\r");
         server.expect("ζξψ");
-        server.send(&format!("{WRONG}\n{}\n", if last { TOO_MANY } else { REQUIRED }));
+        server.send(&format!("{WRONG}\n{}\n", if asked == 3 { TOO_MANY } else { REQUIRED }));
     }
     let done = bob.leaves_it_sane();
     let why = "too-many-tries: 3 passwords were wrong; wait a minute, and connect again to try another";

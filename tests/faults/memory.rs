@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use super::canaries::COUNT;
 use super::scene::{Scene, eventually, heavy, trouble};
-use crate::it::tls_peer::{Certificate, TlsPeer};
 use crate::support::harness::Peer;
+use crate::support::process_stats::Vitals;
 use crate::support::program::{Program, ServerProgram};
-use crate::support::vitals::Vitals;
+use crate::support::tls_peer::{Certificate, TlsPeer};
 
 /// How many there are of each kind of trouble.
 const EACH: usize = 4;

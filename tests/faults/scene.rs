@@ -11,8 +11,8 @@ use rustix::process::Signal;
 
 use super::canaries::{COUNT, Canaries};
 use crate::support::harness::{DEADLINE, Peer};
+use crate::support::process_stats::Vitals;
 use crate::support::program::ServerProgram;
-use crate::support::vitals::Vitals;
 
 pub struct Scene {
     pub server: ServerProgram,

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use super::plain::terminal;
 use crate::support::harness::{DEADLINE, Peer, Server, within};
+use crate::support::process_stats::Vitals;
 use crate::support::program::{CLIENT, Finished, Program};
-use crate::support::vitals::Vitals;
 
 fn client(server: &Server, name: &str, more: &[&str]) -> Program {
     let arguments = Program::client_arguments(server.address, name);

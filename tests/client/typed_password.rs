@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::editor::{Modes, Person, client, panic_beside};
-use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use super::plain::plain_terminal;
+use crate::server::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
 use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
@@ -642,7 +642,7 @@ fn a_panic_restores_a_plain_terminal() {
     }
     let fake = FakeServer::start();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "it::typed_password::a_panic_restores_a_plain_terminal"]);
+    command.args(["--exact", "--nocapture", "client::typed_password::a_panic_restores_a_plain_terminal"]);
     command.env(PANIC_AT, fake.address.to_string());
     let mut bob = Plain::sit_down(command);
     let before = Modes::of(&bob.side);

@@ -356,7 +356,7 @@ fn a_panic_restores_the_terminal() {
     }
     let server = Server::start();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "it::editor::a_panic_restores_the_terminal"]);
+    command.args(["--exact", "--nocapture", "client::editor::a_panic_restores_the_terminal"]);
     command.env(PANIC_AT, server.address.to_string());
     let mut bob = Person::at(command);
     bob.type_in("half a line");

@@ -78,7 +78,7 @@ fn a_nonblocking_standard_output_is_waited_for() {
         (0..LINES).for_each(|number| alice.send(&format!("{number} {padding}\n")));
         alice.expect_nothing_new();
         let mut stdout = Output::of(blocking(reader));
-        stdout.expect(&format!("* Welcome, {name}. 1 other here: Alice. /help lists the commands."));
+        stdout.expect(&format!("* Welcome, {name}. 1 other here: Alice. …"));
         (0..LINES).for_each(|number| stdout.expect(&format!("Alice: {number} {padding}")));
         // The test has changed the mode of its own end only.
         assert!(is_nonblocking(kept));

@@ -16,14 +16,14 @@ use linechat::server::Config;
 use linechat::server::access::auth::Auth;
 
 use crate::support::harness::{Peer, Server, skipped, unpaced, within};
+use crate::support::lines::{assert_all_like, assert_like, is_like};
 use crate::support::program::ServerProgram;
 
-const REQUIRED: &str = "! password-required: send the password as the next line";
-const WRONG: &str = "! wrong-password: that is not the password";
-const BUSY: &str = "! busy: too many passwords are being checked; try again in a moment";
-const UNFINISHED: &str = "! thrown-away: a password ends with a line end; the unfinished line is thrown away";
+const REQUIRED: &str = "! password-required";
+const WRONG: &str = "! wrong-password";
+const BUSY: &str = "! busy";
+const UNFINISHED: &str = "! thrown-away";
 const PASSWORD: &str = "correct horse";
-const THROWN: &str = "! thrown-away: what you sent behind it could be a password, and is thrown away; lines: ";
 
 /// A folder of this test's own, and what a server keeps in it.
 struct Shared {
@@ -74,15 +74,20 @@ impl Drop for Shared {
     }
 }
 
+/// The refusal after which this many lines were discarded.
+fn thrown_away(lines: usize) -> String {
+    format!("! thrown-away: …lines: {lines}")
+}
+
 /// Somebody in the room who has registered this name.
 fn register(server: &Server, name: &str) -> Peer {
     let mut peer = server.join(name);
     peer.send("/register\n");
-    peer.expect("* Send the new password as the next line.");
+    peer.expect("* Send the new password as…");
     peer.send(&format!("{PASSWORD}\n"));
-    peer.expect("* Send the new password again.");
+    peer.expect("* Send the new password again…");
     peer.send(&format!("{PASSWORD}\n"));
-    peer.expect(&format!("* Registered: {name} is yours, and asks for its password from now on."));
+    peer.expect(&format!("* Registered: {name} …"));
     peer
 }
 
@@ -112,7 +117,7 @@ fn a_registered_name_asks_for_its_password_also_after_a_restart() {
     let server = house.open(false);
     for name in ["Alice", "ALICE"] {
         let (mut alice, answer) = log_in(&server, name, "incorrect horse");
-        assert_eq!(answer, WRONG);
+        assert_like(&answer, WRONG);
         alice.expect(REQUIRED);
         alice.send(&format!("{PASSWORD}\n"));
         assert!(alice.line().starts_with(&format!("* Welcome, {name}. ")));
@@ -146,19 +151,17 @@ fn a_registered_name_is_its_owners_however_it_is_written() {
             let mut stranger = server.connect();
             stranger.send(&format!("{twin}\n"));
             let question = stranger.line();
-            assert!(question.starts_with("! password-required: "), "{twin}: {question}");
+            assert!(is_like(&question, REQUIRED), "{twin}: {question}");
             mallory.send(&format!("/nick {twin}\n"));
             let refusal = mallory.line();
-            assert!(refusal.starts_with("! name-registered: "), "{twin}: {refusal}");
+            assert!(is_like(&refusal, "! name-registered"), "{twin}: {refusal}");
         }
         mallory.send("/quit\n");
         mallory.rest();
     }
     let mut stranger = server.connect();
     stranger.send("aIice\n");
-    stranger.expect(
-        "! password-required: aIice looks like alice, which is registered; if it is yours, send its password as the next line",
-    );
+    stranger.expect("! password-required: aIice …alice…");
     stranger.send(&format!("{PASSWORD}\n"));
     assert!(stranger.line().starts_with("* Welcome, aIice. "));
 }
@@ -182,11 +185,8 @@ fn its_owner_evicts_a_ghost_and_the_others_are_told() {
     let mut ghost = register(&server, "Alice");
     bob.expect("* Alice has joined");
     let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
-    assert_eq!(welcome, "* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
-    ghost.expect_rest(&[
-        "! replaced: you have come in by another connection",
-        "* Bye, Alice: 0 lines accepted, 1 refused.",
-    ]);
+    assert_like(&welcome, "* Welcome, Alice. 1 other here: Bob. …");
+    ghost.expect_rest(&["! replaced", "* Bye, Alice: 0 lines accepted, 1 refused."]);
     bob.expect("* Alice has left: has come in by another connection");
     bob.expect("* Alice has joined");
     alice.send("me\n");
@@ -199,19 +199,16 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/password\nincorrect horse\n");
-    alice.expect("* Send the password of your name as the next line.");
+    alice.expect("* Send the password…");
     alice.expect(WRONG);
     alice.send(&format!("/password\n{PASSWORD}\nbattery staple\nbattery staple\nhi\n"));
-    alice.expect("* Send the password of your name as the next line.");
-    alice.expect("* Send the new password as the next line.");
-    alice.expect("* Send the new password again.");
-    alice.expect("* Password changed: Alice asks for the new one from now on.");
-    assert_eq!(log_in(&server, "Alice", PASSWORD).1, WRONG);
+    alice.expect("* Send the password…");
+    alice.expect("* Send the new password as…");
+    alice.expect("* Send the new password again…");
+    alice.expect("* Password changed: Alice …");
+    assert_like(&log_in(&server, "Alice", PASSWORD).1, WRONG);
     assert!(log_in(&server, "Alice", "battery staple").1.starts_with("* Welcome, "));
-    alice.expect_rest(&[
-        "! replaced: you have come in by another connection",
-        "* Bye, Alice: 1 line accepted, 2 refused.",
-    ]);
+    alice.expect_rest(&["! replaced", "* Bye, Alice: 1 line accepted, 2 refused."]);
 }
 
 /// A slow machine can only answer later, never earlier.
@@ -223,11 +220,11 @@ fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
     let server = house.open_with_pause_of(pause, false);
     let mut alice = register(&server, "Alice");
     let begun = Instant::now();
-    assert_eq!(log_in(&server, "Alice", "incorrect horse").1, WRONG);
+    assert_like(&log_in(&server, "Alice", "incorrect horse").1, WRONG);
     assert!(begun.elapsed() >= pause, "at the login: {:?}", begun.elapsed());
     let begun = Instant::now();
     alice.send("/password\nincorrect horse\n");
-    alice.expect("* Send the password of your name as the next line.");
+    alice.expect("* Send the password…");
     alice.expect(WRONG);
     assert!(begun.elapsed() >= pause, "in the room: {:?}", begun.elapsed());
 }
@@ -240,9 +237,9 @@ fn a_short_line_is_a_way_out_and_no_guess() {
     let runs = house.hasher.runs();
     for _ in 0..5 {
         alice.send("/password\n");
-        alice.expect("* Send the password of your name as the next line.");
+        alice.expect("* Send the password…");
         alice.send("no\n");
-        alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
+        alice.expect("! bad-password: …8…");
     }
     assert_eq!(house.hasher.runs(), runs);
 }
@@ -253,9 +250,9 @@ fn an_unregistered_name_is_anybodys() {
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n"));
-    alice.expect("* Send the password of your name as the next line.");
-    alice.expect("* Unregistered: Alice asks for no password any more.");
-    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice.expect("* Send the password…");
+    alice.expect("* Unregistered: Alice …");
+    alice.expect("! not-registered");
     alice.send("/quit\n");
     alice.expect_rest(&["* Bye, Alice: 0 lines accepted, 1 refused."]);
     server.join("Alice");
@@ -267,24 +264,24 @@ fn nothing_is_registered_without_a_good_password_twice() {
     let server = house.open(false);
     let mut alice = server.join("Alice");
     alice.send("/register\nshort\n");
-    alice.expect("* Send the new password as the next line.");
-    alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
+    alice.expect("* Send the new password as…");
+    alice.expect("! bad-password: …8…");
     alice.send("/register\ncorrect horse\ncorrect hearse\n");
-    alice.expect("* Send the new password as the next line.");
-    alice.expect("* Send the new password again.");
-    alice.expect("! passwords-differ: the two were not the same; nothing was changed");
+    alice.expect("* Send the new password as…");
+    alice.expect("* Send the new password again…");
+    alice.expect("! passwords-differ");
     alice.send("/password\n");
-    alice.expect("! not-registered: you have no registered name; /register makes yours one");
+    alice.expect("! not-registered");
     alice = register_again(alice);
     alice.send("/register\n");
-    alice.expect("! already-registered: you have registered Alice; /password changes its password");
+    alice.expect("! already-registered: …Alice…");
 }
 
 fn register_again(mut alice: Peer) -> Peer {
     alice.send("/register\ncorrect horse\ncorrect horse\n");
-    alice.expect("* Send the new password as the next line.");
-    alice.expect("* Send the new password again.");
-    alice.expect("* Registered: Alice is yours, and asks for its password from now on.");
+    alice.expect("* Send the new password as…");
+    alice.expect("* Send the new password again…");
+    alice.expect("* Registered: Alice …");
     alice
 }
 
@@ -293,9 +290,9 @@ fn without_a_folder_no_name_is_kept() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     alice.send("/register\n");
-    alice.expect("! no-registry: this server keeps no names");
+    alice.expect("! no-registry");
     alice.send("/kick Bob\n");
-    alice.expect("! not-operator: only an operator may do that");
+    alice.expect("! not-operator");
 }
 
 #[test]
@@ -308,14 +305,14 @@ fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_
     drop(server);
     let server = house.open(true);
     let runs = house.hasher.runs();
-    assert_eq!(log_in(&server, "Alice", "incorrect horse").1, WRONG);
+    assert_like(&log_in(&server, "Alice", "incorrect horse").1, WRONG);
     assert_eq!(house.hasher.runs(), runs + 1);
-    assert_eq!(log_in(&server, "Mallory", "incorrect horse").1, WRONG);
+    assert_like(&log_in(&server, "Mallory", "incorrect horse").1, WRONG);
     assert_eq!(house.hasher.runs(), runs + 2);
     let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert!(welcome.starts_with("* Welcome, Alice. "));
     alice.send("/nick Al\n");
-    alice.expect("! registered-only: in this room everybody has the name that is registered for them");
+    alice.expect("! registered-only");
 }
 
 #[test]
@@ -325,12 +322,12 @@ fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
     let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
     alice.send("/register\nshort\nshort\n");
-    alice.expect("* Send the new password as the next line.");
-    alice.expect("! bad-password: a password has at least 8 characters; nothing was changed");
-    alice.expect(&format!("{THROWN}1"));
+    alice.expect("* Send the new password as…");
+    alice.expect("! bad-password: …8…");
+    alice.expect(&thrown_away(1));
     alice.send("/password\nincorrect horse\nbattery staple\nbattery staple\n");
-    alice.expect("! not-registered: you have no registered name; /register makes yours one");
-    alice.expect(&format!("{THROWN}3"));
+    alice.expect("! not-registered");
+    alice.expect(&thrown_away(3));
     alice.send("hi\n");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
@@ -345,14 +342,14 @@ fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody(
     bob.expect("* Alice has joined");
     // A refused command, and a refused answer.
     alice.send("/register\nhunter2-is-my-pass\nhunter2-is");
-    alice.expect("! already-registered: you have registered Alice; /password changes its password");
-    alice.expect(&format!("{THROWN}2"));
+    alice.expect("! already-registered: …Alice…");
+    alice.expect(&thrown_away(2));
     alice.send("-my-pass\r\nhi\n");
     bob.expect("Alice: hi");
     alice.send("/password\nincorrect horse\nhunter2-is");
-    alice.expect("* Send the password of your name as the next line.");
+    alice.expect("* Send the password…");
     alice.expect(WRONG);
-    alice.expect(&format!("{THROWN}1"));
+    alice.expect(&thrown_away(1));
     for piece in ["-my", "-pass", "\nhello\n"] {
         alice.send(piece);
     }
@@ -368,8 +365,8 @@ fn all_that_was_sent_after_a_refused_dialogue_reaches_nobody_however_much_it_is(
     let mut alice = server.join("Alice");
     bob.expect("* Alice has joined");
     alice.send(&format!("/password\n{}hunter2-is", "x\n".repeat(3000)));
-    alice.expect("! not-registered: you have no registered name; /register makes yours one");
-    alice.expect(&format!("{THROWN}3001"));
+    alice.expect("! not-registered");
+    alice.expect(&thrown_away(3001));
     alice.send("-my-pass\nhi\n");
     bob.expect("Alice: hi");
 }
@@ -390,15 +387,15 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
             peer.send(&format!("/register\n{PASSWORD}\n{PASSWORD}"));
         } else {
             peer.send("/register\n");
-            peer.expect("* Send the new password as the next line.");
+            peer.expect("* Send the new password as…");
             peer.send(&format!("{PASSWORD}\n"));
-            peer.expect("* Send the new password again.");
+            peer.expect("* Send the new password again…");
             peer.send(PASSWORD);
         }
         peer.half_close();
         let rest = peer.rest();
         let bye = format!("* Bye, {name}: 0 lines accepted, 1 refused.");
-        assert_eq!(rest[rest.len() - 2..], [UNFINISHED, &bye], "{rest:?}");
+        assert_all_like(&rest[rest.len() - 2..], &[UNFINISHED, &bye]);
         bob.expect(&format!("* {name} has left"));
     }
     let mut alice = server.connect();
@@ -423,7 +420,7 @@ fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs
     let mut carol = server.connect();
     carol.send("Carol auth\nhunter2-is-my-pass\nhi\n");
     carol.expect(REQUIRED);
-    carol.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    carol.expect("* Welcome, Carol. 1 other here: Bob. …");
     bob.expect("* Carol has joined");
     bob.expect("Carol: hi");
     let mut dave = server.connect();
@@ -431,7 +428,7 @@ fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs
         dave.send(piece);
     }
     dave.expect(REQUIRED);
-    dave.expect("* Welcome, Dave. 2 others here: Bob, Carol. /help lists the commands.");
+    dave.expect("* Welcome, Dave. 2 others here: Bob, Carol. …");
     bob.expect("* Dave has joined");
     bob.expect("Dave: hi");
     assert_eq!(house.hasher.runs(), runs, "nothing was compared with it");
@@ -454,10 +451,7 @@ fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs
 fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
-    for (line, refusal) in [
-        ("B:b auth", "! bad-name: a name cannot hold ':'"),
-        ("Bob auth #dev", "! bad-name: a name holds no blanks, and \"#dev\" is not an option; the only option is auth"),
-    ] {
+    for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth #dev", "! bad-name: …\"#dev\"…")] {
         let mut peer = server.connect();
         peer.send(&format!("{line}\n"));
         peer.expect(refusal);
@@ -469,10 +463,10 @@ fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
     peer.send("Bob auth\n");
     peer.expect(REQUIRED);
     peer.send("hunter2\n");
-    peer.expect("! name-taken: Bob is taken");
+    peer.expect("! name-taken: Bob …");
     peer.expect("* Send another name.");
     peer.send("Carol\n");
-    peer.expect("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
+    peer.expect("* Welcome, Carol. 1 other here: Bob. …");
     bob.expect("* Carol has joined");
 }
 
@@ -496,18 +490,18 @@ fn a_silence_does_not_split_a_password() {
     bob.expect("* Witness has joined");
     bob.expect("* Alice has joined");
     alice.send("/register\ncorrect");
-    alice.expect("* Send the new password as the next line.");
+    alice.expect("* Send the new password as…");
     wait();
     alice.send(" horse\n");
-    alice.expect("* Send the new password again.");
+    alice.expect("* Send the new password again…");
     alice.send("correct ");
     wait();
     alice.send("horse\n");
-    alice.expect("* Registered: Alice is yours, and asks for its password from now on.");
+    alice.expect("* Registered: Alice …");
     // Nor one that was thrown away.
     alice.send("/register\nhunter2-is");
-    alice.expect("! already-registered: you have registered Alice; /password changes its password");
-    alice.expect(&format!("{THROWN}1"));
+    alice.expect("! already-registered: …Alice…");
+    alice.expect(&thrown_away(1));
     wait();
     alice.send("-my-pass");
     wait();
@@ -538,14 +532,14 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
     // More often than anybody may guess.
     for _ in 0..10 {
         let (mut alice, answer) = log_in(&server, "Alice", PASSWORD);
-        assert_eq!(answer, BUSY);
+        assert_like(&answer, BUSY);
         alice.rest();
     }
     let mut bob = server.join("Bob");
     for _ in 0..10 {
         bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
-        bob.expect("* Send the new password as the next line.");
-        bob.expect("* Send the new password again.");
+        bob.expect("* Send the new password as…");
+        bob.expect("* Send the new password again…");
         bob.expect(BUSY);
     }
 }
@@ -562,10 +556,10 @@ fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
     let runs = house.hasher.runs();
     let turn = block_on(house.hasher.turn(&networks("192.0.2.1"))).unwrap();
     bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
-    bob.expect("* Send the new password as the next line.");
-    bob.expect("* Send the new password again.");
+    bob.expect("* Send the new password as…");
+    bob.expect("* Send the new password again…");
     olga.send("/kick Bob\n");
-    bob.expect_rest(&["! kicked: you are sent out", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     drop(turn);
     // Behind Bob's, if that is hashed at all, and a while before this one is registered.
     drop(register(&server, "Carol"));
@@ -583,8 +577,8 @@ fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
     let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
     let (_alice, welcome) = log_in(&server, "Alice", PASSWORD);
-    assert_eq!(welcome, "* Welcome, Alice. You are the first here. /help lists the commands.");
-    assert!(squatter.line().starts_with("! replaced: "));
+    assert_like(&welcome, "* Welcome, Alice. …");
+    squatter.expect("! replaced");
 }
 
 #[test]
@@ -693,8 +687,7 @@ fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_stil
     }
     let mut dave = server.join("Dave");
     dave.send("/register\n");
-    let refusal = dave.line();
-    assert!(refusal.starts_with("! penalized: too many wrong passwords, or registrations, "), "{refusal}");
+    dave.expect("! penalized");
     assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));
 }
 

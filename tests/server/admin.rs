@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use rustix::process::Signal;
 
 use crate::support::harness::{DEADLINE, Peer};
+use crate::support::lines::assert_like;
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 const PASSWORD: &str = "correct horse battery";
@@ -56,7 +57,7 @@ impl Shared {
     fn log_in(&self, name: &str) -> Peer {
         let mut peer = Peer::connect(self.server.address);
         peer.send(&format!("{name}\n{PASSWORD}\n"));
-        peer.expect("! password-required: send the password as the next line");
+        peer.expect("! password-required");
         assert!(peer.line().starts_with("* Welcome, "));
         peer
     }
@@ -92,15 +93,15 @@ fn an_operator_is_made_and_unmade() {
     let mut bob = house.server.join("Bob");
     olga.expect("* Bob has joined");
     olga.send("/kick Bob\n");
-    olga.expect("! not-operator: only an operator may do that");
+    olga.expect("! not-operator");
     assert_eq!(house.admin(&["op", "Olga"]), "Olga is an operator.\n");
     olga.send("/kick Bob\n");
-    bob.expect_rest(&["! kicked: you are sent out", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     olga.expect("* Bob has left: kicked by Olga");
     olga.expect("* Kicked: Bob from 127.0.0.0/8.");
     assert_eq!(house.admin(&["deop", "olga"]), "olga is no operator.\n");
     olga.send("/kick Olga\n");
-    olga.expect("! not-operator: only an operator may do that");
+    olga.expect("! not-operator");
 }
 
 #[test]
@@ -112,14 +113,14 @@ fn it_does_what_an_operator_does_and_says_who_is_here() {
     let mut bob = house.server.join("Bob");
     olga.expect("* Bob has joined");
     let [olga_from, bob_from] = [&olga, &bob].map(|peer| peer.stream().local_addr().unwrap());
-    assert_eq!(house.admin(&["mute", "Bob"]), "Muted: Bob forever; it concerns Bob from 127.0.0.0/8.\n");
+    assert_like(&house.admin(&["mute", "Bob"]), "Muted: Bob forever; …Bob from 127.0.0.0/8.\n");
     assert_eq!(
         house.admin(&["list"]),
         format!("Bob\tfrom {bob_from}\tmuted forever\nOlga\tfrom {olga_from}\toperator\n")
     );
     assert_eq!(house.admin(&["unmute", "Bob"]), "No longer muted: Bob.\n");
     let muted = house.admin(&["mute", "Bob", "10", "minutes"]);
-    assert!(muted.starts_with("Muted: Bob until 2") && muted.ends_with("Z; it concerns Bob from 127.0.0.0/8.\n"));
+    assert_like(&muted, "Muted: Bob until 2…Z; …Bob from 127.0.0.0/8.\n");
     let until = muted.split(' ').nth(3).and_then(|end| end.strip_suffix(';')).expect("an end");
     assert!(house.admin(&["list"]).contains(&format!("\tmuted until {until}\n")));
     assert!(house.admin(&["list", "mutes"]).contains(&format!(" until {until} by server admin")));
@@ -132,7 +133,7 @@ fn it_does_what_an_operator_does_and_says_who_is_here() {
     bob.expect("* The operator says: back at noon");
     olga.expect("* The operator says: back at noon");
     assert_eq!(house.admin(&["kick", "Bob", "too", "loud"]), "Kicked: Bob from 127.0.0.0/8.\n");
-    bob.expect_rest(&["! kicked: you are sent out: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked: …: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     olga.expect(&format!("* Bob has left: kicked by {}: too loud", administrator()));
     let stats = house.admin(&["stats"]);
     for row in ["people\t1\n", "registered names\t1\n", "bans\t0\n", "up\t"] {
@@ -190,7 +191,7 @@ fn bans_and_operators_survive_kill_9() {
     assert_eq!(house.admin(&["list", "names"]), names);
     let mut mallory = Peer::connect(house.server.address);
     mallory.send("Ma11ory\n");
-    assert!(mallory.line().starts_with("! banned: you are banned until "));
+    mallory.expect("! banned: …until 2…Z…");
     assert!(house.admin(&["unban", "Mallory"]).starts_with("No longer banned"));
     house.kill_and_restart();
     assert_eq!(house.admin(&["list", "bans"]).lines().count(), 2);
@@ -290,10 +291,10 @@ fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
     let mut olga = house.log_in("Olga");
     house.admin(&["mute", "Olga"]);
     olga.send("/unmute Olga\n");
-    olga.expect("! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you");
+    olga.expect("! not-operator: …muted forever…");
     assert_eq!(house.admin(&["unmute", "Olga"]), "No longer muted: Olga.\n");
     olga.send("/kick Nobody1\n");
-    olga.expect("! no-such-user: nobody here is called Nobody1; /who lists all");
+    olga.expect("! no-such-user: … Nobody1…");
 }
 
 #[test]
@@ -335,8 +336,8 @@ fn a_password_is_in_no_log_no_process_list_and_no_file() {
     }
     let mut mallory = Peer::connect(house.server.address);
     mallory.send(&format!("Olga\n{PASSWORD} nearly\n"));
-    mallory.expect("! password-required: send the password as the next line");
-    mallory.expect("! wrong-password: that is not the password");
+    mallory.expect("! password-required");
+    mallory.expect("! wrong-password");
     olga.send("/quit\n");
     let heard = olga.rest().concat();
     let process = format!("/proc/{}", house.server.program.pid().as_raw_nonzero());

@@ -2,8 +2,8 @@
 
 use crate::support::harness::{Peer, Server};
 
-const TOO_LONG: &str = "! line-too-long: a line has at most 4096 bytes; nothing of it was sent";
-const NOT_UTF8: &str = "! not-utf8: lines are UTF-8; nothing of it was sent";
+const TOO_LONG: &str = "! line-too-long: …4096…";
+const NOT_UTF8: &str = "! not-utf8";
 const IAC: u8 = 255;
 
 #[test]
@@ -20,8 +20,8 @@ fn every_kind_of_line_end_ends_a_line() {
 /// Everything that the server can say to somebody who is alone with Bob, with each line's end as `end`.
 #[track_caller]
 fn expect_all_with_end(peer: &mut Peer, bob: &mut Peer, end: &str) {
-    let mut expect = |line: &str| peer.expect_bytes(format!("{line}{end}").as_bytes());
-    expect("* Welcome, Alice. 1 other here: Bob. /help lists the commands.");
+    let mut expect = |line: &str| peer.expect_with_end(line, end);
+    expect("* Welcome, Alice. 1 other here: Bob. …");
     bob.expect("* Alice has joined");
     bob.send("hi\n/msg Alice psst\n/nick Rob\n/nick Bob\n");
     expect("Bob: hi");
@@ -68,10 +68,9 @@ fn a_peer_whose_first_line_ends_with_lf_or_a_lone_cr_gets_no_cr() {
         peer.send(name);
         if name.ends_with("\r\n") {
             // After a lone CR one can tell only by what follows.
-            peer.expect_bytes(b"* Welcome, Alice. 1 other here: Bob. /help lists the commands.\n");
+            peer.expect_with_end("* Welcome, Alice. 1 other here: Bob. …", "\n");
             bob.expect("* Alice has joined");
-            let refusal = String::from_utf8(peer.raw_line()).unwrap();
-            assert!(refusal.starts_with("! unknown-command: ") && refusal.ends_with("//\n"), "{refusal:?}");
+            peer.expect_with_end("! unknown-command", "\n");
             peer.half_close();
             bob.expect("* Alice has left");
             continue;
@@ -86,7 +85,7 @@ fn each_peer_gets_its_own_line_ends() {
     let mut bob = server.join("Bob");
     let mut carol = server.connect();
     carol.send("Carol\r\n");
-    carol.expect_bytes(b"* Welcome, Carol. 1 other here: Bob. /help lists the commands.\r\n");
+    carol.expect_with_end("* Welcome, Carol. 1 other here: Bob. …", "\r\n");
     bob.expect_bytes(b"* Carol has joined\n");
     let mut alice = server.join("Alice");
     alice.send("one\r\ntwo\n");
@@ -103,7 +102,7 @@ fn a_refusal_of_the_name_has_the_line_end_of_the_name() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("*\r\n");
-    peer.expect_bytes(b"! bad-name: a name cannot hold '*'\r\n");
+    peer.expect_with_end("! bad-name: …'*'…", "\r\n");
     peer.expect_bytes(b"* Send another name.\r\n");
 }
 
@@ -160,7 +159,7 @@ fn a_crlf_in_two_writes_is_one_end_and_what_follows_it_is_answered_with_crlf() {
     let mut alice = server.connect();
     alice.send("Alice\r");
     // The CR has ended the line; what it is the beginning of is not known yet.
-    alice.expect_bytes(b"* Welcome, Alice. 1 other here: Bob. /help lists the commands.\n");
+    alice.expect_with_end("* Welcome, Alice. 1 other here: Bob. …", "\n");
     alice.send("\nhi\r");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
@@ -225,11 +224,7 @@ fn a_line_without_end_closes_the_connection() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&"x".repeat(200_000));
-    alice.expect_rest(&[
-        TOO_LONG,
-        "! line-too-long: no line end within 65536 bytes; goodbye",
-        "* Bye, Alice: 0 lines accepted, 2 refused.",
-    ]);
+    alice.expect_rest(&[TOO_LONG, "! line-too-long: …65536…", "* Bye, Alice: 0 lines accepted, 2 refused."]);
     bob.expect("* Alice has left: sent lines that are too long");
 }
 
@@ -239,12 +234,7 @@ fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     let long = "x".repeat(4097) + "\n";
     alice.send(&format!("{long}one\n{long}two\n{long}three\n"));
-    alice.expect_rest(&[
-        TOO_LONG,
-        TOO_LONG,
-        "! line-too-long: 3 lines within 60 s were too long; goodbye",
-        "* Bye, Alice: 2 lines accepted, 3 refused.",
-    ]);
+    alice.expect_rest(&[TOO_LONG, TOO_LONG, "! line-too-long: 3 …60 s…", "* Bye, Alice: 2 lines accepted, 3 refused."]);
     bob.expect("Alice: one");
     bob.expect("Alice: two");
     bob.expect("* Alice has left: sent lines that are too long");

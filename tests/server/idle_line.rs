@@ -17,7 +17,7 @@ fn a_name_and_messages_without_line_ends_count_after_a_silence() {
     let mut alice = server.join("Alice");
     let mut bob = server.connect();
     bob.send("Bob");
-    bob.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    bob.expect("* Welcome, Bob. 1 other here: Alice. …");
     alice.expect("* Bob has joined");
     bob.send("hi");
     alice.expect("Bob: hi");
@@ -59,7 +59,7 @@ fn the_program_takes_it_as_an_option() {
     let mut alice = server.join("Alice");
     let mut bob = Peer::connect(server.address);
     bob.send("Bob");
-    bob.expect("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
+    bob.expect("* Welcome, Bob. 1 other here: Alice. …");
     alice.expect("* Bob has joined");
     bob.send("hi");
     alice.expect("Bob: hi");

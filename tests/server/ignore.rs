@@ -9,7 +9,7 @@ fn who_ignores_somebody_hears_notices_of_it_and_no_message_until_that_is_taken_b
     bob.send("/IGNORE aLICE\n");
     bob.expect("* Ignoring aLICE.");
     alice.send("hi\n/msg Bob psst\n/nick Ally\nhi again\n");
-    alice.expect("! ignored: Bob ignores you");
+    alice.expect("! ignored: Bob …");
     alice.expect("* Alice is now Ally");
     bob.expect("* Alice is now Ally");
     carol.expect("Alice: hi");
@@ -35,11 +35,11 @@ fn who_is_ignored_and_comes_back_is_ignored_still() {
     bob.expect_rest(&["* Bye, Bob: 0 lines accepted, 0 refused."]);
     let mut bob = server.join("bob");
     bob.send("hi\n/msg alice psst\n");
-    bob.expect("! ignored: alice ignores you");
+    bob.expect("! ignored: alice …");
     alice.expect("* Bob has left");
     alice.expect("* bob has joined");
     alice.send("/unignore carol\n");
-    alice.expect("! not-ignored: you do not ignore carol; /ignore lists whom you do");
+    alice.expect("! not-ignored: … carol…");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use linechat::server::listen::Listener;
 use super::password::connect_from;
 use super::unix_socket::{self, UnixPeer};
 use crate::support::harness::{Peer, Server, link_local, unpaced, within};
+use crate::support::lines::{assert_like, is_like};
 
 /// A server whose operator is Olga, who is in the room.
 struct Room {
@@ -58,7 +59,7 @@ impl Room {
     fn log_in(&mut self, name: &str) -> Peer {
         let mut peer = self.server.connect();
         peer.send(&format!("{name}\ncorrect horse\n"));
-        peer.expect("! password-required: send the password as the next line");
+        peer.expect("! password-required");
         assert!(peer.line().starts_with("* Welcome, "));
         self.olga.expect(&format!("* {name} has joined"));
         peer
@@ -109,12 +110,12 @@ fn who_is_kicked_is_told_why_and_so_is_everybody() {
     let mut carol = room.join("Carol");
     bob.expect("* Carol has joined");
     room.olga.send("/kick bob  too loud\n");
-    bob.expect_rest(&["! kicked: you are sent out: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked: …: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     carol.expect("* Bob has left: kicked by Olga: too loud");
     room.olga.expect("* Bob has left: kicked by Olga: too loud");
     room.olga.expect("* Kicked: Bob from 127.0.0.0/8.");
     let _back = room.join("Bob");
-    room.does("/kick Nobody1", "! no-such-user: nobody here is called Nobody1; /who lists all");
+    room.does("/kick Nobody1", "! no-such-user: … Nobody1…");
 }
 
 #[test]
@@ -128,16 +129,16 @@ fn no_way_to_write_a_name_evades_a_ban_a_mute_or_a_kick() {
         room.olga.send(&format!("/ban {name}\n"));
         room.olga.line();
         for twin in twins {
-            assert!(room.answer_to(twin).starts_with("! banned: "), "{twin}");
+            assert!(is_like(&room.answer_to(twin), "! banned"), "{twin}");
         }
         room.olga.send(&format!("/unban {}\n/mute {}\n", twins[0], twins[1]));
         assert!(room.olga.line().starts_with("* No longer banned: "));
         room.olga.line();
         let mut peer = room.join(twins[2]);
         peer.send("hi\n");
-        assert!(peer.line().starts_with("! muted: "), "{name}");
+        assert!(is_like(&peer.line(), "! muted"), "{name}");
         room.olga.send(&format!("/kick {name}\n"));
-        assert!(peer.rest()[0].starts_with("! kicked: "), "{name}");
+        assert!(is_like(&peer.rest()[0], "! kicked"), "{name}");
         (0..2).for_each(|_| drop(room.olga.line()));
     }
 }
@@ -147,17 +148,17 @@ fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
     let mut room = Room::open("ban-name");
     let mut bob = room.join("Bob");
     room.olga.send("/ban Bob spam\n");
-    bob.expect_rest(&["! banned: you are banned forever: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: …forever: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     room.olga.expect("* Bob has left: banned by Olga: spam");
-    room.olga.expect("* Banned: Bob forever; it concerns Bob from 127.0.0.0/8.");
+    room.olga.expect("* Banned: Bob forever; …Bob from 127.0.0.0/8.");
     for name in ["Bob", "bOB", "B0b"] {
-        assert_eq!(room.answer_to(name), "! banned: you are banned forever: spam");
+        assert_like(&room.answer_to(name), "! banned: …forever: spam");
     }
     let mut carol = room.join("Carol");
     carol.send("/nick B0b\n");
-    carol.expect("! banned: you are banned forever: spam");
+    carol.expect("! banned: …forever: spam");
     room.does("/unban b0b", "* No longer banned: b0b.");
-    room.does("/unban b0b", "! not-sanctioned: b0b is not banned");
+    room.does("/unban b0b", "! not-sanctioned: b0b …banned");
     room.join("Bob");
 }
 
@@ -165,10 +166,8 @@ fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
 fn a_ban_with_a_time_says_until_when_and_is_over_then() {
     let mut room = Room::open("ban-time");
     room.olga.send("/ban Bob 1h spam\n");
-    let answer = room.olga.line();
-    assert!(answer.starts_with("* Banned: Bob until 2") && answer.ends_with("Z; it concerns nobody here."), "{answer}");
-    let refusal = room.answer_to("Bob");
-    assert!(refusal.starts_with("! banned: you are banned until 2") && refusal.ends_with("Z: spam"), "{refusal}");
+    room.olga.expect("* Banned: Bob until 2…Z; …nobody here.");
+    assert_like(&room.answer_to("Bob"), "! banned: …until 2…Z: spam");
     let name = Name::parse("Bob").unwrap();
     let now = SystemTime::now();
     let hour = std::time::Duration::from_secs(3600);
@@ -176,7 +175,7 @@ fn a_ban_with_a_time_says_until_when_and_is_over_then() {
     assert!(room.accounts.ban_of(&name, now + hour).is_none());
     room.olga.send("/ban Bob 1ms\n");
     room.olga.line();
-    while room.answer_to("Bob").starts_with("! banned") {}
+    while is_like(&room.answer_to("Bob"), "! banned") {}
 }
 
 #[test]
@@ -187,34 +186,31 @@ fn a_ban_for_10_minutes_ends_after_10_minutes() {
     for (done, seconds) in [("* Banned: Troll9 until ", 600), ("* Muted: Bob until ", 9000)] {
         let answer = room.olga.line();
         let (end, rest) = answer.strip_prefix(done).and_then(|end| end.split_once("; ")).expect(&answer);
-        assert_eq!(rest, "it concerns nobody here.");
+        assert_like(rest, "…nobody here.");
         // It is told in whole seconds.
         let time = humantime::parse_rfc3339(end).unwrap().duration_since(start).unwrap_or_default().as_secs();
         assert!((seconds - 1..seconds + 60).contains(&time), "{answer}");
     }
-    let refusal = room.answer_to("Troll9");
-    assert!(refusal.starts_with("! banned: you are banned until ") && refusal.ends_with('Z'), "{refusal}");
+    assert_like(&room.answer_to("Troll9"), "! banned: …until 2…Z");
     let mut bob = room.join("Bob");
     bob.send("hi\n/nick Bobby\n");
-    let (until, name) = (bob.line(), bob.line());
-    assert!(until.starts_with("! muted: you are muted until ") && until.ends_with("Z; you can read, but not write"));
-    assert!(name.starts_with("! muted: you keep your name, because you are muted until ") && name.ends_with('Z'));
+    bob.expect("! muted: …until 2…Z; …");
+    bob.expect("! muted: …name…until 2…Z");
 }
 
 #[test]
 fn a_mistyped_duration_bans_nobody() {
     let mut room = Room::open("ban-mistyped");
     let mut bob = room.join("Bob");
-    let refusal = "! bad-arguments: invalid duration: write 30m, 2 hours or 7 days, at most 10 years; \
-                   a reason begins with a word";
+    let refusal = "! bad-arguments: …duration…10 years…";
     for duration in ["10 minuts", "10", "10minuts spam", "1,5 h", "-5m", "11 years", "0 s"] {
         room.does(&format!("/ban Bob {duration}"), refusal);
         room.does(&format!("/mute Bob {duration}"), refusal);
     }
     bob.send("still here\n");
     room.olga.expect("Bob: still here");
-    room.does("/ban Carol 2 much", "* Banned: Carol forever; it concerns nobody here.");
-    assert_eq!(room.answer_to("Carol"), "! banned: you are banned forever: 2 much");
+    room.does("/ban Carol 2 much", "* Banned: Carol forever; …nobody here.");
+    assert_like(&room.answer_to("Carol"), "! banned: …forever: 2 much");
 }
 
 #[test]
@@ -236,16 +232,14 @@ fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
     let mut crowd = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
     olga.send("/ban 127.0.0.1 1h\n");
     for peer in &mut crowd {
-        assert!(peer.rest().iter().any(|line| line.starts_with("! banned: you are banned until ")));
+        assert!(peer.rest().iter().any(|line| is_like(line, "! banned: …until 2…Z")));
     }
     for ip in ["127.0.0.1", "127.0.0.7", "127.9.9.9"] {
-        assert!(connect_from(ip, address).line().starts_with("! banned: "), "{ip}");
+        assert!(is_like(&connect_from(ip, address).line(), "! banned"), "{ip}");
     }
     assert_eq!(olga.line(), "* Bob has left: banned by Olga\n");
     assert_eq!(olga.line(), "* Carol has left: banned by Olga\n");
-    let answer = olga.line();
-    assert!(answer.starts_with("* Banned: 127.0.0.0/8 until "), "{answer}");
-    assert!(answer.ends_with("; it concerns Bob from 127.0.0.0/8, Carol from 127.0.0.0/8.\n"), "{answer}");
+    assert_like(&olga.line(), "* Banned: 127.0.0.0/8 until 2…; …Bob from 127.0.0.0/8, Carol from 127.0.0.0/8.\n");
     UnixPeer::join(&path, "Dave");
 }
 
@@ -262,16 +256,13 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
     // Another address of the same link, and the same address of another link.
     for other in [format!("fe80::ffff:1%{interface}"), format!("{address}%{other_zone}")] {
         room.olga.send(&format!("/ban {other}\n"));
-        let answer = room.olga.line();
-        assert!(answer.starts_with("* Banned: fe80::") && answer.ends_with("; it concerns nobody here."), "{answer}");
+        room.olga.expect("* Banned: fe80::…; …nobody here.");
     }
     room.olga.send(&format!("/ban {address}%{interface}\n"));
-    bob.expect_rest(&["! banned: you are banned forever", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: …forever", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     room.olga.expect("* Bob has left: banned by Olga");
-    let answer = room.olga.line();
-    assert!(answer.starts_with(&format!("* Banned: {place}")), "{answer}");
-    assert!(answer.ends_with(&format!("; it concerns Bob from {place}.")), "{answer}");
-    Peer::connect(server).expect_rest(&["! banned: you are banned forever"]);
+    room.olga.expect(&format!("* Banned: {place} …; …Bob from {place}."));
+    Peer::connect(server).expect_rest(&["! banned: …forever"]);
     room.does(&format!("/unban {place}"), &format!("* No longer banned: {place}."));
     Peer::connect(server).join("Bob");
 }
@@ -280,13 +271,13 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
 fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     let mut room = Room::open("mute");
     let mut bob = room.join("Bob");
-    room.does("/mute Bob", "* Muted: Bob forever; it concerns Bob from 127.0.0.0/8.");
+    room.does("/mute Bob", "* Muted: Bob forever; …Bob from 127.0.0.0/8.");
     bob.send("hi\n/msg Olga hi\n/me waves\n/nick Robert\n/nick Bob\n/ping 7\n/who\n");
     for _ in 0..3 {
-        bob.expect("! muted: you are muted forever; you can read, but not write");
+        bob.expect("! muted: …forever…");
     }
     for _ in 0..2 {
-        bob.expect("! muted: you keep your name, because you are muted forever");
+        bob.expect("! muted: …name…forever");
     }
     bob.expect("* Pong 7");
     bob.expect("* 2 here: Bob, Olga");
@@ -297,17 +288,17 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
     room.olga.expect("* Bob has left");
     let mut bob = room.join("B0b");
     bob.send("hi\n");
-    bob.expect("! muted: you are muted forever; you can read, but not write");
+    bob.expect("! muted: …forever…");
     room.does("/unmute Bob", "* No longer muted: Bob.");
     bob.send("hi\n");
     room.olga.expect("B0b: hi");
-    room.does("/unmute Bob", "! not-sanctioned: Bob is not muted");
+    room.does("/unmute Bob", "! not-sanctioned: Bob …muted");
 }
 
 #[test]
 fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() {
     let mut room = Room::open("mute-quit");
-    room.does("/mute Bob", "* Muted: Bob forever; it concerns nobody here.");
+    room.does("/mute Bob", "* Muted: Bob forever; …nobody here.");
     for reason in ["I am still here", "kicked by Olga: spam"] {
         let mut bob = room.join("Bob");
         bob.send(&format!("/quit {reason}\n"));
@@ -316,7 +307,7 @@ fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() 
     }
     // Muted while it is here, and no longer.
     let mut carol = room.join("Carol");
-    room.does("/mute Carol", "* Muted: Carol forever; it concerns Carol from 127.0.0.0/8.");
+    room.does("/mute Carol", "* Muted: Carol forever; …Carol from 127.0.0.0/8.");
     room.does("/unmute Carol", "* No longer muted: Carol.");
     carol.send("/quit tea\n");
     room.olga.expect("* Carol has left (\"tea\")");
@@ -361,9 +352,9 @@ fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written(
     block_on(room.accounts.mute(Name::parse("Bob").unwrap(), sanction())).unwrap();
     block_on(room.accounts.ban(Banned::Name(Name::parse("Carol").unwrap()), sanction())).unwrap();
     bob.send("/nick Robert\n");
-    bob.expect("! muted: you keep your name, because you are muted forever");
+    bob.expect("! muted: …name…forever");
     carol.send("/nick Caroline\n");
-    carol.expect("! banned: you are banned forever");
+    carol.expect("! banned: …forever");
     room.olga.send("/who\n");
     room.olga.expect("* 3 here: Bob, Carol, Olga");
 }
@@ -372,8 +363,8 @@ fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written(
 fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
     let mut room = Room::open("mute-operator");
     let mut otto = room.join_operator("Otto");
-    room.does("/mute Otto", "* Muted: Otto forever; it concerns Otto from 127.0.0.0/8.");
-    let refusal = "! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you";
+    room.does("/mute Otto", "* Muted: Otto forever; …Otto from 127.0.0.0/8.");
+    let refusal = "! not-operator: …muted forever…";
     // The reason of a kick would be read by everybody, too.
     for act in ["/unmute Otto", "/unmute 0tto", "/kick Olga my words", "/mute Olga", "/unban Otto", "/unmute Nobody1"] {
         otto.send(&format!("{act}\n"));
@@ -388,7 +379,7 @@ fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
     assert_eq!(room.mutes(), ["Otto by Olga"]);
     room.does("/unmute Otto", "* No longer muted: Otto.");
     otto.send("/kick Nobody1\n");
-    otto.expect("! no-such-user: nobody here is called Nobody1; /who lists all");
+    otto.expect("! no-such-user: … Nobody1…");
 }
 
 #[test]
@@ -402,19 +393,17 @@ fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account
     ole.expect("* Otto has joined");
     // By the account, and by the name of the other connection.
     ole.send("/unmute Otto\n");
-    ole.expect("! bad-arguments: that is you");
+    ole.expect("! bad-arguments");
     otto.send("/unmute Ole\n");
-    otto.expect("! bad-arguments: that is you");
-    let concerned = "it concerns Ole from 127.0.0.0/8, Otto from 127.0.0.0/8.";
+    otto.expect("! bad-arguments");
+    let concerned = "…Ole from 127.0.0.0/8, Otto from 127.0.0.0/8.";
     room.does("/mute Ole", &format!("* Muted: Ole and the account Otto forever; {concerned}"));
     assert_eq!(room.mutes(), ["Ole by Olga", "Otto by Olga"]);
     for peer in [&mut ole, &mut otto] {
         peer.send("hi\n/unmute Ole\n/unmute Otto\n");
-        peer.expect("! muted: you are muted forever; you can read, but not write");
+        peer.expect("! muted: …forever…");
         for _ in 0..2 {
-            peer.expect(
-                "! not-operator: you are muted forever, so you cannot moderate; another operator can unmute you",
-            );
+            peer.expect("! not-operator: …muted forever…");
         }
     }
     for (mut peer, left) in [(ole, "* Ole has left"), (otto, "* Otto has left")] {
@@ -425,11 +414,11 @@ fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account
     // Without the account it is no operator.
     let mut otto = room.log_in("Otto");
     otto.send("/unregister\ncorrect horse\n/unmute Otto\n/register\ncorrect horse\ncorrect horse\n/unmute Otto\n");
-    otto.expect("* Send the password of your name as the next line.");
-    otto.expect("* Unregistered: Otto asks for no password any more.");
-    otto.expect("! not-operator: only an operator may do that");
+    otto.expect("* Send the password…");
+    otto.expect("* Unregistered: Otto …");
+    otto.expect("! not-operator");
     (0..3).for_each(|_| drop(otto.line()));
-    otto.expect("! not-operator: only an operator may do that");
+    otto.expect("! not-operator");
     assert_eq!(room.mutes(), ["Ole by Olga", "Otto by Olga"]);
 }
 
@@ -440,21 +429,21 @@ fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_wit
     otto.send("/nick Ole\n");
     otto.expect("* Otto is now Ole");
     room.olga.expect("* Otto is now Ole");
-    room.does("/mute Otto", "* Muted: Otto forever; it concerns Ole from 127.0.0.0/8.");
+    room.does("/mute Otto", "* Muted: Otto forever; …Ole from 127.0.0.0/8.");
     otto.send("hi\n");
-    otto.expect("! muted: you are muted forever; you can read, but not write");
+    otto.expect("! muted: …forever…");
     room.does("/unmute Ole", "* No longer muted: Ole and the account Otto.");
     assert_eq!(room.mutes(), [""; 0]);
     otto.send("hi\n");
     room.olga.expect("Ole: hi");
     // So does a ban.
     room.olga.send("/ban Ole\n");
-    assert!(otto.rest()[0].starts_with("! banned: "));
+    assert_like(&otto.rest()[0], "! banned");
     room.olga.expect("* Ole has left: banned by Olga");
-    room.olga.expect("* Banned: Ole and the account Otto forever; it concerns Ole from 127.0.0.0/8.");
+    room.olga.expect("* Banned: Ole and the account Otto forever; …Ole from 127.0.0.0/8.");
     let mut otto = room.server.connect();
     otto.send("Otto\ncorrect horse\n");
-    assert!(otto.rest().iter().any(|line| line.starts_with("! banned: ")));
+    assert!(otto.rest().iter().any(|line| is_like(line, "! banned")));
 }
 
 #[test]
@@ -469,7 +458,7 @@ fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
     carol.expect("* Bob has left: kicked by Ole (account Olga): spam");
     room.olga.expect("* Bob has left: kicked by Ole (account Olga): spam");
     room.olga.expect("* Kicked: Bob from 127.0.0.0/8.");
-    room.does("/mute Dave", "* Muted: Dave forever; it concerns nobody here.");
+    room.does("/mute Dave", "* Muted: Dave forever; …nobody here.");
     assert_eq!(room.mutes(), ["Dave by Ole (account Olga)"]);
     room.olga.send("/ban Carol\n");
     room.olga.expect("* Carol has left: banned by Ole (account Olga)");
@@ -482,11 +471,11 @@ fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
 fn an_operator_does_nothing_of_it_to_itself() {
     let mut room = Room::open("self");
     for act in ["/kick Olga", "/ban 01ga", "/ban 127.0.0.1", "/mute olga 5m", "/unmute Olga", "/unban olga"] {
-        room.does(act, "! bad-arguments: that is you");
+        room.does(act, "! bad-arguments");
     }
     room.does("/nick Ole", "* Olga is now Ole");
     for act in ["/kick Olga", "/ban Olga", "/mute Olga", "/unmute Olga", "/unban Olga", "/mute Ole"] {
-        room.does(act, "! bad-arguments: that is you");
+        room.does(act, "! bad-arguments");
     }
 }
 
@@ -496,10 +485,10 @@ fn nobody_else_may_do_any_of_it() {
     let mut bob = room.join("Bob");
     for act in ["/kick Olga", "/ban Olga", "/ban 127.0.0.1", "/unban Olga", "/mute Olga", "/unmute Olga"] {
         bob.send(&format!("{act}\n"));
-        bob.expect("! not-operator: only an operator may do that");
+        bob.expect("! not-operator");
     }
     block_on(room.accounts.set_operator(&Name::parse("Olga").unwrap(), false)).unwrap();
-    room.does("/kick Bob", "! not-operator: only an operator may do that");
+    room.does("/kick Bob", "! not-operator");
 }
 
 #[test]
@@ -507,12 +496,7 @@ fn what_an_operator_says_before_an_act_is_said_before_it() {
     let mut room = Room::open("order");
     let mut bob = room.join("Bob");
     room.olga.send("one\ntwo\n/kick Bob\nthree\n");
-    bob.expect_rest(&[
-        "Olga: one",
-        "Olga: two",
-        "! kicked: you are sent out",
-        "* Bye, Bob: 0 lines accepted, 1 refused.",
-    ]);
+    bob.expect_rest(&["Olga: one", "Olga: two", "! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
 }
 
 #[test]
@@ -520,24 +504,24 @@ fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address(
     let room = Room::open("parked");
     let mut parked = room.server.connect();
     parked.send("*\n");
-    parked.expect("! bad-name: a name cannot hold '*'");
+    parked.expect("! bad-name: …'*'…");
     parked.expect("* Send another name.");
     let until = std::time::Duration::from_secs(60);
     let sanction = Sanction::new("a test", None, SystemTime::now(), Some(SystemTime::now() + until));
     block_on(room.accounts.ban(Banned::Network("127.0.0.1".parse().unwrap()), sanction)).unwrap();
     parked.send("Bob\n");
-    assert!(parked.rest()[0].starts_with("! banned: you are banned until "));
+    assert_like(&parked.rest()[0], "! banned: …until 2…Z");
 }
 
 #[test]
 fn a_mute_is_not_evaded_by_another_name() {
     let mut room = Room::open("evade");
-    room.does("/mute Bob", "* Muted: Bob forever; it concerns nobody here.");
+    room.does("/mute Bob", "* Muted: Bob forever; …nobody here.");
     let mut bob = room.join("Robert");
     bob.send("/nick Bob\nhi\n/nick Robert\n");
     bob.expect("* Robert is now Bob");
-    bob.expect("! muted: you are muted forever; you can read, but not write");
-    bob.expect("! muted: you keep your name, because you are muted forever");
+    bob.expect("! muted: …forever…");
+    bob.expect("! muted: …name…forever");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::support::harness::{Peer, Server, accepted, own_address, unpaced, within};
+use crate::support::lines::{assert_all_like, is_like};
 use crate::support::program::ServerProgram;
 
 const STOPPING: &str = "* The server is shutting down";
@@ -17,9 +18,7 @@ fn everybody_is_told_then_gets_a_farewell_and_a_gentle_end() {
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("hi\n/nope\n");
     bob.expect("Alice: hi");
-    alice.expect(
-        "! unknown-command: there is no /nope; /help lists the commands, and a message that begins with / is sent as //",
-    );
+    alice.expect("! unknown-command: … /nope…");
     server.begin_stop();
     alice.expect_rest(&[STOPPING, "* Bye, Alice: 1 line accepted, 1 refused."]);
     bob.expect_rest(&[STOPPING, "* Bye, Bob: 0 lines accepted, 0 refused."]);
@@ -36,8 +35,8 @@ fn a_connection_without_a_name_is_told_and_ends_gently() {
     // They have been accepted once a later one is in the room.
     let alice = server.join("Alice");
     server.begin_stop();
-    silent.expect_rest(&["! shutting-down: the server is shutting down"]);
-    half.expect_rest(&["! shutting-down: the server is shutting down"]);
+    silent.expect_rest(&["! shutting-down"]);
+    half.expect_rest(&["! shutting-down"]);
     drop((silent, half, alice));
     server.wait().unwrap();
 }
@@ -48,15 +47,14 @@ fn a_name_that_comes_with_the_stop_is_answered_one_way_or_the_other() {
         let mut server = Server::start();
         let mut peer = server.connect();
         peer.send("*\n");
-        peer.expect("! bad-name: a name cannot hold '*'");
+        peer.expect("! bad-name: …'*'…");
         peer.expect("* Send another name.");
         server.begin_stop();
         peer.send("Alice\n");
         let answer = peer.rest();
         let last = answer.last().map_or("", String::as_str);
-        let (refused, farewell) =
-            ("! shutting-down: the server is shutting down", "* Bye, Alice: 0 lines accepted, 0 refused.");
-        assert!([refused, farewell].contains(&last), "{answer:?}");
+        let endings = ["! shutting-down", "* Bye, Alice: 0 lines accepted, 0 refused."];
+        assert!(endings.iter().any(|ending| is_like(last, ending)), "{answer:?}");
     }
 }
 
@@ -159,7 +157,7 @@ fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
     let mut answers = alice.rest();
     assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 1 line accepted, {QUESTIONS} refused."));
     assert_eq!(answers.pop().unwrap(), STOPPING);
-    assert_eq!(answers, vec!["! bad-arguments: it goes /nick NEWNAME"; QUESTIONS]);
+    assert_all_like(&answers, &["! bad-arguments: …/nick NEWNAME"; QUESTIONS]);
 }
 
 #[test]

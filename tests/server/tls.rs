@@ -12,6 +12,7 @@ use linechat::os::descriptors::raise_descriptor_limit;
 use rustix::process::Signal;
 
 use crate::support::harness::{DEADLINE, Peer, skipped};
+use crate::support::lines::is_like;
 use crate::support::program::{CLIENT, Program, SERVER, ServerProgram};
 use crate::support::tls_peer::{Certificate, TlsPeer};
 
@@ -108,7 +109,7 @@ fn plain_text_at_the_private_port_is_told_so_in_plain_text() {
     let room = Room::open("plain-text");
     let mut bob = Peer::connect(room.address);
     bob.send("Bob\n");
-    bob.expect_rest(&["! wrong-protocol: this port speaks TLS; try client --tls, openssl s_client or ncat --ssl"]);
+    bob.expect_rest(&["! wrong-protocol: …TLS…"]);
 }
 
 #[test]
@@ -290,7 +291,7 @@ fn old_protocols_and_weak_ciphers_are_refused() {
     // SSL 2.0 begins otherwise, which is no TLS at all.
     let mut peer = Peer::connect(room.address);
     peer.send_bytes(&[0x80, 0x2e, 1, 0, 2]);
-    assert!(peer.line().starts_with("! wrong-protocol: "));
+    peer.expect("! wrong-protocol");
 }
 
 #[test]
@@ -309,7 +310,7 @@ fn a_hundred_new_certificates_disturb_nobody() {
     assert_ne!(newcomer.server_certificate(), crowd[0].server_certificate());
     for (at, peer) in crowd.iter_mut().enumerate() {
         peer.send("/nick\n");
-        while peer.line() != "! bad-arguments: it goes /nick NEWNAME" {}
+        while !is_like(&peer.line(), "! bad-arguments") {}
         peer.send("/quit\n");
         assert_eq!(peer.rest().last(), Some(&format!("* Bye, peer{at}: 0 lines accepted, 1 refused.")));
     }

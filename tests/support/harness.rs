@@ -16,6 +16,8 @@ use linechat::server::listen::Listener;
 use linechat::server::{BrokerDied, Config};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use super::lines::{assert_all_like, assert_like};
+
 /// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
 pub fn unpaced() -> Config {
     Config {
@@ -104,7 +106,7 @@ impl Server {
         silent.expect("* Send your name as the first line.");
         for _ in 0..2 {
             silent.send("*\n");
-            silent.expect("! bad-name: a name cannot hold '*'");
+            silent.expect("! bad-name: …'*'…");
             silent.expect("* Send another name.");
         }
     }
@@ -227,7 +229,7 @@ impl Peer {
 
     #[track_caller]
     pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
+        assert_like(&self.line(), line);
     }
 
     /// The next line is a ping of the client's own. What answers it.
@@ -244,17 +246,30 @@ impl Peer {
             self.send(&pong);
             said = self.line();
         }
-        assert_eq!(said, line);
+        assert_like(&said, line);
+    }
+
+    /// The next line that is not a notice. The real server announces only those who stay for half a second.
+    #[track_caller]
+    pub fn expect_message(&mut self, expected: &str) {
+        let mut line = self.line();
+        while line.starts_with("* ") {
+            line = self.line();
+        }
+        assert_like(&line, expected);
+    }
+
+    /// The next line with its end.
+    #[track_caller]
+    pub fn expect_with_end(&mut self, line: &str, end: &str) {
+        let got = self.raw_line();
+        let got = String::from_utf8_lossy(&got);
+        let (text, got_end) = got.split_at(got.trim_end_matches(['\r', '\n']).len());
+        assert_eq!(got_end, end, "after {text:?}");
+        assert_like(text, line);
     }
 
     /// The next line with its end, to the byte.
-    #[track_caller]
-    /// The next line that is not a notice. The real server announces only those who stay for half a second.
-    pub fn expect_message(&mut self, expected: &str) {
-        let lines = std::iter::repeat_with(|| self.line());
-        assert_eq!(lines.skip_while(|line| line.starts_with("* ")).take(1).collect::<Vec<_>>(), [expected]);
-    }
-
     #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
@@ -290,13 +305,13 @@ impl Peer {
     #[track_caller]
     pub fn expect_nothing_new(&mut self) {
         self.send("/nick\n");
-        self.expect("! bad-arguments: it goes /nick NEWNAME");
+        self.expect("! bad-arguments: …/nick NEWNAME");
     }
 
     /// The rest of the connection is these lines and a gentle end.
     #[track_caller]
     pub fn expect_rest(&mut self, lines: &[&str]) {
-        assert_eq!(self.rest(), lines);
+        assert_all_like(&self.rest(), lines);
     }
 }
 

@@ -12,6 +12,7 @@ use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stre
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use crate::support::harness::DEADLINE;
+use crate::support::lines::assert_like;
 
 /// A certificate for localhost and its key, in files of this test's own.
 pub struct Certificate {
@@ -95,7 +96,7 @@ impl TlsPeer {
 
     #[track_caller]
     pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
+        assert_like(&self.line(), line);
     }
 
     /// All lines up to the server's close_notify. (rustls makes an error of an end without it.)

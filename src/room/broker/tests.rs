@@ -80,6 +80,19 @@ impl Room {
     }
 }
 
+/// A refusal as its peer reads it. The wording is tested with the protocol.
+fn refused(refusal: Refusal) -> String {
+    Reply::Refused(&refusal).to_string()
+}
+
+fn same_name(name: &str) -> String {
+    Reply::SameName(&Name::parse(name).unwrap()).to_string()
+}
+
+fn safe(text: &str) -> SafeText {
+    SafeText::new(text.to_owned())
+}
+
 fn somewhere() -> PeerAddr {
     PeerAddr::Net("192.0.2.1:7".parse().unwrap())
 }
@@ -170,7 +183,7 @@ fn who_joins_within_a_turn_hears_only_what_is_said_after_it() {
 fn a_taken_name_is_refused_without_regard_to_case_and_the_holder_stays() {
     let mut room = room(&["Alice", "Bob"]);
     let refusal = room.join(3, "ALICE").unwrap_err();
-    assert_eq!(refusal.to_string(), "ALICE is taken");
+    assert_eq!(refusal, Refusal::NameTaken(safe("ALICE")));
     room.send(1, &["still me"]);
     assert_eq!(room.heard(2), ["Alice: still me"]);
 }
@@ -181,10 +194,7 @@ fn a_name_that_looks_like_one_in_use_is_refused() {
     // Cyrillic, and a zero for an o.
     for twin in ["сору", "c0py"] {
         let refusal = room.join(3, twin).unwrap_err();
-        assert_eq!(
-            (refusal.code(), refusal.to_string()),
-            ("name-taken", format!("{twin} looks like copy, which is taken"))
-        );
+        assert_eq!(refusal, Refusal::NameLooksTaken { name: safe(twin), holder: safe("copy") });
         room.send(2, &[&format!("/nick {twin}")]);
     }
     room.send(1, &["/nick c0py"]);
@@ -225,7 +235,7 @@ fn lines_of_somebody_who_is_not_here_are_not_said() {
 fn a_private_message_is_for_one_alone() {
     let mut room = room(&["Alice", "Bob", "Carol"]);
     room.send(1, &["/msg bob psst", "/msg Dave hello"]);
-    assert_eq!(room.heard(1), ["! no-such-user: nobody here is called Dave; /who lists all"]);
+    assert_eq!(room.heard(1), [refused(Refusal::NoSuchUser(safe("Dave")))]);
     assert_eq!(room.heard(2), ["Alice (privately): psst"]);
     assert_eq!(room.heard(3), [""; 0]);
 }
@@ -269,15 +279,15 @@ fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
     }
     let (answer, _answered) = oneshot::channel();
     let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
-    let [what, why] = ["kicked by Olga", "spam"].map(|text| SafeText::new(text.to_owned()));
+    let [what, why] = ["kicked by Olga", "spam"].map(safe);
     let reason = LeaveReason::Server { what, why: Some(why) };
-    let refusal = Refusal::Kicked(SafeText::new("you are sent out: spam".to_owned()));
+    let refusal = Refusal::Kicked(safe("spam"));
     let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
     room.broker.handle(Event::AdminRequest(Box::new(order)));
     assert_eq!(room.heard(1), ["* Troll has left: kicked by Olga: spam"]);
     assert_eq!(room.heard(2), ["* Troll has left: kicked by Olga"]);
     assert_eq!(room.heard(3), ["* Troll has left: kicked by Olga: spam"]);
-    assert_eq!(room.heard(4), ["! kicked: you are sent out: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
+    assert_eq!(room.heard(4), ["! kicked: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
 }
 
 #[test]
@@ -290,7 +300,7 @@ fn a_private_message_to_one_who_ignores_the_sender_is_refused_to_it() {
     assert_eq!(
         room.heard(1),
         [
-            "! ignored: bob ignores you",
+            &refused(Refusal::Ignored(safe("bob"))),
             "Alice (privately): memo",
             "Bob (privately): what?",
             "* Bye, Alice: 1 line accepted, 1 refused."
@@ -348,7 +358,7 @@ fn who_is_ignored_no_longer_is_heard_again_by_either_name() {
             room.heard(2),
             [
                 format!("* No longer ignoring {unignored}."),
-                format!("! not-ignored: you do not ignore {unignored}; /ignore lists whom you do"),
+                refused(Refusal::NotIgnored(safe(unignored))),
                 format!("{name}: hi"),
                 format!("{name} (privately): psst"),
             ]
@@ -361,7 +371,7 @@ fn nobody_ignores_itself() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(1, &["/ignore alice", "/ignore Zoe", "/nick Zoe", "/msg zoe memo", "/nick Alice", "/ignore"]);
     let heard = room.heard(1);
-    assert_eq!(heard[0], "! bad-arguments: you cannot ignore yourself");
+    assert_eq!(heard[0], refused(Refusal::IgnoresSelf));
     assert_eq!(heard[3..], ["Zoe (privately): memo", "* Zoe is now Alice", "* Ignoring: Zoe."]);
 }
 
@@ -373,8 +383,8 @@ fn names_to_ignore_are_limited_and_one_that_is_ignored_already_is_no_further_one
     }
     room.heard(1);
     room.send(1, &["/ignore more", "/ignore P1X", "/unignore p2x", "/ignore more", "/ignore p2x"]);
-    let refusal = "! too-many-ignored: you ignore 100 names; /unignore one of them first";
-    let answers = [refusal, "* Ignoring P1X.", "* No longer ignoring p2x.", "* Ignoring more.", refusal];
+    let refusal = refused(Refusal::TooManyIgnored);
+    let answers = [&*refusal, "* Ignoring P1X.", "* No longer ignoring p2x.", "* Ignoring more.", &refusal];
     assert_eq!(room.heard(1), answers);
 }
 
@@ -400,13 +410,7 @@ fn a_ping_is_answered_in_order_and_to_nobody_else() {
     room.send(1, &["/ping", "/msg Dave hi", "/ping 1", "hi", "/nick Al", "/ping two words"]);
     assert_eq!(
         room.heard(1),
-        [
-            "* Pong",
-            "! no-such-user: nobody here is called Dave; /who lists all",
-            "* Pong 1",
-            "* Alice is now Al",
-            "* Pong two words"
-        ]
+        ["* Pong", &refused(Refusal::NoSuchUser(safe("Dave"))), "* Pong 1", "* Alice is now Al", "* Pong two words"]
     );
     assert_eq!(room.heard(2), ["Alice: hi", "* Alice is now Al"]);
     room.leave(1, None);
@@ -419,7 +423,7 @@ fn a_new_name_is_told_to_all_and_the_old_one_is_free() {
     room.send(1, &["/nick Al", "/nick AL", "/nick AL", "/nick bob", "hi"]);
     assert_eq!(
         room.heard(1),
-        ["* Alice is now Al", "* Al is now AL", "* You are AL already.", "! name-taken: bob is taken"]
+        ["* Alice is now Al", "* Al is now AL", &same_name("AL"), &refused(Refusal::NameTaken(safe("bob")))]
     );
     assert_eq!(room.heard(2), ["* Alice is now Al", "* Al is now AL", "AL: hi"]);
     room.join(3, "Alice").unwrap();
@@ -576,7 +580,7 @@ fn a_peer_that_renames_at_once_is_announced_first() {
     room.join(2, "Bob").unwrap();
     room.send(2, &["hi", "/nick alice", "/nick Bobby", "hi again"]);
     room.wait(ANNOUNCE_AFTER);
-    assert_eq!(room.heard(2)[1..], ["! name-taken: alice is taken", "* Bob is now Bobby"]);
+    assert_eq!(room.heard(2)[1..], [&refused(Refusal::NameTaken(safe("alice"))), "* Bob is now Bobby"]);
     assert_eq!(room.heard(1), ["Bob: hi", "* Bob has joined", "* Bob is now Bobby", "Bobby: hi again"]);
     room.leave(2, None);
     assert_eq!(room.heard(1), ["* Bobby has left"]);
@@ -602,13 +606,13 @@ fn a_peer_that_is_kicked_at_once_is_not_announced() {
     let (answer, mut answered) = oneshot::channel();
     let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
     let reason = LeaveReason::server("kicked by Alice");
-    let refusal = Refusal::Kicked(SafeText::new("you are sent out".to_owned()));
+    let refusal = Refusal::Kicked(safe("spam"));
     let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: None, answer };
     room.broker.handle(Event::AdminRequest(Box::new(order)));
     room.wait(ANNOUNCE_AFTER);
     assert_eq!(room.heard(1), [""; 0]);
     assert_eq!(answered.try_recv().unwrap().expect("every order is answered").len(), 1);
-    assert_eq!(room.heard(2)[1..], ["! kicked: you are sent out", "* Bye, Troll: 0 lines accepted, 1 refused."]);
+    assert_eq!(room.heard(2)[1..], ["! kicked: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
 }
 
 #[test]
@@ -1061,13 +1065,13 @@ proptest! {
                     room.send(peer, &[&format!("/msg {to} line {number}")]);
                     match (model.here.get(&peer), model.holder(to)) {
                         (Some(_), Some(receiver)) if model.ignores(receiver, peer) => {
-                            model.tell(peer, format!("! ignored: {to} ignores you"));
+                            model.tell(peer, refused(Refusal::Ignored(safe(to))));
                         }
                         (Some(name), Some(receiver)) => {
                             model.tell(receiver, format!("{name} (privately): line {number}"));
                         }
                         (Some(_), None) => {
-                            model.tell(peer, format!("! no-such-user: nobody here is called {to}; /who lists all"));
+                            model.tell(peer, refused(Refusal::NoSuchUser(safe(to))));
                         }
                         (None, _) => {}
                     }
@@ -1086,9 +1090,9 @@ proptest! {
                             model.rename(peer, new);
                         }
                         (Some(_), Some(holder)) if holder == peer => {
-                            model.tell(peer, format!("* You are {new} already."));
+                            model.tell(peer, same_name(new));
                         }
-                        (Some(_), Some(_)) => model.tell(peer, format!("! name-taken: {new} is taken")),
+                        (Some(_), Some(_)) => model.tell(peer, refused(Refusal::NameTaken(safe(new)))),
                         (None, _) => {}
                     }
                 }
@@ -1099,7 +1103,7 @@ proptest! {
                         continue;
                     }
                     if model.holder(name) == Some(peer) {
-                        model.tell(peer, "! bad-arguments: you cannot ignore yourself".to_owned());
+                        model.tell(peer, refused(Refusal::IgnoresSelf));
                     } else {
                         model.ignored.insert((peer, name));
                         model.tell(peer, format!("* Ignoring {name}."));
@@ -1108,13 +1112,12 @@ proptest! {
                 Act::Unignore(slot, name) => {
                     let peer = newest[slot as usize];
                     room.send(peer, &[&format!("/unignore {name}")]);
-                    let refusal = format!("! not-ignored: you do not ignore {name}; /ignore lists whom you do");
                     match model.here.contains_key(&peer) {
                         false => {}
                         true if model.unignore(peer, name) => {
                             model.tell(peer, format!("* No longer ignoring {name}."));
                         }
-                        true => model.tell(peer, refusal),
+                        true => model.tell(peer, refused(Refusal::NotIgnored(safe(name)))),
                     }
                 }
                 Act::Ignored(slot) => {

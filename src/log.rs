@@ -142,7 +142,7 @@ pub enum Record {
         from: PeerAddr,
     },
     /// Somebody did something about an account, or to somebody else.
-    Acted(Moderation),
+    Moderation(Moderation),
     /// The accounts could not be written.
     NotKept {
         /// Why not.
@@ -175,7 +175,7 @@ pub enum Record {
         why: String,
     },
     /// What is in a file can be used, but will not do.
-    Unfit {
+    CertificateInvalid {
         /// Why not.
         why: String,
     },
@@ -296,7 +296,7 @@ impl Record {
             Self::Connected { from, .. } => ("connected", Some(from)),
             Self::HandshakeFailed { from, .. } => ("handshake failed", Some(from)),
             Self::AcceptFailed { .. } => ("accept failed", None),
-            Self::SignalsFailed { .. } => ("waiting for signals failed", None),
+            Self::SignalsFailed { .. } => ("signal handling failed", None),
             Self::Joined { from, .. } => ("joined", Some(from)),
             Self::Renamed { from, .. } => ("renamed", Some(from)),
             Self::Refused { from, .. } => ("refused", Some(from)),
@@ -308,12 +308,12 @@ impl Record {
             Self::NotKept { .. } => ("not kept", None),
             Self::Started { .. }
             | Self::Open { .. }
-            | Self::Acted(_)
+            | Self::Moderation(_)
             | Self::AccountSetAside { .. }
             | Self::AccountExpired { .. }
             | Self::Reloaded { .. }
             | Self::NotReloaded { .. }
-            | Self::Unfit { .. }
+            | Self::CertificateInvalid { .. }
             | Self::Stopping
             | Self::Stopped { .. } => return None,
         };
@@ -334,7 +334,7 @@ impl LogWriter {
     }
 }
 
-const THREAD: &str = "journal";
+const THREAD: &str = "log";
 
 fn write_all(records: &Receiver<Record>, shared: &State) {
     hush_panics_of_this_thread();
@@ -389,8 +389,8 @@ fn write(record: Record) {
             info!("handshake failed", { peer: peer.0, from: from.to_string(), why: brief(&why).as_str() })
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
-        Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
-        Record::Open { places } => warn!("no password needed", {
+        Record::SignalsFailed { error } => error!("signal handling failed", { error: error }),
+        Record::Open { places } => warn!("no password required", {
             addresses: places,
             hint: "anyone who can reach this address can join; see --password-file, --registered-only and --host",
         }),
@@ -425,7 +425,7 @@ fn write(record: Record) {
             });
         }
         Record::SessionDied { peer, from } => error!("session died", { peer: peer.0, from: from.to_string() }),
-        Record::Acted(Moderation { act, by, account, whom, why, until }) => info!("acted", {
+        Record::Moderation(Moderation { act, by, account, whom, why, until }) => info!("moderation", {
             act: act,
             by: brief(&by).as_str(),
             account: account.as_ref().map_or("", Name::as_str),
@@ -443,7 +443,7 @@ fn write(record: Record) {
             info!("account expired", { name: name.as_str(), used: used });
         }
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
-        Record::Unfit { why } => warn!("unfit", { why: why }),
+        Record::CertificateInvalid { why } => warn!("certificate invalid", { why: why }),
         Record::Stopping => info!("stopping"),
         Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
     }

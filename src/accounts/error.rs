@@ -18,6 +18,6 @@ pub enum ChangeError {
     Full,
     /// It could not be written to the disk, and is not done. Should the disk have kept it although it reported an error,
     /// it is done once the file can be read again.
-    #[error("it could not be kept: {0}")]
+    #[error("cannot save it: {0}")]
     NotKept(String),
 }

@@ -34,7 +34,7 @@ use crate::protocol::Banned;
 #[derive(Debug, Error)]
 pub enum AccountsError {
     /// The system refuses to read or write it.
-    #[error("the registry {} cannot be used: {}", path.display(), io_error::describe_at(path, error))]
+    #[error("cannot use the accounts in {}: {}", path.display(), io_error::describe_at(path, error))]
     Io {
         /// What could not be used.
         path: PathBuf,
@@ -42,16 +42,16 @@ pub enum AccountsError {
         error: io::Error,
     },
     /// Somebody has opened it, and not closed it.
-    #[error("the registry {} is in use by another server", .0.display())]
+    #[error("the accounts in {} are in use by another server", .0.display())]
     InUse(PathBuf),
     /// Whoever can read it has the hashes of all passwords; whoever can write it is an operator.
-    #[error("others can read or write the registry {}; chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read or write the accounts in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// There is a file in its place that is none.
-    #[error("{} is not a registry of linechat", .0.display())]
+    #[error("{} is not a linechat accounts file", .0.display())]
     NotOurs(PathBuf),
     /// It is of a format that this version does not know.
-    #[error("the registry {} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
+    #[error("{} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum AccountsError {
         format: u64,
     },
     /// Something else has written to it, or the disk has.
-    #[error("the registry {} is damaged ({why}); put a copy in its place", path.display())]
+    #[error("the accounts in {} are corrupt ({why}); restore a backup", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -365,7 +365,7 @@ impl Content {
 }
 
 fn read_name(text: &str) -> Result<Name, String> {
-    Name::parse(text).map_err(|why| format!("{text:?} is no name: {why}"))
+    Name::parse(text).map_err(|why| format!("{text:?} is not a valid name: {why}"))
 }
 
 const NAME: u8 = 0;
@@ -387,7 +387,7 @@ fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
 }
 
 fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
-    let no_place = |_| format!("{kind} {bytes:?} is no place");
+    let no_place = |_| format!("{kind} {bytes:?} is not a valid address");
     Ok(match kind {
         NAME => Banned::Name(read_name(std::str::from_utf8(bytes).map_err(|why| why.to_string())?)?),
         USER => Banned::Network(Network::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
@@ -398,7 +398,7 @@ fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
             let octets = octets.try_into().map_err(no_place)?;
             Banned::Network(Network::Link(octets, u32::from_be_bytes(zone.try_into().map_err(no_place)?)))
         }
-        _ => return Err(format!("{kind} is no kind of place")),
+        _ => return Err(format!("{kind} is not a valid address type")),
     })
 }
 

@@ -223,6 +223,6 @@ fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
 
 /// The option that asks for it. It stands alone.
 fn option() -> Arg {
-    let help = "Write a man page, or completions for a shell, to standard output";
+    let help = "Print a man page or shell completions to standard output";
     Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).help(help)
 }

@@ -40,40 +40,40 @@ pub struct Name {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadName {
     /// Nothing is left without the blanks around it.
-    #[error("a name has at least one character")]
+    #[error("names need at least one character")]
     Empty,
     /// More than [`NAME_CHARS`] characters, or columns.
-    #[error("a name has at most {NAME_CHARS} characters")]
+    #[error("names are limited to {NAME_CHARS} characters")]
     TooLong,
     /// The first character is neither a letter nor a digit.
-    #[error("a name begins with a letter or a digit")]
+    #[error("names must start with a letter or digit")]
     Start,
     /// A blank inside.
-    #[error("a name holds no blanks")]
+    #[error("names cannot contain spaces")]
     Blank,
     /// A character that the lines of the protocol need for themselves.
-    #[error("a name cannot hold {0:?}")]
+    #[error("names cannot contain {0:?}")]
     Reserved(char),
     /// A control character or an invisible one.
-    #[error("a name cannot hold the character U+{:04X}", u32::from(*.0))]
+    #[error("names cannot contain the character U+{:04X}", u32::from(*.0))]
     Invisible(char),
     /// More than [`MARKS_IN_A_ROW`] combining marks in a row.
-    #[error("a name has at most {MARKS_IN_A_ROW} marks on a letter")]
+    #[error("names can have at most {MARKS_IN_A_ROW} combining marks on a letter")]
     TooManyMarks,
     /// PRECIS has a rule against it: a symbol, an old character, or one in the wrong place.
-    #[error("a name holds letters and digits of living scripts, and signs such as - _ . '")]
+    #[error("names can only contain letters and digits of scripts in use today, and signs such as - _ . '")]
     NotIdentifier,
     /// Letters of several scripts that are not written together.
-    #[error("a name does not mix alphabets that look alike")]
+    #[error("names cannot mix alphabets that look alike")]
     MixedScripts,
     /// It begins like the banner of a secure shell, in any case.
-    #[error("a name cannot begin with SSH-")]
+    #[error("names cannot start with SSH-")]
     Banner,
     /// A word that could be taken for the server or its staff.
-    #[error("that word is reserved")]
+    #[error("that name is reserved")]
     ReservedWord,
     /// What could be read as such a word.
-    #[error("that looks like a reserved word")]
+    #[error("that looks like a reserved name")]
     ReservedLook,
 }
 

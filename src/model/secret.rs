@@ -21,10 +21,10 @@ pub struct Secret(Zeroizing<String>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadSecret {
     /// Fewer than [`PASSWORD_CHARS`] characters.
-    #[error("a password has at least {PASSWORD_CHARS} characters")]
+    #[error("passwords need at least {PASSWORD_CHARS} characters")]
     TooShort,
     /// A control character or an unassigned one.
-    #[error("a password holds letters, digits, signs and blanks")]
+    #[error("passwords can only contain letters, digits, punctuation and spaces")]
     NotText,
 }
 

@@ -19,7 +19,7 @@ pub fn describe(error: &io::Error) -> String {
 pub fn describe_at(path: &Path, error: &io::Error) -> String {
     let folder = parent(path);
     if error.kind() == io::ErrorKind::NotFound && !folder.exists() {
-        format!("there is no folder {}", folder.display())
+        format!("the folder {} does not exist", folder.display())
     } else {
         describe(error)
     }
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_told() {
         let described = |path: &str| describe_at(Path::new(path), &io::ErrorKind::NotFound.into());
-        assert_eq!(described("/no/such/thing"), "there is no folder /no/such");
+        assert_eq!(described("/no/such/thing"), "the folder /no/such does not exist");
         assert_eq!(described("thing"), "entity not found");
         assert_eq!(described("/thing"), "entity not found");
         assert_eq!(describe_at(Path::new("/no/such"), &io::Error::other("out of luck")), "out of luck");

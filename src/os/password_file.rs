@@ -27,13 +27,13 @@ pub enum PasswordFileError {
         source: io::Error,
     },
     /// Whoever can read it knows the password.
-    #[error("others can read the password in {}; chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read the password in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// Its encoding is another one.
     #[error("cannot read the password in {}: {Utf16}", .0.display())]
     Utf16(PathBuf),
     /// It does not begin with a password.
-    #[error("the first line of {} is no password: {why}", .path.display())]
+    #[error("the first line of {} is not a valid password: {why}", .path.display())]
     NoPassword {
         /// Which file.
         path: PathBuf,
@@ -98,7 +98,7 @@ mod tests {
         for mode in [0o604, 0o602, 0o620] {
             let path = file("exposed", b"tell nobody\n", mode);
             let error = read(&path).unwrap_err().to_string();
-            assert_eq!(error, format!("others can read the password in {0}; chmod 600 {0}", path.display()));
+            assert_eq!(error, format!("others can read the password in {0}; run chmod 600 {0}", path.display()));
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
     fn what_holds_no_password_is_named() {
         for (content, why) in [(&b"\nsecret"[..], "at least 8"), (b"", "at least 8"), (b"\xff\n", "letters, digits")] {
             let error = read(&file("no-password", content, 0o600)).unwrap_err().to_string();
-            assert!(error.contains("is no password") && error.contains(why), "{error}");
+            assert!(error.contains("is not a valid password") && error.contains(why), "{error}");
         }
         let path = file("utf-16", b"\xff\xfet\0e\0l\0l\0 \0n\0o\0b\0o\0d\0y\0", 0o600);
         let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";

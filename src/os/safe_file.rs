@@ -69,7 +69,7 @@ pub(crate) fn safe_folder(path: &Path, sticky: Sticky) -> io::Result<PathBuf> {
         let may_be_sticky = folder != real || sticky == Sticky::Allowed;
         let is_sticky = metadata.mode() & 0o1000 != 0;
         if metadata.mode() & 0o022 != 0 && !(is_sticky && may_be_sticky) {
-            return Err(refused("others can write to it; choose another one, or use chmod go-w".to_owned()));
+            return Err(refused("others can write to it; choose another folder or run chmod go-w".to_owned()));
         }
     }
     Ok(real)
@@ -86,7 +86,7 @@ pub(crate) fn lock(path: &Path) -> io::Result<Option<Lock>> {
         let (file, metadata) = open_regular(path, &mut options, OFlags::NOFOLLOW)?;
         check_owner(&metadata)?;
         if metadata.mode() & 0o077 != 0 {
-            return Err(io::Error::other(format!("others can lock {}; chmod 600 {0}", path.display())));
+            return Err(io::Error::other(format!("others can lock {}; run chmod 600 {0}", path.display())));
         }
         match file.try_lock() {
             Ok(()) => {}

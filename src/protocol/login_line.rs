@@ -1,6 +1,6 @@
 //! The login line: a name, and what the peer wants besides.
 //!
-//! Options follow the name, since a name holds no blanks.
+//! Options follow the name, since names cannot contain spaces.
 
 use crate::limits::QUOTED_CHARS;
 use crate::model::{Name, SafeText};

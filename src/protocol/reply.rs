@@ -176,7 +176,7 @@ pub enum Refusal {
     #[error("{0}")]
     BadName(#[from] BadName),
     /// There is a word after the name that is not an option.
-    #[error("a name holds no blanks, and \"{0}\" is not an option; the only option is auth")]
+    #[error("names cannot contain spaces, and \"{0}\" is not an option; the only option is auth")]
     UnknownOption(SafeText),
     /// Somebody has that name.
     #[error("{0} is taken")]
@@ -190,22 +190,22 @@ pub enum Refusal {
         holder: SafeText,
     },
     /// The last of [`NAME_TRIES`] names was refused too.
-    #[error("{NAME_TRIES} names were refused; connect again to try another")]
+    #[error("{NAME_TRIES} names were refused; reconnect to try another")]
     TooManyTries,
     /// [`LOGIN_BYTES`] came, and no name.
-    #[error("{LOGIN_BYTES} bytes and no name in them; connect again when you have one")]
+    #[error("received {LOGIN_BYTES} bytes without a name; reconnect and send your name first")]
     Nameless,
     /// More than [`LINE_BYTES`] bytes in a line.
-    #[error("a line has at most {LINE_BYTES} bytes; nothing of it was sent")]
+    #[error("lines are limited to {LINE_BYTES} bytes; this line was not sent")]
     LineTooLong,
     /// More than [`UNTERMINATED_BYTES`] without a line end.
-    #[error("no line end within {UNTERMINATED_BYTES} bytes; goodbye")]
+    #[error("no line ending within {UNTERMINATED_BYTES} bytes; closing the connection")]
     Endless,
     /// [`LONG_LINES`] were too long.
-    #[error("{} lines within {} s were too long; goodbye", LONG_LINES.0, LONG_LINES.1.as_secs())]
+    #[error("{} lines within {} s were too long; closing the connection", LONG_LINES.0, LONG_LINES.1.as_secs())]
     LongLines,
     /// The first bytes belong to another protocol.
-    #[error("this is a chat of plain lines, not {0}; try nc")]
+    #[error("this is a plain-text chat server that does not speak {0}; try nc")]
     WrongProtocol(OtherProtocol),
     /// The name, or the room, has a password.
     #[error("send the password as the next line")]
@@ -219,27 +219,27 @@ pub enum Refusal {
         owner: SafeText,
     },
     /// Another one.
-    #[error("that is not the password")]
+    #[error("incorrect password")]
     WrongPassword,
     /// The last of [`PASSWORD_TRIES`] passwords was wrong too.
-    #[error("{PASSWORD_TRIES} passwords were wrong; wait a minute, and connect again to try another")]
+    #[error("{PASSWORD_TRIES} passwords were incorrect; wait a minute, then reconnect to try again")]
     TooManyPasswords,
     /// No password within [`LOGIN_LIMIT`].
-    #[error("no password within {} s; connect again when you have it", LOGIN_LIMIT.as_secs())]
+    #[error("no password received within {} s; reconnect to try again", LOGIN_LIMIT.as_secs())]
     PasswordTimeout,
     /// Others could read a password on its way.
     #[error(
-        "a password is needed, and others could read it on its way; try client --tls or openssl s_client at the port for TLS"
+        "a password is required, but others could read it on this connection; use client --tls or openssl s_client with the TLS port"
     )]
     Unprotected,
     /// Too many wrong passwords came from there.
-    #[error("too many wrong passwords, or registrations, from your address; try again in {0} s")]
+    #[error("too many wrong passwords or registrations from your address; try again in {0} s")]
     Penalized(u64),
     /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
-    #[error("what you sent behind it could be a password, and is thrown away; lines: {0}")]
+    #[error("discarded {0} {lines} sent after it, because it could contain passwords", lines = lines(*.0 as u64))]
     ThrownAway(usize),
     /// The input ended within a password.
-    #[error("a password ends with a line end; the unfinished line is thrown away")]
+    #[error("passwords must end with a line ending; discarded the unfinished line")]
     UnfinishedPassword,
     /// Too many passwords are being checked, or made.
     #[error("too many passwords are being checked; try again in a moment")]
@@ -248,10 +248,10 @@ pub enum Refusal {
     #[error("{0}; nothing was changed")]
     BadPassword(#[from] BadSecret),
     /// The second time, it was another one.
-    #[error("the two were not the same; nothing was changed")]
+    #[error("the two passwords do not match; nothing was changed")]
     PasswordsDiffer,
     /// Somebody has registered the name.
-    #[error("{0} is registered; to have it, send it as your name when you connect, and its password")]
+    #[error("{0} is registered; if it is yours, reconnect with that name and its password")]
     NameRegistered(SafeText),
     /// Somebody has registered the name, and writes it in another way.
     #[error("{name} looks like {owner}, which is registered")]
@@ -262,37 +262,37 @@ pub enum Refusal {
         owner: SafeText,
     },
     /// In this room nobody has a name that is not registered.
-    #[error("in this room everybody has the name that is registered for them")]
+    #[error("in this room you can only use your registered name")]
     RegisteredOnly,
     /// The peer has an account.
-    #[error("you have registered {0}; /password changes its password")]
+    #[error("you have already registered {0}; use /password to change its password")]
     AlreadyRegistered(Name),
     /// The peer has no account.
-    #[error("you have no registered name; /register makes yours one")]
+    #[error("you have no registered name; use /register to register yours")]
     NotRegistered,
     /// Somebody else has none.
     #[error("{0} is not registered")]
     NoSuchAccount(SafeText),
     /// The server keeps no accounts.
-    #[error("this server keeps no names")]
+    #[error("this server does not support registered names")]
     NoRegistry,
     /// It could not be written down.
-    #[error("the server could not keep it; nothing was changed")]
+    #[error("the server could not save it; nothing was changed")]
     NotKept,
     /// There are as many accounts, or bans, as there may be.
     #[error("there are too many already; nothing was changed")]
     RegistryFull,
     /// The command is for operators.
-    #[error("only an operator may do that")]
+    #[error("only operators can do that")]
     NotOperator,
     /// The command is for operators who are not muted: the reasons that they give are read by others.
     #[error("{0}")]
     Suspended(SafeText),
     /// The time of a ban or a mute.
-    #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years); a reason must start with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
     /// It would be done to whoever does it.
-    #[error("that is you")]
+    #[error("you cannot do that to yourself")]
     IsSelf,
     /// There is no such ban or mute.
     #[error("{0}")]
@@ -307,22 +307,22 @@ pub enum Refusal {
     #[error("{0}")]
     Muted(SafeText),
     /// The owner of the name has come in by another connection.
-    #[error("you have come in by another connection")]
+    #[error("you logged in from another connection")]
     Replaced,
     /// Plain text at a port for TLS.
-    #[error("this port speaks TLS; try client --tls, openssl s_client or ncat --ssl")]
+    #[error("this port requires TLS; try client --tls, openssl s_client or ncat --ssl")]
     NotTls,
     /// A line that is not UTF-8.
-    #[error("lines are UTF-8; nothing of it was sent")]
+    #[error("lines must be valid UTF-8; this line was not sent")]
     NotUtf8,
     /// A line whose first visible character is `/`, and that is not a command.
-    #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
+    #[error("unknown command {0}; see /help, or type // to start a message with /")]
     UnknownCommand(SafeText),
     /// A command without what it needs. Its form is given.
     #[error("it goes {0}")]
     BadArguments(&'static str),
     /// A private message to somebody who is not here.
-    #[error("nobody here is called {0}; /who lists all")]
+    #[error("nobody here is called {0}; /who lists everyone")]
     NoSuchUser(SafeText),
     /// A private message to somebody who ignores the sender.
     #[error("{0} ignores you")]
@@ -331,22 +331,22 @@ pub enum Refusal {
     #[error("you cannot ignore yourself")]
     IgnoresSelf,
     /// More than [`IGNORED_NAMES`] to ignore.
-    #[error("you ignore {IGNORED_NAMES} names; /unignore one of them first")]
+    #[error("you already ignore {IGNORED_NAMES} names; /unignore one of them first")]
     TooManyIgnored,
     /// `/unignore` of somebody who is not ignored.
-    #[error("you do not ignore {0}; /ignore lists whom you do")]
+    #[error("you are not ignoring {0}; /ignore lists the names you ignore")]
     NotIgnored(SafeText),
     /// There are as many connections as there can be.
-    #[error("there is no room for another connection; try again later")]
+    #[error("the server is full; try again later")]
     ServerFull,
     /// There are as many connections from there as there may be.
-    #[error("there are too many connections from your address")]
+    #[error("too many connections from your address")]
     SourceFull,
     /// An unnamed connection has to make room for another.
-    #[error("too many connections wait for a name; connect again and send yours at once")]
+    #[error("too many connections are waiting to give a name; reconnect and send yours at once")]
     Evicted,
     /// No name within [`LOGIN_LIMIT`].
-    #[error("no name within {} s; connect again when you have one", LOGIN_LIMIT.as_secs())]
+    #[error("no name received within {} s; reconnect to try again", LOGIN_LIMIT.as_secs())]
     LoginTimeout,
     /// Too late: the server stops.
     #[error("the server is shutting down")]
@@ -447,7 +447,7 @@ impl fmt::Display for Reply<'_> {
             Self::ManyJoined { count, names } => write_many(f, count, "joined", names),
             Self::ManyLeft { count, names } => write_many(f, count, "left", names),
             Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
-            Self::SameName(name) => write!(f, "* You are {name} already."),
+            Self::SameName(name) => write!(f, "* You are already {name}."),
             Self::Here { count, names } => write_here(f, count, names),
             Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
@@ -455,7 +455,7 @@ impl fmt::Display for Reply<'_> {
             Self::Help => f.write_str(HELP),
             Self::Pong(None) => write!(f, "* Pong"),
             Self::Pong(Some(token)) => write!(f, "* Pong {token}"),
-            Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
+            Self::Slowed => write!(f, "* You are sending too fast: your lines will be delayed, but none will be lost."),
             Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
             Self::Bye { name, accepted, refused } => {
                 write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))
@@ -471,12 +471,12 @@ impl fmt::Display for Reply<'_> {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SendPassword => f.write_str("Send the password of your name as the next line."),
+            Self::SendPassword => f.write_str("Send the password for your name as the next line."),
             Self::SendNewPassword => f.write_str("Send the new password as the next line."),
             Self::SendItAgain => f.write_str("Send the new password again."),
-            Self::Registered(name) => write!(f, "Registered: {name} is yours, and asks for its password from now on."),
-            Self::PasswordChanged(name) => write!(f, "Password changed: {name} asks for the new one from now on."),
-            Self::Unregistered(name) => write!(f, "Unregistered: {name} asks for no password any more."),
+            Self::Registered(name) => write!(f, "Registered: {name} is yours and now requires its password."),
+            Self::PasswordChanged(name) => write!(f, "Password changed: {name} now requires the new one."),
+            Self::Unregistered(name) => write!(f, "Unregistered: {name} no longer requires a password."),
             Self::Done(text) => text.fmt(f),
         }
     }

@@ -15,7 +15,7 @@ pub(crate) fn banned(ban: &Sanction) -> Refusal {
 
 /// What somebody is told who may say nothing.
 pub(crate) fn silenced(mute: Mute) -> Refusal {
-    Refusal::Muted(SafeText::new(format!("you are muted{}; you can read, but not write", until(mute.until))))
+    Refusal::Muted(SafeText::new(format!("you are muted{}; you can read but not send messages", until(mute.until))))
 }
 
 /// What a muted operator is told.

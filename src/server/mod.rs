@@ -39,7 +39,7 @@ use crate::server::shared::Shared;
 
 /// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
 #[derive(Debug, Error)]
-#[error("the broker died; this is a defect of the server, and everybody was disconnected")]
+#[error("the broker crashed, and everyone was disconnected; this is a bug in the server")]
 pub struct BrokerDied;
 
 /// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start

@@ -113,7 +113,7 @@ fn a_wrong_password_is_sent_once() {
     server.expect("close sesame");
     server.send(&format!("{WRONG}\n{REQUIRED}\n"));
     server.expect_end();
-    let why = "client: the server refused Bob: wrong-password: that is not the password\n";
+    let why = "client: the server refused Bob: wrong-password: incorrect password\n";
     assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), why));
 }
 
@@ -179,10 +179,18 @@ fn what_is_no_password_or_is_open_to_others_is_wrong_usage() {
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
     let empty = file("client-empty", "\nopen sesame\n");
     for (options, variable, words) in [
-        (&["--password-file", &open][..], None, format!("others can read the password in {open}; chmod 600 {open}")),
-        (&["--password-file", &empty], None, format!("the first line of {empty} is no password")),
+        (
+            &["--password-file", &open][..],
+            None,
+            format!("others can read the password in {open}; run chmod 600 {open}"),
+        ),
+        (&["--password-file", &empty], None, format!("the first line of {empty} is not a valid password")),
         (&["--password-file", "/no/such/file"], None, "cannot read the password in /no/such/file".to_owned()),
-        (&[], Some("a\tb"), "LINECHAT_PASSWORD: a password holds letters, digits, signs and blanks".to_owned()),
+        (
+            &[],
+            Some("a\tb"),
+            "LINECHAT_PASSWORD: passwords can only contain letters, digits, punctuation and spaces".to_owned(),
+        ),
     ] {
         let done = client(FakeServer::start().address, options, variable).finish_with("");
         assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""));

@@ -184,7 +184,7 @@ fn it_does_not_stay_when_the_server_goes() {
 fn a_wait_that_is_no_time_is_wrong_usage() {
     for wait in ["nan", "inf", "-1", "soon", "86401", ""] {
         let done = Program::start(CLIENT, ["--name", "Bob", &format!("--wait={wait}")]).finish();
-        let why = format!("error: invalid value '{wait}' for '--wait <SECONDS>': seconds from 0 to 86400\n");
+        let why = format!("error: invalid value '{wait}' for '--wait <SECONDS>': must be from 0 to 86400 seconds\n");
         // An empty value is refused in words of clap's own.
         assert!(done.stderr.starts_with(&why) || wait.is_empty(), "{}", done.stderr);
         assert_eq!(done.code, Some(2));

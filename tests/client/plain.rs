@@ -196,7 +196,7 @@ fn another_name_is_asked_for_when_one_is_taken() {
     bob.type_in("BOB\n");
     asked_again(&mut bob, "BOB is taken");
     bob.type_in("Bob Smith\n\n");
-    asked_again(&mut bob, "a name holds no blanks");
+    asked_again(&mut bob, "names cannot contain spaces");
     bob.type_in("Carol\n");
     bob.sees("* Welcome, Carol. 1 other here: Bob. /help lists the commands.");
     bob.type_in("hi\n");

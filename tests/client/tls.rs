@@ -360,7 +360,7 @@ fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
     }
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
     let error = Tls::from_files(Path::new(&certificate), Path::new(&key)).unwrap_err().to_string();
-    let why = "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3";
+    let why = "it is an X.509 version 1 certificate, which names no host; openssl req -x509 makes a version 3 one";
     assert_eq!(error, format!("cannot use the certificate in {certificate}: {why}"));
 }
 
@@ -500,7 +500,7 @@ fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_el
     let why =
         format!("the server at 127.0.0.1, port {plain} does not speak TLS; check the port, or connect without --tls");
     assert_not_connected(&say_hi(plain, &["--tls-fingerprint", &fingerprint]), &why);
-    let refusal = "wrong-protocol: this port speaks TLS; try client --tls, openssl s_client or ncat --ssl";
+    let refusal = "wrong-protocol: this port requires TLS; try client --tls, openssl s_client or ncat --ssl";
     let done = say_hi(port, &[]);
     let expected = Finished {
         code: Some(1),
@@ -748,7 +748,7 @@ fn options_for_tls_that_make_no_sense_are_wrong_usage() {
         (&["--tls-ca", &empty], format!("cannot read certificates in {empty}: there is no certificate in it")),
         (&["--tls-fingerprint", "AB:CD"], "a SHA-256 fingerprint has 64 hexadecimal digits".to_owned()),
         (&["--tls-ca", &authority.file(), "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),
-        (&["--unix", "x", "--host", "localhost"], "--host and --unix each name a server; give one".to_owned()),
+        (&["--unix", "x", "--host", "localhost"], "--host and --unix each name a server; use only one".to_owned()),
         (&["--unix", "x", "--port", "5000"], "cannot be used with".to_owned()),
         (&["--unix", "x", "--tls"], "cannot be used with".to_owned()),
         (&["--unix", "x", "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),

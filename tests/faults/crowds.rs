@@ -50,7 +50,7 @@ fn a_name_is_free_again_after_the_reset_of_one_who_is_paced() {
     let server = ServerProgram::start(&["--pace", "public"]);
     let mut ghost = server.join("ghost");
     ghost.send(&"boo\n".repeat(10_000));
-    while !is_like(&ghost.line(), "* You are too fast: …") {}
+    while !is_like(&ghost.line(), "* You are sending too fast: …") {}
     ghost.reset();
     let since = Instant::now();
     let mut next = first_to_get(server.address, "ghost");

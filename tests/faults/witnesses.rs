@@ -92,7 +92,7 @@ impl Drop for Witnesses {
 }
 
 /// Others at this address may be so fast that a witness is slowed down as well. That is said to it alone.
-const TOO_FAST: &str = "* You are too fast: …";
+const TOO_FAST: &str = "* You are sending too fast: …";
 
 impl Witness {
     fn join(address: SocketAddr, at: usize) -> Self {

@@ -147,13 +147,13 @@ fn assert_answers(alice: &mut Peer, arguments: &[&str], answer: &str) {
 #[test]
 fn what_does_not_go_together_is_wrong_usage() {
     for (arguments, why) in [
-        (&["a", "b"][..], "\"a\" and \"b\" each name a server; give one"),
-        (&["a", "b", "--exec", "true"], "\"a\" and \"b\" each name a server; give one"),
-        (&["a", "--host", "b"], "\"a\" and --host each name a server; give one"),
-        (&["tls://a", "--unix", "/b"], "\"tls://a\" and --unix each name a server; give one"),
-        (&["--host", "a", "--unix", "/b"], "--host and --unix each name a server; give one"),
-        (&["a:1", "--port", "2"], "\"a:1\" and --port each give a port; give one"),
-        (&["--host", "a:1", "--port", "1"], "--host and --port each give a port; give one"),
+        (&["a", "b"][..], "\"a\" and \"b\" each name a server; use only one"),
+        (&["a", "b", "--exec", "true"], "\"a\" and \"b\" each name a server; use only one"),
+        (&["a", "--host", "b"], "\"a\" and --host each name a server; use only one"),
+        (&["tls://a", "--unix", "/b"], "\"tls://a\" and --unix each name a server; use only one"),
+        (&["--host", "a", "--unix", "/b"], "--host and --unix each name a server; use only one"),
+        (&["a:1", "--port", "2"], "\"a:1\" and --port each give a port; use only one"),
+        (&["--host", "a:1", "--port", "1"], "--host and --port each give a port; use only one"),
         (&["unix:/a", "-p", "1"], "--port cannot be used with \"unix:/a\": a socket file has no port and no TLS"),
         (&["--unix", "/a", "--tls"], "--tls cannot be used with --unix: a socket file has no port and no TLS"),
         (&["localhost", "5000"], "5000 is not a host; a port is written HOST:5000"),
@@ -218,7 +218,7 @@ fn the_environment_gives_the_name_and_the_server() {
 #[test]
 fn a_bad_variable_is_reported_by_its_name() {
     for (variable, value, arguments, why) in [
-        ("LINECHAT_NAME", "two words", &[][..], "a name holds no blanks"),
+        ("LINECHAT_NAME", "two words", &[][..], "names cannot contain spaces"),
         (
             "LINECHAT_HOST",
             "a:b:c",
@@ -256,8 +256,8 @@ fn at_a_terminal_the_user_name_is_the_name() {
 
 #[test]
 fn a_user_name_that_cannot_be_a_name_is_an_error_that_says_why() {
-    let advice = "give one with --name NAME";
-    for (user, why) in [("root", "that word is reserved"), ("Zoe Smith", "a name holds no blanks")] {
+    let advice = "choose one with --name NAME";
+    for (user, why) in [("root", "that name is reserved"), ("Zoe Smith", "names cannot contain spaces")] {
         let done = run_at_a_terminal(&[("USER", user)], &[]);
         let why = format!("your user name {user:?} cannot be your name in the room: {why}; {advice}");
         assert_is_wrong_usage(&done, &why);

@@ -73,15 +73,15 @@ fn an_address_of_another_machine_is_named_with_a_way_out() {
         SERVER,
         &["--host", "192.0.2.1", "--port", "0"],
         1,
-        "server: 192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too",
+        "server: 192.0.2.1:0 is not an address of this machine; use --host 0.0.0.0 for all IPv4 addresses, or --host :: for IPv6 too",
     );
 }
 
 #[test]
 fn a_folder_that_does_not_exist_is_named() {
     for (option, error) in [
-        ("--data", "the registry /no/such/folder cannot be used: there is no folder /no/such"),
-        ("--unix", "cannot listen at /no/such/folder: there is no folder /no/such"),
+        ("--data", "cannot use the accounts in /no/such/folder: the folder /no/such does not exist"),
+        ("--unix", "cannot listen at /no/such/folder: the folder /no/such does not exist"),
     ] {
         let arguments = ["--host", "127.0.0.1", "--port", "0", option, "/no/such/folder"];
         assert_fails(SERVER, &arguments, 1, &format!("server: {error}"));
@@ -132,11 +132,11 @@ fn a_port_out_of_range_is_wrong_usage() {
 #[test]
 fn a_bad_name_is_wrong_usage_and_its_rule_is_said() {
     for (name, rule) in [
-        ("two words", "a name holds no blanks"),
-        ("Bob:", "a name cannot hold ':'"),
-        ("", "a name has at least one character"),
-        ("_", "a name begins with a letter or a digit"),
-        ("123456789012345678901234567890123", "a name has at most 32 characters"),
+        ("two words", "names cannot contain spaces"),
+        ("Bob:", "names cannot contain ':'"),
+        ("", "names need at least one character"),
+        ("_", "names must start with a letter or digit"),
+        ("123456789012345678901234567890123", "names are limited to 32 characters"),
     ] {
         assert_usage_error(CLIENT, &["--name", name], &["--name", rule]);
     }

@@ -76,8 +76,8 @@ fn the_man_page_of_the_server_describes_each_command_of_admin() {
     let section = page.split_once("\n.SH \"COMMANDS OF ADMIN\"\n").expect("there is such a section").1;
     let section = section.split_once("\n.SH ").unwrap().0;
     for entry in [
-        "\\fB--data DIR\\fR\nThe folder of the server, as it was given to it\n",
-        "\\fBop\\fR NAME\nMake NAME an operator; it has to be registered\n",
+        "\\fB--data DIR\\fR\nThe --data folder of the server\n",
+        "\\fBop\\fR NAME\nMake NAME an operator; it must be registered\n",
         "\\fBkick\\fR NAME [REASON]...\n",
         "\\fBban\\fR NAME|ADDR [DURATION] [REASON]...\n",
         "\\fBlist\\fR [people|names|bans|mutes]\n",

@@ -76,7 +76,7 @@ impl Drop for Shared {
 
 /// The refusal after which this many lines were discarded.
 fn thrown_away(lines: usize) -> String {
-    format!("! thrown-away: …lines: {lines}")
+    format!("! thrown-away: discarded {lines} line…")
 }
 
 /// Somebody in the room who has registered this name.
@@ -187,7 +187,7 @@ fn its_owner_evicts_a_ghost_and_the_others_are_told() {
     let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert_like(&welcome, "* Welcome, Alice. 1 other here: Bob. …");
     ghost.expect_rest(&["! replaced", "* Bye, Alice: 0 lines accepted, 1 refused."]);
-    bob.expect("* Alice has left: has come in by another connection");
+    bob.expect("* Alice has left: logged in from another connection");
     bob.expect("* Alice has joined");
     alice.send("me\n");
     bob.expect("Alice: me");

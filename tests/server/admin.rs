@@ -99,7 +99,7 @@ fn an_operator_is_made_and_unmade() {
     bob.expect_rest(&["! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
     olga.expect("* Bob has left: kicked by Olga");
     olga.expect("* Kicked: Bob from 127.0.0.0/8.");
-    assert_eq!(house.admin(&["deop", "olga"]), "olga is no operator.\n");
+    assert_eq!(house.admin(&["deop", "olga"]), "olga is not an operator.\n");
     olga.send("/kick Olga\n");
     olga.expect("! not-operator");
 }
@@ -141,7 +141,7 @@ fn it_does_what_an_operator_does_and_says_who_is_here() {
     }
     let names = house.admin(&["list", "names"]);
     assert!(names.starts_with("Olga\tsince 2") && names.ends_with("Z\toperator\n"), "{names}");
-    assert_eq!(house.admin(&["unregister", "Olga"]), "Olga is not registered any more.\n");
+    assert_eq!(house.admin(&["unregister", "Olga"]), "Olga is no longer registered.\n");
     assert_eq!(house.admin(&["list", "names"]), "");
 }
 
@@ -163,7 +163,7 @@ fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
     let names = house.admin(&["list", "names"]);
     let set_aside = "aIice\tsince 1970-01-01T00:00:00Z\tset aside: the same name as alice\n";
     assert!(names.starts_with("alice\tsince 2") && names.ends_with(set_aside), "{names}");
-    assert_eq!(house.admin(&["unregister", "aIice"]), "aIice is not registered any more.\n");
+    assert_eq!(house.admin(&["unregister", "aIice"]), "aIice is no longer registered.\n");
     assert!(!house.admin(&["list", "names"]).contains("aIice"));
     house.log_in("alice");
     house.server.program.signal(Signal::TERM);
@@ -201,7 +201,7 @@ fn bans_and_operators_survive_kill_9() {
 fn a_wrong_request_says_what_is_wrong() {
     let house = Shared::open("wrong");
     assert_eq!(house.refused(&["unban", "Bob"]), "server: refused: not-sanctioned: Bob is not banned\n");
-    assert_eq!(house.refused(&["say", "a\nb"]), "server: a request is one line\n");
+    assert_eq!(house.refused(&["say", "a\nb"]), "server: a request must be a single line\n");
     assert!(
         house
             .refused(&["ban", "Bob", "0s"])
@@ -210,12 +210,12 @@ fn a_wrong_request_says_what_is_wrong() {
     let short = house.admin_with(&["register", "Bob"], "short\n");
     assert_eq!(
         (short.code, short.stderr.as_str()),
-        (Some(1), "server: refused: bad-password: a password has at least 8 characters; nothing was changed\n")
+        (Some(1), "server: refused: bad-password: passwords need at least 8 characters; nothing was changed\n")
     );
     let nobody = Program::start(SERVER, ["admin", "--data", "/no/such/folder", "stats"]).finish();
     assert_eq!(
         (nobody.code, nobody.stderr.as_str()),
-        (Some(1), "server: no server can be reached through /no/such/folder/control: No such file or directory\n")
+        (Some(1), "server: cannot connect to a server at /no/such/folder/control: No such file or directory\n")
     );
 }
 
@@ -252,7 +252,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
     let mut house = Shared::open("log");
     house.register("Olga");
     let renewed = house.admin_with(&["register", "Olga"], &format!("{PASSWORD}\n"));
-    assert_eq!((renewed.code, renewed.stdout.as_str()), (Some(0), "Olga has another password now.\n"));
+    assert_eq!((renewed.code, renewed.stdout.as_str()), (Some(0), "Olga has a new password.\n"));
     house.admin(&["op", "Olga"]);
     let mut olga = house.log_in("Olga");
     let _carol = house.server.join("Carol");
@@ -274,7 +274,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
     ];
     for (act, by, account, whom, why) in acts {
         // In a debug build each pair has a line of its own, with colours.
-        for word in ["acted", act, "by", by, "account", account, "whom", whom, why] {
+        for word in ["moderation", act, "by", by, "account", account, "whom", whom, why] {
             rest = rest
                 .split_once(word)
                 .unwrap_or_else(|| panic!("{word:?} of {act} is not where it should be in\n{log}"))

@@ -219,7 +219,7 @@ fn ones_own_name_can_be_written_otherwise() {
     alice.expect("* Alice is now ALICE");
     bob.expect("* Alice is now ALICE");
     alice.send("/nick ALICE\n");
-    alice.expect("* You are ALICE …");
+    alice.expect("* You are already ALICE…");
     bob.expect_nothing_new();
 }
 

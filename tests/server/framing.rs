@@ -225,7 +225,7 @@ fn a_line_without_end_closes_the_connection() {
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&"x".repeat(200_000));
     alice.expect_rest(&[TOO_LONG, "! line-too-long: …65536…", "* Bye, Alice: 0 lines accepted, 2 refused."]);
-    bob.expect("* Alice has left: sent lines that are too long");
+    bob.expect("* Alice has left: sent overlong lines");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
     alice.expect_rest(&[TOO_LONG, TOO_LONG, "! line-too-long: 3 …60 s…", "* Bye, Alice: 2 lines accepted, 3 refused."]);
     bob.expect("Alice: one");
     bob.expect("Alice: two");
-    bob.expect("* Alice has left: sent lines that are too long");
+    bob.expect("* Alice has left: sent overlong lines");
 }
 
 #[test]

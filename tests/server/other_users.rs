@@ -13,7 +13,7 @@ use crate::support::harness::skipped;
 use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install};
 
 const OTHER: u32 = 64_998;
-const UNSAFE: &str = "others can write to it; choose another one, or use chmod go-w";
+const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
 
 /// A folder of this test's own. It is gone with this.
 struct Folder(PathBuf);
@@ -115,7 +115,7 @@ fn a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for() {
     tls(&cert, &fifo, "a private key");
     let data = folder.subfolder("data", 0o700);
     fs::rename(&fifo, format!("{data}/registry.redb")).unwrap();
-    assert_refused(&["--data", &data], &format!("the registry {data}/registry.redb cannot be used: {why}"));
+    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}/registry.redb: {why}"));
 }
 
 #[test]
@@ -153,12 +153,12 @@ fn files_and_folders_of_another_user_are_refused() {
         let path = format!("{data}/{file}");
         give_to_other(&path);
         let which = if file == "lock" { &data } else { &path };
-        assert_refused(&["--data", &data], &format!("the registry {which} cannot be used: {whose}"));
+        assert_refused(&["--data", &data], &format!("cannot use the accounts in {which}: {whose}"));
         chown(&path, Some(0), None).unwrap();
     }
     give_to_other(&data);
     let why = format!("the folder {data} is not safe: {whose}");
-    assert_refused(&["--data", &data], &format!("the registry {data} cannot be used: {why}"));
+    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
 
     let sticky = folder.subfolder("sticky", 0o1777);
     let path = format!("{sticky}/socket");
@@ -182,7 +182,7 @@ fn folders_that_others_can_write_to_are_refused() {
         }
         for data in [open.clone(), format!("{open}/below"), format!("{open}/missing")] {
             let why = format!("the folder {open} is not safe: {UNSAFE}");
-            assert_refused(&["--data", &data], &format!("the registry {data} cannot be used: {why}"));
+            assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
         }
         assert!(!Path::new(&format!("{open}/missing")).exists());
     }
@@ -196,7 +196,7 @@ fn a_sticky_folder_will_do_for_a_socket_but_not_for_the_registry() {
     assert_eq!(fs::read_dir(&sticky).unwrap().count(), 0);
     assert_starts(&["--data", &format!("{sticky}/data")]);
     let why = format!("the folder {sticky} is not safe: {UNSAFE}");
-    assert_refused(&["--data", &sticky], &format!("the registry {sticky} cannot be used: {why}"));
+    assert_refused(&["--data", &sticky], &format!("cannot use the accounts in {sticky}: {why}"));
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn admin_gives_no_request_to_a_server_of_another_user() {
     set_mode(&format!("{data}/control"), 0o666);
     let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
     let refused = admin(OTHER + 1);
-    let why = format!("belongs to user {OTHER}; only that user and root can tell it what to do");
+    let why = format!("belongs to user {OTHER}; only that user and root can administer it");
     assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: the server at {data}/control {why}\n")));
     for user in [OTHER, 0] {
         assert_eq!(admin(user).code, Some(0));

@@ -6,7 +6,7 @@ use linechat::server::access::rate_limit::PacePreset;
 use crate::support::harness::{Peer, Server};
 use crate::support::lines::is_like;
 
-const TOO_FAST: &str = "* You are too fast: …";
+const TOO_FAST: &str = "* You are sending too fast: …";
 
 #[test]
 fn a_flood_is_passed_on_in_order_and_its_sender_is_told_once() {

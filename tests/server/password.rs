@@ -16,8 +16,8 @@ use crate::support::program::{Program, SERVER, ServerProgram};
 
 // Tests of the client send these lines, too.
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
-pub const WRONG: &str = "! wrong-password: that is not the password";
-pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were wrong; wait a minute, and connect again to try another";
+pub const WRONG: &str = "! wrong-password: incorrect password";
+pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were incorrect; wait a minute, then reconnect to try again";
 
 pub fn password_file(test: &str, content: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-password-{test}-{}", std::process::id()));
@@ -179,7 +179,7 @@ fn a_telnet_client_does_not_show_it_while_it_is_typed() {
     alice.expect_start(b"\xff\xfc\x01\r\n");
     alice.expect_with_end("* Welcome, Alice. …", "\r\n");
     alice.send_bytes(b"\xff\xfe\x01/nick Alice\r\n");
-    alice.expect_with_end("* You are Alice …", "\r\n");
+    alice.expect_with_end("* You are already Alice…", "\r\n");
 }
 
 /// An address of this machine that is not its loopback interface's.
@@ -257,13 +257,13 @@ fn a_file_that_others_can_read_is_refused_at_the_start() {
     let finished = Program::start(SERVER, ["--port", "0", "--password-file", file.to_str().unwrap()]).finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
     let path = file.display();
-    assert_eq!(finished.stderr, format!("server: others can read the password in {path}; chmod 600 {path}\n"));
+    assert_eq!(finished.stderr, format!("server: others can read the password in {path}; run chmod 600 {path}\n"));
 }
 
 #[test]
 fn a_password_that_is_easily_guessed_is_refused_at_the_start() {
     let error = RoomPassword::from_file(&password_file("weak", "sesame\n")).unwrap_err().to_string();
-    assert!(error.ends_with(" is no password: a password has at least 8 characters"), "{error}");
+    assert!(error.ends_with(" is not a valid password: passwords need at least 8 characters"), "{error}");
 }
 
 #[test]

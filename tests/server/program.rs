@@ -173,7 +173,7 @@ fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
 
 #[test]
 fn a_room_without_a_password_that_others_can_reach_is_warned_about_once() {
-    const WARNING: &str = "no password needed";
+    const WARNING: &str = "no password required";
     for (arguments, expected) in [
         (&[][..], 1),
         (&["--host", "::1"], 0),

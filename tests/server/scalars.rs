@@ -140,8 +140,9 @@ fn every_character_in_a_name_is_refused_or_harmless() {
             }
             accepted += 1;
             // The name can stand before a colon or a blank, and is one word.
-            let name = line.rsplit_once(" is now ").or(line.rsplit_once("You are ")).expect("it is a new name").1;
-            let name = name.strip_suffix(" already.").unwrap_or(name);
+            let name =
+                line.rsplit_once(" is now ").or(line.rsplit_once("You are already ")).expect("it is a new name").1;
+            let name = name.strip_suffix('.').unwrap_or(name);
             assert!(!name.contains([' ', ':', '*', '!', '<', '>', '(', ')', '/', ',']), "{char:?} gave {name:?}");
         },
     );

@@ -341,14 +341,14 @@ fn a_certificate_that_clients_refuse_for_its_time_is_warned_about_and_used() {
     let port = address.strip_suffix(" with TLS").and_then(|line| line.rsplit(':').next()).unwrap();
     let fingerprint = server.program.stdout.line();
     let fingerprint = fingerprint.strip_prefix("Certificate fingerprint (SHA-256): ").unwrap();
-    server.wait_for_record("unfit");
-    assert!(server.program.stdout.line().ends_with(" the certificate has expired; clients refuse it"));
+    server.wait_for_record("certificate invalid");
+    assert!(server.program.stdout.line().ends_with(" the certificate has expired, so clients reject it"));
     let client = Program::start(CLIENT, ["--name", "Bob", "--port", port, "--tls-fingerprint", fingerprint]);
     assert_eq!(client.finish_with("Hello\n").code, Some(0));
     made.renew_for(3000, 3001);
     server.program.signal(Signal::HUP);
-    server.wait_for_record("unfit");
-    assert!(server.program.stdout.line().ends_with(" the certificate is not valid yet; clients refuse it"));
+    server.wait_for_record("certificate invalid");
+    assert!(server.program.stdout.line().ends_with(" the certificate is not valid yet, so clients reject it"));
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn a_key_of_another_certificate_is_refused_at_the_start() {
     let arguments = ["--port", "0", "--tls-port", "0", "--tls-cert", certificate, "--tls-key", key];
     let finished = Program::start(SERVER, arguments).finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
-    let why = "the key is not that of the first certificate there, which has to be the server's own";
+    let why = "the key does not match the first certificate in the file, which must be the server's own";
     assert_eq!(finished.stderr, format!("server: cannot use the certificate in {certificate}: {why}\n"));
 }
 
@@ -370,15 +370,15 @@ fn a_key_that_cannot_be_used_is_refused_with_what_to_do_about_it() {
     for (kind, error) in [
         (
             "ENCRYPTED PRIVATE KEY",
-            format!("the private key in {key} is encrypted; openssl pkey -in {key} -out FILE makes one that is not"),
+            format!("the private key in {key} is encrypted; decrypt it with openssl pkey -in {key} -out FILE"),
         ),
         (
             "PRIVATE KEY",
             format!(
-                "cannot use the certificate in {certificate}: the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519"
+                "cannot use the certificate in {certificate}: the key must be RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519"
             ),
         ),
-        ("PUBLIC KEY", format!("cannot read a private key in {key}: there is no such block of PEM in it")),
+        ("PUBLIC KEY", format!("cannot read a private key in {key}: it contains no such PEM block")),
     ] {
         std::fs::write(&made.key, format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n")).unwrap();
         let finished = Program::start(SERVER, ["--port", "0"].into_iter().chain(made.arguments())).finish();
@@ -393,7 +393,7 @@ fn a_key_that_others_can_read_is_refused() {
     let arguments = ["--port", "0"].into_iter().chain(made.arguments());
     let finished = Program::start(SERVER, arguments).finish();
     let key = made.key.display();
-    let error = format!("server: others can read or write the private key in {key}; chmod 600 {key}\n");
+    let error = format!("server: others can read or write the private key in {key}; run chmod 600 {key}\n");
     assert_eq!((finished.code, finished.stderr), (Some(1), error));
 }
 

@@ -108,7 +108,7 @@ fn nothing_else_is_replaced() {
     fs::remove_file(&path).unwrap();
     fs::write(&path, "precious").unwrap();
     let finished = refused();
-    assert_eq!(finished.stderr, format!("server: {at} is there and is no socket; choose another path\n"));
+    assert_eq!(finished.stderr, format!("server: {at} exists and is not a socket; choose another path\n"));
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     fs::remove_file(&path).unwrap();
 }

@@ -142,7 +142,7 @@ fn another_name_is_asked_for_until_one_is_free() {
         client.keys(&format!("{name}\n"));
         client.sees(&format!("-- {name} is taken. {again}"));
     }
-    for (text, why) in [("Bob Smith", "a name holds no blanks"), ("/register", "a name cannot hold '/'")] {
+    for (text, why) in [("Bob Smith", "names cannot contain spaces"), ("/register", "names cannot contain '/'")] {
         client.keys(&format!("{text}\n\n"));
         client.sees(&format!("-- {why}. {again}"));
     }

@@ -1,4 +1,4 @@
-//! `server admin`: a request to a server that runs, and its answer.
+//! `server admin`: sends a request to a running server and prints the reply.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::net::Shutdown;
@@ -16,17 +16,15 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use zeroize::Zeroizing;
 
-/// What the program is to do beside being a server.
 #[derive(Debug, Subcommand)]
-pub enum Order {
-    /// Tell a server that runs what to do
+pub enum Subcommands {
+    /// Administer a running server
     Admin(Admin),
 }
 
-/// Where the server is, and what it is to do.
 #[derive(Debug, Args)]
 pub struct Admin {
-    /// The folder of the server, as it was given to it
+    /// The --data folder of the server
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 
@@ -36,47 +34,47 @@ pub struct Admin {
 
 #[derive(Debug, Subcommand)]
 enum Request {
-    /// Make NAME an operator; it has to be registered
+    /// Make NAME an operator; it must be registered
     Op { name: String },
-    /// Make NAME no operator any more
+    /// Remove the operator rights of NAME
     Deop { name: String },
-    /// Send NAME out of the room
+    /// Disconnect NAME
     Kick { name: String, reason: Vec<String> },
-    /// Let NAME, or those from ADDR, in no more; DURATION is like 30m, 2 hours or 7 days, and without it forever
+    /// Ban NAME or ADDR; DURATION is like 30m, 2 hours or 7 days [default: forever]
     Ban {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
         #[arg(value_name = "DURATION] [REASON")]
         more: Vec<String>,
     },
-    /// Let them in again
+    /// Lift a ban
     Unban {
         #[arg(value_name = "NAME|ADDR")]
         whom: String,
     },
-    /// Let NAME listen, but say nothing; DURATION is like 30m, 2 hours or 7 days, and without it forever
+    /// Stop NAME from sending messages; DURATION is like 30m, 2 hours or 7 days [default: forever]
     Mute {
         name: String,
         #[arg(value_name = "DURATION] [REASON")]
         more: Vec<String>,
     },
-    /// Let NAME talk again
+    /// Lift a mute
     Unmute { name: String },
-    /// Say something to everybody
+    /// Send an announcement to everyone
     Say {
         #[arg(required = true)]
         text: Vec<String>,
     },
-    /// List who is here, or something else
+    /// List the people in the room, the registered names, the bans or the mutes
     List {
         #[arg(value_enum, default_value_t = What::People)]
         what: What,
     },
-    /// Show how many there are of everything
+    /// Show statistics
     Stats,
-    /// Register NAME, or give it another password: it is asked for, or the first line of standard input
+    /// Register NAME or change its password, which is read from the terminal or from standard input
     Register { name: String },
-    /// Remove the registration of NAME
+    /// Delete the registration of NAME
     Unregister { name: String },
 }
 
@@ -88,15 +86,14 @@ enum What {
     Mutes,
 }
 
-impl Order {
-    /// Gives it to the server, and shows the answer.
-    pub fn give(self) -> ExitCode {
+impl Subcommands {
+    pub fn run(self) -> ExitCode {
         let Self::Admin(admin) = self;
         match admin.ask() {
-            // Whoever reads it may have seen enough.
+            // The reader may have closed the pipe early, as `head` does.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
-                // If standard error is closed, the exit code says it.
+                // If standard error is closed, the exit code has to do.
                 let _ = writeln!(io::stderr(), "{}: {error:#}", program_name("server"));
                 return ExitCode::FAILURE;
             }
@@ -109,7 +106,7 @@ impl Admin {
     fn ask(self) -> anyhow::Result<String> {
         let path = Control::path(&self.data);
         let mut server = UnixStream::connect(&path).map_err(|error| {
-            anyhow!("no server can be reached through {}: {}", path.display(), io_error::describe(&error))
+            anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
         })?;
         check_owner(&path, socket_peercred(&server)?.uid)?;
         let request = self.request.text()?;
@@ -117,23 +114,23 @@ impl Admin {
         server.write_all(request.as_bytes())?;
         server.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
-        server.read_to_string(&mut answer).context("the server does not answer")?;
+        server.read_to_string(&mut answer).context("the server did not respond")?;
         match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
             (Some(text), _) => Ok(text.to_owned()),
             (None, Some(refusal)) => bail!("refused: {}", refusal.trim_end()),
-            (None, None) => bail!("the server does not answer"),
+            (None, None) => bail!("the server did not respond"),
         }
     }
 }
 
-/// Refuses a server of another user, who would get a password that is typed for it. That user's server would not obey anyway.
+/// Refuses a server that another user runs: it would get the password that is typed. It would refuse the request anyway.
 fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
     let own = geteuid();
     if owner == own || owner.is_root() || own.is_root() {
         return Ok(());
     }
     bail!(
-        "the server at {} belongs to user {}; only that user and root can tell it what to do",
+        "the server at {} belongs to user {}; only that user and root can administer it",
         path.display(),
         owner.as_raw()
     )
@@ -162,15 +159,15 @@ impl Request {
     }
 }
 
-/// What follows would be taken for a password.
+/// Checks that a request has no second line, which the server would read as a password.
 fn one_line(text: &str) -> anyhow::Result<&str> {
     if text.contains('\n') {
-        bail!("a request is one line");
+        bail!("a request must be a single line");
     }
     Ok(text)
 }
 
-/// A password from a person, who does not see it and so types it twice, or from standard input.
+/// Asks for a password twice at a terminal, or reads it from standard input.
 fn new_password() -> anyhow::Result<Zeroizing<String>> {
     if !io::stdin().is_terminal() {
         let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES));
@@ -187,7 +184,7 @@ fn new_password() -> anyhow::Result<Zeroizing<String>> {
     let ask = |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new).context("cannot ask for a password");
     let (first, second) = (ask("New password: ")?, ask("Again: ")?);
     if first != second {
-        bail!("the two were not the same; nothing was changed");
+        bail!("the two passwords do not match; nothing was changed");
     }
     Ok(first)
 }

@@ -38,7 +38,7 @@ impl Reload {
 /// Notes when it is not the time of the certificate. It is used all the same: who knows its fingerprint may trust it.
 pub fn note_untimely(log: &Log, tls: &Tls) {
     if let Some(untimely) = tls.untimely() {
-        log.note(Record::Unfit { why: untimely.to_string() });
+        log.note(Record::CertificateInvalid { why: untimely.to_string() });
     }
 }
 

@@ -50,7 +50,7 @@ impl Broker {
             return;
         }
         if let Some(ghost) = self.names.holder(name) {
-            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("has come in by another connection"), None);
+            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("logged in from another connection"), None);
         }
     }
 

@@ -129,7 +129,7 @@ async fn set_operator(
     let name = Name::parse(name)?;
     accounts.set_operator(&name, is_operator).await.map_err(|error| not_done(shared, error, &name))?;
     shared.record(if is_operator { "op" } else { "deop" }, by, name.as_str(), None, None);
-    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "no" }))
+    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "not an" }))
 }
 
 /// Registers a name, or gives it another password.
@@ -148,7 +148,7 @@ async fn register(
     let hash = shared.config.auth.hash(secret, &keys).await?;
     let account = accounts.account(&name);
     let (act, done) = match &account {
-        Some(_) => ("password", "has another password now"),
+        Some(_) => ("password", "has a new password"),
         None => ("register", "is registered"),
     };
     let kept = match account {
@@ -166,7 +166,7 @@ async fn unregister(shared: &Shared, accounts: &Accounts, by: &Actor, name: &str
     let name = account.name;
     accounts.unregister(account.id).await.map_err(|error| not_done(shared, error, &name))?;
     shared.record("unregister", by, name.as_str(), None, None);
-    Ok(format!("{name} is not registered any more.\n"))
+    Ok(format!("{name} is no longer registered.\n"))
 }
 
 async fn say(shared: &Shared, by: &Actor, text: &str) -> Result<String, Refusal> {
@@ -318,7 +318,7 @@ mod tests {
         });
         let mut answer = String::new();
         ours.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "ok\nBanned: Bob forever; it concerns nobody here.\n");
+        assert_eq!(answer, "ok\nBanned: Bob forever; affects nobody here.\n");
     }
 
     #[test]

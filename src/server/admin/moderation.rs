@@ -93,7 +93,7 @@ impl Shared {
     }
 
     async fn kick(&self, by: &Actor, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
-        let refusal = Refusal::Kicked(words("you are sent out", reason.as_ref()));
+        let refusal = Refusal::Kicked(words("you were kicked", reason.as_ref()));
         let gone = self.expel(by, Banned::Name(whom.clone()), refusal, ("kicked", reason.clone())).await;
         if gone.is_empty() {
             return Err(Refusal::NoSuchUser((&whom).into()));
@@ -122,7 +122,7 @@ impl Shared {
         }
         let whom = describe(&targets);
         self.record("ban", by, &whom, reason, end);
-        Ok(SafeText::new(format!("Banned: {whom}{}; it concerns {}.", until(end), list(&gone))))
+        Ok(SafeText::new(format!("Banned: {whom}{}; affects {}.", until(end), list(&gone))))
     }
 
     async fn unban(&self, accounts: &Accounts, by: &Actor, whom: Banned) -> Result<SafeText, Refusal> {
@@ -152,7 +152,7 @@ impl Shared {
         let muted = self.set_mute(&targets, Some(Mute { until: end })).await;
         let whom = describe(&targets);
         self.record("mute", by, &whom, reason, end);
-        Ok(SafeText::new(format!("Muted: {whom}{}; it concerns {}.", until(end), list(&muted))))
+        Ok(SafeText::new(format!("Muted: {whom}{}; affects {}.", until(end), list(&muted))))
     }
 
     async fn unmute(&self, accounts: &Accounts, by: &Actor, whom: Name) -> Result<SafeText, Refusal> {
@@ -229,7 +229,7 @@ impl Shared {
         end: Option<SystemTime>,
     ) {
         let (account, by, whom) = (by.account().cloned(), by.name(), SafeText::new(whom.to_owned()));
-        self.log.note(Record::Acted(log::Moderation { act, by, account, whom, why, until: end }));
+        self.log.note(Record::Moderation(log::Moderation { act, by, account, whom, why, until: end }));
     }
 }
 

@@ -318,7 +318,7 @@ mod tests {
         let error = Listener::bind("192.0.2.1", 0).unwrap_err().to_string();
         assert_eq!(
             error,
-            "192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too"
+            "192.0.2.1:0 is not an address of this machine; use --host 0.0.0.0 for all IPv4 addresses, or --host :: for IPv6 too"
         );
     }
 

@@ -175,7 +175,7 @@ fn what_is_no_socket_is_not_touched() {
     let path = path("file");
     std::fs::write(&path, "dear diary").unwrap();
     let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
-    assert!(error.contains("is no socket"), "{error}");
+    assert!(error.contains("is not a socket"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
     std::fs::remove_file(&path).unwrap();
 }

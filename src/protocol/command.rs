@@ -1,63 +1,59 @@
-//! What a line of somebody in the room means.
+//! What a line from a peer in the room means.
 //!
-//! Stands between the line and the event. A line whose first visible character is `/` is a command and is never passed
-//! on, known or not: an unknown one may be a mistyped private message.
+//! A line whose first visible character is `/` is a command. It is never passed on, not even if it is unknown: it may
+//! be a mistyped private message.
 
 use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
 use crate::model::{Name, SafeText};
 use crate::protocol::words::{find_slash, split_word};
 use crate::protocol::{Line, ModerationCommand, Refusal};
 
-/// What a peer asks for. Names are boxed, so that many waiting messages take little room.
+/// What a peer asks for. Names are boxed so that many waiting messages take little memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Say something to everyone else. `/me TEXT` is said as it stands.
+    /// Send a message to everyone else. `/me TEXT` is sent as it is.
     Say(SafeText),
-    /// `/msg NAME TEXT` (or `/w`, `/whisper`): say something to one peer alone.
+    /// `/msg NAME TEXT` (or `/w`, `/whisper`): send a private message.
     Tell {
-        /// Whom.
         to: Box<Name>,
-        /// What.
         text: SafeText,
     },
-    /// `/nick NAME`: be called something else.
+    /// `/nick NAME`: change the name.
     Rename(Box<Name>),
-    /// `/ignore NAME`: hear nothing more of NAME.
+    /// `/ignore NAME`: hide what NAME says.
     Ignore(Box<Name>),
-    /// `/unignore NAME`: hear NAME again.
+    /// `/unignore NAME`: show it again.
     Unignore(Box<Name>),
-    /// `/ignore`: whom does the peer ignore?
+    /// `/ignore`: list the ignored names.
     Ignored,
-    /// `/who` (or `/names`): who is here?
+    /// `/who` (or `/names`): list who is here.
     Who,
-    /// Do something about one's account.
     Account(AccountCommand),
-    /// Do something to somebody, as an operator.
     Moderation(Box<ModerationCommand>),
-    /// `/help` (or `/?`): which commands are there?
+    /// `/help` (or `/?`): list the commands.
     Help,
-    /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
+    /// `/ping [TOKEN]`: reply, so that the peer knows what has arrived.
     Ping(Option<SafeText>),
-    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave. Of the reason, [`REASON_CHARS`] characters are kept.
+    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave. The reason is cut to [`REASON_CHARS`] characters.
     Quit(Option<SafeText>),
 }
 
-/// What a peer does about its own account, a secret line at a time.
+/// A command about one's own account. Each secret follows on a line of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountCommand {
-    /// `/register`: tie one's name to a password.
+    /// `/register`: protect the name with a password.
     Register,
-    /// `/password`: give it another password.
+    /// `/password`: change the password.
     ChangePassword,
-    /// `/unregister`: free the name.
+    /// `/unregister`: delete the account.
     Unregister,
 }
 
 impl Command {
-    /// Reads what a line means. Commands are known without regard to ASCII case.
+    /// Parses a line. Commands ignore ASCII case.
     ///
     /// # Errors
-    /// The [`Refusal`] to answer the line with.
+    /// The [`Refusal`] to reply with.
     pub fn parse(line: Line) -> Result<Self, Refusal> {
         let mut text = match line {
             Line::Text(text) => text,
@@ -75,7 +71,7 @@ impl Command {
         Ok(Self::Say(SafeText::new(text)))
     }
 
-    /// Whether the answer can be much longer than those to other commands.
+    /// Whether the reply can be much longer than those to other commands.
     pub fn has_long_answer(&self) -> bool {
         matches!(self, Self::Who | Self::Ignored | Self::Help)
     }
@@ -93,7 +89,7 @@ impl Command {
             "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
             "msg" | "w" | "whisper" => Self::parse_tell(rest),
             "me" if rest.is_empty() => Err(Refusal::BadArguments("/me TEXT")),
-            // A message like any other. Clients may show it as an action, so they get it in one form.
+            // This is an ordinary message. Clients may show it as an action, so they get it in one form.
             "me" => Ok(Self::Say(SafeText::new(format!("/me {rest}")))),
             "ignore" if rest.is_empty() => Ok(Self::Ignored),
             "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
@@ -112,13 +108,13 @@ impl Command {
         if text.is_empty() {
             return Err(Refusal::BadArguments("/msg NAME TEXT"));
         }
-        // What cannot be a name cannot be here either.
+        // Nobody here can have an invalid name.
         let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
         Ok(Self::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
     }
 
     fn parse_unignore(name: &str) -> Result<Self, Refusal> {
-        // What cannot be a name cannot be ignored either.
+        // Nobody can ignore an invalid name.
         let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
         Ok(Self::Unignore(Box::new(name)))
     }

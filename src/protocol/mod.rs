@@ -1,6 +1,6 @@
 //! The line protocol: bytes to lines to commands, and replies to lines.
 //!
-//! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
+//! Nothing here knows a socket, a task or a clock. `docs/protocol.md` states all rules.
 
 pub mod command;
 mod duration;

@@ -1,4 +1,4 @@
-//! What operators do to others: the words after the slash, and those of `server admin`.
+//! Commands of operators: the text after the slash, and requests of `server admin`.
 
 use std::fmt;
 use std::time::Duration;

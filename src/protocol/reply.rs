@@ -1,7 +1,7 @@
-//! Every line that the server can send, in one place.
+//! All lines that the server can send.
 //!
-//! A reply is made of names, safe text and our own words only, so nothing else can reach a socket. Its first
-//! characters say what it is: `* ` a notice, `! CODE: ` a refusal, anything else a message.
+//! A reply consists of names, safe text and the server's own words, so nothing else can reach a socket. A line starts
+//! with `* ` if it is a notice and with `! CODE: ` if it is a refusal; otherwise it is a message.
 
 use std::fmt;
 
@@ -14,118 +14,90 @@ use crate::limits::{
 use crate::model::{BadName, BadSecret, Name, SafeText};
 use crate::protocol::OtherProtocol;
 
-/// One answer to, or one line for, a peer. Shown without the end of its last line.
+/// A reply or a line for a peer. Displayed without the last line ending.
 #[derive(Debug, Clone, Copy)]
 pub enum Reply<'a> {
-    /// Somebody said something to everyone.
     Said {
-        /// Who.
         from: &'a Name,
-        /// What.
         text: &'a SafeText,
     },
-    /// Somebody said something to one peer.
     Told {
-        /// Who.
         from: &'a Name,
-        /// What.
         text: &'a SafeText,
     },
     /// Asks a silent connection for its name.
     Prompt,
-    /// Asks again, after a name was refused.
+    /// Asks again after a name was refused.
     PromptAgain,
-    /// Greets a peer that has just joined.
     Welcome {
-        /// Itself.
         name: &'a Name,
-        /// How many others are here.
         others: usize,
-        /// Their names, at most [`WELCOME_NAMES`] of them.
+        /// The names of the others, at most [`WELCOME_NAMES`].
         named: &'a [&'a Name],
     },
-    /// Somebody came.
     Joined(&'a Name),
-    /// Somebody went.
     Left {
-        /// Who.
         name: &'a Name,
-        /// Why, when a reason is known.
         reason: Option<&'a LeaveReason>,
     },
-    /// So many came at about the same time.
+    /// Many peers joined at about the same time.
     ManyJoined {
-        /// How many.
         count: usize,
-        /// The first of them.
         names: &'a [Name],
     },
-    /// So many went at about the same time.
     ManyLeft {
-        /// How many.
         count: usize,
-        /// The first of them.
         names: &'a [Name],
     },
-    /// Somebody is called something else now.
     Renamed {
-        /// The former name.
         old: &'a Name,
-        /// The new one.
         new: &'a Name,
     },
-    /// The answer to `/nick` with the name that the peer has.
+    /// The reply to `/nick` with the peer's current name.
     SameName(&'a Name),
-    /// The answer to `/who`: one line, and more where there are many.
+    /// The reply to `/who`: one line, or several if there are many names.
     Here {
-        /// How many are here.
         count: usize,
-        /// Some of them, or all.
         names: &'a [&'a Name],
     },
-    /// The answer to `/ignore NAME`.
+    /// The reply to `/ignore NAME`.
     Ignoring(&'a Name),
-    /// The answer to `/unignore NAME`.
+    /// The reply to `/unignore NAME`.
     NoLongerIgnoring(&'a Name),
-    /// The answer to `/ignore`: one line, and more where there are many.
+    /// The reply to `/ignore`: one line, or several if there are many names.
     Ignored(&'a [SafeText]),
-    /// The answer to `/help`.
+    /// The reply to `/help`.
     Help,
-    /// The answer to `/ping`, with its token.
+    /// The reply to `/ping`, with its token.
     Pong(Option<&'a SafeText>),
-    /// The peer talks faster than it may.
+    /// The peer exceeded its rate limit.
     Slowed,
-    /// How many lines a peer that fell behind has missed.
+    /// How many lines were lost because the peer read too slowly.
     Missed(u64),
     /// The last line to a peer that leaves.
     Bye {
-        /// Itself.
         name: &'a Name,
-        /// How many of its messages were accepted.
         accepted: u64,
-        /// How many of its lines were refused.
         refused: u64,
     },
-    /// The server stops.
     ShuttingDown,
-    /// The operator of the server says something to everybody.
+    /// An announcement by the operator of the server.
     Announced(&'a SafeText),
-    /// A session has something to tell its peer.
+    /// A notice from the peer's session.
     Noticed(&'a Notice),
-    /// A line was refused.
     Refused(&'a Refusal),
 }
 
-/// Why a peer has left, as the others are told.
+/// The reason for a leave, as the others are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaveReason {
-    /// What it wrote after `/quit`. It is shown in quotes, as no other reason is.
+    /// What the peer wrote after `/quit`. This is the only reason that is shown in quotes.
     Quit(SafeText),
-    /// What the server noticed, or what an operator did.
+    /// What the server detected or an operator did.
     Server {
         /// In the server's words, such as `connection lost` or `kicked by Olga`.
         what: SafeText,
-        /// The operator's own words.
+        /// In the operator's words.
         why: Option<SafeText>,
     },
 }
@@ -136,12 +108,12 @@ impl LeaveReason {
         Self::Server { what: SafeText::new(what.to_owned()), why: None }
     }
 
-    /// Whether a user wrote some of it.
+    /// Whether a user wrote a part of it.
     pub fn has_words_of_a_user(&self) -> bool {
         matches!(self, Self::Quit(_) | Self::Server { why: Some(_), .. })
     }
 
-    /// What is left of it without the words of a user.
+    /// The reason without the words of a user.
     pub fn without_words_of_a_user(&self) -> Option<Self> {
         match self {
             Self::Quit(_) => None,
@@ -150,211 +122,170 @@ impl LeaveReason {
     }
 }
 
-/// What a session tells its peer at the peer's place in the order of the room.
+/// A notice from a peer's session. It is sent in the order of the room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The next line is to be the password of the account.
+    /// Asks for the current password.
     SendPassword,
-    /// The next line is to be its new password.
+    /// Asks for the new password.
     SendNewPassword,
-    /// The next line is to be the same again.
+    /// Asks for the new password again.
     SendItAgain,
-    /// The name is the peer's own now.
     Registered(Name),
-    /// It has another password.
     PasswordChanged(Name),
-    /// It is free again, once the peer has left.
+    /// The name is free once the peer has left.
     Unregistered(Name),
-    /// An operator's act is done.
+    /// An act of moderation is done.
     Done(SafeText),
 }
 
 /// Why something that a peer sent was refused, and what the peer can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The name breaks a rule.
     #[error("{0}")]
     BadName(#[from] BadName),
-    /// There is a word after the name that is not an option.
+    /// The word after the name is not an option.
     #[error("names cannot contain spaces, and \"{0}\" is not an option; the only option is auth")]
     UnknownOption(SafeText),
-    /// Somebody has that name.
     #[error("{0} is taken")]
     NameTaken(SafeText),
-    /// Somebody has that name, and writes it in another way.
+    /// The name is taken by a peer that spells it differently.
     #[error("{name} looks like {holder}, which is taken")]
     NameLooksTaken {
-        /// The name as the peer wrote it.
+        /// As the peer spells it.
         name: SafeText,
-        /// The name as its holder writes it.
+        /// As the holder spells it.
         holder: SafeText,
     },
-    /// The last of [`NAME_TRIES`] names was refused too.
     #[error("{NAME_TRIES} names were refused; reconnect to try another")]
     TooManyTries,
-    /// [`LOGIN_BYTES`] came, and no name.
     #[error("received {LOGIN_BYTES} bytes without a name; reconnect and send your name first")]
     Nameless,
-    /// More than [`LINE_BYTES`] bytes in a line.
     #[error("lines are limited to {LINE_BYTES} bytes; this line was not sent")]
     LineTooLong,
-    /// More than [`UNTERMINATED_BYTES`] without a line end.
     #[error("no line ending within {UNTERMINATED_BYTES} bytes; closing the connection")]
     Endless,
-    /// [`LONG_LINES`] were too long.
     #[error("{} lines within {} s were too long; closing the connection", LONG_LINES.0, LONG_LINES.1.as_secs())]
     LongLines,
-    /// The first bytes belong to another protocol.
     #[error("this is a plain-text chat server that does not speak {0}; try nc")]
     WrongProtocol(OtherProtocol),
-    /// The name, or the room, has a password.
+    /// The name or the room has a password.
     #[error("send the password as the next line")]
     PasswordRequired,
-    /// The name is registered, and written in another way.
+    /// The name is registered with a different spelling.
     #[error("{name} looks like {owner}, which is registered; if it is yours, send its password as the next line")]
     OwnersPasswordRequired {
-        /// The name as the peer wrote it.
+        /// As the peer spells it.
         name: SafeText,
-        /// The name as its owner registered it.
+        /// As the owner registered it.
         owner: SafeText,
     },
-    /// Another one.
     #[error("incorrect password")]
     WrongPassword,
-    /// The last of [`PASSWORD_TRIES`] passwords was wrong too.
     #[error("{PASSWORD_TRIES} passwords were incorrect; wait a minute, then reconnect to try again")]
     TooManyPasswords,
-    /// No password within [`LOGIN_LIMIT`].
     #[error("no password received within {} s; reconnect to try again", LOGIN_LIMIT.as_secs())]
     PasswordTimeout,
-    /// Others could read a password on its way.
+    /// Others could read a password on this connection.
     #[error(
         "a password is required, but others could read it on this connection; use client --tls or openssl s_client with the TLS port"
     )]
     Unprotected,
-    /// Too many wrong passwords came from there.
     #[error("too many wrong passwords or registrations from your address; try again in {0} s")]
     Penalized(u64),
-    /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
+    /// A command about an account was refused. The lines sent after it could have been passwords.
     #[error("discarded {0} {lines} sent after it, because it could contain passwords", lines = lines(*.0 as u64))]
     ThrownAway(usize),
-    /// The input ended within a password.
     #[error("passwords must end with a line ending; discarded the unfinished line")]
     UnfinishedPassword,
-    /// Too many passwords are being checked, or made.
     #[error("too many passwords are being checked; try again in a moment")]
     Busy,
-    /// A new password breaks a rule.
     #[error("{0}; nothing was changed")]
     BadPassword(#[from] BadSecret),
-    /// The second time, it was another one.
     #[error("the two passwords do not match; nothing was changed")]
     PasswordsDiffer,
-    /// Somebody has registered the name.
     #[error("{0} is registered; if it is yours, reconnect with that name and its password")]
     NameRegistered(SafeText),
-    /// Somebody has registered the name, and writes it in another way.
     #[error("{name} looks like {owner}, which is registered")]
     NameLooksRegistered {
-        /// The name as the peer wrote it.
+        /// As the peer spells it.
         name: SafeText,
-        /// The name as its owner registered it.
+        /// As the owner registered it.
         owner: SafeText,
     },
-    /// In this room nobody has a name that is not registered.
     #[error("in this room you can only use your registered name")]
     RegisteredOnly,
-    /// The peer has an account.
     #[error("you have already registered {0}; use /password to change its password")]
     AlreadyRegistered(Name),
-    /// The peer has no account.
     #[error("you have no registered name; use /register to register yours")]
     NotRegistered,
-    /// Somebody else has none.
     #[error("{0} is not registered")]
     NoSuchAccount(SafeText),
-    /// The server keeps no accounts.
     #[error("this server does not support registered names")]
     NoRegistry,
-    /// It could not be written down.
     #[error("the server could not save it; nothing was changed")]
     NotKept,
-    /// There are as many accounts, or bans, as there may be.
+    /// The limit for accounts or for bans is reached.
     #[error("there are too many already; nothing was changed")]
     RegistryFull,
-    /// The command is for operators.
     #[error("only operators can do that")]
     NotOperator,
-    /// The command is for operators who are not muted: the reasons that they give are read by others.
+    /// Muted operators cannot moderate, because others would read the reasons that they give.
     #[error("{0}")]
     Suspended(SafeText),
-    /// The time of a ban or a mute.
     #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years); a reason must start with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
     BadTime,
-    /// It would be done to whoever does it.
     #[error("you cannot do that to yourself")]
     IsSelf,
-    /// There is no such ban or mute.
     #[error("{0}")]
     NotSanctioned(SafeText),
-    /// An operator has sent the peer out.
     #[error("{0}")]
     Kicked(SafeText),
-    /// An operator does not let the peer in.
     #[error("{0}")]
     Banned(SafeText),
-    /// An operator does not let the peer talk.
     #[error("{0}")]
     Muted(SafeText),
-    /// The owner of the name has come in by another connection.
+    /// The owner of the name logged in from another connection.
     #[error("you logged in from another connection")]
     Replaced,
-    /// Plain text at a port for TLS.
     #[error("this port requires TLS; try client --tls, openssl s_client or ncat --ssl")]
     NotTls,
-    /// A line that is not UTF-8.
     #[error("lines must be valid UTF-8; this line was not sent")]
     NotUtf8,
-    /// A line whose first visible character is `/`, and that is not a command.
+    /// The first visible character is `/`, but there is no such command.
     #[error("unknown command {0}; see /help, or type // to start a message with /")]
     UnknownCommand(SafeText),
-    /// A command without what it needs. Its form is given.
+    /// An argument is missing. The usage is given.
     #[error("it goes {0}")]
     BadArguments(&'static str),
-    /// A private message to somebody who is not here.
     #[error("nobody here is called {0}; /who lists everyone")]
     NoSuchUser(SafeText),
-    /// A private message to somebody who ignores the sender.
     #[error("{0} ignores you")]
     Ignored(SafeText),
-    /// A peer that would hear itself no more.
     #[error("you cannot ignore yourself")]
     IgnoresSelf,
-    /// More than [`IGNORED_NAMES`] to ignore.
     #[error("you already ignore {IGNORED_NAMES} names; /unignore one of them first")]
     TooManyIgnored,
-    /// `/unignore` of somebody who is not ignored.
     #[error("you are not ignoring {0}; /ignore lists the names you ignore")]
     NotIgnored(SafeText),
-    /// There are as many connections as there can be.
+    /// The limit for all connections is reached.
     #[error("the server is full; try again later")]
     ServerFull,
-    /// There are as many connections from there as there may be.
+    /// The limit for the peer's address is reached.
     #[error("too many connections from your address")]
     SourceFull,
-    /// An unnamed connection has to make room for another.
+    /// An unnamed connection made room for another one.
     #[error("too many connections are waiting to give a name; reconnect and send yours at once")]
     Evicted,
-    /// No name within [`LOGIN_LIMIT`].
     #[error("no name received within {} s; reconnect to try again", LOGIN_LIMIT.as_secs())]
     LoginTimeout,
-    /// Too late: the server stops.
+    /// The peer came too late.
     #[error("the server is shutting down")]
     ShuttingDown,
 }
 
 impl Refusal {
-    /// The refusal of a name that somebody has, who writes it like `holder`.
+    /// Refuses a name that is taken by `holder`.
     pub(crate) fn name_taken(name: &Name, holder: &Name) -> Self {
         match name.folded() == holder.folded() {
             true => Self::NameTaken(name.into()),
@@ -362,7 +293,7 @@ impl Refusal {
         }
     }
 
-    /// The refusal of a name that somebody has registered as `owner`.
+    /// Refuses a name that is registered as `owner`.
     pub(crate) fn name_registered(name: &Name, owner: &Name) -> Self {
         match name.folded() == owner.folded() {
             true => Self::NameRegistered(name.into()),
@@ -370,7 +301,7 @@ impl Refusal {
         }
     }
 
-    /// The stable word by which a program knows this refusal.
+    /// The stable code by which programs recognise this refusal.
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadName(_) | Self::UnknownOption(_) => "bad-name",
@@ -515,7 +446,7 @@ fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Nam
     }
 }
 
-/// One line as long as it stays readable; further names go on further lines, each marked as a notice.
+/// Starts another line, marked as a notice, when a line gets too long to read.
 fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
     write!(f, "* {count} here:")?;
     let mut length = 0;
@@ -534,7 +465,7 @@ fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt:
     }
 }
 
-/// Each line stands for itself, so that its names are not taken for those of people who are here.
+/// Each line is complete in itself, so that its names are not mistaken for people who are here.
 fn write_ignored(f: &mut fmt::Formatter<'_>, names: &[SafeText]) -> fmt::Result {
     let Some((last, names)) = names.split_last() else { return write!(f, "* Ignoring nobody.") };
     write!(f, "* Ignoring: ")?;

@@ -1,8 +1,8 @@
 //! The room: who is here, and who hears what, in one order for all.
 //!
-//! Sessions send [`Event`]s; the [`Broker`] alone owns the peers and turns events into [`Batch`]es; the [`Feed`]
-//! keeps the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
-//! [`Broker::tick`] know no clock either: only [`Broker::run`] and [`Progress`] do.
+//! Sessions send [`Event`]s. Only the [`Broker`] owns the peers; it turns events into [`Batch`]es. The [`Feed`] keeps
+//! the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
+//! [`Broker::tick`] know no clock either; only [`Broker::run`] and [`Progress`] do.
 
 pub mod event;
 

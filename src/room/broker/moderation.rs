@@ -1,4 +1,4 @@
-//! What the broker does for operators, and for the accounts of the peers in the room.
+//! What the broker does for operators and for accounts of peers.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use crate::room::sanctions::{banned, pinned};
 use crate::room::{AdminRequest, Audience, Broker, Mute, Person};
 
 impl Broker {
-    /// Whether the accounts let somebody with this account have this name.
+    /// Whether a peer with this account may have this name, according to the accounts.
     pub(crate) fn may_have(&self, name: &Name, account_id: Option<AccountId>) -> Result<(), Refusal> {
         let Some(accounts) = &self.accounts else { return Ok(()) };
         if let Some(ban) = accounts.ban_of(name, self.date) {
@@ -24,27 +24,26 @@ impl Broker {
         }
     }
 
-    /// For how long a name is muted.
     pub(crate) fn mute_of(&self, name: &Name) -> Option<Mute> {
         let sanction = self.accounts.as_ref()?.mute_of(name, self.date)?;
         Some(Mute { until: sanction.until() })
     }
 
-    /// Whether somebody with this name may take another one, as far as the accounts tell. The room is told of a ban or a mute
-    /// only when it is on the disk, and nobody may get out of its way in between.
+    /// Whether a peer with this name may change it, according to the accounts. The room learns of a ban or mute only
+    /// after it is on the disk, and nobody may escape it in between.
     pub(crate) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
         let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, self.date));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
         self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
     }
 
-    /// Whether somebody from there is let in. The server has checked that too, but the connection may have waited since.
+    /// Whether this address is not banned. The server has checked that too, but the connection may have waited since.
     pub(crate) fn may_come_from(&self, from: PeerAddr) -> Result<(), Refusal> {
         let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), self.date));
         ban.map_or(Ok(()), |ban| Err(banned(&ban)))
     }
 
-    /// Takes out whoever has the name that its owner comes for.
+    /// Removes the peer that has the name when its owner joins.
     pub(crate) fn make_room_for(&mut self, name: &Name, account_id: Option<AccountId>) {
         if account_id.is_none() {
             return;
@@ -54,13 +53,13 @@ impl Broker {
         }
     }
 
-    /// Does as those say who keep order.
+    /// Handles a request of an operator or of `server admin`.
     pub(crate) fn obey(&mut self, order: AdminRequest) {
         match order {
             AdminRequest::Expel { whom, refusal, reason, by, answer } => {
                 let people = self.people_meant(&whom);
                 people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason, by));
-                // Whoever gave the order need not wait for what came of it.
+                // The sender need not wait for the answer.
                 let _ = answer.send(people);
             }
             AdminRequest::Mute { whom, mute, answer } => {
@@ -79,7 +78,7 @@ impl Broker {
         }
     }
 
-    /// Tells a peer what its session has to say.
+    /// Sends a peer a notice or refusal from its session.
     pub(crate) fn tell(&mut self, peer: PeerId, told: Result<Notice, Refusal>) {
         match told {
             Ok(notice) => self.batch.push(Audience::Only(peer), &Reply::Noticed(&notice)),
@@ -87,7 +86,7 @@ impl Broker {
         }
     }
 
-    /// Those whom an operator means: a name is also that of the account that somebody has logged in to.
+    /// The people that an operator means. A name also stands for its account.
     fn people_meant(&self, whom: &Banned) -> Vec<Person> {
         match whom {
             Banned::Network(source) => self.people(|peer| source.contains(peer.from.network())),
@@ -99,14 +98,14 @@ impl Broker {
         }
     }
 
-    /// Those who are meant, by their names.
+    /// The matching people, sorted by name.
     fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
         let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
         let meant = peers.filter(|(_, it)| !it.is_done && is_meant(it));
         meant.map(|(peer, it)| it.as_person(peer, self.date)).collect()
     }
 
-    /// Sends somebody out. Its writer ends with the farewell, and its session with the writer.
+    /// Disconnects a peer. Its writer ends after the farewell, and its session with the writer.
     fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &LeaveReason, by: Option<PeerId>) {
         self.refuse(peer, refusal);
         self.leave(peer, Some(reason.clone()), by);
@@ -114,7 +113,7 @@ impl Broker {
 }
 
 impl Peer {
-    /// Whether it may say nothing.
+    /// The mute in force, if any.
     pub(crate) fn is_muted(&self, now: SystemTime) -> Option<Mute> {
         self.mute.filter(|mute| mute.until.is_none_or(|until| until > now))
     }

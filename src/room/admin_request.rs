@@ -33,7 +33,7 @@ pub enum AdminRequest {
     /// Send an announcement to everyone.
     Announce(SafeText),
     /// List the people in the room.
-    Census(oneshot::Sender<Vec<Person>>),
+    ListPeople(oneshot::Sender<Vec<Person>>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -240,7 +240,7 @@ impl Broker {
             Event::SetAccount { peer, account_id } => {
                 self.peers.entry(peer).and_modify(|peer| peer.account_id = account_id);
             }
-            Event::AdminRequest(order) => self.obey(*order),
+            Event::AdminRequest(request) => self.handle_admin(*request),
             Event::Leave { peer, reason } => self.leave(peer, reason, Some(peer)),
             Event::Shutdown => {
                 self.closing = true;

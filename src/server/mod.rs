@@ -83,7 +83,7 @@ pub async fn run(
 /// Removes the accounts that nobody has logged in with for so long, now and once a day. Who is in the room uses an account.
 async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) -> Infallible {
     loop {
-        let here = shared.order(AdminRequest::Census).await;
+        let here = shared.order(AdminRequest::ListPeople).await;
         for account_id in here.into_iter().filter_map(|person| person.account_id) {
             shared.note_login(&accounts, account_id).await;
         }

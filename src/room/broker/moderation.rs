@@ -54,8 +54,8 @@ impl Broker {
     }
 
     /// Handles a request of an operator or of `server admin`.
-    pub(crate) fn obey(&mut self, order: AdminRequest) {
-        match order {
+    pub(crate) fn handle_admin(&mut self, request: AdminRequest) {
+        match request {
             AdminRequest::Expel { whom, refusal, reason, by, answer } => {
                 let people = self.people_meant(&whom);
                 people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason, by));
@@ -72,7 +72,7 @@ impl Broker {
                 let _ = answer.send(people);
             }
             AdminRequest::Announce(text) => self.batch.push(Audience::Everyone, &Reply::Announced(&text)),
-            AdminRequest::Census(answer) => {
+            AdminRequest::ListPeople(answer) => {
                 let _ = answer.send(self.people(|_| true));
             }
         }

@@ -282,8 +282,8 @@ fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
     let [what, why] = ["kicked by Olga", "spam"].map(safe);
     let reason = LeaveReason::Server { what, why: Some(why) };
     let refusal = Refusal::Kicked(safe("spam"));
-    let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
-    room.broker.handle(Event::AdminRequest(Box::new(order)));
+    let request = crate::room::AdminRequest::Expel { whom, refusal, reason, by: Some(PeerId(1)), answer };
+    room.broker.handle(Event::AdminRequest(Box::new(request)));
     assert_eq!(room.heard(1), ["* Troll has left: kicked by Olga: spam"]);
     assert_eq!(room.heard(2), ["* Troll has left: kicked by Olga"]);
     assert_eq!(room.heard(3), ["* Troll has left: kicked by Olga: spam"]);
@@ -607,11 +607,11 @@ fn a_peer_that_is_kicked_at_once_is_not_announced() {
     let whom = crate::protocol::Banned::Name(Name::parse("Troll").unwrap());
     let reason = LeaveReason::server("kicked by Alice");
     let refusal = Refusal::Kicked(safe("spam"));
-    let order = crate::room::AdminRequest::Expel { whom, refusal, reason, by: None, answer };
-    room.broker.handle(Event::AdminRequest(Box::new(order)));
+    let request = crate::room::AdminRequest::Expel { whom, refusal, reason, by: None, answer };
+    room.broker.handle(Event::AdminRequest(Box::new(request)));
     room.wait(ANNOUNCE_AFTER);
     assert_eq!(room.heard(1), [""; 0]);
-    assert_eq!(answered.try_recv().unwrap().expect("every order is answered").len(), 1);
+    assert_eq!(answered.try_recv().unwrap().expect("every request is answered").len(), 1);
     assert_eq!(room.heard(2)[1..], ["! kicked: spam", "* Bye, Troll: 0 lines accepted, 1 refused."]);
 }
 

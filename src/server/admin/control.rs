@@ -188,7 +188,7 @@ async fn list(shared: &Shared, accounts: &Accounts, what: &str) -> Result<String
     let mut text = String::new();
     match what {
         "" | "people" => {
-            for person in shared.order(AdminRequest::Census).await {
+            for person in shared.order(AdminRequest::ListPeople).await {
                 let _ = writeln!(text, "{}", describe(accounts, &person));
             }
         }
@@ -236,7 +236,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
     let rows = [
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
-        ("people", shared.order(AdminRequest::Census).await.len().to_string()),
+        ("people", shared.order(AdminRequest::ListPeople).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
@@ -296,7 +296,7 @@ mod tests {
         loop {
             match events.recv().await.unwrap() {
                 Event::AdminRequest(order) => match *order {
-                    AdminRequest::Census(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
+                    AdminRequest::ListPeople(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
                     AdminRequest::Expel { answer, .. } => return answer,
                     other => panic!("{other:?}"),
                 },

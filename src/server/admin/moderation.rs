@@ -174,7 +174,7 @@ impl Shared {
     /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
     async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
         let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
-        let people = self.order(AdminRequest::Census).await;
+        let people = self.order(AdminRequest::ListPeople).await;
         let holder = people.iter().find(|person| person.name == *name);
         let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
         if account.is_some() && account.as_ref() == by.account() {

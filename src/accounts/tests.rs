@@ -92,7 +92,7 @@ fn filled(folder: &Folder) -> Accounts {
 }
 
 #[test]
-fn what_was_done_is_there_after_a_restart() {
+fn changes_survive_a_restart() {
     let folder = Folder::new();
     let accounts = filled(&folder);
     let before = accounts.read().clone();
@@ -431,7 +431,7 @@ fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
 }
 
 #[test]
-fn of_two_who_register_a_name_at_once_one_gets_it() {
+fn of_two_concurrent_registrations_of_a_name_one_succeeds() {
     let folder = Folder::new();
     let accounts = folder.open();
     let acts = (0..20).map(|_| register(&accounts, "Bob"));

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_is_shown() {
+    fn networks_parse_and_display_the_same() {
         for (text, shown) in [
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1/32", "192.0.2.1"),

@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_no_password_and_a_short_one_is_weak() {
+    fn control_characters_and_short_passwords_are_refused() {
         for text in ["a\x1b[A", "\u{0}"] {
             assert_eq!(Secret::parse(text).unwrap_err(), BadSecret::NotText, "{text:?}");
         }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_shown() {
+    fn a_secret_is_not_shown_in_debug_output() {
         assert_eq!(format!("{:?}", Secret::parse("hunter2").unwrap()), "Secret(..)");
     }
 }

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn no_joiner_or_selector_begins_a_pile_of_marks_anew() {
+    fn joiners_and_selectors_do_not_reset_the_count_of_marks() {
         let eight = "\u{301}".repeat(8);
         for joiner in ["\u{200c}", "\u{200d}", "\u{200d}\u{200c}"] {
             assert_eq!(
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_shown_and_what_can_be_seen_is_not_touched() {
+    fn invisible_characters_are_escaped_and_visible_ones_are_kept() {
         for char in ["\u{34f}", "\u{115f}", "\u{1160}", "\u{3164}", "\u{ffa0}", "\u{17b4}", "\u{17b5}", "\u{13430}"] {
             let code = u32::from(char.chars().next().unwrap());
             assert_eq!(safe(&format!("a{char}b")), format!("a<U+{code:04X}>b"));

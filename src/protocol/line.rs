@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
+    fn invalid_utf8_spoils_only_its_own_line() {
         let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
         assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
     }

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_too_much_is_answered_with_the_form() {
+    fn missing_or_extra_arguments_are_refused_with_the_usage() {
         for (line, form) in [("kick", "/kick NAME [REASON]"), ("unban Bob now", "/unban NAME|ADDR")] {
             assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
         }

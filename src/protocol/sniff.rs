@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_no_strangers() {
+    fn valid_names_are_not_mistaken_for_other_protocols() {
         for name in
             ["Getty\n", "GETTY\n", "SSHeila\n", "ssh-susi\n", "Post\n", "G\nET /\n", "Al\nGET /\n", "", "\u{16}"]
         {

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_telnet_stays_and_keeps_its_line_end() {
+    fn bytes_that_only_look_like_telnet_are_kept() {
         assert_eq!(text(b"\xff\xfe\n"), (b"\xff\n".to_vec(), false));
         assert_eq!(text(b"\xffA\n"), (b"\xffA\n".to_vec(), false));
     }

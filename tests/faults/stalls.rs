@@ -90,7 +90,7 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
 
 /// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
 #[test]
-fn who_rests_in_a_quiet_room_has_as_long_as_the_stall_limit() {
+fn in_a_quiet_room_a_peer_has_the_whole_stall_limit() {
     let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
     let limit = (rest.as_secs() + 60).to_string();
     let mut quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", &limit]);
@@ -109,7 +109,7 @@ fn who_rests_in_a_quiet_room_has_as_long_as_the_stall_limit() {
 }
 
 #[test]
-fn who_rests_in_a_quiet_room_for_too_long_is_closed_with_a_reason() {
+fn a_peer_that_stops_reading_in_a_quiet_room_is_disconnected_with_a_reason() {
     let quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", "2"]);
     let stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
     let mut alice = quiet.join("Alice");
@@ -119,7 +119,7 @@ fn who_rests_in_a_quiet_room_for_too_long_is_closed_with_a_reason() {
 }
 
 #[test]
-fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
+fn a_peer_that_reads_nothing_for_too_long_is_disconnected_with_a_reason() {
     let scene = Scene::start(&["--pace", "off", "--stall-limit", "2"]);
     let stalled = Peer::connect_with_a_small_buffer(scene.address()).join("stalled");
     flood(&scene);

@@ -127,7 +127,7 @@ fn a_registered_name_asks_for_its_password_also_after_a_restart() {
 }
 
 #[test]
-fn what_is_typed_reaches_nobody_and_the_talk_goes_on_after_it() {
+fn passwords_for_registering_reach_nobody_and_later_messages_do() {
     let house = Shared::new("nobody");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -138,7 +138,7 @@ fn what_is_typed_reaches_nobody_and_the_talk_goes_on_after_it() {
 }
 
 #[test]
-fn a_registered_name_is_its_owners_however_it_is_written() {
+fn a_registered_name_belongs_to_its_owner_in_every_spelling() {
     let house = Shared::new("looks");
     let server = house.open(false);
     for (owner, twins) in [("alice", ["aIice", "aiice", "A1ICE"]), ("Γιώργος", ["ΓΙΏΡΓΟΣ", "γιώργοσ", "Γιώργοσ"])]
@@ -167,7 +167,7 @@ fn a_registered_name_is_its_owners_however_it_is_written() {
 }
 
 #[test]
-fn its_owner_may_change_the_name_and_take_it_back() {
+fn the_owner_of_a_name_may_rename_and_rename_back() {
     let house = Shared::new("nick");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
@@ -178,7 +178,7 @@ fn its_owner_may_change_the_name_and_take_it_back() {
 }
 
 #[test]
-fn its_owner_evicts_a_ghost_and_the_others_are_told() {
+fn a_login_of_the_owner_replaces_an_old_connection() {
     let house = Shared::new("ghost");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -230,7 +230,7 @@ fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
 }
 
 #[test]
-fn a_short_line_is_a_way_out_and_no_guess() {
+fn a_short_line_cancels_a_password_question_without_counting_as_a_guess() {
     let house = Shared::new("way-out");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
@@ -245,7 +245,7 @@ fn a_short_line_is_a_way_out_and_no_guess() {
 }
 
 #[test]
-fn an_unregistered_name_is_anybodys() {
+fn an_unregistered_name_is_free() {
     let house = Shared::new("unregister");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
@@ -259,7 +259,7 @@ fn an_unregistered_name_is_anybodys() {
 }
 
 #[test]
-fn nothing_is_registered_without_a_good_password_twice() {
+fn registering_needs_a_valid_password_twice() {
     let house = Shared::new("good");
     let server = house.open(false);
     let mut alice = server.join("Alice");
@@ -286,7 +286,7 @@ fn register_again(mut alice: Peer) -> Peer {
 }
 
 #[test]
-fn without_a_folder_no_name_is_kept() {
+fn without_data_names_cannot_be_registered() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     alice.send("/register\n");
@@ -296,7 +296,7 @@ fn without_a_folder_no_name_is_kept() {
 }
 
 #[test]
-fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_costs_as_much() {
+fn with_registered_only_an_unknown_name_is_like_a_wrong_password_and_costs_as_much() {
     let house = Shared::new("closed");
     let mut server = house.open(false);
     register(&server, "Alice");
@@ -316,7 +316,7 @@ fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_
 }
 
 #[test]
-fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
+fn lines_after_a_refused_account_command_are_discarded() {
     let house = Shared::new("behind");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -334,7 +334,7 @@ fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
 }
 
 #[test]
-fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody() {
+fn the_rest_of_an_unfinished_line_after_a_refused_account_command_is_discarded() {
     let house = Shared::new("rest");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -358,7 +358,7 @@ fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody(
 
 /// More lines than the server takes from one read.
 #[test]
-fn all_that_was_sent_after_a_refused_dialogue_reaches_nobody_however_much_it_is() {
+fn any_number_of_lines_after_a_refused_account_command_is_discarded() {
     let house = Shared::new("much");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -406,7 +406,7 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
 }
 
 #[test]
-fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs_none() {
+fn after_auth_the_next_line_is_always_a_password() {
     let house = Shared::new("auth");
     let server = house.open(false);
     let mut bob = server.join("Bob");
@@ -448,7 +448,7 @@ fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs
 }
 
 #[test]
-fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
+fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth #dev", "! bad-name: …\"#dev\"…")] {
@@ -521,7 +521,7 @@ fn a_silence_does_not_split_a_password() {
 }
 
 #[test]
-fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
+fn a_busy_refusal_does_not_count_as_a_wrong_password() {
     let mut house = Shared::new("busy");
     let mut server = house.open(false);
     drop(register(&server, "Alice"));
@@ -545,7 +545,7 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
 }
 
 #[test]
-fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
+fn a_peer_kicked_during_hashing_registers_nothing() {
     let mut house = Shared::new("kicked");
     house.hasher = Hasher::new(1, 2);
     let (server, accounts) = house.open_with_registry(false);
@@ -568,7 +568,7 @@ fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
 }
 
 #[test]
-fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
+fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
     let house = Shared::new("squatter");
     let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
     let auth = Auth { accounts: Some(accounts.clone()), hasher: house.hasher.clone(), ..Auth::default() };

@@ -105,7 +105,7 @@ fn an_operator_is_made_and_unmade() {
 }
 
 #[test]
-fn it_does_what_an_operator_does_and_says_who_is_here() {
+fn server_admin_moderates_and_lists_people() {
     let house = Shared::open("does");
     house.register("Olga");
     house.admin(&["op", "Olga"]);
@@ -248,7 +248,7 @@ fn a_second_server_with_the_same_folder_is_refused() {
 }
 
 #[test]
-fn every_act_is_in_the_log_with_who_whom_and_why() {
+fn every_moderation_act_is_logged_with_operator_target_and_reason() {
     let mut house = Shared::open("log");
     house.register("Olga");
     let renewed = house.admin_with(&["register", "Olga"], &format!("{PASSWORD}\n"));
@@ -284,7 +284,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
 }
 
 #[test]
-fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
+fn server_admin_can_unmute_an_operator() {
     let house = Shared::open("unmute");
     house.register("Olga");
     house.admin(&["op", "Olga"]);
@@ -298,7 +298,7 @@ fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
 }
 
 #[test]
-fn the_log_tells_the_words_of_a_user_from_those_of_the_server() {
+fn the_log_separates_user_text_from_server_text() {
     let mut house = Shared::open("reasons");
     let (mut alice, mut bob) = (house.server.join("Alice"), house.server.join("Bob"));
     alice.expect("* Bob has joined");

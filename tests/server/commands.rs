@@ -4,7 +4,7 @@ use crate::support::harness::Server;
 use crate::support::lines::assert_like;
 
 #[test]
-fn help_lists_the_commands_to_the_one_who_asks() {
+fn help_lists_all_commands() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/help\n/nick\n");
@@ -73,7 +73,7 @@ fn who_names_all_in_the_order_of_their_names() {
 }
 
 #[test]
-fn who_names_many_on_several_lines_each_a_notice() {
+fn a_long_who_list_is_split_into_several_notices() {
     let server = Server::start();
     let names: Vec<_> = (0..40).map(|at| format!("somebody-with-a-long-name-{at:02}")).collect();
     let _others: Vec<_> = names.iter().map(|name| server.join(name)).collect();
@@ -94,7 +94,7 @@ fn who_names_many_on_several_lines_each_a_notice() {
 }
 
 #[test]
-fn a_private_message_reaches_one_peer_and_no_third() {
+fn a_private_message_reaches_only_its_recipient() {
     let server = Server::start();
     let [mut alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
     alice.send("/msg bob  the key is  under the mat \n");
@@ -104,7 +104,7 @@ fn a_private_message_reaches_one_peer_and_no_third() {
 }
 
 #[test]
-fn a_private_message_after_a_blank_is_heard_by_nobody_else() {
+fn a_command_after_a_blank_is_still_private() {
     let server = Server::start();
     let [mut alice, mut bob, mut zoe] = server.join_all(["Alice", "Bob", "Zoe"]);
     alice.send(" /msg Zoe my secret\n\u{feff}/msg Zoe and\n\u{200b}\t/mgs Zoe this\n  //msg Zoe said\n");
@@ -115,7 +115,7 @@ fn a_private_message_after_a_blank_is_heard_by_nobody_else() {
 }
 
 #[test]
-fn a_private_message_to_nobody_is_refused_and_not_heard_by_anybody() {
+fn a_private_message_to_an_unknown_name_is_refused_and_reaches_nobody() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/msg Dave hello\n");
@@ -126,7 +126,7 @@ fn a_private_message_to_nobody_is_refused_and_not_heard_by_anybody() {
 }
 
 #[test]
-fn a_ping_is_answered_after_all_that_was_sent_before_it_and_to_its_sender_alone() {
+fn a_ping_is_answered_in_order_and_only_to_its_sender() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/ping early\nhi\n/msg Dave hi\n/foo\n/PING\nhi again\n/ping two words \n");
@@ -153,7 +153,7 @@ fn a_token_is_made_safe_and_a_long_one_is_cut() {
 }
 
 #[test]
-fn a_command_that_lacks_something_is_answered_with_its_form() {
+fn a_command_with_missing_arguments_is_refused_with_its_usage() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     for (line, form) in [
@@ -171,7 +171,7 @@ fn a_command_that_lacks_something_is_answered_with_its_form() {
 }
 
 #[test]
-fn a_new_name_is_told_to_all_and_stands_before_what_follows() {
+fn a_rename_is_announced_and_applies_to_later_lines() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("before\n/nick Alicia\nafter\n/msg Bob psst\n");
@@ -212,7 +212,7 @@ fn a_new_name_that_breaks_a_rule_is_refused_and_the_old_one_stays() {
 }
 
 #[test]
-fn ones_own_name_can_be_written_otherwise() {
+fn a_peer_can_respell_its_own_name() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/nick ALICE\n");

@@ -60,7 +60,7 @@ fn a_peer_whose_first_line_ends_with_crlf_gets_crlf_for_all() {
 }
 
 #[test]
-fn a_peer_whose_first_line_ends_with_lf_or_a_lone_cr_gets_no_cr() {
+fn a_first_line_with_lf_or_a_lone_cr_gets_lf_replies() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     for name in ["Alice\n", "Alice\r/nope\r\n"] {
@@ -241,7 +241,7 @@ fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
 }
 
 #[test]
-fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
+fn invalid_utf8_spoils_only_its_own_line() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send_bytes(b"one\nbad \xc3\x28\ntwo\nlatin caf\xe9\nhalf \xe2\x82\nthree\n");

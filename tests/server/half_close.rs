@@ -73,7 +73,7 @@ fn the_end_of_file_in_telnet_is_an_end_of_input() {
 }
 
 #[test]
-fn what_follows_the_end_of_file_in_telnet_is_not_said_and_destroys_no_farewell() {
+fn input_after_telnet_eof_is_ignored_and_the_farewell_arrives() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send_bytes(b"last words\xff");

@@ -3,7 +3,7 @@
 use crate::support::harness::{Peer, Server};
 
 #[test]
-fn who_ignores_somebody_hears_notices_of_it_and_no_message_until_that_is_taken_back() {
+fn messages_of_an_ignored_peer_are_hidden_until_unignored_and_notices_are_not() {
     let server = Server::start();
     let [mut alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
     bob.send("/IGNORE aLICE\n");
@@ -26,7 +26,7 @@ fn who_ignores_somebody_hears_notices_of_it_and_no_message_until_that_is_taken_b
 }
 
 #[test]
-fn who_is_ignored_and_comes_back_is_ignored_still() {
+fn an_ignored_name_stays_ignored_after_reconnecting() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/ignore Bob\n");

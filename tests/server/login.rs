@@ -106,7 +106,7 @@ fn a_refused_name_is_asked_for_again_and_another_one_is_taken() {
 }
 
 #[test]
-fn who_thinks_about_another_name_is_not_asked_for_the_first_line() {
+fn a_peer_that_must_send_another_name_is_not_prompted_for_the_first_line() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("*\n");
@@ -137,7 +137,7 @@ fn three_refused_names_end_the_connection_gently() {
 
 /// What follows a refused name was meant as a message. It must not become a name.
 #[test]
-fn a_message_behind_a_refused_name_never_becomes_a_name() {
+fn a_message_after_a_refused_name_never_becomes_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     for (input, refusal) in [
@@ -154,7 +154,7 @@ fn a_message_behind_a_refused_name_never_becomes_a_name() {
 
 /// The message is already there, but the read that brought the name has ended before it.
 #[test]
-fn a_message_that_waits_in_the_socket_behind_a_refused_name_never_becomes_a_name() {
+fn a_message_still_in_the_socket_after_a_refused_name_never_becomes_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut peer = server.connect();
@@ -218,7 +218,7 @@ fn a_connection_that_ends_without_a_name_leaves_no_trace() {
 }
 
 #[test]
-fn who_has_sent_a_name_is_not_prompted_for_one_again() {
+fn a_peer_that_sent_its_name_is_not_prompted() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("not a name\n");

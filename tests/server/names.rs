@@ -29,7 +29,7 @@ fn a_name_that_differs_only_in_case_is_taken() {
 }
 
 #[test]
-fn of_many_who_want_a_name_at_once_exactly_one_gets_it() {
+fn of_many_concurrent_logins_with_a_name_exactly_one_succeeds() {
     let server = Server::start();
     let connect = |_| {
         let mut peer = server.connect();
@@ -65,7 +65,7 @@ fn honest_names_of_the_world_are_shown_as_they_were_given() {
 }
 
 #[test]
-fn blanks_around_a_name_and_a_byte_order_mark_are_no_part_of_it() {
+fn blanks_around_a_name_and_a_byte_order_mark_are_ignored() {
     let server = Server::start();
     let mut watcher = server.join("Watcher");
     for input in ["  Alice\t \n", "\u{feff}Alice\n", "\u{feff} Alice\r\n"] {
@@ -78,7 +78,7 @@ fn blanks_around_a_name_and_a_byte_order_mark_are_no_part_of_it() {
 }
 
 #[test]
-fn a_name_that_could_forge_a_line_or_hide_is_refused_with_its_reason() {
+fn names_that_could_forge_lines_or_hide_are_refused_with_the_reason() {
     let server = Server::start();
     let mut watcher = server.join("Watcher");
     let unknown_option = |option: &str| Refusal::UnknownOption(SafeText::new(option.to_owned()));
@@ -181,7 +181,7 @@ fn a_name_that_looks_like_one_here_is_refused_and_free_when_that_one_has_left() 
 }
 
 #[test]
-fn a_name_that_mixes_alphabets_or_poses_as_the_server_is_refused() {
+fn names_that_mix_alphabets_or_pose_as_the_server_are_refused() {
     let server = Server::start();
     for (name, reason) in [
         ("сanary", BadName::MixedScripts),

@@ -104,7 +104,7 @@ impl Drop for Room {
 }
 
 #[test]
-fn who_is_kicked_is_told_why_and_so_is_everybody() {
+fn a_kicked_peer_and_everyone_else_read_the_reason() {
     let mut room = Room::open("kick");
     let mut bob = room.join("Bob");
     let mut carol = room.join("Carol");
@@ -119,7 +119,7 @@ fn who_is_kicked_is_told_why_and_so_is_everybody() {
 }
 
 #[test]
-fn no_way_to_write_a_name_evades_a_ban_a_mute_or_a_kick() {
+fn no_spelling_of_a_name_evades_a_ban_mute_or_kick() {
     let mut room = Room::open("written");
     for (name, twins) in [
         ("Ivan", ["ivan", "IVAN", "lvan"]),
@@ -144,7 +144,7 @@ fn no_way_to_write_a_name_evades_a_ban_a_mute_or_a_kick() {
 }
 
 #[test]
-fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
+fn a_banned_name_and_its_look_alikes_are_refused_until_unbanned() {
     let mut room = Room::open("ban-name");
     let mut bob = room.join("Bob");
     room.olga.send("/ban Bob spam\n");
@@ -163,7 +163,7 @@ fn a_banned_name_is_refused_with_all_that_look_like_it_until_it_is_unbanned() {
 }
 
 #[test]
-fn a_ban_with_a_time_says_until_when_and_is_over_then() {
+fn a_temporary_ban_states_its_end_and_expires() {
     let mut room = Room::open("ban-time");
     room.olga.send("/ban Bob 1h spam\n");
     room.olga.expect("* Banned: Bob until 2…Z; …nobody here.");
@@ -214,7 +214,7 @@ fn a_mistyped_duration_bans_nobody() {
 }
 
 #[test]
-fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
+fn an_address_ban_disconnects_its_peers_and_refuses_new_connections() {
     let path = unix_socket::path("ban-address");
     let mut room = Room::open_beside("ban-address", vec![Listener::bind_path(&path, 0o600).unwrap()]);
     let address = room.server.address;
@@ -244,7 +244,7 @@ fn a_banned_address_is_turned_away_at_the_door_and_all_of_it_is_sent_out() {
 }
 
 #[test]
-fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
+fn a_ban_of_a_link_local_address_applies_in_its_zone_only() {
     let Some((address, interface)) = link_local() else { return };
     let listener = Listener::bind(&format!("{address}%{interface}"), 0).unwrap();
     let server = listener.address().unwrap();
@@ -268,7 +268,7 @@ fn a_link_local_address_is_banned_with_its_zone_and_no_other_is() {
 }
 
 #[test]
-fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
+fn a_muted_peer_can_read_but_not_send_even_after_reconnecting() {
     let mut room = Room::open("mute");
     let mut bob = room.join("Bob");
     room.does("/mute Bob", "* Muted: Bob forever; …Bob from 127.0.0.0/8.");
@@ -296,7 +296,7 @@ fn who_is_muted_hears_all_and_says_nothing_also_after_coming_back() {
 }
 
 #[test]
-fn a_muted_peer_says_nothing_by_its_reason_for_leaving_also_after_coming_back() {
+fn the_leave_reason_of_a_muted_peer_is_not_shown_even_after_reconnecting() {
     let mut room = Room::open("mute-quit");
     room.does("/mute Bob", "* Muted: Bob forever; …nobody here.");
     for reason in ["I am still here", "kicked by Olga: spam"] {
@@ -324,7 +324,7 @@ fn a_reason_for_leaving_never_looks_like_a_kick() {
 }
 
 #[test]
-fn those_who_ignore_somebody_read_no_words_of_theirs_in_a_notice() {
+fn notices_hide_the_words_of_ignored_peers() {
     let mut room = Room::open("ignore-reason");
     let (mut bob, _troll) = (room.join("Bob"), room.join("Troll"));
     bob.expect("* Troll has joined");
@@ -344,7 +344,7 @@ fn those_who_ignore_somebody_read_no_words_of_theirs_in_a_notice() {
 
 /// The registry has the ban or the mute a moment before the room does.
 #[test]
-fn nobody_changes_its_name_to_escape_a_ban_or_a_mute_that_has_just_been_written() {
+fn a_rename_does_not_escape_a_ban_or_mute_that_was_just_stored() {
     let mut room = Room::open("rename-race");
     let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
     bob.expect("* Carol has joined");
@@ -383,7 +383,7 @@ fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
 }
 
 #[test]
-fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account() {
+fn a_muted_operator_cannot_unmute_itself_by_any_name_connection_or_account() {
     let mut room = Room::open("mute-account");
     let mut ole = room.join_operator("Otto");
     ole.send("/nick Ole\n");
@@ -423,7 +423,7 @@ fn a_muted_operator_does_not_unmute_itself_by_another_name_connection_or_account
 }
 
 #[test]
-fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_with_it() {
+fn a_mute_of_an_account_applies_to_its_owner_under_another_name() {
     let mut room = Room::open("mute-owner");
     let mut otto = room.join_operator("Otto");
     otto.send("/nick Ole\n");
@@ -447,7 +447,7 @@ fn a_mute_of_an_account_holds_for_its_owner_under_another_name_and_is_lifted_wit
 }
 
 #[test]
-fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
+fn notices_name_the_operator_and_its_account() {
     let mut room = Room::open("by");
     let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));
     bob.expect("* Carol has joined");
@@ -468,7 +468,7 @@ fn an_act_is_told_with_the_name_and_the_account_of_the_operator() {
 }
 
 #[test]
-fn an_operator_does_nothing_of_it_to_itself() {
+fn operators_cannot_moderate_themselves() {
     let mut room = Room::open("self");
     for act in ["/kick Olga", "/ban 01ga", "/ban 127.0.0.1", "/mute olga 5m", "/unmute Olga", "/unban olga"] {
         room.does(act, "! bad-arguments");
@@ -480,7 +480,7 @@ fn an_operator_does_nothing_of_it_to_itself() {
 }
 
 #[test]
-fn nobody_else_may_do_any_of_it() {
+fn only_operators_can_moderate() {
     let mut room = Room::open("nobody");
     let mut bob = room.join("Bob");
     for act in ["/kick Olga", "/ban Olga", "/ban 127.0.0.1", "/unban Olga", "/mute Olga", "/unmute Olga"] {
@@ -492,7 +492,7 @@ fn nobody_else_may_do_any_of_it() {
 }
 
 #[test]
-fn what_an_operator_says_before_an_act_is_said_before_it() {
+fn lines_of_an_operator_before_a_kick_arrive_before_it() {
     let mut room = Room::open("order");
     let mut bob = room.join("Bob");
     room.olga.send("one\ntwo\n/kick Bob\nthree\n");
@@ -500,7 +500,7 @@ fn what_an_operator_says_before_an_act_is_said_before_it() {
 }
 
 #[test]
-fn a_connection_that_waits_without_a_name_does_not_outwait_a_ban_of_its_address() {
+fn a_ban_also_applies_to_a_connection_that_was_waiting_without_a_name() {
     let room = Room::open("parked");
     let mut parked = room.server.connect();
     parked.send("*\n");
@@ -525,7 +525,7 @@ fn a_mute_is_not_evaded_by_another_name() {
 }
 
 #[test]
-fn who_is_kicked_and_does_not_read_is_cut_off_long_before_it_counts_as_stalled() {
+fn a_kicked_peer_that_does_not_read_is_cut_off_soon() {
     let mut room = Room::open("deaf");
     let deaf = Peer::connect_with_a_small_buffer(room.server.address).join("Deaf");
     room.olga.expect("* Deaf has joined");

@@ -22,7 +22,7 @@ fn a_flood_is_passed_on_in_order_and_its_sender_is_told_once() {
 }
 
 #[test]
-fn what_a_flood_said_before_a_half_close_is_all_delivered() {
+fn all_lines_of_a_flood_before_a_half_close_are_delivered() {
     let server = Server::start_with(Config { pace: PacePreset::Public, ..Config::default() });
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&(0..14).map(|number| format!("{number}\n")).collect::<String>());

@@ -39,7 +39,7 @@ pub fn connect_from(ip: &str, server: SocketAddr) -> Peer {
 }
 
 #[test]
-fn who_knows_the_password_comes_in_and_nobody_else() {
+fn only_the_correct_room_password_admits() {
     let server = Server::start_with(config("comes-in"));
     let mut alice = server.connect();
     alice.send("Alice\n");
@@ -101,7 +101,7 @@ fn the_right_one_may_follow_as_soon_as_the_wrong_one_is_refused() {
 
 /// The client says that it has one, and the name needs none.
 #[test]
-fn with_auth_a_password_is_not_taken_where_others_could_read_it() {
+fn auth_over_plain_tcp_is_refused() {
     let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
     let server = Server::start_at(&ip.to_string(), unpaced());
     let mut bob = server.connect();
@@ -110,7 +110,7 @@ fn with_auth_a_password_is_not_taken_where_others_could_read_it() {
 }
 
 #[test]
-fn it_is_asked_for_once_however_many_names_are_tried() {
+fn the_room_password_is_asked_for_once_for_several_names() {
     let server = Server::start_with(config("once"));
     let mut alice = server.connect();
     alice.send("Alice\nopen sesame\n");
@@ -127,7 +127,7 @@ fn it_is_asked_for_once_however_many_names_are_tried() {
 }
 
 #[test]
-fn guesses_from_all_loopback_addresses_count_together_and_those_of_another_user_do_not() {
+fn guesses_count_per_user_for_all_loopback_addresses_together() {
     let server = Server::start_with(config("guesses"));
     let mut outcomes = Vec::new();
     for at in 1..=20 {
@@ -149,7 +149,7 @@ fn guesses_from_all_loopback_addresses_count_together_and_those_of_another_user_
 }
 
 #[test]
-fn a_hundred_connections_have_no_more_tries_than_one() {
+fn a_hundred_connections_get_no_more_password_tries_than_one() {
     let server = Server::start_with(config("hundred"));
     // Each name is sent at once, because the server prompts a client that is silent for a second.
     let connect = |at| {
@@ -191,7 +191,7 @@ pub fn outer_address() -> Option<IpAddr> {
 }
 
 #[test]
-fn it_is_not_taken_where_others_could_read_it_unless_the_operator_says_so() {
+fn passwords_over_plain_tcp_are_refused_unless_allowed() {
     let Some(ip) = outer_address() else {
         return skipped("a password over a plain connection: this machine has no address but its loopback interface's");
     };
@@ -209,7 +209,7 @@ fn it_is_not_taken_where_others_could_read_it_unless_the_operator_says_so() {
 }
 
 #[test]
-fn a_guesser_from_elsewhere_is_turned_away_at_the_door() {
+fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
     let Some(ip) = outer_address() else {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
@@ -267,7 +267,7 @@ fn a_password_that_is_easily_guessed_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_connection_that_is_asked_and_leaves_is_forgiven_a_while() {
+fn leaving_at_the_password_question_is_hardly_penalized() {
     let server = Server::start_with(config("leaves"));
     for _ in 0..20 {
         let mut peer = connect_from("127.0.0.7", server.address);

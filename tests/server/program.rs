@@ -42,7 +42,7 @@ fn it_listens_on_ipv6() {
 }
 
 #[test]
-fn on_all_ipv6_addresses_it_hears_ipv4_too() {
+fn listening_on_ipv6_wildcard_also_accepts_ipv4() {
     if !has_ipv6() {
         return;
     }

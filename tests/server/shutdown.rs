@@ -13,7 +13,7 @@ use crate::support::program::ServerProgram;
 const STOPPING: &str = "* The server is shutting down";
 
 #[test]
-fn everybody_is_told_then_gets_a_farewell_and_a_gentle_end() {
+fn a_shutdown_is_announced_and_every_connection_ends_gently() {
     let mut server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("hi\n/nope\n");
@@ -42,7 +42,7 @@ fn a_connection_without_a_name_is_told_and_ends_gently() {
 }
 
 #[test]
-fn a_name_that_comes_with_the_stop_is_answered_one_way_or_the_other() {
+fn a_name_sent_during_a_shutdown_is_always_answered() {
     for _ in 0..100 {
         let mut server = Server::start();
         let mut peer = server.connect();
@@ -59,7 +59,7 @@ fn a_name_that_comes_with_the_stop_is_answered_one_way_or_the_other() {
 }
 
 #[test]
-fn nobody_new_is_accepted_once_it_is_told() {
+fn no_connections_are_accepted_after_the_shutdown_notice() {
     // Elsewhere a server of another test could be given the port, and accept.
     let mut server = Server::start_at(&own_address().to_string(), unpaced());
     let mut alice = server.join("Alice");

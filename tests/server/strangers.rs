@@ -7,7 +7,7 @@ use crate::support::harness::{Peer, Server};
 use crate::support::lines::is_like;
 
 #[test]
-fn other_protocols_are_told_in_one_line_and_sent_away() {
+fn other_protocols_get_one_refusal_and_are_disconnected() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     for (greeting, name, end) in [
@@ -28,7 +28,7 @@ fn other_protocols_are_told_in_one_line_and_sent_away() {
 }
 
 #[test]
-fn other_protocols_are_known_wherever_their_greeting_is_split() {
+fn other_protocols_are_detected_however_their_bytes_are_split() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     for (greeting, name) in [
@@ -60,7 +60,7 @@ fn other_protocols_are_known_wherever_their_greeting_is_split() {
 }
 
 #[test]
-fn nobody_is_called_like_the_banner_of_a_secure_shell() {
+fn names_like_an_ssh_banner_are_refused() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut susi = server.connect();
@@ -74,7 +74,7 @@ fn nobody_is_called_like_the_banner_of_a_secure_shell() {
 }
 
 #[test]
-fn what_follows_a_greeting_that_is_no_name_never_becomes_one() {
+fn lines_after_an_invalid_name_of_another_protocol_never_become_names() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut mail = server.connect();

@@ -52,7 +52,7 @@ impl UnixPeer {
 }
 
 #[test]
-fn it_leads_into_the_same_room() {
+fn a_unix_socket_leads_into_the_same_room() {
     let path = path("same-room");
     let server = start(&path, &[]);
     let mut alice = server.join("Alice");

@@ -181,7 +181,7 @@ fn the_welcome_counts_and_names_the_others() {
 }
 
 #[test]
-fn who_names_all_on_lines_that_can_be_read() {
+fn a_long_who_list_is_split_into_readable_lines() {
     let names: Vec<_> = (0..100).map(|at| name(&format!("person{at:03}"))).collect();
     let shown = Reply::Here { count: 100, names: &names.iter().collect::<Vec<_>>() }.to_string();
     let lines: Vec<_> = shown.lines().collect();
@@ -195,7 +195,7 @@ fn who_names_all_on_lines_that_can_be_read() {
 }
 
 #[test]
-fn those_who_are_ignored_are_named_on_lines_that_can_be_read() {
+fn a_long_ignore_list_is_split_into_readable_lines() {
     let names: Vec<_> = (0..100).map(|at| SafeText::new(format!("person{at:03}"))).collect();
     assert_eq!(Reply::Ignored(&[]).to_string(), "* Ignoring nobody.");
     assert_eq!(Reply::Ignored(&names[..1]).to_string(), "* Ignoring: person000.");
@@ -218,7 +218,7 @@ fn counts_agree_with_their_nouns() {
 }
 
 #[test]
-fn the_reason_of_a_user_is_in_quotes_and_that_of_the_server_is_not() {
+fn only_reasons_of_users_are_in_quotes() {
     let mallory = name("Mallory");
     let left = |reason: &LeaveReason| Reply::Left { name: &mallory, reason: Some(reason) }.to_string();
     let kicked = LeaveReason::Server { what: safe("kicked by Olga"), why: Some(safe("spam")) };
@@ -305,7 +305,7 @@ fn any_name() -> impl Strategy<Value = Name> {
 proptest! {
     /// Nothing that a user writes makes a line that can be taken for another one.
     #[test]
-    fn no_words_of_a_user_pass_for_anything_else(
+    fn text_of_a_user_never_looks_like_another_line(
         (who, other, account) in (any_name(), any_name(), any_name()),
         text in hostile_text(),
     ) {

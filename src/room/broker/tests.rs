@@ -129,7 +129,7 @@ fn owed(room: &mut Room, lines: &[&str]) -> (usize, usize) {
 }
 
 #[test]
-fn an_answer_is_paid_for_by_the_peer_that_asked() {
+fn replies_count_towards_the_rate_limit_of_the_peer_that_asked() {
     let names: Vec<_> = (0..600).map(|number| format!("peer{number}{}", "x".repeat(20))).collect();
     let mut room = room(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names[1..IGNORED_NAMES] {
@@ -149,7 +149,7 @@ fn an_answer_is_paid_for_by_the_peer_that_asked() {
 }
 
 #[test]
-fn text_is_paid_for_at_the_size_that_it_is_written_with() {
+fn text_counts_at_its_size_after_escaping() {
     let mut room = room(&["Alice", "Bob"]);
     assert_eq!(owed(&mut room, &["hello"]).0, "Alice: ".len());
     let marks = format!("x{}", "\u{301}".repeat(1000));
@@ -160,7 +160,7 @@ fn text_is_paid_for_at_the_size_that_it_is_written_with() {
 }
 
 #[test]
-fn the_sender_hears_nothing_of_its_own_message() {
+fn a_sender_does_not_get_its_own_message() {
     let mut room = room(&["Alice", "Bob", "Carol"]);
     room.send(1, &["hi", "there"]);
     assert_eq!(room.heard(1), [""; 0]);
@@ -169,7 +169,7 @@ fn the_sender_hears_nothing_of_its_own_message() {
 }
 
 #[test]
-fn who_joins_within_a_turn_hears_only_what_is_said_after_it() {
+fn a_peer_that_joins_within_a_turn_hears_only_later_lines() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(1, &["before"]);
     room.join(3, "Carol").unwrap();
@@ -241,7 +241,7 @@ fn a_private_message_is_for_one_alone() {
 }
 
 #[test]
-fn who_ignores_a_name_hears_nothing_that_its_holder_says_and_still_who_is_here() {
+fn messages_of_an_ignored_name_are_hidden_and_notices_are_not() {
     let mut room = room(&["Alice", "Bob", "Carol"]);
     room.send(2, &["/ignore ALICE", "/ignore"]);
     room.send(1, &["hi", "/nick Al", "hi again"]);
@@ -271,7 +271,7 @@ fn a_gathered_leave_reaches_those_who_ignore_the_peer_without_its_words() {
 }
 
 #[test]
-fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
+fn those_who_ignore_an_operator_read_its_acts_without_its_words() {
     let mut room = room(&["Olga", "Bob", "Carol", "Troll"]);
     for peer in [2, 4] {
         room.send(peer, &["/ignore Olga"]);
@@ -291,7 +291,7 @@ fn those_who_ignore_an_operator_read_what_it_did_without_its_words() {
 }
 
 #[test]
-fn a_private_message_to_one_who_ignores_the_sender_is_refused_to_it() {
+fn a_private_message_to_a_peer_that_ignores_the_sender_is_refused() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(2, &["/ignore alice"]);
     room.send(1, &["/msg bob psst", "/msg alice memo"]);
@@ -324,7 +324,7 @@ fn an_ignored_name_need_not_be_here_and_stays_ignored_when_its_holder_comes_back
 }
 
 #[test]
-fn who_is_ignored_stays_so_under_another_name_as_long_as_it_is_here() {
+fn an_ignored_peer_stays_ignored_after_a_rename() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(2, &["/ignore alice"]);
     room.send(1, &["/nick Zoe", "zoe", "/nick Yves", "yves"]);
@@ -342,7 +342,7 @@ fn who_is_ignored_stays_so_under_another_name_as_long_as_it_is_here() {
 }
 
 #[test]
-fn who_is_ignored_no_longer_is_heard_again_by_either_name() {
+fn unignore_lifts_both_the_old_and_the_new_name() {
     for unignored in ["ZOE", "alice"] {
         let mut room = room(&["Alice", "Bob"]);
         room.send(2, &["/ignore alice"]);
@@ -367,7 +367,7 @@ fn who_is_ignored_no_longer_is_heard_again_by_either_name() {
 }
 
 #[test]
-fn nobody_ignores_itself() {
+fn a_peer_cannot_ignore_itself() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(1, &["/ignore alice", "/ignore Zoe", "/nick Zoe", "/msg zoe memo", "/nick Alice", "/ignore"]);
     let heard = room.heard(1);
@@ -376,7 +376,7 @@ fn nobody_ignores_itself() {
 }
 
 #[test]
-fn names_to_ignore_are_limited_and_one_that_is_ignored_already_is_no_further_one() {
+fn ignored_names_are_limited_and_repeats_do_not_count() {
     let mut room = room(&["Alice"]);
     for number in 0..IGNORED_NAMES {
         room.send(1, &[&format!("/ignore p{number}x")]);
@@ -389,7 +389,7 @@ fn names_to_ignore_are_limited_and_one_that_is_ignored_already_is_no_further_one
 }
 
 #[test]
-fn those_who_rename_themselves_are_followed_up_to_a_limit() {
+fn ignored_peers_are_followed_through_renames_up_to_a_limit() {
     let mut room = room(&["Alice"]);
     room.send(1, &["/ignore Bob"]);
     let peers = 1000..1001 + IGNORED_NAMES as u64;
@@ -405,7 +405,7 @@ fn those_who_rename_themselves_are_followed_up_to_a_limit() {
 }
 
 #[test]
-fn a_ping_is_answered_in_order_and_to_nobody_else() {
+fn a_ping_is_answered_in_order_and_only_to_its_peer() {
     let mut room = room(&["Alice", "Bob"]);
     room.send(1, &["/ping", "/msg Dave hi", "/ping 1", "hi", "/nick Al", "/ping two words"]);
     assert_eq!(
@@ -450,7 +450,7 @@ fn a_storm_of_joins_is_told_in_one_line_with_exact_counts() {
 }
 
 #[test]
-fn who_comes_and_goes_while_names_are_gathered_is_counted_both_times() {
+fn a_peer_that_joins_and_leaves_within_a_combined_notice_counts_in_both() {
     let mut room = room(&["Zoe"]);
     for peer in 2..=23 {
         room.join(peer, &format!("p{peer}x")).unwrap();
@@ -527,7 +527,7 @@ fn in_a_storm_there_are_never_more_notices_than_joins_and_few_when_all_join_befo
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 #[test]
-fn of_a_peer_that_stays_less_than_half_a_second_only_its_lines_are_heard() {
+fn a_peer_that_stays_less_than_half_a_second_is_not_announced() {
     let mut room = slow_room(&["Alice", "Bob"]);
     room.join(3, "cron").unwrap();
     room.send(1, &["/who", "/msg cron hi"]);

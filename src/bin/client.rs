@@ -201,12 +201,12 @@ const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 impl Arguments {
-    /// Whether a person types and reads at a terminal.
+    /// Whether a person is typing at a terminal.
     fn is_at_a_terminal(&self) -> bool {
         !self.lines_only && self.wait.is_zero() && self.exec.is_none() && terminal::is_there()
     }
 
-    /// The name, by the command line or else the environment. `words` are those on the command line that may name the
+    /// The name from the command line or the environment. `words` are the words on the command line that may name the
     /// server.
     ///
     /// # Errors
@@ -233,11 +233,9 @@ impl Arguments {
         }
     }
 
-    /// Where the server is, by the command line or else the environment. `words` are those on the command line that may
-    /// name it.
+    /// The server from the command line or the environment. `words` are the words on the command line that may name it.
     ///
     /// # Errors
-    /// What is wrong with either.
     fn target(&self, words: &[OsString]) -> Result<Target, String> {
         let mut given = Vec::new();
         for word in words {
@@ -251,7 +249,7 @@ impl Arguments {
             [] => match std::env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
                 Some(host) => {
                     let target = Target::parse(&host).map_err(|why| format!("{HOST_VARIABLE}: {why}"))?;
-                    // An option is stronger than the environment.
+                    // Options override the environment.
                     let target = if self.port.is_some() { target.without_port() } else { target };
                     self.with_options(target, HOST_VARIABLE)
                 }
@@ -260,7 +258,7 @@ impl Arguments {
         }
     }
 
-    /// Adds the port and whether to use TLS. `source` is what named the target.
+    /// Adds the port and TLS to the target. `source` says where the target was named.
     fn with_options(&self, target: Target, source: &str) -> Result<Target, String> {
         let Target::Tcp { host, port, tls } = target else {
             return match self.network_option() {
@@ -293,7 +291,7 @@ impl Arguments {
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
-    /// The target with the usual ports and what is trusted there.
+    /// The target with default ports and trusted certificates.
     fn endpoint(&self, target: Target) -> Result<Endpoint, ClientError> {
         let (host, port) = match target {
             Target::Unix(path) => return Ok(Endpoint::Unix(path)),
@@ -308,7 +306,7 @@ impl Arguments {
         Ok(Endpoint::Tls { host, port, trust })
     }
 
-    /// A terminal that only ever adds lines is all there is, or is asked for.
+    /// Whether lines are only appended: by option, or because the terminal can do nothing else.
     fn is_plain(&self) -> bool {
         self.plain || terminal::is_dumb()
     }
@@ -332,7 +330,7 @@ impl Arguments {
     }
 }
 
-/// Where the history is kept (XDG Base Directory Specification 0.8), if the person has a home.
+/// The history file (XDG Base Directory Specification 0.8), if the person has a home.
 fn history_file() -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
@@ -351,13 +349,13 @@ fn main() -> ExitCode {
     let interactive = display.is_interactive();
     match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
-        // At a terminal one has seen it, and said it better since.
+        // The person has seen it at the terminal.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
         Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
-        // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
+        // The reader of our output closed it early, as `head` does. That is not an error to report.
         Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
         Err(lost @ ClientError::NotConnected(ConnectError::UnknownHost { .. })) => {
             fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
@@ -380,7 +378,7 @@ fn words(matches: &ArgMatches) -> (Vec<OsString>, Vec<OsString>) {
     (before, after)
 }
 
-/// What to write when a name was given in the place of the host.
+/// A hint for somebody who gave a name where the host should be.
 fn advice_for_a_name(words: &[OsString]) -> String {
     let word = words.first().and_then(|word| word.to_str()).filter(|&word| word != "localhost" && !word.contains('.'));
     match word.filter(|word| Name::parse(word).is_ok()) {
@@ -389,13 +387,13 @@ fn advice_for_a_name(words: &[OsString]) -> String {
     }
 }
 
-/// A variable of the environment that is set and not empty. What is not UTF-8 becomes U+FFFD, which no value may hold.
+/// An environment variable that is set and not empty. Invalid UTF-8 becomes U+FFFD, which no valid value contains.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Ends the program as clap does.
+/// Ends the program like clap.
 fn wrong_usage(why: impl fmt::Display) -> ! {
     Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
 }
@@ -428,29 +426,26 @@ fn fail(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The server, as on the command line.
 fn a_target() -> impl TypedValueParser<Value = Target> {
     OsStringValueParser::new().try_map(|text| Target::parse(&text))
 }
 
-/// The certificates in a file.
 fn authorities() -> impl TypedValueParser<Value = Trust> {
     PathBufValueParser::new().try_map(|path| Trust::from_file(&path))
 }
 
-/// The password in a file.
 fn a_password() -> impl TypedValueParser<Value = Secret> {
     PathBufValueParser::new().try_map(|path| password_file::read(&path))
 }
 
-/// The password in the environment. When what is there is none, this does not return.
+/// The password from the environment. Exits if it is not a valid password.
 fn password_of_environment() -> Option<Secret> {
     let text = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty())?;
     let secret = text.to_str().ok_or(BadSecret::NotText).and_then(Secret::parse);
     Some(secret.unwrap_or_else(|why| wrong_usage(format!("{PASSWORD_VARIABLE}: {why}"))))
 }
 
-/// The name or path of a program that there is.
+/// The name or path of an existing program.
 fn a_program() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|path| {
         program::check(&path).map_err(|error| io_error::describe(&error))?;

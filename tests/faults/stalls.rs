@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use super::scene::{Scene, eventually, first_to_get, heavy, is_long};
 use crate::support::harness::Peer;
+use crate::support::lines::bye;
 use crate::support::program::{Program, ServerProgram};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold.
@@ -189,7 +190,7 @@ fn a_million_lines_into_twenty_readers() {
     }
     pipe.half_close();
     readers.into_iter().for_each(|reader| reader.join().expect("every reader gets all"));
-    eventually("the pipe is told", || pipe.line() == format!("* Bye, pipe: {lines} lines accepted, 0 refused."));
+    eventually("the pipe is told", || pipe.line() == bye("pipe", lines, 0));
     drop(pipe);
     assert_eq!(scene.finish().said()["pipe"].len(), lines);
 }

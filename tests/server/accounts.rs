@@ -16,7 +16,7 @@ use linechat::server::Config;
 use linechat::server::access::auth::Auth;
 
 use crate::support::harness::{Peer, Server, skipped, unpaced, within};
-use crate::support::lines::{assert_all_like, assert_like, is_like};
+use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::ServerProgram;
 
 const REQUIRED: &str = "! password-required";
@@ -186,7 +186,7 @@ fn a_login_of_the_owner_replaces_an_old_connection() {
     bob.expect("* Alice has joined");
     let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert_like(&welcome, "* Welcome, Alice. 1 other here: Bob. …");
-    ghost.expect_rest(&["! replaced", "* Bye, Alice: 0 lines accepted, 1 refused."]);
+    ghost.expect_rest(&["! replaced", &bye("Alice", 0, 1)]);
     bob.expect("* Alice has left: logged in from another connection");
     bob.expect("* Alice has joined");
     alice.send("me\n");
@@ -208,7 +208,7 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
     alice.expect("* Password changed: Alice …");
     assert_like(&log_in(&server, "Alice", PASSWORD).1, WRONG);
     assert!(log_in(&server, "Alice", "battery staple").1.starts_with("* Welcome, "));
-    alice.expect_rest(&["! replaced", "* Bye, Alice: 1 line accepted, 2 refused."]);
+    alice.expect_rest(&["! replaced", &bye("Alice", 1, 2)]);
 }
 
 /// A slow machine can only answer later, never earlier.
@@ -254,7 +254,7 @@ fn an_unregistered_name_is_free() {
     alice.expect("* Unregistered: Alice …");
     alice.expect("! not-registered");
     alice.send("/quit\n");
-    alice.expect_rest(&["* Bye, Alice: 0 lines accepted, 1 refused."]);
+    alice.expect_rest(&[&bye("Alice", 0, 1)]);
     server.join("Alice");
 }
 
@@ -394,7 +394,7 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
         }
         peer.half_close();
         let rest = peer.rest();
-        let bye = format!("* Bye, {name}: 0 lines accepted, 1 refused.");
+        let bye = bye(name, 0, 1);
         assert_all_like(&rest[rest.len() - 2..], &[UNFINISHED, &bye]);
         bob.expect(&format!("* {name} has left"));
     }
@@ -559,7 +559,7 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
     bob.expect("* Send the new password as…");
     bob.expect("* Send the new password again…");
     olga.send("/kick Bob\n");
-    bob.expect_rest(&["! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked", &bye("Bob", 0, 1)]);
     drop(turn);
     // Behind Bob's, if that is hashed at all, and a while before this one is registered.
     drop(register(&server, "Carol"));

@@ -6,6 +6,7 @@ use linechat::limits::ANNOUNCE_AFTER;
 use linechat::server::Config;
 
 use crate::support::harness::{Server, unpaced};
+use crate::support::lines::bye;
 use crate::support::program::Program;
 
 /// A server that announces nobody for as long as a test may take.
@@ -22,7 +23,7 @@ fn the_line_of_a_cron_job_is_its_only_trace() {
         cron.send(&format!("cron\njob {job} done\n"));
         cron.half_close();
         cron.expect("* Welcome, cron. 1 other here: Alice. …");
-        cron.expect_rest(&["* Bye, cron: 1 line accepted, 0 refused."]);
+        cron.expect_rest(&[&bye("cron", 1, 0)]);
         alice.expect(&format!("cron: job {job} done"));
     }
     let done = Program::client(server.address, "cron").finish_with("job 3 done\n");

@@ -1,7 +1,7 @@
 //! Lines that begin with a slash.
 
 use crate::support::harness::Server;
-use crate::support::lines::assert_like;
+use crate::support::lines::{assert_like, bye};
 
 #[test]
 fn help_lists_all_commands() {
@@ -44,11 +44,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/names\n/w bob psst\n/whisper bob again\n/me waves\n/me\n/bye now\n");
-    alice.expect_rest(&[
-        "* 2 here: Alice, Bob",
-        "! bad-arguments: …/me TEXT",
-        "* Bye, Alice: 3 lines accepted, 1 refused.",
-    ]);
+    alice.expect_rest(&["* 2 here: Alice, Bob", "! bad-arguments: …/me TEXT", &bye("Alice", 3, 1)]);
     bob.expect("Alice (privately): psst");
     bob.expect("Alice (privately): again");
     bob.expect("Alice: /me waves");
@@ -57,7 +53,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
         let mut carol = server.join("Carol");
         bob.expect("* Carol has joined");
         carol.send(&format!("{quit}\n"));
-        carol.expect_rest(&["* Bye, Carol: 0 lines accepted, 0 refused."]);
+        carol.expect_rest(&[&bye("Carol", 0, 0)]);
         bob.expect(left);
     }
     bob.send("/?\n");
@@ -183,7 +179,7 @@ fn a_rename_is_announced_and_applies_to_later_lines() {
     bob.send("/msg Alicia back\n");
     alice.expect("Bob (privately): back");
     alice.send("/quit\n");
-    alice.expect("* Bye, Alicia: 3 lines accepted, 0 refused.");
+    alice.expect(&bye("Alicia", 3, 0));
     bob.expect("* Alicia has left");
 }
 
@@ -268,7 +264,7 @@ fn commands_are_known_in_any_case() {
     alice.send("/WHO\n/Msg BOB psst\n/nIcK Alicia\n/QUIT Gone Fishing\n");
     alice.expect("* 2 here: Alice, Bob");
     alice.expect("* Alice is now Alicia");
-    alice.expect("* Bye, Alicia: 1 line accepted, 0 refused.");
+    alice.expect(&bye("Alicia", 1, 0));
     bob.expect("Alice (privately): psst");
     bob.expect("* Alice is now Alicia");
     bob.expect("* Alicia has left (\"Gone Fishing\")");
@@ -284,6 +280,6 @@ fn answers_come_in_the_order_of_what_was_sent() {
         "! unknown-command: … /nope…",
         "* Alice is now Al",
         "! no-such-user: … Bob…",
-        "* Bye, Al: 0 lines accepted, 2 refused.",
+        &bye("Al", 0, 2),
     ]);
 }

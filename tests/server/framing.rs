@@ -1,6 +1,7 @@
 //! Bytes to lines: where a line ends, how long it may be, and what is no text.
 
 use crate::support::harness::{Peer, Server};
+use crate::support::lines::bye;
 
 const TOO_LONG: &str = "! line-too-long: …4096…";
 const NOT_UTF8: &str = "! not-utf8";
@@ -224,7 +225,7 @@ fn a_line_without_end_closes_the_connection() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&"x".repeat(200_000));
-    alice.expect_rest(&[TOO_LONG, "! line-too-long: …65536…", "* Bye, Alice: 0 lines accepted, 2 refused."]);
+    alice.expect_rest(&[TOO_LONG, "! line-too-long: …65536…", &bye("Alice", 0, 2)]);
     bob.expect("* Alice has left: sent overlong lines");
 }
 
@@ -234,7 +235,7 @@ fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     let long = "x".repeat(4097) + "\n";
     alice.send(&format!("{long}one\n{long}two\n{long}three\n"));
-    alice.expect_rest(&[TOO_LONG, TOO_LONG, "! line-too-long: 3 …60 s…", "* Bye, Alice: 2 lines accepted, 3 refused."]);
+    alice.expect_rest(&[TOO_LONG, TOO_LONG, "! line-too-long: 3 …60 s…", &bye("Alice", 2, 3)]);
     bob.expect("Alice: one");
     bob.expect("Alice: two");
     bob.expect("* Alice has left: sent overlong lines");
@@ -252,7 +253,7 @@ fn invalid_utf8_spoils_only_its_own_line() {
         bob.expect(&format!("Alice: {line}"));
     }
     alice.send("/quit\n");
-    alice.expect("* Bye, Alice: 3 lines accepted, 3 refused.");
+    alice.expect(&bye("Alice", 3, 3));
 }
 
 #[test]

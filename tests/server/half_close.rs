@@ -3,6 +3,7 @@
 use std::thread;
 
 use crate::support::harness::{Server, accepted, within};
+use crate::support::lines::bye;
 
 #[test]
 fn all_before_a_half_close_counts_with_the_unfinished_last_line() {
@@ -15,7 +16,7 @@ fn all_before_a_half_close_counts_with_the_unfinished_last_line() {
     bob.expect("Alice: hi");
     bob.expect("Alice: last words");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", "* Bye, Alice: 2 lines accepted, 0 refused."]);
+    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", &bye("Alice", 2, 0)]);
 }
 
 #[test]
@@ -28,7 +29,7 @@ fn an_unfinished_line_counts_when_the_half_close_comes_by_itself() {
     alice.half_close();
     bob.expect("Alice: last words");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 1, 0)]);
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn a_name_alone_without_a_line_end_is_welcomed_before_the_farewell() {
     alice.half_close();
     bob.expect("* Alice has joined");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", "* Bye, Alice: 0 lines accepted, 0 refused."]);
+    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", &bye("Alice", 0, 0)]);
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn answers_to_what_was_sent_before_a_half_close_are_delivered() {
         "! unknown-command: … /nope…",
         "! no-such-user: … Bob…",
         "* 1 here: Alice",
-        "* Bye, Alice: 0 lines accepted, 2 refused.",
+        &bye("Alice", 0, 2),
     ]);
 }
 
@@ -69,7 +70,7 @@ fn the_end_of_file_in_telnet_is_an_end_of_input() {
     bob.expect("Alice: hi");
     bob.expect("Alice: last words");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", "* Bye, Alice: 2 lines accepted, 0 refused."]);
+    alice.expect_rest(&["* Welcome, Alice. 1 other here: Bob. …", &bye("Alice", 2, 0)]);
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn input_after_telnet_eof_is_ignored_and_the_farewell_arrives() {
     alice.send_bytes(&[b"\xec", "more\n".repeat(40_000).as_bytes()].concat());
     bob.expect("Alice: last words");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 1, 0)]);
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_tail_that_is_cut_inside_a_character_is_refused() {
     alice.half_close();
     bob.expect("Alice: one");
     bob.expect("* Alice has left");
-    alice.expect_rest(&["! not-utf8", "* Bye, Alice: 1 line accepted, 1 refused."]);
+    alice.expect_rest(&["! not-utf8", &bye("Alice", 1, 1)]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who ignores somebody hears nothing more of what that one says.
 
 use crate::support::harness::{Peer, Server};
+use crate::support::lines::bye;
 
 #[test]
 fn messages_of_an_ignored_peer_are_hidden_until_unignored_and_notices_are_not() {
@@ -19,7 +20,7 @@ fn messages_of_an_ignored_peer_are_hidden_until_unignored_and_notices_are_not() 
     bob.expect("* Ignoring: aLICE, Ally.");
     bob.expect("* No longer ignoring ally.");
     alice.send("now?\n/msg Bob psst\n/quit\n");
-    alice.expect_rest(&["* Bye, Ally: 4 lines accepted, 1 refused."]);
+    alice.expect_rest(&[&bye("Ally", 4, 1)]);
     bob.expect("Ally: now?");
     bob.expect("Ally (privately): psst");
     bob.expect("* Ally has left");
@@ -32,7 +33,7 @@ fn an_ignored_name_stays_ignored_after_reconnecting() {
     alice.send("/ignore Bob\n");
     alice.expect("* Ignoring Bob.");
     bob.send("/quit\n");
-    bob.expect_rest(&["* Bye, Bob: 0 lines accepted, 0 refused."]);
+    bob.expect_rest(&[&bye("Bob", 0, 0)]);
     let mut bob = server.join("bob");
     bob.send("hi\n/msg alice psst\n");
     bob.expect("! ignored: alice …");

@@ -1,14 +1,14 @@
 //! How peers go, and who is told.
 
 use crate::support::harness::Server;
-use crate::support::lines::assert_all_like;
+use crate::support::lines::{assert_all_like, bye};
 
 #[test]
 fn quit_leaves_without_a_reason() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/quit\n");
-    alice.expect_rest(&["* Bye, Alice: 0 lines accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 0, 0)]);
     bob.expect("* Alice has left");
     bob.expect_nothing_new();
 }
@@ -18,7 +18,7 @@ fn quit_leaves_with_a_reason() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("hi\n/quit  gone fishing \n");
-    alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 1, 0)]);
     bob.expect("Alice: hi");
     bob.expect("* Alice has left (\"gone fishing\")");
 }
@@ -36,7 +36,7 @@ fn what_comes_after_quit_is_not_said() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("before\n/quit\nafter\n/nope\nunfinished");
-    alice.expect_rest(&["* Bye, Alice: 1 line accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 1, 0)]);
     bob.expect("Alice: before");
     bob.expect("* Alice has left");
     bob.expect_nothing_new();
@@ -55,7 +55,7 @@ fn a_peer_that_goes_on_sending_after_quit_still_reads_all_that_was_for_it() {
     // By then it would have been closed. Most of the answers have not been sent yet: there is no room for them.
     server.wait_for_a_prompt();
     let mut answers = alice.rest();
-    assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 0 lines accepted, {QUESTIONS} refused."));
+    assert_eq!(answers.pop().unwrap(), bye("Alice", 0, QUESTIONS));
     assert_all_like(&answers, &["! bad-arguments: …/nick NEWNAME"; QUESTIONS]);
 }
 
@@ -113,7 +113,7 @@ fn a_late_close_of_one_who_left_does_not_remove_a_newcomer_of_the_same_name() {
     // The first connection is still there.
     let mut newcomer = server.join("Alice");
     bob.expect("* Alice has joined");
-    alice.expect("* Bye, Alice: 0 lines accepted, 0 refused.");
+    alice.expect(&bye("Alice", 0, 0));
     alice.expect_end();
     alice.reset();
     bob.send("/who\n");

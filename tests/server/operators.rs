@@ -16,7 +16,7 @@ use linechat::server::listen::Listener;
 use super::password::connect_from;
 use super::unix_socket::{self, UnixPeer};
 use crate::support::harness::{Peer, Server, link_local, unpaced, within};
-use crate::support::lines::{assert_like, is_like};
+use crate::support::lines::{assert_like, bye, is_like};
 
 /// A server whose operator is Olga, who is in the room.
 struct Room {
@@ -110,7 +110,7 @@ fn a_kicked_peer_and_everyone_else_read_the_reason() {
     let mut carol = room.join("Carol");
     bob.expect("* Carol has joined");
     room.olga.send("/kick bob  too loud\n");
-    bob.expect_rest(&["! kicked: …: too loud", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! kicked: …: too loud", &bye("Bob", 0, 1)]);
     carol.expect("* Bob has left: kicked by Olga: too loud");
     room.olga.expect("* Bob has left: kicked by Olga: too loud");
     room.olga.expect("* Kicked: Bob from 127.0.0.0/8.");
@@ -148,7 +148,7 @@ fn a_banned_name_and_its_look_alikes_are_refused_until_unbanned() {
     let mut room = Room::open("ban-name");
     let mut bob = room.join("Bob");
     room.olga.send("/ban Bob spam\n");
-    bob.expect_rest(&["! banned: …forever: spam", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: …forever: spam", &bye("Bob", 0, 1)]);
     room.olga.expect("* Bob has left: banned by Olga: spam");
     room.olga.expect("* Banned: Bob forever; …Bob from 127.0.0.0/8.");
     for name in ["Bob", "bOB", "B0b"] {
@@ -259,7 +259,7 @@ fn a_ban_of_a_link_local_address_applies_in_its_zone_only() {
         room.olga.expect("* Banned: fe80::…; …nobody here.");
     }
     room.olga.send(&format!("/ban {address}%{interface}\n"));
-    bob.expect_rest(&["! banned: …forever", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["! banned: …forever", &bye("Bob", 0, 1)]);
     room.olga.expect("* Bob has left: banned by Olga");
     room.olga.expect(&format!("* Banned: {place} …; …Bob from {place}."));
     Peer::connect(server).expect_rest(&["! banned: …forever"]);
@@ -302,7 +302,7 @@ fn the_leave_reason_of_a_muted_peer_is_not_shown_even_after_reconnecting() {
     for reason in ["I am still here", "kicked by Olga: spam"] {
         let mut bob = room.join("Bob");
         bob.send(&format!("/quit {reason}\n"));
-        bob.expect_rest(&["* Bye, Bob: 0 lines accepted, 0 refused."]);
+        bob.expect_rest(&[&bye("Bob", 0, 0)]);
         room.olga.expect("* Bob has left");
     }
     // Muted while it is here, and no longer.
@@ -496,7 +496,7 @@ fn lines_of_an_operator_before_a_kick_arrive_before_it() {
     let mut room = Room::open("order");
     let mut bob = room.join("Bob");
     room.olga.send("one\ntwo\n/kick Bob\nthree\n");
-    bob.expect_rest(&["Olga: one", "Olga: two", "! kicked", "* Bye, Bob: 0 lines accepted, 1 refused."]);
+    bob.expect_rest(&["Olga: one", "Olga: two", "! kicked", &bye("Bob", 0, 1)]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use linechat::server::Config;
 use linechat::server::access::rate_limit::PacePreset;
 
 use crate::support::harness::{Peer, Server};
-use crate::support::lines::is_like;
+use crate::support::lines::{bye, is_like};
 
 const TOO_FAST: &str = "* You are sending too fast: …";
 
@@ -29,7 +29,7 @@ fn all_lines_of_a_flood_before_a_half_close_are_delivered() {
     alice.half_close();
     (0..14).for_each(|number| bob.expect(&format!("Alice: {number}")));
     bob.expect("* Alice has left");
-    alice.expect_rest(&[TOO_FAST, "* Bye, Alice: 14 lines accepted, 0 refused."]);
+    alice.expect_rest(&[TOO_FAST, &bye("Alice", 14, 0)]);
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn a_stop_does_not_wait_for_those_who_are_slowed_down() {
     alice.expect(TOO_FAST);
     server.begin_stop();
     alice.expect("* The server is shutting down");
-    alice.expect_rest(&["* Bye, Alice: 100 lines accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 100, 0)]);
     let heard = bob.rest();
     assert_eq!(heard.iter().filter(|line| line.starts_with("Alice: ")).count(), 100);
     server.wait().unwrap();

@@ -11,7 +11,7 @@ use linechat::server::access::auth::{Auth, RoomPassword};
 use rustix::process::Signal;
 
 use crate::support::harness::{Peer, Server, skipped, unpaced};
-use crate::support::lines::{assert_all_like, assert_like, is_like};
+use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
 // Tests of the client send these lines, too.
@@ -70,7 +70,7 @@ fn a_script_may_send_it_all_at_once() {
     cron.half_close();
     cron.expect(REQUIRED);
     assert!(cron.line().starts_with("* Welcome, cron. "));
-    cron.expect_rest(&["* Bye, cron: 1 line accepted, 0 refused."]);
+    cron.expect_rest(&[&bye("cron", 1, 0)]);
     alice.expect("* cron has joined");
     alice.expect("cron: backup done");
 }

@@ -7,7 +7,7 @@ use std::thread;
 use rustix::process::Signal;
 
 use crate::support::harness::{Peer, Server, accepted, own_address, unpaced, within};
-use crate::support::lines::{assert_all_like, is_like};
+use crate::support::lines::{assert_all_like, bye, is_like};
 use crate::support::program::ServerProgram;
 
 const STOPPING: &str = "* The server is shutting down";
@@ -20,8 +20,8 @@ fn a_shutdown_is_announced_and_every_connection_ends_gently() {
     bob.expect("Alice: hi");
     alice.expect("! unknown-command: … /nope…");
     server.begin_stop();
-    alice.expect_rest(&[STOPPING, "* Bye, Alice: 1 line accepted, 1 refused."]);
-    bob.expect_rest(&[STOPPING, "* Bye, Bob: 0 lines accepted, 0 refused."]);
+    alice.expect_rest(&[STOPPING, &bye("Alice", 1, 1)]);
+    bob.expect_rest(&[STOPPING, &bye("Bob", 0, 0)]);
     drop((alice, bob));
     server.wait().unwrap();
 }
@@ -91,7 +91,7 @@ fn lines_that_had_arrived_before_the_stop_are_delivered() {
         let heard = bob.rest();
         let said: Vec<_> = heard.iter().filter_map(|line| line.strip_prefix("Alice: ")).collect();
         assert_eq!(said.join("\n") + "\n", lines);
-        let farewell = format!("* Bye, Alice: {LINES} lines accepted, 0 refused.");
+        let farewell = bye("Alice", LINES, 0);
         alice.expect_rest(&[STOPPING, &farewell]);
     }
 }
@@ -155,7 +155,7 @@ fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
     // By then it would have been closed. Most of the answers have not been sent yet: there is no room for them.
     Server::start().wait_for_a_prompt();
     let mut answers = alice.rest();
-    assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 1 line accepted, {QUESTIONS} refused."));
+    assert_eq!(answers.pop().unwrap(), bye("Alice", 1, QUESTIONS));
     assert_eq!(answers.pop().unwrap(), STOPPING);
     assert_all_like(&answers, &["! bad-arguments: …/nick NEWNAME"; QUESTIONS]);
 }
@@ -184,7 +184,7 @@ fn stall(address: std::net::SocketAddr) -> Peer {
     bob.expect("* Alice has left");
     // Once it has its farewell, nobody who comes later hears of it.
     bob.send("/quit\n");
-    bob.expect("* Bye, Bob: 0 lines accepted, 0 refused.");
+    bob.expect(&bye("Bob", 0, 0));
     stalled
 }
 
@@ -228,7 +228,7 @@ fn assert_stops_at(signal: Signal) {
     alice.send("hi\n/who\n");
     alice.expect("* 1 here: Alice");
     server.program.signal(signal);
-    alice.expect_rest(&[STOPPING, "* Bye, Alice: 1 line accepted, 0 refused."]);
+    alice.expect_rest(&[STOPPING, &bye("Alice", 1, 0)]);
     drop(alice);
     let finished = server.program.finish();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));

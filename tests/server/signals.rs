@@ -9,12 +9,13 @@ use rustix::process::Signal;
 use super::password::{REQUIRED, password_file};
 use crate::client::plain::terminal;
 use crate::support::harness::Peer;
+use crate::support::lines::bye;
 use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
 /// The server is stopping: Alice is told, and it ends with code 0.
 #[track_caller]
 fn expect_a_gentle_stop(mut server: ServerProgram, mut alice: Peer) {
-    alice.expect_rest(&["* The server is shutting down", "* Bye, Alice: 0 lines accepted, 0 refused."]);
+    alice.expect_rest(&["* The server is shutting down", &bye("Alice", 0, 0)]);
     drop(alice);
     let finished = server.program.finish();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
@@ -62,7 +63,7 @@ fn a_second_hangup_does_not_cut_the_stop_short() {
     server.program.signal(Signal::HUP);
     alice.expect("* The server is shutting down");
     server.program.signal(Signal::HUP);
-    alice.expect_rest(&["* Bye, Alice: 0 lines accepted, 0 refused."]);
+    alice.expect_rest(&[&bye("Alice", 0, 0)]);
     drop(alice);
     assert_eq!({ server }.program.finish().code, Some(0));
 }

@@ -12,7 +12,7 @@ use linechat::os::descriptors::raise_descriptor_limit;
 use rustix::process::Signal;
 
 use crate::support::harness::{DEADLINE, Peer, skipped};
-use crate::support::lines::is_like;
+use crate::support::lines::{bye, is_like};
 use crate::support::program::{CLIENT, Program, SERVER, ServerProgram};
 use crate::support::tls_peer::{Certificate, TlsPeer};
 
@@ -65,7 +65,7 @@ fn a_private_and_a_plain_peer_are_in_one_room() {
     alice.send("hello\n");
     bob.expect("Alice: hello");
     bob.send("/quit done\n");
-    assert_eq!(bob.rest(), ["* Bye, Bob: 1 line accepted, 0 refused."]);
+    assert_eq!(bob.rest(), [bye("Bob", 1, 0)]);
     alice.expect("* Bob has left (\"done\")");
 }
 
@@ -77,7 +77,7 @@ fn what_is_said_before_close_notify_counts_and_the_farewell_comes_back() {
     alice.expect("* Bob has joined");
     bob.send("the last word");
     bob.close_notify();
-    assert_eq!(bob.rest(), ["* Bye, Bob: 1 line accepted, 0 refused."]);
+    assert_eq!(bob.rest(), [bye("Bob", 1, 0)]);
     alice.expect("Bob: the last word");
     alice.expect("* Bob has left");
 }

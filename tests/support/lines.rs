@@ -15,6 +15,12 @@ fn matches(line: &str, pattern: &str) -> bool {
     ends.map(|at| &line[at..]).any(|rest| matches(rest, pattern))
 }
 
+/// The farewell to this peer.
+pub fn bye(name: &str, accepted: usize, refused: usize) -> String {
+    let lines = if accepted == 1 { "line" } else { "lines" };
+    format!("* Bye, {name}: {accepted} {lines} accepted, {refused} refused.")
+}
+
 #[track_caller]
 pub fn assert_like(line: &str, pattern: &str) {
     assert!(is_like(line, pattern), "expected {pattern:?}, got {line:?}");

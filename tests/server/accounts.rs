@@ -26,12 +26,12 @@ const UNFINISHED: &str = "! thrown-away";
 const PASSWORD: &str = "correct horse";
 
 /// A folder of this test's own, and what a server keeps in it.
-struct Shared {
+struct Setup {
     folder: PathBuf,
     hasher: Hasher,
 }
 
-impl Shared {
+impl Setup {
     fn new(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-accounts-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -68,7 +68,7 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Setup {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -106,15 +106,15 @@ fn log_in(server: &Server, name: &str, password: &str) -> (Peer, String) {
 
 #[test]
 fn a_registered_name_asks_for_its_password_also_after_a_restart() {
-    let house = Shared::new("restart");
-    let mut server = house.open(false);
+    let setup = Setup::new("restart");
+    let mut server = setup.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/quit\n");
     alice.rest();
     server.begin_stop();
     server.wait().unwrap();
     drop(server);
-    let server = house.open(false);
+    let server = setup.open(false);
     for name in ["Alice", "ALICE"] {
         let (mut alice, answer) = log_in(&server, name, "incorrect horse");
         assert_like(&answer, WRONG);
@@ -128,8 +128,8 @@ fn a_registered_name_asks_for_its_password_also_after_a_restart() {
 
 #[test]
 fn passwords_for_registering_reach_nobody_and_later_messages_do() {
-    let house = Shared::new("nobody");
-    let server = house.open(false);
+    let setup = Setup::new("nobody");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
     alice.send("hi\n");
@@ -139,8 +139,8 @@ fn passwords_for_registering_reach_nobody_and_later_messages_do() {
 
 #[test]
 fn a_registered_name_belongs_to_its_owner_in_every_spelling() {
-    let house = Shared::new("looks");
-    let server = house.open(false);
+    let setup = Setup::new("looks");
+    let server = setup.open(false);
     for (owner, twins) in [("alice", ["aIice", "aiice", "A1ICE"]), ("Γιώργος", ["ΓΙΏΡΓΟΣ", "γιώργοσ", "Γιώργοσ"])]
     {
         let mut alice = register(&server, owner);
@@ -168,8 +168,8 @@ fn a_registered_name_belongs_to_its_owner_in_every_spelling() {
 
 #[test]
 fn the_owner_of_a_name_may_rename_and_rename_back() {
-    let house = Shared::new("nick");
-    let server = house.open(false);
+    let setup = Setup::new("nick");
+    let server = setup.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/nick Al\n/nick A1ice\n/nick Alice\n");
     alice.expect("* Alice is now Al");
@@ -179,8 +179,8 @@ fn the_owner_of_a_name_may_rename_and_rename_back() {
 
 #[test]
 fn a_login_of_the_owner_replaces_an_old_connection() {
-    let house = Shared::new("ghost");
-    let server = house.open(false);
+    let setup = Setup::new("ghost");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut ghost = register(&server, "Alice");
     bob.expect("* Alice has joined");
@@ -195,8 +195,8 @@ fn a_login_of_the_owner_replaces_an_old_connection() {
 
 #[test]
 fn a_password_is_changed_by_whoever_knows_the_old_one() {
-    let house = Shared::new("change");
-    let server = house.open(false);
+    let setup = Setup::new("change");
+    let server = setup.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/password\nincorrect horse\n");
     alice.expect("* Send the password…");
@@ -215,9 +215,9 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
 #[test]
 fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
     assert_eq!(Config::default().wrong_password_pause, WRONG_PASSWORD_PAUSE);
-    let house = Shared::new("pause");
+    let setup = Setup::new("pause");
     let pause = Duration::from_secs(1);
-    let server = house.open_with_pause_of(pause, false);
+    let server = setup.open_with_pause_of(pause, false);
     let mut alice = register(&server, "Alice");
     let begun = Instant::now();
     assert_like(&log_in(&server, "Alice", "incorrect horse").1, WRONG);
@@ -231,23 +231,23 @@ fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
 
 #[test]
 fn a_short_line_cancels_a_password_question_without_counting_as_a_guess() {
-    let house = Shared::new("way-out");
-    let server = house.open(false);
+    let setup = Setup::new("way-out");
+    let server = setup.open(false);
     let mut alice = register(&server, "Alice");
-    let runs = house.hasher.runs();
+    let runs = setup.hasher.runs();
     for _ in 0..5 {
         alice.send("/password\n");
         alice.expect("* Send the password…");
         alice.send("no\n");
         alice.expect("! bad-password: …8…");
     }
-    assert_eq!(house.hasher.runs(), runs);
+    assert_eq!(setup.hasher.runs(), runs);
 }
 
 #[test]
 fn an_unregistered_name_is_free() {
-    let house = Shared::new("unregister");
-    let server = house.open(false);
+    let setup = Setup::new("unregister");
+    let server = setup.open(false);
     let mut alice = register(&server, "Alice");
     alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n"));
     alice.expect("* Send the password…");
@@ -260,8 +260,8 @@ fn an_unregistered_name_is_free() {
 
 #[test]
 fn registering_needs_a_valid_password_twice() {
-    let house = Shared::new("good");
-    let server = house.open(false);
+    let setup = Setup::new("good");
+    let server = setup.open(false);
     let mut alice = server.join("Alice");
     alice.send("/register\nshort\n");
     alice.expect("* Send the new password as…");
@@ -297,18 +297,18 @@ fn without_data_names_cannot_be_registered() {
 
 #[test]
 fn with_registered_only_an_unknown_name_is_like_a_wrong_password_and_costs_as_much() {
-    let house = Shared::new("closed");
-    let mut server = house.open(false);
+    let setup = Setup::new("closed");
+    let mut server = setup.open(false);
     register(&server, "Alice");
     server.begin_stop();
     server.wait().unwrap();
     drop(server);
-    let server = house.open(true);
-    let runs = house.hasher.runs();
+    let server = setup.open(true);
+    let runs = setup.hasher.runs();
     assert_like(&log_in(&server, "Alice", "incorrect horse").1, WRONG);
-    assert_eq!(house.hasher.runs(), runs + 1);
+    assert_eq!(setup.hasher.runs(), runs + 1);
     assert_like(&log_in(&server, "Mallory", "incorrect horse").1, WRONG);
-    assert_eq!(house.hasher.runs(), runs + 2);
+    assert_eq!(setup.hasher.runs(), runs + 2);
     let (mut alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert!(welcome.starts_with("* Welcome, Alice. "));
     alice.send("/nick Al\n");
@@ -317,8 +317,8 @@ fn with_registered_only_an_unknown_name_is_like_a_wrong_password_and_costs_as_mu
 
 #[test]
 fn lines_after_a_refused_account_command_are_discarded() {
-    let house = Shared::new("behind");
-    let server = house.open(false);
+    let setup = Setup::new("behind");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
     alice.send("/register\nshort\nshort\n");
@@ -335,8 +335,8 @@ fn lines_after_a_refused_account_command_are_discarded() {
 
 #[test]
 fn the_rest_of_an_unfinished_line_after_a_refused_account_command_is_discarded() {
-    let house = Shared::new("rest");
-    let server = house.open(false);
+    let setup = Setup::new("rest");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
     bob.expect("* Alice has joined");
@@ -359,8 +359,8 @@ fn the_rest_of_an_unfinished_line_after_a_refused_account_command_is_discarded()
 /// More lines than the server takes from one read.
 #[test]
 fn any_number_of_lines_after_a_refused_account_command_is_discarded() {
-    let house = Shared::new("much");
-    let server = house.open(false);
+    let setup = Setup::new("much");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
     bob.expect("* Alice has joined");
@@ -373,8 +373,8 @@ fn any_number_of_lines_after_a_refused_account_command_is_discarded() {
 
 #[test]
 fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody() {
-    let house = Shared::new("unfinished");
-    let server = house.open(false);
+    let setup = Setup::new("unfinished");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     drop(register(&server, "Alice"));
     bob.expect("* Alice has joined");
@@ -407,15 +407,15 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
 
 #[test]
 fn after_auth_the_next_line_is_always_a_password() {
-    let house = Shared::new("auth");
-    let server = house.open(false);
+    let setup = Setup::new("auth");
+    let server = setup.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
     alice.send("/quit\n");
     alice.rest();
     bob.expect("* Alice has joined");
     bob.expect("* Alice has left");
-    let runs = house.hasher.runs();
+    let runs = setup.hasher.runs();
     // Sent in advance, in one piece and in several.
     let mut carol = server.connect();
     carol.send("Carol auth\nhunter2-is-my-pass\nhi\n");
@@ -431,7 +431,7 @@ fn after_auth_the_next_line_is_always_a_password() {
     dave.expect("* Welcome, Dave. 2 others here: Bob, Carol. …");
     bob.expect("* Dave has joined");
     bob.expect("Dave: hi");
-    assert_eq!(house.hasher.runs(), runs, "nothing was compared with it");
+    assert_eq!(setup.hasher.runs(), runs, "nothing was compared with it");
     // A registered name is as well kept as ever, and its owner comes in.
     let mut mallory = server.connect();
     mallory.send("Alice auth\n");
@@ -472,9 +472,9 @@ fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
 
 #[test]
 fn a_silence_does_not_split_a_password() {
-    let house = Shared::new("silence");
-    let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
-    let auth = Auth { accounts: Some(accounts), hasher: house.hasher.clone(), ..Auth::default() };
+    let setup = Setup::new("silence");
+    let accounts = Accounts::open(&setup.folder, SystemTime::now()).unwrap();
+    let auth = Auth { accounts: Some(accounts), hasher: setup.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
     let server = Server::start_with(Config { auth, idle_line: Some(silence), ..unpaced() });
     let mut bob = server.join("Bob");
@@ -522,13 +522,13 @@ fn a_silence_does_not_split_a_password() {
 
 #[test]
 fn a_busy_refusal_does_not_count_as_a_wrong_password() {
-    let mut house = Shared::new("busy");
-    let mut server = house.open(false);
+    let mut setup = Setup::new("busy");
+    let mut server = setup.open(false);
     drop(register(&server, "Alice"));
     server.begin_stop();
     server.wait().unwrap();
-    house.hasher = Hasher::new(0, 0);
-    let server = house.open(false);
+    setup.hasher = Hasher::new(0, 0);
+    let server = setup.open(false);
     // More often than anybody may guess.
     for _ in 0..10 {
         let (mut alice, answer) = log_in(&server, "Alice", PASSWORD);
@@ -546,15 +546,15 @@ fn a_busy_refusal_does_not_count_as_a_wrong_password() {
 
 #[test]
 fn a_peer_kicked_during_hashing_registers_nothing() {
-    let mut house = Shared::new("kicked");
-    house.hasher = Hasher::new(1, 2);
-    let (server, accounts) = house.open_with_registry(false);
+    let mut setup = Setup::new("kicked");
+    setup.hasher = Hasher::new(1, 2);
+    let (server, accounts) = setup.open_with_registry(false);
     let mut olga = register(&server, "Olga");
     block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
     let mut bob = server.join("Bob");
     olga.expect("* Bob has joined");
-    let runs = house.hasher.runs();
-    let turn = block_on(house.hasher.turn(&networks("192.0.2.1"))).unwrap();
+    let runs = setup.hasher.runs();
+    let turn = block_on(setup.hasher.turn(&networks("192.0.2.1"))).unwrap();
     bob.send(&format!("/register\n{PASSWORD}\n{PASSWORD}\n"));
     bob.expect("* Send the new password as…");
     bob.expect("* Send the new password again…");
@@ -563,18 +563,18 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
     drop(turn);
     // Behind Bob's, if that is hashed at all, and a while before this one is registered.
     drop(register(&server, "Carol"));
-    assert_eq!(house.hasher.runs(), runs + 2, "Bob's was not hashed, so this shows nothing");
+    assert_eq!(setup.hasher.runs(), runs + 2, "Bob's was not hashed, so this shows nothing");
     drop(server.join("Bob"));
 }
 
 #[test]
 fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
-    let house = Shared::new("squatter");
-    let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
-    let auth = Auth { accounts: Some(accounts.clone()), hasher: house.hasher.clone(), ..Auth::default() };
+    let setup = Setup::new("squatter");
+    let accounts = Accounts::open(&setup.folder, SystemTime::now()).unwrap();
+    let auth = Auth { accounts: Some(accounts.clone()), hasher: setup.hasher.clone(), ..Auth::default() };
     let server = Server::start_with(Config { auth, ..unpaced() });
     let mut squatter = server.join("A1ice");
-    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
+    let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
     let (_alice, welcome) = log_in(&server, "Alice", PASSWORD);
     assert_like(&welcome, "* Welcome, Alice. …");
@@ -583,10 +583,10 @@ fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
 
 #[test]
 fn many_may_log_in_at_once_from_one_address() {
-    let house = Shared::new("many");
+    let setup = Setup::new("many");
     let names: Vec<_> = (0..12).map(|at| format!("member{}", char::from(b'm' + at))).collect();
-    names.iter().for_each(|name| house.add_account(name));
-    let server = house.open(false);
+    names.iter().for_each(|name| setup.add_account(name));
+    let server = setup.open(false);
     let connect = |name: &String| {
         let mut peer = server.connect();
         peer.send(&format!("{name}\n{PASSWORD}\n"));
@@ -635,9 +635,9 @@ impl Drop for Guessers {
 }
 
 /// Lets Alice log in, again and again, while others guess.
-fn expect_no_delay(server: &Server, house: &Shared, guessers: &Guessers) {
-    let runs = house.hasher.runs();
-    while house.hasher.runs() < runs + 3 {
+fn expect_no_delay(server: &Server, setup: &Setup, guessers: &Guessers) {
+    let runs = setup.hasher.runs();
+    while setup.hasher.runs() < runs + 3 {
         assert!(guessers.threads.iter().all(|thread| !thread.is_finished()), "a guesser has ended");
         thread::yield_now();
     }
@@ -653,33 +653,33 @@ fn expect_no_delay(server: &Server, house: &Shared, guessers: &Guessers) {
 
 #[test]
 fn an_owner_gets_in_while_eighty_connections_of_the_same_user_guess_at_other_names() {
-    let house = Shared::new("other-names");
-    house.add_account("Alice");
-    let server = house.open_with_pause(true);
+    let setup = Setup::new("other-names");
+    setup.add_account("Alice");
+    let server = setup.open_with_pause(true);
     // A number in letters that do not look like one another.
     let name = |number: usize| {
         number.to_string().bytes().map(|digit| char::from(b"abefghjkpq"[usize::from(digit - b'0')])).collect()
     };
     let guessers = Guessers::start(server.address, None, name);
-    expect_no_delay(&server, &house, &guessers);
+    expect_no_delay(&server, &setup, &guessers);
 }
 
 #[test]
 fn an_owner_gets_in_while_another_user_of_the_machine_guesses_at_the_same_name() {
-    let house = Shared::new("same-name");
-    house.add_account("Alice");
-    let server = house.open_with_pause(false);
+    let setup = Setup::new("same-name");
+    setup.add_account("Alice");
+    let server = setup.open_with_pause(false);
     if !server.connect().belongs_to(12_345) {
         return skipped("another user of this machine: only root can make a connection of theirs");
     }
     let guessers = Guessers::start(server.address, Some(12_345), |_| "Alice".to_owned());
-    expect_no_delay(&server, &house, &guessers);
+    expect_no_delay(&server, &setup, &guessers);
 }
 
 #[test]
 fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_still_log_in() {
-    let house = Shared::new("three");
-    let server = house.open(false);
+    let setup = Setup::new("three");
+    let server = setup.open(false);
     for name in ["Alice", "Bob", "Carol"] {
         let mut peer = register(&server, name);
         peer.send("/quit\n");
@@ -694,16 +694,16 @@ fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_stil
 #[test]
 fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let house = Shared::new("unused");
+    let setup = Setup::new("unused");
     let now = SystemTime::now();
-    let accounts = Accounts::open(&house.folder, now - 400 * DAY).unwrap();
+    let accounts = Accounts::open(&setup.folder, now - 400 * DAY).unwrap();
     block_on(async {
         for (name, since) in [("Alice", now - 300 * DAY), ("Bob", now - 400 * DAY)] {
             accounts.register(Name::parse(name).unwrap(), String::new(), since).await.unwrap();
         }
     });
     drop(accounts);
-    let folder = house.folder.to_str().unwrap();
+    let folder = setup.folder.to_str().unwrap();
     let mut server = ServerProgram::start(&["--log-level", "info", "--data", folder, "--account-unused", "1year"]);
     while !server.program.stdout.line().contains("account expired") {}
     server.join("Bob");
@@ -714,13 +714,13 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
 
 #[test]
 fn a_login_is_noted() {
-    let house = Shared::new("noted");
+    let setup = Setup::new("noted");
     let past = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
-    let accounts = Accounts::open(&house.folder, past).unwrap();
-    let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
+    let accounts = Accounts::open(&setup.folder, past).unwrap();
+    let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     let id = block_on(accounts.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
     drop(accounts);
-    let (server, accounts) = house.open_with_registry(false);
+    let (server, accounts) = setup.open_with_registry(false);
     let used = move || accounts.account_of(id).unwrap().used;
     assert_eq!(used(), past);
     assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));

@@ -18,6 +18,7 @@ use crate::net::transport::Transport;
 use crate::protocol::{Notice, Refusal};
 use crate::room::{Event, Person};
 use crate::server::Config;
+use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
 
@@ -25,6 +26,7 @@ use crate::server::access::rate_limit::NetworkLimits;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) auth: Auth,
     pub(crate) connection_limits: Arc<ConnectionLimits>,
     /// How much each network has said lately.
     pub(crate) networks: Arc<NetworkLimits>,
@@ -42,7 +44,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        config: Config,
+        (config, auth): (Config, Auth),
         inbox: Sender<Event>,
         log: Log,
         stop: SharedFuture<BoxFuture<'static, ()>>,
@@ -50,7 +52,7 @@ impl Shared {
     ) -> Self {
         let (connection_limits, since, arrivals) =
             (ConnectionLimits::new(config.capacity), Instant::now(), Arc::default());
-        Self { config, connection_limits, networks: Arc::default(), inbox, log, since, arrivals, stop, alive }
+        Self { config, auth, connection_limits, networks: Arc::default(), inbox, log, since, arrivals, stop, alive }
     }
 
     /// How many connections there were.
@@ -65,7 +67,7 @@ impl Shared {
 
     /// Whether nobody on the way can read a password that comes from there, or the operator does not mind.
     pub(crate) fn is_protected(&self, from: PeerAddr, transport: &Transport) -> bool {
-        self.config.auth.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
+        self.config.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
     }
 
     /// Where a connection comes from, for what its passwords and registrations cost: on this machine its user, if the system

@@ -10,7 +10,7 @@ use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
 use rustix::process::Signal;
 
-use crate::support::harness::{Peer, Server, skipped, unpaced};
+use crate::support::harness::{Peer, Server, Settings, skipped, unpaced};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
@@ -25,10 +25,13 @@ pub fn password_file(test: &str, content: &str) -> PathBuf {
     path
 }
 
-pub fn config(test: &str) -> Config {
+pub fn config(test: &str) -> Settings {
     let password = RoomPassword::from_file(&password_file(test, "open sesame\n")).unwrap();
-    let auth = Auth { room_password: Some(Arc::new(password)), ..Auth::default() };
-    Config { auth, ..unpaced() }
+    Auth { room_password: Some(Arc::new(password)), ..Auth::default() }.into()
+}
+
+fn allow_plain(Settings(config, auth): Settings) -> Settings {
+    Settings(Config { allow_plain_password: true, ..config }, auth)
 }
 
 /// A connection from this address of the machine.
@@ -201,8 +204,7 @@ fn it_is_not_taken_where_others_could_read_it_unless_the_operator_says_so() {
     alice.send("Alice\n");
     alice.expect_rest(&["! unprotected: a password is needed, and others could read it on its way; \
                          try client --tls or openssl s_client at the port for TLS"]);
-    let auth = Auth { allow_plain_password: true, ..config.auth };
-    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
+    let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut alice = server.connect();
     alice.send("Alice\nopen sesame\n");
     alice.expect(REQUIRED);
@@ -215,8 +217,7 @@ fn a_guesser_from_elsewhere_is_turned_away_at_the_door() {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
     let config = config("door");
-    let auth = Auth { allow_plain_password: true, ..config.auth };
-    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
+    let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut mallory = server.connect();
     mallory.send("Mallory\n");
     while mallory.line() == REQUIRED {

@@ -107,7 +107,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
     if let Some(act) = ModerationCommand::parse(word, rest) {
         return shared.perform(by, act?).await.map(|done| format!("{done}\n"));
     }
-    let accounts = shared.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+    let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
     match word {
         "op" | "deop" => set_operator(shared, accounts, by, word == "op", rest).await,
         "register" => register(shared, accounts, by, rest, secret).await,
@@ -145,7 +145,7 @@ async fn register(
     secret.check_strength()?;
     // Whoever runs the server does not wait behind those who guess.
     let keys = LimitKeys::of(Network::User(geteuid().as_raw()));
-    let hash = shared.config.auth.hash(secret, &keys).await?;
+    let hash = shared.auth.hash(secret, &keys).await?;
     let account = accounts.account(&name);
     let (act, done) = match &account {
         Some(_) => ("password", "has another password now"),
@@ -241,7 +241,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
         ("mutes", accounts.mutes(now).len().to_string()),
-        ("password hashes", shared.config.auth.hasher.runs().to_string()),
+        ("password hashes", shared.auth.hasher.runs().to_string()),
         ("penalized addresses", shared.connection_limits.penalized().to_string()),
     ];
     rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect()
@@ -268,7 +268,9 @@ mod tests {
 
     use super::*;
     use crate::log::Log;
+    use crate::room::Policy;
     use crate::server::Config;
+    use crate::server::access::auth::Auth;
 
     /// Both ends of a connection to the server, with a request on its way.
     fn request(text: &str) -> (UnixStream, Transport) {
@@ -282,13 +284,13 @@ mod tests {
     fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let mut config = Config::default();
-        config.auth.accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        let accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        let auth = Auth { policy: Policy { accounts, registered_only: false }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
-        (Arc::new(Shared::new(config, inbox, Log::off(), stop, alive)), events)
+        (Arc::new(Shared::new((Config::default(), auth), inbox, Log::off(), stop, alive)), events)
     }
 
     /// The next one that is to be sent out, and where to say who was. Nobody else is here.

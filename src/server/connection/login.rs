@@ -119,7 +119,7 @@ impl<'a> Login<'a> {
         let LoginLine { name, auth } = parse_line(self.line().await?)?;
         // With `auth` the next line is a password, which must not become another name.
         let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
-        let requirement = match self.shared.config.auth.requirement(&name) {
+        let requirement = match self.shared.auth.requirement(&name) {
             Requirement::Room(_) if self.knows_room => Requirement::Nothing,
             requirement => requirement,
         };
@@ -129,7 +129,7 @@ impl<'a> Login<'a> {
             requirement => Box::pin(self.prove(&name, requirement)).await?,
         };
         let reader = self.ask_broker(name, account_id).await?;
-        if let Some((account_id, accounts)) = account_id.zip(self.shared.config.auth.accounts.as_ref()) {
+        if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
             // The disk may take its time: nobody waits for it.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
             task::spawn(async move {
@@ -202,7 +202,7 @@ impl<'a> Login<'a> {
         }
         let tried = self.shared.connection_limits.begin_try(keys).await?;
         let Ok(secret) = secret else { return Ok(false) };
-        let is_met = self.shared.config.auth.is_met(requirement, secret, keys).await;
+        let is_met = self.shared.auth.is_met(requirement, secret, keys).await;
         if is_met != Ok(false) {
             tried.forgive();
         }

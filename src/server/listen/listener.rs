@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_std::net::TcpListener;
 use async_std::task;
@@ -239,7 +239,8 @@ fn admit(accepted: Accepted, shared: &Arc<Shared>) {
     shared.log.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&accepted.transport);
-    match shared.config.auth.may_enter(from).and_then(|()| shared.connection_limits.enter(peer, from)) {
+    let may_connect = shared.auth.policy.may_connect(from, SystemTime::now());
+    match may_connect.and_then(|()| shared.connection_limits.enter(peer, from)) {
         Ok(entered) => {
             task::spawn(session::attend(accepted, Arc::clone(shared), entered));
         }

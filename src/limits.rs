@@ -313,9 +313,6 @@ pub const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Durat
 /// How long what was sent to a peer may go without its acknowledgement (TCP_USER_TIMEOUT, RFC 5482).
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
-/// How often the kernel is asked whether a peer that takes nothing still acknowledges what it was sent.
-pub const LINK_CHECK: Duration = Duration::from_secs(4);
-
 /// How long after something was sent the kernel is asked what became of it.
 pub const LINK_LOOK: Duration = Duration::from_secs(30);
 

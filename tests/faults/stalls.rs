@@ -91,18 +91,29 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
 /// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
 #[test]
 fn who_rests_in_a_quiet_room_has_as_long_as_the_stall_limit() {
+    has_as_long_as_the_stall_limit(10);
+}
+
+/// The server waits to write, and Linux alone would end the connection after 120 s.
+#[test]
+fn who_rests_while_more_is_said_than_the_kernel_takes_has_as_long_as_the_stall_limit() {
+    has_as_long_as_the_stall_limit(1000);
+}
+
+/// A peer stops reading before so many lines are said, and reads them in the end.
+fn has_as_long_as_the_stall_limit(lines: usize) {
     let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
     let limit = (rest.as_secs() + 60).to_string();
     let mut quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", &limit]);
     let mut stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
     let mut alice = quiet.join("Alice");
-    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(10));
+    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(lines));
     thread::sleep(rest);
     alice.send("/who\n");
     alice.expect("* 2 here: Alice, resting");
     let (said, notices): (Vec<_>, Vec<_>) =
-        (0..11).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
-    assert_eq!((said.len(), notices), (10, vec!["* Alice has joined".to_owned()]));
+        (0..=lines).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
+    assert_eq!((said.len(), notices), (lines, vec!["* Alice has joined".to_owned()]));
     quiet.program.signal(Signal::TERM);
     drop((alice, stalled));
     assert_eq!(quiet.program.finish().code, Some(0));

@@ -5,7 +5,7 @@
 
 use std::time::SystemTime;
 
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, Sanction};
 use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name};
 use crate::protocol::Refusal;
@@ -35,8 +35,7 @@ pub(crate) enum Ownership {
 impl Policy {
     /// Whether a connection from there is let in.
     pub(crate) fn may_connect(&self, from: PeerAddr, now: SystemTime) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), now));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
+        refuse_if_banned(self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), now)))
     }
 
     pub(crate) fn ownership(&self, name: &Name) -> Ownership {
@@ -72,7 +71,10 @@ impl Policy {
     }
 
     fn check_ban(&self, name: &Name, now: SystemTime) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, now));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
+        refuse_if_banned(self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, now)))
     }
+}
+
+fn refuse_if_banned(ban: Option<Sanction>) -> Result<(), Refusal> {
+    ban.map_or(Ok(()), |ban| Err(banned(&ban)))
 }

@@ -36,7 +36,7 @@ use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDO
 use crate::log::{Log, Record};
 use crate::room::{AdminRequest, Broker, Event, Feed};
 use crate::server::access::auth::Auth;
-use crate::server::shared::Shared;
+use crate::server::shared::{Shared, note_login};
 
 /// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
 #[derive(Debug, Error)]
@@ -87,7 +87,7 @@ async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) 
     loop {
         let here = shared.order(AdminRequest::Census).await;
         for account_id in here.into_iter().filter_map(|person| person.account_id) {
-            shared.note_login(&accounts, account_id).await;
+            note_login(&shared.log, &accounts, account_id).await;
         }
         match accounts.remove_unused(time, SystemTime::now()).await {
             Ok(removed) => removed.into_iter().for_each(|Account { name, used, .. }| {

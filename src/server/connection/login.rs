@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
 use async_std::task;
@@ -26,7 +26,7 @@ use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
 use crate::server::connection::writer::Writer;
-use crate::server::shared::Shared;
+use crate::server::shared::{Shared, note_login};
 
 pub(crate) struct Login<'a> {
     shared: &'a Shared,
@@ -132,11 +132,7 @@ impl<'a> Login<'a> {
         if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
             // The disk may take its time: nobody waits for it.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
-            task::spawn(async move {
-                if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
-                    log.note(Record::NotKept { why: error.to_string() });
-                }
-            });
+            task::spawn(async move { note_login(&log, &accounts, account_id).await });
         }
         Ok(reader)
     }

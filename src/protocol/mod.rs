@@ -2,6 +2,7 @@
 //!
 //! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
 
+pub mod arguments;
 pub mod command;
 mod duration;
 pub mod line;
@@ -14,7 +15,7 @@ pub mod sniff;
 pub mod telnet;
 pub(crate) mod words;
 
-pub use command::{AccountCommand, Command};
+pub use command::{AccountCommand, AdminCommand, Command, Listing};
 pub use line::{Line, LineDecoder};
 pub use login_line::LoginLine;
 pub use moderation::{Banned, ModerationCommand};

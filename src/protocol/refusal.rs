@@ -6,6 +6,7 @@ use crate::limits::{
     IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, SANCTION_MOST,
     UNTERMINATED_BYTES,
 };
+use crate::model::address::InvalidNetwork;
 use crate::model::{BadName, BadSecret, Name, SafeText};
 use crate::protocol::OtherProtocol;
 
@@ -158,9 +159,12 @@ pub enum Refusal {
     /// A line whose first visible character is `/`, and that is not a command.
     #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
     UnknownCommand(SafeText),
-    /// A command without what it needs. Its form is given.
-    #[error("it goes {0}")]
+    /// The arguments of a command do not fit its usage, which is given.
+    #[error("usage: {0}")]
     BadArguments(&'static str),
+    /// Somebody would ban a network that cannot be banned, or that is mistyped.
+    #[error("{0}")]
+    BadNetwork(InvalidNetwork),
     /// A private message to somebody who is not here.
     #[error("nobody here is called {0}; /who lists all")]
     NoSuchUser(SafeText),
@@ -220,7 +224,9 @@ impl Refusal {
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
-            Self::BadArguments(_) | Self::IgnoresSelf | Self::BadTime | Self::IsSelf => "bad-arguments",
+            Self::BadArguments(_) | Self::BadNetwork(_) | Self::IgnoresSelf | Self::BadTime | Self::IsSelf => {
+                "bad-arguments"
+            }
             Self::NoSuchUser(_) => "no-such-user",
             Self::Ignored(_) => "ignored",
             Self::TooManyIgnored => "too-many-ignored",

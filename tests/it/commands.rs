@@ -11,7 +11,7 @@ fn help_lists_the_commands_to_the_one_who_asks() {
     loop {
         match alice.line() {
             line if line.starts_with("* ") => help += &(line + "\n"),
-            line => break assert_eq!(line, "! bad-arguments: it goes /nick NEWNAME"),
+            line => break assert_eq!(line, "! bad-arguments: usage: /nick NEWNAME"),
         }
     }
     for command in [
@@ -45,7 +45,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
     alice.send("/names\n/w bob psst\n/whisper bob again\n/me waves\n/me\n/bye now\n");
     alice.expect_rest(&[
         "* 2 here: Alice, Bob",
-        "! bad-arguments: it goes /me TEXT",
+        "! bad-arguments: usage: /me TEXT",
         "* Bye, Alice: 3 lines accepted, 1 refused.",
     ]);
     bob.expect("Alice (privately): psst");
@@ -82,7 +82,7 @@ fn who_names_many_on_several_lines_each_a_notice() {
     loop {
         match last.line() {
             line if line.starts_with("* ") => lines.push(line),
-            line => break assert_eq!(line, "! bad-arguments: it goes /nick NEWNAME"),
+            line => break assert_eq!(line, "! bad-arguments: usage: /nick NEWNAME"),
         }
     }
     assert!(lines.len() > 1, "{lines:?}");
@@ -154,10 +154,10 @@ fn a_token_is_made_safe_and_a_long_one_is_cut() {
 }
 
 #[test]
-fn a_command_that_lacks_something_is_answered_with_its_form() {
+fn a_command_that_lacks_an_argument_is_refused_with_its_usage() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    for (line, form) in [
+    for (line, usage) in [
         ("/msg", "/msg NAME TEXT"),
         ("/msg Bob", "/msg NAME TEXT"),
         ("/msg Bob   ", "/msg NAME TEXT"),
@@ -166,7 +166,7 @@ fn a_command_that_lacks_something_is_answered_with_its_form() {
         ("/unignore", "/unignore NAME"),
     ] {
         alice.send(&format!("{line}\n"));
-        alice.expect(&format!("! bad-arguments: it goes {form}"));
+        alice.expect(&format!("! bad-arguments: usage: {usage}"));
     }
     bob.expect_nothing_new();
 }

@@ -55,7 +55,7 @@ fn a_peer_that_goes_on_sending_after_quit_still_reads_all_that_was_for_it() {
     server.wait_for_a_prompt();
     let mut answers = alice.rest();
     assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 0 lines accepted, {QUESTIONS} refused."));
-    assert_eq!(answers, vec!["! bad-arguments: it goes /nick NEWNAME"; QUESTIONS]);
+    assert_eq!(answers, vec!["! bad-arguments: usage: /nick NEWNAME"; QUESTIONS]);
 }
 
 #[test]

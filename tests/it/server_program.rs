@@ -131,7 +131,7 @@ fn assert_serves_without_a_log(mut server: ServerProgram) {
     alice.expect("* Bob has joined");
     for _ in 0..3000 {
         bob.send("/nick\n");
-        bob.expect("! bad-arguments: it goes /nick NEWNAME");
+        bob.expect("! bad-arguments: usage: /nick NEWNAME");
     }
     bob.send("hi\n");
     alice.expect("Bob: hi");

@@ -159,7 +159,7 @@ fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
     let mut answers = alice.rest();
     assert_eq!(answers.pop().unwrap(), format!("* Bye, Alice: 1 line accepted, {QUESTIONS} refused."));
     assert_eq!(answers.pop().unwrap(), STOPPING);
-    assert_eq!(answers, vec!["! bad-arguments: it goes /nick NEWNAME"; QUESTIONS]);
+    assert_eq!(answers, vec!["! bad-arguments: usage: /nick NEWNAME"; QUESTIONS]);
 }
 
 #[test]

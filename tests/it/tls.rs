@@ -309,7 +309,7 @@ fn a_hundred_new_certificates_disturb_nobody() {
     assert_ne!(newcomer.server_certificate(), crowd[0].server_certificate());
     for (at, peer) in crowd.iter_mut().enumerate() {
         peer.send("/nick\n");
-        while peer.line() != "! bad-arguments: it goes /nick NEWNAME" {}
+        while peer.line() != "! bad-arguments: usage: /nick NEWNAME" {}
         peer.send("/quit\n");
         assert_eq!(peer.rest().last(), Some(&format!("* Bye, peer{at}: 0 lines accepted, 1 refused.")));
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::limits::{WELCOME_NAMES, WHO_LINE_BYTES};
 use crate::model::{Name, SafeText};
 use crate::protocol::Refusal;
+use crate::protocol::command::{Access, COMMANDS};
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -160,23 +161,9 @@ pub enum Notice {
     PasswordChanged(Name),
     /// It is free again, once the peer has left.
     Unregistered(Name),
-    /// An operator's act is done.
-    Done(SafeText),
+    /// What a command has led to, in words of its own.
+    Text(SafeText),
 }
-
-const HELP: &str = "\
-* /who, or /names, lists who is here
-* /msg NAME TEXT, or /w or /whisper, says TEXT to NAME alone
-* /me TEXT says what you do, as in /me waves
-* /nick NEWNAME changes your name
-* /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
-* /unignore NAME shows it again
-* /quit [REASON], or /exit, /bye or /q, leaves
-* /ping [TOKEN] is answered with Pong TOKEN, after all that you sent before it
-* /register ties your name to a password, /password changes that, /unregister frees the name
-* /kick, /ban, /unban, /mute and /unmute are for operators
-* /help, or /?, shows this
-* //TEXT says /TEXT; any other line is a message to everyone else";
 
 impl fmt::Display for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,7 +191,7 @@ impl fmt::Display for Reply<'_> {
             Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
             Self::Ignored(names) => write_ignored(f, names),
-            Self::Help => f.write_str(HELP),
+            Self::Help => write_help(f),
             Self::Pong(None) => write!(f, "* Pong"),
             Self::Pong(Some(token)) => write!(f, "* Pong {token}"),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
@@ -229,7 +216,7 @@ impl fmt::Display for Notice {
             Self::Registered(name) => write!(f, "Registered: {name} is yours, and asks for its password from now on."),
             Self::PasswordChanged(name) => write!(f, "Password changed: {name} asks for the new one from now on."),
             Self::Unregistered(name) => write!(f, "Unregistered: {name} asks for no password any more."),
-            Self::Done(text) => text.fmt(f),
+            Self::Text(text) => text.fmt(f),
         }
     }
 }
@@ -265,6 +252,22 @@ fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Nam
         0 => Ok(()),
         more => write!(f, " and {more} more"),
     }
+}
+
+fn write_help(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        write!(f, "* {}: {}", command.usage, command.help)?;
+        for (at, alias) in command.aliases.iter().enumerate() {
+            write!(f, "{}/{alias}", if at == 0 { " (also " } else { ", " })?;
+        }
+        writeln!(f, "{}", if command.aliases.is_empty() { "" } else { ")" })?;
+    }
+    let operators = COMMANDS.iter().filter(|command| matches!(command.access, Access::Operator(_)));
+    write!(f, "* For operators:")?;
+    for (at, command) in operators.enumerate() {
+        write!(f, "{} /{}", if at == 0 { "" } else { "," }, command.name())?;
+    }
+    write!(f, "\n* Any other line is a message to everyone else; to begin it with /, type //")
 }
 
 /// One line as long as it stays readable; further names go on further lines, each marked as a notice.

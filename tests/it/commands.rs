@@ -60,7 +60,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
         bob.expect(left);
     }
     bob.send("/?\n");
-    bob.expect("* /who, or /names, lists who is here");
+    bob.expect("* /who: list who is here (also /names)");
 }
 
 #[test]

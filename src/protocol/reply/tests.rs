@@ -191,3 +191,17 @@ proptest! {
 fn every_line_of_the_help_is_a_notice() {
     assert!(Reply::Help.to_string().lines().all(|line| line.starts_with("* ")));
 }
+
+#[test]
+fn the_help_has_a_line_for_each_command_of_everyone_and_one_for_those_of_operators() {
+    let help = Reply::Help.to_string();
+    let mut lines = help.lines();
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with(&format!("* {}: {}", command.usage, command.help)), "{line}");
+        assert!(command.aliases.iter().all(|alias| line.contains(&format!("/{alias}"))), "{line}");
+    }
+    assert_eq!(lines.next(), Some("* For operators: /kick, /ban, /unban, /mute, /unmute"));
+    assert_eq!(lines.next(), Some("* Any other line is a message to everyone else; to begin it with /, type //"));
+    assert_eq!(lines.next(), None);
+}

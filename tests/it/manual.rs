@@ -77,7 +77,7 @@ fn the_man_page_of_the_server_describes_each_command_of_admin() {
     let section = section.split_once("\n.SH ").unwrap().0;
     for entry in [
         "\\fB--data DIR\\fR\nThe folder of the server, as it was given to it\n",
-        "\\fBop\\fR NAME\nMake NAME an operator; it has to be registered\n",
+        "\\fBop\\fR NAME\nMake NAME an operator; the name must be registered\n",
         "\\fBkick\\fR NAME [REASON]...\n",
         "\\fBban\\fR NAME|ADDR [DURATION] [REASON]...\n",
         "\\fBlist\\fR [people|names|bans|mutes]\n",

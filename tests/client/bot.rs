@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::password::{REQUIRED, config};
 use super::plain::terminal;
+use crate::server::password::{REQUIRED, config};
 use crate::support::harness::{FakeServer, Peer, Server, within};
 use crate::support::program::{CLIENT, Output, Program};
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 
 use super::password::{REQUIRED, password_file};
-use super::plain::terminal;
+use crate::client::plain::terminal;
 use crate::support::harness::Peer;
 use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 

@@ -1,4 +1,4 @@
-//! A desk: a terminal in tmux, and a client at it.
+//! A client in tmux.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -18,62 +18,62 @@ use crate::support::program::{CLIENT, Program, without_time};
 pub const COLUMNS: usize = 60;
 
 /// A terminal of 60 columns and 20 rows with a client of the name Bob. It is gone with this.
-pub struct Desk {
+pub struct TmuxClient {
     socket: String,
     /// The person's home.
     home: PathBuf,
 }
 
-impl Desk {
-    /// Sits down and waits for the welcome and the prompt. `None`: there is no tmux here, which is said aloud.
-    pub fn sit_down(address: SocketAddr, options: &[&str]) -> Option<Self> {
-        let desk = Self::hurry(address, options)?;
-        desk.sees("* Welcome, Bob.");
+impl TmuxClient {
+    /// Starts a client, and waits for the welcome and the prompt. `None`: tmux is not installed, which is reported.
+    pub fn start(address: SocketAddr, options: &[&str]) -> Option<Self> {
+        let client = Self::start_without_waiting(address, options)?;
+        client.sees("* Welcome, Bob.");
         // The welcome can be there before the editor is.
-        desk.has_typed("");
-        Some(desk)
+        client.has_typed("");
+        Some(client)
     }
 
-    /// Sits down, and is asked for a new password by a server that says what the test wants.
+    /// Starts a client, and lets a server that the test controls ask for a new password.
     pub fn asked_for_a_password(server: &FakeServer, options: &[&str]) -> Option<(Self, Peer)> {
-        let desk = Self::hurry(server.address, options)?;
+        let client = Self::start_without_waiting(server.address, options)?;
         let mut peer = server.welcome("Bob");
-        desk.sees("* Welcome, Bob.");
-        desk.keys("/register\n");
+        client.sees("* Welcome, Bob.");
+        client.keys("/register\n");
         peer.expect("/register");
         peer.send("* Send the new password as the next line.\n");
-        desk.sees("* Send the new password");
-        Some((desk, peer))
+        client.sees("* Send the new password");
+        Some((client, peer))
     }
 
-    /// Sits down and does not wait.
-    pub fn hurry(address: SocketAddr, options: &[&str]) -> Option<Self> {
+    /// Starts a client and does not wait.
+    pub fn start_without_waiting(address: SocketAddr, options: &[&str]) -> Option<Self> {
         Self::in_environment("", address, options)
     }
 
     /// Likewise, with variables as a shell takes them before a command.
     pub fn in_environment(variables: &str, address: SocketAddr, options: &[&str]) -> Option<Self> {
-        static DESKS: AtomicU32 = AtomicU32::new(0);
+        static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         if Command::new("tmux").arg("-V").output().is_err() {
             assert!(std::env::var_os("COMPAT_REQUIRE").is_none(), "tmux is not installed, and COMPAT_REQUIRE is set");
             skipped("the client at a terminal; tmux is not installed");
             return None;
         }
-        let id = format!("linechat-{}-{}", std::process::id(), DESKS.fetch_add(1, Ordering::Relaxed));
-        let desk = Self { home: std::env::temp_dir().join(&id), socket: id };
-        fs::create_dir_all(&desk.home).unwrap();
+        let id = format!("linechat-{}-{}", std::process::id(), NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let client = Self { home: std::env::temp_dir().join(&id), socket: id };
+        fs::create_dir_all(&client.home).unwrap();
         let size = [COLUMNS.to_string(), "20".to_owned()];
         // The shell is interactive, so that it has jobs, and shows when the client is gone.
-        let shell = ["new-session", "-d", "-s", "desk", "-x", &size[0], "-y", &size[1], "bash --norc -i"];
-        desk.tmux(&[&["-f", "/dev/null", "set-option", "-g", "history-limit", "20000", ";"], &shell[..]].concat());
+        let shell = ["new-session", "-d", "-s", "client", "-x", &size[0], "-y", &size[1], "bash --norc -i"];
+        client.tmux(&[&["-f", "/dev/null", "set-option", "-g", "history-limit", "20000", ";"], &shell[..]].concat());
         let arguments = Program::client_arguments(address, "Bob");
         let words: Vec<_> = arguments.iter().map(String::as_str).chain(options.iter().copied()).collect();
-        let home = desk.home.display();
-        desk.keys(&format!(
+        let home = client.home.display();
+        client.keys(&format!(
             "PS1='$ '; clear; HOME={home} XDG_STATE_HOME={home} {variables} {CLIENT} {}; echo ended with $?\n",
             words.join(" ")
         ));
-        Some(desk)
+        Some(client)
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
@@ -84,18 +84,18 @@ impl Desk {
 
     /// Types text; LF is Enter.
     pub fn keys(&self, text: &str) {
-        self.tmux(&["send-keys", "-t", "desk", "-l", "--", &text.replace('\n', "\r")]);
+        self.tmux(&["send-keys", "-t", "client", "-l", "--", &text.replace('\n', "\r")]);
     }
 
     /// Presses a key, by tmux's name for it.
     pub fn press(&self, key: &str) {
-        self.tmux(&["send-keys", "-t", "desk", key]);
+        self.tmux(&["send-keys", "-t", "client", key]);
     }
 
     /// Presses a key that moves the cursor, and waits until it has.
     #[track_caller]
     pub fn moves(&self, key: &str) {
-        let cursor = || self.tmux(&["display-message", "-p", "-t", "desk", "#{cursor_x} #{cursor_y}"]).stdout;
+        let cursor = || self.tmux(&["display-message", "-p", "-t", "client", "#{cursor_x} #{cursor_y}"]).stdout;
         let (before, since) = (cursor(), Instant::now());
         self.press(key);
         while cursor() == before {
@@ -109,13 +109,13 @@ impl Desk {
         let path = self.home.join("paste");
         fs::write(&path, text).unwrap();
         self.tmux(&["load-buffer", path.to_str().unwrap()]);
-        self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "desk"] } else { &["paste-buffer", "-t", "desk"] });
+        self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "client"] } else { &["paste-buffer", "-t", "client"] });
     }
 
     /// Makes the terminal so wide, and waits until the client can know.
     #[track_caller]
     pub fn resize(&self, columns: u16) {
-        self.tmux(&["resize-window", "-t", "desk", "-x", &columns.to_string()]);
+        self.tmux(&["resize-window", "-t", "client", "-x", &columns.to_string()]);
         let tty = self.open();
         let since = Instant::now();
         // tmux takes a quarter of a second when it was resized just before.
@@ -148,7 +148,7 @@ impl Desk {
     }
 
     fn tty(&self) -> String {
-        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_tty}"]);
+        let output = self.tmux(&["display-message", "-p", "-t", "client", "#{pane_tty}"]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -165,12 +165,12 @@ impl Desk {
 
     /// The rows of the screen that hold something, as they are.
     pub fn visible(&self) -> Vec<String> {
-        let text = String::from_utf8(self.tmux(&["capture-pane", "-p", "-t", "desk"]).stdout).unwrap();
+        let text = String::from_utf8(self.tmux(&["capture-pane", "-p", "-t", "client"]).stdout).unwrap();
         text.lines().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
     }
 
     fn capture(&self, options: &[&str]) -> Vec<String> {
-        let capture = [&["capture-pane", "-p", "-t", "desk", "-S", "-"], options].concat();
+        let capture = [&["capture-pane", "-p", "-t", "client", "-S", "-"], options].concat();
         let text = String::from_utf8(self.tmux(&capture).stdout).unwrap();
         let lines = text.lines().map(|line| without_time(line.trim_end()).to_owned());
         let mut lines = lines.fold(Vec::new(), join_rows);
@@ -209,7 +209,7 @@ impl Desk {
 
     /// From now on, keeps what programs write to the terminal.
     pub fn record(&self) {
-        self.tmux(&["pipe-pane", "-t", "desk", &format!("cat > {}", self.home.join("written").display())]);
+        self.tmux(&["pipe-pane", "-t", "client", &format!("cat > {}", self.home.join("written").display())]);
     }
 
     /// All of that, once this is in it.
@@ -229,7 +229,7 @@ impl Desk {
 
     /// The title of the terminal, which is nothing of ours to set.
     pub fn title(&self) -> String {
-        let output = self.tmux(&["display-message", "-p", "-t", "desk", "#{pane_title}"]);
+        let output = self.tmux(&["display-message", "-p", "-t", "client", "#{pane_title}"]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -264,7 +264,7 @@ fn join_rows(mut lines: Vec<String>, row: String) -> Vec<String> {
     lines
 }
 
-impl Drop for Desk {
+impl Drop for TmuxClient {
     fn drop(&mut self) {
         let _ = Command::new("tmux").args(["-L", &self.socket, "kill-server"]).output();
         let _ = fs::remove_dir_all(&self.home);

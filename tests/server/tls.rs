@@ -11,9 +11,9 @@ use linechat::limits::LOGIN_LIMIT;
 use linechat::os::descriptors::raise_descriptor_limit;
 use rustix::process::Signal;
 
-use super::tls_peer::{Certificate, TlsPeer};
 use crate::support::harness::{DEADLINE, Peer, skipped};
 use crate::support::program::{CLIENT, Program, SERVER, ServerProgram};
+use crate::support::tls_peer::{Certificate, TlsPeer};
 
 /// A server with a plain port and one for TLS.
 struct Room {

@@ -22,7 +22,7 @@ const CTRL_BACKSLASH: u8 = 28;
 fn a_byte_that_is_not_utf8_is_shown_and_sent_as_u_fffd() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_bytes(b"sch\xf6n");
     // The model of the screen shows no U+FFFD.
@@ -42,7 +42,7 @@ fn a_byte_that_is_not_utf8_is_shown_and_sent_as_u_fffd() {
 #[test]
 fn an_incomplete_character_is_shown_after_a_silence() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_bytes(b"a\xe4");
     bob.has_typed("a");
     let shown = |bob: &Person| String::from_utf8_lossy(&bob.bytes).contains('\u{fffd}');
@@ -55,7 +55,7 @@ fn an_incomplete_character_is_shown_after_a_silence() {
 fn no_bytes_end_the_client_or_damage_the_next_line() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     // These leave, stop the client or send the line.
     let mut without = vec![CTRL_C, CTRL_D, CTRL_Z, CTRL_BACKSLASH, b'\r', b'\n'];
@@ -91,7 +91,7 @@ fn no_bytes_end_the_client_or_damage_the_next_line() {
 fn unknown_and_incomplete_keys_change_nothing_and_messages_still_appear() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_in("half\x1b[97;5u\x1b[<0;10;20M\x1b[?1;2c\x1bO5P a li");
     bob.has_typed("half a li");
     for (key, message) in [("\x1b", "one"), ("\x1b[", "two"), ("\x1bO", "three")] {
@@ -106,7 +106,7 @@ fn unknown_and_incomplete_keys_change_nothing_and_messages_still_appear() {
 fn a_paste_without_an_end_ends_after_a_silence() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_in("half \x1b[200~a line");
     alice.send("while it is pasted\n");
@@ -123,7 +123,7 @@ fn a_paste_without_an_end_ends_after_a_silence() {
 fn ctrl_c_ends_a_paste_without_an_end() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_in("\x1b[200~one\rtwo\x03three\r");
     alice.expect("Bob: three");
@@ -133,7 +133,7 @@ fn ctrl_c_ends_a_paste_without_an_end() {
 fn an_escape_in_a_paste_is_text() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_in("a\x1b[200~\x1b[31mb\x1b[D\x1bb\x1b[200~\x07c\x1b[201~");
     bob.has_typed("a^[[31mb^[[D^[b^[[200~^Gc");
@@ -146,7 +146,7 @@ fn an_escape_in_a_paste_is_text() {
 fn a_huge_paste_can_be_cleared() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_in(&format!("\x1b[200~{}\x1b[201~\x03after\r", "x".repeat(200_000)));
     alice.expect("Bob: after");
@@ -155,7 +155,7 @@ fn a_huge_paste_can_be_cleared() {
 #[test]
 fn a_password_with_invalid_bytes_is_not_sent() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_bytes(b"/register\rhunt\xe9r2\r");
     bob.sees("-- Not sent: a password holds letters");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use linechat::server::listen::{Listener, Tls};
 
-use super::plain::terminal;
+use crate::client::plain::terminal;
 use crate::support::harness::{Peer, Server, has_ipv6, unpaced};
 use crate::support::program::{CLIENT, Finished, Program, SERVER, listening_on};
 

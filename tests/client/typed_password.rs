@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::editor::{Modes, Person, client, panic_beside};
-use super::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use super::plain::plain_terminal;
+use crate::server::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
 use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
 use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
@@ -37,7 +37,7 @@ impl Person {
 fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
     let mut command = client(fake.address, options);
     command.env_remove("LINECHAT_PASSWORD");
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
     bob.sees(ASKED);
@@ -47,7 +47,7 @@ fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
 
 /// Bob at the editor and in the room.
 fn welcomed(fake: &FakeServer) -> (Person, Peer) {
-    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let server = fake.welcome("Bob");
     bob.sees(WELCOME.trim_end());
     bob.has_typed("");
@@ -91,7 +91,7 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
     let home = std::env::temp_dir().join(format!("linechat-typed-{}", std::process::id()));
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(fake.address, "Bob")).env("XDG_STATE_HOME", &home);
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
     bob.sees(ASKED);
@@ -258,7 +258,7 @@ fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong
     let fake = FakeServer::start();
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect("ψψψ");
@@ -279,7 +279,7 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     let fake = FakeServer::start_at(ip);
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", SECRET);
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
     server.expect_end();
@@ -422,7 +422,7 @@ fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused()
 fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     for answer in [WELCOME.to_owned(), format!("{WRONG}\n{REQUIRED}\n")] {
         let mut server = fake.accept("Bob auth");
         server.send(&format!("{REQUIRED}\n"));
@@ -445,7 +445,7 @@ fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
     let address = first.address;
     let mut command = client(address, &[]);
     command.env_remove("LINECHAT_PASSWORD");
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     bob.sees(ASKED);
     bob.type_in(&format!("{SECRET}\r"));
     bob.sees("* Welcome, Bob.");
@@ -507,7 +507,7 @@ fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions
     const NEW: &str = "ψψψψξξξξ";
     let data = std::env::temp_dir().join(format!("linechat-typed-data-{}", std::process::id()));
     let server = ServerProgram::start(&["--data", data.to_str().unwrap()]);
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_in(&format!("/register\r{SECRET}\r{SECRET}\r"));
     bob.sees("* Registered: Bob is yours");
     bob.has_typed("");
@@ -536,7 +536,7 @@ struct Plain {
 }
 
 impl Plain {
-    fn sit_down(mut command: Command) -> Self {
+    fn start(mut command: Command) -> Self {
         let (screen, side) = plain_terminal();
         command.stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap());
         let program = Program::spawn(command);
@@ -546,7 +546,7 @@ impl Plain {
     fn client(fake: &FakeServer) -> Self {
         let mut command = client(fake.address, &["--plain"]);
         command.env_remove("LINECHAT_PASSWORD");
-        Self::sit_down(command)
+        Self::start(command)
     }
 
     fn type_in(&mut self, keys: &str) {
@@ -642,9 +642,9 @@ fn a_panic_restores_a_plain_terminal() {
     }
     let fake = FakeServer::start();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "it::typed_password::a_panic_restores_a_plain_terminal"]);
+    command.args(["--exact", "--nocapture", "client::typed_password::a_panic_restores_a_plain_terminal"]);
     command.env(PANIC_AT, fake.address.to_string());
-    let mut bob = Plain::sit_down(command);
+    let mut bob = Plain::start(command);
     let before = Modes::of(&bob.side);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));

@@ -1,7 +1,7 @@
 //! Man pages and shell completions, as the programs write them.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -50,6 +50,23 @@ fn every_form_holds_every_option_of_the_help() {
                 assert!(text.contains(&written), "{written} is not in {name}'s {form}:\n{text}");
             }
         }
+    }
+}
+
+#[test]
+fn the_manual_in_docs_lists_every_option() {
+    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual.md")).unwrap();
+    for (name, path) in PROGRAMS {
+        let heading = format!("The {name}\n");
+        let section = manual.split("\n## ").find(|section| section.starts_with(&heading)).unwrap();
+        let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let words = cells.flat_map(|cell| cell.split(['`', ' ', ','])).filter_map(|word| word.strip_prefix("--"));
+        let listed: BTreeSet<_> = words.map(str::to_owned).collect();
+        let mut options = long_options(path);
+        for general in ["help", "version", "generate"] {
+            assert!(options.remove(general), "{general}");
+        }
+        assert_eq!(listed, options, "{name}");
     }
 }
 

@@ -26,12 +26,12 @@ const PASSWORD: &str = "correct horse";
 const THROWN: &str = "! thrown-away: what you sent behind it could be a password, and is thrown away; lines: ";
 
 /// A folder of this test's own, and what a server keeps in it.
-struct House {
+struct Shared {
     folder: PathBuf,
     hasher: Hasher,
 }
 
-impl House {
+impl Shared {
     fn new(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-accounts-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -68,7 +68,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Shared {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -101,7 +101,7 @@ fn log_in(server: &Server, name: &str, password: &str) -> (Peer, String) {
 
 #[test]
 fn a_registered_name_asks_for_its_password_also_after_a_restart() {
-    let house = House::new("restart");
+    let house = Shared::new("restart");
     let mut server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/quit\n");
@@ -123,7 +123,7 @@ fn a_registered_name_asks_for_its_password_also_after_a_restart() {
 
 #[test]
 fn what_is_typed_reaches_nobody_and_the_talk_goes_on_after_it() {
-    let house = House::new("nobody");
+    let house = Shared::new("nobody");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
@@ -134,7 +134,7 @@ fn what_is_typed_reaches_nobody_and_the_talk_goes_on_after_it() {
 
 #[test]
 fn a_registered_name_is_its_owners_however_it_is_written() {
-    let house = House::new("looks");
+    let house = Shared::new("looks");
     let server = house.open(false);
     for (owner, twins) in [("alice", ["aIice", "aiice", "A1ICE"]), ("Γιώργος", ["ΓΙΏΡΓΟΣ", "γιώργοσ", "Γιώργοσ"])]
     {
@@ -165,7 +165,7 @@ fn a_registered_name_is_its_owners_however_it_is_written() {
 
 #[test]
 fn its_owner_may_change_the_name_and_take_it_back() {
-    let house = House::new("nick");
+    let house = Shared::new("nick");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/nick Al\n/nick A1ice\n/nick Alice\n");
@@ -176,7 +176,7 @@ fn its_owner_may_change_the_name_and_take_it_back() {
 
 #[test]
 fn its_owner_evicts_a_ghost_and_the_others_are_told() {
-    let house = House::new("ghost");
+    let house = Shared::new("ghost");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut ghost = register(&server, "Alice");
@@ -195,7 +195,7 @@ fn its_owner_evicts_a_ghost_and_the_others_are_told() {
 
 #[test]
 fn a_password_is_changed_by_whoever_knows_the_old_one() {
-    let house = House::new("change");
+    let house = Shared::new("change");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send("/password\nincorrect horse\n");
@@ -218,7 +218,7 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
 #[test]
 fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
     assert_eq!(Config::default().wrong_password_pause, WRONG_PASSWORD_PAUSE);
-    let house = House::new("pause");
+    let house = Shared::new("pause");
     let pause = Duration::from_secs(1);
     let server = house.open_with_pause_of(pause, false);
     let mut alice = register(&server, "Alice");
@@ -234,7 +234,7 @@ fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
 
 #[test]
 fn a_short_line_is_a_way_out_and_no_guess() {
-    let house = House::new("way-out");
+    let house = Shared::new("way-out");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     let runs = house.hasher.runs();
@@ -249,7 +249,7 @@ fn a_short_line_is_a_way_out_and_no_guess() {
 
 #[test]
 fn an_unregistered_name_is_anybodys() {
-    let house = House::new("unregister");
+    let house = Shared::new("unregister");
     let server = house.open(false);
     let mut alice = register(&server, "Alice");
     alice.send(&format!("/unregister\n{PASSWORD}\n/unregister\n"));
@@ -263,7 +263,7 @@ fn an_unregistered_name_is_anybodys() {
 
 #[test]
 fn nothing_is_registered_without_a_good_password_twice() {
-    let house = House::new("good");
+    let house = Shared::new("good");
     let server = house.open(false);
     let mut alice = server.join("Alice");
     alice.send("/register\nshort\n");
@@ -300,7 +300,7 @@ fn without_a_folder_no_name_is_kept() {
 
 #[test]
 fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_costs_as_much() {
-    let house = House::new("closed");
+    let house = Shared::new("closed");
     let mut server = house.open(false);
     register(&server, "Alice");
     server.begin_stop();
@@ -320,7 +320,7 @@ fn in_a_closed_room_who_is_unknown_is_answered_as_one_with_a_wrong_password_and_
 
 #[test]
 fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
-    let house = House::new("behind");
+    let house = Shared::new("behind");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
@@ -338,7 +338,7 @@ fn what_is_sent_behind_a_refused_dialogue_reaches_nobody() {
 
 #[test]
 fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody() {
-    let house = House::new("rest");
+    let house = Shared::new("rest");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
@@ -362,7 +362,7 @@ fn the_rest_of_a_line_that_had_begun_when_a_dialogue_was_refused_reaches_nobody(
 /// More lines than the server takes from one read.
 #[test]
 fn all_that_was_sent_after_a_refused_dialogue_reaches_nobody_however_much_it_is() {
-    let house = House::new("much");
+    let house = Shared::new("much");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut alice = server.join("Alice");
@@ -376,7 +376,7 @@ fn all_that_was_sent_after_a_refused_dialogue_reaches_nobody_however_much_it_is(
 
 #[test]
 fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody() {
-    let house = House::new("unfinished");
+    let house = Shared::new("unfinished");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     drop(register(&server, "Alice"));
@@ -410,7 +410,7 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
 
 #[test]
 fn with_auth_the_next_line_is_a_password_and_never_said_also_when_the_name_needs_none() {
-    let house = House::new("auth");
+    let house = Shared::new("auth");
     let server = house.open(false);
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
@@ -478,7 +478,7 @@ fn with_auth_a_refused_name_does_not_make_the_password_a_name() {
 
 #[test]
 fn a_silence_does_not_split_a_password() {
-    let house = House::new("silence");
+    let house = Shared::new("silence");
     let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
     let auth = Auth { accounts: Some(accounts), hasher: house.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
@@ -528,7 +528,7 @@ fn a_silence_does_not_split_a_password() {
 
 #[test]
 fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
-    let mut house = House::new("busy");
+    let mut house = Shared::new("busy");
     let mut server = house.open(false);
     drop(register(&server, "Alice"));
     server.begin_stop();
@@ -552,7 +552,7 @@ fn who_is_told_that_the_server_is_busy_has_made_no_wrong_guess() {
 
 #[test]
 fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
-    let mut house = House::new("kicked");
+    let mut house = Shared::new("kicked");
     house.hasher = Hasher::new(1, 2);
     let (server, accounts) = house.open_with_registry(false);
     let mut olga = register(&server, "Olga");
@@ -575,7 +575,7 @@ fn who_is_kicked_while_the_password_is_hashed_registers_nothing() {
 
 #[test]
 fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
-    let house = House::new("squatter");
+    let house = Shared::new("squatter");
     let accounts = Accounts::open(&house.folder, SystemTime::now()).unwrap();
     let auth = Auth { accounts: Some(accounts.clone()), hasher: house.hasher.clone(), ..Auth::default() };
     let server = Server::start_with(Config { auth, ..unpaced() });
@@ -589,7 +589,7 @@ fn a_squatter_whose_name_looks_like_the_owners_makes_room() {
 
 #[test]
 fn many_may_log_in_at_once_from_one_address() {
-    let house = House::new("many");
+    let house = Shared::new("many");
     let names: Vec<_> = (0..12).map(|at| format!("member{}", char::from(b'm' + at))).collect();
     names.iter().for_each(|name| house.add_account(name));
     let server = house.open(false);
@@ -641,7 +641,7 @@ impl Drop for Guessers {
 }
 
 /// Lets Alice log in, again and again, while others guess.
-fn expect_no_delay(server: &Server, house: &House, guessers: &Guessers) {
+fn expect_no_delay(server: &Server, house: &Shared, guessers: &Guessers) {
     let runs = house.hasher.runs();
     while house.hasher.runs() < runs + 3 {
         assert!(guessers.threads.iter().all(|thread| !thread.is_finished()), "a guesser has ended");
@@ -659,7 +659,7 @@ fn expect_no_delay(server: &Server, house: &House, guessers: &Guessers) {
 
 #[test]
 fn an_owner_gets_in_while_eighty_connections_of_the_same_user_guess_at_other_names() {
-    let house = House::new("other-names");
+    let house = Shared::new("other-names");
     house.add_account("Alice");
     let server = house.open_with_pause(true);
     // A number in letters that do not look like one another.
@@ -672,7 +672,7 @@ fn an_owner_gets_in_while_eighty_connections_of_the_same_user_guess_at_other_nam
 
 #[test]
 fn an_owner_gets_in_while_another_user_of_the_machine_guesses_at_the_same_name() {
-    let house = House::new("same-name");
+    let house = Shared::new("same-name");
     house.add_account("Alice");
     let server = house.open_with_pause(false);
     if !server.connect().belongs_to(12_345) {
@@ -684,7 +684,7 @@ fn an_owner_gets_in_while_another_user_of_the_machine_guesses_at_the_same_name()
 
 #[test]
 fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_still_log_in() {
-    let house = House::new("three");
+    let house = Shared::new("three");
     let server = house.open(false);
     for name in ["Alice", "Bob", "Carol"] {
         let mut peer = register(&server, name);
@@ -701,7 +701,7 @@ fn a_user_of_the_machine_registers_three_names_and_then_has_to_wait_and_may_stil
 #[test]
 fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged() {
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-    let house = House::new("unused");
+    let house = Shared::new("unused");
     let now = SystemTime::now();
     let accounts = Accounts::open(&house.folder, now - 400 * DAY).unwrap();
     block_on(async {
@@ -721,7 +721,7 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
 
 #[test]
 fn a_login_is_noted() {
-    let house = House::new("noted");
+    let house = Shared::new("noted");
     let past = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
     let accounts = Accounts::open(&house.folder, past).unwrap();
     let hash = block_on(house.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();

@@ -14,12 +14,12 @@ use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 const PASSWORD: &str = "correct horse battery";
 
 /// A server with a folder, which is removed at the end.
-struct House {
+struct Shared {
     folder: PathBuf,
     server: ServerProgram,
 }
 
-impl House {
+impl Shared {
     fn open(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-admin-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
@@ -77,7 +77,7 @@ fn start(folder: &std::path::Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--data", folder.to_str().unwrap()])
 }
 
-impl Drop for House {
+impl Drop for Shared {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -85,7 +85,7 @@ impl Drop for House {
 
 #[test]
 fn an_operator_is_made_and_unmade() {
-    let house = House::open("op");
+    let house = Shared::open("op");
     assert_eq!(house.refused(&["op", "Olga"]), "server: refused: not-registered: Olga is not registered\n");
     house.register("Olga");
     let mut olga = house.log_in("Olga");
@@ -105,7 +105,7 @@ fn an_operator_is_made_and_unmade() {
 
 #[test]
 fn it_does_what_an_operator_does_and_says_who_is_here() {
-    let house = House::open("does");
+    let house = Shared::open("does");
     house.register("Olga");
     house.admin(&["op", "Olga"]);
     let mut olga = house.log_in("Olga");
@@ -147,7 +147,7 @@ fn it_does_what_an_operator_does_and_says_who_is_here() {
 /// A former version took these for two names.
 #[test]
 fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
-    let mut house = House::open("aside");
+    let mut house = Shared::open("aside");
     house.register("alice");
     house.server.program.signal(Signal::TERM);
     house.server.program.finish();
@@ -172,7 +172,7 @@ fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
 
 #[test]
 fn bans_and_operators_survive_kill_9() {
-    let mut house = House::open("kill");
+    let mut house = Shared::open("kill");
     house.register("Olga");
     house.admin(&["op", "Olga"]);
     for request in
@@ -198,7 +198,7 @@ fn bans_and_operators_survive_kill_9() {
 
 #[test]
 fn a_wrong_request_says_what_is_wrong() {
-    let house = House::open("wrong");
+    let house = Shared::open("wrong");
     assert_eq!(house.refused(&["unban", "Bob"]), "server: refused: not-sanctioned: Bob is not banned\n");
     assert_eq!(house.refused(&["say", "a\nb"]), "server: a request is one line\n");
     assert!(
@@ -220,7 +220,7 @@ fn a_wrong_request_says_what_is_wrong() {
 
 #[test]
 fn its_socket_is_for_the_owner_alone_and_nobody_holds_it_up_for_long_or_breaks_it() {
-    let house = House::open("socket");
+    let house = Shared::open("socket");
     let path = house.folder.join("control");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let silent = UnixStream::connect(&path).unwrap();
@@ -238,7 +238,7 @@ fn its_socket_is_for_the_owner_alone_and_nobody_holds_it_up_for_long_or_breaks_i
 
 #[test]
 fn a_second_server_with_the_same_folder_is_refused() {
-    let house = House::open("second");
+    let house = Shared::open("second");
     let folder = house.folder.to_str().unwrap();
     let second = Program::start(SERVER, ["--port", "0", "--data", folder]).finish();
     assert_eq!((second.code, second.stdout.as_str()), (Some(1), ""));
@@ -248,7 +248,7 @@ fn a_second_server_with_the_same_folder_is_refused() {
 
 #[test]
 fn every_act_is_in_the_log_with_who_whom_and_why() {
-    let mut house = House::open("log");
+    let mut house = Shared::open("log");
     house.register("Olga");
     let renewed = house.admin_with(&["register", "Olga"], &format!("{PASSWORD}\n"));
     assert_eq!((renewed.code, renewed.stdout.as_str()), (Some(0), "Olga has another password now.\n"));
@@ -284,7 +284,7 @@ fn every_act_is_in_the_log_with_who_whom_and_why() {
 
 #[test]
 fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
-    let house = House::open("unmute");
+    let house = Shared::open("unmute");
     house.register("Olga");
     house.admin(&["op", "Olga"]);
     let mut olga = house.log_in("Olga");
@@ -298,7 +298,7 @@ fn a_muted_operator_is_unmuted_by_whoever_runs_the_server() {
 
 #[test]
 fn the_log_tells_the_words_of_a_user_from_those_of_the_server() {
-    let mut house = House::open("reasons");
+    let mut house = Shared::open("reasons");
     let (mut alice, mut bob) = (house.server.join("Alice"), house.server.join("Bob"));
     alice.expect("* Bob has joined");
     house.admin(&["mute", "Bob"]);
@@ -317,7 +317,7 @@ fn the_log_tells_the_words_of_a_user_from_those_of_the_server() {
 
 #[test]
 fn a_password_from_a_file_may_begin_with_a_byte_order_mark() {
-    let house = House::open("byte-order-mark");
+    let house = Shared::open("byte-order-mark");
     let done = house.admin_with(&["register", "Olga"], &format!("\u{feff}{PASSWORD}\r\n"));
     assert_eq!((done.code, done.stdout.as_str()), (Some(0), "Olga is registered.\n"));
     house.log_in("Olga");
@@ -325,7 +325,7 @@ fn a_password_from_a_file_may_begin_with_a_byte_order_mark() {
 
 #[test]
 fn a_password_is_in_no_log_no_process_list_and_no_file() {
-    let mut house = House::open("secret");
+    let mut house = Shared::open("secret");
     house.register("Olga");
     let mut olga = house.log_in("Olga");
     let mut bob = house.server.join("Bob");

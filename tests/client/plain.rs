@@ -48,7 +48,7 @@ pub struct Person {
 }
 
 impl Person {
-    fn sit_down(address: SocketAddr, name: &str) -> Self {
+    fn start(address: SocketAddr, name: &str) -> Self {
         Self::sit_down_with(address, name, &[])
     }
 
@@ -100,7 +100,7 @@ fn a_quiet_client_has_no_greeting() {
 fn a_person_is_told_of_the_connection_and_talks() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
@@ -131,7 +131,7 @@ fn a_terminal_that_can_do_nothing_is_only_added_to() {
 fn quit_leaves_with_code_0() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.type_in("/quit tea time\n");
     let done = bob.program.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
@@ -145,7 +145,7 @@ fn quit_leaves_with_code_0() {
 #[test]
 fn an_action_looks_like_no_other_line() {
     let fake = FakeServer::start();
-    let mut bob = Person::sit_down(fake.address, "Bob");
+    let mut bob = Person::start(fake.address, "Bob");
     let mut server = fake.welcome("Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here.");
@@ -158,7 +158,7 @@ fn an_action_looks_like_no_other_line() {
 #[test]
 fn ctrl_d_leaves_with_code_0() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("hi\n");
@@ -171,7 +171,7 @@ fn ctrl_d_leaves_with_code_0() {
 #[test]
 fn a_refused_line_is_shown_and_spoils_nothing() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("/msg Dave hi\n");
@@ -190,7 +190,7 @@ fn asked_again(bob: &mut Person, why: &str) {
 fn another_name_is_asked_for_when_one_is_taken() {
     let server = Server::start();
     let mut holder = server.join("Bob");
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     asked_again(&mut bob, "Bob is taken");
     bob.type_in("BOB\n");
     asked_again(&mut bob, "BOB is taken");
@@ -207,7 +207,7 @@ fn another_name_is_asked_for_when_one_is_taken() {
 #[test]
 fn another_name_is_asked_for_after_a_password() {
     let fake = FakeServer::start();
-    let mut bob = Person::sit_down(fake.address, "Bob");
+    let mut bob = Person::start(fake.address, "Bob");
     let mut server = fake.accept("Bob");
     server.send("! password-required: send the password as the next line\n");
     bob.screen.expect(CONNECTED);
@@ -232,7 +232,7 @@ fn another_name_is_asked_for_after_a_password() {
 fn a_refusal_that_no_other_name_can_help_ends_it() {
     for refusal in ["banned: you are banned", "penalized: too many wrong passwords", "server-full: come back later"] {
         let fake = FakeServer::start();
-        let mut bob = Person::sit_down(fake.address, "Bob");
+        let mut bob = Person::start(fake.address, "Bob");
         fake.accept("Bob").send(&format!("! {refusal}\n"));
         let done = bob.program.finish();
         assert_eq!((done.code, done.stderr), (Some(1), format!("client: the server refused Bob: {refusal}\n")));
@@ -243,7 +243,7 @@ fn a_refusal_that_no_other_name_can_help_ends_it() {
 fn whoever_gives_no_other_name_gets_code_1() {
     let server = Server::start();
     let _holder = server.join("Bob");
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     asked_again(&mut bob, "Bob is taken");
     bob.type_in(CTRL_D);
     let done = bob.program.finish();
@@ -266,7 +266,7 @@ fn without_reconnecting_a_server_that_stops_is_code_3_and_said() {
 #[test]
 fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut bob = Person::sit_down(listener.local_addr().unwrap(), "Bob");
+    let mut bob = Person::start(listener.local_addr().unwrap(), "Bob");
     let first = welcome(listener.try_clone().unwrap(), b"* Welcome, Bob.\n");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob.");
@@ -292,7 +292,7 @@ fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
 fn only_an_empty_line_answers_the_question_about_a_paste() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
@@ -308,7 +308,7 @@ fn only_an_empty_line_answers_the_question_about_a_paste() {
 #[test]
 fn ctrl_c_asks_once_and_then_leaves() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, "Bob");
+    let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.program.signal(Signal::INT);
@@ -373,7 +373,7 @@ pub const DEFUSED: [&str; 4] = ["* Welcome, Bob.", "^[]0;owned^G^[[2J", "x^MAlic
 #[test]
 fn a_hostile_server_cannot_act_on_the_screen() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut bob = Person::sit_down(listener.local_addr().unwrap(), "Bob");
+    let mut bob = Person::start(listener.local_addr().unwrap(), "Bob");
     let _server = welcome(listener, ATTACK);
     bob.screen.expect(CONNECTED);
     DEFUSED.iter().for_each(|line| bob.sees(line));

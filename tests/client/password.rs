@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
-use super::password::{REQUIRED, WRONG, config, outer_address, password_file};
+use crate::server::password::{REQUIRED, WRONG, config, outer_address, password_file};
 use crate::support::harness::{FakeServer, Peer, Server, skipped, within};
 use crate::support::program::{CLIENT, Finished, NOBODY, Program, server_of_another_user};
 

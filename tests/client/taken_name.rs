@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use super::password::REQUIRED;
+use crate::server::password::REQUIRED;
 use crate::support::harness::{FakeServer, Peer};
 use crate::support::program::{CLIENT, Finished, Program, ServerProgram};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Signal, geteuid};
 
-use super::server_resources::has;
+use super::resources::has;
 use crate::support::harness::skipped;
 use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install};
 

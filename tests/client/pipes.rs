@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use super::plain::terminal;
 use crate::support::harness::{DEADLINE, Peer, Server, within};
+use crate::support::process_stats::ProcessStats;
 use crate::support::program::{CLIENT, Finished, Program};
-use crate::support::vitals::Vitals;
 
 fn client(server: &Server, name: &str, more: &[&str]) -> Program {
     let arguments = Program::client_arguments(server.address, name);
@@ -332,7 +332,7 @@ const GROWTH: u64 = 2 << 20;
 
 #[track_caller]
 fn assert_flat(client: &Program, before: u64, what: &str) {
-    let after = Vitals(client.pid()).peak_resident();
+    let after = ProcessStats(client.pid()).peak_resident();
     assert!(after <= before + GROWTH, "{what} made {before} bytes {after}");
 }
 
@@ -344,7 +344,7 @@ fn a_long_input_takes_no_memory() {
     let server = Server::start();
     let mut client = client(&server, "log", &[]);
     client.stdout.expect("* Welcome, log. You are the first here. /help lists the commands.");
-    let before = Vitals(client.pid()).peak_resident();
+    let before = ProcessStats(client.pid()).peak_resident();
     let since = Instant::now();
     for first in (0..lines).step_by(1000) {
         let some: String =
@@ -376,7 +376,7 @@ fn a_slow_reader_of_the_output_takes_no_memory_and_is_told_what_it_missed() {
         line
     };
     assert!(next().starts_with("* Welcome, Bob. "));
-    let before = Vitals(client.pid()).peak_resident();
+    let before = ProcessStats(client.pid()).peak_resident();
     say_numbers(&mut alice, LINES);
     assert_flat(&client, before, "a reader that does not read");
     let reading = thread::spawn(move || {

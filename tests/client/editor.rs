@@ -62,22 +62,22 @@ impl Modes {
 }
 
 impl Person {
-    /// Sits down, is welcomed, and is at an editor that has taken the terminal over.
-    pub fn sit_down(address: SocketAddr, options: &[&str]) -> Self {
+    /// Starts a client, and waits until it is welcomed and its editor has taken over the terminal.
+    pub fn start(address: SocketAddr, options: &[&str]) -> Self {
         Self::at(client(address, options))
     }
 
     /// Likewise, at this program.
     pub fn at(command: Command) -> Self {
-        let mut this = Self::hurry(command);
+        let mut this = Self::start_without_waiting(command);
         this.sees("* Welcome, Bob.");
         this.has_typed("");
         this.is_taken_over();
         this
     }
 
-    /// Sits down and does not wait.
-    pub fn hurry(mut command: Command) -> Self {
+    /// Starts a client and does not wait.
+    pub fn start_without_waiting(mut command: Command) -> Self {
         let (screen, side) = plain_terminal();
         tcsetwinsize(&side, Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = Modes::of(&side);
@@ -203,7 +203,7 @@ pub fn client(address: SocketAddr, options: &[&str]) -> Command {
 fn sit_down_before(listener: &TcpListener, words: &'static [u8]) -> (Person, Peer) {
     let (address, listener) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
     let welcome = thread::spawn(move || welcome(listener, words));
-    (Person::sit_down(address, &[]), welcome.join().unwrap())
+    (Person::start(address, &[]), welcome.join().unwrap())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -226,7 +226,7 @@ impl vt100::Callbacks for Bells {
 fn a_quiet_client_has_no_greeting() {
     let server = Server::start();
     for (options, is_greeted) in [(&[][..], true), (&["-q"], false)] {
-        let mut bob = Person::sit_down(server.address, options);
+        let mut bob = Person::start(server.address, options);
         let rows = bob.sees("* Welcome, Bob.");
         assert_eq!(rows.iter().any(|row| row.contains("Connected")), is_greeted, "{rows:?}");
         bob.type_in(CTRL_D);
@@ -237,7 +237,7 @@ fn a_quiet_client_has_no_greeting() {
 #[test]
 fn a_half_typed_line_survives_what_comes_in_and_is_redrawn_as_a_message() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
     bob.type_in("half a li");
     bob.has_typed("half a li");
@@ -259,7 +259,7 @@ fn a_half_typed_line_survives_what_comes_in_and_is_redrawn_as_a_message() {
 #[test]
 fn a_typed_line_of_several_rows_survives_what_comes_in() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
     // With the prompt, two rows and a half.
     let line: String = (0..148).map(|at| char::from(b'a' + at % 26)).collect();
@@ -278,7 +278,7 @@ fn a_typed_line_of_several_rows_survives_what_comes_in() {
 #[test]
 fn a_private_message_is_shown_once_it_was_accepted_and_not_when_it_was_refused() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     let [mut alice, mut carol] = server.join_all(["Alice", "Carol"]);
     carol.send("/ignore Bob\n");
     carol.expect("* Ignoring Bob.");
@@ -306,7 +306,7 @@ fn a_private_message_is_shown_once_it_was_accepted_and_not_when_it_was_refused()
 #[test]
 fn ctrl_d_leaves_and_restores_the_terminal() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_in("hi\r");
     bob.sees("Bob: hi");
     // It deletes what is under the cursor while there is a line, and does not leave.
@@ -324,7 +324,7 @@ fn ctrl_d_leaves_and_restores_the_terminal() {
 fn a_signal_restores_the_terminal() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130), (Signal::QUIT, 131)] {
         let server = Server::start();
-        let mut bob = Person::sit_down(server.address, &[]);
+        let mut bob = Person::start(server.address, &[]);
         bob.type_in("half a line");
         bob.has_typed("half a line");
         bob.program.signal(signal);
@@ -335,7 +335,7 @@ fn a_signal_restores_the_terminal() {
 #[test]
 fn the_death_of_the_server_restores_the_terminal() {
     let server = ServerProgram::start(&[]);
-    let mut bob = Person::sit_down(server.address, &["--no-reconnect"]);
+    let mut bob = Person::start(server.address, &["--no-reconnect"]);
     bob.type_in("half a line");
     bob.has_typed("half a line");
     server.program.signal(Signal::KILL);
@@ -356,7 +356,7 @@ fn a_panic_restores_the_terminal() {
     }
     let server = Server::start();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "it::editor::a_panic_restores_the_terminal"]);
+    command.args(["--exact", "--nocapture", "client::editor::a_panic_restores_the_terminal"]);
     command.env(PANIC_AT, server.address.to_string());
     let mut bob = Person::at(command);
     bob.type_in("half a line");
@@ -435,7 +435,7 @@ fn no_color_means_none() {
 fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
     let server = Server::start();
     for (options, bells) in [(&[][..], 2), (&["--no-bell"], 0)] {
-        let mut bob = Person::sit_down(server.address, options);
+        let mut bob = Person::start(server.address, options);
         let mut alice = server.join("Alice");
         alice.send("hi all\nhi bob!\nbobsleigh\n/msg Bob psst\nthat is all\n");
         bob.sees("Alice: that is all");
@@ -448,7 +448,7 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
 #[test]
 fn ones_own_action_looks_like_that_of_another() {
     let fake = FakeServer::start();
-    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let mut server = fake.welcome("Bob");
     bob.sees("* Welcome, Bob.");
     bob.has_typed("");
@@ -500,7 +500,7 @@ fn a_line_with_the_date_stands_between_two_days() {
 #[test]
 fn words_are_not_cut_in_two_at_the_end_of_a_row() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &["--color", "always"]);
+    let mut bob = Person::start(server.address, &["--color", "always"]);
     let mut alice = server.join("Alice");
     alice.send("the quick brown fox jumps over the lazy dog and so does bob again\n");
     let rows = bob.sees("      so does bob");
@@ -521,7 +521,7 @@ fn the_greeting_fits_into_80_columns() {
     let client = client(server.address, &["--color", "never"]);
     let words = std::iter::once(client.get_program()).chain(client.get_args());
     command.args(["-c", "stty columns 80 && exec \"$@\"", "sh"]).args(words);
-    let mut bob = Person::hurry(command);
+    let mut bob = Person::start_without_waiting(command);
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help");
     let written = String::from_utf8_lossy(&bob.bytes).into_owned();
     for line in [
@@ -535,7 +535,7 @@ fn the_greeting_fits_into_80_columns() {
 #[test]
 fn the_time_is_that_of_ones_own_clock() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
     let now = || jiff::ZonedDateTime::now().strftime("%H:%M").to_string();
     let before = now();
@@ -579,7 +579,7 @@ fn what_was_sent_just_before_a_loss_is_said_to_be_unsure() {
 #[test]
 fn what_was_sent_just_before_a_loss_is_not_sent_again() {
     let fake = FakeServer::start();
-    let mut bob = Person::hurry(client(fake.address, &[]));
+    let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let mut server = fake.welcome("Bob");
     bob.sees("* Welcome, Bob.");
     bob.has_typed("");
@@ -599,7 +599,7 @@ fn what_was_sent_just_before_a_loss_is_not_sent_again() {
 fn a_line_that_was_sent_just_before_one_leaves_is_not_said_to_be_unsent() {
     for _ in 0..20 {
         let fake = FakeServer::start();
-        let mut bob = Person::hurry(client(fake.address, &[]));
+        let mut bob = Person::start_without_waiting(client(fake.address, &[]));
         let mut server = fake.welcome("Bob");
         bob.sees("* Welcome, Bob.");
         bob.has_typed("");
@@ -645,7 +645,7 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
 #[test]
 fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
     let server = Server::start();
-    let mut bob = Person::sit_down(server.address, &[]);
+    let mut bob = Person::start(server.address, &[]);
     bob.type_in("one \x16\x1b[2J\x16\x07 two");
     bob.has_typed("one  two");
     bob.type_in("\r");

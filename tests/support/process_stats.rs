@@ -7,9 +7,9 @@ use rustix::process::Pid;
 
 /// A process that is looked at.
 #[derive(Clone, Copy)]
-pub struct Vitals(pub Pid);
+pub struct ProcessStats(pub Pid);
 
-impl Vitals {
+impl ProcessStats {
     /// How many descriptors it has open.
     pub fn descriptors(self) -> usize {
         fs::read_dir(self.path("fd")).unwrap().count()

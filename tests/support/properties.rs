@@ -1,6 +1,6 @@
-//! The promises of the protocol, each as a check that panics when it is broken.
+//! The promises of the protocol, each as a function that panics when its input breaks it.
 //!
-//! They need nothing of a fuzzer, so that property tests can hold the same promises.
+//! The property tests and the fuzz targets call them, so they need nothing of a fuzzer.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,11 +1,10 @@
 //! The promises that the fuzz targets hold, held for random input in every run of the tests.
 
-#[path = "../../fuzz/src/promises.rs"]
-mod checks;
-
 use proptest::prelude::*;
 
 use linechat::limits::{LINE_BYTES, UNTERMINATED_BYTES};
+
+use crate::support::properties;
 
 /// Bytes in which line ends, telnet commands, multi-byte characters and overlong lines are frequent.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -41,22 +40,22 @@ proptest! {
         bytes in bytes(),
         cuts in prop::collection::vec(any::<usize>(), 0..12),
     ) {
-        checks::decoder(&bytes, &cuts);
+        properties::decoder(&bytes, &cuts);
     }
 
     #[test]
     fn text_is_made_safe_and_loses_nothing(text in text(), limit in 0..80_usize) {
-        checks::text(&text, limit);
+        properties::text(&text, limit);
     }
 
     #[test]
     fn a_name_is_refused_or_cannot_forge_hide_or_act(name in text(), said in text()) {
-        checks::name(&name, &said);
+        properties::name(&name, &said);
     }
 
     #[test]
     fn a_line_with_a_slash_is_never_said(text in text()) {
-        checks::command(&text);
-        checks::command(&format!("/{text}"));
+        properties::command(&text);
+        properties::command(&format!("/{text}"));
     }
 }

@@ -14,7 +14,7 @@ mod target;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand};
 use linechat::os::descriptors::raise_descriptor_limit;
 
@@ -67,7 +67,7 @@ fn main() -> Result<()> {
 /// The server that was built beside this program.
 fn our_server() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let server = this.parent().and_then(|examples| examples.parent()).context("no folder above")?.join("server");
+    let server = this.with_file_name("server");
     ensure!(server.exists(), "{} is missing; build it with: cargo build --release --bin server", server.display());
     Ok(server)
 }

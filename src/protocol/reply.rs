@@ -9,6 +9,7 @@ use crate::limits::{WELCOME_NAMES, WHO_LINE_BYTES};
 use crate::model::{Name, SafeText};
 use crate::protocol::Refusal;
 use crate::protocol::command::{Access, COMMANDS};
+use crate::protocol::server_line::fixed::*;
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -169,38 +170,38 @@ impl fmt::Display for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Said { from, text } => write!(f, "{from}: {text}"),
-            Self::Told { from, text } => write!(f, "{from} (privately): {text}"),
-            Self::Prompt => write!(f, "* Send your name as the first line."),
-            Self::PromptAgain => write!(f, "* Send another name."),
+            Self::Told { from, text } => write!(f, "{from}{PRIVATELY}: {text}"),
+            Self::Prompt => write!(f, "* {PROMPT}"),
+            Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
             Self::Welcome { name, others, named } => write_welcome(f, name, others, named),
-            Self::Joined(name) => write!(f, "* {name} has joined"),
+            Self::Joined(name) => write!(f, "* {name}{HAS_JOINED}"),
             Self::Left { name, reason } => {
-                write!(f, "* {name} has left")?;
+                write!(f, "* {name}{HAS_LEFT}")?;
                 match reason {
                     None => Ok(()),
-                    Some(LeaveReason::Quit(words)) => write!(f, " (\"{words}\")"),
+                    Some(LeaveReason::Quit(words)) => write!(f, "{}{words}{}", QUOTES.0, QUOTES.1),
                     Some(LeaveReason::Server { what, why: None }) => write!(f, ": {what}"),
                     Some(LeaveReason::Server { what, why: Some(why) }) => write!(f, ": {what}: {why}"),
                 }
             }
-            Self::ManyJoined { count, names } => write_many(f, count, "joined", names),
-            Self::ManyLeft { count, names } => write_many(f, count, "left", names),
-            Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
+            Self::ManyJoined { count, names } => write_many(f, count, HAVE_JOINED, names),
+            Self::ManyLeft { count, names } => write_many(f, count, HAVE_LEFT, names),
+            Self::Renamed { old, new } => write!(f, "* {old}{IS_NOW}{new}"),
             Self::SameName(name) => write!(f, "* You are {name} already."),
             Self::Here { count, names } => write_here(f, count, names),
             Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
             Self::Ignored(names) => write_ignored(f, names),
             Self::Help => write_help(f),
-            Self::Pong(None) => write!(f, "* Pong"),
-            Self::Pong(Some(token)) => write!(f, "* Pong {token}"),
+            Self::Pong(None) => write!(f, "* {PONG}"),
+            Self::Pong(Some(token)) => write!(f, "* {PONG_WITH_TOKEN}{token}"),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
-            Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
+            Self::Missed(count) => write!(f, "* {MISSED}{count} {}.", lines(count)),
             Self::Bye { name, accepted, refused } => {
-                write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))
+                write!(f, "* {BYE}{name}: {accepted} {}{ACCEPTED}{refused} refused.", lines(accepted))
             }
-            Self::ShuttingDown => write!(f, "* The server is shutting down"),
-            Self::Announced(text) => write!(f, "* The operator says: {text}"),
+            Self::ShuttingDown => write!(f, "* {SHUTTING_DOWN}"),
+            Self::Announced(text) => write!(f, "* {ANNOUNCED}{text}"),
             Self::Noticed(notice) => write!(f, "* {notice}"),
             Self::Refused(refusal) => write!(f, "! {}: {refusal}", refusal.code()),
         }
@@ -210,12 +211,12 @@ impl fmt::Display for Reply<'_> {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SendPassword => f.write_str("Send the password of your name as the next line."),
-            Self::SendNewPassword => f.write_str("Send the new password as the next line."),
-            Self::SendItAgain => f.write_str("Send the new password again."),
-            Self::Registered(name) => write!(f, "Registered: {name} is yours, and asks for its password from now on."),
-            Self::PasswordChanged(name) => write!(f, "Password changed: {name} asks for the new one from now on."),
-            Self::Unregistered(name) => write!(f, "Unregistered: {name} asks for no password any more."),
+            Self::SendPassword => write!(f, "{SEND_PASSWORD} of your name as the next line."),
+            Self::SendNewPassword => write!(f, "{SEND_NEW_PASSWORD} as the next line."),
+            Self::SendItAgain => write!(f, "{SEND_IT_AGAIN}."),
+            Self::Registered(name) => write!(f, "{REGISTERED}{name} is yours, and asks for its password from now on."),
+            Self::PasswordChanged(name) => write!(f, "{PASSWORD_CHANGED}{name} asks for the new one from now on."),
+            Self::Unregistered(name) => write!(f, "{UNREGISTERED}{name} asks for no password any more."),
             Self::Text(text) => text.fmt(f),
         }
     }
@@ -226,25 +227,24 @@ fn lines(count: u64) -> &'static str {
 }
 
 fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: &[&Name]) -> fmt::Result {
-    write!(f, "* Welcome, {name}. ")?;
+    write!(f, "* {WELCOME}{name}. ")?;
     match others {
-        0 => write!(f, "You are the first here.")?,
-        1 => write!(f, "1 other here: ")?,
-        _ => write!(f, "{others} others here: ")?,
+        0 => write!(f, "You are the first here")?,
+        1 => write!(f, "1 other{HERE}")?,
+        _ => write!(f, "{others} others{HERE}")?,
     }
     for (at, name) in named.iter().take(WELCOME_NAMES).enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
     match others.saturating_sub(WELCOME_NAMES) {
-        0 if others == 0 => {}
-        0 => write!(f, ".")?,
-        more => write!(f, " and {more} more.")?,
+        0 => {}
+        more => write!(f, " and {more} more")?,
     }
-    write!(f, " /help lists the commands.")
+    f.write_str(WELCOME_END)
 }
 
 fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Name]) -> fmt::Result {
-    write!(f, "* {count} have {what}: ")?;
+    write!(f, "* {count}{what}")?;
     for (at, name) in names.iter().enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
@@ -272,15 +272,17 @@ fn write_help(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 /// One line as long as it stays readable; further names go on further lines, each marked as a notice.
 fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
-    write!(f, "* {count} here:")?;
+    write!(f, "* {count}{HERE}")?;
     let mut length = 0;
     for (at, name) in names.iter().enumerate() {
         if length > WHO_LINE_BYTES {
-            write!(f, "\n* and:")?;
+            write!(f, "\n* {AND}")?;
             length = 0;
+        } else if at > 0 {
+            f.write_str(" ")?;
         }
         let comma = if at + 1 < names.len() { "," } else { "" };
-        write!(f, " {name}{comma}")?;
+        write!(f, "{name}{comma}")?;
         length += name.as_str().len() + 2;
     }
     match count - names.len() {

@@ -323,6 +323,7 @@ mod tests {
     use jiff::civil::Date;
 
     use super::*;
+    use crate::protocol::ServerLine;
 
     #[test]
     fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
@@ -340,7 +341,7 @@ mod tests {
     #[test]
     fn names_and_commands_are_completed() {
         let completion = Completion::default();
-        ["* Alice has joined", "* alan has joined"].iter().for_each(|line| completion.hear(line));
+        ["* Alice has joined", "* alan has joined"].iter().for_each(|line| completion.hear(ServerLine::parse(line)));
         let complete = |line| {
             let (start, pairs) = super::complete(line, &completion);
             (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())

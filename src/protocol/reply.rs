@@ -5,14 +5,11 @@
 
 use std::fmt;
 
-use thiserror::Error;
-
-use crate::limits::{
-    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, SANCTION_MOST,
-    UNTERMINATED_BYTES, WELCOME_NAMES, WHO_LINE_BYTES,
-};
-use crate::model::{BadName, BadSecret, Name, SafeText};
-use crate::protocol::OtherProtocol;
+use crate::limits::{WELCOME_NAMES, WHO_LINE_BYTES};
+use crate::model::{Name, SafeText};
+use crate::protocol::Refusal;
+use crate::protocol::command::{Access, COMMANDS};
+use crate::protocol::server_line::fixed::*;
 
 /// One answer to, or one line for, a peer. Shown without the end of its last line.
 #[derive(Debug, Clone, Copy)]
@@ -165,303 +162,46 @@ pub enum Notice {
     PasswordChanged(Name),
     /// It is free again, once the peer has left.
     Unregistered(Name),
-    /// An operator's act is done.
-    Done(SafeText),
+    /// What a command has led to, in words of its own.
+    Text(SafeText),
 }
-
-/// Why something that a peer sent was refused, and what the peer can do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// The name breaks a rule.
-    #[error("{0}")]
-    BadName(#[from] BadName),
-    /// There is a word after the name that is not an option.
-    #[error("a name holds no blanks, and \"{0}\" is not an option; the only option is auth")]
-    UnknownOption(SafeText),
-    /// Somebody has that name.
-    #[error("{0} is taken")]
-    NameTaken(SafeText),
-    /// Somebody has that name, and writes it in another way.
-    #[error("{name} looks like {holder}, which is taken")]
-    NameLooksTaken {
-        /// The name as the peer wrote it.
-        name: SafeText,
-        /// The name as its holder writes it.
-        holder: SafeText,
-    },
-    /// The last of [`NAME_TRIES`] names was refused too.
-    #[error("{NAME_TRIES} names were refused; connect again to try another")]
-    TooManyTries,
-    /// [`LOGIN_BYTES`] came, and no name.
-    #[error("{LOGIN_BYTES} bytes and no name in them; connect again when you have one")]
-    Nameless,
-    /// More than [`LINE_BYTES`] bytes in a line.
-    #[error("a line has at most {LINE_BYTES} bytes; nothing of it was sent")]
-    LineTooLong,
-    /// More than [`UNTERMINATED_BYTES`] without a line end.
-    #[error("no line end within {UNTERMINATED_BYTES} bytes; goodbye")]
-    Endless,
-    /// [`LONG_LINES`] were too long.
-    #[error("{} lines within {} s were too long; goodbye", LONG_LINES.0, LONG_LINES.1.as_secs())]
-    LongLines,
-    /// The first bytes belong to another protocol.
-    #[error("this is a chat of plain lines, not {0}; try nc")]
-    WrongProtocol(OtherProtocol),
-    /// The name, or the room, has a password.
-    #[error("send the password as the next line")]
-    PasswordRequired,
-    /// The name is registered, and written in another way.
-    #[error("{name} looks like {owner}, which is registered; if it is yours, send its password as the next line")]
-    OwnersPasswordRequired {
-        /// The name as the peer wrote it.
-        name: SafeText,
-        /// The name as its owner registered it.
-        owner: SafeText,
-    },
-    /// Another one.
-    #[error("that is not the password")]
-    WrongPassword,
-    /// The last of [`PASSWORD_TRIES`] passwords was wrong too.
-    #[error("{PASSWORD_TRIES} passwords were wrong; wait a minute, and connect again to try another")]
-    TooManyPasswords,
-    /// No password within [`LOGIN_LIMIT`].
-    #[error("no password within {} s; connect again when you have it", LOGIN_LIMIT.as_secs())]
-    PasswordTimeout,
-    /// Others could read a password on its way.
-    #[error(
-        "a password is needed, and others could read it on its way; try client --tls or openssl s_client at the port for TLS"
-    )]
-    Unprotected,
-    /// Too many wrong passwords came from there.
-    #[error("too many wrong passwords, or registrations, from your address; try again in {0} s")]
-    Penalized(u64),
-    /// A dialogue about an account was refused, and what was sent behind it could have been passwords.
-    #[error("what you sent behind it could be a password, and is thrown away; lines: {0}")]
-    ThrownAway(usize),
-    /// The input ended within a password.
-    #[error("a password ends with a line end; the unfinished line is thrown away")]
-    UnfinishedPassword,
-    /// Too many passwords are being checked, or made.
-    #[error("too many passwords are being checked; try again in a moment")]
-    Busy,
-    /// A new password breaks a rule.
-    #[error("{0}; nothing was changed")]
-    BadPassword(#[from] BadSecret),
-    /// The second time, it was another one.
-    #[error("the two were not the same; nothing was changed")]
-    PasswordsDiffer,
-    /// Somebody has registered the name.
-    #[error("{0} is registered; to have it, send it as your name when you connect, and its password")]
-    NameRegistered(SafeText),
-    /// Somebody has registered the name, and writes it in another way.
-    #[error("{name} looks like {owner}, which is registered")]
-    NameLooksRegistered {
-        /// The name as the peer wrote it.
-        name: SafeText,
-        /// The name as its owner registered it.
-        owner: SafeText,
-    },
-    /// In this room nobody has a name that is not registered.
-    #[error("in this room everybody has the name that is registered for them")]
-    RegisteredOnly,
-    /// The peer has an account.
-    #[error("you have registered {0}; /password changes its password")]
-    AlreadyRegistered(Name),
-    /// The peer has no account.
-    #[error("you have no registered name; /register makes yours one")]
-    NotRegistered,
-    /// Somebody else has none.
-    #[error("{0} is not registered")]
-    NoSuchAccount(SafeText),
-    /// The server keeps no accounts.
-    #[error("this server keeps no names")]
-    NoRegistry,
-    /// It could not be written down.
-    #[error("the server could not keep it; nothing was changed")]
-    NotKept,
-    /// There are as many accounts, or bans, as there may be.
-    #[error("there are too many already; nothing was changed")]
-    RegistryFull,
-    /// The command is for operators.
-    #[error("only an operator may do that")]
-    NotOperator,
-    /// The command is for operators who are not muted: the reasons that they give are read by others.
-    #[error("{0}")]
-    Suspended(SafeText),
-    /// The time of a ban or a mute.
-    #[error("invalid duration: write 30m, 2 hours or 7 days, at most {} years; a reason begins with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
-    BadTime,
-    /// It would be done to whoever does it.
-    #[error("that is you")]
-    IsSelf,
-    /// There is no such ban or mute.
-    #[error("{0}")]
-    NotSanctioned(SafeText),
-    /// An operator has sent the peer out.
-    #[error("{0}")]
-    Kicked(SafeText),
-    /// An operator does not let the peer in.
-    #[error("{0}")]
-    Banned(SafeText),
-    /// An operator does not let the peer talk.
-    #[error("{0}")]
-    Muted(SafeText),
-    /// The owner of the name has come in by another connection.
-    #[error("you have come in by another connection")]
-    Replaced,
-    /// Plain text at a port for TLS.
-    #[error("this port speaks TLS; try client --tls, openssl s_client or ncat --ssl")]
-    NotTls,
-    /// A line that is not UTF-8.
-    #[error("lines are UTF-8; nothing of it was sent")]
-    NotUtf8,
-    /// A line whose first visible character is `/`, and that is not a command.
-    #[error("there is no {0}; /help lists the commands, and a message that begins with / is sent as //")]
-    UnknownCommand(SafeText),
-    /// A command without what it needs. Its form is given.
-    #[error("it goes {0}")]
-    BadArguments(&'static str),
-    /// A private message to somebody who is not here.
-    #[error("nobody here is called {0}; /who lists all")]
-    NoSuchUser(SafeText),
-    /// A private message to somebody who ignores the sender.
-    #[error("{0} ignores you")]
-    Ignored(SafeText),
-    /// A peer that would hear itself no more.
-    #[error("you cannot ignore yourself")]
-    IgnoresSelf,
-    /// More than [`IGNORED_NAMES`] to ignore.
-    #[error("you ignore {IGNORED_NAMES} names; /unignore one of them first")]
-    TooManyIgnored,
-    /// `/unignore` of somebody who is not ignored.
-    #[error("you do not ignore {0}; /ignore lists whom you do")]
-    NotIgnored(SafeText),
-    /// There are as many connections as there can be.
-    #[error("there is no room for another connection; try again later")]
-    ServerFull,
-    /// There are as many connections from there as there may be.
-    #[error("there are too many connections from your address")]
-    SourceFull,
-    /// An unnamed connection has to make room for another.
-    #[error("too many connections wait for a name; connect again and send yours at once")]
-    Evicted,
-    /// No name within [`LOGIN_LIMIT`].
-    #[error("no name within {} s; connect again when you have one", LOGIN_LIMIT.as_secs())]
-    LoginTimeout,
-    /// Too late: the server stops.
-    #[error("the server is shutting down")]
-    ShuttingDown,
-}
-
-impl Refusal {
-    /// The refusal of a name that somebody has, who writes it like `holder`.
-    pub(crate) fn name_taken(name: &Name, holder: &Name) -> Self {
-        match name.folded() == holder.folded() {
-            true => Self::NameTaken(name.into()),
-            false => Self::NameLooksTaken { name: name.into(), holder: holder.into() },
-        }
-    }
-
-    /// The refusal of a name that somebody has registered as `owner`.
-    pub(crate) fn name_registered(name: &Name, owner: &Name) -> Self {
-        match name.folded() == owner.folded() {
-            true => Self::NameRegistered(name.into()),
-            false => Self::NameLooksRegistered { name: name.into(), owner: owner.into() },
-        }
-    }
-
-    /// The stable word by which a program knows this refusal.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::BadName(_) | Self::UnknownOption(_) => "bad-name",
-            Self::NameTaken(_) | Self::NameLooksTaken { .. } => "name-taken",
-            Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
-            Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
-            Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
-            Self::NotUtf8 => "not-utf8",
-            Self::UnknownCommand(_) => "unknown-command",
-            Self::BadArguments(_) | Self::IgnoresSelf | Self::BadTime | Self::IsSelf => "bad-arguments",
-            Self::NoSuchUser(_) => "no-such-user",
-            Self::Ignored(_) => "ignored",
-            Self::TooManyIgnored => "too-many-ignored",
-            Self::NotIgnored(_) => "not-ignored",
-            Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
-            Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
-            Self::ThrownAway(_) | Self::UnfinishedPassword => "thrown-away",
-            Self::Busy => "busy",
-            Self::BadPassword(_) => "bad-password",
-            Self::PasswordsDiffer => "passwords-differ",
-            Self::NameRegistered(_) | Self::NameLooksRegistered { .. } => "name-registered",
-            Self::RegisteredOnly => "registered-only",
-            Self::AlreadyRegistered(_) => "already-registered",
-            Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
-            Self::NoRegistry => "no-registry",
-            Self::NotKept | Self::RegistryFull => "not-kept",
-            Self::NotOperator | Self::Suspended(_) => "not-operator",
-            Self::NotSanctioned(_) => "not-sanctioned",
-            Self::Kicked(_) => "kicked",
-            Self::Banned(_) => "banned",
-            Self::Muted(_) => "muted",
-            Self::Replaced => "replaced",
-            Self::PasswordRequired | Self::OwnersPasswordRequired { .. } => "password-required",
-            Self::WrongPassword => "wrong-password",
-            Self::Unprotected => "unprotected",
-            Self::Penalized(_) => "penalized",
-            Self::ShuttingDown => "shutting-down",
-        }
-    }
-}
-
-const HELP: &str = "\
-* /who, or /names, lists who is here
-* /msg NAME TEXT, or /w or /whisper, says TEXT to NAME alone
-* /me TEXT says what you do, as in /me waves
-* /nick NEWNAME changes your name
-* /ignore [NAME] hides what NAME says; without NAME it lists whom you ignore
-* /unignore NAME shows it again
-* /quit [REASON], or /exit, /bye or /q, leaves
-* /ping [TOKEN] is answered with Pong TOKEN, after all that you sent before it
-* /register ties your name to a password, /password changes that, /unregister frees the name
-* /kick, /ban, /unban, /mute and /unmute are for operators
-* /help, or /?, shows this
-* //TEXT says /TEXT; any other line is a message to everyone else";
 
 impl fmt::Display for Reply<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Said { from, text } => write!(f, "{from}: {text}"),
-            Self::Told { from, text } => write!(f, "{from} (privately): {text}"),
-            Self::Prompt => write!(f, "* Send your name as the first line."),
-            Self::PromptAgain => write!(f, "* Send another name."),
+            Self::Told { from, text } => write!(f, "{from}{PRIVATELY}: {text}"),
+            Self::Prompt => write!(f, "* {PROMPT}"),
+            Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
             Self::Welcome { name, others, named } => write_welcome(f, name, others, named),
-            Self::Joined(name) => write!(f, "* {name} has joined"),
+            Self::Joined(name) => write!(f, "* {name}{HAS_JOINED}"),
             Self::Left { name, reason } => {
-                write!(f, "* {name} has left")?;
+                write!(f, "* {name}{HAS_LEFT}")?;
                 match reason {
                     None => Ok(()),
-                    Some(LeaveReason::Quit(words)) => write!(f, " (\"{words}\")"),
+                    Some(LeaveReason::Quit(words)) => write!(f, "{}{words}{}", QUOTES.0, QUOTES.1),
                     Some(LeaveReason::Server { what, why: None }) => write!(f, ": {what}"),
                     Some(LeaveReason::Server { what, why: Some(why) }) => write!(f, ": {what}: {why}"),
                 }
             }
-            Self::ManyJoined { count, names } => write_many(f, count, "joined", names),
-            Self::ManyLeft { count, names } => write_many(f, count, "left", names),
-            Self::Renamed { old, new } => write!(f, "* {old} is now {new}"),
+            Self::ManyJoined { count, names } => write_many(f, count, HAVE_JOINED, names),
+            Self::ManyLeft { count, names } => write_many(f, count, HAVE_LEFT, names),
+            Self::Renamed { old, new } => write!(f, "* {old}{IS_NOW}{new}"),
             Self::SameName(name) => write!(f, "* You are {name} already."),
             Self::Here { count, names } => write_here(f, count, names),
             Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
             Self::Ignored(names) => write_ignored(f, names),
-            Self::Help => f.write_str(HELP),
-            Self::Pong(None) => write!(f, "* Pong"),
-            Self::Pong(Some(token)) => write!(f, "* Pong {token}"),
+            Self::Help => write_help(f),
+            Self::Pong(None) => write!(f, "* {PONG}"),
+            Self::Pong(Some(token)) => write!(f, "* {PONG_WITH_TOKEN}{token}"),
             Self::Slowed => write!(f, "* You are too fast: your lines are passed on more slowly. None is lost."),
-            Self::Missed(count) => write!(f, "* You missed {count} {}.", lines(count)),
+            Self::Missed(count) => write!(f, "* {MISSED}{count} {}.", lines(count)),
             Self::Bye { name, accepted, refused } => {
-                write!(f, "* Bye, {name}: {accepted} {} accepted, {refused} refused.", lines(accepted))
+                write!(f, "* {BYE}{name}: {accepted} {}{ACCEPTED}{refused} refused.", lines(accepted))
             }
-            Self::ShuttingDown => write!(f, "* The server is shutting down"),
-            Self::Announced(text) => write!(f, "* The operator says: {text}"),
+            Self::ShuttingDown => write!(f, "* {SHUTTING_DOWN}"),
+            Self::Announced(text) => write!(f, "* {ANNOUNCED}{text}"),
             Self::Noticed(notice) => write!(f, "* {notice}"),
             Self::Refused(refusal) => write!(f, "! {}: {refusal}", refusal.code()),
         }
@@ -471,13 +211,13 @@ impl fmt::Display for Reply<'_> {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SendPassword => f.write_str("Send the password of your name as the next line."),
-            Self::SendNewPassword => f.write_str("Send the new password as the next line."),
-            Self::SendItAgain => f.write_str("Send the new password again."),
-            Self::Registered(name) => write!(f, "Registered: {name} is yours, and asks for its password from now on."),
-            Self::PasswordChanged(name) => write!(f, "Password changed: {name} asks for the new one from now on."),
-            Self::Unregistered(name) => write!(f, "Unregistered: {name} asks for no password any more."),
-            Self::Done(text) => text.fmt(f),
+            Self::SendPassword => write!(f, "{SEND_PASSWORD} of your name as the next line."),
+            Self::SendNewPassword => write!(f, "{SEND_NEW_PASSWORD} as the next line."),
+            Self::SendItAgain => write!(f, "{SEND_IT_AGAIN}."),
+            Self::Registered(name) => write!(f, "{REGISTERED}{name} is yours, and asks for its password from now on."),
+            Self::PasswordChanged(name) => write!(f, "{PASSWORD_CHANGED}{name} asks for the new one from now on."),
+            Self::Unregistered(name) => write!(f, "{UNREGISTERED}{name} asks for no password any more."),
+            Self::Text(text) => text.fmt(f),
         }
     }
 }
@@ -487,25 +227,24 @@ fn lines(count: u64) -> &'static str {
 }
 
 fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: &[&Name]) -> fmt::Result {
-    write!(f, "* Welcome, {name}. ")?;
+    write!(f, "* {WELCOME}{name}. ")?;
     match others {
-        0 => write!(f, "You are the first here.")?,
-        1 => write!(f, "1 other here: ")?,
-        _ => write!(f, "{others} others here: ")?,
+        0 => write!(f, "You are the first here")?,
+        1 => write!(f, "1 other{HERE}")?,
+        _ => write!(f, "{others} others{HERE}")?,
     }
     for (at, name) in named.iter().take(WELCOME_NAMES).enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
     match others.saturating_sub(WELCOME_NAMES) {
-        0 if others == 0 => {}
-        0 => write!(f, ".")?,
-        more => write!(f, " and {more} more.")?,
+        0 => {}
+        more => write!(f, " and {more} more")?,
     }
-    write!(f, " /help lists the commands.")
+    f.write_str(WELCOME_END)
 }
 
 fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Name]) -> fmt::Result {
-    write!(f, "* {count} have {what}: ")?;
+    write!(f, "* {count}{what}")?;
     for (at, name) in names.iter().enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
@@ -515,17 +254,35 @@ fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Nam
     }
 }
 
+fn write_help(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        write!(f, "* {}: {}", command.usage, command.help)?;
+        for (at, alias) in command.aliases.iter().enumerate() {
+            write!(f, "{}/{alias}", if at == 0 { " (also " } else { ", " })?;
+        }
+        writeln!(f, "{}", if command.aliases.is_empty() { "" } else { ")" })?;
+    }
+    let operators = COMMANDS.iter().filter(|command| matches!(command.access, Access::Operator(_)));
+    write!(f, "* For operators:")?;
+    for (at, command) in operators.enumerate() {
+        write!(f, "{} /{}", if at == 0 { "" } else { "," }, command.name())?;
+    }
+    write!(f, "\n* Any other line is a message to everyone else; to begin it with /, type //")
+}
+
 /// One line as long as it stays readable; further names go on further lines, each marked as a notice.
 fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
-    write!(f, "* {count} here:")?;
+    write!(f, "* {count}{HERE}")?;
     let mut length = 0;
     for (at, name) in names.iter().enumerate() {
         if length > WHO_LINE_BYTES {
-            write!(f, "\n* and:")?;
+            write!(f, "\n* {AND}")?;
             length = 0;
+        } else if at > 0 {
+            f.write_str(" ")?;
         }
         let comma = if at + 1 < names.len() { "," } else { "" };
-        write!(f, " {name}{comma}")?;
+        write!(f, "{name}{comma}")?;
         length += name.as_str().len() + 2;
     }
     match count - names.len() {

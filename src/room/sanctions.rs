@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::accounts::Sanction;
 use crate::model::SafeText;
 use crate::protocol::Refusal;
+use crate::protocol::server_line::fixed::KEEP_NAME;
 use crate::room::Mute;
 
 /// What somebody is told who is not let in.
@@ -28,7 +29,7 @@ pub(crate) fn suspended(mute: Mute) -> Refusal {
 
 /// What they are told who would like another name. A client can tell which of the two was refused.
 pub(crate) fn pinned(mute: Mute) -> Refusal {
-    Refusal::Muted(SafeText::new(format!("you keep your name, because you are muted{}", until(mute.until))))
+    Refusal::Muted(SafeText::new(format!("{KEEP_NAME}, because you are muted{}", until(mute.until))))
 }
 
 /// The end of a sanction, in UTC, with a blank before it.

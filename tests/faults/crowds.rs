@@ -123,14 +123,14 @@ fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
             let welcome = if first == "* Send your name as the first line." { peer.line() } else { first };
             assert!(welcome.starts_with(&format!("* Welcome, crowd{number}. ")), "{welcome:?}");
         });
-        scene.canaries.sing(1);
+        scene.witnesses.talk(1);
         thread::sleep(ANNOUNCE_AFTER);
         crowd.into_iter().for_each(|peer| peer.into_inner().unwrap().reset());
         assert_eq!(scene.finish().traffic(), (count, count));
     }
 }
 
-/// Empty lines and telnet commands without end, before any name: the canaries sing on, and the senders are sent away.
+/// Empty lines and telnet commands without end, before any name: the witnesses go on talking, and the senders are sent away.
 #[test]
 fn floods_without_a_name() {
     let scene = Scene::start(&[]);
@@ -144,7 +144,7 @@ fn floods_without_a_name() {
         });
     });
     while !flooding.is_finished() {
-        scene.canaries.sing(1);
+        scene.witnesses.talk(1);
     }
     flooding.join().unwrap();
     assert_eq!(scene.finish().traffic(), (0, 0));

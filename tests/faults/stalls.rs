@@ -50,7 +50,7 @@ fn clients_that_are_stopped_hold_up_nobody_and_are_told_what_they_missed() {
     scene.finish();
 }
 
-/// A peer says numbered lines and then that this was all; the canaries go on meanwhile and hear them.
+/// A peer says numbered lines and then that this was all; the witnesses go on meanwhile and hear them.
 fn flood(scene: &Scene) {
     let mut flood = scene.join("flood");
     let padding = "x".repeat(LINE_BYTES);
@@ -60,12 +60,12 @@ fn flood(scene: &Scene) {
     flood.send("the end\n");
     flood.half_close();
     assert_eq!(flood.rest().last(), Some(&format!("* Bye, flood: {} lines accepted, 0 refused.", LINES + 1)));
-    scene.canaries.sing(1);
+    scene.witnesses.talk(1);
 }
 
 /// How many lines of the flood a reader got, and how many it did not get. None is missing without a word.
 ///
-/// What it is told counts the canaries' lines too, so it can be more. (tests/it/stall.rs holds it to the exact number.)
+/// What it is told counts the witnesses' lines too, so it can be more. (tests/server/stall.rs holds it to the exact number.)
 fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
     let (mut next, mut received, mut missed, mut told) = (0, 0, 0, 0);
     loop {
@@ -146,7 +146,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
     let crowd: Vec<_> = (0..20)
         .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("slow{number}")))
         .collect();
-    // The marks beyond the eighth are shown as <U+0301>. Longer lines would be more than the canaries get through on a machine
+    // The marks beyond the eighth are shown as <U+0301>. Longer lines would be more than the witnesses get through on a machine
     // with much else to do, for whom the room does not wait either.
     let line = format!("x{}\n", "\u{301}".repeat(400));
     let mut hands = Vec::new();
@@ -160,7 +160,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
         }));
     }
     // Not all at once, for that would be a matter of how fast the machine is.
-    (0..20).for_each(|_| scene.canaries.sing(10));
+    (0..20).for_each(|_| scene.witnesses.talk(10));
     crowd.iter().for_each(|peer| peer.stream().shutdown(Shutdown::Both).unwrap());
     hands.into_iter().for_each(|hand| hand.join().unwrap());
     crowd.into_iter().for_each(Peer::reset);

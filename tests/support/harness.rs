@@ -308,7 +308,7 @@ impl Peer {
     #[track_caller]
     pub fn expect_nothing_new(&mut self) {
         self.send("/nick\n");
-        self.expect("! bad-arguments: it goes /nick NEWNAME");
+        self.expect("! bad-arguments: usage: /nick NEWNAME");
     }
 
     /// The rest of the connection is these lines and a gentle end.

@@ -24,13 +24,15 @@
 //!
 //! ```
 //! use linechat::log::Log;
+//! use linechat::server::access::auth::Auth;
 //! use linechat::server::{self, Config, Listener};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Listener::bind("127.0.0.1", 0)?;
 //! println!("Server listening on {listener}");
+//! let log = Log::off();
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Log::off(), shutdown))?;
+//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Auth::default(), log, shutdown))?;
 //! # Ok(())
 //! # }
 //! ```

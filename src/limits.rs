@@ -312,9 +312,6 @@ pub const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Durat
 /// How long sent data may go unacknowledged (TCP_USER_TIMEOUT, RFC 5482).
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
-/// How often the kernel is asked whether a peer that reads nothing still acknowledges data.
-pub const LINK_CHECK: Duration = Duration::from_secs(4);
-
 /// How long after a write the kernel is asked whether the data was acknowledged.
 pub const LINK_LOOK: Duration = Duration::from_secs(30);
 

@@ -1,5 +1,7 @@
 //! `--lines-only`: what people said goes to standard output, and what must not be lost without a word to standard error.
 
+use crate::protocol::ServerLine;
+
 /// What a line of the server is. Its first characters tell, and no user can forge them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -13,14 +15,11 @@ enum Kind {
 
 impl Kind {
     fn of(line: &[u8]) -> Self {
-        if line.starts_with(b"! password-required: ") {
-            Self::Notice
-        } else if line.starts_with(b"! ") || line.starts_with(b"* You missed ") {
-            Self::Warning
-        } else if line.starts_with(b"* ") {
-            Self::Notice
-        } else {
-            Self::Message
+        match ServerLine::parse(&String::from_utf8_lossy(line)) {
+            ServerLine::Said { .. } | ServerLine::Told { .. } | ServerLine::Other(_) => Self::Message,
+            ServerLine::Refused { code: "password-required", .. } => Self::Notice,
+            ServerLine::Refused { .. } | ServerLine::Missed(_) => Self::Warning,
+            _ => Self::Notice,
         }
     }
 }

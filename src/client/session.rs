@@ -23,6 +23,7 @@ use crate::client::taken::Tries;
 use crate::client::{ClientError, Config, IfTaken, Outcome, connection, login_line};
 use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, Secret};
+use crate::protocol::ServerLine;
 
 /// A connection, and what has come of it so far.
 #[derive(Debug)]
@@ -188,15 +189,17 @@ impl<'a> Session<'a> {
         let Some(lines) = lines else { return Ok(false) };
         let mut shown = Vec::with_capacity(lines.len());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            self.session_state.hear(line);
+            let text = String::from_utf8_lossy(line);
+            let read = ServerLine::parse(&text);
+            self.session_state.hear(read);
             if let Some(queue) = &mut self.queue {
-                queue.hear(line);
+                queue.hear(read, line.ends_with(b"\n"));
             }
             let is_withheld =
                 !self.session_state.joined && (self.is_retry || self.may_retry && self.session_state.is_name_taken());
             if !is_withheld {
                 shown.extend_from_slice(line);
-            } else if line.starts_with(b"! ") {
+            } else if matches!(read, ServerLine::Refused { .. }) {
                 self.withheld.extend_from_slice(line);
             }
             if self.session_state.is_turned_away() {

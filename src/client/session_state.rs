@@ -1,7 +1,8 @@
-//! What the server's lines say about a session. No user can forge the beginnings of lines that it relies on.
+//! What the server's lines say about a session.
 
 use crate::client::{ClientError, Outcome};
 use crate::model::SafeText;
+use crate::protocol::ServerLine;
 
 /// How a session goes, as far as the server has said.
 #[derive(Debug, Default)]
@@ -11,15 +12,29 @@ pub(crate) struct SessionState {
     /// The server waits for a password.
     pub(crate) wants_password: bool,
     /// What the server has said of a wrong password.
-    pub(crate) wrong_password: Option<SafeText>,
+    pub(crate) wrong_password: Option<ServerRefusal>,
     /// A wrong password is no end, for there is somebody who can try another.
     is_patient: bool,
     /// Others could have read the password, so it was not sent.
     pub(crate) is_unprotected: bool,
     refused: u64,
-    last_refusal: String,
+    last_refusal: ServerRefusal,
     stopping: bool,
     bye: bool,
+}
+
+/// A refusal, as the server has said it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerRefusal {
+    pub(crate) code: String,
+    pub(crate) text: String,
+}
+
+impl ServerRefusal {
+    /// All of it.
+    pub(crate) fn shown(&self) -> SafeText {
+        SafeText::new(format!("{}: {}", self.code, self.text))
+    }
 }
 
 impl SessionState {
@@ -34,15 +49,14 @@ impl SessionState {
     }
 
     /// What the server said if it refused the name, and may take another one.
-    pub(crate) fn refused_name(&self) -> Option<SafeText> {
-        let code = self.last_refusal.split(": ").next().unwrap_or_default();
-        let is_about_name = matches!(code, "bad-name" | "name-taken" | "name-registered");
-        (self.is_turned_away() && is_about_name).then(|| SafeText::new(self.last_refusal.clone()))
+    pub(crate) fn refused_name(&self) -> Option<&ServerRefusal> {
+        let is_about_name = matches!(&*self.last_refusal.code, "bad-name" | "name-taken" | "name-registered");
+        (self.is_turned_away() && is_about_name).then_some(&self.last_refusal)
     }
 
     /// The name was refused because somebody else in the room has it.
     pub(crate) fn is_name_taken(&self) -> bool {
-        !self.joined && self.last_refusal.starts_with("name-taken: ")
+        !self.joined && self.last_refusal.code == "name-taken"
     }
 
     /// The password that the server waits for is not sent, since others could read it.
@@ -53,7 +67,7 @@ impl SessionState {
     /// There is no password to send. What the server asked for is the refusal that counts, with what to do about it.
     pub(crate) fn lack_password(&mut self, advice: &str) {
         self.refused += 1;
-        self.last_refusal += advice;
+        self.last_refusal.text += advice;
     }
 
     /// The server has said goodbye, and not because it stops.
@@ -66,27 +80,30 @@ impl SessionState {
         self.bye
     }
 
-    /// Takes in a line, with or without its end.
-    pub(crate) fn hear(&mut self, line: &[u8]) {
-        if let Some(refusal) = line.strip_prefix(b"! ") {
-            self.last_refusal = String::from_utf8_lossy(refusal).trim_end().to_owned();
-            let is_question = !self.joined && refusal.starts_with(b"password-required: ");
-            let may_try_again = !self.joined && self.is_patient && refusal.starts_with(b"wrong-password: ");
-            if may_try_again {
-                self.wrong_password = Some(SafeText::new(self.last_refusal.clone()));
+    /// Takes in a line.
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>) {
+        match line {
+            ServerLine::Welcome { .. } => self.joined = true,
+            ServerLine::ShuttingDown => self.stopping = true,
+            ServerLine::Bye { .. } => self.bye = true,
+            ServerLine::Refused { code, text } => {
+                self.last_refusal = ServerRefusal { code: code.to_owned(), text: text.to_owned() };
+                match code {
+                    "password-required" if !self.joined => self.wants_password = true,
+                    "wrong-password" if !self.joined && self.is_patient => {
+                        self.wrong_password = Some(self.last_refusal.clone());
+                    }
+                    _ => self.refused += 1,
+                }
             }
-            self.wants_password |= is_question;
-            self.refused += u64::from(!is_question && !may_try_again);
+            _ => {}
         }
-        self.joined |= line.starts_with(b"* Welcome, ");
-        self.stopping |= line.starts_with(b"* The server is shutting down");
-        self.bye |= line.starts_with(b"* Bye, ");
     }
 
     /// How it all went, when the server has closed the connection.
     pub(crate) fn outcome(self) -> Result<Outcome, ClientError> {
         let turned_away = self.is_turned_away();
-        let last_refusal = SafeText::new(self.last_refusal);
+        let last_refusal = self.last_refusal.shown();
         if self.is_unprotected {
             Ok(Outcome::PasswordKept)
         } else if turned_away {

@@ -40,7 +40,7 @@ pub enum Network {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("write an address as 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
+#[error("invalid address: write 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
 pub struct InvalidNetwork;
 
 impl PeerAddr {

@@ -15,3 +15,7 @@ pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
+
+pub(crate) fn lines(count: u64) -> &'static str {
+    if count == 1 { "line" } else { "lines" }
+}

@@ -15,7 +15,6 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
-use crate::accounts::Accounts;
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
@@ -27,7 +26,7 @@ use crate::room::ignores::Ignores;
 use crate::room::names::NameTable;
 use crate::room::presence::{Leave, PresenceNotices};
 use crate::room::unannounced::Unannounced;
-use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, SlowReaders};
+use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, Policy, SlowReaders};
 
 /// The state of the room, and what is being said in this turn.
 #[derive(Debug)]
@@ -49,9 +48,7 @@ pub struct Broker {
     now: Instant,
     /// The same in wall-clock time, which bans and mutes use.
     date: SystemTime,
-    accounts: Option<Accounts>,
-    /// Only registered names are allowed.
-    registered_only: bool,
+    policy: Policy,
     /// The server is stopping. Peers that leave still receive the lines of those who leave later. The room ends with
     /// the last of them.
     closing: bool,
@@ -90,15 +87,14 @@ impl Broker {
             is_patient: false,
             now,
             date: SystemTime::UNIX_EPOCH,
-            accounts: None,
-            registered_only: false,
+            policy: Policy::default(),
             closing: false,
         }
     }
 
-    /// Uses these accounts. If `only` is set, peers need one.
-    pub fn registered(mut self, accounts: Option<Accounts>, only: bool) -> Self {
-        (self.accounts, self.registered_only) = (accounts, only);
+    /// Uses this policy. Without one, everybody may join with any name.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -280,8 +276,8 @@ impl Broker {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
-        self.may_come_from(from)?;
-        self.may_have(&name, account_id)?;
+        self.policy.may_connect(from, self.date)?;
+        self.policy.may_have(&name, account_id, self.date)?;
         self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
@@ -292,7 +288,7 @@ impl Broker {
         self.log.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
-        let mute = self.mute_of(&name);
+        let mute = self.policy.mute_of(&name, self.date);
         let unannounced = Some(self.unannounced.add(peer, self.now));
         let (accepted, refused, is_done) = (0, 0, false);
         self.peers.insert(peer, Peer { name, from, account_id, mute, accepted, refused, unannounced, owed, is_done });
@@ -419,11 +415,10 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
-        // The accounts may already have a ban or a mute that the room has not been told about.
-        self.may_leave(&sender.name)?;
-        self.may_have(&name, sender.account_id)?;
+        self.policy.may_give_up(&sender.name, self.date)?;
+        self.policy.may_have(&name, sender.account_id, self.date)?;
         self.names.check(&name, peer)?;
-        let mute = self.mute_of(&name);
+        let mute = self.policy.mute_of(&name, self.date);
         // Everyone must know the old name. Joins are announced in order, so earlier ones come first.
         if let Some(join) = sender.unannounced {
             while let Some(earlier) = self.unannounced.pop_until(join) {

@@ -17,6 +17,7 @@ mod ignores;
 
 mod names;
 pub mod peer_set;
+pub mod policy;
 mod presence;
 pub(crate) mod sanctions;
 mod unannounced;
@@ -27,3 +28,4 @@ pub use broker::Broker;
 pub use event::{Answer, Event};
 pub use feed::{Feed, Portion, Progress, Reader, SlowReaders};
 pub use peer_set::PeerSet;
+pub use policy::Policy;

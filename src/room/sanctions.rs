@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::accounts::Sanction;
 use crate::model::SafeText;
 use crate::protocol::Refusal;
+use crate::protocol::server_line::fixed::KEEP_NAME;
 use crate::room::Mute;
 
 pub(crate) fn banned(ban: &Sanction) -> Refusal {
@@ -25,7 +26,7 @@ pub(crate) fn suspended(mute: Mute) -> Refusal {
 
 /// For a muted peer that wants another name. Clients can tell by the text which of the two was refused.
 pub(crate) fn pinned(mute: Mute) -> Refusal {
-    Refusal::Muted(SafeText::new(format!("you keep your name, because you are muted{}", until(mute.until))))
+    Refusal::Muted(SafeText::new(format!("{KEEP_NAME}, because you are muted{}", until(mute.until))))
 }
 
 /// The end of a sanction in UTC, with a leading space.

@@ -298,14 +298,14 @@ fn options_that_do_not_go_together_are_wrong_usage() {
     }
 }
 
-/// docs/client.md has a unit for systemd, to be used beside the server that README.md installs.
+/// docs/manual.md has a systemd unit for a bot next to the server that docs/deploy.md installs.
 #[test]
 fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room() {
     let document = |path| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
-    let unit = document("docs/client.md");
+    let unit = document("docs/manual.md");
     let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let (program, arguments) = command.split_once(' ').unwrap();
-    assert!(document("README.md").contains(&format!("\ninstall target/release/client {program}\n")), "{program}");
+    assert!(document("docs/deploy.md").contains(&format!("\ninstall target/release/client {program}\n")), "{program}");
     let credential = unit.lines().find_map(|line| line.strip_prefix("LoadCredential=")).unwrap();
     let (name, _) = credential.split_once(':').unwrap();
 

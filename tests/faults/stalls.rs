@@ -92,18 +92,29 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
 /// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
 #[test]
 fn in_a_quiet_room_a_peer_has_the_whole_stall_limit() {
+    check_stall_limit(10);
+}
+
+/// The server waits to write, and Linux alone would end the connection after 120 s.
+#[test]
+fn a_peer_has_the_whole_stall_limit_while_the_server_waits_to_write() {
+    check_stall_limit(1000);
+}
+
+/// A peer stops reading before so many lines are said, and reads them in the end.
+fn check_stall_limit(lines: usize) {
     let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
     let limit = (rest.as_secs() + 60).to_string();
     let mut quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", &limit]);
     let mut stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
     let mut alice = quiet.join("Alice");
-    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(10));
+    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(lines));
     thread::sleep(rest);
     alice.send("/who\n");
     alice.expect("* 2 here: Alice, resting");
     let (said, notices): (Vec<_>, Vec<_>) =
-        (0..11).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
-    assert_eq!((said.len(), notices), (10, vec!["* Alice has joined".to_owned()]));
+        (0..=lines).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
+    assert_eq!((said.len(), notices), (lines, vec!["* Alice has joined".to_owned()]));
     quiet.program.signal(Signal::TERM);
     drop((alice, stalled));
     assert_eq!(quiet.program.finish().code, Some(0));

@@ -1,7 +1,7 @@
 //! Man pages and shell completions, as the programs write them.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -54,6 +54,23 @@ fn every_form_holds_every_option_of_the_help() {
 }
 
 #[test]
+fn the_manual_in_docs_lists_every_option() {
+    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/manual.md")).unwrap();
+    for (name, path) in PROGRAMS {
+        let heading = format!("The {name}\n");
+        let section = manual.split("\n## ").find(|section| section.starts_with(&heading)).unwrap();
+        let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+        let words = cells.flat_map(|cell| cell.split(['`', ' ', ','])).filter_map(|word| word.strip_prefix("--"));
+        let listed: BTreeSet<_> = words.map(str::to_owned).collect();
+        let mut options = long_options(path);
+        for general in ["help", "version", "generate"] {
+            assert!(options.remove(general), "{general}");
+        }
+        assert_eq!(listed, options, "{name}");
+    }
+}
+
+#[test]
 fn a_man_page_has_its_sections_and_the_examples_as_they_stand() {
     for (name, path) in PROGRAMS {
         let page = output(path, &["--generate", "man"]).replace("\\-", "-").replace("\\*(Aq", "'");
@@ -77,7 +94,7 @@ fn the_man_page_of_the_server_describes_each_command_of_admin() {
     let section = section.split_once("\n.SH ").unwrap().0;
     for entry in [
         "\\fB--data DIR\\fR\nThe --data folder of the server\n",
-        "\\fBop\\fR NAME\nMake NAME an operator; it must be registered\n",
+        "\\fBop\\fR NAME\nMake NAME an operator; the name must be registered\n",
         "\\fBkick\\fR NAME [REASON]...\n",
         "\\fBban\\fR NAME|ADDR [DURATION] [REASON]...\n",
         "\\fBlist\\fR [people|names|bans|mutes]\n",

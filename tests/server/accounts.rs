@@ -12,10 +12,11 @@ use linechat::accounts::{Accounts, Hasher};
 use linechat::limits::WRONG_PASSWORD_PAUSE;
 use linechat::model::limit_key::LimitKeys;
 use linechat::model::{Name, Secret};
+use linechat::room::Policy;
 use linechat::server::Config;
 use linechat::server::access::auth::Auth;
 
-use crate::support::harness::{Peer, Server, skipped, unpaced, within};
+use crate::support::harness::{Peer, Server, Settings, skipped, unpaced, within};
 use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::ServerProgram;
 
@@ -52,8 +53,8 @@ impl Setup {
     fn open_with_registry(&self, registered_only: bool) -> (Server, Accounts) {
         let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
-        let auth = Auth { accounts: Some(accounts.clone()), registered_only, hasher, ..Auth::default() };
-        (Server::start_with(Config { auth, ..unpaced() }), accounts)
+        let policy = Policy { accounts: Some(accounts.clone()), registered_only };
+        (Server::start_with(Auth { policy, hasher, ..Auth::default() }), accounts)
     }
 
     /// A server that lets somebody on this machine wait after a wrong password, as it does by default.
@@ -63,8 +64,9 @@ impl Setup {
 
     fn open_with_pause_of(&self, wrong_password_pause: Duration, registered_only: bool) -> Server {
         let accounts = Some(Accounts::open(&self.folder, SystemTime::now()).unwrap());
-        let auth = Auth { accounts, registered_only, hasher: self.hasher.clone(), ..Auth::default() };
-        Server::start_with(Config { auth, wrong_password_pause, ..unpaced() })
+        let policy = Policy { accounts, registered_only };
+        let auth = Auth { policy, hasher: self.hasher.clone(), ..Auth::default() };
+        Server::start_with(Settings(Config { wrong_password_pause, ..unpaced() }, auth))
     }
 }
 
@@ -473,10 +475,11 @@ fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
 #[test]
 fn a_silence_does_not_split_a_password() {
     let setup = Setup::new("silence");
-    let accounts = Accounts::open(&setup.folder, SystemTime::now()).unwrap();
-    let auth = Auth { accounts: Some(accounts), hasher: setup.hasher.clone(), ..Auth::default() };
+    let accounts = Some(Accounts::open(&setup.folder, SystemTime::now()).unwrap());
+    let policy = Policy { accounts, registered_only: false };
+    let auth = Auth { policy, hasher: setup.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
-    let server = Server::start_with(Config { auth, idle_line: Some(silence), ..unpaced() });
+    let server = Server::start_with(Settings(Config { idle_line: Some(silence), ..unpaced() }, auth));
     let mut bob = server.join("Bob");
     // A line of this peer ends long after those of the others would have ended.
     let mut witness = server.join("Witness");
@@ -570,9 +573,7 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
 #[test]
 fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
     let setup = Setup::new("squatter");
-    let accounts = Accounts::open(&setup.folder, SystemTime::now()).unwrap();
-    let auth = Auth { accounts: Some(accounts.clone()), hasher: setup.hasher.clone(), ..Auth::default() };
-    let server = Server::start_with(Config { auth, ..unpaced() });
+    let (server, accounts) = setup.open_with_registry(false);
     let mut squatter = server.join("A1ice");
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();

@@ -57,7 +57,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
         bob.expect(left);
     }
     bob.send("/?\n");
-    bob.expect("* /who, or /names, lists who is here");
+    bob.expect("* /who: list who is here (also /names)");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_token_is_made_safe_and_a_long_one_is_cut() {
 fn a_command_with_missing_arguments_is_refused_with_its_usage() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    for (line, form) in [
+    for (line, usage) in [
         ("/msg", "/msg NAME TEXT"),
         ("/msg Bob", "/msg NAME TEXT"),
         ("/msg Bob   ", "/msg NAME TEXT"),
@@ -161,7 +161,7 @@ fn a_command_with_missing_arguments_is_refused_with_its_usage() {
         ("/unignore", "/unignore NAME"),
     ] {
         alice.send(&format!("{line}\n"));
-        alice.expect(&format!("! bad-arguments: …{form}"));
+        alice.expect(&format!("! bad-arguments: …{usage}"));
     }
     bob.expect_nothing_new();
 }

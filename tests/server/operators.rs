@@ -9,13 +9,13 @@ use async_std::task::block_on;
 use linechat::accounts::{Accounts, Sanction};
 use linechat::model::Name;
 use linechat::protocol::Banned;
-use linechat::server::Config;
+use linechat::room::Policy;
 use linechat::server::access::auth::Auth;
 use linechat::server::listen::Listener;
 
 use super::password::connect_from;
 use super::unix_socket::{self, UnixPeer};
-use crate::support::harness::{Peer, Server, link_local, unpaced, within};
+use crate::support::harness::{Peer, Server, link_local, within};
 use crate::support::lines::{assert_like, bye, is_like};
 
 /// A server whose operator is Olga, who is in the room.
@@ -36,9 +36,9 @@ impl Room {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let accounts = Accounts::open(&folder, SystemTime::now()).unwrap();
-        let auth = Auth { accounts: Some(accounts.clone()), ..Auth::default() };
+        let policy = Policy { accounts: Some(accounts.clone()), registered_only: false };
         let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
-        let server = Server::serve(listeners, Config { auth, ..unpaced() });
+        let server = Server::serve(listeners, Auth { policy, ..Auth::default() });
         let mut olga = server.join("Olga");
         olga.send("/register\ncorrect horse\ncorrect horse\n");
         (0..3).for_each(|_| drop(olga.line()));

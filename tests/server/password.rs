@@ -10,7 +10,7 @@ use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
 use rustix::process::Signal;
 
-use crate::support::harness::{Peer, Server, skipped, unpaced};
+use crate::support::harness::{Peer, Server, Settings, skipped, unpaced};
 use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
@@ -27,10 +27,13 @@ pub fn password_file(test: &str, content: &str) -> PathBuf {
     path
 }
 
-pub fn config(test: &str) -> Config {
+pub fn config(test: &str) -> Settings {
     let password = RoomPassword::from_file(&password_file(test, "open sesame\n")).unwrap();
-    let auth = Auth { room_password: Some(Arc::new(password)), ..Auth::default() };
-    Config { auth, ..unpaced() }
+    Auth { room_password: Some(Arc::new(password)), ..Auth::default() }.into()
+}
+
+fn allow_plain(Settings(config, auth): Settings) -> Settings {
+    Settings(Config { allow_plain_password: true, ..config }, auth)
 }
 
 /// A connection from this address of the machine.
@@ -200,8 +203,7 @@ fn passwords_over_plain_tcp_are_refused_unless_allowed() {
     let mut alice = server.connect();
     alice.send("Alice\n");
     alice.expect_rest(&["! unprotected"]);
-    let auth = Auth { allow_plain_password: true, ..config.auth };
-    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
+    let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut alice = server.connect();
     alice.send("Alice\nopen sesame\n");
     alice.expect(REQUIRED);
@@ -214,8 +216,7 @@ fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
     let config = config("door");
-    let auth = Auth { allow_plain_password: true, ..config.auth };
-    let server = Server::start_at(&ip.to_string(), Config { auth, ..unpaced() });
+    let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut mallory = server.connect();
     mallory.send("Mallory\n");
     while is_like(&mallory.line(), REQUIRED) {

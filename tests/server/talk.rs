@@ -128,22 +128,6 @@ fn many_who_talk_at_once_hear_every_line_once_and_in_the_same_order() {
     }
 }
 
-/// Without TCP_NODELAY each message waits for the acknowledgement of the one before it, which may take 40 ms.
-#[test]
-#[cfg(target_os = "linux")]
-fn messages_one_after_the_other_do_not_wait_for_acknowledgements() {
-    let server = Server::start();
-    let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    let before = std::time::Instant::now();
-    for turn in 0..400 {
-        // The kernel goes back to quick ones by itself.
-        socket2::SockRef::from(bob.stream()).set_tcp_quickack(false).unwrap();
-        alice.send(&format!("{turn}\n"));
-        bob.expect(&format!("Alice: {turn}"));
-    }
-    assert!(before.elapsed().as_secs() < 4, "it took {:?}", before.elapsed());
-}
-
 #[test]
 fn who_comes_later_hears_nothing_from_before() {
     let server = Server::start();

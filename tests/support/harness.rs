@@ -11,6 +11,7 @@ use async_std::task;
 use futures::channel::oneshot;
 use linechat::log::Log;
 use linechat::server;
+use linechat::server::access::auth::Auth;
 use linechat::server::access::rate_limit::PacePreset;
 use linechat::server::listen::Listener;
 use linechat::server::{BrokerDied, Config};
@@ -25,6 +26,22 @@ pub fn unpaced() -> Config {
         announce_after: Duration::ZERO,
         wrong_password_pause: Duration::ZERO,
         ..Config::default()
+    }
+}
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct Settings(pub Config, pub Auth);
+
+impl From<Config> for Settings {
+    fn from(config: Config) -> Self {
+        Self(config, Auth::default())
+    }
+}
+
+impl From<Auth> for Settings {
+    fn from(auth: Auth) -> Self {
+        Self(unpaced(), auth)
     }
 }
 
@@ -51,12 +68,12 @@ impl Server {
         Self::start_with(unpaced())
     }
 
-    pub fn start_with(config: Config) -> Self {
-        Self::start_at("127.0.0.1", config)
+    pub fn start_with(settings: impl Into<Settings>) -> Self {
+        Self::start_at("127.0.0.1", settings)
     }
 
-    pub fn start_at(host: &str, config: Config) -> Self {
-        Self::serve(vec![Listener::bind(host, 0).unwrap()], config)
+    pub fn start_at(host: &str, settings: impl Into<Settings>) -> Self {
+        Self::serve(vec![Listener::bind(host, 0).unwrap()], settings)
     }
 
     /// A server that listens here too.
@@ -65,11 +82,12 @@ impl Server {
     }
 
     /// A server at all these places; the first is an address.
-    pub fn serve(listeners: Vec<Listener>, config: Config) -> Self {
+    pub fn serve(listeners: Vec<Listener>, settings: impl Into<Settings>) -> Self {
+        let Settings(config, auth) = settings.into();
         let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listeners, None, config, Log::off(), async {
+            task::block_on(server::run(listeners, None, config, auth, Log::off(), async {
                 let _ = stopped.await;
             }))
         });

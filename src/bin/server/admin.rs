@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use linechat::cli::program_name::program_name;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
 use linechat::os::io_error;
+use linechat::protocol::AdminCommand;
+use linechat::protocol::command::{Access, COMMANDS, CommandSpec};
 use linechat::server::admin::Control;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
@@ -32,58 +36,59 @@ pub struct Admin {
     request: Request,
 }
 
-#[derive(Debug, Subcommand)]
-enum Request {
-    /// Make NAME an operator; it must be registered
-    Op { name: String },
-    /// Remove the operator rights of NAME
-    Deop { name: String },
-    /// Disconnect NAME
-    Kick { name: String, reason: Vec<String> },
-    /// Ban NAME or ADDR; DURATION is like 30m, 2 hours or 7 days [default: forever]
-    Ban {
-        #[arg(value_name = "NAME|ADDR")]
-        whom: String,
-        #[arg(value_name = "DURATION] [REASON")]
-        more: Vec<String>,
-    },
-    /// Lift a ban
-    Unban {
-        #[arg(value_name = "NAME|ADDR")]
-        whom: String,
-    },
-    /// Stop NAME from sending messages; DURATION is like 30m, 2 hours or 7 days [default: forever]
-    Mute {
-        name: String,
-        #[arg(value_name = "DURATION] [REASON")]
-        more: Vec<String>,
-    },
-    /// Lift a mute
-    Unmute { name: String },
-    /// Send an announcement to everyone
-    Say {
-        #[arg(required = true)]
-        text: Vec<String>,
-    },
-    /// List the people in the room, the registered names, the bans or the mutes
-    List {
-        #[arg(value_enum, default_value_t = What::People)]
-        what: What,
-    },
-    /// Show statistics
-    Stats,
-    /// Register NAME or change its password, which is read from the terminal or from standard input
-    Register { name: String },
-    /// Delete the registration of NAME
-    Unregister { name: String },
+/// A request: a line that names a command of the table, without its slash.
+#[derive(Debug)]
+struct Request(String);
+
+/// clap knows the commands from the table too. It checks how many words there are; what they mean is for the server.
+impl Subcommand for Request {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(commands().map(subcommand))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        commands().any(|command| command.name() == name)
+    }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum What {
-    People,
-    Names,
-    Bans,
-    Mutes,
+impl FromArgMatches for Request {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let arguments = matches.ids().filter_map(|id| matches.get_many::<String>(id.as_str())).flatten();
+        let words: Vec<_> = [name].into_iter().chain(arguments.map(String::as_str)).collect();
+        Ok(Self(words.join(" ")))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The commands of the table that the control socket takes.
+fn commands() -> impl Iterator<Item = &'static CommandSpec> {
+    COMMANDS.iter().filter(|command| !matches!(command.access, Access::Everyone(_)))
+}
+
+fn subcommand(command: &'static CommandSpec) -> Command {
+    let (first, rest) = command.help.split_at(1);
+    let help = format!("{}{rest}", first.to_ascii_uppercase());
+    Command::new(command.name()).about(help).args(command.arguments().split_whitespace().map(argument))
+}
+
+/// An argument, from its word in the usage. It is optional in brackets; in small letters it is to be typed as it stands.
+fn argument(word: &'static str) -> Arg {
+    let name = word.trim_matches(['[', ']']);
+    let argument = Arg::new(name).required(name == word);
+    match name {
+        "TEXT" | "REASON" => argument.num_args(1..),
+        _ if name.starts_with(char::is_lowercase) => argument.value_parser(PossibleValuesParser::new(name.split('|'))),
+        _ => argument,
+    }
 }
 
 impl Subcommands {
@@ -138,24 +143,12 @@ fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
 
 impl Request {
     fn text(self) -> anyhow::Result<Zeroizing<String>> {
-        let line = match self {
-            Self::Op { name } => format!("op {name}"),
-            Self::Deop { name } => format!("deop {name}"),
-            Self::Kick { name, reason } => format!("kick {name} {}", reason.join(" ")),
-            Self::Ban { whom, more } => format!("ban {whom} {}", more.join(" ")),
-            Self::Unban { whom } => format!("unban {whom}"),
-            Self::Mute { name, more } => format!("mute {name} {}", more.join(" ")),
-            Self::Unmute { name } => format!("unmute {name}"),
-            Self::Say { text } => format!("say {}", text.join(" ")),
-            Self::List { what } => format!("list {}", format!("{what:?}").to_lowercase()),
-            Self::Stats => "stats".to_owned(),
-            Self::Register { name } => {
-                let secret = new_password()?;
-                return Ok(Zeroizing::new(format!("{}\n{}\n", one_line(&format!("register {name}"))?, *secret)));
-            }
-            Self::Unregister { name } => format!("unregister {name}"),
-        };
-        Ok(Zeroizing::new(format!("{}\n", one_line(&line)?)))
+        let line = one_line(&self.0)?;
+        match AdminCommand::parse(line) {
+            Ok(AdminCommand::Register(_)) => Ok(Zeroizing::new(format!("{line}\n{}\n", *new_password()?))),
+            // What is wrong with any other request, the server says.
+            _ => Ok(Zeroizing::new(format!("{line}\n"))),
+        }
     }
 }
 

@@ -63,8 +63,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let reloading = log.clone();
     let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
-    let config = options.config(auth);
-    let served = server::run(listeners.listeners, listeners.control, config, log, stopped).await;
+    let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
     writer.flush();
     Ok(served?)
 }

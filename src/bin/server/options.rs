@@ -12,6 +12,7 @@ use linechat::cli::manual::Manual;
 use linechat::limits::{ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE};
 use linechat::log::LevelFilter;
 use linechat::os::descriptors::spare_descriptors;
+use linechat::room::Policy;
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
 use linechat::server::access::connection_limits::Capacity;
@@ -227,18 +228,17 @@ impl Options {
     pub fn auth(&self) -> anyhow::Result<Auth> {
         let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
         let accounts = self.data.as_deref().map(|data| Accounts::open(data, SystemTime::now())).transpose()?;
-        let (allow_plain_password, registered_only) = (self.allow_plain_password, self.registered_only);
-        let hasher = Hasher::default();
-        Ok(Auth { room_password, allow_plain_password, accounts, registered_only, hasher })
+        let policy = Policy { accounts, registered_only: self.registered_only };
+        Ok(Auth { room_password, policy, hasher: Hasher::default() })
     }
 
-    pub fn config(&self, auth: Auth) -> Config {
+    pub fn config(&self) -> Config {
         let connections = self.max_connections.unwrap_or(usize::MAX).min(spare_descriptors());
         Config {
             idle_line: self.idle_line.map(Duration::from_millis),
             pace: self.pace.into(),
             capacity: Capacity { connections, per_source: self.max_per_address },
-            auth,
+            allow_plain_password: self.allow_plain_password,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,
             account_unused: self.account_unused,

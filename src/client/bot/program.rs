@@ -84,7 +84,7 @@ impl Program {
         Command::new(&self.path)
             .args(&self.arguments)
             .env("LINECHAT_FROM", message.from.as_str())
-            .env("LINECHAT_TEXT", OsStr::from_bytes(&message.text))
+            .env("LINECHAT_TEXT", &message.text)
             .env_remove(PASSWORD_VARIABLE)
             .env("LINECHAT_PRIVATE", if message.private { "1" } else { "0" })
             .stdin(Stdio::null())

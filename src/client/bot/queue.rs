@@ -7,6 +7,7 @@ use async_channel::{Receiver, Sender, bounded};
 
 use crate::client::message::Message;
 use crate::limits::EXEC_MESSAGES;
+use crate::protocol::ServerLine;
 
 /// Takes in what is said, for as much of it as can wait.
 #[derive(Debug)]
@@ -33,11 +34,10 @@ pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
 }
 
 impl MessageQueue {
-    /// Takes in a line of the server, or a piece of one.
-    pub(crate) fn hear(&mut self, line: &[u8]) {
-        let is_piece = std::mem::replace(&mut self.within_line, !line.ends_with(b"\n"));
-        let Some(line) = line.strip_suffix(b"\n").filter(|_| !is_piece) else { return };
-        let Some(message) = Message::parse(line.strip_suffix(b"\r").unwrap_or(line)) else { return };
+    /// Takes in a line of the server, which may be only a piece of one: then it does not begin, or does not end there.
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool) {
+        let is_piece = std::mem::replace(&mut self.within_line, !ends) || !ends;
+        let Some(message) = Message::of(line).filter(|_| !is_piece) else { return };
         if self.messages.try_send(message).is_err() {
             self.unrun.set(self.unrun.get() + 1);
         }
@@ -60,10 +60,10 @@ mod tests {
         let (mut queue, backlog) = message_queue();
         let lines = ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n"];
         for line in lines.into_iter().chain(["Alice: hi\r\n", "Alice: "]) {
-            queue.hear(line.as_bytes());
+            queue.hear(ServerLine::parse(line), line.ends_with('\n'));
         }
         let message = backlog.messages.try_recv().unwrap();
-        assert_eq!((message.from.as_str(), message.text.as_slice()), ("Alice", b"hi".as_slice()));
+        assert_eq!((message.from.as_str(), message.text.as_str()), ("Alice", "hi"));
         assert_eq!(backlog.left(), 0);
     }
 }

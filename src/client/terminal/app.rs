@@ -22,7 +22,7 @@ use crate::client::terminal::attempt::{Attempt, Event};
 use crate::client::terminal::backoff::Backoff;
 use crate::client::terminal::completion::{Completion, renaming};
 use crate::client::terminal::delivery::{Delivery, Fate, Heard, Missing, is_private};
-use crate::client::terminal::password_flow::{PasswordFlow, is_question};
+use crate::client::terminal::password_flow::PasswordFlow;
 use crate::client::terminal::password_prompt::{PasswordPrompt, begins_password_flow};
 use crate::client::terminal::paste::{Paste, Verdict};
 use crate::client::terminal::screen::Screen;
@@ -35,7 +35,7 @@ use crate::limits::{
 };
 use crate::model::{BadSecret, Name, SafeText, Secret};
 use crate::os::io_error;
-use crate::protocol::{Command, Line};
+use crate::protocol::{Command, Line, ServerLine};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNPROTECTED: &str = "Type no password here: it would be shown, and others could read it on its way.";
@@ -418,16 +418,16 @@ impl App {
 
     /// Gives up the connection, since the server does not wait as long as a person may think.
     async fn ask_for_name(&mut self) {
-        let Some(refusal) = self.attempt.take().and_then(|attempt| attempt.session_state.refused_name()) else {
+        let Some(refusal) = self.attempt.take().and_then(|attempt| attempt.session_state.refused_name().cloned())
+        else {
             return;
         };
         self.needs_name = true;
         self.tried = None;
         self.password_flow.end();
         self.settle_veil(0);
-        let why = refusal.as_str().split_once(": ").map_or(refusal.as_str(), |(_, why)| why);
-        self.screen.tell(&format!("{why}. {ANOTHER_NAME}")).await;
-        self.refused_name.get_or_insert(refusal);
+        self.screen.tell(&format!("{}. {ANOTHER_NAME}", refusal.text)).await;
+        self.refused_name.get_or_insert(refusal.shown());
     }
 
     fn take_name(&mut self, text: &str) {
@@ -482,7 +482,7 @@ impl App {
             return;
         };
         if self.config.password.take().is_some() {
-            self.refusal = Some(wrong);
+            self.refusal = Some(wrong.shown());
         }
     }
 
@@ -599,7 +599,8 @@ impl App {
     async fn show(&mut self, bytes: &[u8]) {
         let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
-            let heard = self.attempt.as_mut().map(|attempt| attempt.delivery.hear(raw, Instant::now()));
+            let read = ServerLine::parse(raw);
+            let heard = self.attempt.as_mut().map(|attempt| attempt.delivery.hear(read, Instant::now()));
             let Heard { is_pong, private } = heard.unwrap_or_default();
             if let Some((line, fate)) = private {
                 self.show_private(&line, fate).await;
@@ -607,21 +608,21 @@ impl App {
             if is_pong {
                 continue;
             }
-            if raw.starts_with("! password-required: ") {
+            if matches!(read, ServerLine::Refused { code: "password-required", .. }) {
                 is_asked = true;
                 continue;
             }
-            let warning = self.hear_of_password(raw);
+            let warning = self.hear_of_password(read);
             // Names are read of the line as it came: what was made safe could be a name again. A `Name` is safe itself.
-            let message = Message::parse(raw.as_bytes());
+            let message = Message::of(read);
             match &message {
                 Some(message) => self.completion.hear_message(message),
-                None => self.completion.hear(raw),
+                None => self.completion.hear(read),
             }
-            if let Some((old, new)) = renaming(raw) {
+            if let Some((old, new)) = renaming(read) {
                 self.look.rename(&old, new);
             }
-            let shown = self.look.show(&SafeText::new(raw.to_owned()), message.as_ref());
+            let shown = self.look.show(raw, read, message.as_ref());
             self.screen.show(shown).await;
             if let Some(warning) = warning {
                 self.screen.tell(warning).await;
@@ -643,7 +644,7 @@ impl App {
                 }
             }
             // These say to whom it was.
-            Fate::Refused(why) if why.starts_with("! no-such-user: ") || why.starts_with("! ignored: ") => {}
+            Fate::Refused(code) if matches!(&*code, "no-such-user" | "ignored") => {}
             Fate::Refused(_) => self.screen.tell(&format!("Refused: {}", quoted())).await,
             Fate::Unknown => {
                 let words = "You may have missed the answer to this, so it is not certain that it was accepted";
@@ -654,8 +655,8 @@ impl App {
 
     /// What is typed behind a line is hidden, or not, before that line is seen. What the person is to be told behind it: a
     /// server may only want to have a password.
-    fn hear_of_password(&mut self, line: &str) -> Option<&'static str> {
-        if is_question(line) && !self.is_protected() {
+    fn hear_of_password(&mut self, line: ServerLine<'_>) -> Option<&'static str> {
+        if line.is_password_question() && !self.is_protected() {
             self.password_flow.end();
             self.settle_veil(0);
             return Some(UNPROTECTED);
@@ -670,10 +671,10 @@ impl App {
         if self.password_flow.is_open() != was_open {
             self.settle_veil(0);
         }
-        if self.password_flow.is_open() && line.starts_with("* You missed ") {
+        if self.password_flow.is_open() && matches!(line, ServerLine::Missed(_)) {
             return Some(MISSED);
         }
-        (is_question(line) && !self.password_flow.is_open()).then_some(UNASKED)
+        (line.is_password_question() && !self.password_flow.is_open()).then_some(UNASKED)
     }
 
     /// Sends what waits, a line at a time. What was handed over once is never sent again, for the server may have it.
@@ -762,8 +763,9 @@ impl App {
             return Break(self.done(attempt.session_state.outcome(), &attempt.delivery).await);
         }
         self.give_up().await?;
-        let refusal =
-            String::from_utf8_lossy(lines).lines().find(|line| line.starts_with("! ")).unwrap_or_default().to_owned();
+        let lines = String::from_utf8_lossy(lines);
+        let refusal = lines.lines().find(|line| matches!(ServerLine::parse(line), ServerLine::Refused { .. }));
+        let refusal = refusal.unwrap_or_default();
         let own = self.look.own_name().clone();
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)

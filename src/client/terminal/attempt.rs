@@ -18,6 +18,7 @@ use crate::client::terminal::delivery::Delivery;
 use crate::client::{Config, connection, login_line};
 use crate::limits::{CLIENT_LINK_EVENTS, WELCOME_LIMIT};
 use crate::model::Name;
+use crate::protocol::ServerLine;
 
 /// A connection, from the attempt on.
 pub(crate) struct Attempt {
@@ -82,7 +83,7 @@ impl Attempt {
     }
 
     pub(crate) fn hear(&mut self, lines: &[u8]) {
-        lines.split(|&byte| byte == b'\n').for_each(|line| self.session_state.hear(line));
+        String::from_utf8_lossy(lines).lines().for_each(|line| self.session_state.hear(ServerLine::parse(line)));
     }
 
     /// Nobody on the way can read what is sent.

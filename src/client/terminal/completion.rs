@@ -1,4 +1,4 @@
-//! Who is here, as far as the server's lines tell: for completion.
+//! What Tab completes: the commands, and who is here, as far as the server's lines tell.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,9 @@ use crate::client::message::Message;
 use crate::client::terminal::folded::folded;
 use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
 use crate::model::Name;
+use crate::protocol::ServerLine;
+use crate::protocol::command::{Access, COMMANDS};
+use crate::protocol::server_line::Names as List;
 
 /// Shared by the app, which learns names, and the editor, which completes them. What cannot be a name is none,
 /// whatever the server says.
@@ -40,27 +43,29 @@ impl Completion {
         speakers.push_back(message.from.clone());
     }
 
-    /// Learns from a line of the server that is no message.
-    pub(crate) fn hear(&self, line: &str) {
-        let Some(notice) = line.strip_prefix("* ") else { return };
+    /// Learns from a notice.
+    pub(crate) fn hear(&self, line: ServerLine<'_>) {
         let Names { here, speakers } = &mut *self.lock();
         let mut leave = |name: &Name| {
             here.remove(name);
             speakers.retain(|speaker| speaker != name);
         };
-        // A name holds no blank, so nobody's words can stand where it ends.
-        let Some((first, rest)) = notice.split_once(' ') else { return };
-        if rest == "has joined" {
-            learn(here, Name::parse(first));
-        } else if rest == "has left" || rest.starts_with("has left: ") || rest.starts_with("has left (\"") {
-            Name::parse(first).iter().for_each(leave);
-        } else if let Some((old, new)) = renaming(line) {
-            leave(&old);
-            learn(here, [new]);
-        } else if let Some(left) = rest.strip_prefix("have left: ") {
-            listed(left).for_each(|name| leave(&name));
-        } else if let Some(list) = list_of_names(first, rest) {
-            learn(here, listed(list));
+        let checked = |names: List<'_>| names.iter().filter_map(|name| Name::parse(name).ok()).collect::<Vec<_>>();
+        match line {
+            ServerLine::Joined(name) => learn(here, Name::parse(name)),
+            ServerLine::Left { name, .. } => Name::parse(name).iter().for_each(leave),
+            ServerLine::Renamed { .. } => {
+                if let Some((old, new)) = renaming(line) {
+                    leave(&old);
+                    learn(here, [new]);
+                }
+            }
+            ServerLine::ManyLeft { names, .. } => checked(names).iter().for_each(leave),
+            ServerLine::Welcome { others: names, .. }
+            | ServerLine::Here { names, .. }
+            | ServerLine::HereToo(names)
+            | ServerLine::ManyJoined { names, .. } => learn(here, checked(names)),
+            _ => {}
         }
     }
 
@@ -77,6 +82,21 @@ impl Completion {
     }
 }
 
+/// The commands that begin so, in alphabetical order, each with a blank where arguments may follow.
+///
+/// Most people are not operators, so the commands of operators would only be in the way. Nor does `/w` need completion.
+pub(crate) fn commands_that_begin_with(start: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        let blank = if command.arguments().is_empty() { "" } else { " " };
+        let names = [command.name()].into_iter().chain(command.aliases.iter().copied());
+        commands.extend(names.filter(|name| name.len() > 1).map(|name| format!("/{name}{blank}")));
+    }
+    commands.retain(|command| command.starts_with(start));
+    commands.sort_unstable();
+    commands
+}
+
 /// Adds names until there are [`CLIENT_NAMES`].
 fn learn(here: &mut BTreeSet<Name>, names: impl IntoIterator<Item = Name>) {
     let room = CLIENT_NAMES.saturating_sub(here.len());
@@ -84,25 +104,9 @@ fn learn(here: &mut BTreeSet<Name>, names: impl IntoIterator<Item = Name>) {
 }
 
 /// The old and the new name in a notice that somebody is called something else now.
-pub(crate) fn renaming(line: &str) -> Option<(Name, Name)> {
-    let (old, new) = line.strip_prefix("* ")?.split_once(" is now ")?;
+pub(crate) fn renaming(line: ServerLine<'_>) -> Option<(Name, Name)> {
+    let ServerLine::Renamed { old, new } = line else { return None };
     Some((Name::parse(old).ok()?, Name::parse(new).ok()?))
-}
-
-/// The names in the welcome, in the answer to `/who`, and of those who have joined together.
-fn list_of_names<'a>(first: &str, rest: &'a str) -> Option<&'a str> {
-    match first {
-        "Welcome," => rest.split_once(" here: ").map(|(_, list)| list),
-        "and:" => Some(rest),
-        _ => rest.strip_prefix("here: ").or_else(|| rest.strip_prefix("have joined: ")),
-    }
-}
-
-/// The names in `A, B, C and 134 more. /help ...`.
-fn listed(list: &str) -> impl Iterator<Item = Name> {
-    let list = list.split_once(". /help").map_or(list, |(list, _)| list);
-    let list = list.rsplit_once(" and ").filter(|(_, more)| more.ends_with(" more")).map_or(list, |(list, _)| list);
-    list.split(", ").filter_map(|name| Name::parse(name).ok())
 }
 
 #[cfg(test)]

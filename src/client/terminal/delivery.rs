@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::limits::{LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
-use crate::protocol::{Command, Line, Refusal};
+use crate::protocol::{Command, Line, Refusal, ServerLine};
 
 /// What is known of the lines that were sent on one connection.
 #[derive(Debug, Default)]
@@ -31,6 +31,7 @@ pub(crate) struct Delivery {
 #[derive(Debug)]
 struct Private {
     line: String,
+    /// The code of its refusal.
     refusal: Option<String>,
     /// Its refusal may be one of the lines that the person missed.
     is_unsure: bool,
@@ -40,7 +41,7 @@ struct Private {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Accepted,
-    /// With this line of the server.
+    /// With this code.
     Refused(String),
     /// Its refusal may have been missed.
     Unknown,
@@ -113,7 +114,7 @@ impl Delivery {
     }
 
     /// Takes in a line of the server.
-    pub(crate) fn hear(&mut self, line: &str, now: Instant) -> Heard {
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>, now: Instant) -> Heard {
         let mut heard = Heard::default();
         if let Some(at) = self.answered_by(line) {
             self.asked.drain(..=at);
@@ -122,18 +123,18 @@ impl Delivery {
             }
             heard.is_pong = true;
             heard.private = self.private.take().map(Private::fate);
-        } else if let Some(bye) = line.strip_prefix("* Bye, ") {
-            self.accepted = bye.split(' ').nth(1).and_then(|count| count.parse().ok());
+        } else if let ServerLine::Bye { accepted, .. } = line {
+            self.accepted = accepted.and_then(|accepted| accepted.try_into().ok());
             heard.private = self.last_fate();
-        } else if line.starts_with("* You missed ") {
+        } else if let ServerLine::Missed(_) = line {
             self.private.iter_mut().for_each(|private| private.is_unsure = true);
             if self.is_waiting() {
                 // The pong may be one of those lines. Another one is as good.
                 self.ask_at.get_or_insert(now + RECEIPT_AFTER);
             }
-        } else if let Some(private) = self.private.as_mut().filter(|_| line.starts_with("! ")) {
-            private.refusal.get_or_insert_with(|| line.to_owned());
-        } else if line.starts_with("! muted: ") && !line.contains("you keep your name") {
+        } else if let (ServerLine::Refused { code, .. }, Some(private)) = (line, &mut self.private) {
+            private.refusal.get_or_insert_with(|| code.to_owned());
+        } else if line.refuses_muted_message() {
             self.messages = self.messages.saturating_sub(1);
         }
         if matches!(heard.private, Some((_, Fate::Refused(_)))) {
@@ -152,12 +153,9 @@ impl Delivery {
     }
 
     /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
-    fn answered_by(&self, line: &str) -> Option<usize> {
-        // Not one of a command that begins with it, such as a mistyped `/pings`.
-        let is_ping = |word: &str| word.trim_end_matches(|char: char| char.is_ascii_punctuation()) == "/ping";
-        let is_unknown = line.starts_with("! unknown-command: ") && line.split(' ').any(is_ping);
-        let token = line.strip_prefix("* Pong ");
-        self.asked.iter().position(|(asked, _)| is_unknown || token == Some(asked))
+    fn answered_by(&self, line: ServerLine<'_>) -> Option<usize> {
+        let is_unknown = line.unknown_command() == Some("/ping");
+        self.asked.iter().position(|(asked, _)| is_unknown || line == ServerLine::Pong(Some(asked)))
     }
 
     /// The lines that may not have arrived, if there are any.

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use crate::limits::CLIENT_SECRETS;
 use crate::model::Secret;
+use crate::protocol::ServerLine;
 
 /// The dialogue on the connection, or none.
 #[derive(Debug, Default)]
@@ -58,16 +59,15 @@ impl PasswordFlow {
     }
 
     /// Takes in a line of the server in the room. The password that the name has from now on, if it says so.
-    pub(crate) fn hear(&mut self, line: &str) -> Option<Secret> {
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>) -> Option<Secret> {
         if !self.is_open {
             return None;
         }
-        if is_question(line) {
-            self.ask();
-        } else if line.starts_with("* Registered: ") || line.starts_with("* Password changed: ") {
-            return self.end();
-        } else if line.starts_with("* Unregistered: ") || line.starts_with("! ") {
-            self.end();
+        match line {
+            _ if line.is_password_question() => self.ask(),
+            ServerLine::Registered(_) | ServerLine::PasswordChanged(_) => return self.end(),
+            ServerLine::Unregistered(_) | ServerLine::Refused { .. } => drop(self.end()),
+            _ => {}
         }
         None
     }
@@ -76,11 +76,6 @@ impl PasswordFlow {
     pub(crate) fn end(&mut self) -> Option<Secret> {
         std::mem::take(self).sent
     }
-}
-
-/// Whether the server asks somebody in the room for a password.
-pub(crate) fn is_question(line: &str) -> bool {
-    line.starts_with("* Send the password") || line.starts_with("* Send the new password")
 }
 
 #[cfg(test)]
@@ -101,13 +96,15 @@ mod tests {
         password_flow.begin();
         assert!(password_flow.add(secret("old one")) && password_flow.add(secret("new one")));
         assert_eq!(answer(&mut password_flow), None, "it was not asked for");
-        password_flow.hear("* Send the password of Bob as the next line.");
+        password_flow.hear(ServerLine::parse("* Send the password of Bob as the next line."));
         assert!(!password_flow.waits());
         assert_eq!((answer(&mut password_flow).as_deref(), answer(&mut password_flow)), (Some("old one"), None));
-        password_flow.hear("* Send the new password as the next line.");
+        password_flow.hear(ServerLine::parse("* Send the new password as the next line."));
         assert_eq!(answer(&mut password_flow).as_deref(), Some("new one"));
-        assert!(password_flow.is_open() && password_flow.hear("Alice: * Password changed: no").is_none());
-        let changed = password_flow.hear("* Password changed: Bob has another one.");
+        assert!(
+            password_flow.is_open() && password_flow.hear(ServerLine::parse("Alice: * Password changed: no")).is_none()
+        );
+        let changed = password_flow.hear(ServerLine::parse("* Password changed: Bob has another one."));
         assert!(changed.unwrap().is(&secret("new one")) && !password_flow.is_open());
     }
 
@@ -116,10 +113,13 @@ mod tests {
         let mut password_flow = PasswordFlow::default();
         password_flow.begin();
         password_flow.add(secret("too early"));
-        assert!(password_flow.hear("! unprotected: others could read it").is_none() && !password_flow.is_open());
-        password_flow.hear("* 2 lines that were sent behind it were thrown away.");
+        assert!(
+            password_flow.hear(ServerLine::parse("! unprotected: others could read it")).is_none()
+                && !password_flow.is_open()
+        );
+        password_flow.hear(ServerLine::parse("* 2 lines that were sent behind it were thrown away."));
         password_flow.begin();
-        password_flow.hear("* Send the password as the next line.");
+        password_flow.hear(ServerLine::parse("* Send the password as the next line."));
         assert_eq!(answer(&mut password_flow), None);
         assert!(password_flow.waits());
     }
@@ -128,15 +128,15 @@ mod tests {
     fn a_question_that_no_command_has_led_to_opens_none() {
         let mut password_flow = PasswordFlow::default();
         let is_opened = |password_flow: &mut PasswordFlow| {
-            password_flow.hear("* Send the password as the next line.");
-            password_flow.hear("* Send the new password as the next line.");
+            password_flow.hear(ServerLine::parse("* Send the password as the next line."));
+            password_flow.hear(ServerLine::parse("* Send the new password as the next line."));
             password_flow.is_open()
         };
         assert!(!is_opened(&mut password_flow));
         for end in ["! busy: try again", "* Unregistered: Bob", "* Registered: Bob", "* Password changed: Bob"] {
             password_flow.begin();
             assert!(is_opened(&mut password_flow));
-            password_flow.hear(end);
+            password_flow.hear(ServerLine::parse(end));
             assert!(!is_opened(&mut password_flow), "{end}");
         }
     }

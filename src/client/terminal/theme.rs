@@ -11,7 +11,7 @@ use crate::client::terminal::options::Options;
 use crate::client::terminal::prompt::Prompt;
 use crate::client::terminal::screen::{Painted, Style};
 use crate::model::{Name, SafeText};
-use crate::protocol::{Command, Line};
+use crate::protocol::{Command, Line, ServerLine};
 
 /// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
 const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
@@ -50,12 +50,13 @@ impl Theme {
         }
     }
 
-    /// A line of the server, without its end, and the message that it is, if it is one.
-    pub(crate) fn show(&self, line: &SafeText, message: Option<&Message>) -> Painted {
-        match message {
-            Some(message) => self.message(message),
-            None if line.as_str().starts_with("! ") => self.paint(self.timed(), RED, &Painted::default().text(line)),
-            None => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(line)),
+    /// A line of the server, without its end, and what was read from it.
+    pub(crate) fn show(&self, raw: &str, line: ServerLine<'_>, message: Option<&Message>) -> Painted {
+        let text = SafeText::new(raw.to_owned());
+        match (message, line) {
+            (Some(message), _) => self.message(message),
+            (None, ServerLine::Refused { .. }) => self.paint(self.timed(), RED, &Painted::default().text(&text)),
+            (None, _) => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(&text)),
         }
     }
 
@@ -73,12 +74,12 @@ impl Theme {
     }
 
     fn message(&self, message: &Message) -> Painted {
-        let (from, text) = (&message.from, message.safe_text());
+        let (from, text) = (&message.from, &message.text);
         let color = Style::Color(color_of(from.as_str()));
         let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
-        let is_for_us = message.private || mentions(text.as_str(), self.own.as_str());
+        let is_for_us = message.private || mentions(text, self.own.as_str());
         let mark = message.private.then(|| Painted::default().own("(privately)"));
-        let said = self.spoken(name, mark, text.as_str(), if is_for_us { BOLD } else { Style::Plain });
+        let said = self.spoken(name, mark, text, if is_for_us { BOLD } else { Style::Plain });
         said.own(if is_for_us && self.bell { "\x07" } else { "" })
     }
 
@@ -144,8 +145,8 @@ mod tests {
 
     /// What is shown of a line as it came.
     fn shown(look: &Theme, line: &str) -> String {
-        let message = Message::parse(line.as_bytes());
-        look.show(&SafeText::new(line.to_owned()), message.as_ref()).as_str().to_owned()
+        let read = ServerLine::parse(line);
+        look.show(line, read, Message::of(read).as_ref()).as_str().to_owned()
     }
 
     /// Without the time, which is that of the test.

@@ -2,47 +2,12 @@
 
 use std::time::SystemTime;
 
-use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name, PeerId};
 use crate::protocol::{Banned, LeaveReason, Notice, Refusal, Reply};
 use crate::room::broker::Peer;
-use crate::room::sanctions::{banned, pinned};
 use crate::room::{AdminRequest, Audience, Broker, Mute, Person};
 
 impl Broker {
-    /// Whether a peer with this account may have this name, according to the accounts.
-    pub(crate) fn may_have(&self, name: &Name, account_id: Option<AccountId>) -> Result<(), Refusal> {
-        let Some(accounts) = &self.accounts else { return Ok(()) };
-        if let Some(ban) = accounts.ban_of(name, self.date) {
-            return Err(banned(&ban));
-        }
-        match accounts.account(name) {
-            Some(account) if Some(account.id) == account_id => Ok(()),
-            Some(account) => Err(Refusal::name_registered(name, &account.name)),
-            None if self.registered_only => Err(Refusal::RegisteredOnly),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn mute_of(&self, name: &Name) -> Option<Mute> {
-        let sanction = self.accounts.as_ref()?.mute_of(name, self.date)?;
-        Some(Mute { until: sanction.until() })
-    }
-
-    /// Whether a peer with this name may change it, according to the accounts. The room learns of a ban or mute only
-    /// after it is on the disk, and nobody may escape it in between.
-    pub(crate) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, self.date));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
-        self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
-    }
-
-    /// Whether this address is not banned. The server has checked that too, but the connection may have waited since.
-    pub(crate) fn may_come_from(&self, from: PeerAddr) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), self.date));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
-    }
-
     /// Removes the peer that has the name when its owner joins.
     pub(crate) fn make_room_for(&mut self, name: &Name, account_id: Option<AccountId>) {
         if account_id.is_none() {
@@ -92,7 +57,7 @@ impl Broker {
             Banned::Network(source) => self.people(|peer| source.contains(peer.from.network())),
             Banned::Name(name) => {
                 let account =
-                    self.accounts.as_ref().and_then(|accounts| accounts.account(name)).map(|account| account.id);
+                    self.policy.accounts.as_ref().and_then(|accounts| accounts.account(name)).map(|account| account.id);
                 self.people(|peer| peer.name == *name || account.is_some() && peer.account_id == account)
             }
         }

@@ -61,7 +61,7 @@ impl fmt::Display for Actor {
 impl Shared {
     /// Does what somebody in the room wants, and says what came of it.
     pub(crate) async fn perform_for(&self, person: &Person, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        if !self.config.auth.is_operator(person.account_id) {
+        if !self.auth.is_operator(person.account_id) {
             return Err(Refusal::NotOperator);
         }
         if let Some(mute) = person.mute {
@@ -82,7 +82,7 @@ impl Shared {
 
     /// Does what `by` wants, and says what came of it.
     pub(crate) async fn perform(&self, by: &Actor, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        let accounts = self.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+        let accounts = self.auth.accounts().ok_or(Refusal::NoRegistry)?;
         match act {
             ModerationCommand::Kick { whom, reason } => self.kick(by, whom, reason).await,
             ModerationCommand::Ban { whom, time, reason } => self.ban(accounts, by, whom, (time, reason)).await,
@@ -185,7 +185,7 @@ impl Shared {
 
     /// The name of the account that somebody has logged in to.
     fn account_name(&self, person: &Person) -> Option<Name> {
-        let accounts = self.config.auth.accounts.as_ref()?;
+        let accounts = self.auth.accounts()?;
         Some(accounts.account_of(person.account_id?)?.name)
     }
 

@@ -302,7 +302,7 @@ impl Session {
             Command::Moderation(act) => {
                 let Some(asked) = self.shared.who_is(self.peer).await else { return };
                 let told = self.shared.perform_for(&asked, *act).await;
-                self.shared.tell(self.peer, told.map(Notice::Done)).await;
+                self.shared.tell(self.peer, told.map(Notice::Text)).await;
             }
             _ => {}
         }

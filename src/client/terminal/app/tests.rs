@@ -38,7 +38,7 @@ struct Scene {
 fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
     let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
     let mut attempt = Attempt::new(happening, lines);
-    attempt.session_state.hear(b"* Welcome, Bob.");
+    attempt.session_state.hear(ServerLine::parse("* Welcome, Bob."));
     app.attempt = Some(attempt);
     (sent, events)
 }

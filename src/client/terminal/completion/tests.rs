@@ -1,5 +1,9 @@
 use super::*;
 
+fn hear(completion: &Completion, line: &str) {
+    completion.hear(ServerLine::parse(line));
+}
+
 #[test]
 fn names_are_learnt_from_what_the_server_says() {
     let completion = Completion::default();
@@ -14,10 +18,10 @@ fn names_are_learnt_from_what_the_server_says() {
         "* 2 have left: a1, a2",
         "! bad-name: * Mallory has joined",
     ] {
-        completion.hear(line);
+        hear(&completion, line);
     }
     for line in ["Dora: hello", "Emil (privately): psst"] {
-        completion.hear_message(&Message::parse(line.as_bytes()).unwrap());
+        completion.hear_message(&Message::of(ServerLine::parse(line)).unwrap());
     }
     assert_eq!(completion.that_begin_with(""), ["Carola", "Dora", "Emil", "a3", "anne-marie", "x1", "x2", "x3", "x4"]);
     assert_eq!(completion.that_begin_with("A"), ["a3", "anne-marie"]);
@@ -29,10 +33,10 @@ fn names_are_learnt_from_what_the_server_says() {
 fn the_reason_of_a_leave_teaches_no_names() {
     for reason in ["bye", "x\") has joined", " is now Mallory", ": Mallory has joined", "have joined: Mallory"] {
         let completion = Completion::default();
-        completion.hear("* Carol has joined");
-        completion.hear("* Dora has joined");
-        completion.hear(&format!("* Carol has left (\"{reason}\")"));
-        completion.hear(&format!("* Dora has left: kicked by Olga: {reason}"));
+        hear(&completion, "* Carol has joined");
+        hear(&completion, "* Dora has joined");
+        hear(&completion, &format!("* Carol has left (\"{reason}\")"));
+        hear(&completion, &format!("* Dora has left: kicked by Olga: {reason}"));
         assert!(completion.that_begin_with("").is_empty(), "{reason:?}");
     }
 }
@@ -40,10 +44,10 @@ fn the_reason_of_a_leave_teaches_no_names() {
 #[test]
 fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
     let completion = Completion::default();
-    let say = |name: &str| completion.hear_message(&Message::parse(format!("{name}: hi").as_bytes()).unwrap());
+    let say = |name: &str| completion.hear_message(&Message::of(ServerLine::parse(&format!("{name}: hi"))).unwrap());
     say("Alice");
     say("cron");
-    completion.hear("* Alice has joined");
+    hear(&completion, "* Alice has joined");
     for number in 0..CLIENT_SPEAKERS {
         say(&format!("job{number}"));
         say("job0");
@@ -51,8 +55,8 @@ fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
     assert_eq!(completion.that_begin_with("a"), ["Alice"]);
     assert_eq!(completion.that_begin_with("c"), [""; 0]);
     assert_eq!(completion.that_begin_with("job").len(), CLIENT_SPEAKERS);
-    completion.hear("* Alice has left");
-    completion.hear("* job0 has left");
+    hear(&completion, "* Alice has left");
+    hear(&completion, "* job0 has left");
     assert_eq!(completion.that_begin_with("a"), [""; 0]);
     assert_eq!(completion.that_begin_with("job").len(), CLIENT_SPEAKERS - 1);
 }
@@ -62,17 +66,17 @@ fn a_server_that_announces_names_without_end_costs_no_memory() {
     let completion = Completion::default();
     let count = || completion.that_begin_with("").len();
     for number in 0..CLIENT_NAMES + 100 {
-        completion.hear(&format!("* user{number} has joined"));
+        hear(&completion, &format!("* user{number} has joined"));
     }
     assert_eq!(count(), CLIENT_NAMES);
-    completion.hear("* 3 here: x1, x2, x3");
-    completion.hear("* 2 have joined: x4, x5");
-    completion.hear("* Welcome, Bob. 2 others here: x6, x7. /help lists the commands.");
-    completion.hear("* user1000000 is now x8");
+    hear(&completion, "* 3 here: x1, x2, x3");
+    hear(&completion, "* 2 have joined: x4, x5");
+    hear(&completion, "* Welcome, Bob. 2 others here: x6, x7. /help lists the commands.");
+    hear(&completion, "* user1000000 is now x8");
     assert_eq!((count(), completion.that_begin_with("x").len()), (CLIENT_NAMES, 0));
-    completion.hear("* user0 is now x9");
-    completion.hear("* user1 has left");
-    completion.hear("* Alice has joined");
+    hear(&completion, "* user0 is now x9");
+    hear(&completion, "* user1 has left");
+    hear(&completion, "* Alice has joined");
     assert_eq!((count(), completion.that_begin_with("x"), completion.that_begin_with("a")), {
         (CLIENT_NAMES, vec!["x9".to_owned()], vec!["Alice".to_owned()])
     });
@@ -81,7 +85,7 @@ fn a_server_that_announces_names_without_end_costs_no_memory() {
 #[test]
 fn a_name_is_completed_in_any_case_width_and_normal_form() {
     let completion = Completion::default();
-    completion.hear("* Zoë has joined");
+    hear(&completion, "* Zoë has joined");
     for start in ["zo", "ZOË", "Zoe\u{308}", "ｚｏ"] {
         assert_eq!(completion.that_begin_with(start), ["Zoë"], "{start:?}");
     }
@@ -91,11 +95,11 @@ fn a_name_is_completed_in_any_case_width_and_normal_form() {
 #[test]
 fn a_renaming_has_two_names() {
     let name = |name| Name::parse(name).unwrap();
-    assert_eq!(renaming("* Bob is now Bobby"), Some((name("Bob"), name("Bobby"))));
+    assert_eq!(renaming(ServerLine::parse("* Bob is now Bobby")), Some((name("Bob"), name("Bobby"))));
     for line in ["* Bob is now \x1b[2J", "* Bob is now x\x1b[2J", "* Bob is now a b", "Bob is now Bobby"] {
-        assert_eq!(renaming(line), None, "{line:?}");
+        assert_eq!(renaming(ServerLine::parse(line)), None, "{line:?}");
     }
-    assert_eq!(renaming("* Alice has left: Bob is now Bobby"), None);
+    assert_eq!(renaming(ServerLine::parse("* Alice has left: Bob is now Bobby")), None);
 }
 
 #[test]
@@ -109,7 +113,17 @@ fn what_cannot_be_a_name_is_not_learnt() {
         "* Welcome, Bob. 2 others here: a:b, \x1b]0;owned\x07.",
         "* 1 here: \u{202e}x",
     ] {
-        completion.hear(line);
+        hear(&completion, line);
     }
     assert_eq!(completion.that_begin_with(""), ["Alice"]);
+}
+
+#[test]
+fn commands_and_aliases_are_completed_in_alphabetical_order_but_not_those_of_operators() {
+    assert_eq!(commands_that_begin_with("/u"), ["/unignore ", "/unregister"]);
+    assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who"]);
+    assert_eq!(commands_that_begin_with("/k"), [""; 0]);
+    let all = commands_that_begin_with("/");
+    assert!(all.is_sorted() && all.len() >= 16, "{all:?}");
+    assert!(["/bye ", "/exit ", "/help", "/names"].iter().all(|name| all.iter().any(|command| command == name)));
 }

@@ -15,16 +15,18 @@ fn ask(delivery: &mut Delivery) -> String {
 }
 
 fn hear(delivery: &mut Delivery, line: &str) -> bool {
-    delivery.hear(line, Instant::now()).is_pong
+    delivery.hear(ServerLine::parse(line), Instant::now()).is_pong
 }
 
 /// Says something in private, and hears these lines. Its fate by then.
 fn fate(lines: &[&str], line: &str) -> (Delivery, Option<Fate>) {
     let mut delivery = sent(&["/msg Alice hi"]);
     let pong = ask(&mut delivery);
-    lines.iter().for_each(|line| assert_eq!(delivery.hear(line, Instant::now()), Heard::default(), "{line}"));
+    lines.iter().for_each(|line| {
+        assert_eq!(delivery.hear(ServerLine::parse(line), Instant::now()), Heard::default(), "{line}")
+    });
     let line = if line == "* Pong" { &pong } else { line };
-    let private = delivery.hear(line, Instant::now()).private;
+    let private = delivery.hear(ServerLine::parse(line), Instant::now()).private;
     assert!(private.as_ref().is_none_or(|(line, _)| line == "/msg Alice hi"));
     assert_eq!(delivery.has_private(), private.is_none());
     (delivery, private.map(|(_, fate)| fate))
@@ -89,10 +91,10 @@ fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
     let (start, second) = (Instant::now(), Duration::from_secs(1));
     let mut delivery = sent(&["one"]);
     let due = delivery.due();
-    delivery.hear("* You missed 7 lines.", start + 9 * second);
+    delivery.hear(ServerLine::parse("* You missed 7 lines."), start + 9 * second);
     assert_eq!(delivery.due(), due, "there was no ping");
     let lost = ask(&mut delivery);
-    delivery.hear("* You missed 7 lines.", start);
+    delivery.hear(ServerLine::parse("* You missed 7 lines."), start);
     assert_eq!(delivery.due(), Some(start + second));
     let pong = ask(&mut delivery);
     delivery.sent("two", start);
@@ -101,7 +103,7 @@ fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
     assert!(!hear(&mut delivery, &lost));
     // It came although others were missed.
     let pong = ask(&mut delivery);
-    delivery.hear("* You missed 7 lines.", start);
+    delivery.hear(ServerLine::parse("* You missed 7 lines."), start);
     assert!(hear(&mut delivery, &pong));
     assert_eq!((delivery.due(), delivery.missing()), (None, None));
 }
@@ -136,14 +138,14 @@ fn a_server_without_pings_answers_them_too() {
 
 #[test]
 fn the_fate_of_a_private_message_is_known_with_the_pong() {
-    let refused = |refusal: &str| Some(Fate::Refused(refusal.to_owned()));
+    let refused = |code: &str| Some(Fate::Refused(code.to_owned()));
     let nobody = "! no-such-user: nobody here is called Alice; /who lists all";
     let muted = "! muted: you may listen, but say nothing";
     assert_eq!(fate(&["Bob: hi", "* Zoe has left"], "* Pong").1, Some(Fate::Accepted));
-    assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused(nobody));
-    assert_eq!(fate(&[muted], "* Pong").1, refused(muted));
+    assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused("no-such-user"));
+    assert_eq!(fate(&[muted], "* Pong").1, refused("muted"));
     assert_eq!(fate(&["* You missed 7 lines."], "* Pong").1, Some(Fate::Unknown));
-    assert_eq!(fate(&["* You missed 7 lines.", nobody], "* Pong").1, refused(nobody));
+    assert_eq!(fate(&["* You missed 7 lines.", nobody], "* Pong").1, refused("no-such-user"));
 }
 
 #[test]
@@ -154,7 +156,7 @@ fn without_a_pong_the_farewell_tells_the_fate_of_a_private_message() {
     assert_eq!(fate(&["* You missed 7 lines."], &one).1, Some(Fate::Accepted));
     assert_eq!(fate(&[kicked], &one).1, Some(Fate::Accepted));
     let (delivery, fate_by_then) = fate(&[ignored], &none);
-    assert_eq!((fate_by_then, delivery.missing()), (Some(Fate::Refused(ignored.to_owned())), None));
+    assert_eq!((fate_by_then, delivery.missing()), (Some(Fate::Refused("ignored".to_owned())), None));
     let (delivery, fate_by_then) = fate(&["* The server is shutting down"], &none);
     assert_eq!((fate_by_then, delivery.missing()), (None, missing(1, Some("/msg Alice hi"))));
 }
@@ -182,7 +184,7 @@ fn the_farewell_tells_how_many_were_taken_in() {
         ] {
             delivery.sent(line, Instant::now());
             let pong = ask(&mut delivery);
-            refusal.iter().for_each(|refusal| drop(delivery.hear(refusal, Instant::now())));
+            refusal.iter().for_each(|refusal| drop(delivery.hear(ServerLine::parse(refusal), Instant::now())));
             hear(&mut delivery, &pong);
         }
         let too_long = "x".repeat(LINE_BYTES + 1);

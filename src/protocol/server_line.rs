@@ -1,0 +1,266 @@
+//! A line of the server, as a client reads it: what [`Reply`](crate::protocol::Reply) writes.
+//!
+//! Only the first characters and fixed words are read. Names hold neither blanks nor `:`, so no text that a user controls
+//! can be taken for another kind of line. A server that is not ours may put anything where a name stands, so whoever needs
+//! a name has to check it with `Name::parse`.
+
+/// The fixed words. [`Reply`](crate::protocol::Reply) is written with them, and [`ServerLine`] is read by them.
+pub(crate) mod fixed {
+    pub(crate) const PRIVATELY: &str = " (privately)";
+    pub(crate) const PROMPT: &str = "Send your name as the first line.";
+    pub(crate) const PROMPT_AGAIN: &str = "Send another name.";
+    pub(crate) const WELCOME: &str = "Welcome, ";
+    pub(crate) const HERE: &str = " here: ";
+    pub(crate) const WELCOME_END: &str = ". /help lists the commands.";
+    pub(crate) const AND: &str = "and: ";
+    pub(crate) const HAS_JOINED: &str = " has joined";
+    pub(crate) const HAS_LEFT: &str = " has left";
+    /// What a user says when leaving is between these.
+    pub(crate) const QUOTES: (&str, &str) = (" (\"", "\")");
+    pub(crate) const HAVE_JOINED: &str = " have joined: ";
+    pub(crate) const HAVE_LEFT: &str = " have left: ";
+    pub(crate) const IS_NOW: &str = " is now ";
+    pub(crate) const PONG: &str = "Pong";
+    pub(crate) const PONG_WITH_TOKEN: &str = "Pong ";
+    pub(crate) const MISSED: &str = "You missed ";
+    pub(crate) const BYE: &str = "Bye, ";
+    pub(crate) const ACCEPTED: &str = " accepted, ";
+    pub(crate) const SHUTTING_DOWN: &str = "The server is shutting down";
+    pub(crate) const ANNOUNCED: &str = "The operator says: ";
+    pub(crate) const SEND_PASSWORD: &str = "Send the password";
+    pub(crate) const SEND_NEW_PASSWORD: &str = "Send the new password";
+    pub(crate) const SEND_IT_AGAIN: &str = "Send the new password again";
+    pub(crate) const REGISTERED: &str = "Registered: ";
+    pub(crate) const PASSWORD_CHANGED: &str = "Password changed: ";
+    pub(crate) const UNREGISTERED: &str = "Unregistered: ";
+    /// How the text of a `muted` refusal begins if it refuses a new name, and not a message.
+    pub(crate) const KEEP_NAME: &str = "you keep your name";
+}
+
+use fixed::*;
+
+/// A line of the server, without its end. Its fields are those of [`Reply`](crate::protocol::Reply).
+#[expect(missing_docs, reason = "the names say it")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerLine<'a> {
+    Said {
+        from: &'a str,
+        text: &'a str,
+    },
+    Told {
+        from: &'a str,
+        text: &'a str,
+    },
+    Prompt,
+    PromptAgain,
+    Welcome {
+        name: &'a str,
+        others: Names<'a>,
+    },
+    Joined(&'a str),
+    Left {
+        name: &'a str,
+        reason: Option<Reason<'a>>,
+    },
+    ManyJoined {
+        count: usize,
+        names: Names<'a>,
+    },
+    ManyLeft {
+        count: usize,
+        names: Names<'a>,
+    },
+    Renamed {
+        old: &'a str,
+        new: &'a str,
+    },
+    Here {
+        count: usize,
+        names: Names<'a>,
+    },
+    /// A further line of the answer to `/who`.
+    HereToo(Names<'a>),
+    Pong(Option<&'a str>),
+    Missed(u64),
+    /// The counts are `None` if the server writes them in another way.
+    Bye {
+        name: &'a str,
+        accepted: Option<u64>,
+        refused: Option<u64>,
+    },
+    ShuttingDown,
+    Announced(&'a str),
+    SendPassword,
+    SendNewPassword,
+    SendItAgain,
+    Registered(&'a str),
+    PasswordChanged(&'a str),
+    Unregistered(&'a str),
+    Refused {
+        code: &'a str,
+        text: &'a str,
+    },
+    /// Any other line that begins with `*`.
+    Notice(&'a str),
+    /// Not a line of our server, or only a piece of one.
+    Other(&'a str),
+}
+
+/// Why somebody has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason<'a> {
+    /// What they said themselves.
+    Quit(&'a str),
+    /// What the server says, and the operator's own words.
+    Server(&'a str, Option<&'a str>),
+}
+
+/// A list such as `Alice, Bob and 3 more`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names<'a>(&'a str);
+
+impl<'a> Names<'a> {
+    /// The names in it.
+    pub fn iter(self) -> impl Iterator<Item = &'a str> {
+        // A name holds no blank.
+        let list = self.0.rsplit_once(" and ").filter(|(_, more)| more.ends_with(" more"));
+        let list = list.map_or(self.0, |(list, _)| list);
+        list.split(',').map(str::trim_start).filter(|name| !name.is_empty())
+    }
+}
+
+impl<'a> ServerLine<'a> {
+    /// Reads a line, with or without its end.
+    pub fn parse(line: &'a str) -> Self {
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if let Some(notice) = line.strip_prefix("* ") {
+            return parse_fixed(notice)
+                .or_else(|| parse_about_one(notice))
+                .or_else(|| parse_about_many(notice))
+                .unwrap_or(Self::Notice(notice));
+        }
+        if let Some(refusal) = line.strip_prefix("! ") {
+            let (code, text) = refusal.split_once(": ").unwrap_or((refusal, ""));
+            return Self::Refused { code, text };
+        }
+        parse_message(line).unwrap_or(Self::Other(line))
+    }
+
+    /// Whether the server asks somebody in the room for a password.
+    pub fn is_password_question(self) -> bool {
+        matches!(self, Self::SendPassword | Self::SendNewPassword | Self::SendItAgain)
+    }
+
+    /// Whether it refuses a message because the sender is muted.
+    pub fn refuses_muted_message(self) -> bool {
+        matches!(self, Self::Refused { code: "muted", text } if !text.starts_with(KEEP_NAME))
+    }
+
+    /// The command that the server does not know, such as `/foo`.
+    pub fn unknown_command(self) -> Option<&'a str> {
+        let Self::Refused { code: "unknown-command", text } = self else { return None };
+        let command = text.split(' ').find(|word| word.starts_with('/'))?;
+        Some(command.trim_end_matches(|char: char| char.is_ascii_punctuation()))
+    }
+}
+
+fn parse_message(line: &str) -> Option<ServerLine<'_>> {
+    let (from, text) = line.split_once(": ")?;
+    Some(match from.strip_suffix(PRIVATELY) {
+        Some(from) => ServerLine::Told { from: name(from)?, text },
+        None => ServerLine::Said { from: name(from)?, text },
+    })
+}
+
+/// Notices that begin with words of the server.
+fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
+    type Read<'a> = fn(&'a str) -> ServerLine<'a>;
+    let exact = [
+        (PROMPT, ServerLine::Prompt),
+        (PROMPT_AGAIN, ServerLine::PromptAgain),
+        (PONG, ServerLine::Pong(None)),
+        (SHUTTING_DOWN, ServerLine::ShuttingDown),
+    ];
+    let beginnings: [(&str, Read<'a>); 12] = [
+        (WELCOME, parse_welcome),
+        (BYE, parse_bye),
+        (PONG_WITH_TOKEN, |token| ServerLine::Pong(Some(token))),
+        (MISSED, |rest| ServerLine::Missed(number(rest).unwrap_or_default())),
+        (ANNOUNCED, ServerLine::Announced),
+        (SEND_IT_AGAIN, |_| ServerLine::SendItAgain),
+        (SEND_NEW_PASSWORD, |_| ServerLine::SendNewPassword),
+        (SEND_PASSWORD, |_| ServerLine::SendPassword),
+        (REGISTERED, |rest| ServerLine::Registered(first_word(rest))),
+        (PASSWORD_CHANGED, |rest| ServerLine::PasswordChanged(first_word(rest))),
+        (UNREGISTERED, |rest| ServerLine::Unregistered(first_word(rest))),
+        (AND, |list| ServerLine::HereToo(Names(list))),
+    ];
+    let exact = exact.into_iter().find(|(words, _)| *words == notice).map(|(_, line)| line);
+    exact.or_else(|| beginnings.into_iter().find_map(|(words, read)| notice.strip_prefix(words).map(read)))
+}
+
+fn parse_welcome(rest: &str) -> ServerLine<'_> {
+    let (name, rest) = rest.split_once(". ").unwrap_or((rest.strip_suffix('.').unwrap_or(rest), ""));
+    let list = rest.split_once(HERE).map_or("", |(_, list)| list);
+    let list = list.split_once(WELCOME_END).map_or(list, |(list, _)| list);
+    ServerLine::Welcome { name, others: Names(list) }
+}
+
+fn parse_bye(rest: &str) -> ServerLine<'_> {
+    let (name, counts) = rest.split_once(": ").unwrap_or((rest, ""));
+    let (accepted, refused) = counts.split_once(ACCEPTED).unwrap_or((counts, ""));
+    ServerLine::Bye { name, accepted: number(accepted), refused: number(refused) }
+}
+
+/// Notices that begin with a name.
+fn parse_about_one(notice: &str) -> Option<ServerLine<'_>> {
+    let (who, rest) = notice.split_at(notice.find(' ')?);
+    let who = name(who)?;
+    if rest == HAS_JOINED {
+        return Some(ServerLine::Joined(who));
+    }
+    if let Some(new) = rest.strip_prefix(IS_NOW) {
+        return Some(ServerLine::Renamed { old: who, new: name(new)? });
+    }
+    let rest = rest.strip_prefix(HAS_LEFT)?;
+    let reason = match rest.strip_prefix(QUOTES.0).and_then(|words| words.strip_suffix(QUOTES.1)) {
+        Some(words) => Some(Reason::Quit(words)),
+        None if rest.is_empty() => None,
+        None => {
+            let what = rest.strip_prefix(": ")?;
+            Some(
+                what.split_once(": ").map_or(Reason::Server(what, None), |(what, why)| Reason::Server(what, Some(why))),
+            )
+        }
+    };
+    Some(ServerLine::Left { name: who, reason })
+}
+
+/// Notices that begin with a number.
+fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
+    let (count, rest) = notice.split_at(notice.find(' ')?);
+    let count = count.parse().ok()?;
+    let names = |words| rest.strip_prefix(words).map(Names);
+    let joined = || names(HAVE_JOINED).map(|names| ServerLine::ManyJoined { count, names });
+    let left = || names(HAVE_LEFT).map(|names| ServerLine::ManyLeft { count, names });
+    let here = || names(HERE).map(|names| ServerLine::Here { count, names });
+    joined().or_else(left).or_else(here)
+}
+
+/// What can stand where a name stands: it holds neither blanks nor `:`, and begins like a name.
+fn name(text: &str) -> Option<&str> {
+    let is_name = text.starts_with(char::is_alphanumeric) && !text.contains([' ', '\t', ':']);
+    is_name.then_some(text)
+}
+
+fn first_word(text: &str) -> &str {
+    text.split(' ').next().unwrap_or_default()
+}
+
+fn number(text: &str) -> Option<u64> {
+    first_word(text).parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{Name, SafeText};
+use crate::protocol::{LeaveReason, Notice, Refusal, Reply};
+
+/// Words that try to be another line, or to end their own.
+fn hostile_text() -> impl Strategy<Value = SafeText> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(vec![
+            "\")", "(\"", "\"", ": ", " ", "* ", "! ", "\n", "\r\n", "\u{2028}", "Olga", "Pong", "The", "kicked: ",
+            "has left", "has joined", " is now ", "is now Olga", "kicked by Olga", "connection lost", "(privately)",
+            " (account Olga)", "The operator says: ", "has left: kicked by Olga: spam", "has left (\"bye\")",
+            "* Olga has left: connection lost", "Olga: hi", "/me ",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{1,5}",
+        1 => any::<String>(),
+    ];
+    prop::collection::vec(piece, 1..6).prop_map(|pieces| SafeText::new(pieces.concat()))
+}
+
+fn any_name() -> impl Strategy<Value = Name> {
+    let chosen = prop::sample::select(vec!["Olga", "has", "now", "The", "left", "3", "Pong", "kicked", "x\""]);
+    prop_oneof![chosen.prop_map(str::to_owned), "\\PC{1,6}"].prop_filter_map("no name", |text| Name::parse(&text).ok())
+}
+
+/// What is in the replies of a test.
+#[derive(Debug)]
+struct Words {
+    names: Vec<Name>,
+    text: SafeText,
+    texts: Vec<SafeText>,
+    reasons: Vec<LeaveReason>,
+    notices: Vec<Notice>,
+    refusals: Vec<Refusal>,
+    count: u64,
+}
+
+impl Words {
+    fn new(names: Vec<Name>, text: SafeText, count: u64) -> Self {
+        let (who, other) = (&names[0], &names[1]);
+        let by = [other.to_string(), format!("{other} (account {who})"), "server admin (user 0)".to_owned()];
+        let kicked = by
+            .map(|by| LeaveReason::Server { what: SafeText::new(format!("kicked by {by}")), why: Some(text.clone()) });
+        let mut reasons = vec![LeaveReason::Quit(text.clone())];
+        reasons.extend(kicked.iter().filter_map(LeaveReason::without_words_of_a_user));
+        reasons.extend(kicked);
+        let done = [format!("Kicked: {who}."), format!("No longer banned: {who}.")];
+        let mut notices = vec![
+            Notice::SendPassword,
+            Notice::SendNewPassword,
+            Notice::SendItAgain,
+            Notice::Registered(who.clone()),
+            Notice::PasswordChanged(who.clone()),
+            Notice::Unregistered(who.clone()),
+        ];
+        notices.extend(done.map(|done| Notice::Text(SafeText::new(done))));
+        let with_text: [fn(SafeText) -> Refusal; 8] = [
+            Refusal::Kicked,
+            Refusal::Banned,
+            Refusal::Muted,
+            Refusal::NoSuchUser,
+            Refusal::UnknownCommand,
+            Refusal::UnknownOption,
+            Refusal::NotIgnored,
+            Refusal::NameTaken,
+        ];
+        let mut refusals: Vec<_> = with_text.into_iter().map(|refusal| refusal(text.clone())).collect();
+        refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::ThrownAway(3)]);
+        Self { texts: vec![text.clone(); 3], names, text, reasons, notices, refusals, count }
+    }
+
+    /// A reply of every kind, and with everything that can be in it.
+    fn replies<'a>(&'a self, named: &'a [&'a Name]) -> Vec<Reply<'a>> {
+        let Self { names, text, count, .. } = self;
+        let (name, new, many) = (&names[0], &names[1], names.len());
+        let mut replies = vec![
+            Reply::Said { from: name, text },
+            Reply::Told { from: name, text },
+            Reply::Prompt,
+            Reply::PromptAgain,
+            Reply::Welcome { name, others: 0, named: &[] },
+            Reply::Welcome { name, others: many, named },
+            Reply::Welcome { name, others: many + 500, named },
+            Reply::Joined(name),
+            Reply::Left { name, reason: None },
+            Reply::ManyJoined { count: many, names },
+            Reply::ManyLeft { count: many + 7, names },
+            Reply::Renamed { old: name, new },
+            Reply::SameName(name),
+            Reply::Here { count: many, names: named },
+            Reply::Here { count: many + 7, names: named },
+            Reply::Ignoring(name),
+            Reply::NoLongerIgnoring(name),
+            Reply::Ignored(&[]),
+            Reply::Ignored(&self.texts),
+            Reply::Help,
+            Reply::Pong(None),
+            Reply::Pong(Some(text)),
+            Reply::Slowed,
+            Reply::Missed(*count),
+            Reply::Bye { name, accepted: *count, refused: 1 },
+            Reply::ShuttingDown,
+            Reply::Announced(text),
+        ];
+        replies.extend(self.reasons.iter().map(|reason| Reply::Left { name, reason: Some(reason) }));
+        replies.extend(self.notices.iter().map(Reply::Noticed));
+        replies.extend(self.refusals.iter().map(Reply::Refused));
+        replies
+    }
+}
+
+/// How many kinds of replies there are.
+const KINDS: usize = 24;
+
+/// Reads a reply, and holds it against what it was made of.
+fn check(reply: Reply<'_>) {
+    let shown = reply.to_string();
+    let lines: Vec<_> = shown.lines().map(ServerLine::parse).collect();
+    let is = |expected| assert_eq!(lines, [expected], "{shown:?}");
+    let names_are = |expected: &[&Name], lists: Vec<Names<'_>>| {
+        let read: Vec<_> = lists.into_iter().flat_map(Names::iter).collect();
+        assert_eq!(read, expected.iter().map(|name| name.as_str()).collect::<Vec<_>>(), "{shown:?}");
+    };
+    match reply {
+        Reply::Said { from, text } => is(ServerLine::Said { from: from.as_str(), text: text.as_str() }),
+        Reply::Told { from, text } => is(ServerLine::Told { from: from.as_str(), text: text.as_str() }),
+        Reply::Prompt => is(ServerLine::Prompt),
+        Reply::PromptAgain => is(ServerLine::PromptAgain),
+        Reply::Welcome { name, named, .. } => match lines[..] {
+            [ServerLine::Welcome { name: read, others }] => {
+                assert_eq!(read, name.as_str());
+                names_are(&named[..named.len().min(crate::limits::WELCOME_NAMES)], vec![others]);
+            }
+            _ => panic!("{shown:?}: {lines:?}"),
+        },
+        Reply::Joined(name) => is(ServerLine::Joined(name.as_str())),
+        Reply::Left { name, reason } => {
+            let reason = reason.map(|reason| match reason {
+                LeaveReason::Quit(words) => Reason::Quit(words.as_str()),
+                LeaveReason::Server { what, why } => Reason::Server(what.as_str(), why.as_ref().map(SafeText::as_str)),
+            });
+            is(ServerLine::Left { name: name.as_str(), reason });
+        }
+        Reply::ManyJoined { count, names } | Reply::ManyLeft { count, names } => {
+            let is_joined = matches!(reply, Reply::ManyJoined { .. });
+            match lines[..] {
+                [ServerLine::ManyJoined { count: read, names: list }] if is_joined && read == count => {
+                    names_are(&names.iter().collect::<Vec<_>>(), vec![list]);
+                }
+                [ServerLine::ManyLeft { count: read, names: list }] if !is_joined && read == count => {
+                    names_are(&names.iter().collect::<Vec<_>>(), vec![list]);
+                }
+                _ => panic!("{shown:?}: {lines:?}"),
+            }
+        }
+        Reply::Renamed { old, new } => is(ServerLine::Renamed { old: old.as_str(), new: new.as_str() }),
+        Reply::Here { count, names } => {
+            let list = |(at, line): (usize, &_)| match *line {
+                ServerLine::Here { count: read, names } if at == 0 && read == count => names,
+                ServerLine::HereToo(names) if at > 0 => names,
+                _ => panic!("{shown:?}: {line:?}"),
+            };
+            names_are(names, lines.iter().enumerate().map(list).collect());
+        }
+        Reply::Pong(token) => is(ServerLine::Pong(token.map(SafeText::as_str))),
+        Reply::Missed(count) => is(ServerLine::Missed(count)),
+        Reply::Bye { name, accepted, refused } => {
+            is(ServerLine::Bye { name: name.as_str(), accepted: Some(accepted), refused: Some(refused) });
+        }
+        Reply::ShuttingDown => is(ServerLine::ShuttingDown),
+        Reply::Announced(text) => is(ServerLine::Announced(text.as_str())),
+        Reply::Noticed(Notice::SendPassword) => is(ServerLine::SendPassword),
+        Reply::Noticed(Notice::SendNewPassword) => is(ServerLine::SendNewPassword),
+        Reply::Noticed(Notice::SendItAgain) => is(ServerLine::SendItAgain),
+        Reply::Noticed(Notice::Registered(name)) => is(ServerLine::Registered(name.as_str())),
+        Reply::Noticed(Notice::PasswordChanged(name)) => is(ServerLine::PasswordChanged(name.as_str())),
+        Reply::Noticed(Notice::Unregistered(name)) => is(ServerLine::Unregistered(name.as_str())),
+        Reply::Noticed(Notice::Text(text)) => is(ServerLine::Notice(text.as_str())),
+        Reply::Refused(refusal) => is(ServerLine::Refused { code: refusal.code(), text: &refusal.to_string() }),
+        Reply::SameName(_)
+        | Reply::Ignoring(_)
+        | Reply::NoLongerIgnoring(_)
+        | Reply::Ignored(_)
+        | Reply::Help
+        | Reply::Slowed => {
+            for (raw, line) in shown.lines().zip(lines) {
+                assert_eq!(line, ServerLine::Notice(&raw[2..]));
+            }
+        }
+    }
+}
+
+proptest! {
+    /// Nothing that a user writes makes a line that can be taken for another one.
+    #[test]
+    fn every_reply_is_read_as_what_it_is_whatever_users_write(
+        names in prop::collection::vec(any_name(), 2..30),
+        text in hostile_text(),
+        count: u64,
+    ) {
+        let words = Words::new(names, text, count);
+        let named: Vec<_> = words.names.iter().collect();
+        let replies = words.replies(&named);
+        let kinds: HashSet<_> = replies.iter().map(std::mem::discriminant).collect();
+        prop_assert_eq!(kinds.len(), KINDS);
+        replies.into_iter().for_each(check);
+    }
+
+    #[test]
+    fn any_line_can_be_read(line: String) {
+        let _ = ServerLine::parse(&line);
+        let _ = ServerLine::parse(&format!("* {line}"));
+        let _ = ServerLine::parse(&format!("! {line}"));
+    }
+}
+
+#[test]
+fn the_end_of_a_line_is_not_part_of_it() {
+    for end in ["", "\n", "\r\n"] {
+        assert_eq!(ServerLine::parse(&format!("Al: hi{end}")), ServerLine::Said { from: "Al", text: "hi" });
+    }
+}
+
+#[test]
+fn what_is_not_a_message_is_not_read_as_one() {
+    for line in ["[yes]", "", ": hi", "a b: hi", "[yes]: hi", "Alice:hi", "Alice", "* ", "*"] {
+        assert!(!matches!(ServerLine::parse(line), ServerLine::Said { .. } | ServerLine::Told { .. }), "{line:?}");
+    }
+    for line in ["* Bob has joined: x", "* Bob is now a b", "* Bob has left us", "* x here: Bob", "* a b has joined"] {
+        assert_eq!(ServerLine::parse(line), ServerLine::Notice(&line[2..]));
+    }
+}
+
+#[test]
+fn a_muted_message_and_a_muted_name_are_told_apart() {
+    let muted = |text| ServerLine::Refused { code: "muted", text };
+    assert!(muted("you may listen, but say nothing").refuses_muted_message());
+    assert!(!muted("you keep your name, because you are muted forever").refuses_muted_message());
+    assert!(!ServerLine::Refused { code: "not-operator", text: "" }.refuses_muted_message());
+}
+
+#[test]
+fn an_unknown_command_is_known() {
+    for command in ["/ping", "/pings", "/ping2", "/ping-x"] {
+        let refusal = Reply::Refused(&Refusal::UnknownCommand(SafeText::new(command.to_owned()))).to_string();
+        assert_eq!(ServerLine::parse(&refusal).unknown_command(), Some(command));
+    }
+    assert_eq!(ServerLine::parse("! no-such-user: /ping").unknown_command(), None);
+}

@@ -1,7 +1,7 @@
-//! linechat: the chat that any line-oriented client can join.
+//! linechat: a chat that any line-oriented client can join.
 //!
-//! One server and one client speak a plain-text line protocol over TCP; `nc`, `telnet` or a shell script speak
-//! it as well. The path of a line, and of the reader through this crate:
+//! A server and a client that speak a plain-text line protocol over TCP. `nc`, `telnet` or a shell script can speak it,
+//! too. A line takes this path through the crate:
 //!
 //! ```text
 //! socket -> line -> command -> event -> broker -> batch -> feed -> writer -> socket
@@ -9,28 +9,30 @@
 //! bytes      text   what is meant      who is here, in what order    each peer reads on from its own place
 //! ```
 //!
-//! * [`model`] has the values that every layer shares, such as names and safe text.
-//! * [`protocol`] makes lines of bytes, commands of lines, and lines of replies. It knows no socket and no task.
-//! * [`room`] knows who is here and who hears what, in one order for all. Its broker is the only owner of the peers.
-//! * [`accounts`] keeps accounts, bans and mutes in a file, and hashes passwords.
-//! * [`server`] is the sockets and tasks around these: listeners, sessions, writers.
-//! * [`client`] is the program for people and scripts.
-//! * [`cli`] is what both programs need on the command line: man pages, completions, standard streams.
-//! * [`net`] and [`os`] are what both ends want of sockets and of the operating system.
-//! * [`log`] takes the log records of the room and the server, and never makes either of them wait.
-//! * [`limits`] names every bound in one place.
+//! * [`model`]: values that all layers share, such as names and safe text.
+//! * [`protocol`]: bytes to lines to commands, and replies to lines. It knows no sockets and no tasks.
+//! * [`room`]: who is here and who hears what, in one order for everyone. Only its broker owns the peers.
+//! * [`accounts`]: stores accounts, bans and mutes in a file, and hashes passwords.
+//! * [`server`]: the sockets and tasks: listeners, sessions, writers.
+//! * [`client`]: the client for people and scripts.
+//! * [`cli`]: command-line code of both programs: man pages, completions, standard streams.
+//! * [`net`] and [`os`]: socket and operating-system code of both programs.
+//! * [`log`]: writes log records without ever making the room or the server wait.
+//! * [`limits`]: all limits.
 //!
-//! A server within another program, or a test:
+//! To run a server within another program or a test:
 //!
 //! ```
 //! use linechat::log::Log;
+//! use linechat::server::access::auth::Auth;
 //! use linechat::server::{self, Config, Listener};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let listener = Listener::bind("127.0.0.1", 0)?;
 //! println!("Server listening on {listener}");
+//! let log = Log::off();
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Log::off(), shutdown))?;
+//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Auth::default(), log, shutdown))?;
 //! # Ok(())
 //! # }
 //! ```

@@ -1,12 +1,11 @@
 //! The log: a table of what is recorded, and a thread that writes it through femme.
 //!
-//! femme writes to standard output and panics when that fails; a reader that stalls blocks it. So the room and the
-//! server only put records into a bounded queue, which never makes them wait, and one thread of its own does the
-//! writing. When nobody reads the log, or its reader is gone, records are dropped, and counted when writing goes
-//! on.
+//! femme writes to standard output: it panics when that fails, and blocks when the reader stalls. So the room and the
+//! server put records into a bounded queue without waiting, and a separate thread writes them. When nobody reads the
+//! log, records are dropped and counted.
 //!
-//! What others can cause is limited before it gets into the queue (by `limiter`), and a part of the queue is kept for
-//! vital records: nobody can hide a wrong password or an act of an operator behind a flood of joins.
+//! Records that others can cause are rate-limited before they enter the queue (`limiter`). A part of the queue is
+//! reserved for vital records, so nobody can hide a wrong password or a moderation act behind a flood of joins.
 
 mod limiter;
 
@@ -26,203 +25,156 @@ use crate::model::address::PeerAddr;
 use crate::model::{Name, PeerId, SafeText};
 use crate::protocol::LeaveReason;
 
-/// Something that the operator may want to know. Messages are never recorded.
+/// Something that the operator may want to know. Messages are never logged.
 #[derive(Debug)]
 pub enum Record {
-    /// The server listens.
     Started {
-        /// Where.
         place: String,
     },
-    /// A connection was accepted.
     Connected {
-        /// The number it is known by in all other records.
+        /// The number that identifies this connection in all other records.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
     },
-    /// A connection did not become private.
+    /// The TLS handshake failed.
     HandshakeFailed {
-        /// Whose.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
-        /// Why not.
         why: SafeText,
     },
-    /// A connection could not be accepted.
     AcceptFailed {
-        /// Why.
         error: String,
     },
-    /// Signals could not be waited for. That is tried again.
+    /// Waiting for signals failed. The server will try again.
     SignalsFailed {
-        /// Why.
         error: String,
     },
-    /// Others can reach the room, and nobody needs a password.
+    /// Others can reach the room without a password.
     Open {
-        /// Where.
         places: String,
     },
-    /// A peer came into the room.
     Joined {
-        /// Who.
         peer: PeerId,
-        /// Its name.
         name: Name,
-        /// Where it comes from.
         from: PeerAddr,
     },
-    /// A peer changed its name.
     Renamed {
-        /// Who.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
-        /// Its former name.
         old: Name,
-        /// Its new one.
         new: Name,
     },
     /// A name or a line was refused.
     Refused {
-        /// Whose.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
         /// See [`Refusal::code`](crate::protocol::Refusal::code).
         code: &'static str,
     },
     /// A password was wrong.
     WrongPassword {
-        /// Whose.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
-        /// The name that it was for.
+        /// The name that the password was for.
         name: Name,
     },
-    /// A peer talks faster than it may.
+    /// A peer exceeded its rate limit.
     Slowed {
-        /// Who.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
     },
-    /// A peer fell behind so far that lines meant for it were lost.
+    /// A peer read so slowly that lines meant for it were lost.
     Missed {
-        /// Who.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
-        /// How many lines.
         lines: u64,
     },
-    /// A peer left the room.
     Left {
-        /// Who.
         peer: PeerId,
-        /// Its name.
         name: Name,
-        /// Where it came from.
         from: PeerAddr,
-        /// Why, as the others were told.
+        /// The reason that the others were given.
         reason: Option<LeaveReason>,
-        /// How many of its messages were accepted.
         accepted: u64,
-        /// How many of its lines were refused.
         refused: u64,
     },
-    /// A session panicked: a defect of ours. Its peer is disconnected, the others go on.
+    /// A session panicked, which is a bug. Its peer is disconnected; the others are not affected.
     SessionDied {
-        /// Whose.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
     },
-    /// Somebody did something about an account, or to somebody else.
-    Acted(Moderation),
+    /// Someone changed an account or acted against a peer.
+    Moderation(Moderation),
     /// The accounts could not be written.
     NotKept {
-        /// Why not.
         why: String,
     },
-    /// Two accounts have the same name, which a former version took for two names. The older account keeps it.
+    /// Two accounts have the same name, which an older version treated as two names. The older account keeps it.
     AccountSetAside {
-        /// The name of the account that nobody can use.
+        /// The name of the account that nobody can use any more.
         name: Name,
-        /// The name of the older account.
         older: Name,
     },
-    /// Nobody has logged in with an account for so long that it was removed.
+    /// An account was removed because nobody had used it for too long.
     AccountExpired {
-        /// Its name.
         name: Name,
-        /// When somebody last did.
+        /// The last login.
         used: SystemTime,
     },
-    /// A file was read again.
+    /// A file was reloaded.
     Reloaded {
-        /// What is in it.
         what: &'static str,
     },
-    /// A file was to be read again, and cannot be used: what was read before is still in force.
+    /// A file could not be reloaded. Its previous content stays in use.
     NotReloaded {
-        /// What should be in it.
         what: &'static str,
-        /// Why not.
         why: String,
     },
-    /// What is in a file can be used, but will not do.
-    Unfit {
-        /// Why not.
+    /// The certificate has expired or is not valid yet.
+    CertificateInvalid {
         why: String,
     },
-    /// The server begins to stop.
     Stopping,
-    /// The server has stopped.
     Stopped {
         /// How many connections had to be cut because they did not end in time.
         cut: usize,
     },
 }
 
-/// Something that was done about an account, or to somebody.
+/// A change of an account, or an act against a peer.
 #[derive(Debug)]
 pub struct Moderation {
-    /// What, in the word of its command.
+    /// The name of the command.
     pub act: &'static str,
-    /// Who did it: a name, or that of the user at the control socket.
+    /// A name, or the user at the control socket.
     pub by: SafeText,
-    /// The account of who did it.
+    /// The account of `by`.
     pub account: Option<Name>,
-    /// To whom: a name or an address.
+    /// A name or an address.
     pub whom: SafeText,
-    /// Why.
     pub why: Option<SafeText>,
-    /// Until when, if it ends by itself.
+    /// `None` if it does not end by itself.
     pub until: Option<SystemTime>,
 }
 
-/// Where records are put. Clones write to the same log.
+/// A handle to the log. Clones write to the same log.
 #[derive(Debug, Clone)]
 pub struct Log {
     queue: Option<SyncSender<Record>>,
     shared: Arc<State>,
 }
 
-/// What those who put records into the log share with the thread that writes them.
+/// State shared by the log's handles and its thread.
 #[derive(Debug)]
 struct State {
-    /// How many records are in the queue.
+    /// Records in the queue.
     waiting: AtomicUsize,
-    /// How many found no room there.
+    /// Records that did not fit into the queue.
     dropped: AtomicU64,
     limiter: Mutex<Limiter>,
 }
 
-/// The thread that writes. Keep it, and [`flush`](LogWriter::flush) it at the end of the program.
+/// The thread that writes the log. Keep it, and [`flush`](LogWriter::flush) it when the program ends.
 #[derive(Debug)]
 pub struct LogWriter {
     ended: Receiver<()>,
@@ -232,10 +184,10 @@ impl Log {
     /// Starts the log of this process at `level`, on standard output.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     ///
     /// # Panics
-    /// When the process has a log already.
+    /// If the process already has a log.
     pub fn start(level: LevelFilter) -> io::Result<(Self, LogWriter)> {
         femme::with_level(level);
         let (queue, records) = sync_channel(LOG_RECORDS);
@@ -244,21 +196,21 @@ impl Log {
         let shared = Arc::clone(&log.shared);
         thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
             write_all(&records, &shared);
-            // Nobody may wait for the end; then there is nobody to tell.
+            // Nobody may be waiting for the end.
             let _ = end.send(());
         })?;
         Ok((log, LogWriter { ended }))
     }
 
-    /// A log that keeps nothing.
+    /// A log that discards everything.
     pub fn off() -> Self {
         Self { queue: None, shared: Arc::default() }
     }
 
-    /// Puts a record into the log, or counts it as suppressed or dropped. Never waits for the log.
+    /// Adds a record to the log, or counts it as suppressed or dropped. Never waits.
     pub fn note(&self, record: Record) {
         let Some(queue) = &self.queue else { return };
-        // Nobody wants to read it, so it counts for nothing.
+        // It would not be written, so it must not count towards a limit.
         if matches!(record, Record::Connected { .. }) && log::max_level() < LevelFilter::Debug {
             return;
         }
@@ -290,13 +242,14 @@ impl State {
 }
 
 impl Record {
-    /// What it is counted as. `None`: others cannot cause many of it, or only with the disk's or an operator's help.
+    /// The kind and network that this record is limited by. `None` if others cannot cause many of them, or only
+    /// together with a disk failure or an operator.
     fn subject(&self) -> Option<Subject> {
         let (kind, from) = match self {
             Self::Connected { from, .. } => ("connected", Some(from)),
             Self::HandshakeFailed { from, .. } => ("handshake failed", Some(from)),
             Self::AcceptFailed { .. } => ("accept failed", None),
-            Self::SignalsFailed { .. } => ("waiting for signals failed", None),
+            Self::SignalsFailed { .. } => ("signal handling failed", None),
             Self::Joined { from, .. } => ("joined", Some(from)),
             Self::Renamed { from, .. } => ("renamed", Some(from)),
             Self::Refused { from, .. } => ("refused", Some(from)),
@@ -308,33 +261,33 @@ impl Record {
             Self::NotKept { .. } => ("not kept", None),
             Self::Started { .. }
             | Self::Open { .. }
-            | Self::Acted(_)
+            | Self::Moderation(_)
             | Self::AccountSetAside { .. }
             | Self::AccountExpired { .. }
             | Self::Reloaded { .. }
             | Self::NotReloaded { .. }
-            | Self::Unfit { .. }
+            | Self::CertificateInvalid { .. }
             | Self::Stopping
             | Self::Stopped { .. } => return None,
         };
         Some(Subject { kind, network: from.map(|&from| from.into()) })
     }
 
-    /// Whether it must not be lost in a flood of others.
+    /// Whether this record must not get lost in a flood of others.
     fn is_vital(&self) -> bool {
         self.subject().is_none_or(|subject| matches!(subject.kind, "wrong password" | "session died" | "not kept"))
     }
 }
 
 impl LogWriter {
-    /// Waits until all is written, once every [`Log`] is dropped, but no longer than [`LOG_FLUSH`].
+    /// Waits until everything is written, once every [`Log`] is dropped, but at most [`LOG_FLUSH`].
     pub fn flush(self) {
-        // Timed out, or the thread is gone: the log has no reader, and the program ends all the same.
+        // If this times out or the thread is gone, nobody reads the log. The program ends anyway.
         let _: Result<(), RecvTimeoutError> = self.ended.recv_timeout(LOG_FLUSH);
     }
 }
 
-const THREAD: &str = "journal";
+const THREAD: &str = "log";
 
 fn write_all(records: &Receiver<Record>, shared: &State) {
     hush_panics_of_this_thread();
@@ -361,7 +314,7 @@ fn write_all(records: &Receiver<Record>, shared: &State) {
     }
 }
 
-/// femme panics when standard output is closed. The chat goes on, without a log.
+/// femme panics when standard output is closed. The chat continues without a log.
 fn try_to_write(write: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(write));
 }
@@ -371,7 +324,7 @@ fn write_suppressed(Suppressed { subject, count }: Suppressed) {
     warn!("log records suppressed", { kind: subject.kind, network: network, count: count });
 }
 
-/// A closed standard output is no defect that needs a backtrace for each record.
+/// A closed standard output is not a bug, so it needs no backtrace for each record.
 fn hush_panics_of_this_thread() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -389,8 +342,8 @@ fn write(record: Record) {
             info!("handshake failed", { peer: peer.0, from: from.to_string(), why: brief(&why).as_str() })
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
-        Record::SignalsFailed { error } => error!("waiting for signals failed", { error: error }),
-        Record::Open { places } => warn!("no password needed", {
+        Record::SignalsFailed { error } => error!("signal handling failed", { error: error }),
+        Record::Open { places } => warn!("no password required", {
             addresses: places,
             hint: "anyone who can reach this address can join; see --password-file, --registered-only and --host",
         }),
@@ -425,7 +378,7 @@ fn write(record: Record) {
             });
         }
         Record::SessionDied { peer, from } => error!("session died", { peer: peer.0, from: from.to_string() }),
-        Record::Acted(Moderation { act, by, account, whom, why, until }) => info!("acted", {
+        Record::Moderation(Moderation { act, by, account, whom, why, until }) => info!("moderation", {
             act: act,
             by: brief(&by).as_str(),
             account: account.as_ref().map_or("", Name::as_str),
@@ -443,13 +396,13 @@ fn write(record: Record) {
             info!("account expired", { name: name.as_str(), used: used });
         }
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
-        Record::Unfit { why } => warn!("unfit", { why: why }),
+        Record::CertificateInvalid { why } => warn!("certificate invalid", { why: why }),
         Record::Stopping => info!("stopping"),
         Record::Stopped { cut } => info!("stopped", { cut: cut as u64 }),
     }
 }
 
-/// As much of a text as the log holds, whoever wrote it.
+/// As much of a text as the log shows.
 fn brief(text: &SafeText) -> SafeText {
     SafeText::excerpt(text.as_str(), REASON_CHARS)
 }

@@ -7,7 +7,7 @@ room_password='correct horse'
 open_room "$@"
 
 asked='! password-required: send the password as the next line'
-refused='! wrong-password: that is not the password'
+refused='! wrong-password: incorrect password'
 
 # Our own client is told the password by a file.
 give() { # PARTY PASSWORD

@@ -4,6 +4,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linechat_fuzz::{input::Text, promises};
+use linechat_fuzz::{input::Text, properties};
 
-fuzz_target!(|input: Text| promises::command(&input.0));
+fuzz_target!(|input: Text| properties::command(&input.0));

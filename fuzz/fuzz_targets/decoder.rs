@@ -4,6 +4,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linechat_fuzz::{input::Bytes, promises};
+use linechat_fuzz::{input::Bytes, properties};
 
-fuzz_target!(|input: Bytes<'_>| promises::decoder(&input.bytes(), &input.cuts()));
+fuzz_target!(|input: Bytes<'_>| properties::decoder(&input.bytes(), &input.cuts()));

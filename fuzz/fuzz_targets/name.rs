@@ -4,6 +4,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linechat_fuzz::{input::Text, promises};
+use linechat_fuzz::{input::Text, properties};
 
-fuzz_target!(|input: (Text, Text)| promises::name(&input.0.0, &input.1.0));
+fuzz_target!(|input: (Text, Text)| properties::name(&input.0.0, &input.1.0));

@@ -4,6 +4,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use linechat_fuzz::{input::Text, promises};
+use linechat_fuzz::{input::Text, properties};
 
-fuzz_target!(|input: (u8, Text)| promises::text(&input.1.0, input.0.into()));
+fuzz_target!(|input: (u8, Text)| properties::text(&input.1.0, input.0.into()));

@@ -1,4 +1,6 @@
-//! What the fuzz targets share: the [`promises`] that they hold, and the [`input`] that they make of a fuzzer's bytes.
+//! What the fuzz targets share: the [`properties`] that they check, and the [`input`] that they make of a fuzzer's bytes.
 
 pub mod input;
-pub mod promises;
+// The tests of linechat check the same properties on random input. This crate is not in their workspace.
+#[path = "../../tests/support/properties.rs"]
+pub mod properties;

@@ -1,8 +1,8 @@
-//! The queue of the passwords that wait to be hashed: who gets the next turn.
+//! The queue of passwords that wait to be hashed.
 //!
-//! Each [network](LimitKey) gets its turns in rotation, so a network that sends many passwords makes itself wait, and nobody
-//! else. The same holds within it: a /48 has a turn, then each /56 in it, then each /64; and a user of this machine has one,
-//! then each name that passwords are given for. It knows no password and no hash.
+//! [Networks](LimitKey) take turns, so a network that sends many passwords delays only itself. The same holds within
+//! each: a /48 gets a turn, then each /56 in it, then each /64. A user of this machine gets a turn, then each name that
+//! passwords are given for. It knows no passwords and no hashes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use futures::channel::oneshot;
 
 use crate::model::limit_key::{LimitKey, LimitKeys};
 
-/// There are too many passwords of the same network to check, or there is no memory for one more.
+/// Too many passwords of the same network are waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("too many passwords are being checked; try again in a moment")]
 pub struct Busy;
@@ -20,15 +20,15 @@ pub struct Busy;
 #[derive(Debug)]
 pub(crate) struct HashQueue {
     state: Mutex<State>,
-    /// How many may wait of a network with the limits of a single place.
+    /// How many passwords may wait for a single network.
     waiting: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// How many turns are free.
+    /// The number of free slots.
     free: usize,
-    /// By when they came.
+    /// In order of arrival.
     waiting: BTreeMap<u64, Waiter>,
     /// The load of each key that waits or has a turn. Other keys are forgotten: if their last turns were remembered, an
     /// attacker with a new name or network for each guess would always go first.
@@ -47,21 +47,21 @@ struct Waiter {
 struct Load {
     waiting: usize,
     running: usize,
-    /// Which turn it had last.
+    /// Its last turn.
     last_turn: u64,
 }
 
-/// A place in the queue, and then the right to hash a password. Dropping it gives that to the next one.
+/// A place in the queue, and then the right to hash a password. Dropping it passes that on.
 #[derive(Debug)]
 pub struct Turn {
     queue: Arc<HashQueue>,
     keys: LimitKeys,
-    /// Who it is as long as it waits.
+    /// Its number in the queue, while it waits.
     arrival: u64,
 }
 
 impl HashQueue {
-    /// So many have a turn at once, and so many of each network wait.
+    /// Allows this many turns at once, and this many waiting per network.
     pub(crate) fn new(turns: usize, waiting: usize) -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(State { free: turns, ..State::default() }), waiting })
     }
@@ -69,10 +69,10 @@ impl HashQueue {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`Busy`]: as many of the same network wait as may.
+    /// [`Busy`] if the queue of the network is full.
     pub(crate) async fn turn(self: &Arc<Self>, keys: &LimitKeys) -> Result<Turn, Busy> {
         let (turn, gone) = self.enter(keys)?;
-        // The sender is never dropped before it is used, as long as the turn lives.
+        // The sender is not dropped before it is used while the turn lives.
         gone.await.map_err(|_| Busy)?;
         Ok(turn)
     }
@@ -123,7 +123,7 @@ impl State {
         })
     }
 
-    /// Changes what is known of these networks, and forgets those that have nobody here.
+    /// Updates the load of these keys, and forgets those without load.
     fn change(&mut self, keys: &LimitKeys, change: impl Fn(&mut Load)) {
         for share in keys.all() {
             let load = self.loads.entry(share.key).or_default();
@@ -147,17 +147,17 @@ impl State {
                 load.running += 1;
                 load.last_turn = last_turn;
             });
-            // Whoever does not wait any more gives the turn back at once, when its `Turn` is dropped.
+            // If the receiver has stopped waiting, dropping its `Turn` passes the turn on.
             let _ = go.send(());
         }
     }
 
-    /// Who is next: at each level, somebody of the network that has had no turn for the longest time.
+    /// The next one: at each level, from the network that has waited longest since its last turn.
     fn next(&self) -> Option<u64> {
         let mut waiting: Vec<_> = self.waiting.iter().map(|(&arrival, waiter)| (arrival, waiter.keys.all())).collect();
         for level in 0.. {
             let last_turn = |network| self.loads.get(&network).map_or(0, |load| load.last_turn);
-            // The first of equals, which is the one that came first.
+            // The first of equals, which came first.
             let (arrival, keys) =
                 waiting.iter().min_by_key(|(_, keys)| keys.get(level).map_or(0, |share| last_turn(share.key)))?;
             let Some(&chosen) = keys.get(level) else { return Some(*arrival) };
@@ -194,7 +194,7 @@ mod tests {
         gone.now_or_never().is_some()
     }
 
-    /// How many turns the owner waits for behind a crowd.
+    /// How many turns the owner of a name waits behind a crowd.
     fn turns_until(owner: &LimitKeys, crowd: impl Iterator<Item = LimitKeys>) -> usize {
         let queue = HashQueue::new(1, 64);
         let running = enter(&queue, &keys("203.0.113.1"));

@@ -1,8 +1,8 @@
-//! Passwords to hashes, and passwords against hashes, away from the threads that carry the room.
+//! Hashes and verifies passwords, away from the threads of the room.
 //!
-//! A hash is argon2id and takes tens of milliseconds and 19 MiB, which is what it is for. So a few are made at once, and the
-//! others wait in a queue that all networks share fairly. A name that nobody has costs exactly what a wrong password costs: one
-//! run, so that the time does not tell who is registered.
+//! Hashing with argon2id takes tens of milliseconds and 19 MiB on purpose. So only a few run at once, and the others
+//! wait in a fair queue. A name without an account costs one run, like a wrong password, so the time does not reveal
+//! who is registered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use crate::limits::{HASH_COST, HASH_COST_MOST, HASHES_AT_ONCE, HASHES_WAITING};
 use crate::model::Secret;
 use crate::model::limit_key::LimitKeys;
 
-/// A handle to what hashes passwords. Clones share its limits.
+/// A handle to the hasher. Clones share its limits.
 #[derive(Debug, Clone)]
 pub struct Hasher {
     queue: Arc<HashQueue>,
@@ -33,12 +33,12 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// One that hashes so many passwords at once, while so many of each source wait.
+    /// Runs this many hashes at once, with this many waiting per network.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self { queue: HashQueue::new(at_once, waiting), runs: Arc::default() }
     }
 
-    /// Waits for a turn to hash a password. Whoever holds one holds up those behind it.
+    /// Waits for a turn to hash. Holding one delays those after it.
     ///
     /// # Errors
     /// [`Busy`].
@@ -46,9 +46,9 @@ impl Hasher {
         self.queue.turn(keys).await
     }
 
-    /// The hash of a new password, as a PHC string, with a salt of its own; the person who gave it belongs to these networks.
+    /// Hashes a new password from these networks, as a PHC string with a new salt.
     ///
-    /// To stop waiting for it gives the place back, at once or, if it is being made, when it is made.
+    /// Dropping the future frees its slot: at once, or when the current run ends.
     ///
     /// # Errors
     /// [`Busy`].
@@ -62,10 +62,10 @@ impl Hasher {
         .await
     }
 
-    /// Whether it is the password that the hash was made of. Without a hash, as of a name that nobody has, it is not, after
-    /// as much work. A hash that cannot be read, or asks for more than [`HASH_COST_MOST`], is nobody's.
+    /// Verifies a password against a hash. Without a hash (unknown name) the result is false after the same work. It is
+    /// also false for a hash that is invalid or exceeds [`HASH_COST_MOST`].
     ///
-    /// To stop waiting for it gives the place back, as for [`Hasher::hash`].
+    /// Dropping the future frees its slot, as in [`Hasher::hash`].
     ///
     /// # Errors
     /// [`Busy`].
@@ -76,7 +76,7 @@ impl Hasher {
                 Some((recipe, expected)) => (recipe, Some(expected)),
                 None => (Recipe::with_salt(*b"nobody's account"), None),
             };
-            // Outputs are compared in a time that does not tell where they differ.
+            // Compared in constant time.
             Ok(Some(recipe.run(secret, &runs)?) == expected)
         })
         .await
@@ -94,7 +94,7 @@ impl Hasher {
     ) -> Result<T, Busy> {
         let turn = self.turn(keys).await?;
         unblock(move || {
-            // A run that nobody waits for any more still has its turn.
+            // A run keeps its turn even if nobody waits for it any more.
             let _held = turn;
             job()
         })
@@ -102,7 +102,7 @@ impl Hasher {
     }
 }
 
-/// How a hash is made of a password.
+/// How to hash a password.
 struct Recipe {
     algorithm: Algorithm,
     version: Version,
@@ -110,26 +110,26 @@ struct Recipe {
     salt: Salt,
 }
 
-/// What [`HASH_COST`] is to argon2.
+/// [`HASH_COST`] for argon2.
 const COST: Params = match Params::new(HASH_COST.0, HASH_COST.1, HASH_COST.2, Some(Params::DEFAULT_OUTPUT_LEN)) {
     Ok(cost) => cost,
     Err(_) => panic!("argon2 allows this cost"),
 };
 
-/// How many blocks of 1 KiB are reserved at least. Those that are not used take no memory.
+/// The minimum number of reserved blocks of 1 KiB. Unused ones take no memory.
 ///
-/// glibc gives more than 32 MiB back to the system as soon as they are freed (mallopt(3), M_MMAP_THRESHOLD). It keeps less
-/// than that in the heap of each thread that has ever hashed a password: 19 MiB a thread.
+/// glibc returns allocations above 32 MiB to the system at once (mallopt(3), M_MMAP_THRESHOLD). Smaller ones stay in
+/// the heap of each thread that has ever hashed a password: 19 MiB per thread.
 const BLOCKS_GIVEN_BACK: usize = 33 * 1024;
 
 impl Recipe {
-    /// The one for new passwords.
+    /// For new passwords.
     fn with_salt(salt: [u8; 16]) -> Self {
         let salt = Salt::new(&salt).expect("16 bytes are a salt");
         Self { algorithm: Algorithm::Argon2id, version: Version::V0x13, params: COST, salt }
     }
 
-    /// The one that a PHC string names, and what came of it.
+    /// The recipe of a PHC string, and its hash.
     fn read(phc: &str) -> Option<(Self, Output)> {
         let hash = PasswordHash::new(phc).ok()?;
         let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
@@ -146,7 +146,7 @@ impl Recipe {
         PasswordHash { algorithm, version, params, salt: Some(self.salt), hash: Some(output) }.to_string()
     }
 
-    /// Runs argon2 once. The password and all that was made of it are wiped.
+    /// Runs argon2 once. Wipes the password and everything derived from it.
     fn run(&self, secret: Secret, runs: &AtomicU64) -> Result<Output, Busy> {
         let mut memory = Vec::new();
         memory.try_reserve_exact(self.params.block_count().max(BLOCKS_GIVEN_BACK)).map_err(|_| Busy)?;
@@ -157,12 +157,12 @@ impl Recipe {
         let mut output = vec![0; length];
         let password = secret.expose().as_bytes();
         let hashed = argon2.hash_password_into_with_memory(password, &self.salt, &mut output, memory.as_mut_slice());
-        // Of a vector, `Zeroizing` would wipe what is only reserved, too.
+        // For a vector, `Zeroizing` would also wipe the reserved memory.
         memory.iter_mut().zeroize();
         hashed
             .ok()
             .and_then(|()| Output::new(&output).ok())
-            // The salt, the output and the memory have sizes that argon2 allows, or they would not have been read.
+            // argon2 allows the sizes of salt, output and memory, or they would not have been parsed.
             .ok_or(Busy)
     }
 }
@@ -246,7 +246,7 @@ mod tests {
     fn so_many_run_and_wait_and_the_next_one_is_told_to_come_again() {
         let hasher = Hasher::default();
         let hash = || Box::pin(async { hasher.hash(secret("correct horse"), &somebody()).await });
-        // Those that run, without the runs.
+        // Running ones, without the runs themselves.
         let running: Vec<_> = (0..HASHES_AT_ONCE).map(|_| block_on(hasher.turn(&somebody())).unwrap()).collect();
         let mut waiting: Vec<_> = (0..HASHES_WAITING).map(|_| hash()).collect();
         assert!(waiting.iter_mut().all(is_pending));
@@ -271,7 +271,7 @@ mod tests {
         let keys = somebody();
         let mut run = Box::pin(hasher.work(&keys, move || {
             begin.send_blocking(()).unwrap();
-            // An error: the test is over.
+            // An error means that the test is over.
             let _ = ended.recv_blocking();
             Ok(())
         }));
@@ -284,7 +284,7 @@ mod tests {
         assert!(block_on(futures::future::join_all(all)).iter().all(Result::is_ok));
     }
 
-    /// It prints how long the owner had to wait.
+    /// Prints how long the owner had to wait.
     #[test]
     fn an_owner_gets_in_while_ninety_networks_of_one_48_guess() {
         let hasher = Hasher::default();

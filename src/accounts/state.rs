@@ -1,7 +1,8 @@
 //! All accounts, bans and mutes, in memory.
 //!
-//! Plain data: no file, no task and no clock. A change is first written down as [`Change`]s, which the
-//! [store](crate::accounts::store) keeps; only then is it applied here. So the memory never says what the file does not.
+//! Plain data without files, tasks or clocks. A change is first expressed as [`Change`]s, which the
+//! [store](crate::accounts::store) writes. Only then is it applied here, so the memory never contains what the file
+//! does not.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,25 +13,23 @@ use crate::limits::{ACCOUNTS, IMPOSER_CHARS, LOGINS_NOTED, REASON_CHARS, SANCTIO
 use crate::model::{AccountId, Name, SafeText};
 use crate::protocol::Banned;
 
-/// A registered name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
-    /// What the account is known by, whatever becomes of its name.
+    /// Identifies the account, whatever happens to its name.
     pub id: AccountId,
-    /// The name, as it was registered.
+    /// As it was registered.
     pub name: Name,
-    /// The hash of its password, as a PHC string.
+    /// The hash of the password, as a PHC string.
     pub hash: String,
-    /// Whether it may ban and mute.
+    /// Whether the owner is an operator.
     pub is_operator: bool,
-    /// Since when it is there.
     pub registered: SystemTime,
-    /// When somebody last logged in with it, up to [a day](crate::limits::LOGINS_NOTED) too early; or, if nobody has since
-    /// logins are noted, when that began or it was registered.
+    /// The last login, up to [a day](crate::limits::LOGINS_NOTED) too early. If there is none on record: when recording
+    /// began, or the registration if that is later.
     pub used: SystemTime,
 }
 
-/// A hash is nobody's business, least of all a log's.
+/// Hashes must not get into a log.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, name, is_operator, registered, used, hash: _ } = self;
@@ -44,7 +43,7 @@ impl fmt::Debug for Account {
     }
 }
 
-/// What was imposed on somebody: a ban or a mute.
+/// A ban or a mute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sanction {
     by: SafeText,
@@ -54,38 +53,33 @@ pub struct Sanction {
 }
 
 impl Sanction {
-    /// Imposed by `by`, at `since`, for ever or until a given time. Of the reason, [`REASON_CHARS`] characters are kept.
+    /// The reason is cut to [`REASON_CHARS`] characters.
     pub fn new(by: &str, reason: Option<&str>, since: SystemTime, until: Option<SystemTime>) -> Self {
         let reason = reason.map(|reason| SafeText::excerpt(reason, REASON_CHARS));
         Self { by: SafeText::excerpt(by, IMPOSER_CHARS), reason, since, until }
     }
 
-    /// Who imposed it.
     pub fn by(&self) -> &SafeText {
         &self.by
     }
 
-    /// Why, if a reason was given.
     pub fn reason(&self) -> Option<&SafeText> {
         self.reason.as_ref()
     }
 
-    /// Since when.
     pub fn since(&self) -> SystemTime {
         self.since
     }
 
-    /// Until when; without it, until it is lifted.
+    /// `None`: until it is lifted.
     pub fn until(&self) -> Option<SystemTime> {
         self.until
     }
 
-    /// Whether it holds.
     pub fn is_in_force(&self, now: SystemTime) -> bool {
         self.until.is_none_or(|until| until > now)
     }
 
-    /// Whether it holds longer than another one.
     fn outlasts(&self, other: &Self) -> bool {
         match (self.until, other.until) {
             (mine, Some(its)) => mine.is_none_or(|mine| mine > its),
@@ -94,7 +88,6 @@ impl Sanction {
     }
 }
 
-/// The two kinds of sanctions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ban,
@@ -104,29 +97,27 @@ pub(crate) enum Kind {
 /// One step of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// An account is new, or is no longer what it was.
+    /// An account is new or has changed.
     Keep(Account),
-    /// An account is gone.
+    /// An account was removed.
     Forget(AccountId),
-    /// Logins are noted from now on.
+    /// Logins are recorded from now on.
     NoteLogins(SystemTime),
-    /// Somebody is banned or muted.
+    /// A ban or mute was imposed.
     Impose(Kind, Banned, Sanction),
-    /// Somebody is no longer: the entry is written like this. The same name may have one that is written otherwise.
+    /// A ban or mute with this spelling was removed. The same name may have another one with a different spelling.
     Lift(Kind, Banned),
 }
 
-/// All sanctions of a kind. Each is also kept with the name as the operator wrote it, which is its key in the file.
+/// All sanctions of a kind, each with the spelling of the operator, which is its key in the file.
 type Sanctions = BTreeMap<Banned, (Banned, Sanction)>;
 
-/// See the [module](self).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct State {
     accounts: BTreeMap<AccountId, Account>,
     names: HashMap<Name, AccountId>,
     /// Accounts whose name an older account has.
     set_aside: BTreeMap<AccountId, Account>,
-    /// The number of the next account.
     next: u64,
     bans: Sanctions,
     mutes: Sanctions,
@@ -141,25 +132,25 @@ impl State {
         self.accounts.get(&id)
     }
 
-    /// Whether there is an account of this number, set aside or not.
+    /// Whether this account exists, set aside or not.
     pub(crate) fn has(&self, id: AccountId) -> bool {
         self.accounts.contains_key(&id) || self.set_aside.contains_key(&id)
     }
 
-    /// The accounts that are set aside, and the names that keep them from being used.
+    /// The accounts that are set aside, with the names of those that have their name.
     pub(crate) fn set_aside(&self) -> Vec<(Account, Name)> {
         let older = |account: &Account| self.account(&account.name).map(|older| older.name.clone());
         self.set_aside.values().filter_map(|account| Some((account.clone(), older(account)?))).collect()
     }
 
-    /// The account whose name is written like this, set aside or not.
+    /// The account with this spelling, set aside or not.
     pub(crate) fn account_written(&self, name: &Name) -> Option<&Account> {
         let set_aside = || self.set_aside.values().find(|account| account.name.folded() == name.folded());
         let account = self.account(name)?;
         if account.name.folded() == name.folded() { Some(account) } else { set_aside().or(Some(account)) }
     }
 
-    /// All accounts, in the order of their names.
+    /// All accounts, sorted by name.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         let mut accounts: Vec<_> = self.accounts.values().cloned().collect();
         accounts.sort_by(|a, b| a.name.folded().cmp(b.name.folded()));
@@ -171,12 +162,12 @@ impl State {
         sanction.is_in_force(now).then_some(sanction)
     }
 
-    /// All sanctions of a kind that are in force: names first, then sources.
+    /// All sanctions of a kind in force: names first, then networks.
     pub(crate) fn sanctioned(&self, kind: Kind, now: SystemTime) -> Vec<(Banned, Sanction)> {
         self.sanctions(kind).values().filter(|(_, sanction)| sanction.is_in_force(now)).cloned().collect()
     }
 
-    /// The account that a new name would be.
+    /// A new account for this name.
     pub(crate) fn registration(&self, name: Name, hash: String, now: SystemTime) -> Result<Account, ChangeError> {
         if let Some(account) = self.account(&name) {
             return Err(ChangeError::AlreadyRegistered(account.name.clone()));
@@ -187,20 +178,20 @@ impl State {
         Ok(Account { id: AccountId(self.next), name, hash, is_operator: false, registered: now, used: now })
     }
 
-    /// What it takes to note a login, if none is noted for this day yet.
+    /// The change that records a login, if none is recorded for this day.
     pub(crate) fn login(&self, id: AccountId, now: SystemTime) -> Option<Change> {
         let account = self.account_of(id)?;
         let is_due = now.duration_since(account.used).is_ok_and(|since| since >= LOGINS_NOTED);
         is_due.then(|| Change::Keep(Account { used: now, ..account.clone() }))
     }
 
-    /// The accounts that nobody has logged in with for so long, those that are set aside too.
+    /// The accounts that have not been used for this long, including those that are set aside.
     pub(crate) fn unused(&self, time: Duration, now: SystemTime) -> Vec<Account> {
         let is_unused = |account: &&Account| now.duration_since(account.used).is_ok_and(|since| since >= time);
         self.accounts.values().chain(self.set_aside.values()).filter(is_unused).cloned().collect()
     }
 
-    /// What it takes to impose a sanction, in place of a former one if there is one.
+    /// The changes that impose a sanction and replace a previous one.
     pub(crate) fn imposition(
         &self,
         kind: Kind,
@@ -214,13 +205,13 @@ impl State {
         if former.is_none() && sanctions.len() - expired >= SANCTIONS {
             return Err(ChangeError::Full);
         }
-        // The name may have been written otherwise.
+        // The name may have a different spelling.
         changes.extend(former.map(|(former, _)| Change::Lift(kind, former.clone())));
         changes.push(Change::Impose(kind, banned, sanction));
         Ok(changes)
     }
 
-    /// What it takes to lift a sanction, and whether it was in force.
+    /// The changes that lift a sanction, and whether it was in force.
     pub(crate) fn lifting(&self, kind: Kind, banned: &Banned, now: SystemTime) -> (Vec<Change>, bool) {
         let mut changes = self.sweep(now);
         let found = self.sanctions(kind).get(banned).filter(|(_, sanction)| sanction.is_in_force(now));
@@ -228,7 +219,7 @@ impl State {
         (changes, found.is_some())
     }
 
-    /// What it takes to get rid of all sanctions that are over.
+    /// The changes that remove all expired sanctions.
     pub(crate) fn sweep(&self, now: SystemTime) -> Vec<Change> {
         let over = |kind| {
             let over = self.sanctions(kind).values().filter(move |(_, sanction)| !sanction.is_in_force(now));
@@ -237,8 +228,8 @@ impl State {
         over(Kind::Ban).chain(over(Kind::Mute)).collect()
     }
 
-    /// Takes in a sanction that is in the file. There may be two for the same name or place, since a former version may have
-    /// taken it for two: then the one that ends later holds. What it takes to remove the other from the file.
+    /// Adds a sanction from the file. An older version may have written two for the same name or address; then the one
+    /// that ends later is kept. Returns the changes that remove the other from the file.
     pub(crate) fn take_in(&mut self, kind: Kind, banned: Banned, sanction: Sanction) -> Vec<Change> {
         let Some((former, other)) = self.sanctions(kind).get(&banned).cloned() else {
             self.apply(Change::Impose(kind, banned, sanction));
@@ -246,13 +237,13 @@ impl State {
         };
         let (longer, shorter) =
             if sanction.outlasts(&other) { ((banned, sanction), former) } else { ((former, other), banned) };
-        // If both are written alike, the one that holds is removed with the other one.
+        // If both have the same spelling, removing one removes both.
         let changes = vec![Change::Lift(kind, shorter), Change::Impose(kind, longer.0, longer.1)];
         changes.iter().cloned().for_each(|change| self.apply(change));
         changes
     }
 
-    /// Numbers accounts from `next` on, unless one of them is beyond that already.
+    /// Numbers new accounts from `next`, or after the highest number in use.
     pub(crate) fn number_from(&mut self, next: u64) {
         self.next = self.next.max(next);
     }

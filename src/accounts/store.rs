@@ -1,8 +1,8 @@
-//! The file that the accounts, bans and mutes are kept in.
+//! The file of accounts, bans and mutes.
 //!
-//! It is a redb database: a B-tree that is never written in place. A commit writes what is new beside what is there,
-//! flushes it, and turns over to it with one page that is flushed again; so whenever the machine stops, the file is what
-//! it was after some commit, and what was acknowledged is in it. This knows nothing of who may do what.
+//! It is a redb database: a B-tree that is never changed in place. A commit writes new pages, flushes them, and then
+//! switches to them with one page that is flushed again. So after a crash the file is in the state of some commit, and
+//! contains everything that was acknowledged. The store does not know who may do what.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -30,62 +30,43 @@ use crate::os::path::parent;
 use crate::os::safe_file::{Lock, Sticky, check_owner, lock, open_regular, safe_folder};
 use crate::protocol::Banned;
 
-/// Why the registry cannot be opened, worded for the operator.
+/// Why the accounts cannot be opened, worded for the operator.
 #[derive(Debug, Error)]
 pub enum AccountsError {
-    /// The system refuses to read or write it.
-    #[error("the registry {} cannot be used: {}", path.display(), io_error::describe_at(path, error))]
-    Io {
-        /// What could not be used.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// Somebody has opened it, and not closed it.
-    #[error("the registry {} is in use by another server", .0.display())]
+    #[error("cannot use the accounts in {}: {}", path.display(), io_error::describe_at(path, error))]
+    Io { path: PathBuf, error: io::Error },
+    #[error("the accounts in {} are in use by another server", .0.display())]
     InUse(PathBuf),
-    /// Whoever can read it has the hashes of all passwords; whoever can write it is an operator.
-    #[error("others can read or write the registry {}; chmod 600 {}", .0.display(), .0.display())]
+    /// Readers of the file get the hashes of all passwords, and writers can become operators.
+    #[error("others can read or write the accounts in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    /// There is a file in its place that is none.
-    #[error("{} is not a registry of linechat", .0.display())]
+    #[error("{} is not a linechat accounts file", .0.display())]
     NotOurs(PathBuf),
-    /// It is of a format that this version does not know.
-    #[error("the registry {} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The number of its format.
-        format: u64,
-    },
-    /// Something else has written to it, or the disk has.
-    #[error("the registry {} is damaged ({why}); put a copy in its place", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        why: String,
-    },
+    #[error("{} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
+    Newer { path: PathBuf, format: u64 },
+    #[error("the accounts in {} are corrupt ({why}); restore a backup", path.display())]
+    Damaged { path: PathBuf, why: String },
 }
 
-/// The newest format that is read here. Whoever changes the tables counts it up, and reads the former ones.
+/// The newest format that can be read. A change of the tables increases it, and must still read the older ones.
 ///
-/// A file of format 1 has no [`LINK`] in it. It stays one until there is one, so that an older program can read it.
+/// A file of format 1 contains no [`LINK`]. It keeps that format until there is one, so that an older program can read
+/// it.
 const FORMAT: u64 = 2;
 
 /// Numbers about the file itself: its [`FORMAT_ROW`] and the [`NEXT_ROW`].
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("linechat");
 const FORMAT_ROW: &str = "format";
-/// The number of the next account, so that none is given twice.
+/// The number of the next account, so that numbers are never reused.
 const NEXT_ROW: &str = "next account";
-/// Since when logins are noted: an account of an older program may be used although no login is known.
+/// Since when logins are recorded. An account from an older program may be in use without a recorded login.
 const LOGINS_ROW: &str = "logins since";
 
-/// An account: its name, the hash of its password, whether it is an operator, and since when it is there.
+/// An account: its name, its password hash, whether it is an operator, and its registration time.
 const ACCOUNTS: TableDefinition<'_, u64, AccountRow<'_>> = TableDefinition::new("accounts");
 type AccountRow<'a> = (&'a str, &'a str, bool, u64);
 
-/// When somebody last logged in with an account. An older program ignores this table.
+/// The last login of each account. Older programs ignore this table.
 const LOGINS: TableDefinition<'_, u64, u64> = TableDefinition::new("logins");
 
 /// Who is banned or muted, as a kind and bytes: see [`write_banned`].
@@ -103,31 +84,29 @@ fn table(kind: Kind) -> SanctionTable {
     }
 }
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
-    /// Closed after a commit failed: redb then takes nothing more until it is opened again.
+    /// Closed after a failed commit: redb then refuses everything until it is reopened.
     database: Option<Database>,
-    /// Held for as long as this lives, also while the database is closed.
+    /// Held while this lives, even while the database is closed.
     _lock: Lock,
 }
 
-/// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub(crate) state: State,
-    /// What is in the file only, and is to leave it.
+    /// What must be removed from the file.
     pub(crate) superseded: Vec<Change>,
 }
 
 impl Store {
-    /// Opens the registry in a folder; makes both if they are missing, for nobody else to read.
+    /// Opens the accounts in a folder. Creates both if they are missing, so that nobody else can read them.
     pub(crate) fn open(folder: &Path, now: SystemTime) -> Result<(Self, Content), AccountsError> {
         let unusable = |error| AccountsError::Io { path: folder.to_owned(), error };
         let folder = self::folder(folder).map_err(unusable)?;
         let path = folder.join("registry.redb");
-        // Not the folder itself, which others may be able to open, and so to lock.
+        // The folder itself is not locked, because others may be able to open and lock it.
         let lock = lock(&folder.join("lock")).map_err(unusable)?.ok_or_else(|| AccountsError::InUse(path.clone()))?;
         let is_there = path.try_exists().map_err(unusable)?;
         let database = if is_there { open(&path) } else { create(&path) }?;
@@ -135,12 +114,12 @@ impl Store {
         Ok((Self { path, database: Some(database), _lock: lock }, content))
     }
 
-    /// Whether it has to be opened again.
+    /// Whether it must be reopened.
     pub(crate) fn is_closed(&self) -> bool {
         self.database.is_none()
     }
 
-    /// Opens it again, and says what it holds now: a commit that failed may have come through all the same.
+    /// Reopens it and returns its content: a failed commit may have succeeded after all.
     pub(crate) fn reopen(&mut self, now: SystemTime) -> Result<Content, AccountsError> {
         self.database = None;
         let database = open(&self.path)?;
@@ -149,7 +128,7 @@ impl Store {
         Ok(content)
     }
 
-    /// Keeps all of these changes, or, on an error, most likely none. Returns when they are on the disk.
+    /// Writes all these changes or, on an error, most likely none. Returns when they are on the disk.
     pub(crate) fn write(&mut self, changes: &[Change]) -> Result<(), AccountsError> {
         if changes.is_empty() {
             return Ok(());
@@ -163,13 +142,13 @@ impl Store {
     }
 }
 
-/// The real path of the folder, which is made if it is missing. No other user can change what is in it.
+/// The real path of the folder, which is created if it is missing. No other user can change what is in it.
 fn folder(path: &Path) -> io::Result<PathBuf> {
     match safe_folder(path, Sticky::Refused) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = safe_folder(parent(path), Sticky::Allowed)?;
             DirBuilder::new().mode(0o700).create(path)?;
-            // So that it is still there after a crash.
+            // So that it survives a crash.
             sync(&parent)?;
             safe_folder(path, Sticky::Refused)
         }
@@ -181,7 +160,7 @@ fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes an empty registry under another name first: what was begun and not finished is begun anew the next time.
+/// Creates an empty database under another name first. If that is interrupted, the next start begins again.
 fn create(path: &Path) -> Result<Database, AccountsError> {
     let unusable = |error| AccountsError::Io { path: path.to_owned(), error };
     let draft = path.with_extension("new");
@@ -198,14 +177,14 @@ fn create(path: &Path) -> Result<Database, AccountsError> {
 
 fn open(path: &Path) -> Result<Database, AccountsError> {
     let unusable = |error| AccountsError::Io { path: path.to_owned(), error };
-    // What is looked at is what is opened, even if the path is given to another file meanwhile.
+    // Checks the opened file, because the path could be given to another file meanwhile.
     let mut options = OpenOptions::new();
     let (file, metadata) = open_regular(path, options.read(true).write(true), OFlags::empty()).map_err(unusable)?;
     check_owner(&metadata).map_err(unusable)?;
     if metadata.mode() & 0o077 != 0 {
         return Err(AccountsError::Exposed(path.to_owned()));
     }
-    // redb would make a new one of it.
+    // redb would create a new one.
     if metadata.len() == 0 {
         return Err(AccountsError::NotOurs(path.to_owned()));
     }
@@ -214,7 +193,7 @@ fn open(path: &Path) -> Result<Database, AccountsError> {
 
 fn database(path: &Path, file: File) -> Result<Database, AccountsError> {
     let mut builder = Database::builder();
-    // The whole of it is read anyway; and what else has written to it must be an error, not a panic.
+    // All of it is read anyway, and foreign changes must cause an error, not a panic.
     builder.set_cache_size(ACCOUNTS_CACHE_BYTES).set_check_integrity_on_open(true);
     FileBackend::new(file)
         .and_then(|backend| builder.create_with_backend(backend))
@@ -224,8 +203,8 @@ fn database(path: &Path, file: File) -> Result<Database, AccountsError> {
 fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(Durability::Immediate)?;
-    // The checksums alone tell a whole commit from a torn one otherwise, and they are no match for somebody who chooses
-    // names by them.
+    // Otherwise only checksums distinguish a complete commit from a torn one, and an attacker who chooses names could
+    // defeat them.
     transaction.set_two_phase_commit(true);
     for change in changes {
         make(&transaction, change)?;
@@ -233,7 +212,6 @@ fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// What an empty registry holds.
 fn begin(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
@@ -273,7 +251,7 @@ fn keep(transaction: &WriteTransaction, account: &Account) -> Result<(), redb::E
 fn lift(transaction: &WriteTransaction, kind: Kind, banned: &Banned) -> Result<(), redb::Error> {
     let mut sanctions = transaction.open_table(table(kind))?;
     if *banned == Banned::Network(Network::Loopback) {
-        // A former version has a row for each address.
+        // An older version has a row for each address.
         sanctions.retain(|row, _| !matches!(read_banned(row), Ok(of) if of == *banned))?;
     } else {
         let (of, bytes) = write_banned(banned);
@@ -293,7 +271,6 @@ fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction:
     Ok(())
 }
 
-/// Reads all of it.
 fn read(path: &Path, database: &Database, now: SystemTime) -> Result<Content, AccountsError> {
     let transaction = database.begin_read().map_err(|error| refine(path, error.into()))?;
     match meta(&transaction, FORMAT_ROW).map_err(|error| refine(path, error))? {
@@ -303,7 +280,7 @@ fn read(path: &Path, database: &Database, now: SystemTime) -> Result<Content, Ac
     }
 }
 
-/// A number about the file itself, if it is a file of ours.
+/// A number about the file itself, if it is a linechat file.
 fn meta(transaction: &ReadTransaction, row: &str) -> Result<Option<u64>, redb::Error> {
     match transaction.open_table(META) {
         Ok(meta) => Ok(meta.get(row)?.map(|number| number.value())),
@@ -312,7 +289,7 @@ fn meta(transaction: &ReadTransaction, row: &str) -> Result<Option<u64>, redb::E
     }
 }
 
-/// When somebody last logged in with each account. A file of an older program does not tell.
+/// The last login of each account. A file of an older program has none.
 fn logins(transaction: &ReadTransaction) -> Result<HashMap<u64, SystemTime>, redb::Error> {
     let logins = match transaction.open_table(LOGINS) {
         Ok(logins) => logins,
@@ -365,7 +342,7 @@ impl Content {
 }
 
 fn read_name(text: &str) -> Result<Name, String> {
-    Name::parse(text).map_err(|why| format!("{text:?} is no name: {why}"))
+    Name::parse(text).map_err(|why| format!("{text:?} is not a valid name: {why}"))
 }
 
 const NAME: u8 = 0;
@@ -374,7 +351,7 @@ const V4: u8 = 4;
 const V6: u8 = 6;
 const LINK: u8 = 7;
 
-/// A name is kept as it was written, since what looks alike changes with Unicode.
+/// Names are stored as they were written, because what looks alike changes with Unicode.
 fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
     match banned {
         Banned::Name(name) => (NAME, name.as_str().as_bytes().to_vec()),
@@ -387,7 +364,7 @@ fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
 }
 
 fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
-    let no_place = |_| format!("{kind} {bytes:?} is no place");
+    let no_place = |_| format!("{kind} {bytes:?} is not a valid address");
     Ok(match kind {
         NAME => Banned::Name(read_name(std::str::from_utf8(bytes).map_err(|why| why.to_string())?)?),
         USER => Banned::Network(Network::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
@@ -398,7 +375,7 @@ fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
             let octets = octets.try_into().map_err(no_place)?;
             Banned::Network(Network::Link(octets, u32::from_be_bytes(zone.try_into().map_err(no_place)?)))
         }
-        _ => return Err(format!("{kind} is no kind of place")),
+        _ => return Err(format!("{kind} is not a valid address type")),
     })
 }
 
@@ -410,7 +387,7 @@ fn read_v6(octets: [u8; 8]) -> Network {
     if octets == [0; 8] { Network::Loopback } else { Network::V6(octets) }
 }
 
-/// Nanoseconds since 1970; what is earlier is 1970, and what is later than 2554 is that.
+/// Nanoseconds since 1970. Earlier times become 1970, and times after 2554 become that.
 fn write_time(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
@@ -424,7 +401,7 @@ fn damaged(path: &Path, why: impl Into<String>) -> AccountsError {
     AccountsError::Damaged { path: path.to_owned(), why: why.into() }
 }
 
-/// What an error of redb means for the operator.
+/// Turns an error of redb into one for the operator.
 fn refine(path: &Path, error: redb::Error) -> AccountsError {
     let path = path.to_owned();
     match error {

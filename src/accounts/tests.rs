@@ -92,7 +92,7 @@ fn filled(folder: &Folder) -> Accounts {
 }
 
 #[test]
-fn what_was_done_is_there_after_a_restart() {
+fn changes_survive_a_restart() {
     let folder = Folder::new();
     let accounts = filled(&folder);
     let before = accounts.read().clone();
@@ -218,7 +218,7 @@ fn a_file_that_others_can_read_or_write_is_refused() {
         folder.set_mode(mode);
         assert_eq!(
             folder.refusal(),
-            "others can read or write the registry DIR/registry.redb; chmod 600 DIR/registry.redb",
+            "others can read or write the accounts in DIR/registry.redb; run chmod 600 DIR/registry.redb",
             "{mode:o}"
         );
     }
@@ -232,7 +232,7 @@ fn a_registry_in_use_is_refused_and_free_again_when_its_last_handle_is_gone() {
     let accounts = folder.open();
     let other = accounts.clone();
     drop(accounts);
-    assert_eq!(folder.refusal(), "the registry DIR/registry.redb is in use by another server");
+    assert_eq!(folder.refusal(), "the accounts in DIR/registry.redb are in use by another server");
     drop(other);
     folder.open();
 }
@@ -255,7 +255,7 @@ fn a_file_of_something_else_is_refused_and_not_touched() {
     for content in ["", "hello", &"SQLite format 3\0".repeat(1000)] {
         fs::write(folder.file(), content).unwrap();
         folder.set_mode(0o600);
-        assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat", "{content:.20}");
+        assert_eq!(folder.refusal(), "DIR/registry.redb is not a linechat accounts file", "{content:.20}");
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
     }
     fs::remove_file(folder.file()).unwrap();
@@ -263,7 +263,7 @@ fn a_file_of_something_else_is_refused_and_not_touched() {
         transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
     });
     folder.set_mode(0o600);
-    assert_eq!(folder.refusal(), "DIR/registry.redb is not a registry of linechat");
+    assert_eq!(folder.refusal(), "DIR/registry.redb is not a linechat accounts file");
 }
 
 #[test]
@@ -271,10 +271,7 @@ fn a_newer_format_is_refused() {
     let folder = Folder::new();
     drop(folder.open());
     set_format(&folder, 7);
-    assert_eq!(
-        folder.refusal(),
-        "the registry DIR/registry.redb was written by a newer linechat: its format is 7, not 2"
-    );
+    assert_eq!(folder.refusal(), "DIR/registry.redb was written by a newer linechat: its format is 7, not 2");
 }
 
 #[test]
@@ -339,7 +336,7 @@ fn a_name_that_is_none_any_more_is_told_instead_of_forgotten() {
     });
     assert_eq!(
         folder.refusal(),
-        "the registry DIR/registry.redb is damaged (\"admin\" is no name: that word is reserved); put a copy in its place"
+        "the accounts in DIR/registry.redb are corrupt (\"admin\" is not a valid name: that name is reserved); restore a backup"
     );
 }
 
@@ -382,11 +379,11 @@ fn a_folder_that_cannot_be_used_is_told() {
     let folder = Folder::new();
     fs::create_dir(&folder.0).unwrap();
     let refusal = |path: &str| Accounts::open(&folder.0.join(path), now()).unwrap_err().to_string();
-    assert!(refusal("no/such").contains("no/such cannot be used: there is no folder /"), "{}", refusal("no/such"));
+    assert!(refusal("no/such").contains("no/such: the folder /"), "{}", refusal("no/such"));
     fs::write(folder.0.join("file"), "").unwrap();
-    assert!(refusal("file").ends_with(" cannot be used: Not a directory"), "{}", refusal("file"));
+    assert!(refusal("file").ends_with("/file: Not a directory"), "{}", refusal("file"));
     fs::create_dir(folder.file()).unwrap();
-    assert_eq!(folder.refusal(), "the registry DIR/registry.redb cannot be used: it is not a regular file");
+    assert_eq!(folder.refusal(), "cannot use the accounts in DIR/registry.redb: it is not a regular file");
 }
 
 #[test]
@@ -434,7 +431,7 @@ fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
 }
 
 #[test]
-fn of_two_who_register_a_name_at_once_one_gets_it() {
+fn of_two_concurrent_registrations_of_a_name_one_succeeds() {
     let folder = Folder::new();
     let accounts = folder.open();
     let acts = (0..20).map(|_| register(&accounts, "Bob"));

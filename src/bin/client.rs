@@ -30,113 +30,114 @@ use linechat::net::tls::Fingerprint;
 use linechat::os::io_error;
 use linechat::os::password_file;
 
-/// Joins a linechat room: lines from standard input are said, what the others say goes to standard output.
+/// Join a linechat room: send lines from standard input, and print what others say.
 ///
-/// At a terminal, type and press Enter; /help lists the commands, /quit or Ctrl-D leaves. In a pipe, standard
-/// output carries only what the server said, and standard error only what went wrong; at the end of standard input
-/// the client waits for the last answers.
+/// At a terminal, type a line and press Enter; /help lists the commands, /quit or Ctrl-D leaves. In a pipe, standard
+/// output carries only what the server sends, and standard error only errors. At end of input, the client waits for the
+/// last replies and exits.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
-    /// The server: HOST, HOST:PORT, tls://HOST or unix:PATH [env: LINECHAT_HOST] [default: 127.0.0.1]
+    /// Server to join: HOST, HOST:PORT, tls://HOST or unix:PATH [env: LINECHAT_HOST] [default: 127.0.0.1]
     ///
-    /// An IPv6 address before a port is written in brackets. HOST comes before --exec.
+    /// Write an IPv6 address with a port in brackets. HOST must come before --exec.
     // After --exec, it is an argument of CMD instead: see `words`.
     #[arg(value_name = "HOST[:PORT]", value_hint = ValueHint::Hostname)]
     server: Option<OsString>,
 
-    /// Your name in the room: 1 to 32 characters, a letter or digit first, no blanks [env: LINECHAT_NAME] [default: at a
-    /// terminal, your user name]
+    /// Your name in the room: 1 to 32 characters without spaces, starting with a letter or digit [env: LINECHAT_NAME]
+    /// [default at a terminal: your user name]
     #[arg(short, long, value_parser = |text: &str| Name::parse(text))]
     name: Option<Name>,
 
-    /// Another way to give HOST, with or without a port
+    /// Same as the HOST argument, with or without a port
     #[arg(long, value_name = "HOST[:PORT]", value_parser = a_target(), value_hint = ValueHint::Hostname)]
     host: Option<Target>,
 
-    /// The server's port [env: LINECHAT_PORT] [default: 5000, or 5001 for TLS]
+    /// Port of the server [env: LINECHAT_PORT] [default: 5000, or 5001 for TLS]
     #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
-    /// Another way to give unix:PATH: the socket file of a server on this machine
+    /// Same as unix:PATH: the Unix socket of a server on this machine
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     unix: Option<PathBuf>,
 
-    /// Do not greet at a terminal; refusals and errors are shown all the same
+    /// Print no greeting at a terminal; refusals and errors are still shown
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Report the connection in a pipe as well, on standard error
+    /// Report the state of the connection on standard error, also in a pipe
     #[arg(short, long)]
     verbose: bool,
 
-    /// Use TLS: another way to write tls://HOST. The server's certificate must be for HOST, and signed by an authority
-    /// that this system trusts
+    /// Use TLS and verify the server's certificate against HOST and the system's certificate authorities; same as
+    /// tls://HOST
     #[arg(long, help_heading = OVER_TLS)]
     tls: bool,
 
-    /// Trust the certificates in FILE (PEM), and those that they have signed, and nobody else; implies --tls
+    /// Trust only the certificates in FILE (PEM) and those signed by them; implies --tls
     #[arg(long, value_name = "FILE", value_parser = authorities(), conflicts_with = "tls_fingerprint", help_heading = OVER_TLS)]
     tls_ca: Option<Trust>,
 
-    /// Trust the one certificate with this fingerprint, whatever it holds; implies --tls
+    /// Trust only the certificate with this fingerprint, whatever its name or dates; implies --tls
     #[arg(long, value_name = "SHA256", help_heading = OVER_TLS)]
     tls_fingerprint: Option<Fingerprint>,
 
-    /// What to do when the name is taken [default: at a terminal ask for another one, otherwise wait]
+    /// What to do if the name is taken [default: ask for another one at a terminal, otherwise wait]
     #[arg(long, value_name = "WHAT", value_enum)]
     if_taken: Option<IfTaken>,
 
-    /// The password, if the server asks for one: the first line of FILE, which nobody else may be able to read; without
-    /// it LINECHAT_PASSWORD, or what you type when you are asked
+    /// If the server asks for a password, send the first line of FILE, which no other user may read [env:
+    /// LINECHAT_PASSWORD, with the password itself] [default at a terminal: ask]
     #[arg(long, value_name = "FILE", value_parser = a_password(), help_heading = PASSWORDS)]
     password_file: Option<Secret>,
 
-    /// Send a password although others could read it on its way: without TLS, and to another machine
+    /// Send passwords over unencrypted connections to other machines, where others could read them
     #[arg(long, help_heading = PASSWORDS)]
     allow_plain_password: bool,
 
-    /// Show colours: when there is a terminal, and NO_COLOR is not set; always; or never
+    /// When to use colours; auto means at a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = AT_A_TERMINAL)]
     color: ColorChoice,
 
-    /// Do not ring the bell when somebody says your name
+    /// Do not ring the bell when someone mentions your name
     #[arg(long, help_heading = AT_A_TERMINAL)]
     no_bell: bool,
 
-    /// Do not keep what you type in a file (in $XDG_STATE_HOME/linechat, or ~/.local/state/linechat)
+    /// Do not save what you type to a history file (in $XDG_STATE_HOME/linechat or ~/.local/state/linechat)
     #[arg(long, help_heading = AT_A_TERMINAL)]
     no_history: bool,
 
-    /// Leave when the connection is lost, instead of making it again
+    /// Exit when the connection is lost, instead of reconnecting
     #[arg(long, help_heading = AT_A_TERMINAL)]
     no_reconnect: bool,
 
-    /// Only ever add lines, and leave the typed line to the terminal: for screen readers and script(1); so it is with TERM=dumb
+    /// Only append lines, and let the terminal edit the input: for screen readers and script(1); implied by TERM=dumb
     #[arg(long, help_heading = AT_A_TERMINAL)]
     plain: bool,
 
-    /// Print messages only: no notices, and refusals on standard error
+    /// Print only messages: no notices, and refusals on standard error
     #[arg(long, help_heading = "In a pipe")]
     lines_only: bool,
 
-    /// Stay so many seconds after the end of standard input, for answers; 0.5 is half a second
+    /// Stay this long after end of input, to receive replies; 0.5 is half a second
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_wait, help_heading = "In a pipe")]
     wait: Duration,
 
-    /// Run CMD for each message; its environment has LINECHAT_FROM, LINECHAT_TEXT, LINECHAT_PRIVATE (1 or 0)
+    /// Run CMD for each message, with LINECHAT_FROM, LINECHAT_TEXT and LINECHAT_PRIVATE (1 or 0) in its environment
     ///
-    /// CMD is a program, not a line for a shell. Its arguments follow, those with a hyphen after --. One runs at a
-    /// time. When messages come faster, 64 of them wait; how many more were not run is told on standard error. Standard
-    /// input is not read, so the bot stays until the server closes the connection, or a signal ends it.
+    /// CMD is a program, not a shell command line. Its arguments follow; those that start with a hyphen need -- before
+    /// them. Only one CMD runs at a time. Up to 64 messages wait; the number of messages dropped beyond that is reported
+    /// on standard error. Standard input is not read, so the bot runs until the server closes the connection or a signal
+    /// ends it.
     #[arg(long, value_name = "CMD", value_parser = a_program(), conflicts_with = "wait", help_heading = "As a bot")]
     exec: Option<OsString>,
 
-    /// Say what CMD writes, line by line; privately to whom has spoken privately
+    /// Send each line of CMD's output to the room, or to the sender of a private message
     #[arg(long, requires = "exec", help_heading = "As a bot")]
     reply: bool,
 
-    /// The arguments of CMD
+    /// Arguments of CMD
     #[arg(value_name = "ARG", help_heading = "As a bot")]
     arguments: Vec<OsString>,
 }
@@ -147,29 +148,29 @@ const AT_A_TERMINAL: &str = "At a terminal";
 
 const MANUAL: Manual = Manual {
     program: "client",
-    purpose: "talk in a linechat room, from a terminal, a pipe or a program",
+    purpose: "chat client for a terminal, a pipe or a program",
     synopsis: &["[OPTION]... [HOST[:PORT]]", "[OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
-        ("0", "everything was said, and you left"),
-        ("1", "refused: the name (taken, ...), the password or, in a pipe, a line; or the input is UTF-16"),
-        ("2", "wrong usage"),
-        ("3", "cannot start or connect, or the connection, standard input or standard output was lost"),
+        ("0", "everything was sent, and you left"),
+        ("1", "the server refused the name, the password or, in a pipe, a line; or the input is UTF-16"),
+        ("2", "invalid usage"),
+        ("3", "could not start or connect, or lost the connection, standard input or standard output"),
     ],
     environment: &[
-        (NAME_VARIABLE, "your name, without --name"),
-        (HOST_VARIABLE, "the server, if the command line has none, in any form that HOST may have"),
-        (PORT_VARIABLE, "the port, if neither --port nor the server gives one"),
-        ("USER", "your name at a terminal, without --name and LINECHAT_NAME"),
-        (PASSWORD_VARIABLE, "the password, without --password-file; the command of --exec does not get it"),
-        ("NO_COLOR", "if it is set and not empty, no colours at a terminal"),
+        (NAME_VARIABLE, "your name, if there is no --name"),
+        (HOST_VARIABLE, "the server, if the command line names none; takes the same forms as HOST"),
+        (PORT_VARIABLE, "the port, if neither --port nor the server has one"),
+        ("USER", "your name at a terminal, if there is neither --name nor LINECHAT_NAME"),
+        (PASSWORD_VARIABLE, "the password, if there is no --password-file; it is not passed to the command of --exec"),
+        ("NO_COLOR", "if set and not empty, no colours are used"),
         (
             "SSL_CERT_FILE",
-            "a file of certificates to trust with --tls, in place of the system's; SSL_CERT_DIR likewise",
+            "a file of certificates to trust with --tls instead of the system's; SSL_CERT_DIR is a folder of them",
         ),
-        ("XDG_STATE_HOME", "linechat/history in it keeps what you type; by default it is ~/.local/state"),
-        ("LINECHAT_FROM", "set for the command of --exec: who said the message"),
-        ("LINECHAT_TEXT", "set for it: what the message says; never let a shell evaluate it"),
-        ("LINECHAT_PRIVATE", "set for it: 1 if the message is to the bot alone, else 0"),
+        ("XDG_STATE_HOME", "the folder of linechat/history, which keeps what you type [default: ~/.local/state]"),
+        ("LINECHAT_FROM", "set for the command of --exec: the sender of the message"),
+        ("LINECHAT_TEXT", "set for it: the text of the message; never let a shell evaluate it"),
+        ("LINECHAT_PRIVATE", "set for it: 1 if the message is private, otherwise 0"),
     ],
     examples: &[
         "{}",
@@ -200,12 +201,12 @@ const REFUSED: u8 = 1;
 const LOST: u8 = 3;
 
 impl Arguments {
-    /// Whether a person types and reads at a terminal.
+    /// Whether a person is typing at a terminal.
     fn is_at_a_terminal(&self) -> bool {
         !self.lines_only && self.wait.is_zero() && self.exec.is_none() && terminal::is_there()
     }
 
-    /// The name, by the command line or else the environment. `words` are those on the command line that may name the
+    /// The name from the command line or the environment. `words` are the words on the command line that may name the
     /// server.
     ///
     /// # Errors
@@ -222,7 +223,7 @@ impl Arguments {
             Some(user) => Name::parse(&user).map_err(|why| {
                 let advice = advice_for_a_name(words);
                 format!(
-                    "your user name {user:?} cannot be your name in the room: {why}; give one with --name NAME{advice}"
+                    "your user name {user:?} cannot be your name in the room: {why}; choose one with --name NAME{advice}"
                 )
             }),
             None => {
@@ -232,11 +233,9 @@ impl Arguments {
         }
     }
 
-    /// Where the server is, by the command line or else the environment. `words` are those on the command line that may
-    /// name it.
+    /// The server from the command line or the environment. `words` are the words on the command line that may name it.
     ///
     /// # Errors
-    /// What is wrong with either.
     fn target(&self, words: &[OsString]) -> Result<Target, String> {
         let mut given = Vec::new();
         for word in words {
@@ -246,11 +245,11 @@ impl Arguments {
         given.extend(self.unix.clone().map(|path| ("--unix".to_owned(), Target::Unix(path))));
         match given.as_slice() {
             [(source, target)] => self.with_options(target.clone(), source),
-            [(first, _), (second, _), ..] => Err(format!("{first} and {second} each name a server; give one")),
+            [(first, _), (second, _), ..] => Err(format!("{first} and {second} each name a server; use only one")),
             [] => match std::env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
                 Some(host) => {
                     let target = Target::parse(&host).map_err(|why| format!("{HOST_VARIABLE}: {why}"))?;
-                    // An option is stronger than the environment.
+                    // Options override the environment.
                     let target = if self.port.is_some() { target.without_port() } else { target };
                     self.with_options(target, HOST_VARIABLE)
                 }
@@ -259,7 +258,7 @@ impl Arguments {
         }
     }
 
-    /// Adds the port and whether to use TLS. `source` is what named the target.
+    /// Adds the port and TLS to the target. `source` says where the target was named.
     fn with_options(&self, target: Target, source: &str) -> Result<Target, String> {
         let Target::Tcp { host, port, tls } = target else {
             return match self.network_option() {
@@ -270,7 +269,7 @@ impl Arguments {
             };
         };
         let port = match (port, self.port) {
-            (Some(_), Some(_)) => return Err(format!("{source} and --port each give a port; give one")),
+            (Some(_), Some(_)) => return Err(format!("{source} and --port each give a port; use only one")),
             (None, None) => match variable(PORT_VARIABLE) {
                 Some(port) => Some(parse_port(&port).map_err(|why| format!("{PORT_VARIABLE}: {why}"))?),
                 None => None,
@@ -292,7 +291,7 @@ impl Arguments {
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
-    /// The target with the usual ports and what is trusted there.
+    /// The target with default ports and trusted certificates.
     fn endpoint(&self, target: Target) -> Result<Endpoint, ClientError> {
         let (host, port) = match target {
             Target::Unix(path) => return Ok(Endpoint::Unix(path)),
@@ -307,7 +306,7 @@ impl Arguments {
         Ok(Endpoint::Tls { host, port, trust })
     }
 
-    /// A terminal that only ever adds lines is all there is, or is asked for.
+    /// Whether lines are only appended: by option, or because the terminal can do nothing else.
     fn is_plain(&self) -> bool {
         self.plain || terminal::is_dumb()
     }
@@ -331,7 +330,7 @@ impl Arguments {
     }
 }
 
-/// Where the history is kept (XDG Base Directory Specification 0.8), if the person has a home.
+/// The history file (XDG Base Directory Specification 0.8), if the person has a home.
 fn history_file() -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
@@ -350,13 +349,13 @@ fn main() -> ExitCode {
     let interactive = display.is_interactive();
     match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
-        // At a terminal one has seen it, and said it better since.
+        // The person has seen it at the terminal.
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
         Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
-        // Whoever read our output has seen enough, as `head` does. That is no fault to speak of.
+        // The reader of our output closed it early, as `head` does. That is not an error to report.
         Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
         Err(lost @ ClientError::NotConnected(ConnectError::UnknownHost { .. })) => {
             fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
@@ -379,7 +378,7 @@ fn words(matches: &ArgMatches) -> (Vec<OsString>, Vec<OsString>) {
     (before, after)
 }
 
-/// What to write when a name was given in the place of the host.
+/// A hint for somebody who gave a name where the host should be.
 fn advice_for_a_name(words: &[OsString]) -> String {
     let word = words.first().and_then(|word| word.to_str()).filter(|&word| word != "localhost" && !word.contains('.'));
     match word.filter(|word| Name::parse(word).is_ok()) {
@@ -388,13 +387,13 @@ fn advice_for_a_name(words: &[OsString]) -> String {
     }
 }
 
-/// A variable of the environment that is set and not empty. What is not UTF-8 becomes U+FFFD, which no value may hold.
+/// An environment variable that is set and not empty. Invalid UTF-8 becomes U+FFFD, which no valid value contains.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// Ends the program as clap does.
+/// Ends the program like clap.
 fn wrong_usage(why: impl fmt::Display) -> ! {
     Arguments::command().error(error::ErrorKind::ValueValidation, why).exit()
 }
@@ -427,29 +426,26 @@ fn fail(code: u8, why: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The server, as on the command line.
 fn a_target() -> impl TypedValueParser<Value = Target> {
     OsStringValueParser::new().try_map(|text| Target::parse(&text))
 }
 
-/// The certificates in a file.
 fn authorities() -> impl TypedValueParser<Value = Trust> {
     PathBufValueParser::new().try_map(|path| Trust::from_file(&path))
 }
 
-/// The password in a file.
 fn a_password() -> impl TypedValueParser<Value = Secret> {
     PathBufValueParser::new().try_map(|path| password_file::read(&path))
 }
 
-/// The password in the environment. When what is there is none, this does not return.
+/// The password from the environment. Exits if it is not a valid password.
 fn password_of_environment() -> Option<Secret> {
     let text = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty())?;
     let secret = text.to_str().ok_or(BadSecret::NotText).and_then(Secret::parse);
     Some(secret.unwrap_or_else(|why| wrong_usage(format!("{PASSWORD_VARIABLE}: {why}"))))
 }
 
-/// The name or path of a program that there is.
+/// The name or path of an existing program.
 fn a_program() -> impl TypedValueParser<Value = OsString> {
     OsStringValueParser::new().try_map(|path| {
         program::check(&path).map_err(|error| io_error::describe(&error))?;
@@ -459,5 +455,5 @@ fn a_program() -> impl TypedValueParser<Value = OsString> {
 
 fn parse_wait(text: &str) -> Result<Duration, String> {
     let wait = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    wait.filter(|&wait| wait <= WAIT_LIMIT).ok_or_else(|| format!("seconds from 0 to {}", WAIT_LIMIT.as_secs()))
+    wait.filter(|&wait| wait <= WAIT_LIMIT).ok_or_else(|| format!("must be from 0 to {} seconds", WAIT_LIMIT.as_secs()))
 }

@@ -1,7 +1,7 @@
-//! What a program says about itself beyond its options, and the man page and shell completions made of both.
+//! The parts of a program's manual besides its options, and the man page and shell completions.
 //!
-//! The option `--generate` writes them, so that neither a build script nor a second program is needed:
-//! `client --generate man > client.1`. They are for the name under which the program was started.
+//! The option `--generate` prints them, so neither a build script nor a second program is needed: `client --generate
+//! man > client.1`. They use the name under which the program was started.
 
 use std::env;
 use std::fmt::Write as _;
@@ -18,26 +18,23 @@ use crate::cli::program_name::program_name;
 use crate::cli::{status, stdio};
 use crate::os::io_error;
 
-/// The parts of a program's manual that clap knows nothing of.
+/// The parts of a program's manual that clap does not have.
 #[derive(Debug, Clone, Copy)]
 pub struct Manual {
     /// The name of the program in this project. It may be installed under another one.
     pub program: &'static str,
-    /// What it is for, in a few words.
+    /// The purpose in a few words.
     pub purpose: &'static str,
-    /// The ways to call it, behind its name.
+    /// The ways to call it, without its name.
     pub synopsis: &'static [&'static str],
-    /// Exit codes, and what they mean.
     pub exit_codes: &'static [(&'static str, &'static str)],
-    /// Variables of the environment, and what they mean.
     pub environment: &'static [(&'static str, &'static str)],
-    /// Command lines that work as they stand, with `{}` for the name of the program.
+    /// Working command lines, with `{}` for the name of the program.
     pub examples: &'static [&'static str],
     /// The exit code when standard output cannot be written.
     pub output_lost: u8,
 }
 
-/// What can be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     /// A man page
@@ -53,7 +50,7 @@ pub enum Form {
 const GENERATE: &str = "generate";
 
 impl Manual {
-    /// The end of `--help`.
+    /// The last part of `--help`.
     pub fn after_help(&self) -> String {
         let mut help = "Exit codes:\n".to_owned();
         let width = self.exit_codes.iter().map(|(code, _)| code.len()).max().unwrap_or_default();
@@ -67,15 +64,15 @@ impl Manual {
         help
     }
 
-    /// The ways to call it, as the line of usage in `--help`.
+    /// The usage lines of `--help`.
     pub fn usage(&self) -> String {
         let name = self.name();
         let ways: Vec<_> = self.synopsis.iter().map(|way| format!("{name} {way}")).collect();
         ways.join("\n       ")
     }
 
-    /// The arguments of this process, and how they were written. When they ask for something to be generated, or are wrong,
-    /// this does not return.
+    /// Parses the arguments of this process. Does not return if something is to be generated or the arguments are
+    /// invalid.
     pub fn parse<A: Parser>(&self) -> (A, ArgMatches) {
         let command = A::command().arg(option());
         let matches = command.clone().get_matches();
@@ -94,7 +91,7 @@ impl Manual {
         self.examples.iter().map(move |example| example.replace("{}", &name))
     }
 
-    /// Writes to standard output what is asked for; the exit code.
+    /// Prints to standard output, and returns the exit code.
     fn print(&self, command: Command, form: Form) -> u8 {
         let written = self.generate(command, form).and_then(|text| stdio::write_all(io::stdout(), &text));
         match written {
@@ -109,7 +106,7 @@ impl Manual {
     }
 
     fn generate(&self, command: Command, form: Form) -> io::Result<Vec<u8>> {
-        // clap calls the program by the name of the package.
+        // clap uses the name of the package.
         let name = self.name();
         let mut command = command.name(name.clone()).bin_name(name.clone());
         let shell = match form {
@@ -126,8 +123,8 @@ impl Manual {
     fn man(&self, command: Command) -> io::Result<Vec<u8>> {
         let version = format!("linechat {}", env!("CARGO_PKG_VERSION"));
         let commands = self.commands(command.clone());
-        // A blank for the date: an empty one would not be written, and what follows would move to its place. A real one
-        // would make every build another.
+        // The date must not be empty, because an empty field would be left out. With a real date, builds would not be
+        // reproducible.
         let man = Man::new(command).section("1").date(" ").source(version).manual("linechat");
         let mut page = Vec::new();
         man.render_title(&mut page)?;
@@ -139,7 +136,7 @@ impl Manual {
         Ok(page)
     }
 
-    /// The name and how it is called: clap would write `<--name>`, without the word that belongs to it.
+    /// The name and synopsis. clap would write `<--name>` without its value.
     fn head(&self) -> Roff {
         let name = self.name();
         let mut head = Roff::new();
@@ -152,10 +149,10 @@ impl Manual {
         head
     }
 
-    /// A section for each subcommand, with its options and its own subcommands. clap would only refer to further pages.
+    /// A section for each subcommand with its options and subcommands. clap would only refer to other pages.
     fn commands(&self, mut command: Command) -> Roff {
         let mut page = Roff::new();
-        // Only then an argument can be shown.
+        // Arguments can be displayed only after this.
         command.build();
         for subcommand in command.get_subcommands() {
             let name = subcommand.get_name();
@@ -180,7 +177,7 @@ impl Manual {
         tail.control("SH", ["EXAMPLES"]);
         for (number, example) in self.examples().enumerate() {
             between_paragraphs(&mut tail, number);
-            // As it stands: neither filled nor broken.
+            // Printed as it is, neither filled nor broken.
             tail.control("RS", ["4"]).control("nf", []).text([roman(example)]);
             tail.control("fi", []).control("RE", []);
         }
@@ -188,20 +185,20 @@ impl Manual {
     }
 }
 
-/// A new paragraph, but for the first, which the title of the section has begun.
+/// Starts a new paragraph, except before the first one.
 fn between_paragraphs(page: &mut Roff, number: usize) {
     if number > 0 {
         page.control("PP", []);
     }
 }
 
-/// An entry of a list: what is typed as it stands, what takes the place of a word, and what both do.
+/// An entry of a list: literal text, placeholders, and a description.
 fn entry(page: &mut Roff, literal: &str, words: &str, help: Option<&StyledStr>) {
     let help = help.map(ToString::to_string).unwrap_or_default();
     page.control("TP", []).text([bold(literal), roman(words)]).text([roman(help)]);
 }
 
-/// A word of a command as the synopsis of a man page has it: `NAME`, `[REASON]...` or `[people|names]`.
+/// A placeholder in the synopsis of a command: `NAME`, `[REASON]...` or `[people|names]`.
 fn word_of(word: &Arg) -> String {
     let values: Vec<_> = word.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
     match values.as_slice() {
@@ -210,7 +207,7 @@ fn word_of(word: &Arg) -> String {
     }
 }
 
-/// A section that explains words one by one, unless there is none.
+/// A section with a table, unless the table is empty.
 fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
     if rows.is_empty() {
         return;
@@ -221,8 +218,8 @@ fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
     }
 }
 
-/// The option that asks for it. It stands alone.
+/// The option `--generate`, which excludes all others.
 fn option() -> Arg {
-    let help = "Write a man page, or completions for a shell, to standard output";
+    let help = "Print a man page or shell completions to standard output";
     Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).help(help)
 }

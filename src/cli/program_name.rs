@@ -1,17 +1,17 @@
-//! What this program is called.
+//! The name of this program.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// The file name under which this process was started, if it is a plain word; else `default`.
+/// The file name under which this process was started if it is a plain word, otherwise `default`.
 pub fn program_name(default: &str) -> String {
     let path = env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_name().and_then(OsStr::to_str).filter(|name| is_plain(name));
     name.unwrap_or(default).to_owned()
 }
 
-/// Whether it can stand in a shell script and on a man page as it is.
+/// Whether it can be used in a shell script and a man page without quoting.
 fn is_plain(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))

@@ -1,29 +1,29 @@
-//! What the client says about itself, on standard error.
+//! Status lines of the client on standard error.
 
 use std::io;
 
 use crate::cli::program_name::program_name;
 use crate::cli::stdio;
 
-/// How much the client says about itself. Errors are always told.
+/// How much the client reports. Errors are always reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
-    /// Nothing else.
+    /// Only errors.
     Quiet,
     /// A greeting at a terminal, and nothing in a pipe.
     Normal,
-    /// Also in a pipe, and for a bot, that the connection stands.
+    /// Also, in a pipe and for a bot, that the connection is established.
     Verbose,
 }
 
-/// Says a line. Whoever started us may have closed our standard error, or stopped reading it: then nobody is told, and
-/// everything else goes on. (`eprintln!` would panic.)
+/// Prints a line. Standard error may be closed or unread; then the line is lost and the program continues. (`eprintln!`
+/// would panic.)
 pub fn say(text: &str) {
-    // One write, so that the line stays whole among those of other programs.
+    // In one write, so that lines of other programs do not interrupt it.
     let _ = stdio::write_all(io::stderr(), format!("{text}\n").as_bytes());
 }
 
-/// Reports a problem, after the name of this program.
+/// Prints an error after the name of this program.
 pub fn complain(problem: &str) {
     say(&format!("{}: {problem}", program_name("client")));
 }

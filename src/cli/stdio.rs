@@ -1,7 +1,7 @@
-//! The standard streams, read and written directly.
+//! Direct access to the standard streams.
 //!
-//! Another program may have left one of them in non-blocking mode (O_NONBLOCK). That mode belongs to the open file, which
-//! other programs share, so it stays as it is: a stream that is not ready is waited for.
+//! Another program may have left a stream in non-blocking mode (O_NONBLOCK). Other programs share that mode, so it is
+//! not changed. Instead, this waits until the stream is ready.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -9,30 +9,30 @@ use std::os::fd::AsFd;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read, write};
 
-/// Reads from standard input; 0 at its end. This blocks.
+/// Reads from standard input. Returns 0 at its end. Blocks.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If it cannot be read.
 pub(crate) fn read_input(bytes: &mut [u8]) -> io::Result<usize> {
     let stdin = io::stdin();
-    // A standard input that is not open for reading has no input, as in the standard library.
+    // A standard input that is not open for reading is empty, as in the standard library.
     try_until_ready(&stdin, PollFlags::IN, || read(&stdin, &mut *bytes)).map(|count| count.unwrap_or(0))
 }
 
-/// Whether standard input can be read at once, be it to find its end.
+/// Whether a read from standard input would not block. The end of input counts as well.
 pub(crate) fn has_input() -> bool {
     let stdin = io::stdin();
     poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&Default::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// Waits until nobody can read what is written to standard output. This blocks.
+/// Waits until nobody can read standard output any more. Blocks.
 ///
 /// # Errors
-/// When the kernel does not tell.
+/// If the kernel does not tell.
 pub(crate) fn wait_until_output_is_unread() -> io::Result<()> {
     let stdout = io::stdout();
     loop {
-        // poll(2) reports a hang-up and an error even when it is asked for nothing else.
+        // poll(2) always reports hang-ups and errors.
         match poll(&mut [PollFd::new(&stdout, PollFlags::empty())], None) {
             Err(Errno::INTR) => {}
             polled => return Ok(polled.map(drop)?),
@@ -40,25 +40,25 @@ pub(crate) fn wait_until_output_is_unread() -> io::Result<()> {
     }
 }
 
-/// Whether a write failed because nobody reads what is written.
+/// Whether a write failed because there is no reader.
 pub(crate) fn is_unread(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
-/// Writes all of it to standard output or standard error. This blocks.
+/// Writes everything to standard output or standard error. Blocks.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If it cannot be written.
 pub(crate) fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let count = try_until_ready(&stream, PollFlags::OUT, || write(&stream, bytes))?;
-        // One that is not open for writing takes everything, as in the standard library.
+        // A stream that is not open for writing discards everything, as in the standard library.
         bytes = &bytes[count.unwrap_or(bytes.len())..];
     }
     Ok(())
 }
 
-/// Waits and tries again while the stream is not ready. `None` when it is not open for this.
+/// Waits and retries while the stream is not ready. `None` if it is not open for this.
 fn try_until_ready<T>(
     stream: impl AsFd,
     ready: PollFlags,

@@ -1,4 +1,5 @@
-//! Keeps a flood out of the log: of each kind of record, a network gets a limited number a second. The rest is counted.
+//! Keeps floods out of the log: each network may cause a limited number of records of each kind per second. The rest is
+//! only counted.
 //!
 //! It knows neither the log nor the clock: time is a parameter.
 
@@ -10,16 +11,15 @@ use std::time::Instant;
 use crate::limits::{LOG_PERIOD, LOG_SUBJECTS, RECORDS_LOGGED};
 use crate::model::address::{Network, PeerAddr};
 
-/// Records that are counted together.
+/// Records that share a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Subject {
-    /// What they report.
     pub(crate) kind: &'static str,
-    /// Where it comes from. `None`: from this server itself, or from networks that are not counted one by one.
+    /// `None` for records about this server itself, and for networks that are not counted one by one.
     pub(crate) network: Option<LogKey>,
 }
 
-/// What the log counts as one network: a whole IPv6 /48, since one customer may have all of it.
+/// What the log counts as one network: a whole IPv6 /48, because one customer may have all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum LogKey {
     Loopback,
@@ -27,26 +27,25 @@ pub(crate) enum LogKey {
     Other(Network),
 }
 
-/// Records that were not written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Suppressed {
     pub(crate) subject: Subject,
     pub(crate) count: u64,
 }
 
-/// How many records there were of each subject.
+/// Counts records by subject.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    /// When the current period began.
+    /// Start of the current period.
     since: Instant,
     counts: HashMap<Subject, Count>,
 }
 
 #[derive(Debug, Default)]
 struct Count {
-    /// In this period.
+    /// Records in this period.
     passed: u32,
-    /// Since they were last reported.
+    /// Records since the last report.
     suppressed: u64,
 }
 
@@ -79,10 +78,10 @@ impl Limiter {
         Self { since: now, counts: HashMap::new() }
     }
 
-    /// Whether a record is written. Otherwise it is counted.
+    /// Decides whether a record is written. If not, counts it.
     ///
-    /// When there are too many subjects, further networks share a limit. Vital records have no limit then: nobody can
-    /// hide them behind a flood from many networks.
+    /// If there are too many subjects, further networks share a limit. Vital records are not limited then, so a flood
+    /// from many networks cannot hide them.
     pub(crate) fn lets_pass(&mut self, subject: Subject, is_vital: bool, now: Instant) -> bool {
         if now.duration_since(self.since) >= LOG_PERIOD {
             self.since = now;
@@ -95,7 +94,7 @@ impl Limiter {
         if !is_counted && is_vital {
             return true;
         }
-        // There are only a few kinds.
+        // There are only a few kinds, so this is bounded.
         let subject = if is_counted { subject } else { Subject { network: None, ..subject } };
         let count = self.counts.entry(subject).or_default();
         let passes = count.passed < RECORDS_LOGGED;
@@ -107,7 +106,7 @@ impl Limiter {
         passes
     }
 
-    /// What was suppressed and has not been reported.
+    /// Takes the counts of suppressed records that have not been reported.
     pub(crate) fn take_suppressed(&mut self) -> Vec<Suppressed> {
         let taken = self.counts.iter_mut().map(|(&subject, count)| {
             let count = std::mem::take(&mut count.suppressed);
@@ -143,7 +142,7 @@ mod tests {
         assert_eq!(passes(&mut limiter, subject("joined", "192.0.2.1"), 1, start), 1);
         let late = start + LOG_PERIOD - Duration::from_nanos(1);
         assert_eq!(passes(&mut limiter, flood, 5, late), 0);
-        // What was not reported in one period is reported in the next one.
+        // Whatever was not reported in one period is reported in the next one.
         assert_eq!(passes(&mut limiter, flood, RECORDS_LOGGED + 1, start + LOG_PERIOD), RECORDS_LOGGED);
         let count = 1000 - u64::from(RECORDS_LOGGED) + 5 + 1;
         assert_eq!(limiter.take_suppressed(), [Suppressed { subject: flood, count }]);
@@ -176,7 +175,7 @@ mod tests {
             limiter.take_suppressed(),
             [Suppressed { subject: rest, count: u64::from(further - RECORDS_LOGGED) }]
         );
-        // All of them are forgotten once they are calm.
+        // A subject is forgotten once it has been quiet for a period.
         assert!(limiter.lets_pass(first, false, now + LOG_PERIOD));
         assert_eq!(limiter.counts.len(), 1);
     }

@@ -1,7 +1,7 @@
-//! Where a connection comes from, and which network that is.
+//! Addresses of peers, and the networks that they belong to.
 //!
-//! Limits, penalties and bans are all for a [`Network`]. Nothing here knows a socket; only the number of a network interface
-//! is asked of the system, where a person writes its name.
+//! Limits, penalties and bans all apply to a [`Network`]. Nothing here uses sockets. The system is only asked for the
+//! number of a network interface that a person names.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -12,41 +12,38 @@ use thiserror::Error;
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerAddr {
-    /// An address and port of a network.
+    /// An IP address and port.
     Net(SocketAddr),
-    /// A socket of this machine's file system, and the user at its other end.
+    /// A Unix socket on this machine.
     Unix {
-        /// The user's number (SO_PEERCRED, unix(7)).
+        /// The number of the user at the other end (SO_PEERCRED, unix(7)).
         user: u32,
     },
 }
 
-/// What limits, penalties and bans apply to: an IPv4 address; the /64 of an IPv6 address, since a single customer has all of
-/// its addresses; or a user of this machine. The loopback addresses, 127.0.0.0/8 and ::1, are one network, since every user
-/// of this machine can use all of them. A link-local IPv6 address is a network by itself, since all machines of a link, and
-/// all links, share fe80::/64.
+/// What limits, penalties and bans apply to. For IPv6 it is the /64, because a single customer has all of its
+/// addresses. All loopback addresses, 127.0.0.0/8 and ::1, are one network, because every user of this machine can use
+/// all of them. A link-local IPv6 address is a network by itself, because all machines on all links share fe80::/64.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Network {
     /// This machine, by its loopback addresses.
     Loopback,
-    /// An IPv4 address, but no loopback address.
+    /// An IPv4 address other than loopback.
     V4([u8; 4]),
     /// The first 64 bits of an IPv6 address.
     V6([u8; 8]),
-    /// A link-local IPv6 address, and its zone: the number of this machine's network interface to that link (RFC 4007). The
-    /// zone is never 0.
+    /// A link-local IPv6 address and its zone: the number of this machine's interface to that link (RFC 4007), which is
+    /// never 0.
     Link([u8; 16], u32),
-    /// A user of this machine, at a socket of its file system.
+    /// A user of this machine, at a Unix socket.
     User(u32),
 }
 
-/// The text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("it goes 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
+#[error("invalid address: write 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000")]
 pub struct InvalidNetwork;
 
 impl PeerAddr {
-    /// Its network.
     pub fn network(self) -> Network {
         match self {
             Self::Net(address) => Network::of(address),
@@ -54,7 +51,7 @@ impl PeerAddr {
         }
     }
 
-    /// Whether it is this machine itself.
+    /// Whether the peer is on this machine.
     pub fn is_this_machine(self) -> bool {
         match self {
             Self::Net(address) => address.ip().to_canonical().is_loopback(),
@@ -79,10 +76,9 @@ impl fmt::Display for PeerAddr {
 }
 
 impl Network {
-    /// The network of an address.
     pub fn of(address: SocketAddr) -> Self {
         match address {
-            // A connection from such an address always has a zone.
+            // Connections from such an address always have a zone.
             SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() != 0 => {
                 Self::Link(address.ip().octets(), address.scope_id())
             }
@@ -90,12 +86,12 @@ impl Network {
         }
     }
 
-    /// Whether it contains the other one: a /64 contains its link-local addresses.
+    /// Whether this network contains the other one: a /64 contains its link-local addresses.
     pub fn contains(self, other: Self) -> bool {
         self == other || self == other.network()
     }
 
-    /// The /64 of a link-local address, in all zones; any other network itself.
+    /// The /64 of a link-local address, for all zones. Any other network is returned unchanged.
     pub fn network(self) -> Self {
         match self {
             Self::Link(octets, _) => Self::network_of(octets.into()),
@@ -109,7 +105,7 @@ impl Network {
             IpAddr::V4(ip) => Self::V4(ip.octets()),
             IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, g, h, ..] = ip.octets();
-                // ::1 is in the network ::/64, which has no other machine.
+                // ::1 belongs to ::/64, which contains no other machine.
                 if [a, b, c, d, e, f, g, h] == [0; 8] { Self::Loopback } else { Self::V6([a, b, c, d, e, f, g, h]) }
             }
         }
@@ -130,9 +126,9 @@ impl fmt::Display for Network {
     }
 }
 
-/// An address, with or without `/32` or `/64` after it, or `127.0.0.0/8`; no other prefix is a network here. A link-local address has its
-/// zone after it, by the number or the name of the interface. Or `user:` and the number of a user, which is no name in the
-/// room, since none holds a colon.
+/// Parses an address, optionally followed by `/32` or `/64`, or `127.0.0.0/8`. Other prefix lengths are not supported.
+/// A link-local address needs a zone, by the number or name of the interface. `user:` and a number is a user; no name
+/// looks like that, because names contain no colon.
 impl FromStr for Network {
     type Err = InvalidNetwork;
 
@@ -155,12 +151,11 @@ impl FromStr for Network {
     }
 }
 
-/// Whether it is one loopback address, or all of its kind.
+/// Whether this is one loopback address or all of them.
 fn is_loopback_network(address: IpAddr, bits: &str) -> bool {
     matches!((address, bits), (IpAddr::V4(_), "8" | "32") | (IpAddr::V6(_), "64" | "128"))
 }
 
-/// A link-local address in a zone.
 fn link(address: Ipv6Addr, zone: &str) -> Result<Network, InvalidNetwork> {
     if !address.is_unicast_link_local() {
         return Err(InvalidNetwork);
@@ -171,8 +166,8 @@ fn link(address: Ipv6Addr, zone: &str) -> Result<Network, InvalidNetwork> {
     }
 }
 
-/// The number of the interface with that name. The standard library asks the system for it when it resolves an address
-/// with a zone; nothing is looked up in a network for that (getaddrinfo(3)).
+/// The number of the interface with this name. The standard library gets it from the system when it resolves an address
+/// with a zone, without any network traffic (getaddrinfo(3)).
 fn interface(address: Ipv6Addr, name: &str) -> Option<u32> {
     let addresses = (format!("{address}%{name}"), 0).to_socket_addrs().ok()?;
     addresses.into_iter().find_map(|address| match address {
@@ -208,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_is_shown() {
+    fn networks_parse_and_display_the_same() {
         for (text, shown) in [
             ("192.0.2.1", "192.0.2.1"),
             ("192.0.2.1/32", "192.0.2.1"),

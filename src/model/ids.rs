@@ -1,13 +1,12 @@
-//! Numbers that stand for a peer and for an account.
+//! Numbers of peers and accounts.
 
 use std::fmt;
 
-/// Who a connection is, for as long as it lasts. Never given twice, so a late event cannot hit a newcomer of the
-/// same name.
+/// Identifies a connection. Numbers are never reused, so a late event cannot affect a newcomer with the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub u64);
 
-/// The number of an account. It is never given to another one, also after the account is gone.
+/// Identifies an account. Numbers are never reused, even after the account is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub u64);
 

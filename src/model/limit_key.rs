@@ -1,8 +1,8 @@
-//! What limits are counted by, so that nobody gets more tries or turns by having many addresses.
+//! The keys that limits are counted by, so that nobody gets more by using many addresses.
 //!
-//! A customer of an IPv6 provider has a /64, a /56 or a /48, and nobody can tell which. So each of the three is counted,
-//! and the wider ones have higher limits. All users of this machine have all of its addresses; there each user is counted,
-//! and each name that a user gives a password for. Nothing here knows a socket.
+//! A customer of an IPv6 provider has a /64, a /56 or a /48, and nobody can tell which. So each of the three is
+//! counted, and the wider ones have higher limits. All users of this machine share its addresses, so there the limits
+//! count each user, and each name that a user gives passwords for.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -11,33 +11,29 @@ use crate::limits::{PER_48, PER_56};
 use crate::model::Name;
 use crate::model::address::Network;
 
-/// What a limit is counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LimitKey {
-    /// A network.
     Network(Network),
     /// A wider IPv6 network: its first 64 bits, and how many of them count.
     Wide([u8; 8], u8),
-    /// One name, for which somebody on this machine gives passwords. Of the name there is a hash with a random key, which is
-    /// short and which nobody can find a second name for.
+    /// One name that a user of this machine gives passwords for. The number is a hash of the name with a random key, so
+    /// that nobody can find a second name with the same hash.
     Name(Network, u64),
 }
 
-/// Everything that a connection counts for, from the widest to the narrowest.
+/// All keys that a connection counts for, from the widest to the narrowest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitKeys(Vec<LimitShare>);
 
-/// One of these keys, and how high its limits are.
+/// A key and the size of its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitShare {
-    /// The key.
     pub key: LimitKey,
-    /// How many times the limits of a single network it has. `None`: it has no limit, but gets only one turn at a time.
+    /// How many times the limits of a single network apply. `None` means no limit, but only one turn at a time.
     pub factor: Option<u32>,
 }
 
 impl LimitKeys {
-    /// The keys of a network.
     pub fn of(source: Network) -> Self {
         let mut shares = Vec::new();
         if let Network::V6(octets) = source {
@@ -48,8 +44,8 @@ impl LimitKeys {
         Self(shares)
     }
 
-    /// The keys of somebody who gives a password for a name. On this machine, guesses at one name hold up neither its other
-    /// users nor other names.
+    /// The keys for a password for `name`. On this machine, guesses for one name hold up neither other users nor other
+    /// names.
     pub fn with_name(source: Network, name: &Name) -> Self {
         match source {
             Network::Loopback | Network::User(_) => Self(vec![
@@ -60,17 +56,15 @@ impl LimitKeys {
         }
     }
 
-    /// All of them, from the widest to the narrowest.
     pub fn all(&self) -> &[LimitShare] {
         &self.0
     }
 
-    /// Those that have limits, and how many times those of a single place.
+    /// The keys that have limits, with their factors.
     pub fn limited(&self) -> impl Iterator<Item = (LimitKey, u32)> {
         self.0.iter().filter_map(|share| Some((share.key, share.factor?)))
     }
 
-    /// The widest of them.
     pub fn widest(&self) -> LimitKey {
         self.0[0].key
     }
@@ -92,7 +86,7 @@ mod tests {
         keys.limited().collect()
     }
 
-    /// How many networks two places share, counted from the widest.
+    /// How many networks two addresses share, counted from the widest.
     fn shared(one: &str, other: &str) -> usize {
         keys(one).iter().zip(keys(other)).take_while(|(one, other)| *one == other).count()
     }

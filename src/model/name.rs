@@ -1,9 +1,8 @@
-//! Names: what a peer may be called, and when two names are the same.
+//! Names: which ones are valid, and when two names are the same.
 //!
-//! A name stands before a `:` or a blank in every line that the server sends, so it can hold neither, and it cannot
-//! begin like a notice or a refusal. That, and nothing else, is why a line cannot be forged. One further rule keeps
-//! one person from posing as another: names that differ only in case, or look alike, are the same name. `identity`
-//! decides that, and nothing else does.
+//! In every line of the server, a name is followed by `:` or a space. So names contain neither, and do not start like a
+//! notice or a refusal. This alone prevents forged lines. A second rule prevents impersonation: names that differ only
+//! in case or look alike are the same name. Only `identity` decides that.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -25,10 +24,10 @@ use crate::limits::{MARKS_IN_A_ROW, NAME_CHARS};
 use crate::model::SafeText;
 use crate::model::text::is_unsafe;
 
-/// A checked name: 1 to [`NAME_CHARS`] characters, the first a letter or a digit, shown in Unicode's form NFC.
+/// A valid name: 1 to [`NAME_CHARS`] characters, starting with a letter or digit, in Unicode form NFC.
 ///
-/// Two names are equal if their [`identity`](Name::identity) is the same, however they are written. To compare how they
-/// are written, compare [`as_str`](Name::as_str).
+/// Two names are equal if their [`identity`](Name::identity) is the same. To compare their spelling, compare
+/// [`as_str`](Name::as_str).
 #[derive(Debug, Clone)]
 pub struct Name {
     shown: String,
@@ -39,46 +38,43 @@ pub struct Name {
 /// Why a name was refused, worded for the person who chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadName {
-    /// Nothing is left without the blanks around it.
-    #[error("a name has at least one character")]
+    #[error("names need at least one character")]
     Empty,
-    /// More than [`NAME_CHARS`] characters, or columns.
-    #[error("a name has at most {NAME_CHARS} characters")]
+    /// More than [`NAME_CHARS`] characters or columns.
+    #[error("names are limited to {NAME_CHARS} characters")]
     TooLong,
-    /// The first character is neither a letter nor a digit.
-    #[error("a name begins with a letter or a digit")]
+    #[error("names must start with a letter or digit")]
     Start,
-    /// A blank inside.
-    #[error("a name holds no blanks")]
+    /// White space inside.
+    #[error("names cannot contain spaces")]
     Blank,
-    /// A character that the lines of the protocol need for themselves.
-    #[error("a name cannot hold {0:?}")]
+    /// A character that the protocol needs.
+    #[error("names cannot contain {0:?}")]
     Reserved(char),
     /// A control character or an invisible one.
-    #[error("a name cannot hold the character U+{:04X}", u32::from(*.0))]
+    #[error("names cannot contain the character U+{:04X}", u32::from(*.0))]
     Invisible(char),
-    /// More than [`MARKS_IN_A_ROW`] combining marks in a row.
-    #[error("a name has at most {MARKS_IN_A_ROW} marks on a letter")]
+    #[error("names can have at most {MARKS_IN_A_ROW} combining marks on a letter")]
     TooManyMarks,
-    /// PRECIS has a rule against it: a symbol, an old character, or one in the wrong place.
-    #[error("a name holds letters and digits of living scripts, and signs such as - _ . '")]
+    /// PRECIS forbids it: a symbol, an obsolete character, or one in the wrong place.
+    #[error("names can only contain letters and digits of scripts in use today, and signs such as - _ . '")]
     NotIdentifier,
-    /// Letters of several scripts that are not written together.
-    #[error("a name does not mix alphabets that look alike")]
+    /// Letters of scripts that are not written together.
+    #[error("names cannot mix alphabets that look alike")]
     MixedScripts,
-    /// It begins like the banner of a secure shell, in any case.
-    #[error("a name cannot begin with SSH-")]
+    /// It starts like the banner of an SSH client, in any case.
+    #[error("names cannot start with SSH-")]
     Banner,
-    /// A word that could be taken for the server or its staff.
-    #[error("that word is reserved")]
+    /// A word that could be mistaken for the server or its staff.
+    #[error("that name is reserved")]
     ReservedWord,
-    /// What could be read as such a word.
-    #[error("that looks like a reserved word")]
+    /// It looks like such a word.
+    #[error("that looks like a reserved name")]
     ReservedLook,
 }
 
-/// Words that nobody may be called, nor anything that looks like one: who holds them could pose as the server or as
-/// everyone, or is no person but a browser.
+/// Words that cannot be names, nor can anything that looks like them. Their holder could pose as the server or as
+/// everyone, or is a browser.
 const RESERVED_WORDS: &[&str] = &[
     "admin",
     "administrator",
@@ -115,35 +111,35 @@ const RESERVED_WORDS: &[&str] = &[
     "you",
 ];
 
-/// What these words look like. An ASCII name is held against them without regard to case: `ALI` is `ali`, which is not
-/// taken for `all`, although its `I` on its own is taken for an `l`. Any other name also as it is shown.
+/// What these words look like. ASCII names are compared without regard to case: `ALI` is `ali`, which does not look
+/// like `all`, although `I` looks like `l`. Other names are also compared as they are shown.
 static RESERVED_LOOKS: LazyLock<HashSet<String>> =
     LazyLock::new(|| RESERVED_WORDS.iter().map(|word| look(word)).collect());
 
-/// What they look like in the three ways in which a word is written, so that `AlI` is nobody's name either.
+/// The skeletons of these words in lower case, capitalised and in upper case, so that `AlI` is refused too.
 static RESERVED_SHAPES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let written = |word: &&str| [word.to_string(), word[..1].to_uppercase() + &word[1..], word.to_uppercase()];
     RESERVED_WORDS.iter().flat_map(written).map(|word| skeleton(&word).collect()).collect()
 });
 
 impl Name {
-    /// Checks a name. Blanks around it, and a byte order mark before it, are not part of it.
+    /// Checks a name. Ignores white space around it and a byte order mark before it.
     ///
-    /// The rules are those of PRECIS UsernameCaseMapped (RFC 8265, section 3.3), the "highly restrictive" level of
-    /// UTS 39 (section 5.2), and what the protocol needs for itself.
+    /// The rules are PRECIS UsernameCaseMapped (RFC 8265, section 3.3), the "highly restrictive" level of UTS 39
+    /// (section 5.2), and what the protocol needs.
     ///
     /// # Errors
-    /// [`BadName`] says which rule is broken.
+    /// The rule that is broken.
     pub fn parse(text: &str) -> Result<Self, BadName> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
-        // Before anything costs more than a look at it.
+        // Checked first, because it is cheap.
         if text.chars().count() > NAME_CHARS {
             return Err(BadName::TooLong);
         }
         let shown: String = text.nfc().collect();
         check(&shown)?;
         let folded = precis_folded(&shown)?;
-        // Its case and its width are folded, which can make it longer or bring a reserved character.
+        // Folding case and width can make the name longer or produce a reserved character.
         check(&folded)?;
         if !folded.is_ascii() && !folded.as_str().check_restriction_level(RestrictionLevel::HighlyRestrictive) {
             return Err(BadName::MixedScripts);
@@ -164,18 +160,18 @@ impl Name {
         Ok(Self { shown, folded, identity })
     }
 
-    /// The name as its holder wrote it.
+    /// The name as its holder spells it.
     pub fn as_str(&self) -> &str {
         &self.shown
     }
 
-    /// The name without regard to case and width, to sort it and to find it in text. It does not decide whether two names
-    /// are the same.
+    /// The name with case and width folded, for sorting and searching. It does not decide whether two names are the
+    /// same.
     pub fn folded(&self) -> &str {
         &self.folded
     }
 
-    /// What two names have in common if they are the same name.
+    /// Equal for names that are the same.
     pub fn identity(&self) -> &str {
         &self.identity
     }
@@ -213,15 +209,15 @@ impl fmt::Display for Name {
     }
 }
 
-/// A name holds nothing that text may not hold.
+/// Names contain only safe characters, so nothing is escaped.
 impl From<&Name> for SafeText {
     fn from(name: &Name) -> Self {
         Self::new(name.shown.clone())
     }
 }
 
-/// Applies the profile until nothing changes any more, as RFC 8265 (section 3.3.2, last paragraph) allows for, so
-/// that what is folded already stays as it is.
+/// Applies the profile until nothing changes, as RFC 8265 allows (section 3.3.2, last paragraph), so that folding is
+/// idempotent.
 fn precis_folded(shown: &str) -> Result<String, BadName> {
     let profile = UsernameCaseMapped::new();
     let mut folded = Cow::Borrowed(shown);
@@ -235,15 +231,15 @@ fn precis_folded(shown: &str) -> Result<String, BadName> {
     Err(BadName::NotIdentifier)
 }
 
-/// Computes what makes two names the same: it does not depend on case, normal form or width, nor on which of several
-/// look-alike letters stands there (UTS 39, section 4). The identity of an identity is itself.
+/// Computes what makes two names the same. It does not depend on case, normal form or width, nor on which of several
+/// look-alike letters is used (UTS 39, section 4). It is idempotent.
 ///
-/// Case and look are combined like this: a letter counts as what its capital looks like if that is a letter or digit of
-/// ASCII, and otherwise as what it looks like itself. It cannot count as both. A Greek nu, for example, looks like an N as
-/// a capital and like a v in lower case, and N and v must stay different letters.
+/// Case and looks are combined as follows. If the capital of a letter looks like an ASCII letter or digit, the letter
+/// counts as that; otherwise it counts as what it looks like itself. It cannot count as both: a Greek nu looks like N
+/// as a capital and like v in lower case, and N and v must stay different.
 ///
-/// A capital I looks like a lower-case l, so i, l and 1 are the same letter here: `aIice` is `alice`, and so is `aiice`.
-/// UTS 39 treats m as rn. This function also treats d as cl, and w as vv.
+/// A capital I looks like a lower-case l, so i, l and 1 are the same letter: `aIice` is `alice`, and so is `aiice`. UTS
+/// 39 treats m as rn. This function also treats d as cl, and w as vv.
 fn identity(shown: &str) -> String {
     let mut identity = shown.to_owned();
     loop {
@@ -255,10 +251,10 @@ fn identity(shown: &str) -> String {
     }
 }
 
-/// One pass of [`identity`]: what it returns may change again in another pass.
+/// One pass of [`identity`]. Another pass may change the result again.
 fn unify(text: &str) -> String {
     let text: String = text.nfkc().collect();
-    // The final sigma is the only letter whose lower case depends on its place.
+    // The final sigma is the only letter whose lower case depends on its position.
     let text = text.to_uppercase().to_lowercase().replace('ς', "σ");
     let mut unified = String::with_capacity(text.len());
     let mut has_dot = false;
@@ -277,7 +273,7 @@ fn unify(text: &str) -> String {
                 'm' | 'ʍ' => unified.push_str("rn"),
                 'd' => unified.push_str("cl"),
                 'w' => unified.push_str("vv"),
-                // Capitals in the size of small letters, which UTS 39 uses for Cyrillic and Greek small letters.
+                // Small capitals, which UTS 39 uses for Cyrillic and Greek small letters.
                 'ʙ' => unified.push('b'),
                 'ꞓ' => unified.push('e'),
                 'ʜ' => unified.push('h'),
@@ -301,13 +297,13 @@ fn look_of_letter(char: char) -> String {
     skeleton(char.encode_utf8(&mut [0; 4])).collect()
 }
 
-/// The skeleton of the name as it is shown, then without regard to case. Only reserved words are compared by it.
+/// The skeleton of the name as shown, then without regard to case. Used only for reserved words.
 fn look(shown: &str) -> String {
     let upright: String = skeleton(shown).collect();
     skeleton(&upright.to_lowercase()).collect()
 }
 
-/// Holds a form of a name, shown or key, against every rule that is about its characters alone.
+/// Checks a form of a name against all rules about its characters.
 fn check(form: &str) -> Result<(), BadName> {
     let first = form.chars().next().ok_or(BadName::Empty)?;
     if let Some(fault) = form.chars().find_map(fault) {
@@ -319,19 +315,19 @@ fn check(form: &str) -> Result<(), BadName> {
     if form.chars().count() > NAME_CHARS || form.width() > NAME_CHARS {
         return Err(BadName::TooLong);
     }
-    // All else that text may not hold was a fault above.
+    // Every other unsafe character was refused above.
     if SafeText::new(form.to_owned()).as_str() != form {
         return Err(BadName::TooManyMarks);
     }
     Ok(())
 }
 
-/// The rule that a character breaks wherever it stands in a name.
+/// The rule that a character breaks, wherever it is in a name.
 fn fault(char: char) -> Option<BadName> {
     match char {
         _ if char.is_whitespace() => Some(BadName::Blank),
         ':' | '*' | '!' | '<' | '>' | '(' | ')' | '/' | ',' => Some(BadName::Reserved(char)),
-        // Joiners and variation selectors are allowed in text; in a name they only make two look like one.
+        // Joiners and variation selectors are allowed in text. In a name they would only make two names look the same.
         '\u{200c}'
         | '\u{200d}'
         | '\u{180b}'..='\u{180d}'

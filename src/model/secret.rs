@@ -1,6 +1,6 @@
-//! Secrets: passwords on their way from a peer, or from a file, to where they are checked.
+//! Passwords on their way from a peer or a file to where they are checked.
 //!
-//! What is one has no way into a reply or a log: it is shown as nothing, and wiped when it is dropped.
+//! A secret cannot get into a reply or a log: it displays as nothing, and is wiped when it is dropped.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::limits::PASSWORD_CHARS;
 
-/// A password, in the form in which it is compared (RFC 8265, section 4.2: OpaqueString), so that it is the same from
+/// A password in the form in which it is compared (RFC 8265, section 4.2: OpaqueString), so that it is the same from
 /// every keyboard.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
@@ -20,19 +20,18 @@ pub struct Secret(Zeroizing<String>);
 /// Why something cannot be a password, worded for the person who chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadSecret {
-    /// Fewer than [`PASSWORD_CHARS`] characters.
-    #[error("a password has at least {PASSWORD_CHARS} characters")]
+    #[error("passwords need at least {PASSWORD_CHARS} characters")]
     TooShort,
     /// A control character or an unassigned one.
-    #[error("a password holds letters, digits, signs and blanks")]
+    #[error("passwords can only contain letters, digits, punctuation and spaces")]
     NotText,
 }
 
 impl Secret {
-    /// A password as somebody gave it. Blanks at its ends are part of it.
+    /// Parses a password. White space around it is part of it.
     ///
     /// # Errors
-    /// [`BadSecret::NotText`], and [`BadSecret::TooShort`] of nothing at all.
+    /// [`BadSecret::NotText`], or [`BadSecret::TooShort`] if it is empty.
     pub fn parse(text: &str) -> Result<Self, BadSecret> {
         if text.is_empty() {
             return Err(BadSecret::TooShort);
@@ -41,7 +40,7 @@ impl Secret {
         Ok(Self(Zeroizing::new(secret.into_owned())))
     }
 
-    /// Whether it is good enough to be somebody's new password.
+    /// Checks whether it is long enough for a new password.
     ///
     /// # Errors
     /// [`BadSecret::TooShort`].
@@ -49,12 +48,12 @@ impl Secret {
         if self.0.chars().count() < PASSWORD_CHARS { Err(BadSecret::TooShort) } else { Ok(()) }
     }
 
-    /// The bytes to hash, or to send to a server. Nobody else needs them.
+    /// The text to hash or to send to a server. Nothing else may use it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether the two are the same, in a time that does not tell where they differ.
+    /// Compares in constant time.
     pub fn is(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
     }
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_no_password_and_a_short_one_is_weak() {
+    fn control_characters_and_short_passwords_are_refused() {
         for text in ["a\x1b[A", "\u{0}"] {
             assert_eq!(Secret::parse(text).unwrap_err(), BadSecret::NotText, "{text:?}");
         }
@@ -89,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_shown() {
+    fn a_secret_is_not_shown_in_debug_output() {
         assert_eq!(format!("{:?}", Secret::parse("hunter2").unwrap()), "Secret(..)");
     }
 }

@@ -1,7 +1,7 @@
-//! Text that may reach a terminal, a socket or a log.
+//! Text that is safe for a terminal, a socket and the log.
 //!
-//! Peers read us at bare terminals (`nc`, `telnet`), so a control character that one peer sends must never act on the
-//! screen of another. Nothing is dropped: what is dangerous is shown in a form that can be read.
+//! Peers read at bare terminals (`nc`, `telnet`), so a control character from one peer must never act on the screen of
+//! another. Nothing is dropped: dangerous characters are shown in a readable form.
 
 use std::fmt;
 
@@ -9,18 +9,17 @@ use unicode_normalization::char::is_combining_mark;
 
 use crate::limits::MARKS_IN_A_ROW;
 
-/// Text without anything that acts on a terminal or hides from its reader.
+/// Text that neither acts on a terminal nor hides from its reader.
 ///
-/// C0 controls (except TAB) and DEL are shown in caret notation (`^[`); C1 controls, line separators, bidirectional
-/// controls, everything else that cannot be seen, and noncharacters as `<U+202E>`, and so are combining marks beyond
-/// [`MARKS_IN_A_ROW`], which pile up over other lines and have crashed terminals. Joiners (ZWJ, ZWNJ) and variation
-/// selectors stay, because emoji and several scripts need them, but divide no pile of marks. In this form the text
-/// grows at most fourfold.
+/// C0 controls (except TAB) and DEL are shown in caret notation (`^[`). C1 controls, line separators, bidirectional
+/// controls, other invisible characters and noncharacters are shown as `<U+202E>`. So are combining marks beyond
+/// [`MARKS_IN_A_ROW`], which cover other lines and have crashed terminals. Joiners (ZWJ, ZWNJ) and variation selectors
+/// stay, because emoji and several scripts need them, but they do not end a row of marks. Text grows at most fourfold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SafeText(String);
 
 impl SafeText {
-    /// Makes `text` safe, without a copy when it is safe already.
+    /// Makes `text` safe. Does not copy it if it is already safe.
     pub fn new(text: String) -> Self {
         if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
             return Self(text);
@@ -42,7 +41,7 @@ impl SafeText {
         Self(safe)
     }
 
-    /// The first `limit` characters of `text`, made safe, with an ellipsis where something is left out.
+    /// The first `limit` characters of `text`, made safe. An ellipsis marks what is left out.
     pub fn excerpt(text: &str, limit: usize) -> Self {
         match text.char_indices().nth(limit) {
             None => Self::new(text.to_owned()),
@@ -50,7 +49,6 @@ impl SafeText {
         }
     }
 
-    /// The safe text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -62,12 +60,12 @@ impl fmt::Display for SafeText {
     }
 }
 
-/// Whether a character may be shown as it is, after so many marks in a row; counts them.
+/// Whether a character may be shown as it is after this many marks in a row. Updates the count.
 fn passes(char: char, marks: &mut usize) -> bool {
     *marks = match char {
-        // What comes next stands on the escape.
+        // Marks that follow are placed on the escape.
         _ if is_unsafe(char) => 0,
-        // They cannot be seen, so that the marks around them are one pile. Selectors are marks.
+        // These are invisible, so the marks around them form one row. Selectors are marks.
         '\u{200c}' | '\u{200d}' => return true,
         _ if is_combining_mark(char) => *marks + 1,
         _ => 0,
@@ -75,11 +73,11 @@ fn passes(char: char, marks: &mut usize) -> bool {
     !is_unsafe(char) && *marks <= MARKS_IN_A_ROW
 }
 
-/// Whether a character could act on a terminal, end a line for some reader, or hide (RFC 9839, and what Unicode 16 has
-/// as Default_Ignorable_Code_Point or as the category Cf).
+/// Whether a character could act on a terminal, end a line for some readers, or hide (RFC 9839; and
+/// Default_Ignorable_Code_Point and the category Cf of Unicode 16).
 ///
-/// What is not listed and stays, although it is one of those: the joiners, the variation selectors (180B..180D, 180F,
-/// FE00..FE0F, E0100..E01EF), and the format characters of Arabic, Syriac and Kaithi that can be seen.
+/// Of those, these stay: the joiners, the variation selectors (180B..180D, 180F, FE00..FE0F, E0100..E01EF), and the
+/// visible format characters of Arabic, Syriac and Kaithi.
 pub fn is_unsafe(char: char) -> bool {
     match char {
         '\t' => false,
@@ -103,8 +101,8 @@ pub fn is_unsafe(char: char) -> bool {
     }
 }
 
-/// Whether a person who reads a line cannot see this character: white space, all that [`is_unsafe`] lists, the joiners,
-/// the variation selectors, and the blank among the Braille patterns.
+/// Whether a reader cannot see this character: white space, everything in [`is_unsafe`], joiners, variation selectors,
+/// and the Braille blank.
 pub fn is_invisible(char: char) -> bool {
     char.is_whitespace()
         || is_unsafe(char)
@@ -157,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn no_joiner_or_selector_begins_a_pile_of_marks_anew() {
+    fn joiners_and_selectors_do_not_reset_the_count_of_marks() {
         let eight = "\u{301}".repeat(8);
         for joiner in ["\u{200c}", "\u{200d}", "\u{200d}\u{200c}"] {
             assert_eq!(
@@ -165,12 +163,12 @@ mod tests {
                 format!("e{eight}{joiner}<U+0301>{joiner}<U+0302>a{eight}")
             );
         }
-        // They are marks themselves.
+        // Selectors are marks themselves.
         for selector in ['\u{180b}', '\u{180f}', '\u{fe00}', '\u{fe0f}', '\u{e0100}', '\u{e01ef}'] {
             let code = u32::from(selector);
             assert_eq!(safe(&format!("e{eight}{selector}\u{301}")), format!("e{eight}<U+{code:04X}><U+0301>"));
         }
-        // An escape is text that marks can stand on.
+        // Marks can be placed on an escape.
         assert_eq!(safe(&format!("e{eight}\u{34f}{eight}")), format!("e{eight}<U+034F>{eight}"));
     }
 
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_seen_is_shown_and_what_can_be_seen_is_not_touched() {
+    fn invisible_characters_are_escaped_and_visible_ones_are_kept() {
         for char in ["\u{34f}", "\u{115f}", "\u{1160}", "\u{3164}", "\u{ffa0}", "\u{17b4}", "\u{17b5}", "\u{13430}"] {
             let code = u32::from(char.chars().next().unwrap());
             assert_eq!(safe(&format!("a{char}b")), format!("a<U+{code:04X}>b"));

@@ -42,7 +42,7 @@ pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
     let info = info.ok_or(io::ErrorKind::Unsupported)?;
     let is_waited_for = info.unacked > 0;
     Ok(Health {
-        unacknowledged: Duration::from_millis(if is_waited_for { info.last_ack_recv.into() } else { 0 }),
+        unacknowledged: Duration::from_millis(if is_waited_for { info.last_ack_recv.max(1).into() } else { 0 }),
         is_resting: !is_waited_for && info.notsent_bytes > 0,
         acknowledged: info.bytes_acked,
     })

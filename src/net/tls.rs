@@ -1,4 +1,4 @@
-//! What both ends of a connection want of TLS.
+//! TLS code for both ends of a connection.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -22,28 +22,28 @@ use zeroize::Zeroizing;
 use crate::os::safe_file::open_regular;
 use crate::os::text_file::{UTF8_MARK, without_mark};
 
-/// The algorithms of TLS 1.2 and 1.3 (RFC 9325). Whatever else this process has installed, it is this one.
+/// The provider of the algorithms for TLS 1.2 and 1.3 (RFC 9325), whatever else this process has installed.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(ring::default_provider()));
     PROVIDER.clone()
 }
 
-/// The blocks of PEM in a file.
+/// Reads a PEM file.
 ///
 /// # Errors
-/// When the file is not a regular one, cannot be read, or is UTF-16.
+/// If the file is not a regular one, cannot be read, or is UTF-16.
 pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
     let opened = open_regular(path, OpenOptions::new().read(true), OFlags::empty());
     let (mut file, metadata) = opened.map_err(pem::Error::Io)?;
     read_opened_pem(&mut file, &metadata)
 }
 
-/// The blocks of PEM in a file that is open. There can be several byte order marks, since people join such files with cat(1).
+/// Reads a PEM file that is open. It may contain several byte order marks, because people join such files with cat(1).
 ///
 /// # Errors
-/// When it cannot be read, or is UTF-16.
+/// If it cannot be read or is UTF-16.
 pub(crate) fn read_opened_pem(file: &mut File, metadata: &Metadata) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
-    // With room for all of it from the start, no copy of a key is left behind by a buffer that grew.
+    // The capacity is large enough from the start. A buffer that grew would leave copies of a key in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
     file.read_to_end(&mut bytes).map_err(pem::Error::Io)?;
     let text = without_mark(&bytes).map_err(|error| pem::Error::Io(io::Error::other(error)))?;
@@ -54,15 +54,15 @@ pub(crate) fn read_opened_pem(file: &mut File, metadata: &Metadata) -> Result<Ze
     Ok(pem)
 }
 
-/// Verifies all of a certificate but its signature and its names: that it is within its dates, and for servers. It may be an
-/// authority's; then only its dates count.
+/// Verifies everything about a certificate except its signature and names: its dates, and that it is for servers. For
+/// an authority's certificate, only the dates are checked.
 ///
 /// # Errors
-/// [`RustlsError::InvalidCertificate`] with what is wrong.
+/// [`RustlsError::InvalidCertificate`] with the reason.
 pub(crate) fn verify_itself(certificate: &ParsedCertificate<'_>, now: UnixTime) -> Result<(), RustlsError> {
     let algorithms = provider().signature_verification_algorithms.all;
     match verify_server_cert_signed_by_trust_anchor(certificate, &RootCertStore::empty(), &[], now, algorithms) {
-        // The library looks for the issuer, of which there is none here, after all else; and at the dates before all else.
+        // The library checks the dates first. It looks for the issuer, which is missing here, last.
         Err(RustlsError::InvalidCertificate(error))
             if error == CertificateError::UnknownIssuer || is_authority(&error) =>
         {
@@ -72,22 +72,22 @@ pub(crate) fn verify_itself(certificate: &ParsedCertificate<'_>, now: UnixTime) 
     }
 }
 
-/// Whether that is wrong with a certificate: it says that it is an authority's. `openssl req -x509` makes such certificates.
+/// Whether the error is that the certificate is an authority's. `openssl req -x509` makes such certificates.
 pub(crate) fn is_authority(error: &CertificateError) -> bool {
     is_called(error, "CaUsedAsEndEntity")
 }
 
-/// Whether that is wrong with a certificate: it is of version 1. `openssl x509 -req` makes such certificates.
+/// Whether the error is that the certificate is X.509 version 1. `openssl x509 -req` makes such certificates.
 pub(crate) fn is_version_1(error: &CertificateError) -> bool {
     is_called(error, "UnsupportedCertVersion")
 }
 
-/// Whether an error is the one with that name in the library below, for which rustls has no name of its own.
+/// Whether an error is the one with this name in the library below, for which rustls has no variant.
 fn is_called(error: &CertificateError, name: &str) -> bool {
     matches!(error, CertificateError::Other(error) if error.0.to_string() == name)
 }
 
-/// The time of this machine, for which a time before 1970 is 1970: rustls would panic.
+/// The current time, but not before 1970: rustls would panic.
 #[derive(Debug)]
 pub(crate) struct Clock;
 
@@ -98,17 +98,15 @@ impl TimeProvider for Clock {
     }
 }
 
-/// What tells a certificate from all others: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` has it.
+/// Identifies a certificate: the SHA-256 of its DER form, as `openssl x509 -fingerprint -sha256` prints it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
-/// What was given is no fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("a SHA-256 fingerprint has 64 hexadecimal digits, with or without a colon after every second one")]
 pub struct NoFingerprint;
 
 impl Fingerprint {
-    /// The fingerprint of a certificate.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
         Self(Sha256::digest(certificate.as_ref()).into())
     }

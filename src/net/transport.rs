@@ -1,10 +1,9 @@
-//! Transports: TCP, TLS over it, and sockets of the file system, behind one type for both ends of a connection.
+//! Connections over TCP, TLS or Unix sockets, as one type for both ends.
 //!
-//! Whoever reads and writes lines does not know which of them carries these. Clones are the same connection: one task
-//! may read from one while another writes to the other. The end of input is what the peer said to be one: a half-close,
-//! or in TLS a close_notify (RFC 8446, section 6.1). A TLS stream that ends without that is an error, as a reset is, for
-//! anybody on the way could have cut it. A call that a signal has interrupted is made again: neither the system nor
-//! async-io does that.
+//! Code that reads and writes lines does not know which of them it uses. Clones share the connection, so one task may
+//! read while another writes. The input ends when the peer says so: by a half-close, or in TLS by a close_notify (RFC
+//! 8446, section 6.1). A TLS stream that ends without it is an error, like a reset, because anybody on the way could
+//! have cut it. A call interrupted by a signal is repeated: neither the system nor async-io does that.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -22,33 +21,28 @@ use socket2::SockRef;
 
 use crate::limits::TLS_BUFFER_BYTES;
 
-/// A connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
-    /// Plain TCP.
     Tcp(TcpStream),
-    /// TLS over TCP.
     Tls(Arc<Tls>),
-    /// A socket of the file system.
     Unix(Arc<Async<UnixStream>>),
 }
 
-/// A connection whose handshake is over.
+/// A TLS connection after its handshake.
 #[derive(Debug)]
 pub(crate) struct Tls {
     socket: TcpStream,
-    /// Nobody waits while holding it.
+    /// It is never held while waiting.
     stream: Mutex<TlsStream<Uninterrupted<TcpStream>>>,
 }
 
-/// A stream whose calls are made again when a signal has interrupted them (EINTR).
+/// A stream that repeats calls interrupted by a signal (EINTR).
 #[derive(Debug)]
 pub(crate) struct Uninterrupted<S>(pub(crate) S);
 
 impl Transport {
-    /// TLS that was negotiated on this socket.
     pub(crate) fn tls(socket: TcpStream, mut stream: TlsStream<Uninterrupted<TcpStream>>) -> Self {
-        // What is encrypted and not sent yet: without a limit of ours it is 64 KiB for each connection.
+        // Limits the encrypted bytes that are not sent yet. The default is 64 KiB per connection.
         match &mut stream {
             TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES)),
             TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES)),
@@ -56,12 +50,12 @@ impl Transport {
         Self::Tls(Arc::new(Tls { socket, stream: Mutex::new(stream) }))
     }
 
-    /// Whether nobody on the way can read or change what it carries.
+    /// Whether nobody on the way can read or change the data.
     pub(crate) fn is_encrypted(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
-    /// The TCP connection below, if there is one.
+    /// The underlying TCP connection, if there is one.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
         match self {
             Self::Tcp(socket) => Some(socket),
@@ -70,14 +64,14 @@ impl Transport {
         }
     }
 
-    /// Whether the kernel has forgotten the peer, as it does after a reset.
+    /// Whether the kernel has forgotten the peer, as after a reset.
     pub(crate) fn is_reset(&self) -> bool {
         self.tcp().is_some_and(|socket| socket.peer_addr().is_err())
     }
 
-    /// Ends both sides as they are, whatever is still on its way.
+    /// Ends both directions at once, whatever is still in transit.
     pub(crate) fn cut(&self) {
-        // It fails when the peer is gone already, which is just as well.
+        // This fails if the peer is already gone, which is fine.
         let _ = SockRef::from(self).shutdown(Shutdown::Both);
     }
 
@@ -112,7 +106,7 @@ impl AsyncRead for Transport {
     }
 }
 
-/// With TLS, what was written is on its way only when it was flushed too.
+/// With TLS, written data is sent only after a flush.
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(context, &[IoSlice::new(bytes)])
@@ -138,7 +132,8 @@ impl AsyncWrite for Transport {
         }
     }
 
-    /// Says that this was all, and leaves the other direction open: a half-close. (async-std's would only flush.)
+    /// Half-closes the connection: no more data follows, but the other direction stays open. (async-std's would only
+    /// flush.)
     fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Self::Tls(tls) = &*self {
             ready!(Pin::new(&mut *tls.stream()).poll_close(context))?;
@@ -191,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// Fails every other call, the first one included, as if a signal had come.
+    /// Fails every other call, starting with the first, as if a signal had arrived.
     struct Interrupted<S> {
         stream: S,
         is_next: bool,

@@ -1,4 +1,4 @@
-//! Files that hold a password, for both ends of a connection.
+//! Files that contain a password.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
@@ -15,43 +15,29 @@ use crate::os::io_error;
 use crate::os::safe_file::{check_owner, open_regular};
 use crate::os::text_file::{Utf16, without_mark};
 
-/// Why there is no password to be had from a file, and what to do about it.
+/// Why a file has no usable password, and what to do about it.
 #[derive(Debug, Error)]
 pub enum PasswordFileError {
-    /// It cannot be read.
     #[error("cannot read the password in {}: {}", .path.display(), io_error::describe(.source))]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Whoever can read it knows the password.
-    #[error("others can read the password in {}; chmod 600 {}", .0.display(), .0.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("others can read the password in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    /// Its encoding is another one.
     #[error("cannot read the password in {}: {Utf16}", .0.display())]
     Utf16(PathBuf),
-    /// It does not begin with a password.
-    #[error("the first line of {} is no password: {why}", .path.display())]
-    NoPassword {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        why: BadSecret,
-    },
+    #[error("the first line of {} is not a valid password: {why}", .path.display())]
+    NoPassword { path: PathBuf, why: BadSecret },
 }
 
-/// Reads the password that is the first line of a file, without its end. It blocks.
+/// Reads the password in the first line of a file, without the line ending. Blocks.
 ///
-/// It must be a regular file of root or of our own user, and nobody but its owner may be able to read or write it. When root is the
-/// owner, a group may read it, or a service could not have its password from systemd (systemd.exec(5), LoadCredential=).
+/// It must be a regular file that belongs to root or this user, and that only its owner can read or write. If root is
+/// the owner, a group may read it: systemd passes passwords to services that way (systemd.exec(5), LoadCredential=).
 ///
 /// # Errors
 /// [`PasswordFileError`], worded for the person who wrote the file.
 pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
     let unreadable = |source| PasswordFileError::Unreadable { path: path.to_owned(), source };
-    // What is looked at is what is read, even if the path is given to another file meanwhile.
+    // Checks the opened file, because the path could be given to another file meanwhile.
     let (mut file, metadata) =
         open_regular(path, OpenOptions::new().read(true), OFlags::empty()).map_err(unreadable)?;
     check_owner(&metadata).map_err(unreadable)?;
@@ -59,7 +45,7 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
     if metadata.mode() & others != 0 {
         return Err(PasswordFileError::Exposed(path.to_owned()));
     }
-    // With room for all of it from the start, no copy is left behind by a buffer that grew.
+    // The capacity is large enough from the start. A buffer that grew would leave copies in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LINE_BYTES + 1));
     file.by_ref().take(LINE_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
     let text = without_mark(&bytes).map_err(|Utf16| PasswordFileError::Utf16(path.to_owned()))?;
@@ -98,7 +84,7 @@ mod tests {
         for mode in [0o604, 0o602, 0o620] {
             let path = file("exposed", b"tell nobody\n", mode);
             let error = read(&path).unwrap_err().to_string();
-            assert_eq!(error, format!("others can read the password in {0}; chmod 600 {0}", path.display()));
+            assert_eq!(error, format!("others can read the password in {0}; run chmod 600 {0}", path.display()));
         }
     }
 
@@ -106,7 +92,7 @@ mod tests {
     fn what_holds_no_password_is_named() {
         for (content, why) in [(&b"\nsecret"[..], "at least 8"), (b"", "at least 8"), (b"\xff\n", "letters, digits")] {
             let error = read(&file("no-password", content, 0o600)).unwrap_err().to_string();
-            assert!(error.contains("is no password") && error.contains(why), "{error}");
+            assert!(error.contains("is not a valid password") && error.contains(why), "{error}");
         }
         let path = file("utf-16", b"\xff\xfet\0e\0l\0l\0 \0n\0o\0b\0o\0d\0y\0", 0o600);
         let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";

@@ -1,14 +1,14 @@
-//! Turns: a task that always finds more to do still lets the others run.
+//! Lets other tasks run while a task always has more to do.
 //!
-//! The executor runs a task for as long as it does not wait. One whose peer sends, or reads, as fast as we do would
-//! hold a thread for half a second and more, and with it the tasks that stand in that thread's queue.
+//! The executor runs a task until it waits. A task whose peer sends or reads as fast as we do would occupy a thread for
+//! half a second and more, and delay the tasks in that thread's queue.
 
 use std::future::poll_fn;
 use std::task::Poll;
 
 use crate::limits::ROUNDS_IN_A_TURN;
 
-/// Lets the tasks run whose turn it is.
+/// Yields to other tasks that are ready.
 pub(crate) async fn let_others_run() {
     let mut waited = false;
     poll_fn(|context| {
@@ -21,12 +21,12 @@ pub(crate) async fn let_others_run() {
     .await
 }
 
-/// Counts the rounds of one task.
+/// Counts the rounds of a task.
 #[derive(Debug, Default)]
 pub(crate) struct Turns(u8);
 
 impl Turns {
-    /// Ends a round, and after some of them the task's turn.
+    /// Ends a round. After [`ROUNDS_IN_A_TURN`] of them, yields.
     pub(crate) async fn end_round(&mut self) {
         self.0 = (self.0 + 1) % ROUNDS_IN_A_TURN;
         if self.0 == 0 {

@@ -1,63 +1,166 @@
-//! What a line of somebody in the room means.
+//! The table of commands, and what a line from a peer in the room means.
 //!
-//! Stands between the line and the event. A line whose first visible character is `/` is a command and is never passed
-//! on, known or not: an unknown one may be a mistyped private message.
+//! `/help`, Tab completion, `server admin` and the table in docs/protocol.md come from [`COMMANDS`]. A line whose first
+//! visible character is `/` is a command. It is never passed on, not even if it is unknown: it may be a mistyped
+//! private message.
 
 use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
 use crate::model::{Name, SafeText};
+use crate::protocol::arguments::Arguments;
 use crate::protocol::words::{find_slash, split_word};
 use crate::protocol::{Line, ModerationCommand, Refusal};
 
-/// What a peer asks for. Names are boxed, so that many waiting messages take little room.
+/// All commands, in the order in which `/help`, `server admin --help` and the docs list them.
+///
+/// A row has the usage, the aliases, what the command does, and the function that reads its arguments.
+pub static COMMANDS: &[CommandSpec] = &[
+    everyone("/who", &["names"], "list who is here", |_| Ok(Command::Who)),
+    everyone("/msg NAME TEXT", &["w", "whisper"], "send TEXT to NAME only", msg),
+    everyone("/me TEXT", &[], "say what you are doing, as in /me waves", me),
+    everyone("/nick NEWNAME", &[], "change your name", |args| Ok(Command::Rename(args.name()?.into()))),
+    everyone("/ignore [NAME]", &[], "hide what NAME says, or list whom you ignore", ignore),
+    everyone("/unignore NAME", &[], "show again what NAME says", unignore),
+    everyone("/register", &[], "protect your name with a password", |_| Ok(Command::Account(AccountCommand::Register))),
+    everyone("/password", &[], "change your password", |_| Ok(Command::Account(AccountCommand::ChangePassword))),
+    everyone("/unregister", &[], "give up your registered name", |_| Ok(Command::Account(AccountCommand::Unregister))),
+    everyone("/quit [REASON]", &["exit", "bye", "q"], "leave", quit),
+    everyone("/ping [TOKEN]", &[], "get Pong TOKEN back, after all earlier replies", ping),
+    everyone("/help", &["?"], "list the commands", |_| Ok(Command::Help)),
+    operator("/kick NAME [REASON]", "disconnect NAME, who may come back", ModerationCommand::kick),
+    operator(
+        "/ban NAME|ADDR [DURATION] [REASON]",
+        "keep NAME or ADDR out, forever or for a DURATION like 30m, 2 hours or 7 days",
+        ModerationCommand::ban,
+    ),
+    operator("/unban NAME|ADDR", "lift a ban", ModerationCommand::unban),
+    operator(
+        "/mute NAME [DURATION] [REASON]",
+        "let NAME only read, forever or for a DURATION like 30m, 2 hours or 7 days",
+        ModerationCommand::mute,
+    ),
+    operator("/unmute NAME", "lift a mute", ModerationCommand::unmute),
+    administrator("op NAME", "make NAME an operator; the name must be registered", |args| {
+        args.name().map(AdminCommand::Op)
+    }),
+    administrator("deop NAME", "take NAME's operator rights away", |args| args.name().map(AdminCommand::Deop)),
+    administrator("say TEXT", "send TEXT to everyone", say),
+    administrator("list [people|names|bans|mutes]", "list who is here, registered names, bans or mutes", list),
+    administrator("stats", "count connections, people, names, bans and so on", |_| Ok(AdminCommand::Stats)),
+    administrator(
+        "register NAME",
+        "register NAME, or change its password, which is asked for or read from standard input",
+        |args| args.name().map(AdminCommand::Register),
+    ),
+    administrator("unregister NAME", "remove the registration of NAME", |args| {
+        args.name().map(AdminCommand::Unregister)
+    }),
+];
+
+/// One command.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Its name and arguments, as they are typed: `/nick NEWNAME`. What is in brackets may be left out.
+    pub usage: &'static str,
+    /// Other names, without the slash.
+    pub aliases: &'static [&'static str],
+    /// What it does, in a few words that follow `usage: `.
+    pub help: &'static str,
+    /// Who may use it, and what its arguments mean.
+    pub access: Access,
+}
+
+/// Who may use a command, and the function that reads its arguments.
+#[derive(Debug, Clone, Copy)]
+pub enum Access {
+    /// Everyone in the room.
+    Everyone(Parser<Command>),
+    /// Operators in the room, and `server admin`.
+    Operator(Parser<ModerationCommand>),
+    /// Only `server admin`, where no slash is typed. It may have the name of a command of the room.
+    Administrator(Parser<AdminCommand>),
+}
+
+/// Reads the arguments of a command.
+pub type Parser<C> = fn(Arguments<'_>) -> Result<C, Refusal>;
+
+/// What a peer asks for. Names are boxed so that many waiting messages take little memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Say something to everyone else. `/me TEXT` is said as it stands.
+    /// Send a message to everyone else. `/me TEXT` is sent as it is.
     Say(SafeText),
-    /// `/msg NAME TEXT` (or `/w`, `/whisper`): say something to one peer alone.
+    /// Send a private message.
     Tell {
-        /// Whom.
         to: Box<Name>,
-        /// What.
         text: SafeText,
     },
-    /// `/nick NAME`: be called something else.
     Rename(Box<Name>),
-    /// `/ignore NAME`: hear nothing more of NAME.
+    /// Hide what somebody says.
     Ignore(Box<Name>),
-    /// `/unignore NAME`: hear NAME again.
+    /// Show it again.
     Unignore(Box<Name>),
-    /// `/ignore`: whom does the peer ignore?
+    /// List the ignored names.
     Ignored,
-    /// `/who` (or `/names`): who is here?
+    /// List who is here.
     Who,
-    /// Do something about one's account.
     Account(AccountCommand),
-    /// Do something to somebody, as an operator.
     Moderation(Box<ModerationCommand>),
-    /// `/help` (or `/?`): which commands are there?
     Help,
-    /// `/ping [TOKEN]`: answer this, so that the peer knows what has arrived.
+    /// Reply, so that the peer knows what has arrived.
     Ping(Option<SafeText>),
-    /// `/quit [REASON]` (or `/exit`, `/bye`, `/q`): leave. Of the reason, [`REASON_CHARS`] characters are kept.
+    /// Leave. The reason is cut to [`REASON_CHARS`] characters.
     Quit(Option<SafeText>),
 }
 
-/// What a peer does about its own account, a secret line at a time.
+/// A command about one's own account. Each secret follows on a line of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccountCommand {
-    /// `/register`: tie one's name to a password.
+    /// Protect the name with a password.
     Register,
-    /// `/password`: give it another password.
+    /// Change the password.
     ChangePassword,
-    /// `/unregister`: free the name.
+    /// Delete the account.
     Unregister,
 }
 
+/// What `server admin` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// What an operator could do too.
+    Moderation(ModerationCommand),
+    /// Make the owner of a registered name an operator.
+    Op(Name),
+    /// Make them an operator no longer.
+    Deop(Name),
+    /// Register a name, or give it another password. The password is the next line.
+    Register(Name),
+    /// Remove a registration.
+    Unregister(Name),
+    /// Say something to everybody.
+    Say(SafeText),
+    /// List something.
+    List(Listing),
+    /// Count everything.
+    Stats,
+}
+
+/// What can be listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Who is in the room.
+    People,
+    /// The registered names.
+    Names,
+    /// Who is banned.
+    Bans,
+    /// Who is muted.
+    Mutes,
+}
+
 impl Command {
-    /// Reads what a line means. Commands are known without regard to ASCII case.
+    /// Parses a line. Commands ignore ASCII case.
     ///
     /// # Errors
-    /// The [`Refusal`] to answer the line with.
+    /// The [`Refusal`] to reply with.
     pub fn parse(line: Line) -> Result<Self, Refusal> {
         let mut text = match line {
             Line::Text(text) => text,
@@ -75,53 +178,127 @@ impl Command {
         Ok(Self::Say(SafeText::new(text)))
     }
 
-    /// Whether the answer can be much longer than those to other commands.
+    /// Whether the reply can be much longer than those to other commands.
     pub fn has_long_answer(&self) -> bool {
         matches!(self, Self::Who | Self::Ignored | Self::Help)
     }
 
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
-        match word.to_ascii_lowercase().as_str() {
-            "quit" | "exit" | "bye" | "q" => {
-                Ok(Self::Quit((!rest.is_empty()).then(|| SafeText::excerpt(rest, REASON_CHARS))))
+        for command in COMMANDS.iter().filter(|command| command.is_called(word)) {
+            let arguments = Arguments::new(rest, command.usage);
+            match command.access {
+                Access::Everyone(parse) => return parse(arguments),
+                Access::Operator(parse) => return parse(arguments).map(Box::new).map(Self::Moderation),
+                Access::Administrator(_) => {}
             }
-            "who" | "names" => Ok(Self::Who),
-            "help" | "?" => Ok(Self::Help),
-            "ping" => Ok(Self::Ping((!rest.is_empty()).then(|| SafeText::excerpt(rest, PING_TOKEN_CHARS)))),
-            "nick" if !rest.is_empty() => Ok(Self::Rename(Box::new(Name::parse(rest)?))),
-            "nick" => Err(Refusal::BadArguments("/nick NEWNAME")),
-            "msg" | "w" | "whisper" => Self::parse_tell(rest),
-            "me" if rest.is_empty() => Err(Refusal::BadArguments("/me TEXT")),
-            // A message like any other. Clients may show it as an action, so they get it in one form.
-            "me" => Ok(Self::Say(SafeText::new(format!("/me {rest}")))),
-            "ignore" if rest.is_empty() => Ok(Self::Ignored),
-            "ignore" => Ok(Self::Ignore(Box::new(Name::parse(rest)?))),
-            "unignore" if rest.is_empty() => Err(Refusal::BadArguments("/unignore NAME")),
-            "unignore" => Self::parse_unignore(rest),
-            "register" => Ok(Self::Account(AccountCommand::Register)),
-            "password" => Ok(Self::Account(AccountCommand::ChangePassword)),
-            "unregister" => Ok(Self::Account(AccountCommand::Unregister)),
-            word if let Some(act) = ModerationCommand::parse(word, rest) => Ok(Self::Moderation(Box::new(act?))),
-            _ => Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS))),
         }
+        Err(Refusal::UnknownCommand(SafeText::excerpt(&format!("/{word}"), QUOTED_CHARS)))
+    }
+}
+
+impl AdminCommand {
+    /// Reads the first line of a request at the control socket: a command without its slash.
+    ///
+    /// # Errors
+    /// The [`Refusal`] to answer the request with.
+    pub fn parse(line: &str) -> Result<Self, Refusal> {
+        let (word, rest) = split_word(line);
+        for command in COMMANDS.iter().filter(|command| command.is_called(word)) {
+            let arguments = Arguments::new(rest, command.usage.trim_start_matches('/'));
+            match command.access {
+                Access::Everyone(_) => {}
+                Access::Operator(parse) => return parse(arguments).map(Self::Moderation),
+                Access::Administrator(parse) => return parse(arguments),
+            }
+        }
+        Err(Refusal::UnknownCommand(SafeText::excerpt(word, QUOTED_CHARS)))
+    }
+}
+
+impl CommandSpec {
+    /// Its name, without the slash.
+    pub fn name(&self) -> &'static str {
+        let usage = self.usage.trim_start_matches('/');
+        usage.split_once(' ').map_or(usage, |(name, _)| name)
     }
 
-    fn parse_tell(rest: &str) -> Result<Self, Refusal> {
-        let (to, text) = split_word(rest);
-        if text.is_empty() {
-            return Err(Refusal::BadArguments("/msg NAME TEXT"));
-        }
-        // What cannot be a name cannot be here either.
-        let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
-        Ok(Self::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
+    /// Its arguments, as they are shown.
+    pub fn arguments(&self) -> &'static str {
+        self.usage.split_once(' ').map_or("", |(_, arguments)| arguments)
     }
 
-    fn parse_unignore(name: &str) -> Result<Self, Refusal> {
-        // What cannot be a name cannot be ignored either.
-        let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
-        Ok(Self::Unignore(Box::new(name)))
+    fn is_called(&self, word: &str) -> bool {
+        [self.name()].iter().chain(self.aliases).any(|name| name.eq_ignore_ascii_case(word))
     }
+}
+
+const fn everyone(
+    usage: &'static str,
+    aliases: &'static [&'static str],
+    help: &'static str,
+    parse: Parser<Command>,
+) -> CommandSpec {
+    CommandSpec { usage, aliases, help, access: Access::Everyone(parse) }
+}
+
+const fn operator(usage: &'static str, help: &'static str, parse: Parser<ModerationCommand>) -> CommandSpec {
+    CommandSpec { usage, aliases: &[], help, access: Access::Operator(parse) }
+}
+
+const fn administrator(usage: &'static str, help: &'static str, parse: Parser<AdminCommand>) -> CommandSpec {
+    CommandSpec { usage, aliases: &[], help, access: Access::Administrator(parse) }
+}
+
+fn msg(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let (to, text) = arguments.split()?;
+    if text.is_empty() {
+        return Err(arguments.wrong());
+    }
+    // What cannot be a name cannot be here either.
+    let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
+    Ok(Command::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
+}
+
+/// A message like any other. Clients may show it as an action, so they get it in one form.
+fn me(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Say(SafeText::new(format!("/me {}", arguments.required()?))))
+}
+
+fn ignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    match arguments.optional() {
+        None => Ok(Command::Ignored),
+        Some(name) => Ok(Command::Ignore(Box::new(Name::parse(name)?))),
+    }
+}
+
+fn unignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let name = arguments.required()?;
+    // What cannot be a name cannot be ignored either.
+    let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
+    Ok(Command::Unignore(Box::new(name)))
+}
+
+fn quit(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Quit(arguments.optional().map(|reason| SafeText::excerpt(reason, REASON_CHARS))))
+}
+
+fn ping(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Ping(arguments.optional().map(|token| SafeText::excerpt(token, PING_TOKEN_CHARS))))
+}
+
+fn say(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
+    Ok(AdminCommand::Say(SafeText::new(arguments.required()?.to_owned())))
+}
+
+fn list(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
+    Ok(AdminCommand::List(match arguments.optional() {
+        None | Some("people") => Listing::People,
+        Some("names") => Listing::Names,
+        Some("bans") => Listing::Bans,
+        Some("mutes") => Listing::Mutes,
+        Some(_) => return Err(arguments.wrong()),
+    }))
 }
 
 #[cfg(test)]

@@ -1,29 +1,30 @@
 //! Durations as people write them: `30m`, `2 h`, `10 minutes`, `1h30m`, `2 hours and 30 minutes`, `an hour`.
 //!
-//! The rule that matters: what could be meant as a duration is either understood or an error, never a part of a reason. A
-//! ban that is to last ten minutes must not last forever because of a typing mistake.
+//! Text that could be meant as a duration is either understood or an error, but never part of a reason. A ban meant for
+//! ten minutes must not last forever because of a typo.
 
 use std::time::Duration;
 
 use crate::protocol::words::split_word;
 
-/// The names of the units. Others, such as `h` and `mins`, are known to humantime.
+/// The names of the units. humantime knows others, such as `h` and `mins`.
 const UNITS: [&str; 14] = [
     "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "week", "weeks", "month", "months",
     "year", "years",
 ];
 
-/// Words that stand for a number before a unit. Nobody is banned for `five minutes`, but not forever either.
+/// Words that stand for a number before a unit. `five minutes` is not understood, but it must not become a ban forever
+/// either.
 const NUMBER_WORDS: [&str; 16] = [
     "half", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen", "twenty",
     "thirty", "few", "couple",
 ];
 
-/// Somebody meant a duration, and it is not one.
+/// The text was meant as a duration, but is not a valid one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mistyped;
 
-/// Splits off the duration that `text` begins with, if it does. `forever` is split off, too, and is `None`.
+/// Splits off a duration at the start of `text`, if there is one. `forever` is split off too, and yields `None`.
 pub(crate) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
     let (word, rest) = split_word(text);
     if word.eq_ignore_ascii_case("forever") {
@@ -34,7 +35,7 @@ pub(crate) fn split_duration(text: &str) -> Result<(Option<Duration>, &str), Mis
     if is_in_words(text) { Err(Mistyped) } else { split_parts(text) }
 }
 
-/// Whether this begins with a duration in words, such as `five minutes`, `half an hour` or `a couple of days`.
+/// Whether the text starts with a duration in words, such as `five minutes`, `half an hour` or `a couple of days`.
 fn is_in_words(text: &str) -> bool {
     let mut words =
         text.split_whitespace().skip_while(|word| ["a", "for"].iter().any(|small| word.eq_ignore_ascii_case(small)));
@@ -63,13 +64,13 @@ fn split_parts(text: &str) -> Result<(Option<Duration>, &str), Mistyped> {
 struct Part<'a> {
     number: &'a str,
     unit: &'a str,
-    /// Nothing is between the two.
+    /// No space is between the two.
     is_glued: bool,
     rest: &'a str,
 }
 
 impl<'a> Part<'a> {
-    /// What a text begins with. `a` and `an` are numbers before a unit.
+    /// Reads the start of a text. `a` and `an` count as numbers before a unit.
     fn read(text: &'a str) -> Option<Self> {
         let (word, after) = split_word(text);
         if ["a", "an", "one"].iter().any(|one| word.eq_ignore_ascii_case(one)) {
@@ -94,7 +95,7 @@ impl<'a> Part<'a> {
         humantime::parse_duration(&format!("{}{}", self.number, normalize(self.unit))).ok()
     }
 
-    /// Whether this is, or was meant to be, a duration.
+    /// Whether this is a duration or was meant as one.
     fn is_meant(&self) -> bool {
         match self.unit {
             // `10`, and `10 30m`.
@@ -104,7 +105,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// The text after it, without what connects it to a further part or to the reason.
+    /// The text after this part, without the separator before a further part or the reason.
     fn what_follows(&self) -> &'a str {
         let rest = self.rest.strip_prefix([',', ';', ':', '.']).unwrap_or(self.rest).trim_start();
         let (word, after) = split_word(rest);
@@ -117,17 +118,17 @@ fn split_letters(text: &str) -> (&str, &str) {
     text.split_at(text.find(|char: char| !char.is_alphabetic()).unwrap_or(text.len()))
 }
 
-/// Whether this is a unit, and not one of those below a millisecond: `us` is a word in a reason.
+/// Whether this is a unit of at least a millisecond: `us` is a word in a reason.
 fn is_unit(word: &str) -> bool {
     humantime::parse_duration(&format!("1{}", normalize(word))).is_ok_and(|time| time >= Duration::from_millis(1))
 }
 
-/// Units are known without regard to case, but `M` is a month and `m` a minute.
+/// Units ignore case, except that `M` is a month and `m` a minute.
 fn normalize(unit: &str) -> String {
     if unit == "M" { unit.to_owned() } else { unit.to_lowercase() }
 }
 
-/// Whether this is a unit with a typing mistake, or two in a long word.
+/// Whether this is a unit with one typo, or with two in a long word.
 fn looks_like_unit(word: &str) -> bool {
     let word = word.to_lowercase();
     let is_near = |unit: &&str| strsim::osa_distance(&word, unit) <= if unit.len() < 6 { 1 } else { 2 };

@@ -1,29 +1,29 @@
-//! Lines from bytes: where one ends, how long it may be, and whether it is text.
+//! Decodes bytes into lines: where a line ends, how long it may be, and whether it is text.
 //!
-//! Stands behind [`Telnet`](crate::protocol::Telnet) and before [`Command`](crate::protocol::Command). It holds at most one unfinished
-//! line of at most [`LINE_BYTES`], whatever is sent. LF, CR LF, CR NUL and a lone CR end a line, across any
-//! split of the bytes: a split never changes the lines.
+//! The input comes from [`Telnet`](crate::protocol::Telnet), and the lines go to [`Command`](crate::protocol::Command).
+//! The decoder holds at most one unfinished line of at most [`LINE_BYTES`]. LF, CR LF, CR NUL and a lone CR end a line.
+//! How the bytes are split into reads never changes the lines.
 
 use std::collections::VecDeque;
 
 use crate::limits::{LINE_BYTES, UNTERMINATED_BYTES};
 
-/// What a peer sent between two line ends. Empty lines are nothing and do not show up.
+/// What a peer sent between two line endings. Empty lines are skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// A line of valid UTF-8, without its end. It may hold control characters.
+    /// A line of valid UTF-8 without its ending. It may contain control characters.
     Text(String),
     /// A line that is not UTF-8 (RFC 3629).
     NotUtf8,
-    /// A line of more than [`LINE_BYTES`]. It is reported as soon as that is known and thrown away to its end.
+    /// A line of more than [`LINE_BYTES`]. It is reported as soon as it is too long, and the rest is discarded.
     TooLong,
-    /// More than [`UNTERMINATED_BYTES`] without a line end: whoever sends this is no chat client. Comes after
-    /// [`TooLong`](Line::TooLong), once.
+    /// More than [`UNTERMINATED_BYTES`] without a line ending, which no chat client sends. Comes once, after
+    /// [`TooLong`](Line::TooLong).
     Endless,
 }
 
 impl Line {
-    /// How many bytes it takes, its end included, as far as it was kept.
+    /// Size in bytes including the ending, as far as the line was kept.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len() + 1,
@@ -32,44 +32,44 @@ impl Line {
     }
 }
 
-/// Makes lines of bytes that come in pieces.
+/// Decodes bytes that arrive in pieces.
 #[derive(Debug, Default)]
 pub struct LineDecoder {
-    /// The line whose end has not come yet.
+    /// The line that has not ended yet.
     unfinished: Vec<u8>,
-    /// How many bytes of the unfinished line were thrown away: when there are any, it was too long and has been
-    /// reported, and the rest of it counts for nothing.
+    /// How many bytes of the unfinished line were discarded. If this is not 0, the line was too long and has been
+    /// reported.
     discarded: usize,
-    /// The unfinished line was thrown away by [`throw_away`](Self::throw_away). Only a line end ends it.
+    /// The unfinished line was discarded by [`throw_away`](Self::throw_away). Only a line ending ends it.
     is_thrown_away: bool,
-    /// The last byte was a CR: an LF or NUL that follows belongs to it.
+    /// The last byte was a CR, so an LF or NUL that follows belongs to it.
     after_cr: bool,
     first_end: FirstEnd,
 }
 
-/// How the first line ended, which is how the peer wants its own lines to end.
+/// How the first line ended. The peer gets its own lines with the same ending.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 enum FirstEnd {
     #[default]
     Unseen,
-    /// A CR came, and what follows decides.
+    /// A CR came; the next byte decides.
     Cr,
     Lf,
     CrLf,
 }
 
 impl LineDecoder {
-    /// Whether the first line ended with CR LF or CR NUL, so that this peer wants CR LF.
+    /// Whether the first line ended with CR LF or CR NUL, so that this peer expects CR LF.
     pub fn wants_crlf(&self) -> bool {
         self.first_end == FirstEnd::CrLf
     }
 
-    /// Whether a line has begun whose end has not come.
+    /// Whether a line has started but not ended.
     pub fn is_inside_line(&self) -> bool {
         self.discarded > 0 || !self.unfinished.is_empty()
     }
 
-    /// Appends to `lines` what `bytes` complete, and keeps the unfinished rest.
+    /// Appends the lines that `bytes` complete to `lines`, and keeps the unfinished rest.
     pub fn decode(&mut self, mut bytes: &[u8], lines: &mut VecDeque<Line>) {
         while !bytes.is_empty() {
             if std::mem::take(&mut self.after_cr) {
@@ -89,7 +89,7 @@ impl LineDecoder {
         }
     }
 
-    /// Throws away the beginning of the unfinished line now, and its rest when it arrives. False if no line has begun.
+    /// Discards the unfinished line, including what has yet to arrive of it. Returns false if no line has started.
     pub fn throw_away(&mut self) -> bool {
         if !self.is_inside_line() {
             return false;
@@ -99,12 +99,12 @@ impl LineDecoder {
         true
     }
 
-    /// Whether the unfinished line was thrown away, so that its rest will be, too.
+    /// Whether the unfinished line was discarded, so that its rest will be, too.
     pub fn is_throwing_away(&self) -> bool {
         self.is_thrown_away
     }
 
-    /// Takes the unfinished line as complete: at the end of input, or when the caller has waited long enough.
+    /// Treats the unfinished line as complete: at end of input, or after a long silence.
     pub fn finish(&mut self, lines: &mut VecDeque<Line>) {
         self.is_thrown_away = false;
         let bytes = std::mem::take(&mut self.unfinished);
@@ -113,15 +113,15 @@ impl LineDecoder {
         }
     }
 
-    /// Takes back the last character of the unfinished line.
+    /// Removes the last character of the unfinished line.
     pub fn erase_character(&mut self) {
-        // The bytes of a character of UTF-8 but its first are 10xxxxxx.
+        // In UTF-8, all bytes of a character except the first are 10xxxxxx.
         while let Some(byte) = self.unfinished.pop()
             && byte & 0xc0 == 0x80
         {}
     }
 
-    /// Takes back the unfinished line. One that was thrown away goes on: what is typed after this could be a password, too.
+    /// Removes the unfinished line. A discarded line stays discarded: what is typed next could still be a password.
     pub fn erase_line(&mut self) {
         if !self.is_thrown_away {
             self.unfinished.clear();
@@ -144,7 +144,7 @@ impl LineDecoder {
         self.discarded = length;
     }
 
-    /// The first end decides; a CR leaves it open for one more byte.
+    /// The first ending decides; a CR leaves it open for one more byte.
     fn note_end(&mut self, end: FirstEnd) {
         if matches!(self.first_end, FirstEnd::Unseen | FirstEnd::Cr) {
             self.first_end = end;
@@ -160,7 +160,7 @@ mod tests {
         Line::Text(line.to_owned())
     }
 
-    /// All lines of `input`, handed over in pieces that end at `cuts`.
+    /// All lines of `input`, split into pieces that end at `cuts`.
     fn decode(input: &[u8], cuts: &[usize]) -> (Vec<Line>, bool) {
         let (mut decoder, mut lines, mut start) = (LineDecoder::default(), VecDeque::new(), 0);
         for &cut in cuts.iter().chain([&input.len()]) {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_spoil_their_own_line_only() {
+    fn invalid_utf8_spoils_only_its_own_line() {
         let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
         assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
     }

@@ -1,22 +1,22 @@
-//! The login line: a name, and what the peer wants besides.
+//! The login line: a name and options.
 //!
-//! Options follow the name, since a name holds no blanks.
+//! Options follow the name, since names cannot contain spaces.
 
 use crate::limits::QUOTED_CHARS;
 use crate::model::{Name, SafeText};
 use crate::protocol::Refusal;
 
-/// What the first line says. Another one follows when its name is refused.
+/// The content of the first line. If its name is refused, another login line follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginLine {
     /// The name, or what is wrong with it or with an option.
     pub name: Result<Name, Refusal>,
-    /// The next line is a password, also when the name needs none, or is refused.
+    /// The next line is a password, even if the name needs none or is refused.
     pub auth: bool,
 }
 
 impl LoginLine {
-    /// Reads a name and the options after it, all of them separated by blanks. Options are known without regard to case.
+    /// Parses a name and its options, separated by spaces or tabs. Options ignore case.
     pub fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut words = text.split([' ', '\t']).filter(|word| !word.is_empty());

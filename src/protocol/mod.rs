@@ -1,12 +1,14 @@
 //! The line protocol: bytes to lines to commands, and replies to lines.
 //!
-//! Pure: nothing here knows a socket, a task or a clock. `docs/protocol.md` states the rules in full.
+//! Nothing here knows a socket, a task or a clock. `docs/protocol.md` states all rules.
 
+pub mod arguments;
 pub mod command;
 mod duration;
 pub mod line;
 pub mod login_line;
 pub mod moderation;
+pub mod refusal;
 pub mod reply;
 pub(crate) mod secret_line;
 pub mod server_line;
@@ -14,11 +16,12 @@ pub mod sniff;
 pub mod telnet;
 pub(crate) mod words;
 
-pub use command::{AccountCommand, Command};
+pub use command::{AccountCommand, AdminCommand, Command, Listing};
 pub use line::{Line, LineDecoder};
 pub use login_line::LoginLine;
 pub use moderation::{Banned, ModerationCommand};
-pub use reply::{LeaveReason, Notice, Refusal, Reply};
+pub use refusal::Refusal;
+pub use reply::{LeaveReason, Notice, Reply};
 pub use server_line::ServerLine;
 pub use sniff::{OtherProtocol, Sniffer};
 pub use telnet::{IAC, Piece, Telnet};

@@ -1,4 +1,4 @@
-//! What operators do to others: the words after the slash, and those of `server admin`.
+//! What operators do to others, in the room or through `server admin`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
 use crate::model::address::{Network, PeerAddr};
 use crate::model::{Name, SafeText};
 use crate::protocol::Refusal;
+use crate::protocol::arguments::Arguments;
 use crate::protocol::duration::{Mistyped, split_duration};
-use crate::protocol::words::split_word;
 
 /// Who is kept out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,14 +32,14 @@ impl Banned {
 /// Something that an operator does to somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModerationCommand {
-    /// `kick NAME [REASON]`: sends NAME out of the room.
+    /// Disconnect somebody, who may come back.
     Kick {
         /// Whom.
         whom: Name,
         /// Why.
         reason: Option<SafeText>,
     },
-    /// `ban NAME|ADDR [DURATION] [REASON]`: does not let them in any more either.
+    /// Disconnect them and keep them out.
     Ban {
         /// Whom.
         whom: Banned,
@@ -48,12 +48,12 @@ pub enum ModerationCommand {
         /// Why.
         reason: Option<SafeText>,
     },
-    /// `unban NAME|ADDR`: lets them in again.
+    /// Lift a ban.
     Unban {
         /// Whom.
         whom: Banned,
     },
-    /// `mute NAME [DURATION] [REASON]`: lets NAME listen, and say nothing.
+    /// Let somebody read, but not write.
     Mute {
         /// Whom.
         whom: Name,
@@ -62,7 +62,7 @@ pub enum ModerationCommand {
         /// Why.
         reason: Option<SafeText>,
     },
-    /// `unmute NAME`: lets NAME talk again.
+    /// Lift a mute.
     Unmute {
         /// Whom.
         whom: Name,
@@ -70,23 +70,29 @@ pub enum ModerationCommand {
 }
 
 impl ModerationCommand {
-    /// The forms of the acts, as the one who got one wrong is told.
-    const FORMS: [(&'static str, &'static str); 5] = [
-        ("kick", "/kick NAME [REASON]"),
-        ("ban", "/ban NAME|ADDR [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
-        ("unban", "/unban NAME|ADDR"),
-        ("mute", "/mute NAME [DURATION] [REASON], with a DURATION like 30m, 2 hours or 7 days"),
-        ("unmute", "/unmute NAME"),
-    ];
+    pub(super) fn kick(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        let (whom, rest) = arguments.split()?;
+        Ok(Self::Kick { whom: parse_name(whom)?, reason: reason(rest) })
+    }
 
-    /// Reads an act: its word, in lower case, and what follows. `None`: that is no act.
-    pub fn parse(word: &str, rest: &str) -> Option<Result<Self, Refusal>> {
-        let (_, form) = Self::FORMS.into_iter().find(|(name, _)| *name == word)?;
-        let (whom, rest) = split_word(rest);
-        if whom.is_empty() || (word.starts_with("un") && !rest.is_empty()) {
-            return Some(Err(Refusal::BadArguments(form)));
-        }
-        Some(Self::of(word, whom, rest))
+    pub(super) fn ban(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        let (whom, rest) = arguments.split()?;
+        let (time, reason) = split_time(rest)?;
+        Ok(Self::Ban { whom: parse_banned(whom)?, time, reason })
+    }
+
+    pub(super) fn unban(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        Ok(Self::Unban { whom: parse_banned(arguments.one_word()?)? })
+    }
+
+    pub(super) fn mute(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        let (whom, rest) = arguments.split()?;
+        let (time, reason) = split_time(rest)?;
+        Ok(Self::Mute { whom: parse_name(whom)?, time, reason })
+    }
+
+    pub(super) fn unmute(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        Ok(Self::Unmute { whom: parse_name(arguments.one_word()?)? })
     }
 
     /// Whether it concerns somebody with these names who comes from there.
@@ -99,22 +105,6 @@ impl ModerationCommand {
             Self::Ban { whom: Banned::Network(source), .. } => source.contains(from.network()),
             Self::Unban { whom: Banned::Network(_) } => false,
         }
-    }
-
-    fn of(word: &str, whom: &str, rest: &str) -> Result<Self, Refusal> {
-        Ok(match word {
-            "kick" => Self::Kick { whom: parse_name(whom)?, reason: reason(rest) },
-            "unban" => Self::Unban { whom: parse_banned(whom)? },
-            "unmute" => Self::Unmute { whom: parse_name(whom)? },
-            "ban" => {
-                let (time, reason) = split_time(rest)?;
-                Self::Ban { whom: parse_banned(whom)?, time, reason }
-            }
-            _ => {
-                let (time, reason) = split_time(rest)?;
-                Self::Mute { whom: parse_name(whom)?, time, reason }
-            }
-        })
     }
 }
 
@@ -136,9 +126,7 @@ fn parse_name(text: &str) -> Result<Name, Refusal> {
 fn parse_banned(text: &str) -> Result<Banned, Refusal> {
     match text.parse() {
         Ok(source) => Ok(Banned::Network(source)),
-        Err(_) if looks_like_address(text) => {
-            Err(Refusal::BadArguments("192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000: no other network"))
-        }
+        Err(error) if looks_like_address(text) => Err(Refusal::BadNetwork(error)),
         Err(_) => parse_name(text).map(Banned::Name),
     }
 }
@@ -166,10 +154,14 @@ fn reason(text: &str) -> Option<SafeText> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::address::InvalidNetwork;
+    use crate::protocol::{Command, Line};
 
     fn parse(line: &str) -> Result<ModerationCommand, Refusal> {
-        let (word, rest) = split_word(line);
-        ModerationCommand::parse(word, rest).expect("it is an act")
+        match Command::parse(Line::Text(format!("/{line}")))? {
+            Command::Moderation(command) => Ok(*command),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn name(text: &str) -> Name {
@@ -228,21 +220,31 @@ mod tests {
             assert_eq!(parse(&format!("unban {address}")), Ok(ModerationCommand::Unban { whom }));
         }
         for address in ["300.1.1.1", "1.2.3", "192.0.2.1.1", "192.0.2.0/24", "fe80::1", "2001:db8::g", "user:Bob"] {
-            assert!(matches!(parse(&format!("ban {address}")), Err(Refusal::BadArguments(_))), "{address}");
+            assert_eq!(parse(&format!("ban {address}")), Err(Refusal::BadNetwork(InvalidNetwork)), "{address}");
         }
         assert_eq!(parse("unban 192.0.2.x"), Ok(ModerationCommand::Unban { whom: Banned::Name(name("192.0.2.x")) }));
-        assert!(matches!(parse("unban 192.0.2.0/24"), Err(Refusal::BadArguments(_))));
+        assert_eq!(parse("unban 192.0.2.0/24"), Err(Refusal::BadNetwork(InvalidNetwork)));
     }
 
     #[test]
-    fn what_is_missing_or_too_much_is_answered_with_the_form() {
-        for (line, form) in [("kick", "/kick NAME [REASON]"), ("unban Bob now", "/unban NAME|ADDR")] {
-            assert_eq!(parse(line), Err(Refusal::BadArguments(form)));
+    fn missing_or_extra_arguments_are_refused_with_the_usage() {
+        for (line, usage) in [
+            ("kick", "/kick NAME [REASON]"),
+            ("ban", "/ban NAME|ADDR [DURATION] [REASON]"),
+            ("unban", "/unban NAME|ADDR"),
+            ("unban Bob now", "/unban NAME|ADDR"),
+            ("mute", "/mute NAME [DURATION] [REASON]"),
+            ("unmute Bob now", "/unmute NAME"),
+        ] {
+            assert_eq!(parse(line), Err(Refusal::BadArguments(usage)));
         }
+    }
+
+    #[test]
+    fn an_invalid_duration_is_refused() {
         assert_eq!(parse("ban Bob 0s"), Err(Refusal::BadTime));
         for time in ["1000years", "1000 years", "0 minutes", "-5m", "30mspam", "5minuts", "5 minuts"] {
             assert_eq!(parse(&format!("mute Bob {time} spam")), Err(Refusal::BadTime), "{time}");
         }
-        assert_eq!(ModerationCommand::parse("say", "hi"), None);
     }
 }

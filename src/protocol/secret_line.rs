@@ -1,11 +1,11 @@
-//! A line that is a password.
+//! Lines that are passwords.
 
 use zeroize::Zeroizing;
 
 use crate::model::{BadSecret, Secret};
 use crate::protocol::{Line, Refusal};
 
-/// The password that a line is, which is wiped. What follows a line that is too long is no password either.
+/// Turns a line into a password and wipes the line. The rest of a line that is too long is not a password either.
 ///
 /// # Errors
 /// [`Refusal::LineTooLong`].

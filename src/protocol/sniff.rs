@@ -1,22 +1,22 @@
-//! Recognises other protocols by their first bytes, such as HTTP and TLS.
+//! Detects other protocols, such as HTTP and TLS, by their first bytes.
 //!
-//! A browser's headers are not names, but a line of what it posts could be one, and the lines after it would be messages. So
-//! such a client is told so in one line and disconnected.
+//! The headers that a browser sends are not valid names, but a line of a posted body could be one, and the lines after
+//! it would become messages. So such a client is told about it in one line and disconnected.
 
 use std::fmt;
 
-/// A protocol that is not ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherProtocol {
-    /// A browser, or a scanner (RFC 9110).
+    /// A browser or a scanner (RFC 9110).
     Http,
     /// A ClientHello (RFC 8446, section 5.1).
     Tls,
-    /// A client of a secure shell (RFC 4253, section 4.2).
+    /// An SSH client (RFC 4253, section 4.2).
     Ssh,
 }
 
-/// How another protocol begins. No name does: a name holds no blank and no control character, and does not begin with `SSH-`.
+/// How other protocols start. No name starts like this, because names contain neither spaces nor control characters and
+/// do not start with `SSH-`.
 const GREETINGS: &[(&[u8], OtherProtocol)] = &[
     (b"GET ", OtherProtocol::Http),
     (b"HEAD ", OtherProtocol::Http),
@@ -32,19 +32,18 @@ const GREETINGS: &[(&[u8], OtherProtocol)] = &[
     (b"SSH-", OtherProtocol::Ssh),
 ];
 
-/// The longest greeting.
 const GREETING_BYTES: usize = 8;
 
-/// The first bytes of a connection, however they are split over reads.
+/// The first bytes of a connection, however they are split into reads.
 #[derive(Debug, Default)]
 pub struct Sniffer {
-    /// As many as it takes, without the line ends before them: an HTTP server would ignore those (RFC 9112, section 2.2).
+    /// The bytes so far, without leading line endings: HTTP servers ignore those (RFC 9112, section 2.2).
     bytes: [u8; GREETING_BYTES],
     count: usize,
 }
 
 impl Sniffer {
-    /// Takes bytes that were read.
+    /// Adds bytes from a read.
     pub fn read(&mut self, bytes: &[u8]) {
         if self.count == GREETING_BYTES {
             return;
@@ -57,7 +56,7 @@ impl Sniffer {
         }
     }
 
-    /// The protocol that the bytes so far have shown.
+    /// The protocol, if it is known.
     pub fn stranger(&self) -> Option<OtherProtocol> {
         let bytes = &self.bytes[..self.count];
         GREETINGS.iter().find(|(greeting, _)| bytes.starts_with(greeting)).map(|&(_, stranger)| stranger)
@@ -65,7 +64,7 @@ impl Sniffer {
 }
 
 impl OtherProtocol {
-    /// Looks at a whole line that should be a name: `BREW /pot HTTP/1.1` is a request, whatever its method.
+    /// Checks a whole line that should be a name: `BREW /pot HTTP/1.1` is a request, whatever its method.
     pub fn of_line(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let is_request = words.next().is_some_and(|method| !method.is_empty())
@@ -90,7 +89,7 @@ impl fmt::Display for OtherProtocol {
 mod tests {
     use super::*;
 
-    /// What is known after each read.
+    /// The result after each read.
     fn recognise<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Option<OtherProtocol> {
         let mut opening = Sniffer::default();
         reads.into_iter().for_each(|read| opening.read(read));
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn people_are_no_strangers() {
+    fn valid_names_are_not_mistaken_for_other_protocols() {
         for name in
             ["Getty\n", "GETTY\n", "SSHeila\n", "ssh-susi\n", "Post\n", "G\nET /\n", "Al\nGET /\n", "", "\u{16}"]
         {

@@ -1,9 +1,8 @@
-//! Telnet commands (RFC 854, 885, 1184), taken out of a peer's bytes before they become lines, and answered.
+//! Removes telnet commands (RFC 854, 885, 1184) from a peer's bytes before they become lines, and answers them.
 //!
-//! Stands between the socket and [`LineDecoder`](crate::protocol::LineDecoder), and knows neither. A byte 0xFF never occurs
-//! in UTF-8, so a peer that sends plain text is never touched. What only looks like telnet is not dropped: it is
-//! passed on with its 0xFF, so that the line it stands in is refused as not UTF-8. However much is sent, there are
-//! at most [`TELNET_ANSWERS`] answers, so two ends can never keep each other busy.
+//! It sits between the socket and [`LineDecoder`](crate::protocol::LineDecoder) and knows neither. The byte 0xFF never
+//! occurs in UTF-8, so plain text is never touched. What only looks like telnet is passed on with its 0xFF, so that its
+//! line is refused as not UTF-8. There are at most [`TELNET_ANSWERS`] answers, so two ends cannot keep each other busy.
 
 use crate::limits::{SUBNEGOTIATION_BYTES, TELNET_ANSWERS};
 
@@ -24,7 +23,7 @@ const BREAK: u8 = 243;
 const SE: u8 = 240;
 const ABORT: u8 = 238;
 const SUSPEND: u8 = 237;
-/// The first of the commands. END OF RECORD, 239, is another.
+/// The first command. 239, END OF RECORD, is another.
 const END_OF_FILE: u8 = 236;
 
 /// The option ECHO (RFC 857).
@@ -33,28 +32,28 @@ const ECHO: u8 = 1;
 /// The option TIMING-MARK (RFC 860).
 const TIMING_MARK: u8 = 6;
 
-/// What is left of a peer's bytes.
+/// A part of a peer's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// Text, and perhaps line ends.
+    /// Text, possibly with line endings.
     Text(&'a [u8]),
-    /// The last character of the unfinished line is taken back.
+    /// Removes the last character of the unfinished line.
     EraseCharacter,
-    /// The unfinished line is taken back.
+    /// Removes the unfinished line.
     EraseLine,
 }
 
-/// Takes telnet commands out of a stream of bytes, across any split of it.
+/// Removes telnet commands from a stream of bytes, however it is split.
 #[derive(Debug, Default)]
 pub struct Telnet {
     state: State,
-    /// What was said, once the peer has shown that it speaks telnet.
+    /// The state of the negotiation, once the peer has shown that it speaks telnet.
     spoken: Option<Box<Conversation>>,
-    /// We have offered to echo, and an answer to that wants none.
+    /// We have offered to echo, so the peer's answer needs no answer.
     has_offered_echo: bool,
 }
 
-/// What the bytes so far make of the next one.
+/// What the next byte means.
 #[derive(Debug, Default, Clone, Copy)]
 enum State {
     #[default]
@@ -63,21 +62,21 @@ enum State {
     Command,
     /// After IAC and this verb, WILL, WONT, DO or DONT: the option follows.
     Option(u8),
-    /// Inside IAC SB ... IAC SE, so many bytes long.
+    /// Inside IAC SB ... IAC SE, with the number of bytes so far.
     Subnegotiation(usize),
     /// After an IAC inside a subnegotiation.
     SubnegotiationCommand(usize),
-    /// After the end of file. There is no way back.
+    /// After the end of file. This state is final.
     Ended,
 }
 
 #[derive(Debug, Default)]
 struct Conversation {
-    /// Answers that are yet to be sent.
+    /// Answers that have not been sent yet.
     answers: Vec<u8>,
-    /// How many answers were given.
+    /// Number of answers so far.
     given: usize,
-    /// The options refused so far, a bit each, and likewise those that we would not have the peer use.
+    /// One bit for each option that we have refused to use, and for each that the peer must not use.
     refused: [u128; 2],
     disallowed: [u128; 2],
 }
@@ -88,30 +87,29 @@ impl Telnet {
         self.spoken.is_some()
     }
 
-    /// Whether the peer has said that its input is at an end, although it has not half-closed. What follows is not
-    /// handed on.
+    /// Whether the peer has ended its input without a half-close. Further input is ignored.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
     }
 
-    /// What is to be sent to the peer, as it is; often nothing.
+    /// Takes the answers to send to the peer. Often there are none.
     pub fn take_answers(&mut self) -> Vec<u8> {
         self.spoken.as_mut().map(|spoken| std::mem::take(&mut spoken.answers)).unwrap_or_default()
     }
 
-    /// What has a client not show what its person types next: the offer to echo it, which is not done (RFC 857).
+    /// Makes a client hide what is typed next, by offering to echo it (RFC 857). The server does not echo it.
     pub fn hide_typing(&mut self) -> [u8; 3] {
         self.has_offered_echo = true;
         [IAC, WILL, ECHO]
     }
 
-    /// What has it show that again, and the line end that it has not shown. Whoever is no telnet client sees a line of its
-    /// own of both.
+    /// Makes a client show typing again, with the line ending that it did not show. Other clients show both as a line
+    /// of its own.
     pub fn show_typing(&mut self) -> [u8; 5] {
         [IAC, WONT, ECHO, b'\r', b'\n']
     }
 
-    /// Hands on what is left of `bytes` without the telnet commands.
+    /// Passes on `bytes` without the telnet commands.
     pub fn decode(&mut self, bytes: &[u8], mut hand_on: impl FnMut(Piece<'_>)) {
         let mut rest = bytes;
         while !self.has_ended()
@@ -133,16 +131,16 @@ impl Telnet {
         }
     }
 
-    /// Takes a byte that belongs to a command.
+    /// Handles a byte of a command.
     fn take(&mut self, byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) {
         self.state = match (self.state, byte) {
             (State::Command, WILL..=DONT) => State::Option(byte),
             (State::Command, SB) => State::Subnegotiation(0),
             (State::Command, END_OF_FILE..SB) => self.command(byte, hand_on),
-            // The options 10 and 13 are long obsolete (RFC 652, 654): this is rubbish at the end of a line.
+            // The options 10 and 13 are long obsolete (RFC 652, 654), so this is garbage at the end of a line.
             (State::Option(_), b'\n' | b'\r') => not_telnet(byte, hand_on),
             (State::Option(verb), _) => self.option(verb, byte),
-            // IAC IAC is the byte 255 itself, and below the end of file there is no command.
+            // IAC IAC is the byte 255 itself. There is no command below the end of file.
             (State::Command, IAC) => {
                 hand_on(Piece::Text(&[IAC]));
                 State::Text
@@ -168,7 +166,7 @@ impl Telnet {
         match command {
             ARE_YOU_THERE => conversation.answer(b"[yes]\r\n"),
             ERASE_CHARACTER => hand_on(Piece::EraseCharacter),
-            // What telnet makes of Ctrl-C, Ctrl-\ and Ctrl-Z is here too: at a terminal each of them takes the line back.
+            // Telnet clients send these for Ctrl-C, Ctrl-\ and Ctrl-Z, which at a terminal erase the line.
             ERASE_LINE | ABORT_OUTPUT | INTERRUPT | BREAK | ABORT | SUSPEND => hand_on(Piece::EraseLine),
             END_OF_FILE => return State::Ended,
             _ => {} // NOP, GA, the end of a record and the data mark ask for nothing.
@@ -176,13 +174,13 @@ impl Telnet {
         State::Text
     }
 
-    /// Refuses an option, once (RFC 1143: answering an answer would go on for ever).
+    /// Refuses an option once. Answering an answer would never end (RFC 1143).
     fn option(&mut self, verb: u8, option: u8) -> State {
         let has_offered_echo = self.has_offered_echo;
         let conversation = self.conversation();
         match verb {
             DO | DONT if option == ECHO && has_offered_echo => {}
-            // Linux telnet sends it after Ctrl-C, and throws ALL output away until it is answered.
+            // Linux telnet sends this after Ctrl-C, and discards ALL output until it is answered.
             DO if option == TIMING_MARK => conversation.answer(&[IAC, WILL, TIMING_MARK]),
             DO if is_news(&mut conversation.refused, option) => conversation.answer(&[IAC, WONT, option]),
             WILL if is_news(&mut conversation.disallowed, option) => conversation.answer(&[IAC, DONT, option]),
@@ -205,7 +203,7 @@ impl Conversation {
     }
 }
 
-/// Notes an option, and says whether it was not noted before.
+/// Records an option, and returns whether it is new.
 fn is_news(noted: &mut [u128; 2], option: u8) -> bool {
     let (half, bit) = (&mut noted[usize::from(option / 128)], 1 << (option % 128));
     let is_news = *half & bit == 0;
@@ -213,7 +211,7 @@ fn is_news(noted: &mut [u128; 2], option: u8) -> bool {
     is_news
 }
 
-/// Passes on a byte that made no telnet command of what went before, marked so that its line is refused.
+/// Passes on a byte that is not part of a telnet command, marked so that its line is refused.
 fn not_telnet(byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) -> State {
     hand_on(Piece::Text(&[IAC, byte]));
     State::Text
@@ -223,7 +221,7 @@ fn not_telnet(byte: u8, hand_on: &mut impl FnMut(Piece<'_>)) -> State {
 mod tests {
     use super::*;
 
-    /// The text of all pieces, with what is erased as `<C` and `<L`, the answers, and whether telnet was spoken.
+    /// The text of all pieces with erasures as `<C` and `<L`, the answers, and whether telnet was spoken.
     fn decode(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Vec<u8>, bool) {
         let (mut telnet, mut text, mut answers, mut start) = (Telnet::default(), Vec::new(), Vec::new(), 0);
         for &cut in cuts.iter().chain([&bytes.len()]) {
@@ -299,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_telnet_stays_and_keeps_its_line_end() {
+    fn bytes_that_only_look_like_telnet_are_kept() {
         assert_eq!(text(b"\xff\xfe\n"), (b"\xff\n".to_vec(), false));
         assert_eq!(text(b"\xffA\n"), (b"\xffA\n".to_vec(), false));
     }

@@ -1,17 +1,21 @@
-//! The words of a line.
+//! Splits lines into words.
 
 use crate::model::text::is_invisible;
 
-/// Where the `/` of a command is, or the first one of `//`: at the first character of the line that can be seen.
+/// Finds the `/` of a command or the first one of `//`: it must be the first visible character.
 ///
-/// A second `/` inserted there makes the line a message that is said as it was.
+/// If another `/` is inserted there, the line is sent as the message that it was.
 pub(crate) fn find_slash(line: &str) -> Option<usize> {
     let (at, first) = line.char_indices().find(|&(_, char)| !is_invisible(char))?;
     (first == '/').then_some(at)
 }
 
-/// The first word of `text` and what follows it, without the blanks between and at the end.
+/// Splits off the first word of `text`, without the white space after it and at the end.
 pub(crate) fn split_word(text: &str) -> (&str, &str) {
     let text = text.trim_end();
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+}
+
+pub(crate) fn lines(count: u64) -> &'static str {
+    if count == 1 { "line" } else { "lines" }
 }

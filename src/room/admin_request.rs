@@ -1,4 +1,4 @@
-//! What the room is asked to do by operators and by `server admin`.
+//! Requests to the room from operators and `server admin`.
 
 use std::time::SystemTime;
 
@@ -8,55 +8,48 @@ use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name, PeerId, SafeText};
 use crate::protocol::{Banned, LeaveReason, Refusal};
 
-/// One thing that the room is to do.
 #[derive(Debug)]
 pub enum AdminRequest {
-    /// Everybody who has that name, or has logged in to its account, or comes from there, is to go.
+    /// Disconnect everyone with this name, logged in to its account, or from this network.
     Expel {
-        /// Whom.
         whom: Banned,
         /// What they are told.
         refusal: Refusal,
         /// What the others are told.
         reason: LeaveReason,
-        /// The peer whose words the reason has.
+        /// The peer that wrote the reason.
         by: Option<PeerId>,
-        /// Who went. Every order is answered.
+        /// The people who were disconnected. Every request is answered.
         answer: oneshot::Sender<Vec<Person>>,
     },
-    /// Everybody who has that name, or has logged in to its account, may say nothing from now on, or may again.
+    /// Mute or unmute everyone with this name or logged in to its account.
     Mute {
-        /// Whom.
         whom: Name,
-        /// Until when; `None`: no longer.
+        /// `None` lifts the mute.
         mute: Option<Mute>,
-        /// Whom it concerns.
+        /// The people who are affected.
         answer: oneshot::Sender<Vec<Person>>,
     },
-    /// Everybody is told something.
+    /// Send an announcement to everyone.
     Announce(SafeText),
-    /// Who is here?
-    Census(oneshot::Sender<Vec<Person>>),
+    /// List the people in the room.
+    ListPeople(oneshot::Sender<Vec<Person>>),
 }
 
-/// How long somebody may say nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mute {
-    /// Until when; `None`: until it is lifted.
+    /// `None`: until it is lifted.
     pub until: Option<SystemTime>,
 }
 
-/// Somebody in the room, as those see it who keep order.
+/// A person in the room, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// The number of its connection in the log.
+    /// Identifies its connection in the log.
     pub peer: PeerId,
-    /// Its name.
     pub name: Name,
-    /// Where it comes from.
     pub from: PeerAddr,
-    /// Its account.
     pub account_id: Option<AccountId>,
-    /// The mute that holds for it.
+    /// The mute in force, if any.
     pub mute: Option<Mute>,
 }

@@ -1,8 +1,8 @@
 //! How long the room waits for a few slow readers.
 //!
-//! A reader that is held up for a moment would lose lines in a flood that all others keep up with. A reader that stays slow
-//! must not slow the others down. So the room has a small budget for waiting, which is used up by waiting and refills slowly.
-//! It knows no clock: time is a parameter.
+//! A reader that is held up for a moment would lose lines in a flood that all others keep up with. But a reader that
+//! stays slow must not slow down the others. So the room has a small budget for waiting: waiting spends it, and it
+//! refills slowly. It knows no clock: time is a parameter.
 
 use std::time::{Duration, Instant};
 
@@ -15,12 +15,12 @@ pub(crate) struct Backpressure {
 }
 
 impl Backpressure {
-    /// All that there is.
+    /// A full budget.
     pub(crate) fn new(now: Instant) -> Self {
         Self { left: PATIENCE, since: now }
     }
 
-    /// Spends so much of it, if there is as much.
+    /// Spends this much of the budget, if there is enough.
     pub(crate) fn spend(&mut self, pause: Duration, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
         self.left = PATIENCE.min(self.left + elapsed.mul_f64(PATIENCE_REGAINED));
@@ -38,7 +38,7 @@ mod tests {
     fn it_is_used_up_and_comes_back_slowly() {
         let (start, pause) = (Instant::now(), Duration::from_millis(2));
         let mut patience = Backpressure::new(start);
-        // Who is waited for all the time is waited for half a second and a tenth of the time.
+        // Someone who is always slow gets half a second, and then a tenth of the time.
         let waited = |patience: &mut Backpressure, from: Instant| -> Duration {
             (1..=5000).filter(|at| patience.spend(pause, from + pause * *at)).map(|_| pause).sum()
         };

@@ -1,7 +1,7 @@
-//! What was said in one turn of the broker, rendered once for everybody.
+//! What was said in one turn of the broker, rendered once for everyone.
 //!
-//! Between the broker and the feed. A batch never changes after it is built, so any number of writers share it; each
-//! takes from it the parts that are meant for its peer.
+//! The broker builds batches and the feed keeps them. A finished batch never changes, so any number of writers share
+//! it. Each takes the parts that are meant for its peer.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -12,25 +12,20 @@ use crate::model::PeerId;
 use crate::protocol::Reply;
 use crate::room::PeerSet;
 
-/// Who is to get a line.
+/// Who receives a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Audience {
-    /// Everybody in the room.
     Everyone,
-    /// Everybody but one.
     AllBut(PeerId),
-    /// Everybody but these: the sender and those who ignore it. Shared by all that it says.
+    /// Everyone but these: the sender and those who ignore it. Shared by all lines of the sender.
     AllButThese(Arc<PeerSet>),
-    /// These peers alone.
     These(Arc<PeerSet>),
-    /// One peer alone.
     Only(PeerId),
-    /// One peer alone, and it is the last that it gets: its writer closes the connection after it.
+    /// One peer, as its last line: its writer closes the connection after it.
     Farewell(PeerId),
 }
 
 impl Audience {
-    /// Whether `peer` belongs to it.
     pub fn includes(&self, peer: PeerId) -> bool {
         match self {
             Self::Everyone => true,
@@ -41,7 +36,7 @@ impl Audience {
         }
     }
 
-    /// Whether it is everybody, or everybody but some.
+    /// Whether it is everyone, or everyone but some peers.
     pub(crate) fn is_public(&self) -> bool {
         match self {
             Self::Everyone | Self::AllBut(_) | Self::AllButThese(_) => true,
@@ -50,28 +45,28 @@ impl Audience {
     }
 }
 
-/// A run of lines for the same audience.
+/// Consecutive lines for the same audience.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) audience: Audience,
-    /// How many lines it has.
     pub(crate) lines: u64,
-    /// Where it ends in the text; it begins where the one before ends.
+    /// Where it ends in the text. It begins where the previous one ends.
     end: usize,
 }
 
-/// The lines of one turn, each ended by LF, and who is to get them.
+/// The lines of one turn, each with an LF, and their audiences.
 #[derive(Debug, Default)]
 pub struct Batch {
     text: String,
     segments: Vec<Segment>,
     public_lines: u64,
-    /// What the sets of peers take that its audiences have. Other batches may have them too, but any one can be the last.
+    /// The memory of the peer sets in its audiences. Other batches may share the sets, but any batch can be the last to
+    /// hold them.
     set_bytes: usize,
 }
 
 impl Batch {
-    /// How many lines are for everyone, or for everyone but some.
+    /// The number of lines for everyone, or for everyone but some peers.
     pub(crate) fn public_lines(&self) -> u64 {
         self.public_lines
     }
@@ -80,26 +75,25 @@ impl Batch {
         &self.segments
     }
 
-    /// How many bytes of text it has.
     pub(crate) fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// How many bytes of memory it holds, about.
+    /// The approximate memory that it holds, in bytes.
     pub(crate) fn cost(&self) -> usize {
         let segments = self.segments.capacity() * size_of::<Segment>();
         size_of::<Self>() + self.text.capacity() + segments + self.set_bytes
     }
 
-    /// The one audience of all the public lines, if there is one.
+    /// The audience of all public lines, if they share one.
     pub(crate) fn public_audience(&self) -> Option<&Audience> {
         let mut public = self.segments.iter().map(|segment| &segment.audience).filter(|audience| audience.is_public());
         let first = public.next()?;
         public.all(|audience| audience == first).then_some(first)
     }
 
-    /// Adds the text for `peer` from byte `from` on, which is the beginning of a line: in as few pieces as can be.
-    /// Says whether its farewell is the last of them.
+    /// Adds the text for `peer` to `pieces`, in as few pieces as possible. `from` is a byte offset at the start of a
+    /// line. Returns whether the peer's farewell is the last line.
     pub(crate) fn portion_for<'a>(&'a self, peer: PeerId, from: usize, pieces: &mut Vec<&'a [u8]>) -> bool {
         let mut piece = from..from;
         let mut start = 0;
@@ -128,16 +122,16 @@ impl Batch {
     }
 }
 
-/// A batch in the making.
+/// A batch under construction.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
     batch: Batch,
-    /// The sets of peers in it, each once.
+    /// The peer sets in it, each once.
     sets: Vec<Arc<PeerSet>>,
 }
 
 impl BatchBuilder {
-    /// Adds a reply for `audience`. What is added is what is sent, in this order.
+    /// Adds a reply for `audience`. Lines are sent in the order in which they are added.
     pub fn push(&mut self, audience: Audience, reply: &Reply<'_>) {
         let batch = &mut self.batch;
         let start = batch.text.len();
@@ -164,27 +158,26 @@ impl BatchBuilder {
         }
     }
 
-    /// Whether there is enough in it to end the turn.
+    /// Whether there is enough text to end the turn.
     pub fn is_full(&self) -> bool {
         self.len() + size_of_val(&self.batch.segments[..]) + self.batch.set_bytes >= BATCH_BYTES
     }
 
-    /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.batch.segments.is_empty()
     }
 
-    /// How many bytes there are so far: where somebody who comes now begins to read.
+    /// The number of bytes so far, which is where a peer that joins now starts to read.
     pub(crate) fn len(&self) -> usize {
         self.batch.len()
     }
 
-    /// How many public lines there are so far.
+    /// The number of public lines so far.
     pub(crate) fn public_lines(&self) -> u64 {
         self.batch.public_lines
     }
 
-    /// The finished batch; the builder is empty again.
+    /// Returns the finished batch and resets the builder.
     pub fn take(&mut self) -> Batch {
         self.sets.clear();
         std::mem::take(&mut self.batch)

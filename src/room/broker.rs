@@ -1,8 +1,8 @@
-//! The broker: the one task that owns the peers, and numbers what they say.
+//! The broker: the task that owns the peers and puts what they say in order.
 //!
-//! Between the sessions' events and the feed. It waits for its inbox, for the end of a round, and for the readers of the
-//! room as a whole when half or more of those who read are far behind; for a single one it waits a little at most.
-//! `handle` is plain and non-async, so the whole behaviour of the room is tested without an executor.
+//! It takes events from the sessions and publishes batches to the feed. It waits for its inbox, for the end of a round,
+//! and for the readers when half or more of the active ones are far behind; for a single reader it waits only a little.
+//! `handle` is synchronous, so the room can be tested without an executor.
 
 mod moderation;
 
@@ -15,7 +15,6 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
-use crate::accounts::Accounts;
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
@@ -27,9 +26,9 @@ use crate::room::ignores::Ignores;
 use crate::room::names::NameTable;
 use crate::room::presence::{Leave, PresenceNotices};
 use crate::room::unannounced::Unannounced;
-use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, SlowReaders};
+use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, Policy, SlowReaders};
 
-/// Who is here, and what is being said in this turn.
+/// The state of the room, and what is being said in this turn.
 #[derive(Debug)]
 pub struct Broker {
     feed: Feed,
@@ -38,43 +37,36 @@ pub struct Broker {
     names: NameTable,
     ignores: Ignores,
     batch: BatchBuilder,
-    /// A whole batch was published in this turn: others are to have theirs before more is taken in.
+    /// A full batch was published in this turn, so other tasks should run before more events are taken.
     is_turn_over: bool,
     traffic: PresenceNotices,
     unannounced: Unannounced,
     patience: Backpressure,
-    /// The room waits for most of its readers for as long as it takes.
+    /// The room waits for most of its readers without a time limit.
     is_patient: bool,
-    /// When this turn began.
+    /// The start of this turn.
     now: Instant,
-    /// The same, by the clock on the wall, which bans and mutes go by.
+    /// The same in wall-clock time, which bans and mutes use.
     date: SystemTime,
-    /// Which names are registered, and who is banned or muted.
-    accounts: Option<Accounts>,
-    /// Nobody has a name that is not registered.
-    registered_only: bool,
-    /// The server stops. Who leaves now stays for the lines of those who are still to leave, and the room is over
-    /// when all have.
+    policy: Policy,
+    /// The server is stopping. Peers that leave still receive the lines of those who leave later. The room ends with
+    /// the last of them.
     closing: bool,
 }
 
-/// Somebody in the room.
 #[derive(Debug)]
 struct Peer {
     name: Name,
     from: PeerAddr,
-    /// Its account.
     account_id: Option<AccountId>,
     mute: Option<Mute>,
-    /// How many of its messages were accepted.
     accepted: u64,
-    /// How many of its lines were answered with a refusal.
     refused: u64,
-    /// The number of its join, which is not announced yet.
+    /// The number of its join, while that is not announced.
     unannounced: Option<u64>,
-    /// How many bytes it has to pay for beside those that it sent: its session takes them from here.
+    /// Bytes that the peer must pay for besides those that it sent. Its session takes them from here.
     owed: Arc<AtomicU64>,
-    /// It has left while the server stops.
+    /// It has left while the server is stopping.
     is_done: bool,
 }
 
@@ -95,38 +87,36 @@ impl Broker {
             is_patient: false,
             now,
             date: SystemTime::UNIX_EPOCH,
-            accounts: None,
-            registered_only: false,
+            policy: Policy::default(),
             closing: false,
         }
     }
 
-    /// Uses these accounts, and lets in only peers that have one if `only` is set.
-    pub fn registered(mut self, accounts: Option<Accounts>, only: bool) -> Self {
-        (self.accounts, self.registered_only) = (accounts, only);
+    /// Uses this policy. Without one, everybody may join with any name.
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
-    /// Lets the room wait for its readers, when half or more of them lag, for as long as it takes.
+    /// Makes the room wait without a time limit when half or more of its readers lag.
     ///
-    /// Where peers are paced it must not: many who read slowly, and talk, could bring the others to a halt.
+    /// It must not do so with rate limits on: many peers that send, and read slowly, could bring the others to a halt.
     pub fn patient(mut self, is_patient: bool) -> Self {
         self.is_patient = is_patient;
         self
     }
 
-    /// Announces a join only after so much time, and never that of a peer that has left by then. Otherwise joins are
-    /// announced at once.
+    /// Announces joins after this time, and not at all if the peer has left by then. By default joins are announced at
+    /// once.
     pub fn announce_after(mut self, time: Duration) -> Self {
         self.unannounced = Unannounced::new(time);
         self
     }
 
-    /// Takes turns until the room is over: after [`Event::Shutdown`] and the last leave, or when nobody can send
-    /// any more.
+    /// Runs until the room ends: after [`Event::Shutdown`] and the last leave, or when there are no senders left.
     ///
-    /// A turn takes all events that wait, up to about a batch, and publishes what they led to. The next one begins when the
-    /// round is over: when all readers that it woke have come.
+    /// A turn takes all waiting events, up to about a batch of text, and publishes the result. The next turn begins
+    /// when the round is over: when all readers that were woken have come.
     pub async fn run(mut self, inbox: Receiver<Event>) {
         while !self.is_over() {
             let event = futures::select_biased! {
@@ -147,14 +137,14 @@ impl Broker {
             self.publish();
             self.is_turn_over = false;
             self.feed.round().await;
-            // An inbox that is never empty would keep the broker's thread from the others for ever; and what they read
-            // meanwhile makes the next batch larger.
+            // If the inbox is never empty, the broker would occupy its thread forever. Also, what others read meanwhile
+            // makes the next batch larger.
             let_others_run().await;
             while self.has_to_wait(Instant::now()) {
                 Timer::after(CONGESTION_PAUSE).await;
             }
         }
-        // What came too late is answered; what comes later finds the inbox closed.
+        // Whatever came too late is answered. Later senders find the inbox closed.
         inbox.close();
         while let Ok(event) = inbox.try_recv() {
             self.handle(event);
@@ -162,7 +152,7 @@ impl Broker {
         self.publish();
     }
 
-    /// Whether nothing is to be taken in until the readers have caught up.
+    /// Whether no events are taken until the readers have caught up.
     fn has_to_wait(&mut self, now: Instant) -> bool {
         match self.feed.laggards(now) {
             SlowReaders::None => false,
@@ -171,7 +161,7 @@ impl Broker {
         }
     }
 
-    /// Begins a turn: what is due by `now` is told.
+    /// Begins a turn and announces what is due by `now`.
     pub fn tick(&mut self, now: Instant, date: SystemTime) {
         (self.now, self.date) = (now, date);
         if self.traffic.due().is_some_and(|due| due <= now) {
@@ -180,14 +170,14 @@ impl Broker {
         self.announce_due();
     }
 
-    /// Announces those who have been here for long enough.
+    /// Announces peers that have been here for long enough.
     fn announce_due(&mut self) {
         while let Some(peer) = self.unannounced.pop_due(self.now) {
             self.announce(peer);
         }
     }
 
-    /// Announces a peer that was just taken from those who are not announced yet.
+    /// Announces a peer that was just taken from the unannounced ones.
     fn announce(&mut self, peer: PeerId) {
         let others = self.peers.len().saturating_sub(1);
         let Some(newcomer) = self.peers.get_mut(&peer) else { return };
@@ -197,7 +187,7 @@ impl Broker {
         }
     }
 
-    /// Waits until something is due, or for ever.
+    /// Waits until something is due, or forever.
     async fn until_due(&self) {
         match self.traffic.due().into_iter().chain(self.unannounced.due()).min() {
             Some(due) => drop(Timer::at(due).await),
@@ -205,12 +195,12 @@ impl Broker {
         }
     }
 
-    /// Handles one event. What it leads to is in the batch of this turn, or published when that is full.
+    /// Handles one event. The resulting lines go into the batch of this turn, which is published when it is full.
     pub fn handle(&mut self, event: Event) {
         match event {
             Event::Join { peer, from, name, account_id, owed, answer } => {
                 let joined = self.join((peer, from), name, account_id, owed);
-                // A session that is gone by now has let go of the other end; its leave follows.
+                // If the session is gone, nobody receives the answer; its leave follows.
                 let _ = answer.send(joined);
             }
             Event::Lines { peer, lines, bytes } => {
@@ -234,7 +224,7 @@ impl Broker {
             }
             Event::Ask { peer, answer } => {
                 if let Some(asked) = self.peers.get(&peer) {
-                    // As above.
+                    // The session may be gone.
                     let _ = answer.send(asked.as_person(peer, self.date));
                 }
             }
@@ -246,7 +236,7 @@ impl Broker {
             Event::SetAccount { peer, account_id } => {
                 self.peers.entry(peer).and_modify(|peer| peer.account_id = account_id);
             }
-            Event::AdminRequest(order) => self.obey(*order),
+            Event::AdminRequest(request) => self.handle_admin(*request),
             Event::Leave { peer, reason } => self.leave(peer, reason, Some(peer)),
             Event::Shutdown => {
                 self.closing = true;
@@ -257,7 +247,7 @@ impl Broker {
         }
     }
 
-    /// Publishes what was said in this turn.
+    /// Publishes the lines of this turn.
     pub fn publish(&mut self) {
         if !self.batch.is_empty() {
             self.feed.publish(self.batch.take());
@@ -268,7 +258,7 @@ impl Broker {
         self.closing && self.peers.is_empty()
     }
 
-    /// Has a peer pay for what its lines led to beyond what they had themselves: an answer, or text that is longer when it is
+    /// Charges a peer for what its lines caused beyond their own size: replies, and text that grew when it was made
     /// safe.
     fn charge(&self, peer: PeerId, bytes: usize) {
         if let Some(peer) = self.peers.get(&peer) {
@@ -286,8 +276,8 @@ impl Broker {
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
-        self.may_come_from(from)?;
-        self.may_have(&name, account_id)?;
+        self.policy.may_connect(from, self.date)?;
+        self.policy.may_have(&name, account_id, self.date)?;
         self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
         self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
@@ -298,7 +288,7 @@ impl Broker {
         self.log.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
-        let mute = self.mute_of(&name);
+        let mute = self.policy.mute_of(&name, self.date);
         let unannounced = Some(self.unannounced.add(peer, self.now));
         let (accepted, refused, is_done) = (0, 0, false);
         self.peers.insert(peer, Peer { name, from, account_id, mute, accepted, refused, unannounced, owed, is_done });
@@ -306,10 +296,10 @@ impl Broker {
         Ok(reader)
     }
 
-    /// Takes a peer out and announces that, with words that `author` may have written in the reason.
+    /// Removes a peer and announces that. `author` may have written a part of the reason.
     fn leave(&mut self, peer: PeerId, reason: Option<LeaveReason>, author: Option<PeerId>) {
         if !self.closing {
-            // A muted peer says nothing to the others, and nothing to the log.
+            // The words of a muted peer reach neither the others nor the log.
             let is_muted = self.peers.get(&peer).is_some_and(|peer| peer.is_muted(self.date).is_some());
             let reason = reason.filter(|reason| !(is_muted && matches!(reason, LeaveReason::Quit(_))));
             let has_words = reason.as_ref().is_some_and(LeaveReason::has_words_of_a_user);
@@ -332,7 +322,7 @@ impl Broker {
         }
     }
 
-    /// Takes a peer out of the room, with its farewell. Its name is free now.
+    /// Removes a peer from the room, with its farewell. Its name is free now.
     fn dismiss(&mut self, peer: PeerId, reason: Option<LeaveReason>) -> Option<Peer> {
         let left = self.peers.remove(&peer)?;
         let Peer { ref name, from, accepted, refused, unannounced, .. } = left;
@@ -395,8 +385,8 @@ impl Broker {
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
             Command::Ping(token) => self.batch.push(Audience::Only(peer), &Reply::Pong(token.as_ref())),
-            // The session leaves by an event of its own, so that every way out is the same; and it does what has to wait
-            // for a password or for the disk.
+            // The session leaves by an event of its own, so that there is only one way out. It also does what must wait
+            // for a password or the disk.
             Command::Quit(_) | Command::Account(_) | Command::Moderation(_) => {}
         }
         Ok(())
@@ -425,12 +415,11 @@ impl Broker {
             self.batch.push(Audience::Only(peer), &Reply::SameName(&name));
             return Ok(());
         }
-        // The accounts already have a ban or a mute of which the room is yet to be told.
-        self.may_leave(&sender.name)?;
-        self.may_have(&name, sender.account_id)?;
+        self.policy.may_give_up(&sender.name, self.date)?;
+        self.policy.may_have(&name, sender.account_id, self.date)?;
         self.names.check(&name, peer)?;
-        let mute = self.mute_of(&name);
-        // Everybody must know the old name. Joins are announced in order, so those who joined earlier come first.
+        let mute = self.policy.mute_of(&name, self.date);
+        // Everyone must know the old name. Joins are announced in order, so earlier ones come first.
         if let Some(join) = sender.unannounced {
             while let Some(earlier) = self.unannounced.pop_until(join) {
                 self.announce(earlier);
@@ -445,14 +434,14 @@ impl Broker {
         self.names.remove(&sender.name);
         self.names.insert(&name, peer);
         self.ignores.renamed(peer, &sender.name, &name);
-        // One's own mute goes along, and that of a name waits for whoever takes it.
+        // The peer's own mute stays, and a mute of the new name applies too.
         sender.mute = mute.or(sender.mute);
         sender.name = name;
         Ok(())
     }
 }
 
-/// However the broker ends, a panic included, nobody waits for it afterwards.
+/// However the broker ends, even by a panic, nobody waits for it afterwards.
 impl Drop for Broker {
     fn drop(&mut self) {
         self.feed.close();

@@ -1,4 +1,4 @@
-//! What sessions tell the broker.
+//! Events from the sessions to the broker.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,72 +10,57 @@ use crate::model::{AccountId, Name, PeerId};
 use crate::protocol::{Command, LeaveReason, Notice, Refusal};
 use crate::room::{AdminRequest, Person, Reader};
 
-/// What a join is answered with: a place at the feed, or why not.
+/// The answer to a join: a reader of the feed, or a refusal.
 pub type Answer = Result<Reader, Refusal>;
 
-/// One thing that happened at a connection.
 #[derive(Debug)]
 pub enum Event {
-    /// A connection gave a name that follows the rules.
+    /// A connection wants to join with a valid name.
     Join {
-        /// Which connection.
         peer: PeerId,
-        /// Where it comes from.
         from: PeerAddr,
-        /// The name it wants.
         name: Name,
         /// The account whose password it has given.
         account_id: Option<AccountId>,
-        /// Where the broker counts the bytes that the peer has to pay for beside those that it sent.
+        /// Where the broker counts bytes that the peer must pay for besides those that it sent.
         owed: Arc<AtomicU64>,
-        /// Where the broker puts its answer. Every join is answered.
+        /// Receives the answer. Every join is answered.
         answer: oneshot::Sender<Answer>,
     },
-    /// A peer sent lines: what one read held, in order. Refused lines are among them, so that they are answered in
-    /// order.
+    /// The lines of one read, in order. Refusals are among them so that they are answered in order.
     Lines {
-        /// Who.
         peer: PeerId,
-        /// What each line means.
         lines: Vec<Result<Command, Refusal>>,
-        /// How many bytes they had.
+        /// The size of the lines.
         bytes: usize,
     },
-    /// A peer talks faster than it may, and is read more slowly from now on.
+    /// A peer exceeded its rate limit, and is read more slowly from now on.
     Slowed {
-        /// Who.
         peer: PeerId,
     },
-    /// A session wants to know who its peer is.
+    /// A session asks who its peer is.
     Ask {
-        /// Which peer.
         peer: PeerId,
-        /// Where the answer goes: nowhere, if the peer is not in the room any more.
+        /// Receives nothing if the peer is not in the room any more.
         answer: oneshot::Sender<Person>,
     },
-    /// A session has something to tell its peer, behind what was said before.
+    /// A session sends its peer a notice or refusal, in order with the other lines.
     Tell {
-        /// Whom.
         peer: PeerId,
-        /// What.
         told: Result<Notice, Refusal>,
     },
-    /// A peer has an account from now on, or has none any more.
+    /// A peer has registered or unregistered.
     SetAccount {
-        /// Who.
         peer: PeerId,
-        /// Which.
         account_id: Option<AccountId>,
     },
-    /// Those who keep order want something done.
     AdminRequest(Box<AdminRequest>),
-    /// A peer has left. Sent exactly once by each session that joined.
+    /// A peer has left. Each session that joined sends this exactly once.
     Leave {
-        /// Who.
         peer: PeerId,
-        /// Why, for the others to read.
+        /// The reason that others read.
         reason: Option<LeaveReason>,
     },
-    /// The server stops: nobody comes in any more, and all sessions are about to leave.
+    /// The server is stopping: nobody can join any more, and all sessions are about to leave.
     Shutdown,
 }

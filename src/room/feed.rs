@@ -1,13 +1,11 @@
-//! The feed: one shared ring of batches, and a place in it for each reader.
+//! The feed: a shared ring of batches, with a cursor for each reader.
 //!
-//! Between the broker, which publishes, and the writers, which read on each at its own pace. Nothing is queued for
-//! a single peer: a batch is kept once, until the last reader that it concerns has taken it or until the ring holds
-//! more than its bytes. Then the oldest goes, and a reader that had not come to it is told how many lines meant for
-//! it are lost.
+//! The broker publishes, and each writer reads at its own pace. Nothing is queued per peer: a batch is kept once, until
+//! the last reader that it concerns has taken it, or until the ring exceeds its size. Then the oldest batch is dropped,
+//! and readers that had not taken it are told how many lines for them were lost.
 //!
-//! The crate async-broadcast was tried for this. It bounds a ring by its items, not their bytes, wakes every reader
-//! for every item, and cannot say how many of the lost lines were meant for a given reader; this feed does all
-//! three.
+//! The crate async-broadcast was tried for this. It bounds a ring by its items, not their bytes, wakes every reader for
+//! every item, and cannot count the lost lines that were meant for a given reader.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -22,20 +20,20 @@ use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES};
 use crate::model::PeerId;
 use crate::room::{Audience, Batch, BatchBuilder};
 
-/// A handle to the ring. Clones are the same ring.
+/// A handle to the ring. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Feed {
     ring: Arc<Mutex<Ring>>,
 }
 
-/// One peer's place in the feed. Dropping it gives the place up.
+/// A peer's cursor in the feed. Dropping it removes the cursor.
 #[derive(Debug)]
 pub struct Reader {
     peer: PeerId,
     ring: Arc<Mutex<Ring>>,
 }
 
-/// Waits for what there is for one reader.
+/// Waits for something for one reader.
 #[derive(Debug)]
 struct Next<'a> {
     reader: &'a mut Reader,
@@ -43,7 +41,7 @@ struct Next<'a> {
     is_waiting: bool,
 }
 
-/// What waits for one reader.
+/// What one reader took.
 #[derive(Debug)]
 pub struct Portion {
     peer: PeerId,
@@ -51,47 +49,46 @@ pub struct Portion {
     batches: Vec<Arc<Batch>>,
     /// How many bytes of the first batch come before the reader's own join.
     skip: usize,
-    /// The reader's farewell is among what is lost.
+    /// The reader's farewell was lost.
     lost_farewell: bool,
 }
 
-/// Notes that a reader has made progress beyond what it took from the feed: it got some of that to its peer.
+/// Records progress of a reader in sending what it took to its peer.
 #[derive(Debug)]
 pub struct Progress {
     peer: PeerId,
     ring: Arc<Mutex<Ring>>,
 }
 
-/// Which readers are so far behind that they may soon lose lines.
+/// Which readers lag so far that they may soon lose lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlowReaders {
-    /// None that reads.
     None,
-    /// One that has read within [`JUST_NOW`] is more than three quarters of the ring behind.
+    /// One that has made progress within [`JUST_NOW`] lags by more than three quarters of the ring.
     Some,
-    /// Half or more of those that have read within [`ACTIVE`] are more than half of the ring behind.
+    /// Half or more of those that have made progress within [`ACTIVE`] lag by more than half of the ring.
     Most,
 }
 
 #[derive(Debug)]
 struct Ring {
     entries: VecDeque<Entry>,
-    /// The number of the first entry; later ones count on from it.
+    /// The number of the first entry. Later entries are numbered consecutively.
     first: u64,
-    /// What the entries cost, and may cost.
+    /// The cost of all entries, and its limit.
     bytes: usize,
     capacity: usize,
-    /// What all entries cost that ever were.
+    /// The total cost of all entries ever published.
     total: u64,
-    /// How many public lines were published so far.
+    /// The number of public lines ever published.
     public_lines: u64,
-    /// By numbers of our own, so that no peer can choose what they hash to.
+    /// Keyed by our own numbers, so peers cannot choose what they hash to.
     seats: FxHashMap<PeerId, Cursor>,
-    /// How many seats are not waiting.
+    /// The number of cursors that are not waiting.
     reading: usize,
-    /// How many readers were woken and have not come yet.
+    /// The number of readers that were woken and have not come yet.
     awake: usize,
-    /// Who waits until all have.
+    /// Woken when all of them have come.
     round: Option<Waker>,
     closed: bool,
 }
@@ -101,34 +98,35 @@ struct Entry {
     batch: Arc<Batch>,
     /// The number of its first public line.
     first_line: u64,
-    /// What all entries before it cost.
+    /// The total cost of all earlier entries.
     offset: u64,
-    /// How many readers have still to take it.
+    /// How many readers have yet to take it.
     unread: usize,
 }
 
 #[derive(Debug)]
 struct Cursor {
     place: Position,
-    /// The number of the next public line for this reader, when it is reading.
+    /// The number of the next public line for this reader, while it is reading.
     line: u64,
-    /// Lost lines beside the public ones: those for it alone, less its own, which it would not have got.
+    /// Correction to the count of public lines: plus lost private lines, minus public lines that were not addressed to
+    /// this reader.
     lost: i64,
-    /// See [`Portion`].
     skip: usize,
-    /// When its farewell is lost: the number of the next public line after that, which is not meant for it any more.
+    /// If its farewell is lost: the number of the next public line after it. That line and later ones are not for this
+    /// reader.
     lost_farewell: Option<u64>,
     /// Its farewell was published.
     is_leaving: bool,
     /// It was woken and has not come yet.
     is_awake: bool,
-    /// When the reader last took something, or noted that its peer did.
+    /// When the reader last made progress.
     progress: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum Position {
-    /// All that is meant for this reader is taken. It is woken when more comes.
+    /// The reader has taken everything. It is woken when there is more.
     Waiting(Option<Waker>),
     /// The number of the next entry to take.
     Reading(u64),
@@ -153,10 +151,10 @@ impl Feed {
         Self { ring: Arc::new(Mutex::new(ring)) }
     }
 
-    /// A place for `peer`, who hears all that is pushed to `batch` from now on, and nothing from before.
+    /// A cursor for `peer`, which receives everything that is pushed to `batch` from now on.
     ///
     /// # Panics
-    /// If the peer has a place already: the broker gives one to each peer.
+    /// If the peer already has a cursor: the broker creates one per peer.
     pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
@@ -174,15 +172,15 @@ impl Feed {
         Reader { peer, ring: Arc::clone(&self.ring) }
     }
 
-    /// Hands a batch to all whom it concerns. Never waits.
+    /// Publishes a batch to all readers that it concerns. Never waits.
     pub fn publish(&self, batch: Batch) {
         let wakers = lock(&self.ring).publish(batch);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Waits until all readers that were woken have come, whether or not they can get anything to their peers.
+    /// Waits until all woken readers have come, whether or not they can send anything to their peers.
     ///
-    /// What is published only then is one batch for each of them, instead of several small ones: a round.
+    /// This is a round. What is published after it is one batch for each of them, instead of several small ones.
     pub async fn round(&self) {
         poll_fn(|context| {
             let mut ring = lock(&self.ring);
@@ -195,12 +193,12 @@ impl Feed {
         .await
     }
 
-    /// Who of those that lately made progress is far behind. Those who have stopped reading do not count.
+    /// Whether readers that made progress recently lag. Readers that have stopped do not count.
     pub fn laggards(&self, now: Instant) -> SlowReaders {
         lock(&self.ring).laggards(now)
     }
 
-    /// Ends the feed: readers take what is there and then find its end.
+    /// Ends the feed: readers take the remaining batches and then see the end.
     pub fn close(&self) {
         let mut ring = lock(&self.ring);
         ring.closed = true;
@@ -211,14 +209,14 @@ impl Feed {
 }
 
 impl Reader {
-    /// Where whoever reads notes progress with what it has taken.
+    /// Where the reader records progress with what it has taken.
     pub fn pulse(&self) -> Progress {
         Progress { peer: self.peer, ring: Arc::clone(&self.ring) }
     }
 
-    /// Waits until something is there for this peer and takes it, up to a limit. `None` is the end of the feed.
+    /// Waits for something for this peer and takes it, up to a limit. `None` means the end of the feed.
     ///
-    /// Dropping the future loses nothing.
+    /// Cancel-safe: dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Portion> {
         Next { reader: self, is_waiting: false }.await
     }
@@ -236,7 +234,7 @@ impl Future for Next<'_> {
     }
 }
 
-/// Nobody waits for a reader that is not going to come.
+/// Nobody must wait for a reader that will not come.
 impl Drop for Next<'_> {
     fn drop(&mut self) {
         if self.is_waiting {
@@ -246,27 +244,25 @@ impl Drop for Next<'_> {
 }
 
 impl Progress {
-    /// Notes progress.
     pub fn beat(&self) {
         if let Some(cursor) = lock(&self.ring).seats.get_mut(&self.peer) {
             cursor.progress = Some(Instant::now());
         }
     }
 
-    /// Whether all that is still to come for the reader ends with its farewell.
+    /// Whether the rest for this reader ends with its farewell.
     pub fn is_leaving(&self) -> bool {
         lock(&self.ring).seats.get(&self.peer).is_some_and(|cursor| cursor.is_leaving)
     }
 }
 
 impl Portion {
-    /// How many lines meant for the reader were lost before these.
+    /// How many lines for the reader were lost before these.
     pub fn missed(&self) -> u64 {
         self.missed
     }
 
-    /// What is meant for the reader, in order and in few pieces, none of them empty, and whether it is the last that there
-    /// is for it.
+    /// The text for the reader in order, in a few non-empty pieces, and whether it ends with the farewell.
     pub fn text(&self) -> (Vec<&[u8]>, bool) {
         let mut text = Vec::new();
         let mut skip = self.skip;
@@ -304,7 +300,7 @@ impl Ring {
         wakers
     }
 
-    /// Makes readers of all who wait and whom the batch concerns; the others need not know of it.
+    /// Wakes all waiting readers that the batch concerns.
     fn seat_readers(&mut self, batch: &Batch, number: u64) -> Vec<Waker> {
         let public_lines = self.public_lines;
         let mut wakers = Vec::new();
@@ -338,7 +334,7 @@ impl Ring {
         wakers
     }
 
-    /// Gives up the oldest entry, and notes what that costs those who had not come to it.
+    /// Drops the oldest entry, and counts what readers lose by that.
     fn lose_first(&mut self) {
         let entry = self.drop_first();
         let (number, mut line) = (self.first - 1, entry.first_line);
@@ -363,7 +359,7 @@ impl Ring {
         }
     }
 
-    /// Notes what is lost with the entry `number`, if the reader had not come to it and not lost its farewell before.
+    /// Counts what is lost with entry `number`, unless the reader has taken it or has already lost its farewell.
     fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Cursor)) {
         let Some(cursor) = self.seats.get_mut(&peer) else { return };
         let has_come_to_it = !matches!(cursor.place, Position::Reading(next) if next <= number);
@@ -379,7 +375,7 @@ impl Ring {
         entry
     }
 
-    /// What waits for `peer`, or the end of the feed. As long as there is neither, `waker` is kept.
+    /// What is there for `peer`, or the end of the feed. If there is neither, keeps `waker`.
     fn take(&mut self, peer: PeerId, waker: &Waker) -> Poll<Option<Portion>> {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
@@ -434,7 +430,7 @@ impl Ring {
         }
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
         for cursor in self.seats.values() {
-            // Who has all could not have made progress.
+            // A reader that has taken everything could not make progress.
             let has_all = matches!(cursor.place, Position::Waiting(_));
             if !has_all && !cursor.made_progress(ACTIVE, now) {
                 continue;
@@ -453,7 +449,7 @@ impl Ring {
         }
     }
 
-    /// What the entries cost that this reader has still to take.
+    /// The cost of the entries that this reader has yet to take.
     fn lag(&self, cursor: &Cursor) -> u64 {
         let Position::Reading(next) = cursor.place else { return 0 };
         let at = next.saturating_sub(self.first) as usize;
@@ -471,14 +467,14 @@ impl Ring {
         }
     }
 
-    /// Lets go of what all have taken.
+    /// Drops entries that everyone has taken.
     fn drop_read(&mut self) {
         while self.entries.front().is_some_and(|entry| entry.unread == 0) {
             self.drop_first();
         }
     }
 
-    /// A reader does not wait any more, though it has a cursor.
+    /// A reader stops waiting.
     fn give_up(&mut self, peer: PeerId) {
         let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
@@ -492,7 +488,7 @@ impl Cursor {
         self.progress.is_some_and(|latest| now.saturating_duration_since(latest) <= within)
     }
 
-    /// Its reader has come. If it was woken, and was the last of those, the round is over.
+    /// A reader has come. If it was the last of the woken ones, the round is over.
     fn comes(&mut self, awake: &mut usize, round: &mut Option<Waker>) {
         if std::mem::take(&mut self.is_awake) {
             *awake -= 1;
@@ -510,7 +506,7 @@ impl Cursor {
     }
 }
 
-/// No code of ours panics while it holds the ring, and a half-done change would be no reason to stop all readers.
+/// No code of ours panics while it holds the ring, and a half-done change would not justify stopping all readers.
 fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
     ring.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

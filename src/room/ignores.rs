@@ -1,8 +1,8 @@
-//! Who does not want to hear whom.
+//! Which peers ignore which names.
 //!
-//! Names are ignored, whether or not somebody here has them, and so are the peers that had such a
-//! name and have renamed themselves, for as long as they stay. For each present peer that is ignored there is the set of
-//! those who do not hear it, so that a line costs one look at it, and nothing where nobody is ignored.
+//! A name can be ignored even if nobody here has it. Peers that had an ignored name and changed it stay ignored while
+//! they are here. For each present peer that is ignored, the set of those who ignore it is kept, so that a line costs
+//! one lookup, and nothing if nobody is ignored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::protocol::Refusal;
 use crate::room::names::NameTable;
 use crate::room::{Audience, PeerSet};
 
-/// Who ignores whom.
 #[derive(Debug, Default)]
 pub(crate) struct Ignores {
-    /// By who ignores: only those who ignore somebody.
+    /// By the ignoring peer. Contains only peers that ignore somebody.
     choices: FxHashMap<PeerId, Choices>,
-    /// By each name that is ignored: who does.
+    /// By ignored name: the peers that ignore it.
     by_name: HashMap<Arc<Name>, PeerSet>,
-    /// By each present peer that is ignored: who does, and itself, so that this is the audience that it does not have.
+    /// By present peer that is ignored: the peers that ignore it, and itself. This is the set to exclude from its
+    /// audience.
     deaf: FxHashMap<PeerId, Arc<PeerSet>>,
 }
 
-/// Whom one peer ignores.
+/// What one peer ignores.
 #[derive(Debug, Default)]
 struct Choices {
     names: BTreeSet<Arc<Name>>,
-    /// Those who had one of these names here, and have another now.
+    /// Peers that had one of these names here and have another name now.
     followed: BTreeSet<PeerId>,
 }
 
 impl Ignores {
-    /// Who hears what `sender` says to everyone.
+    /// The audience of `sender`'s public messages.
     pub(crate) fn audience(&self, sender: PeerId) -> Audience {
         match self.deaf.get(&sender) {
             None => Audience::AllBut(sender),
@@ -43,18 +43,16 @@ impl Ignores {
         }
     }
 
-    /// Whether `receiver` ignores `sender`.
     pub(crate) fn ignores(&self, receiver: PeerId, sender: PeerId) -> bool {
         receiver != sender && self.deaf.get(&sender).is_some_and(|deaf| deaf.contains(receiver))
     }
 
-    /// Who ignores `sender`.
     pub(crate) fn who_ignores_peer(&self, sender: PeerId) -> PeerSet {
         let deaf = self.deaf.get(&sender).into_iter().flat_map(|deaf| deaf.iter());
         deaf.filter(|peer| *peer != sender).collect()
     }
 
-    /// From now on `peer` ignores the name, which `holder` has.
+    /// Makes `peer` ignore the name and its current `holder`.
     pub(crate) fn add(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         if holder == Some(peer) {
             return Err(Refusal::IgnoresSelf);
@@ -76,7 +74,7 @@ impl Ignores {
         Ok(())
     }
 
-    /// From now on `peer` ignores neither the name nor `holder`, who has it.
+    /// Makes `peer` stop ignoring the name and its current `holder`.
     pub(crate) fn remove(&mut self, peer: PeerId, name: &Name, holder: Option<PeerId>) -> Result<(), Refusal> {
         let was_followed = holder.is_some_and(|holder| self.ignores(peer, holder));
         let choices = self.choices.get_mut(&peer);
@@ -93,7 +91,7 @@ impl Ignores {
         Ok(())
     }
 
-    /// Whom `peer` ignores, in the order of the names: those that it gave, and what those are called now who had one.
+    /// What `peer` ignores, sorted by name: the names that it gave, and the current names of peers that it follows.
     pub(crate) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
         let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
         let followed = choices.followed.iter().map(|&followed| name_of(followed));
@@ -101,14 +99,14 @@ impl Ignores {
         names.map(|name| (name.folded(), name.into())).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
-    /// `peer` has come, under this name.
+    /// `peer` has joined under this name.
     pub(crate) fn came(&mut self, peer: PeerId, name: &Name) {
         for other in self.who_ignores(name).iter() {
             self.deafen(other, peer);
         }
     }
 
-    /// `peer` has another name now. Who ignored it goes on ignoring it.
+    /// `peer` has changed its name. Those who ignored it keep ignoring it.
     pub(crate) fn renamed(&mut self, peer: PeerId, old: &Name, new: &Name) {
         let (before, after) = (self.who_ignores(old), self.who_ignores(new));
         for other in before.iter().filter(|other| *other != peer && !after.contains(*other)) {
@@ -120,7 +118,7 @@ impl Ignores {
         }
     }
 
-    /// `peer`, who had this name, has gone. The name table may still have its name, or have it no more.
+    /// `peer`, which had this name, has left. The name table may or may not still contain it.
     pub(crate) fn left(&mut self, peer: PeerId, names: &NameTable) {
         for other in self.deaf.remove(&peer).iter().flat_map(|deaf| deaf.iter()) {
             self.unfollow(other, peer);
@@ -141,7 +139,7 @@ impl Ignores {
         self.by_name.get(name).cloned().unwrap_or_default()
     }
 
-    /// `peer` goes on ignoring `followed`, unless it follows as many as it can.
+    /// Makes `peer` follow `followed`, unless it already follows as many as it can.
     fn follow(&mut self, peer: PeerId, followed: PeerId) {
         let Some(choices) = self.choices.get_mut(&peer) else { return };
         if choices.followed.len() < IGNORED_NAMES {
@@ -158,7 +156,7 @@ impl Ignores {
         }
     }
 
-    /// Keeps nothing of a peer that ignores nobody.
+    /// Removes the entry of a peer that ignores nobody.
     fn tidy(&mut self, peer: PeerId) {
         if self.choices.get(&peer).is_some_and(|choices| choices.names.is_empty() && choices.followed.is_empty()) {
             self.choices.remove(&peer);
@@ -174,7 +172,7 @@ impl Ignores {
         }
     }
 
-    /// `peer` hears nothing of `sender`. A batch that has the set as it was keeps that.
+    /// Adds `peer` to the set of those who ignore `sender`. Batches that hold the old set keep it.
     fn deafen(&mut self, peer: PeerId, sender: PeerId) {
         let deaf = self.deaf.entry(sender).or_insert_with(|| Arc::new(PeerSet::from_iter([sender])));
         if !deaf.contains(peer) {
@@ -192,7 +190,6 @@ impl Ignores {
         }
     }
 
-    /// Whether nothing is kept.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.choices.is_empty() && self.by_name.is_empty() && self.deaf.is_empty()

@@ -1,20 +1,19 @@
-//! Which names are in use, and by which peer.
+//! The names in use and their holders.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{Name, PeerId};
 use crate::protocol::Refusal;
 
-/// The names in use.
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     holders: HashMap<Name, PeerId>,
-    /// By folded name, for the order of `/who`. Names that fold to the same are the same, so each is there once.
+    /// Keyed by folded name, for the order of `/who`. Names that fold to the same text are the same name, so each is
+    /// there once.
     sorted: BTreeMap<String, PeerId>,
 }
 
 impl NameTable {
-    /// Whether `peer` may have this name.
     pub(crate) fn check(&self, name: &Name, peer: PeerId) -> Result<(), Refusal> {
         match self.holders.get_key_value(name) {
             Some((held, &holder)) if holder != peer => Err(Refusal::name_taken(name, held)),
@@ -29,19 +28,18 @@ impl NameTable {
         self.sorted.insert(name.folded().to_owned(), peer);
     }
 
-    /// Frees a name.
     pub(crate) fn remove(&mut self, name: &Name) {
         if let Some((held, _)) = self.holders.remove_entry(name) {
             self.sorted.remove(held.folded());
         }
     }
 
-    /// Who has this name.
+    /// The peer with this name.
     pub(crate) fn holder(&self, name: &Name) -> Option<PeerId> {
         self.holders.get(name).copied()
     }
 
-    /// All who have a name, in the order of the names.
+    /// All named peers, sorted by name.
     pub(crate) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.sorted.values().copied()
     }

@@ -1,18 +1,16 @@
-//! Some peers, as few bytes as can be: who is left out of an audience.
+//! A compact set of peers, for those excluded from an audience.
 
 use crate::model::PeerId;
 
-/// Peers in the order of their numbers, each once.
+/// Sorted by number, without duplicates.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerSet(Vec<PeerId>);
 
 impl PeerSet {
-    /// Whether `peer` is one of them.
     pub fn contains(&self, peer: PeerId) -> bool {
         self.0.binary_search(&peer).is_ok()
     }
 
-    /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.0.iter().copied()
     }
@@ -21,7 +19,7 @@ impl PeerSet {
         self.0.len()
     }
 
-    /// How many bytes of memory it holds, about.
+    /// The approximate memory that it holds, in bytes.
     pub(crate) fn cost(&self) -> usize {
         size_of::<Self>() + self.0.capacity() * size_of::<PeerId>()
     }

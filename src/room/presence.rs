@@ -1,14 +1,14 @@
-//! Notices of joins and leaves, and how they are gathered when there are many.
+//! Notices of joins and leaves, combined when there are many.
 //!
-//! In a storm of joins every notice goes to everybody, which grows with the square of the room. So up to
-//! [`NOTICES_PER_SECOND`] are told one by one, and the rest is gathered into one line for each [`GATHER`], with exact
-//! counts. In a large room both are less often: [`NOTICE_PER_PEER`].
+//! Every notice goes to everyone, so the cost of a storm of joins grows with the square of the room. So up to
+//! [`NOTICES_PER_SECOND`] are sent one by one. The rest is combined into one line per [`GATHER`], with exact counts. In
+//! a large room both are less frequent: [`NOTICE_PER_PEER`].
 //!
-//! What is gathered is told earlier when it would be untrue, or misleading, to tell it later: before the next line of a
-//! peer whose join is gathered, and before a name is used again whose leave is gathered.
-//! Nobody can pose as one whose leave is not yet told. There are never more notices than joins and leaves.
+//! A combined notice is sent early if it would otherwise be wrong or misleading: before the next line of a peer in it
+//! that joined, and before a name in it that is free is used again. So nobody can pose as a peer whose leave is not
+//! announced yet. There are never more notices than joins and leaves.
 //!
-//! Peers that were never announced are none of its business, see [`crate::room::unannounced`].
+//! Peers that were never announced are handled in [`crate::room::unannounced`].
 //!
 //! It knows no clock: time is a parameter.
 
@@ -22,43 +22,43 @@ use crate::protocol::{LeaveReason, Reply};
 use crate::room::names::NameTable;
 use crate::room::{Audience, BatchBuilder, PeerSet};
 
-/// Decides which comings and goings are told at once, and gathers the others.
+/// Decides which joins and leaves are announced at once, and combines the others.
 #[derive(Debug)]
 pub(crate) struct PresenceNotices {
-    /// How many notices may go out at once, and since when it has been growing.
+    /// How many notices may be sent at once, and since when that number has been growing.
     allowance: f64,
     since: Instant,
     joined: Gathered<PeerId>,
     left: Gathered<Leave>,
-    /// Whose joins are gathered, and under which names the leaves are.
+    /// The peers whose joins are waiting, and the names of the leaves that are.
     newcomers: HashSet<PeerId>,
     names_left: NameTable,
-    /// When what was gathered is told.
+    /// When the combined notice is due.
     due: Option<Instant>,
 }
 
-/// Those who came, or those who went, in one stretch of time.
+/// Joins or leaves that are combined.
 #[derive(Debug)]
 struct Gathered<T> {
     count: usize,
-    /// The names of the first of them.
+    /// The names of the first ones.
     names: Vec<Name>,
-    /// The first one, for the notice if it stays the only one.
+    /// The first one, in case it stays the only one.
     first: Option<T>,
 }
 
-/// A peer that has left and was announced.
+/// An announced peer that has left.
 #[derive(Debug)]
 pub(crate) struct Leave {
     pub(crate) peer: PeerId,
     pub(crate) name: Name,
     pub(crate) reason: Option<LeaveReason>,
-    /// Who ignores the user whose words are in the reason.
+    /// Those who ignore the author of the reason.
     pub(crate) ignored_by: PeerSet,
 }
 
 impl Leave {
-    /// Tells everybody, but those who ignore the author of the reason without those words.
+    /// Announces it to everyone. Those who ignore the author of the reason do not get the author's words.
     fn tell(&self, batch: &mut BatchBuilder) {
         let Self { peer, name, reason, ignored_by } = self;
         if ignored_by.len() == 0 {
@@ -85,7 +85,7 @@ impl PresenceNotices {
         }
     }
 
-    /// Somebody came into a room of so many: true when that is to be told at once, otherwise it is gathered.
+    /// Records a join in a room of `room` peers. Returns true if it is to be announced at once.
     pub(crate) fn joins(&mut self, peer: PeerId, name: &Name, room: usize, now: Instant) -> bool {
         let is_calm = self.is_calm(room, now);
         if !is_calm {
@@ -95,7 +95,7 @@ impl PresenceNotices {
         is_calm
     }
 
-    /// Somebody went: tells it at once, or gathers it.
+    /// Announces a leave, or adds it to the combined notice.
     pub(crate) fn leaves(&mut self, leave: Leave, room: usize, now: Instant, batch: &mut BatchBuilder) {
         if self.is_calm(room, now) {
             leave.tell(batch);
@@ -105,15 +105,15 @@ impl PresenceNotices {
         }
     }
 
-    /// When there is something gathered to be told.
+    /// When the combined notice is due, if there is one.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Tells what was gathered.
+    /// Sends the combined notices.
     ///
-    /// Joins come first. Of a name that is among both, the leave is of the peer that joined: who had the name before
-    /// it left earlier, and [`Self::tell_leaves_of`] has told that.
+    /// Joins come first. If a name is in both, the leave is of the peer that joined: [`Self::tell_leaves_of`] has
+    /// announced the leave of its previous holder.
     pub(crate) fn tell(&mut self, batch: &mut BatchBuilder) {
         self.due = None;
         self.newcomers = HashSet::new();
@@ -131,14 +131,14 @@ impl PresenceNotices {
         }
     }
 
-    /// Before others hear a line of `peer`: tells what is gathered, if its join is.
+    /// Called before others hear a line of `peer`: sends the combined notice if the peer's join is in it.
     pub(crate) fn tell_join_of(&mut self, peer: PeerId, batch: &mut BatchBuilder) {
         if self.newcomers.contains(&peer) {
             self.tell(batch);
         }
     }
 
-    /// Before `peer` gets the name: tells what is gathered, if a leave under it is.
+    /// Called before a peer gets the name: sends the combined notice if a leave under that name is in it.
     pub(crate) fn tell_leaves_of(&mut self, name: &Name, peer: PeerId, batch: &mut BatchBuilder) {
         if self.names_left.check(name, peer).is_err() {
             self.tell(batch);
@@ -151,7 +151,7 @@ impl PresenceNotices {
         let seconds = now.saturating_duration_since(self.since).as_secs_f64();
         self.since = now;
         self.allowance = (self.allowance + seconds * rate).min(rate.max(1.0));
-        // While some are gathered nobody is told at once, or a leave could be told before its join.
+        // While some are waiting, nobody is announced at once, or a leave could come before its join.
         let is_calm = self.due.is_none() && self.allowance >= 1.0;
         if is_calm {
             self.allowance -= 1.0;
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// How many notices are told in 10 s, when somebody joins every 10 ms.
+    /// The number of notices in 10 s if somebody joins every 10 ms.
     fn notices(room: usize) -> usize {
         let start = Instant::now();
         let mut traffic = PresenceNotices::new(start);
@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn a_large_room_is_told_less_often() {
-        // 20 a second one by one, and 5 a second gathered.
+        // 20 per second one by one, and 5 per second combined.
         assert!((200..=270).contains(&notices(100)), "{}", notices(100));
         assert_eq!(notices(1000), notices(100));
-        // 50 us for each of 10,000 peers are 500 ms, for either kind.
+        // 50 µs for each of 10,000 peers are 500 ms, for either kind.
         assert!((20..=42).contains(&notices(10_000)), "{}", notices(10_000));
     }
 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
 use crate::os::descriptors::spare_descriptors;
-use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::Capacity;
 use crate::server::access::rate_limit::PacePreset;
 
-/// The settings of a server.
-#[derive(Debug, Clone)]
+/// The settings of a server: plain values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
     /// Take an unfinished line as complete after so much silence, for clients that send no line ends. `None`: never.
     ///
@@ -22,8 +21,8 @@ pub struct Config {
     /// How many connections there may be.
     pub capacity: Capacity,
 
-    /// What somebody has to prove before a name is theirs.
-    pub auth: Auth,
+    /// Passwords are taken over connections that others can read.
+    pub allow_plain_password: bool,
 
     /// How long a peer may take nothing of what is sent to it before it is disconnected.
     pub stall_limit: Duration,
@@ -46,7 +45,7 @@ impl Default for Config {
             idle_line: None,
             pace: PacePreset::default(),
             capacity,
-            auth: Auth::default(),
+            allow_plain_password: false,
             stall_limit: STALL_LIMIT,
             announce_after: ANNOUNCE_AFTER,
             account_unused: None,

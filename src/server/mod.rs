@@ -35,11 +35,12 @@ use crate::accounts::{Account, Accounts};
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::log::{Log, Record};
 use crate::room::{AdminRequest, Broker, Event, Feed};
-use crate::server::shared::Shared;
+use crate::server::access::auth::Auth;
+use crate::server::shared::{Shared, note_login};
 
 /// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
 #[derive(Debug, Error)]
-#[error("the broker died; this is a defect of the server, and everybody was disconnected")]
+#[error("the broker crashed, and everyone was disconnected; this is a bug in the server")]
 pub struct BrokerDied;
 
 /// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start
@@ -70,22 +71,23 @@ pub async fn run(
     listeners: Vec<Listener>,
     control: Option<Control>,
     config: Config,
+    auth: Auth,
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BrokerDied> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), log.clone(), Instant::now());
     let broker = broker.patient(config.pace.is_patient()).announce_after(config.announce_after);
-    let broker = broker.registered(config.auth.accounts.clone(), config.auth.registered_only);
-    serve(listeners, control, config, log, shutdown, inbox, broker.run(events)).await
+    let broker = broker.with_policy(auth.policy.clone());
+    serve(listeners, control, (config, auth), log, shutdown, inbox, broker.run(events)).await
 }
 
 /// Removes the accounts that nobody has logged in with for so long, now and once a day. Who is in the room uses an account.
 async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) -> Infallible {
     loop {
-        let here = shared.order(AdminRequest::Census).await;
+        let here = shared.order(AdminRequest::ListPeople).await;
         for account_id in here.into_iter().filter_map(|person| person.account_id) {
-            shared.note_login(&accounts, account_id).await;
+            note_login(&shared.log, &accounts, account_id).await;
         }
         match accounts.remove_unused(time, SystemTime::now()).await {
             Ok(removed) => removed.into_iter().for_each(|Account { name, used, .. }| {
@@ -101,7 +103,7 @@ async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) 
 async fn serve(
     listeners: Vec<Listener>,
     control: Option<Control>,
-    config: Config,
+    settings: (Config, Auth),
     log: Log,
     shutdown: impl Future<Output = ()>,
     inbox: Sender<Event>,
@@ -109,17 +111,17 @@ async fn serve(
 ) -> Result<(), BrokerDied> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
-    let shared = Arc::new(Shared::new(config, inbox.clone(), log.clone(), stop.map(drop).boxed().shared(), alive));
+    let shared = Arc::new(Shared::new(settings, inbox.clone(), log.clone(), stop.map(drop).boxed().shared(), alive));
     // One end is held by each session that is left.
     let sessions = Arc::downgrade(&shared);
     let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));
     for place in places {
         log.note(Record::Started { place });
     }
-    for (account, older) in shared.config.auth.accounts.iter().flat_map(Accounts::set_aside) {
+    for (account, older) in shared.auth.accounts().into_iter().flat_map(Accounts::set_aside) {
         log.note(Record::AccountSetAside { name: account.name, older });
     }
-    let unused = shared.config.account_unused.zip(shared.config.auth.accounts.clone());
+    let unused = shared.config.account_unused.zip(shared.auth.accounts().cloned());
     let mut broker = task::spawn(AssertUnwindSafe(broker).catch_unwind()).fuse();
     {
         let accepting = listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&shared)).boxed());
@@ -158,10 +160,10 @@ mod tests {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
         let served =
-            serve(vec![listener], None, Config::default(), Log::off(), futures::future::pending(), inbox, async {
+            serve(vec![listener], None, Default::default(), Log::off(), futures::future::pending(), inbox, async {
                 panic!("as a test")
             });
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
-        assert!(ended.unwrap_err().to_string().starts_with("the broker died"));
+        assert!(matches!(ended, Err(BrokerDied)));
     }
 }

@@ -18,6 +18,7 @@ use crate::net::transport::Transport;
 use crate::protocol::{Notice, Refusal};
 use crate::room::{Event, Person};
 use crate::server::Config;
+use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
 
@@ -25,6 +26,7 @@ use crate::server::access::rate_limit::NetworkLimits;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) auth: Auth,
     pub(crate) connection_limits: Arc<ConnectionLimits>,
     /// How much each network has said lately.
     pub(crate) networks: Arc<NetworkLimits>,
@@ -33,7 +35,7 @@ pub(crate) struct Shared {
     /// Since when the server runs.
     pub(crate) since: Instant,
     /// How many connections there were.
-    pub(crate) arrivals: Arc<AtomicU64>,
+    arrivals: AtomicU64,
     /// Is ready once the server stops.
     pub(crate) stop: SharedFuture<BoxFuture<'static, ()>>,
     #[expect(dead_code, reason = "nothing is ever sent: that it is dropped says that no session is left")]
@@ -42,15 +44,15 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        config: Config,
+        (config, auth): (Config, Auth),
         inbox: Sender<Event>,
         log: Log,
         stop: SharedFuture<BoxFuture<'static, ()>>,
         alive: Sender<Infallible>,
     ) -> Self {
-        let (connection_limits, since, arrivals) =
-            (ConnectionLimits::new(config.capacity), Instant::now(), Arc::default());
-        Self { config, connection_limits, networks: Arc::default(), inbox, log, since, arrivals, stop, alive }
+        let (connection_limits, networks) = (ConnectionLimits::new(config.capacity), Arc::default());
+        let (since, arrivals) = (Instant::now(), AtomicU64::new(0));
+        Self { config, auth, connection_limits, networks, inbox, log, since, arrivals, stop, alive }
     }
 
     /// How many connections there were.
@@ -65,7 +67,7 @@ impl Shared {
 
     /// Whether nobody on the way can read a password that comes from there, or the operator does not mind.
     pub(crate) fn is_protected(&self, from: PeerAddr, transport: &Transport) -> bool {
-        self.config.auth.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
+        self.config.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
     }
 
     /// Where a connection comes from, for what its passwords and registrations cost: on this machine its user, if the system
@@ -95,13 +97,6 @@ impl Shared {
         let _ = self.inbox.send(Event::SetAccount { peer, account_id }).await;
     }
 
-    /// Notes that somebody has logged in with an account. What is wrong with the disk is for the operator.
-    pub(crate) async fn note_login(&self, accounts: &Accounts, account_id: AccountId) {
-        if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
-            self.log.note(Record::NotKept { why: error.to_string() });
-        }
-    }
-
     /// What somebody is told whose change of an account was not made. What is wrong with the disk is for the operator.
     pub(crate) fn not_done(&self, error: ChangeError, name: SafeText) -> Refusal {
         match error {
@@ -113,5 +108,12 @@ impl Shared {
                 Refusal::NotKept
             }
         }
+    }
+}
+
+/// Notes that somebody has logged in with an account. What is wrong with the disk is for the operator.
+pub(crate) async fn note_login(log: &Log, accounts: &Accounts, account_id: AccountId) {
+    if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
+        log.note(Record::NotKept { why: error.to_string() });
     }
 }

@@ -47,7 +47,7 @@ fn writers_of_one_byte_at_a_time() {
 fn fifty_megabytes_without_a_line_end() {
     let scene = Scene::start(&["--pace", "off"]);
     let address = scene.address();
-    let before = scene.vitals().resident();
+    let before = scene.process_stats().resident();
     for name in ["", "Endless\n"] {
         let mut peer = Peer::connect(address);
         peer.send(name);
@@ -56,7 +56,7 @@ fn fifty_megabytes_without_a_line_end() {
         let sent = (0..50).take_while(|_| peer.stream().write_all(&megabyte).is_ok()).count();
         assert!(sent < 50, "the server took it all");
     }
-    let grown = scene.vitals().resident().saturating_sub(before);
+    let grown = scene.process_stats().resident().saturating_sub(before);
     assert!(grown < 2 << 20, "the server grew by {grown} bytes");
     assert!(scene.finish().said().is_empty());
 }
@@ -79,7 +79,7 @@ fn a_sender_of_an_endless_line_reads_why_it_is_sent_away() {
     assert_eq!(joined, left);
 }
 
-/// Half of them are in the room and half never had a name. What is said must be safe, which each canary checks.
+/// Half of them are in the room and half never had a name. What is said must be safe, which each witness checks.
 #[test]
 fn a_thousand_sessions_of_random_bytes() {
     let scene = Scene::start(&["--pace", "off"]);

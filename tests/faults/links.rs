@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use super::scene::{Scene, eventually, is_long};
 use crate::support::harness::{Peer, skipped};
+use crate::support::lines::bye;
 use crate::support::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
 
 /// docs/limits.md: 120 s; the kernel's timers are a little late.
@@ -42,7 +43,7 @@ fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
     eprintln!("among the silent it was found out after {:?}", since.elapsed());
     // The witness has said nothing for so long, and is still there.
     witness.send("hello\n/quit\n");
-    witness.expect("* Bye, witness: 1 line accepted, 0 refused.");
+    witness.expect(&bye("witness", 1, 0));
 
     std::thread::sleep(GONE_WITHIN.saturating_sub(since.elapsed()));
     assert!(talk.finish().notices().any(|notice| notice == "far has left: connection lost"));

@@ -7,12 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::canaries::COUNT;
 use super::scene::{Scene, eventually, heavy, trouble};
-use crate::it::tls_peer::{Certificate, TlsPeer};
+use super::witnesses::COUNT;
 use crate::support::harness::Peer;
+use crate::support::process_stats::ProcessStats;
 use crate::support::program::{Program, ServerProgram};
-use crate::support::vitals::Vitals;
+use crate::support::tls_peer::{Certificate, TlsPeer};
 
 /// How many there are of each kind of trouble.
 const EACH: usize = 4;
@@ -52,7 +52,7 @@ fn the_worst_mix_stays_below_the_published_bound() {
     let slow: Vec<_> = (0..EACH).map(|number| deaf(format!("slow{number}"))).collect();
     let slow: Vec<_> = slow.into_iter().map(|peer| thread::spawn(|| read_slowly(peer))).collect();
     let floods: Vec<_> = (0..2 * EACH).map(|number| deaf(format!("flood{number}"))).collect();
-    let others = scene.vitals().descriptors() - floods.len();
+    let others = scene.process_stats().descriptors() - floods.len();
     trouble(floods.len(), |number| {
         // Marks beyond the eighth are shown as <U+0301>.
         let (line, bytes) = match number % 2 {
@@ -65,8 +65,8 @@ fn the_worst_mix_stays_below_the_published_bound() {
         flood.half_close();
     });
     // They do not read their farewell, so they are cut when all that they sent was taken in.
-    eventually("the floods are over", || scene.vitals().descriptors() <= others);
-    let peak = scene.vitals().peak_resident();
+    eventually("the floods are over", || scene.process_stats().descriptors() <= others);
+    let peak = scene.process_stats().peak_resident();
     let connections = (5 * EACH + COUNT) as u64;
     let bound = (48 << 20) + connections * (1 << 20);
     eprintln!("{connections} connections: {} KiB at most, and {} KiB are allowed", peak >> 10, bound >> 10);
@@ -110,8 +110,8 @@ fn a_storm_of_logins_gives_its_memory_back() {
         };
         assert!(came_in, "login {number}");
     });
-    let vitals = Vitals(server.program.pid());
-    let (peak, rest) = (vitals.peak_resident(), vitals.resident());
+    let process_stats = ProcessStats(server.program.pid());
+    let (peak, rest) = (process_stats.peak_resident(), process_stats.resident());
     eprintln!("{LOGINS} logins: {} KiB at most, {} KiB afterwards", peak >> 10, rest >> 10);
     assert!(peak <= 96 << 20, "{peak} bytes at most");
     assert!(rest <= 56 << 20, "{rest} bytes afterwards");

@@ -28,7 +28,7 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
         answers.next().is_some_and(|line| line.starts_with("* Welcome"))
     };
     let inside = crowd.iter_mut().enumerate().filter_map(|(at, peer)| crowded(at, peer).then_some(())).count();
-    assert_eq!(inside, 48 - super::canaries::COUNT);
+    assert_eq!(inside, 48 - super::witnesses::COUNT);
     thread::sleep(ANNOUNCE_AFTER);
     drop(crowd);
     let relieved = first_to_get(address, "relieved");
@@ -42,19 +42,19 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
 #[test]
 fn accept_finds_no_descriptor() {
     let scene = Scene::start(&["--log-level", "error"]);
-    let (address, vitals) = (scene.address(), scene.vitals());
+    let (address, process_stats) = (scene.address(), scene.process_stats());
     let limit = |current| {
         let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
-        prlimit(Some(vitals.0), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
+        prlimit(Some(process_stats.0), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     };
     // All that it has, and no more: the next connection takes the spare one at best.
-    limit(vitals.descriptors() as u64);
-    let (before, since) = (vitals.cpu(), Instant::now());
+    limit(process_stats.descriptors() as u64);
+    let (before, since) = (process_stats.cpu(), Instant::now());
     let waiting: Vec<_> = (0..100).map(|_| Peer::connect(address)).collect();
-    scene.canaries.sing(100);
+    scene.witnesses.talk(100);
     thread::sleep(Duration::from_secs(1));
-    let (cpu, elapsed) = (vitals.cpu() - before, since.elapsed());
-    eprintln!("no descriptors: {cpu:?} of CPU in {elapsed:?}, canaries included");
+    let (cpu, elapsed) = (process_stats.cpu() - before, since.elapsed());
+    eprintln!("no descriptors: {cpu:?} of CPU in {elapsed:?}, witnesses included");
     assert!(cpu < elapsed / 2, "it spins");
     drop(waiting);
 

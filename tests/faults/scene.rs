@@ -1,4 +1,4 @@
-//! The scene of every fault: the real server, canaries in its room, and an eye on its health.
+//! The scene of every fault: the real server, witnesses in its room, and an eye on its health.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 use linechat::limits::GATHER;
 use rustix::process::Signal;
 
-use super::canaries::{COUNT, Canaries};
+use super::witnesses::{COUNT, Witnesses};
 use crate::support::harness::{DEADLINE, Peer};
+use crate::support::process_stats::ProcessStats;
 use crate::support::program::ServerProgram;
-use crate::support::vitals::Vitals;
 
 pub struct Scene {
     pub server: ServerProgram,
-    pub canaries: Canaries,
+    pub witnesses: Witnesses,
     /// What the server has open when nobody is there.
     descriptors: usize,
 }
 
 impl Scene {
-    /// A server with these arguments, and canaries.
+    /// A server with these arguments, and witnesses.
     pub fn start(arguments: &[&str]) -> Self {
         Self::with(ServerProgram::start(arguments))
     }
 
-    /// This server, in which nobody is yet, and canaries.
+    /// This server, in which nobody is yet, and witnesses.
     pub fn with(server: ServerProgram) -> Self {
-        let canaries = Canaries::join(server.address);
-        let descriptors = Vitals(server.program.pid()).descriptors() - COUNT;
-        Self { server, canaries, descriptors }
+        let witnesses = Witnesses::join(server.address);
+        let descriptors = ProcessStats(server.program.pid()).descriptors() - COUNT;
+        Self { server, witnesses, descriptors }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -42,26 +42,26 @@ impl Scene {
         self.server.join(name)
     }
 
-    pub fn vitals(&self) -> Vitals {
-        Vitals(self.server.program.pid())
+    pub fn process_stats(&self) -> ProcessStats {
+        ProcessStats(self.server.program.pid())
     }
 
-    /// The trouble is over. Holds the server to be as it was before: the canaries have missed nothing, it has given
+    /// The trouble is over. Holds the server to be as it was before: the witnesses have missed nothing, it has given
     /// back every descriptor, uses no CPU, ends gently, and no thread of it has panicked.
     #[track_caller]
     pub fn finish(mut self) -> Heard {
-        let vitals = self.vitals();
-        eventually("the descriptors are given back", || vitals.descriptors() <= self.descriptors + COUNT);
-        // All that led to a notice has been handled when the canaries are heard, and is told when it was gathered.
-        self.canaries.sing(10);
+        let process_stats = self.process_stats();
+        eventually("the descriptors are given back", || process_stats.descriptors() <= self.descriptors + COUNT);
+        // All that led to a notice has been handled when the witnesses are heard, and is told when it was gathered.
+        self.witnesses.talk(10);
         thread::sleep(GATHER);
-        self.canaries.sing(1);
-        let heard = self.canaries.finish();
-        eventually("every descriptor is given back", || vitals.descriptors() <= self.descriptors);
+        self.witnesses.talk(1);
+        let heard = self.witnesses.finish();
+        eventually("every descriptor is given back", || process_stats.descriptors() <= self.descriptors);
         eventually("it is idle", || {
-            let (before, span) = (vitals.cpu(), Duration::from_millis(300));
+            let (before, span) = (process_stats.cpu(), Duration::from_millis(300));
             thread::sleep(span);
-            vitals.cpu() - before < span / 20
+            process_stats.cpu() - before < span / 20
         });
         self.server.program.signal(Signal::TERM);
         let finished = self.server.program.finish();
@@ -110,7 +110,7 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a canary heard from others than canaries.
+/// What a witness heard from others than witnesses.
 pub struct Heard(Vec<String>);
 
 impl Heard {

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 
 use super::scene::{Scene, eventually, first_to_get, heavy, is_long};
 use crate::support::harness::Peer;
+use crate::support::lines::bye;
 use crate::support::program::{Program, ServerProgram};
 
 /// So many lines of so many bytes are well above what the feed and the kernel hold.
@@ -50,7 +51,7 @@ fn clients_that_are_stopped_hold_up_nobody_and_are_told_what_they_missed() {
     scene.finish();
 }
 
-/// A peer says numbered lines and then that this was all; the canaries go on meanwhile and hear them.
+/// A peer says numbered lines and then that this was all; the witnesses go on meanwhile and hear them.
 fn flood(scene: &Scene) {
     let mut flood = scene.join("flood");
     let padding = "x".repeat(LINE_BYTES);
@@ -60,12 +61,12 @@ fn flood(scene: &Scene) {
     flood.send("the end\n");
     flood.half_close();
     assert_eq!(flood.rest().last(), Some(&format!("* Bye, flood: {} lines accepted, 0 refused.", LINES + 1)));
-    scene.canaries.sing(1);
+    scene.witnesses.talk(1);
 }
 
 /// How many lines of the flood a reader got, and how many it did not get. None is missing without a word.
 ///
-/// What it is told counts the canaries' lines too, so it can be more. (tests/it/stall.rs holds it to the exact number.)
+/// What it is told counts the witnesses' lines too, so it can be more. (tests/server/stall.rs holds it to the exact number.)
 fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
     let (mut next, mut received, mut missed, mut told) = (0, 0, 0, 0);
     loop {
@@ -90,26 +91,37 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
 
 /// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
 #[test]
-fn who_rests_in_a_quiet_room_has_as_long_as_the_stall_limit() {
+fn in_a_quiet_room_a_peer_has_the_whole_stall_limit() {
+    check_stall_limit(10);
+}
+
+/// The server waits to write, and Linux alone would end the connection after 120 s.
+#[test]
+fn a_peer_has_the_whole_stall_limit_while_the_server_waits_to_write() {
+    check_stall_limit(1000);
+}
+
+/// A peer stops reading before so many lines are said, and reads them in the end.
+fn check_stall_limit(lines: usize) {
     let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
     let limit = (rest.as_secs() + 60).to_string();
     let mut quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", &limit]);
     let mut stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
     let mut alice = quiet.join("Alice");
-    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(10));
+    alice.send(&format!("{}\n", "x".repeat(1000)).repeat(lines));
     thread::sleep(rest);
     alice.send("/who\n");
     alice.expect("* 2 here: Alice, resting");
     let (said, notices): (Vec<_>, Vec<_>) =
-        (0..11).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
-    assert_eq!((said.len(), notices), (10, vec!["* Alice has joined".to_owned()]));
+        (0..=lines).map(|_| stalled.line()).partition(|line| line.starts_with("Alice: x"));
+    assert_eq!((said.len(), notices), (lines, vec!["* Alice has joined".to_owned()]));
     quiet.program.signal(Signal::TERM);
     drop((alice, stalled));
     assert_eq!(quiet.program.finish().code, Some(0));
 }
 
 #[test]
-fn who_rests_in_a_quiet_room_for_too_long_is_closed_with_a_reason() {
+fn a_peer_that_stops_reading_in_a_quiet_room_is_disconnected_with_a_reason() {
     let quiet = ServerProgram::start(&["--pace", "off", "--stall-limit", "2"]);
     let stalled = Peer::connect_with_a_small_buffer(quiet.address).join("resting");
     let mut alice = quiet.join("Alice");
@@ -119,7 +131,7 @@ fn who_rests_in_a_quiet_room_for_too_long_is_closed_with_a_reason() {
 }
 
 #[test]
-fn who_takes_nothing_for_too_long_is_closed_with_a_reason() {
+fn a_peer_that_reads_nothing_for_too_long_is_disconnected_with_a_reason() {
     let scene = Scene::start(&["--pace", "off", "--stall-limit", "2"]);
     let stalled = Peer::connect_with_a_small_buffer(scene.address()).join("stalled");
     flood(&scene);
@@ -135,7 +147,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
     let crowd: Vec<_> = (0..20)
         .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("slow{number}")))
         .collect();
-    // The marks beyond the eighth are shown as <U+0301>. Longer lines would be more than the canaries get through on a machine
+    // The marks beyond the eighth are shown as <U+0301>. Longer lines would be more than the witnesses get through on a machine
     // with much else to do, for whom the room does not wait either.
     let line = format!("x{}\n", "\u{301}".repeat(400));
     let mut hands = Vec::new();
@@ -149,7 +161,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
         }));
     }
     // Not all at once, for that would be a matter of how fast the machine is.
-    (0..20).for_each(|_| scene.canaries.sing(10));
+    (0..20).for_each(|_| scene.witnesses.talk(10));
     crowd.iter().for_each(|peer| peer.stream().shutdown(Shutdown::Both).unwrap());
     hands.into_iter().for_each(|hand| hand.join().unwrap());
     crowd.into_iter().for_each(Peer::reset);
@@ -189,7 +201,7 @@ fn a_million_lines_into_twenty_readers() {
     }
     pipe.half_close();
     readers.into_iter().for_each(|reader| reader.join().expect("every reader gets all"));
-    eventually("the pipe is told", || pipe.line() == format!("* Bye, pipe: {lines} lines accepted, 0 refused."));
+    eventually("the pipe is told", || pipe.line() == bye("pipe", lines, 0));
     drop(pipe);
     assert_eq!(scene.finish().said()["pipe"].len(), lines);
 }

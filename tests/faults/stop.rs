@@ -13,7 +13,7 @@ use crate::support::program::ServerProgram;
 
 const TALKERS: usize = 4;
 
-/// Every line that was accepted reaches all, and the farewell to its sender counts it. (They are their own canaries.)
+/// Every line that was accepted reaches all, and the farewell to its sender counts it. (They are their own witnesses.)
 #[test]
 fn twenty_times_sigterm_under_load_loses_no_accepted_line() {
     let _alone = heavy();

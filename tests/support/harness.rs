@@ -11,10 +11,13 @@ use async_std::task;
 use futures::channel::oneshot;
 use linechat::log::Log;
 use linechat::server;
+use linechat::server::access::auth::Auth;
 use linechat::server::access::rate_limit::PacePreset;
 use linechat::server::listen::Listener;
 use linechat::server::{BrokerDied, Config};
 use socket2::{Domain, SockRef, Socket, Type};
+
+use super::lines::{assert_all_like, assert_like};
 
 /// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
 pub fn unpaced() -> Config {
@@ -23,6 +26,22 @@ pub fn unpaced() -> Config {
         announce_after: Duration::ZERO,
         wrong_password_pause: Duration::ZERO,
         ..Config::default()
+    }
+}
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct Settings(pub Config, pub Auth);
+
+impl From<Config> for Settings {
+    fn from(config: Config) -> Self {
+        Self(config, Auth::default())
+    }
+}
+
+impl From<Auth> for Settings {
+    fn from(auth: Auth) -> Self {
+        Self(unpaced(), auth)
     }
 }
 
@@ -49,12 +68,12 @@ impl Server {
         Self::start_with(unpaced())
     }
 
-    pub fn start_with(config: Config) -> Self {
-        Self::start_at("127.0.0.1", config)
+    pub fn start_with(settings: impl Into<Settings>) -> Self {
+        Self::start_at("127.0.0.1", settings)
     }
 
-    pub fn start_at(host: &str, config: Config) -> Self {
-        Self::serve(vec![Listener::bind(host, 0).unwrap()], config)
+    pub fn start_at(host: &str, settings: impl Into<Settings>) -> Self {
+        Self::serve(vec![Listener::bind(host, 0).unwrap()], settings)
     }
 
     /// A server that listens here too.
@@ -63,11 +82,12 @@ impl Server {
     }
 
     /// A server at all these places; the first is an address.
-    pub fn serve(listeners: Vec<Listener>, config: Config) -> Self {
+    pub fn serve(listeners: Vec<Listener>, settings: impl Into<Settings>) -> Self {
+        let Settings(config, auth) = settings.into();
         let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listeners, None, config, Log::off(), async {
+            task::block_on(server::run(listeners, None, config, auth, Log::off(), async {
                 let _ = stopped.await;
             }))
         });
@@ -104,7 +124,7 @@ impl Server {
         silent.expect("* Send your name as the first line.");
         for _ in 0..2 {
             silent.send("*\n");
-            silent.expect("! bad-name: a name cannot hold '*'");
+            silent.expect("! bad-name: …'*'…");
             silent.expect("* Send another name.");
         }
     }
@@ -227,7 +247,7 @@ impl Peer {
 
     #[track_caller]
     pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
+        assert_like(&self.line(), line);
     }
 
     /// The next line is a ping of the client's own. What answers it.
@@ -244,17 +264,30 @@ impl Peer {
             self.send(&pong);
             said = self.line();
         }
-        assert_eq!(said, line);
+        assert_like(&said, line);
+    }
+
+    /// The next line that is not a notice. The real server announces only those who stay for half a second.
+    #[track_caller]
+    pub fn expect_message(&mut self, expected: &str) {
+        let mut line = self.line();
+        while line.starts_with("* ") {
+            line = self.line();
+        }
+        assert_like(&line, expected);
+    }
+
+    /// The next line with its end.
+    #[track_caller]
+    pub fn expect_with_end(&mut self, line: &str, end: &str) {
+        let got = self.raw_line();
+        let got = String::from_utf8_lossy(&got);
+        let (text, got_end) = got.split_at(got.trim_end_matches(['\r', '\n']).len());
+        assert_eq!(got_end, end, "after {text:?}");
+        assert_like(text, line);
     }
 
     /// The next line with its end, to the byte.
-    #[track_caller]
-    /// The next line that is not a notice. The real server announces only those who stay for half a second.
-    pub fn expect_message(&mut self, expected: &str) {
-        let lines = std::iter::repeat_with(|| self.line());
-        assert_eq!(lines.skip_while(|line| line.starts_with("* ")).take(1).collect::<Vec<_>>(), [expected]);
-    }
-
     #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
@@ -290,13 +323,13 @@ impl Peer {
     #[track_caller]
     pub fn expect_nothing_new(&mut self) {
         self.send("/nick\n");
-        self.expect("! bad-arguments: it goes /nick NEWNAME");
+        self.expect("! bad-arguments: …/nick NEWNAME");
     }
 
     /// The rest of the connection is these lines and a gentle end.
     #[track_caller]
     pub fn expect_rest(&mut self, lines: &[&str]) {
-        assert_eq!(self.rest(), lines);
+        assert_all_like(&self.rest(), lines);
     }
 }
 

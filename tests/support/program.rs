@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::support::harness::{DEADLINE, Peer, skipped};
+use crate::support::lines::assert_like;
 
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
@@ -196,7 +197,7 @@ impl Output {
 
     #[track_caller]
     pub fn expect(&mut self, line: &str) {
-        assert_eq!(self.line(), line);
+        assert_like(&self.line(), line);
     }
 
     /// All to the end of the output.

@@ -1,6 +1,6 @@
 //! The client in the background of a shell with jobs.
 
-use super::desk::Desk;
+use super::tmux_client::TmuxClient;
 use crate::support::harness::Server;
 
 const WAITS: &str = "client: waiting in the background; bring it to the foreground";
@@ -13,11 +13,11 @@ const TIMEOUT: &str = r#"sh -c 'timeout 1 "$@"; exit $?' sh"#;
 fn timeout_ends_a_client_in_the_background() {
     for options in [&[][..], &["--plain"]] {
         let server = Server::start();
-        let Some(desk) = Desk::in_environment(TIMEOUT, server.address, options) else { return };
-        desk.sees("ended with 124");
-        let screen = desk.sees(WAITS);
+        let Some(client) = TmuxClient::in_environment(TIMEOUT, server.address, options) else { return };
+        client.sees("ended with 124");
+        let screen = client.sees(WAITS);
         assert!(!screen.iter().any(|line| line.starts_with("* Welcome")), "{screen:#?}");
-        desk.is_sane();
+        client.is_sane();
     }
 }
 
@@ -26,11 +26,14 @@ fn a_signal_ends_a_client_started_in_the_background() {
     for options in [&[][..], &["--plain"]] {
         for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
             let server = Server::start();
-            let Some(desk) = Desk::hurry(server.address, &[options, &["& wait $!"]].concat()) else { return };
-            desk.sees(WAITS);
-            desk.signal(signal);
-            desk.sees(&format!("ended with {code}"));
-            desk.is_sane();
+            let Some(client) = TmuxClient::start_without_waiting(server.address, &[options, &["& wait $!"]].concat())
+            else {
+                return;
+            };
+            client.sees(WAITS);
+            client.signal(signal);
+            client.sees(&format!("ended with {code}"));
+            client.is_sane();
         }
     }
 }
@@ -40,17 +43,19 @@ fn a_client_started_in_the_background_joins_when_brought_to_the_foreground() {
     for options in [&["&"][..], &["--plain", "&"]] {
         let server = Server::start();
         let mut alice = server.join("Alice");
-        let Some(desk) = Desk::hurry(server.address, &[options, &["true"]].concat()) else { return };
-        desk.shows(WAITS, |screen| screen.iter().any(|line| line.contains(WAITS)));
-        desk.keys("fg\n");
+        let Some(client) = TmuxClient::start_without_waiting(server.address, &[options, &["true"]].concat()) else {
+            return;
+        };
+        client.shows(WAITS, |screen| screen.iter().any(|line| line.contains(WAITS)));
+        client.keys("fg\n");
         alice.expect("* Bob has joined");
-        desk.sees("* Welcome, Bob.");
-        desk.keys("hello\n");
+        client.sees("* Welcome, Bob.");
+        client.keys("hello\n");
         alice.expect("Bob: hello");
-        desk.press("C-d");
+        client.press("C-d");
         alice.expect("* Bob has left");
-        desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
-        desk.is_sane();
+        client.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+        client.is_sane();
     }
 }
 
@@ -59,27 +64,27 @@ fn after_bg_the_terminal_is_left_alone_until_fg() {
     for options in [&[][..], &["--plain"]] {
         let server = Server::start();
         let mut alice = server.join("Alice");
-        let Some(desk) = Desk::hurry(server.address, options) else { return };
-        desk.sees("* Welcome, Bob.");
+        let Some(client) = TmuxClient::start_without_waiting(server.address, options) else { return };
+        client.sees("* Welcome, Bob.");
         alice.expect("* Bob has joined");
-        desk.press("C-z");
-        desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
-        desk.keys("bg\n");
-        desk.shows("the job", |screen| screen.iter().any(|line| line.starts_with("[1]+") && line.ends_with('&')));
+        client.press("C-z");
+        client.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+        client.keys("bg\n");
+        client.shows("the job", |screen| screen.iter().any(|line| line.starts_with("[1]+") && line.ends_with('&')));
         alice.send("meanwhile\n");
-        desk.keys("echo the shell\"'\"s line\n");
-        let screen = desk.sees("the shell's line");
+        client.keys("echo the shell\"'\"s line\n");
+        let screen = client.sees("the shell's line");
         assert!(!screen.iter().any(|line| line.contains("meanwhile")), "{screen:#?}");
-        desk.keys("fg\n");
-        desk.sees("Alice: meanwhile");
-        desk.keys("back\n");
+        client.keys("fg\n");
+        client.sees("Alice: meanwhile");
+        client.keys("back\n");
         alice.expect("Bob: back");
-        desk.press("C-z");
-        desk.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
-        desk.keys("bg; wait; echo gone\n");
-        desk.signal("TERM");
-        desk.sees("gone");
+        client.press("C-z");
+        client.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
+        client.keys("bg; wait; echo gone\n");
+        client.signal("TERM");
+        client.sees("gone");
         alice.expect("* Bob has left");
-        desk.is_sane();
+        client.is_sane();
     }
 }

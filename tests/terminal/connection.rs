@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::desk::Desk;
+use super::tmux_client::TmuxClient;
 use crate::support::harness::{DEADLINE, FakeServer, Peer, Server, own_address, skipped};
 use crate::support::program::ServerProgram;
 
@@ -21,20 +21,20 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
     for signal in [Signal::TERM, Signal::KILL] {
         let server = server_alone();
         let address = server.address;
-        let Some(desk) = Desk::sit_down(address, &[]) else { return };
-        desk.keys("half a li");
-        desk.has_typed("half a li");
+        let Some(client) = TmuxClient::start(address, &[]) else { return };
+        client.keys("half a li");
+        client.has_typed("half a li");
         server.program.signal(signal);
         drop(server);
-        desk.sees("-- The connection is lost");
-        desk.has_typed("half a li");
-        desk.keys("ne\n");
-        desk.sees("-- Not connected; your line will be sent when you are back.");
+        client.sees("-- The connection is lost");
+        client.has_typed("half a li");
+        client.keys("ne\n");
+        client.sees("-- Not connected; your line will be sent when you are back.");
         let again = ServerProgram::start_at(address, &[]);
         let mut alice = Peer::connect(address);
         alice.send("Alice\n");
-        desk.sees("-- Back again. You were away since ");
-        let screen = desk.sees("Bob: half a line");
+        client.sees("-- Back again. You were away since ");
+        let screen = client.sees("Bob: half a line");
         assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection is lost")).count(), 1);
         while alice.line() != "Bob: half a line" {}
         drop(again);
@@ -45,9 +45,9 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
 fn it_waits_out_its_own_ghost() {
     let server = server_alone();
     let address = server.address;
-    let Some(desk) = Desk::sit_down(address, &[]) else { return };
+    let Some(client) = TmuxClient::start(address, &[]) else { return };
     drop(server);
-    desk.sees("-- The connection is lost");
+    client.sees("-- The connection is lost");
     let again = ServerProgram::start_at(address, &[]);
     // It may be there first, and lose its name by no fault of its own.
     let ghost = crate::support::harness::within(move || {
@@ -59,9 +59,9 @@ fn it_waits_out_its_own_ghost() {
             }
         }
     });
-    desk.sees("-- Not yet back as Bob (! name-taken: Bob is taken); trying again.");
+    client.sees("-- Not yet back as Bob (! name-taken: Bob is taken); trying again.");
     drop(ghost);
-    desk.sees("-- Back again.");
+    client.sees("-- Back again.");
     drop(again);
 }
 
@@ -71,9 +71,9 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
         return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
     }
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    desk.sees("-- The connection is lost");
+    client.sees("-- The connection is lost");
     let mut mute = server.accept("Bob");
     mute.send("* Send your name as the first line.\n");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
@@ -87,7 +87,7 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
     });
     assert!(is_closed, "somebody still listens");
     let _peer = server.welcome("Bob");
-    desk.sees("-- Back again.");
+    client.sees("-- Back again.");
 }
 
 #[test]
@@ -96,68 +96,68 @@ fn a_server_that_says_nothing_from_the_beginning_ends_it() {
         return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
     }
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut mute = server.accept("Bob");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
     mute.expect_end();
-    desk.sees("client: no welcome from the server within 30 s; is it a linechat server?");
-    desk.sees("ended with 3");
+    client.sees("client: no welcome from the server within 30 s; is it a linechat server?");
+    client.sees("ended with 3");
 }
 
 #[test]
 fn without_reconnecting_it_ends() {
     let server = ServerProgram::start(&[]);
-    let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &["--no-reconnect"]) else { return };
     server.program.signal(Signal::TERM);
-    desk.sees("client: the server was shut down");
-    desk.sees("ended with 3");
-    desk.is_sane();
+    client.sees("client: the server was shut down");
+    client.sees("ended with 3");
+    client.is_sane();
 }
 
 /// The editor draws nothing while it searches, so the last words wait for it in vain.
 #[test]
 fn a_search_of_the_history_does_not_keep_it_from_ending() {
     let server = ServerProgram::start(&[]);
-    let Some(desk) = Desk::sit_down(server.address, &["--no-reconnect"]) else { return };
-    desk.keys("hello\n");
-    desk.sees("Bob: hello");
-    desk.press("C-r");
-    desk.sees("(reverse-i-search)");
+    let Some(client) = TmuxClient::start(server.address, &["--no-reconnect"]) else { return };
+    client.keys("hello\n");
+    client.sees("Bob: hello");
+    client.press("C-r");
+    client.sees("(reverse-i-search)");
     server.program.signal(Signal::TERM);
-    desk.sees("client: the server was shut down");
-    desk.shows("the end", |screen| screen.iter().any(|line| line.ends_with("ended with 3")));
-    desk.is_sane();
+    client.sees("client: the server was shut down");
+    client.shows("the end", |screen| screen.iter().any(|line| line.ends_with("ended with 3")));
+    client.is_sane();
 }
 
 #[test]
 fn another_name_is_asked_for_until_one_is_free() {
     let server = Server::start();
     let (mut holder, _alice) = (server.join("Bob"), server.join("Alice"));
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let again = "Type another name and press Enter; Ctrl-D leaves.";
-    desk.sees(&format!("-- Bob is taken. {again}"));
+    client.sees(&format!("-- Bob is taken. {again}"));
     // More names than the server takes on one connection, and what is no name, or nothing.
     for name in ["Alice", "ALICE", "BOB", "alice"] {
-        desk.has_typed("");
-        desk.keys(&format!("{name}\n"));
-        desk.sees(&format!("-- {name} is taken. {again}"));
+        client.has_typed("");
+        client.keys(&format!("{name}\n"));
+        client.sees(&format!("-- {name} is taken. {again}"));
     }
-    for (text, why) in [("Bob Smith", "a name holds no blanks"), ("/register", "a name cannot hold '/'")] {
-        desk.keys(&format!("{text}\n\n"));
-        desk.sees(&format!("-- {why}. {again}"));
+    for (text, why) in [("Bob Smith", "names cannot contain spaces"), ("/register", "names cannot contain '/'")] {
+        client.keys(&format!("{text}\n\n"));
+        client.sees(&format!("-- {why}. {again}"));
     }
-    desk.keys("Carol\n");
-    let screen = desk.sees("* Welcome, Carol. 2 others here: Alice, Bob. /help lists the commands.");
+    client.keys("Carol\n");
+    let screen = client.sees("* Welcome, Carol. 2 others here: Alice, Bob. /help lists the commands.");
     assert!(!screen.iter().any(|line| line.starts_with("-- Connected.")), "{screen:#?}");
-    desk.keys("hi\n");
-    desk.sees("Carol: hi");
+    client.keys("hi\n");
+    client.sees("Carol: hi");
     for line in ["* Alice has joined", "* Carol has joined", "Carol: hi"] {
         holder.expect(line);
     }
-    desk.press("C-d");
-    desk.sees("* Bye, Carol: 1 line accepted, 0 refused.");
-    desk.sees("ended with 0");
-    desk.is_sane();
+    client.press("C-d");
+    client.sees("* Bye, Carol: 1 line accepted, 0 refused.");
+    client.sees("ended with 0");
+    client.is_sane();
 }
 
 #[test]
@@ -165,16 +165,16 @@ fn ctrl_d_at_the_question_for_another_name_gives_up_with_code_1() {
     let server = Server::start();
     let _holders = (server.join("Bob"), server.join("Alice"));
     for leave in ["C-d", "C-c"] {
-        let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-        desk.sees("-- Bob is taken.");
-        desk.has_typed("");
-        desk.keys("Alice\n");
-        desk.sees("-- Alice is taken.");
-        desk.has_typed("");
-        (0..if leave == "C-c" { 2 } else { 1 }).for_each(|_| desk.press(leave));
-        desk.sees("client: the server refused Bob: name-taken: Bob is taken");
-        desk.sees("ended with 1");
-        desk.is_sane();
+        let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
+        client.sees("-- Bob is taken.");
+        client.has_typed("");
+        client.keys("Alice\n");
+        client.sees("-- Alice is taken.");
+        client.has_typed("");
+        (0..if leave == "C-c" { 2 } else { 1 }).for_each(|_| client.press(leave));
+        client.sees("client: the server refused Bob: name-taken: Bob is taken");
+        client.sees("ended with 1");
+        client.is_sane();
     }
 }
 
@@ -183,31 +183,31 @@ fn a_missing_server_ends_it_at_once_also_when_another_name_was_asked_for() {
     let server = Server::start();
     let _bob = server.join("Bob");
     let address = server.address;
-    let Some(desk) = Desk::hurry(address, &[]) else { return };
-    desk.sees("-- Bob is taken.");
+    let Some(client) = TmuxClient::start_without_waiting(address, &[]) else { return };
+    client.sees("-- Bob is taken.");
     drop(server);
-    desk.has_typed("");
+    client.has_typed("");
     let since = Instant::now();
     while TcpStream::connect(address).is_ok() {
         assert!(since.elapsed() < DEADLINE, "the server has not stopped");
         thread::sleep(Duration::from_millis(10));
     }
-    desk.keys("Carol\n");
-    desk.sees("client: cannot connect to");
-    desk.sees("ended with 3");
-    let Some(desk) = Desk::hurry(address, &[]) else { return };
-    desk.sees("ended with 3");
+    client.keys("Carol\n");
+    client.sees("client: cannot connect to");
+    client.sees("ended with 3");
+    let Some(client) = TmuxClient::start_without_waiting(address, &[]) else { return };
+    client.sees("ended with 3");
 }
 
 #[test]
 fn the_terminal_is_sane_after_a_signal() {
     for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
         let server = Server::start();
-        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
-        desk.keys("half a line");
-        desk.has_typed("half a line");
-        desk.signal(signal);
-        desk.sees(&format!("ended with {status}"));
-        desk.is_sane();
+        let Some(client) = TmuxClient::start(server.address, &[]) else { return };
+        client.keys("half a line");
+        client.has_typed("half a line");
+        client.signal(signal);
+        client.sees(&format!("ended with {status}"));
+        client.is_sane();
     }
 }

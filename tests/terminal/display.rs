@@ -1,18 +1,18 @@
 //! What the screen shows.
 
-use super::desk::{COLUMNS, Desk};
+use super::tmux_client::{COLUMNS, TmuxClient};
 use crate::support::harness::Server;
 
 #[test]
 fn colours_tell_names_notices_and_refusals_apart() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &["--color", "always"]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &["--color", "always"]) else { return };
     let mut alice = server.join("Alice");
     alice.send("hello bob\n");
-    desk.sees("Alice: hello bob");
-    desk.keys("/nonsense\n");
-    desk.sees("! unknown-command");
-    let screen = desk.colours().join("\n");
+    client.sees("Alice: hello bob");
+    client.keys("/nonsense\n");
+    client.sees("! unknown-command");
+    let screen = client.colours().join("\n");
     assert!(screen.contains("\x1b[38;5;"), "no colour of a name: {screen:?}");
     assert!(screen.contains("\x1b[1mhello bob"), "one's own name is not highlighted: {screen:?}");
     assert!(screen.contains("\x1b[1m\x1b[31m! unknown-command"), "a refusal is not marked: {screen:?}");
@@ -22,11 +22,11 @@ fn colours_tell_names_notices_and_refusals_apart() {
 #[test]
 fn without_colour_there_is_none() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &["--color", "never"]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &["--color", "never"]) else { return };
     let mut alice = server.join("Alice");
     alice.send("hello bob\n");
-    desk.sees("Alice: hello bob");
-    let screen = desk.colours().join("\n");
+    client.sees("Alice: hello bob");
+    let screen = client.colours().join("\n");
     assert!(!screen.contains('\x1b'), "{screen:?}");
 }
 
@@ -39,12 +39,14 @@ fn no_color_in_the_environment_turns_colours_off_unless_they_are_asked_for() {
         ("-u NO_COLOR", &[], true),
         ("NO_COLOR=1", &["--color", "always"], true),
     ] {
-        let Some(desk) = Desk::in_environment(&format!("env {variables}"), server.address, options) else { return };
-        desk.sees("* Welcome, Bob.");
-        let screen = desk.colours().join("\n");
+        let Some(client) = TmuxClient::in_environment(&format!("env {variables}"), server.address, options) else {
+            return;
+        };
+        client.sees("* Welcome, Bob.");
+        let screen = client.colours().join("\n");
         assert_eq!(screen.contains("\x1b["), colours, "{variables} {options:?}: {screen:?}");
-        desk.press("C-d");
-        desk.sees("ended with 0");
+        client.press("C-d");
+        client.sees("ended with 0");
     }
 }
 
@@ -52,14 +54,14 @@ fn no_color_in_the_environment_turns_colours_off_unless_they_are_asked_for() {
 fn ones_own_name_rings_the_bell_unless_it_is_off() {
     let server = Server::start();
     for (options, bells) in [(&[][..], 2), (&["--no-bell"], 0)] {
-        let Some(desk) = Desk::sit_down(server.address, options) else { return };
+        let Some(client) = TmuxClient::start(server.address, options) else { return };
         let mut alice = server.join("Alice");
-        desk.record();
+        client.record();
         alice.send("hello all\nhello bob!\n/msg bob psst\nthat was it\n");
-        let written = desk.recorded("that was it");
+        let written = client.recorded("that was it");
         assert_eq!(written.matches('\x07').count(), bells, "{options:?}: {written:?}");
-        desk.press("C-d");
-        desk.sees("ended with 0");
+        client.press("C-d");
+        client.sees("ended with 0");
         alice.send("/quit\n");
         alice.rest();
     }
@@ -69,25 +71,25 @@ fn ones_own_name_rings_the_bell_unless_it_is_off() {
 #[test]
 fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.keys("half a li");
-    desk.has_typed("half a li");
+    client.keys("half a li");
+    client.has_typed("half a li");
     alice.send("\x1b[2J\x1b[Hgone?\x07\u{202e}\n");
     // Each is wider than a row, and the second and third have a wide character where only one column is left.
     let wide =
         ["世".repeat(COLUMNS), format!("x{}", "界".repeat(COLUMNS)), "🎉".repeat(COLUMNS), "e\u{301}".repeat(COLUMNS)];
     wide.iter().for_each(|text| alice.send(&format!("{text}\n")));
     alice.send("done\n");
-    let screen = desk.sees("Alice: done");
+    let screen = client.sees("Alice: done");
     let shown: Vec<_> =
         screen.iter().filter_map(|line| line.strip_prefix("Alice: ")).map(|line| line.replace(' ', "")).collect();
     let [first, rest @ .., done] = &shown[..] else { panic!("{screen:#?}") };
     assert_eq!((first.as_str(), done.as_str()), ("^[[2J^[[Hgone?^G<U+202E>", "done"));
     assert_eq!(rest, wide);
     assert!(screen.iter().any(|line| line.starts_with("* Welcome, Bob.")), "{screen:#?}");
-    desk.has_typed("half a li");
-    desk.keys("ne\n");
+    client.has_typed("half a li");
+    client.keys("ne\n");
     alice.expect("Bob: half a line");
 }
 
@@ -96,30 +98,30 @@ fn a_plain_terminal_only_adds_lines_and_none_to_a_typed_one() {
     for (variables, options) in [("TERM=dumb", &[][..]), ("env -u TERM", &[]), ("", &["--plain"])] {
         let server = Server::start();
         let mut alice = server.join("Alice");
-        let Some(desk) = Desk::in_environment(variables, server.address, options) else { return };
-        desk.record();
+        let Some(client) = TmuxClient::in_environment(variables, server.address, options) else { return };
+        client.record();
         alice.expect("* Bob has joined");
-        desk.sees("Connected to server. You can start typing messages.");
-        desk.sees("* Welcome, Bob.");
-        desk.keys("hello\n");
+        client.sees("Connected to server. You can start typing messages.");
+        client.sees("* Welcome, Bob.");
+        client.keys("hello\n");
         alice.expect("Bob: hello");
-        desk.keys("half a li");
-        desk.sees("half a li");
+        client.keys("half a li");
+        client.sees("half a li");
         alice.send("hi\n");
-        desk.sees("Alice: hi");
-        desk.keys("ne\n");
+        client.sees("Alice: hi");
+        client.keys("ne\n");
         alice.expect("Bob: half a line");
         alice.send("bye\n");
-        let screen = desk.sees("Alice: bye");
+        let screen = client.sees("Alice: bye");
         let lines: Vec<_> = screen.iter().filter(|line| !line.is_empty()).collect();
         let tail = &lines[lines.len() - 5..];
         assert_eq!(tail, ["hello", "half a li", "Alice: hi", "ne", "Alice: bye"]);
-        let written = desk.recorded("Alice: bye");
+        let written = client.recorded("Alice: bye");
         let acts = written.split_once("Alice: hi").unwrap().1.replace("\r\n", "");
         assert!(!acts.contains(char::is_control), "{variables} {options:?}: {acts:?}");
-        desk.press("C-d");
-        desk.sees("* Bye, Bob: 2 lines accepted, 0 refused.");
-        desk.sees("ended with 0");
-        desk.is_sane();
+        client.press("C-d");
+        client.sees("* Bye, Bob: 2 lines accepted, 0 refused.");
+        client.sees("ended with 0");
+        client.is_sane();
     }
 }

@@ -1,6 +1,6 @@
 //! A hostile server: nothing that it sends acts on the screen, at once or later.
 
-use super::desk::Desk;
+use super::tmux_client::TmuxClient;
 use crate::support::harness::FakeServer;
 
 /// Clears the screen, sets the title of the terminal, and rings.
@@ -10,54 +10,54 @@ const DEFUSED: &str = "^[[2J^[]0;owned^G";
 #[test]
 fn what_a_hostile_server_says_acts_on_nothing() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
     for before in ["", "* ", "! x: ", "Alice: ", "Alice (privately): ", "* Alice has left: ", "* Alice has left (\""] {
         peer.send(&format!("{before}{ATTACK}\n"));
-        desk.sees(&format!("{before}{DEFUSED}"));
+        client.sees(&format!("{before}{DEFUSED}"));
     }
-    desk.has_typed("");
-    assert_ne!(desk.title(), "owned");
+    client.has_typed("");
+    assert_ne!(client.title(), "owned");
 }
 
 #[test]
 fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
     // What is made safe would be a name again.
     peer.send(&format!("* Bob is now x{ATTACK}\n"));
-    desk.sees(&format!("* Bob is now x{DEFUSED}"));
-    desk.keys("hello\n");
-    desk.sees("Bob: hello");
+    client.sees(&format!("* Bob is now x{DEFUSED}"));
+    client.keys("hello\n");
+    client.sees("Bob: hello");
     peer.expect("hello");
     drop(peer);
-    desk.sees("-- The connection is lost");
+    client.sees("-- The connection is lost");
     // Nor does it come back as the name of the next connection.
     server.welcome("Bob");
-    desk.sees("-- Back again.");
-    assert_ne!(desk.title(), "owned");
+    client.sees("-- Back again.");
+    assert_ne!(client.title(), "owned");
 }
 
 #[test]
 fn a_refusal_by_a_hostile_server_acts_on_nothing() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    desk.sees("-- The connection is lost");
+    client.sees("-- The connection is lost");
     let mut peer = server.accept("Bob");
     peer.send(&format!("! name-taken: {ATTACK}\n"));
-    desk.shows("the refusal", |screen| {
+    client.shows("the refusal", |screen| {
         let refused = format!("-- Not yet back as Bob (! name-taken: {DEFUSED}); trying again.");
         screen.contains(&refused)
     });
-    assert_ne!(desk.title(), "owned");
+    assert_ne!(client.title(), "owned");
 }
 
 #[test]
 fn names_of_a_hostile_server_act_on_nothing_when_they_are_completed() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.accept("Bob");
     peer.send(&format!("* Welcome, Bob. 2 others here: evil{ATTACK}1, evilla. /help lists the commands.\n"));
     for line in
@@ -65,8 +65,8 @@ fn names_of_a_hostile_server_act_on_nothing_when_they_are_completed() {
     {
         peer.send(&format!("{}\n", line.replace("{}", ATTACK)));
     }
-    desk.sees("* last has joined");
-    desk.keys("hello ev\tand more");
-    desk.has_typed("hello evilla and more");
-    assert_ne!(desk.title(), "owned");
+    client.sees("* last has joined");
+    client.keys("hello ev\tand more");
+    client.has_typed("hello evilla and more");
+    assert_ne!(client.title(), "owned");
 }

@@ -5,45 +5,45 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::desk::Desk;
+use super::tmux_client::TmuxClient;
 use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 
 #[test]
 fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     let server = FakeServer::start();
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
-    desk.keys("one\n");
+    client.keys("one\n");
     peer.expect("one");
     peer.send("Alice: tick\n");
-    desk.sees("Alice: tick");
+    client.sees("Alice: tick");
     let pong = peer.expect_ping();
-    desk.keys("two\n");
+    client.keys("two\n");
     peer.expect("two");
     peer.send(&format!("{pong}Alice: tock\n"));
-    desk.sees("Alice: tock");
+    client.sees("Alice: tock");
     drop(peer);
-    desk.sees("-- A line that you sent may not have arrived: two");
+    client.sees("-- A line that you sent may not have arrived: two");
 
     // The next connection begins anew: nothing is asked before something was said.
     let mut peer = server.welcome("Bob");
-    desk.sees("-- Back again.");
+    client.sees("-- Back again.");
     thread::sleep(Duration::from_millis(1500));
-    desk.keys("three\n");
+    client.keys("three\n");
     peer.expect("three");
     let pong = peer.expect_ping();
     peer.send(&format!("{pong}Alice: well\n"));
-    desk.sees("Alice: well");
+    client.sees("Alice: well");
     drop(peer);
     let _peer = server.welcome("Bob");
-    let screen = desk.shows("the second return", |screen| {
+    let screen = client.shows("the second return", |screen| {
         screen.iter().filter(|line| line.starts_with("-- Back again.")).count() == 2
     });
     let missing = screen.iter().filter(|line| line.contains("may not have arrived")).count();
     assert_eq!(missing, 1, "{screen:#?}");
     assert!(!screen.iter().any(|line| line.starts_with("* Pong")), "{screen:#?}");
-    assert_eq!(desk.history().unwrap(), "one\ntwo\nthree\n");
+    assert_eq!(client.history().unwrap(), "one\ntwo\nthree\n");
 }
 
 /// Somebody else talks all the time, which says nothing about one's own lines.
@@ -51,19 +51,19 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
 fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
     const LINES: usize = 40;
     let server = ServerProgram::start(&["--pace", "public"]);
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let alice = server.join("Alice");
     let mut ticking = alice.try_clone();
-    desk.paste(&(0..LINES).map(|number| format!("pasted {number}\n")).collect::<String>(), false);
-    desk.sees("-- Send 40 lines?");
-    desk.press("Enter");
+    client.paste(&(0..LINES).map(|number| format!("pasted {number}\n")).collect::<String>(), false);
+    client.sees("-- Send 40 lines?");
+    client.press("Enter");
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(4) {
         ticking.send("tick\n");
         thread::sleep(Duration::from_millis(700));
     }
     server.program.signal(Signal::KILL);
-    let screen = desk.sees("-- Up to ");
+    let screen = client.sees("-- Up to ");
     let told = screen.iter().find_map(|line| line.strip_prefix("-- Up to ")).unwrap();
     let (told, first) = told.split_once(" of the lines you sent may not have arrived; the first: pasted ").unwrap();
     let (told, first): (usize, usize) = (told.parse().unwrap(), first.parse().unwrap());
@@ -80,20 +80,20 @@ fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
 #[test]
 fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.keys("hello\n");
+    client.keys("hello\n");
     alice.expect("Bob: hello");
     thread::sleep(Duration::from_millis(1500));
-    desk.keys("/ping\n/ping 42\n");
-    desk.sees("* Pong 42");
-    desk.keys("/nick Carol\n");
+    client.keys("/ping\n/ping 42\n");
+    client.sees("* Pong 42");
+    client.keys("/nick Carol\n");
     alice.expect("* Bob is now Carol");
-    desk.keys("hello again\n");
+    client.keys("hello again\n");
     alice.expect("Carol: hello again");
     thread::sleep(Duration::from_millis(1500));
-    desk.press("C-d");
-    let screen = desk.sees("* Bye, Carol: 2 lines accepted, 0 refused.");
+    client.press("C-d");
+    let screen = client.sees("* Bye, Carol: 2 lines accepted, 0 refused.");
     let pongs: Vec<_> = screen.iter().filter(|line| line.starts_with("* Pong")).collect();
     assert_eq!(pongs, ["* Pong", "* Pong 42"], "{screen:#?}");
     alice.expect("* Carol has left");
@@ -102,14 +102,14 @@ fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
 #[test]
 fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
     let server = super::connection::server_alone();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.keys("hello\n");
+    client.keys("hello\n");
     alice.expect("Bob: hello");
     server.program.signal(Signal::TERM);
-    desk.sees("-- The server has shut down");
+    client.sees("-- The server has shut down");
     drop(server);
     let _again = ServerProgram::start_at(alice.stream().peer_addr().unwrap(), &[]);
-    let screen = desk.sees("-- Back again.");
+    let screen = client.sees("-- Back again.");
     assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }

@@ -1,6 +1,6 @@
 //! The client at a real terminal, in tmux: keys go in, and every assertion is on what the screen then shows.
 
-mod desk;
+mod tmux_client;
 
 mod background;
 mod connection;

@@ -3,48 +3,48 @@
 use std::thread;
 use std::time::Duration;
 
-use super::desk::{COLUMNS, Desk};
+use super::tmux_client::{COLUMNS, TmuxClient};
 use crate::support::harness::Server;
 
 #[test]
 fn a_half_typed_line_survives_what_comes_in_and_a_resize() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.keys("half a li");
-    desk.has_typed("half a li");
+    client.keys("half a li");
+    client.has_typed("half a li");
     alice.send("one\nzwei: Grüße, 世界 🎉 👩‍👩‍👧\nthree\n");
-    let screen = desk.sees("Alice: three");
+    let screen = client.sees("Alice: three");
     assert_eq!(
         screen[screen.len() - 4..],
         ["Alice: one", "Alice: zwei: Grüße, 世界 🎉 👩‍👩‍👧", "Alice: three", "> half a li"]
     );
-    desk.resize(30);
+    client.resize(30);
     alice.send("narrow\n");
-    desk.sees("Alice: narrow");
-    desk.resize(90);
+    client.sees("Alice: narrow");
+    client.resize(90);
     alice.send("wide\n");
-    desk.sees("Alice: wide");
-    desk.keys("ne\n");
+    client.sees("Alice: wide");
+    client.keys("ne\n");
     alice.expect("Bob: half a line");
-    let screen = desk.sees("Bob: half a line");
+    let screen = client.sees("Bob: half a line");
     assert!(!screen.iter().any(|line| line.starts_with("> half")), "an echo was left: {screen:#?}");
 }
 
 #[test]
 fn a_typed_line_of_several_rows_and_wide_characters_survives() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     let long = "山田さん ".repeat(COLUMNS / 4);
-    desk.keys(&long);
-    desk.has_typed(long.trim_end());
+    client.keys(&long);
+    client.has_typed(long.trim_end());
     alice.send("one\ntwo\nthree\n");
-    desk.sees("Alice: three");
-    desk.has_typed(long.trim_end());
-    desk.keys("!\n");
+    client.sees("Alice: three");
+    client.has_typed(long.trim_end());
+    client.keys("!\n");
     alice.expect(&format!("Bob: {long}!"));
-    let screen = desk.sees("Bob: 山田さん");
+    let screen = client.sees("Bob: 山田さん");
     assert_eq!(screen.iter().filter(|line| line.contains("山田")).count(), 1, "{screen:#?}");
 }
 
@@ -59,24 +59,24 @@ fn a_typed_line_of_several_rows_survives_every_resize() {
         (&"山田さ ".repeat(20), &[][..], 3),
     ] {
         let server = Server::start();
-        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        let Some(client) = TmuxClient::start(server.address, &[]) else { return };
         let mut alice = server.join("Alice");
         let said = |text: &str| format!("Alice: {text}");
         let texts: Vec<_> = (0..messages).map(|number| format!("{number} {}", "~".repeat(70))).collect();
         texts.iter().for_each(|text| alice.send(&format!("{text}\n")));
         let mut expected: Vec<_> = texts.iter().map(|text| said(text)).collect();
-        desk.sees(&expected[expected.len() - 1]);
-        desk.keys(line);
-        desk.has_typed(line);
-        keys.iter().for_each(|key| desk.moves(key));
+        client.sees(&expected[expected.len() - 1]);
+        client.keys(line);
+        client.has_typed(line);
+        keys.iter().for_each(|key| client.moves(key));
         for (number, columns) in [30, 90, 45, 149, 40, 60, 150, 75, 20, 60].into_iter().enumerate() {
-            desk.resize(columns);
+            client.resize(columns);
             // When the client has drawn this, it has drawn after the resize. Some widths come twice, no message does.
             let text = format!("resize {number}, {columns} columns");
             alice.send(&format!("{text}\n"));
             expected.push(said(&text));
-            desk.sees(&said(&text));
-            let screen = desk.has_typed(line);
+            client.sees(&said(&text));
+            let screen = client.has_typed(line);
             let first = screen.iter().position(|line| *line == expected[0]).expect("the first message is there");
             assert_eq!(screen[first..screen.len() - 1], expected, "at {columns} columns, after {keys:?}, {messages}");
         }
@@ -89,29 +89,29 @@ fn on_an_empty_screen_a_resize_doubles_no_message() {
     let line: String = (0..250).map(|at| char::from(b'a' + at % 26)).collect();
     for (messages, clear) in [(0, false), (1, false), (6, true), (30, true)] {
         let server = Server::start();
-        let Some(desk) = Desk::in_environment("clear;", server.address, &[]) else { return };
-        desk.sees("* Welcome, Bob.");
-        desk.has_typed("");
-        desk.resize(90);
+        let Some(client) = TmuxClient::in_environment("clear;", server.address, &[]) else { return };
+        client.sees("* Welcome, Bob.");
+        client.has_typed("");
+        client.resize(90);
         let mut alice = server.join("Alice");
-        desk.sees("* Alice has joined");
+        client.sees("* Alice has joined");
         let mut expected: Vec<_> = (0..messages).map(|number| format!("Alice: message {number}")).collect();
         (0..messages).for_each(|number| alice.send(&format!("message {number}\n")));
-        expected.iter().for_each(|line| drop(desk.sees(line)));
+        expected.iter().for_each(|line| drop(client.sees(line)));
         if clear {
-            desk.press("C-l");
-            desk.shows("an empty screen", |_| desk.visible() == [">"]);
+            client.press("C-l");
+            client.shows("an empty screen", |_| client.visible() == [">"]);
         }
-        desk.keys(&line);
-        desk.has_typed(&line);
+        client.keys(&line);
+        client.has_typed(&line);
         for (number, columns) in [40, 90, 50, 90].into_iter().enumerate() {
-            desk.resize(columns);
+            client.resize(columns);
             // When the client has drawn this, it has drawn after the resize.
             let text = format!("resize {number}, {columns} columns");
             alice.send(&format!("{text}\n"));
             expected.push(format!("Alice: {text}"));
-            desk.sees(&format!("Alice: {text}"));
-            let screen = desk.has_typed(&line);
+            client.sees(&format!("Alice: {text}"));
+            let screen = client.has_typed(&line);
             let start = screen.iter().position(|line| *line == "* Alice has joined").expect("the join is there") + 1;
             let shown: Vec<_> = screen[start..screen.len() - 1].iter().filter(|line| !line.is_empty()).collect();
             assert!(shown.into_iter().eq(&expected), "at {columns} columns, {messages}: {screen:#?}");
@@ -123,16 +123,16 @@ fn on_an_empty_screen_a_resize_doubles_no_message() {
 #[test]
 fn a_half_typed_line_survives_four_thousand_messages() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.keys("half a li");
-    desk.has_typed("half a li");
+    client.keys("half a li");
+    client.has_typed("half a li");
     alice.send(&(0..4000).map(|number| format!("{number}\n")).collect::<String>());
-    let screen = desk.sees("Alice: 3999");
+    let screen = client.sees("Alice: 3999");
     let numbers = screen.iter().filter_map(|line| line.strip_prefix("Alice: "));
     assert!(numbers.eq((0..4000).map(|number| number.to_string())), "a message is missing, doubled or out of order");
-    desk.has_typed("half a li");
-    desk.keys("ne\n");
+    client.has_typed("half a li");
+    client.keys("ne\n");
     alice.expect("Bob: half a line");
 }
 
@@ -140,7 +140,7 @@ fn a_half_typed_line_survives_four_thousand_messages() {
 #[test]
 fn a_hundred_own_lines_race_against_seven_hundred() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     let mut talking = alice.try_clone();
     let talk = thread::spawn(move || {
@@ -150,13 +150,13 @@ fn a_hundred_own_lines_race_against_seven_hundred() {
         }
     });
     for number in 0..100 {
-        desk.keys(&format!("mine {number}\n"));
+        client.keys(&format!("mine {number}\n"));
         // The next one comes when this one has arrived. On a busy machine several could arrive at once, and be a paste.
         alice.expect(&format!("Bob: mine {number}"));
     }
     talk.join().unwrap();
-    desk.sees("Alice: 699");
-    let screen = desk.sees("Bob: mine 99");
+    client.sees("Alice: 699");
+    let screen = client.sees("Bob: mine 99");
     let of = |who: &str| screen.iter().filter_map(|line| line.strip_prefix(who)).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(of("Bob: "), (0..100).map(|number| format!("mine {number}")).collect::<Vec<_>>());
     assert_eq!(of("Alice: "), (0..700).map(|number| number.to_string()).collect::<Vec<_>>());
@@ -166,8 +166,8 @@ fn a_hundred_own_lines_race_against_seven_hundred() {
 fn what_is_typed_ahead_arrives_whole_and_in_order() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let Some(desk) = Desk::hurry(server.address, &[]) else { return };
-    desk.keys("one\ntwo\nthree\n");
+    let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
+    client.keys("one\ntwo\nthree\n");
     alice.expect("* Bob has joined");
     ["one", "two", "three"].iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
 }
@@ -176,19 +176,19 @@ fn what_is_typed_ahead_arrives_whole_and_in_order() {
 fn a_paste_is_asked_about_once_and_arrives_whole() {
     for (bracketed, last_end) in [(true, "\n"), (true, ""), (false, "\n"), (false, "")] {
         let server = Server::start();
-        let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+        let Some(client) = TmuxClient::start(server.address, &[]) else { return };
         let mut alice = server.join("Alice");
         let lines: Vec<_> = (0..200).map(|number| format!("pasted {number} ☃")).collect();
-        desk.paste(&(lines.join("\n") + last_end), bracketed);
+        client.paste(&(lines.join("\n") + last_end), bracketed);
         if bracketed {
-            desk.sees("pasted 199");
-            desk.press("Enter");
+            client.sees("pasted 199");
+            client.press("Enter");
         }
-        desk.sees("-- Send 200 lines? Enter sends them, Ctrl-C throws them away.");
+        client.sees("-- Send 200 lines? Enter sends them, Ctrl-C throws them away.");
         alice.expect_nothing_new();
-        desk.press("Enter");
+        client.press("Enter");
         lines.iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
-        let screen = desk.sees("Bob: pasted 199");
+        let screen = client.sees("Bob: pasted 199");
         assert_eq!(screen.iter().filter(|line| line.starts_with("-- Send ")).count(), 1);
         assert!(screen.iter().filter_map(|line| line.strip_prefix("Bob: ")).eq(&lines));
     }
@@ -197,53 +197,53 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
 #[test]
 fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     // Ctrl-D is a key behind them, and nothing comes between.
-    desk.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
-    desk.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
-    desk.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
+    client.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
+    client.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
+    client.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
     // As soon as somebody answers who has read that; sooner, it could be a key of the paste.
     thread::sleep(Duration::from_millis(400));
-    desk.press("Enter");
+    client.press("Enter");
     (0..8).for_each(|number| alice.expect(&format!("Bob: {number}")));
     // A few need no question.
-    desk.keys("one\ntwo\n\x04");
+    client.keys("one\ntwo\n\x04");
     ["Bob: one", "Bob: two", "* Bob has left"].iter().for_each(|line| alice.expect(line));
-    desk.sees("* Bye, Bob: 10 lines accepted, 0 refused.");
-    desk.sees("ended with 0");
+    client.sees("* Bye, Bob: 10 lines accepted, 0 refused.");
+    client.sees("ended with 0");
 }
 
 #[test]
 fn ctrl_d_at_an_open_question_says_what_it_throws_away_before_it_does() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.paste("a\nb\nc\nd\ne\nf\n", false);
-    desk.sees("-- Send 6 lines?");
-    desk.press("C-d");
-    desk.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
+    client.paste("a\nb\nc\nd\ne\nf\n", false);
+    client.sees("-- Send 6 lines?");
+    client.press("C-d");
+    client.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
     // Another key in between is another mind.
-    desk.keys("g\n");
-    desk.sees("-- Send 7 lines?");
-    desk.press("C-d");
-    desk.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
-    desk.press("C-d");
-    desk.sees("-- 7 lines thrown away.");
-    desk.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    client.keys("g\n");
+    client.sees("-- Send 7 lines?");
+    client.press("C-d");
+    client.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
+    client.press("C-d");
+    client.sees("-- 7 lines thrown away.");
+    client.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     alice.expect("* Bob has left");
 }
 
 #[test]
 fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.paste("a\nb\nc\nd\ne\nf\n", false);
-    desk.sees("-- Send 6 lines?");
-    desk.press("C-c");
-    desk.sees("-- 6 lines thrown away.");
-    desk.paste("1\n2\n3\n4\n5\n", false);
+    client.paste("a\nb\nc\nd\ne\nf\n", false);
+    client.sees("-- Send 6 lines?");
+    client.press("C-c");
+    client.sees("-- 6 lines thrown away.");
+    client.paste("1\n2\n3\n4\n5\n", false);
     (1..=5).for_each(|number| alice.expect(&format!("Bob: {number}")));
 }
 
@@ -251,54 +251,54 @@ fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
 #[test]
 fn a_paste_cannot_answer_the_question_itself() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.paste("a\nb\nc\nd\ne\nf\ng\n", false);
-    desk.sees("-- Send 7 lines?");
-    desk.paste("\nh\ni\nj", false);
-    desk.sees("-- Send 10 lines?");
+    client.paste("a\nb\nc\nd\ne\nf\ng\n", false);
+    client.sees("-- Send 7 lines?");
+    client.paste("\nh\ni\nj", false);
+    client.sees("-- Send 10 lines?");
     alice.expect_nothing_new();
-    desk.press("Enter");
+    client.press("Enter");
     "abcdefghij".chars().for_each(|line| alice.expect(&format!("Bob: {line}")));
-    desk.has_typed("");
+    client.has_typed("");
 }
 
 #[test]
 fn an_answer_and_ctrl_d_at_once_send_a_paste_and_leave() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.paste("a\nb\nc\nd\ne\nf\n", false);
-    desk.sees("-- Send 6 lines?");
-    desk.press("Enter");
-    desk.press("C-d");
+    client.paste("a\nb\nc\nd\ne\nf\n", false);
+    client.sees("-- Send 6 lines?");
+    client.press("Enter");
+    client.press("C-d");
     "abcdef".chars().for_each(|line| alice.expect(&format!("Bob: {line}")));
     alice.expect("* Bob has left");
-    desk.sees("ended with 0");
+    client.sees("ended with 0");
 }
 
 #[test]
 fn a_paste_is_thrown_away_with_its_rest() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    desk.paste("a\nb\nc\nd\ne\nf\nrest", false);
-    desk.sees("-- Send 7 lines?");
-    desk.press("C-c");
-    desk.sees("-- 7 lines thrown away.");
-    desk.has_typed("");
-    desk.keys("hello\n");
+    client.paste("a\nb\nc\nd\ne\nf\nrest", false);
+    client.sees("-- Send 7 lines?");
+    client.press("C-c");
+    client.sees("-- 7 lines thrown away.");
+    client.has_typed("");
+    client.keys("hello\n");
     alice.expect("Bob: hello");
 }
 
 #[test]
 fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
     let server = Server::start();
-    let Some(desk) = Desk::sit_down(server.address, &[]) else { return };
+    let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     drop(server);
-    desk.sees("-- The server has shut down");
-    desk.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
-    desk.sees("-- Send 10002 lines?");
-    desk.press("Enter");
-    desk.sees("-- Not sent, for 10000 lines wait already: 2 lines from this one on: one");
+    client.sees("-- The server has shut down");
+    client.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
+    client.sees("-- Send 10002 lines?");
+    client.press("Enter");
+    client.sees("-- Not sent, for 10000 lines wait already: 2 lines from this one on: one");
 }

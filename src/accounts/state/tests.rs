@@ -191,7 +191,7 @@ fn bans_are_listed_in_order_and_those_that_are_over_are_not() {
 }
 
 #[test]
-fn what_is_over_is_swept_with_the_next_change_and_is_not_lifted() {
+fn expired_sanctions_are_removed_with_the_next_change() {
     let mut state = State::default();
     impose(&mut state, Kind::Ban, "anna", Some(now() + S));
     impose(&mut state, Kind::Mute, "Zoe", Some(now() + S));

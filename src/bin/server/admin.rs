@@ -1,4 +1,4 @@
-//! `server admin`: a request to a server that runs, and its answer.
+//! `server admin`: sends a request to a running server and prints the reply.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::net::Shutdown;
@@ -7,26 +7,28 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use linechat::cli::program_name::program_name;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
 use linechat::os::io_error;
+use linechat::protocol::AdminCommand;
+use linechat::protocol::command::{Access, COMMANDS, CommandSpec};
 use linechat::server::admin::Control;
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Uid, geteuid};
 use zeroize::Zeroizing;
 
-/// What the program is to do beside being a server.
 #[derive(Debug, Subcommand)]
-pub enum Order {
-    /// Tell a server that runs what to do
+pub enum Subcommands {
+    /// Administer a running server
     Admin(Admin),
 }
 
-/// Where the server is, and what it is to do.
 #[derive(Debug, Args)]
 pub struct Admin {
-    /// The folder of the server, as it was given to it
+    /// The --data folder of the server
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 
@@ -34,69 +36,69 @@ pub struct Admin {
     request: Request,
 }
 
-#[derive(Debug, Subcommand)]
-enum Request {
-    /// Make NAME an operator; it has to be registered
-    Op { name: String },
-    /// Make NAME no operator any more
-    Deop { name: String },
-    /// Send NAME out of the room
-    Kick { name: String, reason: Vec<String> },
-    /// Let NAME, or those from ADDR, in no more; DURATION is like 30m, 2 hours or 7 days, and without it forever
-    Ban {
-        #[arg(value_name = "NAME|ADDR")]
-        whom: String,
-        #[arg(value_name = "DURATION] [REASON")]
-        more: Vec<String>,
-    },
-    /// Let them in again
-    Unban {
-        #[arg(value_name = "NAME|ADDR")]
-        whom: String,
-    },
-    /// Let NAME listen, but say nothing; DURATION is like 30m, 2 hours or 7 days, and without it forever
-    Mute {
-        name: String,
-        #[arg(value_name = "DURATION] [REASON")]
-        more: Vec<String>,
-    },
-    /// Let NAME talk again
-    Unmute { name: String },
-    /// Say something to everybody
-    Say {
-        #[arg(required = true)]
-        text: Vec<String>,
-    },
-    /// List who is here, or something else
-    List {
-        #[arg(value_enum, default_value_t = What::People)]
-        what: What,
-    },
-    /// Show how many there are of everything
-    Stats,
-    /// Register NAME, or give it another password: it is asked for, or the first line of standard input
-    Register { name: String },
-    /// Remove the registration of NAME
-    Unregister { name: String },
+/// A request: a line that names a command of the table, without its slash.
+#[derive(Debug)]
+struct Request(String);
+
+/// clap knows the commands from the table too. It checks how many words there are; what they mean is for the server.
+impl Subcommand for Request {
+    fn augment_subcommands(command: Command) -> Command {
+        command.subcommands(commands().map(subcommand))
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        commands().any(|command| command.name() == name)
+    }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum What {
-    People,
-    Names,
-    Bans,
-    Mutes,
+impl FromArgMatches for Request {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let arguments = matches.ids().filter_map(|id| matches.get_many::<String>(id.as_str())).flatten();
+        let words: Vec<_> = [name].into_iter().chain(arguments.map(String::as_str)).collect();
+        Ok(Self(words.join(" ")))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
-impl Order {
-    /// Gives it to the server, and shows the answer.
-    pub fn give(self) -> ExitCode {
+/// The commands of the table that the control socket takes.
+fn commands() -> impl Iterator<Item = &'static CommandSpec> {
+    COMMANDS.iter().filter(|command| !matches!(command.access, Access::Everyone(_)))
+}
+
+fn subcommand(command: &'static CommandSpec) -> Command {
+    let (first, rest) = command.help.split_at(1);
+    let help = format!("{}{rest}", first.to_ascii_uppercase());
+    Command::new(command.name()).about(help).args(command.arguments().split_whitespace().map(argument))
+}
+
+/// An argument, from its word in the usage. It is optional in brackets; in small letters it is to be typed as it stands.
+fn argument(word: &'static str) -> Arg {
+    let name = word.trim_matches(['[', ']']);
+    let argument = Arg::new(name).required(name == word);
+    match name {
+        "TEXT" | "REASON" => argument.num_args(1..),
+        _ if name.starts_with(char::is_lowercase) => argument.value_parser(PossibleValuesParser::new(name.split('|'))),
+        _ => argument,
+    }
+}
+
+impl Subcommands {
+    pub fn run(self) -> ExitCode {
         let Self::Admin(admin) = self;
         match admin.ask() {
-            // Whoever reads it may have seen enough.
+            // The reader may have closed the pipe early, as `head` does.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
-                // If standard error is closed, the exit code says it.
+                // If standard error is closed, the exit code has to do.
                 let _ = writeln!(io::stderr(), "{}: {error:#}", program_name("server"));
                 return ExitCode::FAILURE;
             }
@@ -109,7 +111,7 @@ impl Admin {
     fn ask(self) -> anyhow::Result<String> {
         let path = Control::path(&self.data);
         let mut server = UnixStream::connect(&path).map_err(|error| {
-            anyhow!("no server can be reached through {}: {}", path.display(), io_error::describe(&error))
+            anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
         })?;
         check_owner(&path, socket_peercred(&server)?.uid)?;
         let request = self.request.text()?;
@@ -117,23 +119,23 @@ impl Admin {
         server.write_all(request.as_bytes())?;
         server.shutdown(Shutdown::Write)?;
         let mut answer = String::new();
-        server.read_to_string(&mut answer).context("the server does not answer")?;
+        server.read_to_string(&mut answer).context("the server did not respond")?;
         match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
             (Some(text), _) => Ok(text.to_owned()),
             (None, Some(refusal)) => bail!("refused: {}", refusal.trim_end()),
-            (None, None) => bail!("the server does not answer"),
+            (None, None) => bail!("the server did not respond"),
         }
     }
 }
 
-/// Refuses a server of another user, who would get a password that is typed for it. That user's server would not obey anyway.
+/// Refuses a server that another user runs: it would get the password that is typed. It would refuse the request anyway.
 fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
     let own = geteuid();
     if owner == own || owner.is_root() || own.is_root() {
         return Ok(());
     }
     bail!(
-        "the server at {} belongs to user {}; only that user and root can tell it what to do",
+        "the server at {} belongs to user {}; only that user and root can administer it",
         path.display(),
         owner.as_raw()
     )
@@ -141,36 +143,24 @@ fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
 
 impl Request {
     fn text(self) -> anyhow::Result<Zeroizing<String>> {
-        let line = match self {
-            Self::Op { name } => format!("op {name}"),
-            Self::Deop { name } => format!("deop {name}"),
-            Self::Kick { name, reason } => format!("kick {name} {}", reason.join(" ")),
-            Self::Ban { whom, more } => format!("ban {whom} {}", more.join(" ")),
-            Self::Unban { whom } => format!("unban {whom}"),
-            Self::Mute { name, more } => format!("mute {name} {}", more.join(" ")),
-            Self::Unmute { name } => format!("unmute {name}"),
-            Self::Say { text } => format!("say {}", text.join(" ")),
-            Self::List { what } => format!("list {}", format!("{what:?}").to_lowercase()),
-            Self::Stats => "stats".to_owned(),
-            Self::Register { name } => {
-                let secret = new_password()?;
-                return Ok(Zeroizing::new(format!("{}\n{}\n", one_line(&format!("register {name}"))?, *secret)));
-            }
-            Self::Unregister { name } => format!("unregister {name}"),
-        };
-        Ok(Zeroizing::new(format!("{}\n", one_line(&line)?)))
+        let line = one_line(&self.0)?;
+        match AdminCommand::parse(line) {
+            Ok(AdminCommand::Register(_)) => Ok(Zeroizing::new(format!("{line}\n{}\n", *new_password()?))),
+            // What is wrong with any other request, the server says.
+            _ => Ok(Zeroizing::new(format!("{line}\n"))),
+        }
     }
 }
 
-/// What follows would be taken for a password.
+/// Checks that a request has no second line, which the server would read as a password.
 fn one_line(text: &str) -> anyhow::Result<&str> {
     if text.contains('\n') {
-        bail!("a request is one line");
+        bail!("a request must be a single line");
     }
     Ok(text)
 }
 
-/// A password from a person, who does not see it and so types it twice, or from standard input.
+/// Asks for a password twice at a terminal, or reads it from standard input.
 fn new_password() -> anyhow::Result<Zeroizing<String>> {
     if !io::stdin().is_terminal() {
         let mut line = Zeroizing::new(String::with_capacity(LINE_BYTES));
@@ -187,7 +177,7 @@ fn new_password() -> anyhow::Result<Zeroizing<String>> {
     let ask = |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new).context("cannot ask for a password");
     let (first, second) = (ask("New password: ")?, ask("Again: ")?);
     if first != second {
-        bail!("the two were not the same; nothing was changed");
+        bail!("the two passwords do not match; nothing was changed");
     }
     Ok(first)
 }

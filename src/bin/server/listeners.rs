@@ -1,4 +1,4 @@
-//! The places where this server listens.
+//! The sockets that this server listens on.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -6,24 +6,23 @@ use std::sync::Arc;
 use linechat::server::admin::Control;
 use linechat::server::listen::{Listener, Tls};
 
-/// Sockets that listen, and what can be changed about them.
 #[derive(Debug)]
 pub struct Listeners {
     pub listeners: Vec<Listener>,
-    /// Where it is told what to do.
+    /// The control socket.
     pub control: Option<Control>,
-    /// What the one for TLS has.
+    /// The certificate of the TLS listener.
     pub tls: Option<Arc<Tls>>,
 }
 
 impl Listeners {
-    /// Says on standard output where they are, the plain port first, and by what a client knows the certificate.
+    /// Prints the addresses to standard output, the plain port first, and then the fingerprint of the certificate.
     pub fn announce(&self) {
-        // Whoever started us may have closed our standard output; we serve all the same.
+        // Standard output may be closed. The server runs anyway.
         let _ = self.write(&mut io::stdout());
     }
 
-    /// Where others than this machine can connect, if they can.
+    /// The addresses that other machines can reach, if there are any.
     pub fn reachable(&self) -> Option<String> {
         let reachable = self.listeners.iter().filter(|listener| listener.is_reachable());
         let listeners: Vec<_> = reachable.map(Listener::to_string).collect();

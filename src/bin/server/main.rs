@@ -25,13 +25,13 @@ use signals::Signals;
 
 fn main() -> ExitCode {
     let (mut options, _): (Options, _) = MANUAL.parse();
-    if let Some(order) = options.order.take() {
-        return order.give();
+    if let Some(subcommand) = options.subcommand.take() {
+        return subcommand.run();
     }
     match start(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is closed, the exit code says it.
+            // If standard error is closed, the exit code has to do.
             let _ = writeln!(io::stderr(), "{}: {error}", program_name("server"));
             ExitCode::FAILURE
         }
@@ -46,7 +46,7 @@ fn start(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run(options: Options) -> anyhow::Result<()> {
-    // It starts a thread, which stays: without one, what blocks would never come to its end.
+    // This starts a thread of the blocking pool, which stays. If none could be started later, blocking work would never finish.
     unblock(|| ()).await;
     let auth = options.auth()?;
     let listeners = options.listeners()?;
@@ -54,7 +54,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         Reload { tls: listeners.tls.clone().filter(|tls| tls.has_files()), password: auth.room_password.clone() };
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     listeners.announce();
-    let (log, scribe) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
+    let (log, writer) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
     listeners.tls.iter().for_each(|tls| note_untimely(&log, tls));
     if let Some(listeners) = listeners.reachable()
         && !auth.is_private()
@@ -63,8 +63,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let reloading = log.clone();
     let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
-    let config = options.config(auth);
-    let served = server::run(listeners.listeners, listeners.control, config, log, stopped).await;
-    scribe.flush();
+    let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
+    writer.flush();
     Ok(served?)
 }

@@ -1,4 +1,4 @@
-//! The server's options, and what they make of it.
+//! The server's command-line options, and the configuration made from them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use linechat::cli::manual::Manual;
 use linechat::limits::{ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE};
 use linechat::log::LevelFilter;
 use linechat::os::descriptors::spare_descriptors;
+use linechat::room::Policy;
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
 use linechat::server::access::connection_limits::Capacity;
@@ -20,133 +21,134 @@ use linechat::server::admin::Control;
 use linechat::server::listen::tls::TlsError;
 use linechat::server::listen::{Listener, Tls};
 
-use crate::admin::Order;
+use crate::admin::Subcommands;
 use crate::listeners::Listeners;
 
-/// A chat that any line-oriented client can join: nc, telnet, a script, or the client beside this server.
+/// A chat server for any line-oriented client: nc, telnet, a script, or the linechat client.
 ///
-/// The first line on standard output is `Server listening on HOST:PORT`; those of further places follow it, and then log
-/// records. SIGINT (Ctrl-C) or SIGTERM ends the server gently within 10 seconds; a second one ends it at once. SIGHUP reads
-/// the certificate and the password again; with nothing to read, or when its terminal is closed, it ends the server gently.
+/// The first line on standard output is `Server listening on HOST:PORT`. One line for each further address follows, then
+/// log records. SIGINT (Ctrl-C) or SIGTERM stops the server gracefully within 10 seconds; a second one stops it at once.
+/// SIGHUP reloads the certificate and the password. If there is nothing to reload, or the terminal was closed, it stops
+/// the server.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Options {
     #[command(subcommand)]
-    pub order: Option<Order>,
+    pub subcommand: Option<Subcommands>,
 
-    /// The address to listen on; :: is IPv6 and IPv4
+    /// Address to listen on; :: means IPv6 and IPv4
     #[arg(long, default_value = "0.0.0.0")]
     host: String,
 
-    /// The port to listen on; 0 takes any free one
+    /// Port to listen on; 0 means any free port
     #[arg(short, long, default_value_t = 5000)]
     port: u16,
 
-    /// The port to listen on for TLS; 5001 when a certificate is given and no port
+    /// Port to listen on for TLS [default: 5001, if there is a certificate]
     #[arg(long, value_name = "PORT", requires = "certificate", help_heading = PRIVATE)]
     tls_port: Option<u16>,
 
-    /// The address to listen on for TLS, if it is not that of --host
+    /// Address to listen on for TLS [default: same as --host]
     #[arg(long, value_name = "HOST", requires = "certificate", help_heading = PRIVATE)]
     tls_host: Option<String>,
 
-    /// The certificate, and those that lead to its issuer: PEM blocks; SIGHUP reads it and the key again
+    /// Certificate chain in PEM format, the server's own certificate first; SIGHUP reloads it and the key
     #[arg(long, value_name = "FILE", requires = "tls_key", group = "certificate", help_heading = PRIVATE)]
     tls_cert: Option<PathBuf>,
 
-    /// The private key of the certificate: a PEM block
+    /// Private key of the certificate, in PEM format
     #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = PRIVATE)]
     tls_key: Option<PathBuf>,
 
-    /// Make a certificate for trying out, and print its fingerprint
+    /// Create a self-signed certificate for testing and print its fingerprint
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"], group = "certificate", help_heading = PRIVATE)]
     tls_self_signed: bool,
 
-    /// Listen on a socket of the file system, too; it is removed at the end
+    /// Also listen on a Unix socket at PATH; it is removed on exit
     #[arg(long, value_name = "PATH", help_heading = PRIVATE)]
     unix: Option<PathBuf>,
 
-    /// Who may connect to that socket, as chmod(1) has it in octal digits
+    /// Permissions of the Unix socket, in octal as for chmod(1)
     #[arg(long, value_name = "MODE", default_value = "0600", requires = "unix", value_parser = parse_mode, help_heading = PRIVATE)]
     unix_mode: u32,
 
-    /// Let nobody in who does not know the password in this file: its first line, for nobody else to read; SIGHUP reads it again
+    /// Require the password in the first line of FILE, which no other user may read; SIGHUP reloads it
     ///
-    /// It is asked for after the name, and taken over TLS, from this machine and through its socket file.
+    /// The server asks for it after the name. It is accepted over TLS, from this machine and through the Unix socket.
     #[arg(long, value_name = "FILE", help_heading = WHO)]
     password_file: Option<PathBuf>,
 
-    /// Keep registered names, bans and mutes in this folder, which is made if need be
+    /// Store registered names, bans and mutes in DIR, which is created if needed
     ///
-    /// /register ties a name to a password there; the command `admin` speaks to the server through a socket in it.
+    /// With it, /register protects a name with a password, and the `admin` command can reach the server.
     #[arg(long, value_name = "DIR", help_heading = WHO)]
     data: Option<PathBuf>,
 
-    /// Let only those in who have a registered name; the command `admin` registers them
+    /// Admit only registered names; the `admin` command registers them
     #[arg(long, requires = "data", help_heading = WHO)]
     registered_only: bool,
 
-    /// Remove accounts that nobody has logged in with for this long, such as 1year; at least 2days
+    /// Remove accounts that have not been used for this long, such as 1year; at least 2days
     ///
-    /// The server looks for them when it starts and once a day, and logs each that it removes.
+    /// The server checks at startup and once a day, and logs each account that it removes.
     #[arg(long, value_name = "DURATION", requires = "data", value_parser = parse_unused, help_heading = WHO)]
     account_unused: Option<Duration>,
 
-    /// Take passwords over plain connections from elsewhere, too, where others can read them
+    /// Accept passwords over unencrypted connections from other machines, where others could read them
     #[arg(long, help_heading = WHO)]
     allow_plain_password: bool,
 
-    /// Take an unfinished line as complete after MS milliseconds of silence
+    /// Treat an unfinished line as complete after MS milliseconds of silence
     ///
-    /// For clients that send no line ends, such as simple socket scripts. The price: somebody who types in
+    /// For clients that send no line endings, such as simple socket scripts. The price: someone who types in
     /// character mode and pauses for that long sends half a line.
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     idle_line: Option<u64>,
 
-    /// How fast each peer may talk; whoever is faster is slowed down, and nothing is lost
+    /// How fast each client may send; faster clients are slowed down, and nothing is lost
     ///
-    /// All peers of one network together may send 4 times as much, and those of this machine 8 times as much. Answers count
-    /// by their size.
+    /// All clients of one network together may send 4 times as much, and those on this machine 8 times as much. Replies
+    /// count by their size.
     #[arg(long, value_enum, default_value_t = Pace::Open)]
     pace: Pace,
 
-    /// How many connections there may be; by default as many as there are descriptors for
+    /// Maximum number of connections [default: as many as file descriptors allow]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     max_connections: Option<usize>,
 
-    /// How many connections there may be from one IPv4 address or IPv6 /64 network; a /56 may have 4 times as many and a /48 16 times; this machine's own do not count
+    /// Maximum number of connections from one IPv4 address or IPv6 /64 network; a /56 may have 4 times and a /48 16 times as many; those from this machine do not count
     #[arg(long, value_name = "N", default_value_t = PER_SOURCE, value_parser = at_least_one)]
     max_per_address: usize,
 
-    /// Disconnect a peer that takes nothing of what is sent to it for so many seconds
+    /// Disconnect a client that has read nothing for this long
     #[arg(long, value_name = "SECONDS", default_value_t = STALL_LIMIT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     stall_limit: u64,
 
-    /// How many threads serve the room
+    /// Number of threads that serve the room
     ///
-    /// One serves thousands of peers, at the least cost for each line. More carry more lines in all, on machines that
-    /// have the processors.
+    /// One thread serves thousands of clients at the lowest cost per line. More threads can carry more lines in total if
+    /// there are enough processors.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
 
-    /// What to log: off, error, warn, info or debug
+    /// Log level: off, error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_level)]
     pub log_level: LevelFilter,
 }
 
-const PRIVATE: &str = "Private connections";
-const WHO: &str = "Who may come in";
+const PRIVATE: &str = "TLS and Unix sockets";
+const WHO: &str = "Access control";
 
 pub const MANUAL: Manual = Manual {
     program: "server",
-    purpose: "hold a linechat room, which any line-oriented client can join",
+    purpose: "chat server for any line-oriented client",
     synopsis: &["[OPTION]...", "admin --data DIR COMMAND"],
     exit_codes: &[
         ("0", "stopped by a signal"),
-        ("1", "it could not start, or died; admin: it refused, or does not run"),
-        ("2", "wrong usage"),
-        ("130, 143", "ended at once by a second signal"),
+        ("1", "could not start, or crashed; admin: refused, or the server is not running"),
+        ("2", "invalid usage"),
+        ("130, 143", "stopped at once by a second signal"),
     ],
     environment: &[],
     examples: &[
@@ -165,11 +167,11 @@ pub const MANUAL: Manual = Manual {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Pace {
-    /// 200 lines at once, then 100 lines and 256 KiB a second
+    /// A burst of 200 lines, then 100 lines and 256 KiB per second
     Open,
-    /// 10 lines at once, then 2 lines and 8 KiB a second
+    /// A burst of 10 lines, then 2 lines and 8 KiB per second
     Public,
-    /// As fast as it goes
+    /// No limit
     Off,
 }
 
@@ -184,9 +186,9 @@ impl From<Pace> for PacePreset {
 }
 
 impl Options {
-    /// Where the server listens; standard output is told of it in this order. It blocks.
+    /// Opens the sockets that the server listens on, in the order in which they are announced. Blocks.
     pub fn listeners(&self) -> anyhow::Result<Listeners> {
-        // First of all the certificate: without it nothing is bound that would have to be given up.
+        // The certificate comes first: if it cannot be read, no socket was opened in vain.
         let tls = self.tls()?.map(Arc::new);
         let mut listeners = vec![Listener::bind(&self.host, self.port)?];
         if let Some(tls) = &tls {
@@ -211,7 +213,7 @@ impl Options {
         }
     }
 
-    /// By which names a client on this machine, or who was told `--tls-host`, comes to us.
+    /// The names by which clients on this machine, or those given `--tls-host`, reach this server.
     fn own_names(&self) -> Vec<String> {
         let mut names = vec!["localhost".to_owned(), Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
         let host = self.tls_host.as_deref().unwrap_or(&self.host);
@@ -222,22 +224,21 @@ impl Options {
         names
     }
 
-    /// What somebody has to prove before a name is theirs. It blocks.
+    /// What a client must prove before it gets a name. Blocks.
     pub fn auth(&self) -> anyhow::Result<Auth> {
         let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
         let accounts = self.data.as_deref().map(|data| Accounts::open(data, SystemTime::now())).transpose()?;
-        let (allow_plain_password, registered_only) = (self.allow_plain_password, self.registered_only);
-        let hasher = Hasher::default();
-        Ok(Auth { room_password, allow_plain_password, accounts, registered_only, hasher })
+        let policy = Policy { accounts, registered_only: self.registered_only };
+        Ok(Auth { room_password, policy, hasher: Hasher::default() })
     }
 
-    pub fn config(&self, auth: Auth) -> Config {
+    pub fn config(&self) -> Config {
         let connections = self.max_connections.unwrap_or(usize::MAX).min(spare_descriptors());
         Config {
             idle_line: self.idle_line.map(Duration::from_millis),
             pace: self.pace.into(),
             capacity: Capacity { connections, per_source: self.max_per_address },
-            auth,
+            allow_plain_password: self.allow_plain_password,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,
             account_unused: self.account_unused,
@@ -246,32 +247,29 @@ impl Options {
     }
 }
 
-/// Permissions in octal digits.
 fn parse_mode(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|&mode| mode <= 0o777)
-        .ok_or_else(|| "it goes 0600, or 0660 for a group".to_owned())
+        .ok_or_else(|| "write an octal mode such as 0600, or 0660 for a group".to_owned())
 }
 
-/// How long an account may be unused.
 fn parse_unused(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|_| "write 90days or 1year".to_owned())?;
-    if time < ACCOUNT_UNUSED_LEAST { Err("at least 2days".to_owned()) } else { Ok(time) }
+    if time < ACCOUNT_UNUSED_LEAST { Err("must be at least 2days".to_owned()) } else { Ok(time) }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(0) => Err("there has to be room for one".to_owned()),
+        Ok(0) => Err("must be at least 1".to_owned()),
         parsed => parsed.map_err(|error| error.to_string()),
     }
 }
 
-/// Trace is left out: at that level the libraries below speak too, from threads that must not wait for standard
-/// output.
+/// There is no trace level: at that level libraries log too, from threads that must not wait for standard output.
 fn parse_level(text: &str) -> Result<LevelFilter, String> {
     match text.parse() {
-        Ok(LevelFilter::Trace) | Err(_) => Err("choose one of off, error, warn, info, debug".to_owned()),
+        Ok(LevelFilter::Trace) | Err(_) => Err("must be one of off, error, warn, info, debug".to_owned()),
         Ok(level) => Ok(level),
     }
 }

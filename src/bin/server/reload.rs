@@ -1,4 +1,4 @@
-//! Files that are read again at SIGHUP.
+//! Reloads files at SIGHUP.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use linechat::log::{Log, Record};
 use linechat::server::access::auth::RoomPassword;
 use linechat::server::listen::Tls;
 
-/// What there is to read again.
+/// The files to reload.
 #[derive(Debug, Clone, Default)]
 pub struct Reload {
     pub tls: Option<Arc<Tls>>,
@@ -15,12 +15,11 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Whether there is anything.
     pub fn is_any(&self) -> bool {
         self.tls.is_some() || self.password.is_some()
     }
 
-    /// Reads all of it, and notes what came of each. A file that cannot be used changes nothing.
+    /// Reloads everything and logs the results. An unusable file changes nothing.
     pub async fn run(self, log: Log) {
         unblock(move || {
             if let Some(tls) = self.tls {
@@ -35,10 +34,10 @@ impl Reload {
     }
 }
 
-/// Notes when it is not the time of the certificate. It is used all the same: who knows its fingerprint may trust it.
+/// Logs if the certificate has expired or is not valid yet. It is used anyway: clients may trust its fingerprint.
 pub fn note_untimely(log: &Log, tls: &Tls) {
     if let Some(untimely) = tls.untimely() {
-        log.note(Record::Unfit { why: untimely.to_string() });
+        log.note(Record::CertificateInvalid { why: untimely.to_string() });
     }
 }
 

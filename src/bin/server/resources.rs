@@ -1,5 +1,5 @@
-//! What the server needs of the system. It is tried before anything is started, for what is built on threads and
-//! descriptors panics, or waits for ever, when it gets none.
+//! Checks the resources that the server needs before it starts anything: code that uses threads and descriptors panics
+//! or waits forever when it gets none.
 
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use anyhow::{anyhow, bail};
 use linechat::limits::DESCRIPTORS_TO_START;
 use linechat::os::io_error;
 
-/// Threads beside those of the room: for the log, for the sockets, and for what blocks.
+/// Threads besides those of the room: for the log, for the sockets, and for blocking work.
 const OTHER_THREADS: usize = 3;
 
-/// Tries whether there is enough of everything, for so many threads of the room.
+/// Checks that there is enough of everything for this many threads of the room.
 ///
 /// # Errors
-/// What there is too little of, worded for the operator.
+/// What is missing, worded for the operator.
 pub fn check(room_threads: usize) -> anyhow::Result<()> {
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         bail!("the clock of this machine shows a time before 1970; set it first");
@@ -35,13 +35,13 @@ pub fn check(room_threads: usize) -> anyhow::Result<()> {
     })
 }
 
-/// Opens so many descriptors at once, and closes them.
+/// Opens this many descriptors at once, and closes them.
 fn check_descriptors(count: usize) -> io::Result<()> {
     iter::repeat_with(|| io::stderr().as_fd().try_clone_to_owned()).take(count).collect::<io::Result<Vec<_>>>()?;
     Ok(())
 }
 
-/// Starts so many threads at once, and waits until they have ended.
+/// Starts this many threads at once, and waits until they have ended.
 fn check_threads(count: usize) -> io::Result<()> {
     let gate = Arc::new(Mutex::new(()));
     let closed = gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ fn check_threads(count: usize) -> io::Result<()> {
     let threads = iter::repeat_with(start).take(count).collect::<io::Result<Vec<JoinHandle<()>>>>();
     drop(closed);
     for thread in threads? {
-        // It does nothing that could panic.
+        // The thread does nothing that could panic.
         let _ = thread.join();
     }
     Ok(())

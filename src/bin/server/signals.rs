@@ -1,4 +1,4 @@
-//! Signals: to stop, at once if need be, and to read files again.
+//! Signals that stop the server or reload files.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,19 +12,18 @@ use linechat::log::{Log, Record};
 use linechat::os::io_error;
 use rustix::io::Errno;
 
-/// What the operator tells this process.
 #[derive(Debug)]
 pub struct Signals {
     signals: async_signal::Signals,
     hangup: Hangup,
 }
 
-/// What decides whether SIGHUP stops the server or has it read its files again.
+/// Decides whether SIGHUP stops the server or reloads files.
 #[derive(Debug, Clone, Copy)]
 struct Hangup {
-    /// There are files to read again.
+    /// There are files to reload.
     can_reload: bool,
-    /// It was ignored when the server was started, as by nohup(1): a closed terminal is not to end the server.
+    /// It was ignored at startup, as by nohup(1), so a closed terminal must not stop the server.
     is_ignored: bool,
     /// There was a controlling terminal at the start.
     had_terminal: bool,
@@ -34,7 +33,7 @@ impl Signals {
     /// Listens for SIGINT, SIGTERM and SIGHUP. If SIGHUP was ignored and there is nothing to read again, it stays ignored.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn new(can_reload: bool) -> io::Result<Self> {
         let hangup = Hangup { can_reload, is_ignored: is_hangup_ignored(), had_terminal: has_terminal() };
         let listens = can_reload || !hangup.is_ignored;
@@ -42,10 +41,10 @@ impl Signals {
         Ok(Self { signals: async_signal::Signals::new(signals)?, hangup })
     }
 
-    /// Waits for the signal to stop, and reloads at each one to do that. From then on another one to stop ends the process
-    /// at once, and a SIGHUP does nothing: when a terminal is closed, more than one may come.
+    /// Waits for a signal to stop, and calls `reload` at each signal to reload. After that, another signal to stop ends
+    /// the process at once. SIGHUP is then ignored, because closing a terminal may send several.
     ///
-    /// A reload may take for ever, where a file is at the other end of a network; signals are heard all the same.
+    /// A reload may take forever, for example with a network file system. Signals are still handled.
     pub async fn until_stop<F>(self, log: Log, reload: impl Fn() -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send,
@@ -53,7 +52,7 @@ impl Signals {
         let Self { mut signals, hangup } = self;
         until_stop(&mut signals, hangup, &log, reload).await;
         task::spawn(async move {
-            // The log ends when nobody holds it any more.
+            // The log ends when its last handle is dropped.
             let log = Log::off();
             loop {
                 match next(&mut signals, &log).await {
@@ -80,7 +79,7 @@ async fn until_stop<F>(
         }
     });
     while next(signals, log).await == Signal::Hup && !hangup.stops() {
-        // If it is full, a reload is still to begin, and reads what is there by then.
+        // If the channel is full, a reload is about to start anyway and will read the current files.
         let _ = ask.try_send(());
     }
 }
@@ -91,7 +90,7 @@ impl Hangup {
     }
 }
 
-/// The next signal. An error is not a signal: it is logged, and after a pause the stream is read again.
+/// The next signal. An error is logged, and after a pause the stream is read again.
 async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), log: &Log) -> Signal {
     loop {
         match signals.next().await {
@@ -106,14 +105,14 @@ async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), lo
     }
 }
 
-/// Whether this process has a controlling terminal. One that was closed does not count: the kernel takes it away (ENXIO) or
-/// refuses to open it (EIO). Any other error says nothing about it.
+/// Whether this process has a controlling terminal. A closed one does not count: the kernel removes it (ENXIO) or
+/// refuses to open it (EIO). Other errors do not tell.
 fn has_terminal() -> bool {
     let errno = File::open("/dev/tty").err().and_then(|error| Errno::from_io_error(&error));
     !matches!(errno, Some(Errno::NXIO | Errno::IO))
 }
 
-/// Whether SIGHUP is ignored, as proc(5) says. Without /proc it counts as not ignored.
+/// Whether SIGHUP is ignored, according to proc(5). Without /proc it counts as not ignored.
 fn is_hangup_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -137,7 +136,6 @@ mod tests {
         assert_eq!(task::block_on(next(&mut signals, &Log::off())), Signal::Term);
     }
 
-    /// What was sent, within a limit.
     async fn receive<T>(from: &async_channel::Receiver<T>) -> T {
         timeout(Duration::from_secs(20), from.recv()).await.unwrap().unwrap()
     }

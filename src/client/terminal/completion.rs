@@ -1,4 +1,4 @@
-//! Who is here, as far as the server's lines tell: for completion.
+//! What Tab completes: the commands, and who is here, as far as the server's lines tell.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,7 @@ use crate::client::message::folded;
 use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
 use crate::model::Name;
 use crate::protocol::ServerLine;
+use crate::protocol::command::{Access, COMMANDS};
 use crate::protocol::server_line::Names as List;
 
 /// Shared by the app, which learns names, and the editor, which completes them. What cannot be a name is none,
@@ -74,6 +75,21 @@ impl Completion {
     fn lock(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The commands that begin so, in alphabetical order, each with a blank where arguments may follow.
+///
+/// Most people are not operators, so the commands of operators would only be in the way. Nor does `/w` need completion.
+pub(crate) fn commands_that_begin_with(start: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        let blank = if command.arguments().is_empty() { "" } else { " " };
+        let names = [command.name()].into_iter().chain(command.aliases.iter().copied());
+        commands.extend(names.filter(|name| name.len() > 1).map(|name| format!("/{name}{blank}")));
+    }
+    commands.retain(|command| command.starts_with(start));
+    commands.sort_unstable();
+    commands
 }
 
 /// Adds names until there are [`CLIENT_NAMES`].

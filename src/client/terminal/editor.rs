@@ -23,7 +23,7 @@ use rustyline::{
 
 use crate::client::ClientError;
 use crate::client::startup::no_thread;
-use crate::client::terminal::completion::Completion;
+use crate::client::terminal::completion::{Completion, commands_that_begin_with};
 use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keyboard;
@@ -35,26 +35,6 @@ use crate::client::terminal::termios::SavedModes;
 use crate::client::terminal::theme::Prompt;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
 use crate::protocol::words::find_slash;
-
-/// The commands that Tab completes, with what follows them.
-const COMMANDS: [&str; 16] = [
-    "/bye",
-    "/exit",
-    "/help",
-    "/ignore ",
-    "/me ",
-    "/msg ",
-    "/names",
-    "/nick ",
-    "/password",
-    "/ping",
-    "/quit",
-    "/register",
-    "/unignore ",
-    "/unregister",
-    "/whisper ",
-    "/who",
-];
 
 /// What the keys need to know.
 #[derive(Clone)]
@@ -273,8 +253,8 @@ fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
     let start = line.rfind(' ').map_or(0, |blank| blank + 1);
     let word = &line[start..];
     if find_slash(line) == Some(start) {
-        let pair = |command: &&str| Pair { display: command.trim_end().to_owned(), replacement: (*command).to_owned() };
-        return (start, COMMANDS.iter().filter(|command| command.starts_with(word)).map(pair).collect());
+        let pair = |command: String| Pair { display: command.trim_end().to_owned(), replacement: command };
+        return (start, commands_that_begin_with(word).into_iter().map(pair).collect());
     }
     let end = if start == 0 { ": " } else { " " };
     let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };

@@ -214,7 +214,7 @@ fn nobody_begins_like_a_secure_shell() {
 
 #[test]
 fn a_refusal_never_repeats_a_dangerous_character() {
-    assert_eq!(BadName::Invisible('\x1b').to_string(), "a name cannot hold the character U+001B");
+    assert_eq!(BadName::Invisible('\x1b').to_string(), "names cannot contain the character U+001B");
 }
 
 #[test]

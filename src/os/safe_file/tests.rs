@@ -54,7 +54,7 @@ fn a_folder_that_others_can_write_to_is_refused_wherever_it_is_on_the_path() {
         fs::create_dir(&below).unwrap();
         for path in [&open, &below] {
             let error = safe_folder(path, Sticky::Allowed).unwrap_err().to_string();
-            let why = "others can write to it; choose another one, or use chmod go-w";
+            let why = "others can write to it; choose another folder or run chmod go-w";
             assert_eq!(error, format!("the folder {} is not safe: {why}", open.display()));
         }
     }
@@ -120,7 +120,7 @@ fn a_lock_that_others_can_open_is_refused() {
     fs::write(&path, "").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let error = lock(&path).unwrap_err().to_string();
-    assert_eq!(error, format!("others can lock {0}; chmod 600 {0}", path.display()));
+    assert_eq!(error, format!("others can lock {0}; run chmod 600 {0}", path.display()));
 }
 
 #[test]

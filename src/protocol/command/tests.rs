@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn parse(line: &str) -> Result<Command, Refusal> {
@@ -78,7 +80,7 @@ fn a_ping_is_never_refused_and_its_token_is_safe_and_short() {
 }
 
 #[test]
-fn aliases_are_the_commands_that_they_stand_for() {
+fn an_alias_means_its_command() {
     for (alias, command) in [
         ("/names", "/who"),
         ("/w Bob hi", "/msg Bob hi"),
@@ -106,7 +108,7 @@ fn an_action_is_said_in_one_form_and_not_without_text() {
 }
 
 #[test]
-fn a_command_that_lacks_something_is_refused_with_its_form() {
+fn a_command_that_lacks_an_argument_is_refused_with_its_usage() {
     assert_eq!(parse("/msg Bob "), Err(Refusal::BadArguments("/msg NAME TEXT")));
     assert_eq!(parse("/msg"), Err(Refusal::BadArguments("/msg NAME TEXT")));
     assert_eq!(parse("/nick"), Err(Refusal::BadArguments("/nick NEWNAME")));
@@ -139,4 +141,73 @@ fn lines_that_are_no_text_are_refused() {
     assert_eq!(Command::parse(Line::NotUtf8), Err(Refusal::NotUtf8));
     assert_eq!(Command::parse(Line::TooLong), Err(Refusal::LineTooLong));
     assert_eq!(Command::parse(Line::Endless), Err(Refusal::Endless));
+}
+
+#[test]
+fn every_name_in_the_table_is_a_lowercase_word_and_means_one_command() {
+    // In the room and at the control socket, a name may mean different things.
+    let is_in_room = |command: &CommandSpec| !matches!(command.access, Access::Administrator(_));
+    let is_for_admin = |command: &CommandSpec| !matches!(command.access, Access::Everyone(_));
+    for place in [&is_in_room as &dyn Fn(&CommandSpec) -> bool, &is_for_admin] {
+        let mut seen = BTreeSet::new();
+        for command in COMMANDS.iter().filter(|command| place(command)) {
+            assert_eq!(command.usage.starts_with('/'), is_in_room(command), "{}", command.usage);
+            for name in [command.name()].iter().chain(command.aliases) {
+                assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'?'), "{name}");
+                assert!(seen.insert(*name), "{name} means two commands");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_room_knows_no_command_of_the_control_socket_and_the_other_way_round() {
+    for word in ["op", "deop", "say", "list", "stats"] {
+        assert_eq!(parse(&format!("/{word} Bob")), Err(Refusal::UnknownCommand(safe(&format!("/{word}")))));
+    }
+    for word in ["who", "msg", "quit", "q", "password", "/kick", ""] {
+        assert_eq!(AdminCommand::parse(word), Err(Refusal::UnknownCommand(safe(word))));
+    }
+    // The same word, with other arguments.
+    let bob = Name::parse("Bob").unwrap();
+    assert_eq!(parse("/register Bob"), Ok(Command::Account(AccountCommand::Register)));
+    assert_eq!(AdminCommand::parse("register Bob"), Ok(AdminCommand::Register(bob.clone())));
+    assert_eq!(parse("/unregister Bob"), Ok(Command::Account(AccountCommand::Unregister)));
+    assert_eq!(AdminCommand::parse("unregister Bob"), Ok(AdminCommand::Unregister(bob)));
+}
+
+#[test]
+fn requests_of_server_admin_are_read_with_their_arguments() {
+    let bob = Name::parse("Bob").unwrap();
+    let kick = ModerationCommand::Kick { whom: bob.clone(), reason: Some(safe("too loud")) };
+    assert_eq!(AdminCommand::parse("kick Bob too loud"), Ok(AdminCommand::Moderation(kick.clone())));
+    assert_eq!(parse("/kick Bob too loud"), Ok(Command::Moderation(Box::new(kick))));
+    assert_eq!(AdminCommand::parse("op Bob"), Ok(AdminCommand::Op(bob.clone())));
+    assert_eq!(AdminCommand::parse("deop Bob"), Ok(AdminCommand::Deop(bob)));
+    assert_eq!(AdminCommand::parse("say back  at noon"), Ok(AdminCommand::Say(safe("back  at noon"))));
+    assert_eq!(AdminCommand::parse("stats"), Ok(AdminCommand::Stats));
+    for (line, listing) in [
+        ("list", Listing::People),
+        ("list people", Listing::People),
+        ("list names", Listing::Names),
+        ("list bans", Listing::Bans),
+        ("list mutes", Listing::Mutes),
+    ] {
+        assert_eq!(AdminCommand::parse(line), Ok(AdminCommand::List(listing)), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_request_of_server_admin_is_refused_with_its_usage_without_a_slash() {
+    for (line, usage) in [
+        ("op", "op NAME"),
+        ("deop ", "deop NAME"),
+        ("register", "register NAME"),
+        ("unregister", "unregister NAME"),
+        ("say", "say TEXT"),
+        ("list all", "list [people|names|bans|mutes]"),
+        ("kick", "kick NAME [REASON]"),
+    ] {
+        assert_eq!(AdminCommand::parse(line), Err(Refusal::BadArguments(usage)), "{line}");
+    }
 }

@@ -21,12 +21,12 @@ fn options_follow_the_name_in_any_order_and_case() {
 #[test]
 fn a_refused_name_does_not_hide_that_a_password_follows() {
     for (text, refusal, auth) in [
-        ("Bob Smith", "a name holds no blanks, and \"Smith\" is not an option; the only option is auth", false),
-        ("Bob \x1b auth", "a name holds no blanks, and \"^[\" is not an option; the only option is auth", true),
-        ("B:b auth", "a name cannot hold ':'", true),
-        ("B:b Smith", "a name cannot hold ':'", false),
-        ("Bob\u{a0}auth", "a name holds no blanks", false),
-        (" ", "a name has at least one character", false),
+        ("Bob Smith", "names cannot contain spaces, and \"Smith\" is not an option; the only option is auth", false),
+        ("Bob \x1b auth", "names cannot contain spaces, and \"^[\" is not an option; the only option is auth", true),
+        ("B:b auth", "names cannot contain ':'", true),
+        ("B:b Smith", "names cannot contain ':'", false),
+        ("Bob\u{a0}auth", "names cannot contain spaces", false),
+        (" ", "names need at least one character", false),
     ] {
         let line = LoginLine::parse(text);
         let refused = line.name.unwrap_err();

@@ -4,6 +4,47 @@ fn name(name: &str) -> Name {
     Name::parse(name).unwrap()
 }
 
+fn safe(text: &str) -> SafeText {
+    SafeText::new(text.to_owned())
+}
+
+#[test]
+fn every_notice_has_its_wording() {
+    let bob = name("Bob");
+    for (notice, line) in [
+        (Notice::SendPassword, "* Send the password for your name as the next line."),
+        (Notice::SendNewPassword, "* Send the new password as the next line."),
+        (Notice::SendItAgain, "* Send the new password again."),
+        (Notice::Registered(bob.clone()), "* Registered: Bob is yours and now requires its password."),
+        (Notice::PasswordChanged(bob.clone()), "* Password changed: Bob now requires the new one."),
+        (Notice::Unregistered(bob.clone()), "* Unregistered: Bob no longer requires a password."),
+        (Notice::Text(safe("Kicked: Bob.")), "* Kicked: Bob."),
+    ] {
+        assert_eq!(Reply::Noticed(&notice).to_string(), line);
+    }
+    for (reply, line) in [
+        (Reply::Said { from: &bob, text: &safe("hi") }, "Bob: hi"),
+        (Reply::Told { from: &bob, text: &safe("hi") }, "Bob (privately): hi"),
+        (Reply::Prompt, "* Send your name as the first line."),
+        (Reply::PromptAgain, "* Send another name."),
+        (Reply::Joined(&bob), "* Bob has joined"),
+        (Reply::Left { name: &bob, reason: None }, "* Bob has left"),
+        (Reply::ManyJoined { count: 2, names: std::slice::from_ref(&bob) }, "* 2 have joined: Bob and 1 more"),
+        (Reply::ManyLeft { count: 1, names: std::slice::from_ref(&bob) }, "* 1 have left: Bob"),
+        (Reply::Renamed { old: &bob, new: &name("Rob") }, "* Bob is now Rob"),
+        (Reply::SameName(&bob), "* You are already Bob."),
+        (Reply::Ignoring(&bob), "* Ignoring Bob."),
+        (Reply::NoLongerIgnoring(&bob), "* No longer ignoring Bob."),
+        (Reply::Pong(None), "* Pong"),
+        (Reply::Pong(Some(&safe("7"))), "* Pong 7"),
+        (Reply::Slowed, "* You are sending too fast: your lines will be delayed, but none will be lost."),
+        (Reply::ShuttingDown, "* The server is shutting down"),
+        (Reply::Announced(&safe("hi")), "* The operator says: hi"),
+    ] {
+        assert_eq!(reply.to_string(), line);
+    }
+}
+
 #[test]
 fn the_welcome_counts_and_names_the_others() {
     let names: Vec<_> = (0..14).map(|at| name(&format!("p{at}"))).collect();
@@ -19,7 +60,7 @@ fn the_welcome_counts_and_names_the_others() {
 }
 
 #[test]
-fn who_names_all_on_lines_that_can_be_read() {
+fn a_long_who_list_is_split_into_readable_lines() {
     let names: Vec<_> = (0..100).map(|at| name(&format!("person{at:03}"))).collect();
     let shown = Reply::Here { count: 100, names: &names.iter().collect::<Vec<_>>() }.to_string();
     let lines: Vec<_> = shown.lines().collect();
@@ -33,7 +74,7 @@ fn who_names_all_on_lines_that_can_be_read() {
 }
 
 #[test]
-fn those_who_are_ignored_are_named_on_lines_that_can_be_read() {
+fn a_long_ignore_list_is_split_into_readable_lines() {
     let names: Vec<_> = (0..100).map(|at| SafeText::new(format!("person{at:03}"))).collect();
     assert_eq!(Reply::Ignored(&[]).to_string(), "* Ignoring nobody.");
     assert_eq!(Reply::Ignored(&names[..1]).to_string(), "* Ignoring: person000.");
@@ -56,8 +97,8 @@ fn counts_agree_with_their_nouns() {
 }
 
 #[test]
-fn the_reason_of_a_user_is_in_quotes_and_that_of_the_server_is_not() {
-    let (mallory, safe) = (name("Mallory"), |text: &str| SafeText::new(text.to_owned()));
+fn only_reasons_of_users_are_in_quotes() {
+    let mallory = name("Mallory");
     let left = |reason: &LeaveReason| Reply::Left { name: &mallory, reason: Some(reason) }.to_string();
     let kicked = LeaveReason::Server { what: safe("kicked by Olga"), why: Some(safe("spam")) };
     assert_eq!(left(&kicked), "* Mallory has left: kicked by Olga: spam");
@@ -72,4 +113,18 @@ fn the_reason_of_a_user_is_in_quotes_and_that_of_the_server_is_not() {
 #[test]
 fn every_line_of_the_help_is_a_notice() {
     assert!(Reply::Help.to_string().lines().all(|line| line.starts_with("* ")));
+}
+
+#[test]
+fn the_help_has_a_line_for_each_command_of_everyone_and_one_for_those_of_operators() {
+    let help = Reply::Help.to_string();
+    let mut lines = help.lines();
+    for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
+        let line = lines.next().unwrap();
+        assert!(line.starts_with(&format!("* {}: {}", command.usage, command.help)), "{line}");
+        assert!(command.aliases.iter().all(|alias| line.contains(&format!("/{alias}"))), "{line}");
+    }
+    assert_eq!(lines.next(), Some("* For operators: /kick, /ban, /unban, /mute, /unmute"));
+    assert_eq!(lines.next(), Some("* Any other line is a message to everyone else; to begin it with /, type //"));
+    assert_eq!(lines.next(), None);
 }

@@ -56,7 +56,7 @@ impl Words {
             Notice::PasswordChanged(who.clone()),
             Notice::Unregistered(who.clone()),
         ];
-        notices.extend(done.map(|done| Notice::Done(SafeText::new(done))));
+        notices.extend(done.map(|done| Notice::Text(SafeText::new(done))));
         let with_text: [fn(SafeText) -> Refusal; 8] = [
             Refusal::Kicked,
             Refusal::Banned,
@@ -178,7 +178,7 @@ fn check(reply: Reply<'_>) {
         Reply::Noticed(Notice::Registered(name)) => is(ServerLine::Registered(name.as_str())),
         Reply::Noticed(Notice::PasswordChanged(name)) => is(ServerLine::PasswordChanged(name.as_str())),
         Reply::Noticed(Notice::Unregistered(name)) => is(ServerLine::Unregistered(name.as_str())),
-        Reply::Noticed(Notice::Done(text)) => is(ServerLine::Notice(text.as_str())),
+        Reply::Noticed(Notice::Text(text)) => is(ServerLine::Notice(text.as_str())),
         Reply::Refused(refusal) => is(ServerLine::Refused { code: refusal.code(), text: &refusal.to_string() }),
         Reply::SameName(_)
         | Reply::Ignoring(_)

@@ -1,66 +1,30 @@
-//! What the broker does for operators, and for the accounts of the peers in the room.
+//! What the broker does for operators and for accounts of peers.
 
 use std::time::SystemTime;
 
-use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name, PeerId};
 use crate::protocol::{Banned, LeaveReason, Notice, Refusal, Reply};
 use crate::room::broker::Peer;
-use crate::room::sanctions::{banned, pinned};
 use crate::room::{AdminRequest, Audience, Broker, Mute, Person};
 
 impl Broker {
-    /// Whether the accounts let somebody with this account have this name.
-    pub(crate) fn may_have(&self, name: &Name, account_id: Option<AccountId>) -> Result<(), Refusal> {
-        let Some(accounts) = &self.accounts else { return Ok(()) };
-        if let Some(ban) = accounts.ban_of(name, self.date) {
-            return Err(banned(&ban));
-        }
-        match accounts.account(name) {
-            Some(account) if Some(account.id) == account_id => Ok(()),
-            Some(account) => Err(Refusal::name_registered(name, &account.name)),
-            None if self.registered_only => Err(Refusal::RegisteredOnly),
-            None => Ok(()),
-        }
-    }
-
-    /// For how long a name is muted.
-    pub(crate) fn mute_of(&self, name: &Name) -> Option<Mute> {
-        let sanction = self.accounts.as_ref()?.mute_of(name, self.date)?;
-        Some(Mute { until: sanction.until() })
-    }
-
-    /// Whether somebody with this name may take another one, as far as the accounts tell. The room is told of a ban or a mute
-    /// only when it is on the disk, and nobody may get out of its way in between.
-    pub(crate) fn may_leave(&self, name: &Name) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_of(name, self.date));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))?;
-        self.mute_of(name).map_or(Ok(()), |mute| Err(pinned(mute)))
-    }
-
-    /// Whether somebody from there is let in. The server has checked that too, but the connection may have waited since.
-    pub(crate) fn may_come_from(&self, from: PeerAddr) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), self.date));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
-    }
-
-    /// Takes out whoever has the name that its owner comes for.
+    /// Removes the peer that has the name when its owner joins.
     pub(crate) fn make_room_for(&mut self, name: &Name, account_id: Option<AccountId>) {
         if account_id.is_none() {
             return;
         }
         if let Some(ghost) = self.names.holder(name) {
-            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("has come in by another connection"), None);
+            self.expel(ghost, &Refusal::Replaced, &LeaveReason::server("logged in from another connection"), None);
         }
     }
 
-    /// Does as those say who keep order.
-    pub(crate) fn obey(&mut self, order: AdminRequest) {
-        match order {
+    /// Handles a request of an operator or of `server admin`.
+    pub(crate) fn handle_admin(&mut self, request: AdminRequest) {
+        match request {
             AdminRequest::Expel { whom, refusal, reason, by, answer } => {
                 let people = self.people_meant(&whom);
                 people.iter().for_each(|person| self.expel(person.peer, &refusal, &reason, by));
-                // Whoever gave the order need not wait for what came of it.
+                // The sender need not wait for the answer.
                 let _ = answer.send(people);
             }
             AdminRequest::Mute { whom, mute, answer } => {
@@ -73,13 +37,13 @@ impl Broker {
                 let _ = answer.send(people);
             }
             AdminRequest::Announce(text) => self.batch.push(Audience::Everyone, &Reply::Announced(&text)),
-            AdminRequest::Census(answer) => {
+            AdminRequest::ListPeople(answer) => {
                 let _ = answer.send(self.people(|_| true));
             }
         }
     }
 
-    /// Tells a peer what its session has to say.
+    /// Sends a peer a notice or refusal from its session.
     pub(crate) fn tell(&mut self, peer: PeerId, told: Result<Notice, Refusal>) {
         match told {
             Ok(notice) => self.batch.push(Audience::Only(peer), &Reply::Noticed(&notice)),
@@ -87,26 +51,26 @@ impl Broker {
         }
     }
 
-    /// Those whom an operator means: a name is also that of the account that somebody has logged in to.
+    /// The people that an operator means. A name also stands for its account.
     fn people_meant(&self, whom: &Banned) -> Vec<Person> {
         match whom {
             Banned::Network(source) => self.people(|peer| source.contains(peer.from.network())),
             Banned::Name(name) => {
                 let account =
-                    self.accounts.as_ref().and_then(|accounts| accounts.account(name)).map(|account| account.id);
+                    self.policy.accounts.as_ref().and_then(|accounts| accounts.account(name)).map(|account| account.id);
                 self.people(|peer| peer.name == *name || account.is_some() && peer.account_id == account)
             }
         }
     }
 
-    /// Those who are meant, by their names.
+    /// The matching people, sorted by name.
     fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
         let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
         let meant = peers.filter(|(_, it)| !it.is_done && is_meant(it));
         meant.map(|(peer, it)| it.as_person(peer, self.date)).collect()
     }
 
-    /// Sends somebody out. Its writer ends with the farewell, and its session with the writer.
+    /// Disconnects a peer. Its writer ends after the farewell, and its session with the writer.
     fn expel(&mut self, peer: PeerId, refusal: &Refusal, reason: &LeaveReason, by: Option<PeerId>) {
         self.refuse(peer, refusal);
         self.leave(peer, Some(reason.clone()), by);
@@ -114,7 +78,7 @@ impl Broker {
 }
 
 impl Peer {
-    /// Whether it may say nothing.
+    /// The mute in force, if any.
     pub(crate) fn is_muted(&self, now: SystemTime) -> Option<Mute> {
         self.mute.filter(|mute| mute.until.is_none_or(|until| until > now))
     }

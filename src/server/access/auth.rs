@@ -4,28 +4,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use crate::accounts::{Account, Accounts, Busy, Hasher};
-use crate::model::address::PeerAddr;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{AccountId, Name, Secret};
 use crate::os::password_file;
 use crate::os::password_file::PasswordFileError;
 use crate::protocol::Refusal;
-use crate::room::sanctions::banned;
+use crate::room::Policy;
+use crate::room::policy::Ownership;
 
-/// Who may come in.
+/// What logins are checked against. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Auth {
     /// What everybody has to know.
     pub room_password: Option<Arc<RoomPassword>>,
-    /// Passwords are taken over connections that others can read.
-    pub allow_plain_password: bool,
     /// Who has registered a name, and who is banned.
-    pub accounts: Option<Accounts>,
-    /// Nobody comes in who has not.
-    pub registered_only: bool,
+    pub policy: Policy,
     /// What hashes the passwords.
     pub hasher: Hasher,
 }
@@ -43,14 +38,19 @@ pub(crate) enum Requirement {
 impl Auth {
     /// Whether everybody needs a password.
     pub fn is_private(&self) -> bool {
-        self.room_password.is_some() || self.registered_only
+        self.room_password.is_some() || self.policy.registered_only
+    }
+
+    pub(crate) fn accounts(&self) -> Option<&Accounts> {
+        self.policy.accounts.as_ref()
     }
 
     /// What whoever wants this name has to prove. Who has an account need not know the room's password.
     pub(crate) fn requirement(&self, name: &Name) -> Requirement {
-        match self.accounts.as_ref().and_then(|accounts| accounts.account(name)) {
-            None if !self.registered_only => self.room_password.clone().map_or(Requirement::Nothing, Requirement::Room),
-            account => Requirement::Account(account),
+        match self.policy.ownership(name) {
+            Ownership::Free => self.room_password.clone().map_or(Requirement::Nothing, Requirement::Room),
+            Ownership::Account(account) => Requirement::Account(Some(account)),
+            Ownership::Unregistered => Requirement::Account(None),
         }
     }
 
@@ -85,15 +85,8 @@ impl Auth {
 
     /// Whether an account is an operator's.
     pub(crate) fn is_operator(&self, account_id: Option<AccountId>) -> bool {
-        let account =
-            self.accounts.as_ref().zip(account_id).and_then(|(accounts, account_id)| accounts.account_of(account_id));
+        let account = self.accounts().zip(account_id).and_then(|(accounts, id)| accounts.account_of(id));
         account.is_some_and(|account| account.is_operator)
-    }
-
-    /// Whether somebody from there may come in at all.
-    pub(crate) fn may_enter(&self, from: PeerAddr) -> Result<(), Refusal> {
-        let ban = self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), SystemTime::now()));
-        ban.map_or(Ok(()), |ban| Err(banned(&ban)))
     }
 }
 

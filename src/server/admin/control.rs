@@ -24,8 +24,7 @@ use crate::model::address::Network;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{Name, SafeText, Secret};
 use crate::net::transport::Transport;
-use crate::protocol::words::split_word;
-use crate::protocol::{ModerationCommand, Refusal};
+use crate::protocol::{AdminCommand, Listing, Refusal};
 use crate::room::sanctions::until;
 use crate::room::{AdminRequest, Event, Person};
 use crate::server::admin::moderation::Actor;
@@ -103,19 +102,17 @@ async fn attend(mut stream: Transport, shared: &Arc<Shared>, by: Actor, limit: D
 async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, Refusal> {
     let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
     let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
-    let (word, rest) = split_word(line);
-    if let Some(act) = ModerationCommand::parse(word, rest) {
-        return shared.perform(by, act?).await.map(|done| format!("{done}\n"));
-    }
-    let accounts = shared.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
-    match word {
-        "op" | "deop" => set_operator(shared, accounts, by, word == "op", rest).await,
-        "register" => register(shared, accounts, by, rest, secret).await,
-        "unregister" => unregister(shared, accounts, by, rest).await,
-        "say" => say(shared, by, rest).await,
-        "list" => list(shared, accounts, rest).await,
-        "stats" => Ok(stats(shared, accounts).await),
-        _ => Err(Refusal::UnknownCommand(SafeText::excerpt(word, 40))),
+    let command = AdminCommand::parse(line)?;
+    let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
+    match command {
+        AdminCommand::Moderation(command) => shared.perform(by, command).await.map(|done| format!("{done}\n")),
+        AdminCommand::Op(name) => set_operator(shared, accounts, by, true, &name).await,
+        AdminCommand::Deop(name) => set_operator(shared, accounts, by, false, &name).await,
+        AdminCommand::Register(name) => register(shared, accounts, by, name, secret).await,
+        AdminCommand::Unregister(name) => unregister(shared, accounts, by, &name).await,
+        AdminCommand::Say(text) => say(shared, by, text).await,
+        AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
+        AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
 }
 
@@ -124,12 +121,11 @@ async fn set_operator(
     accounts: &Accounts,
     by: &Actor,
     is_operator: bool,
-    name: &str,
+    name: &Name,
 ) -> Result<String, Refusal> {
-    let name = Name::parse(name)?;
-    accounts.set_operator(&name, is_operator).await.map_err(|error| not_done(shared, error, &name))?;
+    accounts.set_operator(name, is_operator).await.map_err(|error| not_done(shared, error, name))?;
     shared.record(if is_operator { "op" } else { "deop" }, by, name.as_str(), None, None);
-    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "no" }))
+    Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "not an" }))
 }
 
 /// Registers a name, or gives it another password.
@@ -137,18 +133,17 @@ async fn register(
     shared: &Shared,
     accounts: &Accounts,
     by: &Actor,
-    name: &str,
+    name: Name,
     secret: &str,
 ) -> Result<String, Refusal> {
-    let name = Name::parse(name)?;
     let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
     secret.check_strength()?;
     // Whoever runs the server does not wait behind those who guess.
     let keys = LimitKeys::of(Network::User(geteuid().as_raw()));
-    let hash = shared.config.auth.hash(secret, &keys).await?;
+    let hash = shared.auth.hash(secret, &keys).await?;
     let account = accounts.account(&name);
     let (act, done) = match &account {
-        Some(_) => ("password", "has another password now"),
+        Some(_) => ("password", "has a new password"),
         None => ("register", "is registered"),
     };
     let kept = match account {
@@ -160,20 +155,15 @@ async fn register(
     Ok(format!("{name} {done}.\n"))
 }
 
-async fn unregister(shared: &Shared, accounts: &Accounts, by: &Actor, name: &str) -> Result<String, Refusal> {
-    let name = Name::parse(name)?;
-    let account = accounts.account_written(&name).ok_or_else(|| Refusal::NoSuchAccount((&name).into()))?;
+async fn unregister(shared: &Shared, accounts: &Accounts, by: &Actor, name: &Name) -> Result<String, Refusal> {
+    let account = accounts.account_written(name).ok_or_else(|| Refusal::NoSuchAccount(name.into()))?;
     let name = account.name;
     accounts.unregister(account.id).await.map_err(|error| not_done(shared, error, &name))?;
     shared.record("unregister", by, name.as_str(), None, None);
-    Ok(format!("{name} is not registered any more.\n"))
+    Ok(format!("{name} is no longer registered.\n"))
 }
 
-async fn say(shared: &Shared, by: &Actor, text: &str) -> Result<String, Refusal> {
-    if text.is_empty() {
-        return Err(Refusal::BadArguments("say TEXT"));
-    }
-    let text = SafeText::new(text.to_owned());
+async fn say(shared: &Shared, by: &Actor, text: SafeText) -> Result<String, Refusal> {
     shared
         .inbox
         .send(Event::AdminRequest(Box::new(AdminRequest::Announce(text))))
@@ -183,16 +173,16 @@ async fn say(shared: &Shared, by: &Actor, text: &str) -> Result<String, Refusal>
     Ok("Said.\n".to_owned())
 }
 
-async fn list(shared: &Shared, accounts: &Accounts, what: &str) -> Result<String, Refusal> {
+async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String {
     let now = SystemTime::now();
     let mut text = String::new();
-    match what {
-        "" | "people" => {
-            for person in shared.order(AdminRequest::Census).await {
+    match listing {
+        Listing::People => {
+            for person in shared.order(AdminRequest::ListPeople).await {
                 let _ = writeln!(text, "{}", describe(accounts, &person));
             }
         }
-        "names" => {
+        Listing::Names => {
             for account in accounts.accounts() {
                 let since = humantime::format_rfc3339_seconds(account.registered);
                 let operator = if account.is_operator { "\toperator" } else { "" };
@@ -203,11 +193,10 @@ async fn list(shared: &Shared, accounts: &Accounts, what: &str) -> Result<String
                 let _ = writeln!(text, "{}\tsince {since}\tset aside: the same name as {older}", account.name);
             }
         }
-        "bans" => accounts.bans(now).iter().for_each(|(whom, ban)| write_sanction(&mut text, whom, ban)),
-        "mutes" => accounts.mutes(now).iter().for_each(|(whom, mute)| write_sanction(&mut text, whom, mute)),
-        _ => return Err(Refusal::BadArguments("list [people|names|bans|mutes]")),
+        Listing::Bans => accounts.bans(now).iter().for_each(|(whom, ban)| write_sanction(&mut text, whom, ban)),
+        Listing::Mutes => accounts.mutes(now).iter().for_each(|(whom, mute)| write_sanction(&mut text, whom, mute)),
     }
-    Ok(text)
+    text
 }
 
 fn describe(accounts: &Accounts, person: &Person) -> String {
@@ -236,12 +225,12 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
     let rows = [
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
-        ("people", shared.order(AdminRequest::Census).await.len().to_string()),
+        ("people", shared.order(AdminRequest::ListPeople).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
         ("mutes", accounts.mutes(now).len().to_string()),
-        ("password hashes", shared.config.auth.hasher.runs().to_string()),
+        ("password hashes", shared.auth.hasher.runs().to_string()),
         ("penalized addresses", shared.connection_limits.penalized().to_string()),
     ];
     rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect()
@@ -268,7 +257,9 @@ mod tests {
 
     use super::*;
     use crate::log::Log;
+    use crate::room::Policy;
     use crate::server::Config;
+    use crate::server::access::auth::Auth;
 
     /// Both ends of a connection to the server, with a request on its way.
     fn request(text: &str) -> (UnixStream, Transport) {
@@ -282,13 +273,13 @@ mod tests {
     fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let mut config = Config::default();
-        config.auth.accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        let accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        let auth = Auth { policy: Policy { accounts, registered_only: false }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
-        (Arc::new(Shared::new(config, inbox, Log::off(), stop, alive)), events)
+        (Arc::new(Shared::new((Config::default(), auth), inbox, Log::off(), stop, alive)), events)
     }
 
     /// The next one that is to be sent out, and where to say who was. Nobody else is here.
@@ -296,7 +287,7 @@ mod tests {
         loop {
             match events.recv().await.unwrap() {
                 Event::AdminRequest(order) => match *order {
-                    AdminRequest::Census(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
+                    AdminRequest::ListPeople(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
                     AdminRequest::Expel { answer, .. } => return answer,
                     other => panic!("{other:?}"),
                 },
@@ -318,7 +309,7 @@ mod tests {
         });
         let mut answer = String::new();
         ours.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "ok\nBanned: Bob forever; it concerns nobody here.\n");
+        assert_eq!(answer, "ok\nBanned: Bob forever; affects nobody here.\n");
     }
 
     #[test]

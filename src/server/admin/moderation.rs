@@ -61,7 +61,7 @@ impl fmt::Display for Actor {
 impl Shared {
     /// Does what somebody in the room wants, and says what came of it.
     pub(crate) async fn perform_for(&self, person: &Person, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        if !self.config.auth.is_operator(person.account_id) {
+        if !self.auth.is_operator(person.account_id) {
             return Err(Refusal::NotOperator);
         }
         if let Some(mute) = person.mute {
@@ -82,7 +82,7 @@ impl Shared {
 
     /// Does what `by` wants, and says what came of it.
     pub(crate) async fn perform(&self, by: &Actor, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        let accounts = self.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+        let accounts = self.auth.accounts().ok_or(Refusal::NoRegistry)?;
         match act {
             ModerationCommand::Kick { whom, reason } => self.kick(by, whom, reason).await,
             ModerationCommand::Ban { whom, time, reason } => self.ban(accounts, by, whom, (time, reason)).await,
@@ -93,7 +93,7 @@ impl Shared {
     }
 
     async fn kick(&self, by: &Actor, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
-        let refusal = Refusal::Kicked(words("you are sent out", reason.as_ref()));
+        let refusal = Refusal::Kicked(words("you were kicked", reason.as_ref()));
         let gone = self.expel(by, Banned::Name(whom.clone()), refusal, ("kicked", reason.clone())).await;
         if gone.is_empty() {
             return Err(Refusal::NoSuchUser((&whom).into()));
@@ -122,7 +122,7 @@ impl Shared {
         }
         let whom = describe(&targets);
         self.record("ban", by, &whom, reason, end);
-        Ok(SafeText::new(format!("Banned: {whom}{}; it concerns {}.", until(end), list(&gone))))
+        Ok(SafeText::new(format!("Banned: {whom}{}; affects {}.", until(end), list(&gone))))
     }
 
     async fn unban(&self, accounts: &Accounts, by: &Actor, whom: Banned) -> Result<SafeText, Refusal> {
@@ -152,7 +152,7 @@ impl Shared {
         let muted = self.set_mute(&targets, Some(Mute { until: end })).await;
         let whom = describe(&targets);
         self.record("mute", by, &whom, reason, end);
-        Ok(SafeText::new(format!("Muted: {whom}{}; it concerns {}.", until(end), list(&muted))))
+        Ok(SafeText::new(format!("Muted: {whom}{}; affects {}.", until(end), list(&muted))))
     }
 
     async fn unmute(&self, accounts: &Accounts, by: &Actor, whom: Name) -> Result<SafeText, Refusal> {
@@ -174,7 +174,7 @@ impl Shared {
     /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
     async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
         let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
-        let people = self.order(AdminRequest::Census).await;
+        let people = self.order(AdminRequest::ListPeople).await;
         let holder = people.iter().find(|person| person.name == *name);
         let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
         if account.is_some() && account.as_ref() == by.account() {
@@ -185,7 +185,7 @@ impl Shared {
 
     /// The name of the account that somebody has logged in to.
     fn account_name(&self, person: &Person) -> Option<Name> {
-        let accounts = self.config.auth.accounts.as_ref()?;
+        let accounts = self.auth.accounts()?;
         Some(accounts.account_of(person.account_id?)?.name)
     }
 
@@ -229,7 +229,7 @@ impl Shared {
         end: Option<SystemTime>,
     ) {
         let (account, by, whom) = (by.account().cloned(), by.name(), SafeText::new(whom.to_owned()));
-        self.log.note(Record::Acted(log::Moderation { act, by, account, whom, why, until: end }));
+        self.log.note(Record::Moderation(log::Moderation { act, by, account, whom, why, until: end }));
     }
 }
 

@@ -54,8 +54,8 @@ impl AccountFlow {
     ) -> Option<Result<Step, Refusal>> {
         let asked = shared.who_is(peer).await?;
         let by = shared.actor(&asked);
-        let (auth, from, account_id) = (&shared.config.auth, asked.from, asked.account_id);
-        let Some(accounts) = &auth.accounts else { return Some(Err(Refusal::NoRegistry)) };
+        let (auth, from, account_id) = (&shared.auth, asked.from, asked.account_id);
+        let Some(accounts) = auth.accounts() else { return Some(Err(Refusal::NoRegistry)) };
         if !is_protected {
             return Some(Err(Refusal::Unprotected));
         }
@@ -85,7 +85,7 @@ impl AccountFlow {
     /// Takes the line that was asked for.
     pub(crate) async fn take(mut self: Box<Self>, shared: &Shared, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = read_secret(line)?;
-        let accounts = shared.config.auth.accounts.as_ref().ok_or(Refusal::NoRegistry)?;
+        let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
         let keys = self.keys();
         match (std::mem::replace(&mut self.next, Next::New), self.command) {
             (Next::Present, command) => {
@@ -94,7 +94,7 @@ impl AccountFlow {
                 let secret = secret?;
                 secret.check_strength()?;
                 let tried = shared.connection_limits.begin_try(&keys).await?;
-                let is_right = shared.config.auth.verify(secret, account.map(|account| account.hash), &keys).await;
+                let is_right = shared.auth.verify(secret, account.map(|account| account.hash), &keys).await;
                 if is_right == Ok(false) {
                     let (from, name) = (self.from, self.name.clone());
                     shared.log.note(Record::WrongPassword { peer, from, name });
@@ -126,7 +126,7 @@ impl AccountFlow {
                 }
                 // A source has no more hashes made at once than it has tries.
                 let tried = shared.connection_limits.begin_try(&keys).await?;
-                let hash = shared.config.auth.hash(first, &keys).await;
+                let hash = shared.auth.hash(first, &keys).await;
                 tried.forgive();
                 let hash = hash?;
                 if shared.who_is(peer).await.is_none() {

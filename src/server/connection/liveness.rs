@@ -1,14 +1,16 @@
-//! The watch over a connection: whether the peer still takes what was sent, when nobody sends it more.
+//! How long a peer is waited for that takes nothing of what is sent to it. All of that is decided here.
 //!
-//! Linux ends a connection whose window stays closed for as long as TCP_USER_TIMEOUT says, as if the peer were dead. A
-//! peer that only rests, for it has stopped reading, is to have as long as the stall limit.
+//! A peer that is lost acknowledges nothing, and the kernel ends its connection (TCP_USER_TIMEOUT, and keepalive when nothing is
+//! on its way). A peer that only rests has stopped reading, acknowledges what it gets, and is to have as long as the stall limit.
+//! But Linux takes it for lost, too, when its window stays closed. So the kernel is asked which of the two it is, and then given
+//! the time that the peer is to have. Where the kernel does not tell, as without sock_diag(7), both have the stall limit.
 
 use std::time::{Duration, Instant};
 
 use async_std::task;
 use socket2::SockRef;
 
-use crate::limits::{LINK_LOOK, UNACKNOWLEDGED};
+use crate::limits::{FAREWELL_LIMIT, LINK_LOOK, UNACKNOWLEDGED};
 use crate::net::tcp_info::{Health, diagnose};
 use crate::net::transport::Transport;
 use crate::server::connection::state::ConnectionState;
@@ -20,8 +22,10 @@ pub(crate) async fn watch(transport: &Transport, state: &ConnectionState, stall_
     loop {
         state.sent().await;
         task::sleep(LINK_LOOK.min(stall_limit)).await;
-        // When the kernel does not tell, its own limit is all that there is.
-        let Ok(health) = diagnose(transport) else { continue };
+        let Ok(health) = diagnose(transport) else {
+            allow_unacknowledged(transport, stall_limit.max(UNACKNOWLEDGED));
+            continue;
+        };
         if health.unacknowledged >= UNACKNOWLEDGED {
             return;
         }
@@ -44,8 +48,23 @@ fn rest_since(before: Option<(u64, Instant)>, health: Health, now: Instant) -> O
     health.is_resting.then(|| same.unwrap_or((health.acknowledged, now)))
 }
 
+/// Ends when a write has waited for the peer for long enough: for the stall limit, or, once it is leaving, for about as long as
+/// there is for a farewell.
+pub(crate) async fn end_of_patience(stall_limit: Duration, is_leaving: impl Fn() -> bool) {
+    let deadline = Instant::now() + stall_limit;
+    let mut was_leaving = false;
+    while !(was_leaving && is_leaving()) {
+        was_leaving = is_leaving();
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        task::sleep(left.min(FAREWELL_LIMIT)).await;
+    }
+}
+
 /// Sets how long what was sent may go unacknowledged.
-pub(crate) fn allow_unacknowledged(transport: &Transport, time: Duration) {
+fn allow_unacknowledged(transport: &Transport, time: Duration) {
     // It fails when the connection is gone, which the next write finds out.
     let _ = SockRef::from(transport).set_tcp_user_timeout(Some(time));
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
 use async_std::task;
@@ -26,7 +26,7 @@ use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
 use crate::server::connection::writer::Writer;
-use crate::server::shared::Shared;
+use crate::server::shared::{Shared, note_login};
 
 pub(crate) struct Login<'a> {
     shared: &'a Shared,
@@ -119,7 +119,7 @@ impl<'a> Login<'a> {
         let LoginLine { name, auth } = parse_line(self.line().await?)?;
         // With `auth` the next line is a password, which must not become another name.
         let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
-        let requirement = match self.shared.config.auth.requirement(&name) {
+        let requirement = match self.shared.auth.requirement(&name) {
             Requirement::Room(_) if self.knows_room => Requirement::Nothing,
             requirement => requirement,
         };
@@ -129,14 +129,10 @@ impl<'a> Login<'a> {
             requirement => Box::pin(self.prove(&name, requirement)).await?,
         };
         let reader = self.ask_broker(name, account_id).await?;
-        if let Some((account_id, accounts)) = account_id.zip(self.shared.config.auth.accounts.as_ref()) {
+        if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
             // The disk may take its time: nobody waits for it.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
-            task::spawn(async move {
-                if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
-                    log.note(Record::NotKept { why: error.to_string() });
-                }
-            });
+            task::spawn(async move { note_login(&log, &accounts, account_id).await });
         }
         Ok(reader)
     }
@@ -202,7 +198,7 @@ impl<'a> Login<'a> {
         }
         let tried = self.shared.connection_limits.begin_try(keys).await?;
         let Ok(secret) = secret else { return Ok(false) };
-        let is_met = self.shared.config.auth.is_met(requirement, secret, keys).await;
+        let is_met = self.shared.auth.is_met(requirement, secret, keys).await;
         if is_met != Ok(false) {
             tried.forgive();
         }

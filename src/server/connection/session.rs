@@ -123,12 +123,12 @@ impl Session {
         let reason = match talked {
             Ok(Leaving::Wish(reason)) => reason.map(LeaveReason::Quit),
             Ok(Leaving::Stop) => None,
-            Ok(Leaving::Expelled) => Some(LeaveReason::server("sent lines that are too long")),
+            Ok(Leaving::Expelled) => Some(LeaveReason::server("sent overlong lines")),
             Ok(Leaving::ClientError) if self.state.is_stalled() => Some(LeaveReason::server("stopped reading")),
             Ok(Leaving::ClientError) => Some(LeaveReason::server("connection lost")),
             Err(_) => {
                 self.shared.log.note(Record::SessionDied { peer: self.peer, from: self.from });
-                Some(LeaveReason::server("an error of the server"))
+                Some(LeaveReason::server("server error"))
             }
         };
         // Without a broker there is nobody to tell, and the writer has ended with it.
@@ -302,7 +302,7 @@ impl Session {
             Command::Moderation(act) => {
                 let Some(asked) = self.shared.who_is(self.peer).await else { return };
                 let told = self.shared.perform_for(&asked, *act).await;
-                self.shared.tell(self.peer, told.map(Notice::Done)).await;
+                self.shared.tell(self.peer, told.map(Notice::Text)).await;
             }
             _ => {}
         }

@@ -5,23 +5,22 @@
 //! wait.
 
 use std::io::{self, IoSlice};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_std::future::timeout;
 use futures::{AsyncWriteExt, FutureExt};
 
-use crate::limits::{FAREWELL_LIMIT, LINK_CHECK, UNACKNOWLEDGED};
+use crate::limits::FAREWELL_LIMIT;
 use crate::log::{Log, Record};
 use crate::model::PeerId;
 use crate::model::address::PeerAddr;
-use crate::net::tcp_info::diagnose;
 use crate::net::transport::Transport;
 use crate::os::yielding::Turns;
 use crate::protocol::Reply;
 use crate::room::{Portion, Progress, Reader};
-use crate::server::connection::liveness::allow_unacknowledged;
+use crate::server::connection::liveness::end_of_patience;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -200,38 +199,19 @@ impl Writer {
 
     /// Waits for the socket, no longer than the stall limit.
     async fn within_limits<T>(&mut self, progress: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        // Linux counts the time of a closed window towards TCP_USER_TIMEOUT, and would end a living peer that only
-        // rests; from here on we look ourselves.
-        allow_unacknowledged(&self.transport, self.stall_limit.max(UNACKNOWLEDGED) + UNACKNOWLEDGED);
-        let made = self.until_stalled(pin!(progress)).await;
-        allow_unacknowledged(&self.transport, UNACKNOWLEDGED);
-        self.pulse.iter().for_each(|pulse| pulse.beat());
+        let pulse = self.pulse.as_ref();
+        let is_leaving = || pulse.is_some_and(Progress::is_leaving);
+        let made = futures::select_biased! {
+            made = pin!(progress.fuse()) => made,
+            () = pin!(end_of_patience(self.stall_limit, is_leaving).fuse()) => {
+                if !is_leaving() {
+                    self.state.note_stalled();
+                }
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        };
+        pulse.into_iter().for_each(Progress::beat);
         made
-    }
-
-    async fn until_stalled<T>(&self, mut progress: Pin<&mut impl Future<Output = io::Result<T>>>) -> io::Result<T> {
-        let deadline = Instant::now() + self.stall_limit;
-        let mut was_leaving = false;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                self.state.note_stalled();
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            if let Ok(made) = timeout(left.min(LINK_CHECK.min(FAREWELL_LIMIT)), progress.as_mut()).await {
-                return made;
-            }
-            // Whoever was sent out has as long to read its last lines as whoever leaves.
-            let is_leaving = self.pulse.as_ref().is_some_and(Progress::is_leaving);
-            if is_leaving && was_leaving {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            was_leaving = is_leaving;
-            // When the kernel does not tell, the stall limit is all that is left.
-            if diagnose(&self.transport).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
     }
 }
 

@@ -24,10 +24,12 @@ pub enum BindError {
     #[error("{0} is in use; is another server running? Choose another port with --port (0 takes any free one)")]
     InUse(SocketAddr),
     /// Ports below 1024 are for root.
-    #[error("not allowed to listen on {0}; choose a port from 1024 on with --port")]
+    #[error("not allowed to listen on {0}; choose a port above 1023 with --port")]
     Forbidden(SocketAddr),
     /// The address belongs to another machine.
-    #[error("{0} is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too")]
+    #[error(
+        "{0} is not an address of this machine; use --host 0.0.0.0 for all IPv4 addresses, or --host :: for IPv6 too"
+    )]
     NotHere(SocketAddr),
     /// Each of several networks may have that link-local address, and nothing says which network is meant.
     #[error("cannot listen on {0}: a link-local address needs its zone, as in fe80::1%eth0")]
@@ -44,7 +46,7 @@ pub enum BindError {
     #[error("{} is in use; is another server running?", .0.display())]
     PathInUse(PathBuf),
     /// There is something else, and it is not ours to remove.
-    #[error("{} is there and is no socket; choose another path", .0.display())]
+    #[error("{} exists and is not a socket; choose another path", .0.display())]
     NoSocket(PathBuf),
     /// Anything else about a path.
     #[error("cannot listen at {}: {}", .path.display(), io_error::describe_at(.path, .source))]

@@ -10,7 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_std::net::TcpListener;
 use async_std::task;
@@ -37,7 +37,7 @@ use crate::server::shared::Shared;
 /// A socket that listens. Shown as the place where it does.
 #[derive(Debug)]
 pub struct Listener {
-    connection_limits: ListenSocket,
+    socket: ListenSocket,
     tls: Option<Arc<Tls>>,
 }
 
@@ -60,7 +60,7 @@ impl Listener {
             match listen(address) {
                 Ok(socket) => {
                     let address = socket.local_addr().map_err(|source| BindError::new(address, source))?;
-                    return Ok(Self { connection_limits: ListenSocket::Net(socket, address), tls: None });
+                    return Ok(Self { socket: ListenSocket::Net(socket, address), tls: None });
                 }
                 Err(source) => error = Some(BindError::new(address, source)),
             }
@@ -74,7 +74,7 @@ impl Listener {
     /// # Errors
     /// [`BindError`], as above.
     pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
-        Ok(Self { connection_limits: ListenSocket::Path(SocketFile::bind(path, mode)?), tls: None })
+        Ok(Self { socket: ListenSocket::Path(SocketFile::bind(path, mode)?), tls: None })
     }
 
     /// Whoever connects has to negotiate TLS first. It is for addresses only, not for a path.
@@ -84,7 +84,7 @@ impl Listener {
 
     /// The address it really has, unless it is a path.
     pub fn address(&self) -> Option<SocketAddr> {
-        match self.connection_limits {
+        match self.socket {
             ListenSocket::Net(_, address) => Some(address),
             ListenSocket::Path(_) => None,
         }
@@ -100,7 +100,7 @@ impl Listener {
         let mut recovery = Recovery::new();
         let mut turns = Turns::default();
         loop {
-            match self.connection_limits.accept().await {
+            match self.socket.accept().await {
                 Ok((transport, from)) => {
                     recovery.pause = ACCEPT_PAUSE.0;
                     shared.connection_limits.wait_for_evicted().await;
@@ -109,7 +109,7 @@ impl Listener {
                 }
                 Err(error) => {
                     shared.log.note(Record::AcceptFailed { error: io_error::describe(&error) });
-                    recovery.from(&error, &self.connection_limits).await;
+                    recovery.from(&error, &self.socket).await;
                 }
             }
             // In a storm of connections, those that send their names at once are to get to say them.
@@ -120,7 +120,7 @@ impl Listener {
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.connection_limits {
+        match &self.socket {
             ListenSocket::Net(_, address) => address.fmt(f)?,
             ListenSocket::Path(file) => file.path().display().fmt(f)?,
         }
@@ -182,10 +182,10 @@ impl Recovery {
     }
 
     /// Does what the error calls for. Then `accept` may be called again.
-    async fn from(&mut self, error: &io::Error, connection_limits: &ListenSocket) {
+    async fn from(&mut self, error: &io::Error, socket: &ListenSocket) {
         match Failure::of(error) {
             Failure::Connection => return,
-            Failure::Exhausted => self.spare.turn_one_away(connection_limits),
+            Failure::Exhausted => self.spare.turn_one_away(socket),
             Failure::Other => {}
         }
         task::sleep(self.pause).await;
@@ -227,9 +227,9 @@ impl Spare {
         Self(File::open("/dev/null").ok())
     }
 
-    fn turn_one_away(&mut self, connection_limits: &ListenSocket) {
+    fn turn_one_away(&mut self, socket: &ListenSocket) {
         self.0 = None;
-        drop(connection_limits.accept().now_or_never());
+        drop(socket.accept().now_or_never());
         *self = Self::new();
     }
 }
@@ -239,7 +239,8 @@ fn admit(accepted: Accepted, shared: &Arc<Shared>) {
     shared.log.note(Record::Connected { peer, from });
     // A connection that is gone already cannot be set up; its session finds out.
     let _ = set_up(&accepted.transport);
-    match shared.config.auth.may_enter(from).and_then(|()| shared.connection_limits.enter(peer, from)) {
+    let may_connect = shared.auth.policy.may_connect(from, SystemTime::now());
+    match may_connect.and_then(|()| shared.connection_limits.enter(peer, from)) {
         Ok(entered) => {
             task::spawn(session::attend(accepted, Arc::clone(shared), entered));
         }
@@ -318,7 +319,7 @@ mod tests {
         let error = Listener::bind("192.0.2.1", 0).unwrap_err().to_string();
         assert_eq!(
             error,
-            "192.0.2.1:0 is no address of this machine; --host 0.0.0.0 listens on all it has, --host :: on IPv6 too"
+            "192.0.2.1:0 is not an address of this machine; use --host 0.0.0.0 for all IPv4 addresses, or --host :: for IPv6 too"
         );
     }
 
@@ -344,11 +345,11 @@ mod tests {
             Errno::OPNOTSUPP,
             Errno::NETUNREACH,
         ] {
-            let recovered = recovery.from(&errno.into(), &listener.connection_limits).now_or_never();
+            let recovered = recovery.from(&errno.into(), &listener.socket).now_or_never();
             assert!(recovered.is_some(), "it pauses after {errno:?}");
         }
         assert_eq!(recovery.pause, ACCEPT_PAUSE.0);
-        assert!(task::block_on(listener.connection_limits.accept()).is_ok(), "the client that waits is still there");
+        assert!(task::block_on(listener.socket.accept()).is_ok(), "the client that waits is still there");
     }
 
     #[test]
@@ -357,7 +358,7 @@ mod tests {
             let (listener, mut client) = waiting();
             let mut recovery = Recovery::new();
             assert_eq!(
-                recovery.from(&errno.into(), &listener.connection_limits).now_or_never(),
+                recovery.from(&errno.into(), &listener.socket).now_or_never(),
                 None,
                 "it pauses after {errno:?}"
             );
@@ -370,8 +371,8 @@ mod tests {
     fn any_other_error_pauses_and_closes_no_connection() {
         let (listener, _client) = waiting();
         let mut recovery = Recovery::new();
-        assert_eq!(recovery.from(&Errno::INVAL.into(), &listener.connection_limits).now_or_never(), None);
-        assert!(task::block_on(listener.connection_limits.accept()).is_ok());
+        assert_eq!(recovery.from(&Errno::INVAL.into(), &listener.socket).now_or_never(), None);
+        assert!(task::block_on(listener.socket.accept()).is_ok());
     }
 
     #[test]

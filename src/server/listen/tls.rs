@@ -64,10 +64,10 @@ pub enum TlsError {
         why: String,
     },
     /// Whoever can read the key can pose as this server.
-    #[error("others can read or write the private key in {}; chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read or write the private key in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     /// There is nobody here who could be asked for its password.
-    #[error("the private key in {} is encrypted; openssl pkey -in {} -out FILE makes one that is not", .0.display(), .0.display())]
+    #[error("the private key in {} is encrypted; decrypt it with openssl pkey -in {} -out FILE", .0.display(), .0.display())]
     Encrypted(PathBuf),
     /// The two do not fit, or are of a kind that nobody could use.
     #[error("cannot use the certificate in {}: {why}", .path.display())]
@@ -86,10 +86,10 @@ pub enum TlsError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Untimely {
     /// It is over.
-    #[error("the certificate has expired; clients refuse it")]
+    #[error("the certificate has expired, so clients reject it")]
     Expired,
     /// It has not come, or this machine's clock is late.
-    #[error("the certificate is not valid yet; clients refuse it")]
+    #[error("the certificate is not valid yet, so clients reject it")]
     TooEarly,
 }
 
@@ -220,15 +220,16 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
 fn why_unusable(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => {
-            "the key is not that of the first certificate there, which has to be the server's own".to_owned()
+            "the key does not match the first certificate in the file, which must be the server's own".to_owned()
         }
         // The library says so of a key that it cannot use.
         rustls::Error::General(_) => {
-            "the key has to be RSA of 2048 to 4096 bits, ECDSA over P-256 or P-384, or Ed25519".to_owned()
+            "the key must be RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519".to_owned()
         }
-        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is damaged".to_owned(),
+        rustls::Error::InvalidCertificate(CertificateError::BadEncoding) => "it is corrupt".to_owned(),
         rustls::Error::InvalidCertificate(error) if is_version_1(error) => {
-            "it is of the old version 1, which names no host; openssl req -x509 makes one of version 3".to_owned()
+            "it is an X.509 version 1 certificate, which names no host; openssl req -x509 makes a version 3 one"
+                .to_owned()
         }
         error => error.to_string(),
     }
@@ -238,7 +239,7 @@ impl TlsError {
     fn file(what: &'static str, path: &Path, error: pem::Error) -> Self {
         let why = match error {
             pem::Error::Io(error) => io_error::describe(&error),
-            pem::Error::NoItemsFound => "there is no such block of PEM in it".to_owned(),
+            pem::Error::NoItemsFound => "it contains no such PEM block".to_owned(),
             error => error.to_string(),
         };
         Self::File { what, path: path.to_owned(), why }

@@ -117,3 +117,13 @@ fn what_cannot_be_a_name_is_not_learnt() {
     }
     assert_eq!(completion.that_begin_with(""), ["Alice"]);
 }
+
+#[test]
+fn commands_and_aliases_are_completed_in_alphabetical_order_but_not_those_of_operators() {
+    assert_eq!(commands_that_begin_with("/u"), ["/unignore ", "/unregister"]);
+    assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who"]);
+    assert_eq!(commands_that_begin_with("/k"), [""; 0]);
+    let all = commands_that_begin_with("/");
+    assert!(all.is_sorted() && all.len() >= 16, "{all:?}");
+    assert!(["/bye ", "/exit ", "/help", "/names"].iter().all(|name| all.iter().any(|command| command == name)));
+}

@@ -1,4 +1,3 @@
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
@@ -62,17 +61,12 @@ fn whoever_finds_the_file_can_connect() {
 }
 
 #[test]
-fn a_file_that_appears_at_the_path_meanwhile_is_not_replaced_and_no_draft_stays() {
+fn a_file_that_appears_at_the_path_meanwhile_is_not_replaced_and_nothing_else_stays() {
     let folder = Folder::new("meanwhile");
     let path = folder.0.join("socket");
-    let place = Place { folder: folder.0.clone(), name: "socket".into() };
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
-    // A killed server left it.
-    std::fs::write(folder.0.join(".socket.new"), "").unwrap();
-    let draft = Draft::bind(&socket, &place).unwrap();
     std::fs::write(&path, "dear diary").unwrap();
-    let error = draft.publish(&path, &path).unwrap_err().to_string();
-    assert!(error.contains("is in use"), "{error}");
+    let error = listen(&folder.0, OsStr::new("socket"), 0o600).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
 }
@@ -105,15 +99,20 @@ fn of_many_servers_that_start_at_once_where_a_socket_was_left_behind_one_listens
 }
 
 #[test]
-fn the_mode_of_a_file_behind_a_symlink_is_not_changed() {
+fn what_a_killed_server_left_behind_is_replaced_and_the_mode_of_a_file_behind_a_symlink_is_not_changed() {
     let folder = Folder::new("symlink");
-    let (secret, link) = (folder.0.join("secret"), folder.0.join("socket"));
+    let (secret, left, path) = (folder.0.join("secret"), folder.0.join(".socket.new"), folder.0.join("socket"));
     std::fs::write(&secret, "dear diary").unwrap();
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
-    std::os::unix::fs::symlink(&secret, &link).unwrap();
-    set_mode(&link, 0o666).unwrap_err();
-    set_mode(&secret, 0o666).unwrap_err();
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink(&secret, &left).unwrap();
+    std::fs::write(folder.0.join(".socket.lock"), "").unwrap();
+    std::fs::set_permissions(folder.0.join(".socket.lock"), Permissions::from_mode(0o600)).unwrap();
+    drop(UnixListener::bind(&path).unwrap());
+    let listening = SocketFile::bind(&path, 0o666).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o666);
+    drop(listening);
     assert_eq!(secret.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
 }
 
 #[test]
@@ -175,7 +174,7 @@ fn what_is_no_socket_is_not_touched() {
     let path = path("file");
     std::fs::write(&path, "dear diary").unwrap();
     let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
-    assert!(error.contains("is no socket"), "{error}");
+    assert!(error.contains("is not a socket"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "dear diary");
     std::fs::remove_file(&path).unwrap();
 }

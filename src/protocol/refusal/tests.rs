@@ -1,0 +1,127 @@
+use super::*;
+
+fn safe(text: &str) -> SafeText {
+    SafeText::new(text.to_owned())
+}
+
+/// The wording is tested here only. Other tests compare codes and fields.
+#[test]
+fn every_refusal_has_its_code_and_wording() {
+    let (bob, copy) = (|| safe("Bob"), || safe("copy"));
+    let table = [
+        (Refusal::BadName(BadName::Blank), "bad-name: names cannot contain spaces"),
+        (
+            Refusal::UnknownOption(safe("x")),
+            "bad-name: names cannot contain spaces, and \"x\" is not an option; the only option is auth",
+        ),
+        (Refusal::NameTaken(bob()), "name-taken: Bob is taken"),
+        (
+            Refusal::NameLooksTaken { name: safe("c0py"), holder: copy() },
+            "name-taken: c0py looks like copy, which is taken",
+        ),
+        (Refusal::TooManyTries, "too-many-tries: 3 names were refused; reconnect to try another"),
+        (Refusal::Nameless, "too-many-tries: received 65536 bytes without a name; reconnect and send your name first"),
+        (Refusal::LineTooLong, "line-too-long: lines are limited to 4096 bytes; this line was not sent"),
+        (Refusal::Endless, "line-too-long: no line ending within 65536 bytes; closing the connection"),
+        (Refusal::LongLines, "line-too-long: 3 lines within 60 s were too long; closing the connection"),
+        (
+            Refusal::WrongProtocol(OtherProtocol::Http),
+            "wrong-protocol: this is a plain-text chat server that does not speak HTTP; try nc",
+        ),
+        (Refusal::PasswordRequired, "password-required: send the password as the next line"),
+        (
+            Refusal::OwnersPasswordRequired { name: safe("c0py"), owner: copy() },
+            "password-required: c0py looks like copy, which is registered; if it is yours, send its password as the next line",
+        ),
+        (Refusal::WrongPassword, "wrong-password: incorrect password"),
+        (
+            Refusal::TooManyPasswords,
+            "too-many-tries: 3 passwords were incorrect; wait a minute, then reconnect to try again",
+        ),
+        (Refusal::PasswordTimeout, "login-timeout: no password received within 30 s; reconnect to try again"),
+        (
+            Refusal::Unprotected,
+            "unprotected: a password is required, but others could read it on this connection; use client --tls or \
+             openssl s_client with the TLS port",
+        ),
+        (
+            Refusal::Penalized(7),
+            "penalized: too many wrong passwords or registrations from your address; try again in 7 s",
+        ),
+        (Refusal::ThrownAway(1), "thrown-away: discarded 1 line sent after it, because it could contain passwords"),
+        (
+            Refusal::UnfinishedPassword,
+            "thrown-away: passwords must end with a line ending; discarded the unfinished line",
+        ),
+        (Refusal::Busy, "busy: too many passwords are being checked; try again in a moment"),
+        (
+            Refusal::BadPassword(BadSecret::TooShort),
+            "bad-password: passwords need at least 8 characters; nothing was changed",
+        ),
+        (Refusal::PasswordsDiffer, "passwords-differ: the two passwords do not match; nothing was changed"),
+        (
+            Refusal::NameRegistered(bob()),
+            "name-registered: Bob is registered; if it is yours, reconnect with that name and its password",
+        ),
+        (
+            Refusal::NameLooksRegistered { name: safe("c0py"), owner: copy() },
+            "name-registered: c0py looks like copy, which is registered",
+        ),
+        (Refusal::RegisteredOnly, "registered-only: in this room you can only use your registered name"),
+        (
+            Refusal::AlreadyRegistered(Name::parse("Bob").unwrap()),
+            "already-registered: you have already registered Bob; use /password to change its password",
+        ),
+        (Refusal::NotRegistered, "not-registered: you have no registered name; use /register to register yours"),
+        (Refusal::NoSuchAccount(bob()), "not-registered: Bob is not registered"),
+        (Refusal::NoRegistry, "no-registry: this server does not support registered names"),
+        (Refusal::NotKept, "not-kept: the server could not save it; nothing was changed"),
+        (Refusal::RegistryFull, "not-kept: there are too many already; nothing was changed"),
+        (Refusal::NotOperator, "not-operator: only operators can do that"),
+        (Refusal::Suspended(safe("you are muted")), "not-operator: you are muted"),
+        (
+            Refusal::BadTime,
+            "bad-arguments: invalid duration: write 30m, 2 hours or 7 days (at most 10 years); a reason must start with \
+             a word",
+        ),
+        (Refusal::IsSelf, "bad-arguments: you cannot do that to yourself"),
+        (Refusal::NotSanctioned(safe("Bob is not muted")), "not-sanctioned: Bob is not muted"),
+        (Refusal::Kicked(safe("you were kicked")), "kicked: you were kicked"),
+        (Refusal::Banned(safe("you are banned")), "banned: you are banned"),
+        (Refusal::Muted(safe("you are muted")), "muted: you are muted"),
+        (Refusal::Replaced, "replaced: you logged in from another connection"),
+        (Refusal::NotTls, "wrong-protocol: this port requires TLS; try client --tls, openssl s_client or ncat --ssl"),
+        (Refusal::NotUtf8, "not-utf8: lines must be valid UTF-8; this line was not sent"),
+        (
+            Refusal::UnknownCommand(safe("/mgs")),
+            "unknown-command: unknown command /mgs; see /help, or type // to start a message with /",
+        ),
+        (Refusal::BadArguments("/nick NEWNAME"), "bad-arguments: usage: /nick NEWNAME"),
+        (
+            Refusal::BadNetwork(InvalidNetwork),
+            "bad-arguments: invalid address: write 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000",
+        ),
+        (Refusal::NoSuchUser(bob()), "no-such-user: nobody here is called Bob; /who lists everyone"),
+        (Refusal::Ignored(bob()), "ignored: Bob ignores you"),
+        (Refusal::IgnoresSelf, "bad-arguments: you cannot ignore yourself"),
+        (Refusal::TooManyIgnored, "too-many-ignored: you already ignore 100 names; /unignore one of them first"),
+        (Refusal::NotIgnored(bob()), "not-ignored: you are not ignoring Bob; /ignore lists the names you ignore"),
+        (Refusal::ServerFull, "server-full: the server is full; try again later"),
+        (Refusal::SourceFull, "server-full: too many connections from your address"),
+        (
+            Refusal::Evicted,
+            "server-full: too many connections are waiting to give a name; reconnect and send yours at once",
+        ),
+        (Refusal::LoginTimeout, "login-timeout: no name received within 30 s; reconnect to try again"),
+        (Refusal::ShuttingDown, "shutting-down: the server is shutting down"),
+    ];
+    for (refusal, line) in &table {
+        assert_eq!(format!("{}: {refusal}", refusal.code()), *line);
+    }
+    assert_eq!(
+        Refusal::ThrownAway(2).to_string(),
+        "discarded 2 lines sent after it, because it could contain passwords"
+    );
+    let variants = include_str!("../refusal.rs").matches("    #[error(").count();
+    assert_eq!(table.len(), variants, "a refusal is missing in the table");
+}

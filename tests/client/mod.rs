@@ -1,0 +1,15 @@
+//! The client, in pipes and at a pseudo-terminal, a file for each topic.
+
+mod bot;
+mod editor;
+mod input_bytes;
+mod keyboard;
+mod password;
+mod pipes;
+pub mod plain;
+mod process_1;
+mod resources;
+mod stdout;
+mod taken_name;
+mod tls;
+mod typed_password;

@@ -1,0 +1,760 @@
+//! The client over TLS and over sockets of the file system: whom it trusts, and what it says when it does not.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use futures_rustls::pki_types::PrivateKeyDer;
+use futures_rustls::rustls::crypto::ring;
+use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert};
+use futures_rustls::rustls::sign::CertifiedKey;
+use futures_rustls::rustls::version::{TLS12, TLS13};
+use futures_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use linechat::net::tls::Fingerprint;
+use linechat::server::listen::Listener;
+use linechat::server::listen::Tls;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
+};
+
+use super::plain::{CONNECTED, Person};
+use crate::support::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
+use crate::support::program::{CLIENT, Finished, Program};
+
+/// A folder of this test's own. It is gone with this.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let id = format!("linechat-tls-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(id);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        // A key that others can read is refused.
+        std::fs::set_permissions(self.path(name), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        self.path(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Somebody who signs certificates.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: Folder,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::called("an authority")
+    }
+
+    fn called(name: &str) -> Self {
+        Self::of(CertifiedIssuer::self_signed(Self::params(name), KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn of(issuer: CertifiedIssuer<'static, KeyPair>) -> Self {
+        let folder = Folder::new();
+        folder.write("ca.pem", &issuer.pem());
+        Self { issuer, folder }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // By default all names are the same.
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    /// Another one, which it has signed. Its certificate goes along with those that it signs.
+    fn delegate(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = Self::params("a delegate");
+        change(&mut params);
+        Self::of(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap())
+    }
+
+    /// Where its own certificate is.
+    fn file(&self) -> String {
+        self.folder.path("ca.pem")
+    }
+
+    /// The certificate of a server for these names, which it has signed.
+    fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Arc<Tls> {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let chain = params.signed_by(&key, &self.issuer).unwrap().pem() + &self.issuer.pem();
+        let files = [self.folder.write("server.pem", &chain), self.folder.write("key.pem", &key.serialize_pem())];
+        Arc::new(Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap())
+    }
+}
+
+fn self_signed() -> Arc<Tls> {
+    Arc::new(Tls::self_signed(vec!["localhost".to_owned()]).unwrap())
+}
+
+/// A server that speaks TLS at the port, and plain text at its address.
+fn serve(tls: &Arc<Tls>) -> (Server, u16) {
+    let listener = Listener::bind("127.0.0.1", 0).unwrap().with_tls(tls.clone());
+    let port = listener.address().unwrap().port();
+    (Server::start_beside(listener), port)
+}
+
+/// What becomes of a client of the name Bob that says `hi`. This system trusts the certificates in a file of nobody's.
+#[track_caller]
+fn say_hi(port: u16, options: &[&str]) -> Finished {
+    let stranger = Authority::new();
+    let mut command = Command::new(CLIENT);
+    command.args(["--name", "Bob", "--port", &port.to_string()]).args(options);
+    command.env("SSL_CERT_FILE", stranger.file()).env_remove("SSL_CERT_DIR");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    Program::spawn(command).finish_with("hi\n")
+}
+
+/// It says this, and has not joined.
+#[track_caller]
+fn assert_not_connected(done: &Finished, why: &str) {
+    let expected = Finished { code: Some(3), stdout: String::new(), stderr: format!("client: {why}\n") };
+    assert_eq!(*done, expected);
+}
+
+/// It says this of the certificate with the fingerprint, which can be used as it is shown.
+#[track_caller]
+fn assert_not_trusted(done: &Finished, tls: &Tls, host: &str, why: &str) {
+    let fingerprint = tls.fingerprint();
+    let advice =
+        format!("if you know that its SHA-256 fingerprint is {fingerprint}, use --tls-fingerprint {fingerprint}");
+    assert_not_connected(done, &format!("the certificate of {host} is not trusted: {why}; {advice}"));
+}
+
+#[track_caller]
+fn assert_has_said_hi(done: &Finished) {
+    let said = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n\
+                * Bye, Bob: 1 line accepted, 0 refused.\n";
+    assert_eq!(*done, Finished { code: Some(0), stdout: said.to_owned(), stderr: String::new() });
+}
+
+/// The end of the input is a half-close of TLS, and the farewell comes after it.
+#[test]
+fn a_certificate_that_nobody_has_signed_is_trusted_by_its_fingerprint() {
+    let tls = self_signed();
+    let (server, port) = serve(&tls);
+    let mut alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    for form in [fingerprint.clone(), fingerprint.replace(':', "").to_lowercase()] {
+        // None of its names is this.
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &form]));
+        ["* Bob has joined", "Bob: hi", "* Bob has left"].iter().for_each(|line| alice.expect(line));
+    }
+}
+
+#[test]
+fn a_certificate_is_trusted_that_a_named_authority_has_signed() {
+    let authority = Authority::new();
+    let (server, port) = serve(&authority.sign(&["localhost", "127.0.0.1"], |_| ()));
+    let _alice = server.join("Alice");
+    for host in ["localhost", "127.0.0.1"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", host]));
+    }
+}
+
+#[test]
+fn a_certificate_is_trusted_that_is_in_the_file_itself() {
+    let folder = Folder::new();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let files =
+        [folder.write("server.pem", &made.cert.pem()), folder.write("key.pem", &made.signing_key.serialize_pem())];
+    let (server, port) = serve(&Arc::new(Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap()));
+    let _alice = server.join("Alice");
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &files[0], "--host", "localhost"]));
+}
+
+#[test]
+fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one() {
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost", "127.0.0.1"], |_| ());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    // The letters of the last one are those of full width, which IDNA takes for the usual ones.
+    for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "ｌｏｃａｌｈｏｓｔ"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", host]));
+    }
+    let other = authority.sign(&["chat.example"], |_| ());
+    let (_server, port) = serve(&other);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
+    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check the host");
+}
+
+#[test]
+fn the_zone_of_a_link_local_address_is_not_in_the_certificate() {
+    let Some((address, interface)) = link_local() else { return };
+    let authority = Authority::new();
+    let tls = authority.sign(&[&address.to_string()], |_| ());
+    let host = format!("{address}%{interface}");
+    let listener = Listener::bind(&host, 0).unwrap().with_tls(tls.clone());
+    let SocketAddr::V6(listening) = listener.address().unwrap() else { panic!("{listener} is not IPv6") };
+    let (port, number) = (listening.port(), listening.scope_id());
+    let server = Server::start_beside(listener);
+    let _alice = server.join("Alice");
+    let fingerprint = tls.fingerprint().to_string();
+    for host in [host.clone(), format!("{address}%{number}"), format!("[{host}]")] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", &host]));
+        assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &host]));
+    }
+    let done = say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", &address.to_string()]);
+    let why = "a link-local address needs its zone, as in fe80::1%eth0";
+    assert_not_connected(&done, &format!("cannot connect to {address}, port {port}: {why}"));
+    let why = format!("cannot listen on [{address}]:0: {why}");
+    assert_eq!(Listener::bind(&address.to_string(), 0).unwrap_err().to_string(), why);
+}
+
+/// What `openssl` does with these arguments in the folder; `false` when it is not installed, which is said aloud.
+fn openssl(folder: &Folder, arguments: &[&str]) -> bool {
+    match Command::new("openssl").args(arguments).current_dir(&folder.0).output() {
+        Ok(done) => {
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            true
+        }
+        Err(_) => {
+            skipped("openssl is not installed");
+            false
+        }
+    }
+}
+
+fn files(folder: &Folder, certificate: &str, key: &str) -> Arc<Tls> {
+    Arc::new(Tls::from_files(Path::new(&folder.path(certificate)), Path::new(&folder.path(key))).unwrap())
+}
+
+/// It says that it is an authority's.
+#[test]
+fn the_certificate_that_everybody_makes_with_openssl_is_trusted_where_it_is_named() {
+    let folder = Folder::new();
+    let made = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost \
+                -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
+    if !openssl(&folder, &made.split_whitespace().collect::<Vec<_>>()) {
+        return;
+    }
+    let (ca, tls) = (folder.path("cert.pem"), files(&folder, "cert.pem", "key.pem"));
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    for host in ["localhost", "127.0.0.1"] {
+        assert_has_said_hi(&say_hi(port, &["--tls-ca", &ca, "--host", host]));
+    }
+}
+
+/// An authority that is a server, too.
+fn both(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Authority, Arc<Tls>) {
+    let mut params = Authority::params("both");
+    params.subject_alt_names = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
+    change(&mut params);
+    let authority = Authority::of(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap());
+    authority.folder.write("key.pem", &authority.issuer.key().serialize_pem());
+    let tls = files(&authority.folder, "ca.pem", "key.pem");
+    (authority, tls)
+}
+
+#[test]
+fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_dates_only() {
+    let (authority, tls) = both(&["chat.example"], |_| ());
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check the host");
+    let (authority, tls) = both(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    assert_not_trusted(&done, &tls, "localhost", expired);
+    let (authority, tls) = both(&["localhost"], |params| params.not_before = date_time_ymd(2999, 1, 1));
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    let early = "it is not valid before 2999-01-01; check the clock of this machine";
+    assert_not_trusted(&done, &tls, "localhost", early);
+}
+
+#[test]
+fn the_certificate_of_an_authority_is_trusted_for_a_server_only_where_it_is_named() {
+    let (authority, tls) = both(&["localhost"], |_| ());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
+    let why = "it is that of an authority; if it is the server's as well, name it with --tls-ca";
+    assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
+    // Another one that looks the same.
+    let (impostor, _) = both(&["localhost"], |_| ());
+    let done = say_hi(port, &["--tls-ca", &impostor.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", why);
+}
+
+#[test]
+fn a_certificate_that_is_in_the_file_itself_needs_no_issuer_there() {
+    let authority = Authority::new();
+    let (server, port) = serve(&authority.sign(&["localhost"], |_| ()));
+    let _alice = server.join("Alice");
+    let chain = fs::read_to_string(authority.folder.path("server.pem")).unwrap();
+    let own = chain.split_inclusive("-----END CERTIFICATE-----").next().unwrap();
+    let file = authority.folder.write("own.pem", own);
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &file, "--host", "localhost"]));
+}
+
+#[test]
+fn a_file_of_certificates_may_have_byte_order_marks_but_not_those_of_utf_16() {
+    let (signer, folder) = (Authority::new(), Folder::new());
+    let tls = signer.sign(&["localhost"], |_| ());
+    let key = format!("\u{feff}{}", fs::read_to_string(signer.folder.path("key.pem")).unwrap());
+    let chain = fs::read_to_string(signer.folder.path("server.pem")).unwrap();
+    let chain =
+        format!("\u{feff}{}", chain.replacen("-----END CERTIFICATE-----\n", "-----END CERTIFICATE-----\n\u{feff}", 1));
+    folder.write("server.pem", &chain);
+    folder.write("key.pem", &key);
+    assert_eq!(files(&folder, "server.pem", "key.pem").fingerprint(), tls.fingerprint());
+    let (server, port) = serve(&tls);
+    let _alice = server.join("Alice");
+    let other = Authority::new();
+    let ca = format!("\u{feff}{}\u{feff}{}", other.issuer.pem(), signer.issuer.pem());
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &folder.write("ca.pem", &ca), "--host", "localhost"]));
+    let utf_16: Vec<u8> = format!("\u{feff}{ca}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path("utf-16.pem"), utf_16).unwrap();
+    let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
+    let path = folder.path("utf-16.pem");
+    let done = say_hi(port, &["--tls-ca", &path]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains(&format!("cannot read certificates in {path}: {why}")), "{}", done.stderr);
+    let error = Tls::from_files(Path::new(&path), Path::new(&folder.path("key.pem"))).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot read a certificate in {path}: {why}"));
+}
+
+#[test]
+fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
+    let folder = Folder::new();
+    let request =
+        ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request", "-subj", "/CN=localhost"];
+    let sign = ["x509", "-req", "-in", "request", "-signkey", "key.pem", "-out", "cert.pem"];
+    if !openssl(&folder, &request) || !openssl(&folder, &sign) {
+        return;
+    }
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path(name));
+    let error = Tls::from_files(Path::new(&certificate), Path::new(&key)).unwrap_err().to_string();
+    let why = "it is an X.509 version 1 certificate, which names no host; openssl req -x509 makes a version 3 one";
+    assert_eq!(error, format!("cannot use the certificate in {certificate}: {why}"));
+}
+
+#[test]
+fn a_certificate_is_trusted_whose_authority_this_system_trusts() {
+    let authority = Authority::new();
+    let (server, port) = serve(&authority.sign(&["localhost"], |_| ()));
+    let _alice = server.join("Alice");
+    let mut command = Command::new(CLIENT);
+    command.args(["--name", "Bob", "--host", "localhost", "--tls", "--port", &port.to_string()]);
+    command.env("SSL_CERT_FILE", authority.file()).env_remove("SSL_CERT_DIR");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    assert_has_said_hi(&Program::spawn(command).finish_with("hi\n"));
+}
+
+#[test]
+fn an_unknown_certificate_is_refused_and_its_fingerprint_is_shown() {
+    let tls = self_signed();
+    let (server, port) = serve(&tls);
+    let mut alice = server.join("Alice");
+    let why = "nobody but itself has signed it";
+    assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
+    let signed = Authority::called("nobody you know").sign(&["localhost"], |_| ());
+    let (_server, port) = serve(&signed);
+    let why = "nobody who is trusted here has signed it; name its authority with --tls-ca";
+    assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &signed, "localhost", why);
+    // An authority of the same name.
+    let (another, signed) = (Authority::new(), Authority::new().sign(&["localhost"], |_| ()));
+    let (_server, port) = serve(&signed);
+    let done = say_hi(port, &["--tls-ca", &another.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &signed, "localhost", "whom it names as its signer has not signed it");
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_certificate_with_another_fingerprint_is_refused() {
+    let tls = self_signed();
+    let (server, port) = serve(&tls);
+    let mut alice = server.join("Alice");
+    let done = say_hi(port, &["--tls-fingerprint", &self_signed().fingerprint().to_string(), "--host", "localhost"]);
+    let why = "either the server has a new one, or you are connected to somebody else: ask whoever runs it";
+    let which = format!("another one, with the SHA-256 fingerprint {}", tls.fingerprint());
+    assert_not_connected(&done, &format!("the certificate of localhost is {which}; {why}"));
+    alice.expect_nothing_new();
+}
+
+#[test]
+fn a_certificate_for_other_names_is_refused_and_they_are_told() {
+    let authority = Authority::new();
+    let ca = authority.file();
+    let tls = authority.sign(&["chat.example", "192.0.2.1"], |_| ());
+    let (_server, port) = serve(&tls);
+    for host in ["localhost", "127.0.0.1"] {
+        let done = say_hi(port, &["--tls-ca", &ca, "--host", host]);
+        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check the host");
+    }
+    let tls = authority.sign(&[], |_| ());
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", "it names no host at all");
+}
+
+#[test]
+fn short_names_and_names_that_are_not_valid_are_told_in_words() {
+    let authority = Authority::new();
+    let ca = authority.file();
+    let many: Vec<_> = (0..100).map(|number| format!("host-{number}.example")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for (names, told) in [
+        (&["*"][..], r#""*" (not a valid DNS name)"#),
+        (&["a.b", "10.0.0.1", "::1"], "a.b, 10.0.0.1, ::1"),
+        (&many, &format!("{:.200}…", many.join(", "))),
+    ] {
+        let tls = authority.sign(names, |_| ());
+        let (_server, port) = serve(&tls);
+        let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
+        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check the host"));
+    }
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_refused_and_the_day_is_told() {
+    let authority = Authority::new();
+    let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 2, 29);
+    let future = |params: &mut CertificateParams| params.not_before = date_time_ymd(2999, 1, 1);
+    let reversed = |params: &mut CertificateParams| {
+        (params.not_before, params.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(2020, 2, 29));
+    };
+    let expired = "expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let early = "is not valid before 2999-01-01; check the clock of this machine";
+    for (tls, why) in [
+        (authority.sign(&["localhost"], past), format!("it {expired}")),
+        (authority.sign(&["localhost"], future), format!("it {early}")),
+        (authority.sign(&["localhost"], reversed), "it ends before it begins".to_owned()),
+        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("that of its signer {expired}")),
+        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("that of its signer {early}")),
+    ] {
+        let (_server, port) = serve(&tls);
+        let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+        assert_not_trusted(&done, &tls, "localhost", &why);
+    }
+    let (server, port) = serve(&authority.delegate(|_| ()).sign(&["localhost"], |_| ()));
+    let _alice = server.join("Alice");
+    assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
+}
+
+#[test]
+fn a_certificate_that_is_not_for_servers_is_refused() {
+    let authority = Authority::new();
+    let tls = authority.sign(&["localhost"], |params| {
+        params.insert_extended_key_usage(ExtendedKeyUsagePurpose::ClientAuth);
+    });
+    let (_server, port) = serve(&tls);
+    let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
+    assert_not_trusted(&done, &tls, "localhost", "it is not for servers");
+}
+
+#[test]
+fn a_system_that_trusts_nobody_is_said_to() {
+    let mut command = Command::new(CLIENT);
+    command.args(["--name", "Bob", "--tls"]).env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
+    let done = Program::spawn({
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    })
+    .finish();
+    let advice = "name those that you trust with --tls-ca, or the server's own with --tls-fingerprint";
+    assert_not_connected(&done, &format!("this system trusts no certificates; {advice}"));
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_else() {
+    let tls = self_signed();
+    let (server, port) = serve(&tls);
+    let fingerprint = tls.fingerprint().to_string();
+    let plain = server.address.port();
+    let why =
+        format!("the server at 127.0.0.1, port {plain} does not speak TLS; check the port, or connect without --tls");
+    assert_not_connected(&say_hi(plain, &["--tls-fingerprint", &fingerprint]), &why);
+    let refusal = "wrong-protocol: this port requires TLS; try client --tls, openssl s_client or ncat --ssl";
+    let done = say_hi(port, &[]);
+    let expected = Finished {
+        code: Some(1),
+        stdout: format!("! {refusal}\n"),
+        stderr: format!("client: the server refused Bob: {refusal}\n"),
+    };
+    assert_eq!(done, expected);
+}
+
+/// The certificate and key of a server that is not ours.
+struct Impostor {
+    chain: rcgen::Certificate,
+    key: KeyPair,
+}
+
+impl Impostor {
+    fn honest() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        Self { chain: made.cert, key: made.signing_key }
+    }
+
+    /// As it is for `--tls-fingerprint`.
+    fn fingerprint(&self, folder: &Folder) -> Fingerprint {
+        let files = [folder.write("c.pem", &self.chain.pem()), folder.write("k.pem", &self.key.serialize_pem())];
+        Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap().fingerprint()
+    }
+
+    /// Shakes hands with the next connection, and reads a line. `None` when the client refuses.
+    fn accept(self, listener: &TcpListener, version: &'static SupportedProtocolVersion) -> Option<TlsPeer> {
+        let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
+        let key = ring::sign::any_supported_type(&key).unwrap();
+        let shown = Arc::new(Shown(Arc::new(CertifiedKey::new(vec![self.chain.der().clone()], key))));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(shown);
+        let socket = listener.accept().unwrap().0;
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let session = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut peer = TlsPeer(BufReader::new(StreamOwned::new(session, socket)));
+        peer.line().map(|_name| peer)
+    }
+}
+
+/// rustls would not show a certificate without its key.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+/// The server's end of a connection.
+struct TlsPeer(BufReader<StreamOwned<ServerConnection, TcpStream>>);
+
+impl TlsPeer {
+    /// The next line; `None` when there is none.
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line).ok().map(|_| line)
+    }
+
+    /// Ends the TCP stream as if that were all, and waits for the other end.
+    fn cut(self) {
+        let mut socket = self.0.get_ref().get_ref();
+        socket.shutdown(Shutdown::Write).unwrap();
+        io::copy(&mut socket, &mut io::sink()).unwrap();
+    }
+
+    fn send(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+}
+
+fn bind() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// Anybody can send a certificate that was seen elsewhere.
+#[test]
+fn a_stolen_certificate_without_its_key_is_refused() {
+    for version in [&TLS12, &TLS13] {
+        let folder = Folder::new();
+        let honest = Impostor::honest();
+        let fingerprint = honest.fingerprint(&folder).to_string();
+        let (authority, _) = both(&["localhost"], |_| ());
+        let shown: &rcgen::Certificate = authority.issuer.as_ref();
+        for (chain, trust) in
+            [(honest.chain, ["--tls-fingerprint", &fingerprint]), (shown.clone(), ["--tls-ca", &authority.file()])]
+        {
+            let thief = Impostor { chain, key: KeyPair::generate().unwrap() };
+            let (listener, address) = bind();
+            let accepting = thread::spawn(move || thief.accept(&listener, version).is_some());
+            let done = say_hi(address.port(), &[&trust[..], &["--host", "localhost"]].concat());
+            let why = "it did not prove that it holds the key of its certificate, which has to be RSA of 2048 bits or more, \
+                       ECDSA over P-256 or P-384, or Ed25519";
+            assert_not_connected(
+                &done,
+                &format!("cannot negotiate TLS with localhost, port {}: {why}", address.port()),
+            );
+            assert!(!within(move || accepting.join().unwrap()), "the name was sent");
+        }
+    }
+}
+
+/// Anybody on the way can end a TCP connection, and the last lines with it.
+#[test]
+fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
+    for (version, farewell) in [(&TLS12, ""), (&TLS13, ""), (&TLS13, "* Bye, Bob: 1 line accepted, 0 refused.\n")] {
+        let folder = Folder::new();
+        let server = Impostor::honest();
+        let fingerprint = server.fingerprint(&folder).to_string();
+        let (listener, address) = bind();
+        let serving = thread::spawn(move || {
+            let mut peer = server.accept(&listener, version).expect("it is trusted");
+            peer.send(&format!("* Welcome, Bob.\n{farewell}"));
+            assert_eq!(peer.line().as_deref(), Some("hi\n"));
+            peer.cut();
+        });
+        let done = say_hi(address.port(), &["--tls-fingerprint", &fingerprint]);
+        within(move || serving.join().unwrap());
+        let said = format!("* Welcome, Bob.\n{farewell}");
+        let why = "client: the connection was lost: it was cut off, for TLS was not ended\n";
+        assert_eq!(done, Finished { code: Some(3), stdout: said, stderr: why.to_owned() });
+    }
+}
+
+fn serve_at(address: SocketAddr, tls: &Arc<Tls>) -> Server {
+    let listener = Listener::bind(&address.ip().to_string(), address.port()).unwrap();
+    Server::serve(vec![listener.with_tls(tls.clone())], unpaced())
+}
+
+/// Bob, who trusts this certificate alone, and the address of his server, which has stopped.
+fn lose_the_server(tls: &Arc<Tls>) -> (Person, SocketAddr) {
+    let mut server = serve_at((own_address(), 0).into(), tls);
+    let address = server.address;
+    let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
+    bob.screen.expect(CONNECTED);
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    server.begin_stop();
+    bob.sees("* The server is shutting down");
+    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    bob.screen.expect("-- The server has shut down. What you type is kept; trying to connect again.");
+    server.wait().unwrap();
+    (bob, address)
+}
+
+#[test]
+fn a_person_gets_a_lost_connection_back_over_tls() {
+    let tls = self_signed();
+    let (mut bob, address) = lose_the_server(&tls);
+    let again = serve_at(address, &tls);
+    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
+    bob.type_in("/quit\n");
+    bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
+    assert_eq!(bob.program.finish().code, Some(0));
+    drop(again);
+}
+
+#[test]
+fn a_person_is_told_once_when_the_server_is_another_one_after_a_loss() {
+    let tls = self_signed();
+    let (mut bob, address) = lose_the_server(&tls);
+    let mut other = serve_at(address, &self_signed());
+    let told = bob.screen.line();
+    let beginning = format!("-- Not yet back: the certificate of {} is another one, with the", address.ip());
+    assert!(told.starts_with(&beginning), "{told}");
+    other.begin_stop();
+    other.wait().unwrap();
+    let _again = serve_at(address, &tls);
+    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+}
+
+#[test]
+fn a_long_input_is_said_whole_over_tls_and_over_a_socket_of_the_file_system() {
+    const LINES: usize = 20_000;
+    let (folder, tls) = (Folder::new(), self_signed());
+    let secure = Listener::bind("127.0.0.1", 0).unwrap().with_tls(tls.clone());
+    let port = secure.address().unwrap().port().to_string();
+    let path = folder.path("socket");
+    let local = Listener::bind_path(Path::new(&path), 0o600).unwrap();
+    let server = Server::serve(vec![Listener::bind("127.0.0.1", 0).unwrap(), secure, local], unpaced());
+    let fingerprint = tls.fingerprint().to_string();
+    let mut alice = server.join("Alice");
+    for options in [&["--port", &port, "--tls-fingerprint", &fingerprint][..], &["--unix", &path]] {
+        let client = Program::start(CLIENT, ["--name", "Bob"].iter().chain(options));
+        alice.expect("* Bob has joined");
+        let input = (0..LINES).map(|line| format!("{line}\n")).collect::<String>();
+        let sending = thread::spawn(move || client.finish_with(&input));
+        (0..LINES).for_each(|line| alice.expect(&format!("Bob: {line}")));
+        alice.expect("* Bob has left");
+        let done = within(move || sending.join().unwrap());
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+        assert!(done.stdout.ends_with(&format!("* Bye, Bob: {LINES} lines accepted, 0 refused.\n")), "{}", done.stdout);
+    }
+}
+
+#[track_caller]
+fn knock(path: &str) -> Finished {
+    Program::start(CLIENT, ["--name", "Bob", "--unix", path]).finish_with("")
+}
+
+#[test]
+fn a_socket_that_is_not_there_or_has_nobody_behind_it_is_told() {
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let why = "there is no such socket; check the path, and whether the server is running";
+    assert_not_connected(&knock(&path), &format!("cannot connect to {path}: {why}"));
+    drop(UnixListener::bind(&path).unwrap());
+    let why = "connection refused; is the server running there?";
+    assert_not_connected(&knock(&path), &format!("cannot connect to {path}: {why}"));
+    let long = folder.path(&"x".repeat(200));
+    let done = knock(&long);
+    assert_eq!(done.code, Some(3));
+    assert!(done.stderr.starts_with(&format!("client: cannot connect to {long}: ")), "{}", done.stderr);
+}
+
+#[test]
+fn a_socket_of_somebody_else_is_told() {
+    if rustix::process::geteuid().is_root() {
+        return skipped("a socket that may not be used; root may use all");
+    }
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let _listener = UnixListener::bind(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    let why = "its owner decides who is, by the modes of it and of the folders above it";
+    assert_not_connected(&knock(&path), &format!("not allowed to connect to {path}; {why}"));
+}
+
+#[test]
+fn options_for_tls_that_make_no_sense_are_wrong_usage() {
+    let folder = Folder::new();
+    let (missing, empty) = (folder.path("missing"), folder.write("empty", "no PEM\n"));
+    let fingerprint = self_signed().fingerprint().to_string();
+    let authority = Authority::new();
+    for (options, words) in [
+        (&["--tls-ca", &missing][..], format!("cannot read certificates in {missing}: No such file or directory")),
+        (&["--tls-ca", &empty], format!("cannot read certificates in {empty}: there is no certificate in it")),
+        (&["--tls-fingerprint", "AB:CD"], "a SHA-256 fingerprint has 64 hexadecimal digits".to_owned()),
+        (&["--tls-ca", &authority.file(), "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),
+        (&["--unix", "x", "--host", "localhost"], "--host and --unix each name a server; use only one".to_owned()),
+        (&["--unix", "x", "--port", "5000"], "cannot be used with".to_owned()),
+        (&["--unix", "x", "--tls"], "cannot be used with".to_owned()),
+        (&["--unix", "x", "--tls-fingerprint", &fingerprint], "cannot be used with".to_owned()),
+    ] {
+        let done = Program::start(CLIENT, ["--name", "Bob"].iter().chain(options)).finish();
+        assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{options:?}");
+        assert!(done.stderr.contains(&words), "{}", done.stderr);
+    }
+}

@@ -1,0 +1,718 @@
+//! A password that a person types at a terminal: it reaches the server, and nothing else.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+
+use linechat::client::terminal;
+use rustix::process::Signal;
+use rustix::termios::{LocalModes, tcgetattr};
+
+use super::editor::{Modes, Person, client, panic_beside};
+use super::plain::plain_terminal;
+use crate::server::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
+use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
+use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
+
+/// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
+const SECRET: &str = "ζξψζξψξζ";
+const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
+const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
+
+fn shows_secret(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).contains(['ζ', 'ξ', 'ψ'])
+}
+
+impl Person {
+    /// Not one letter of the password was ever written to the terminal.
+    #[track_caller]
+    fn has_not_shown_it(&self) {
+        assert!(!shows_secret(&self.bytes), "{}", String::from_utf8_lossy(&self.bytes));
+    }
+}
+
+/// Bob at the editor, who is asked for his password.
+fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
+    let mut command = client(fake.address, options);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::start_without_waiting(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.has_typed("");
+    (bob, server)
+}
+
+/// Bob at the editor and in the room.
+fn welcomed(fake: &FakeServer) -> (Person, Peer) {
+    let mut bob = Person::start_without_waiting(client(fake.address, &[]));
+    let server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    bob.has_typed("");
+    (bob, server)
+}
+
+#[test]
+fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in("ζξ\r");
+    server.expect("ζξ");
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    bob.sees("! wrong-password: incorrect password");
+    bob.type_in(&format!("{SECRET}\r"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    let rows = bob.sees(WELCOME.trim_end());
+    assert_eq!(rows.iter().filter(|row| *row == ASKED).count(), 2, "{rows:#?}");
+    assert!(!rows.iter().any(|row| row.contains("password-required")), "{rows:#?}");
+    // The connection is lost, and the next one asks again.
+    drop(server);
+    let mut server = fake.accept("Bob auth");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn no_key_brings_it_back_and_no_file_holds_it() {
+    let fake = FakeServer::start();
+    let home = std::env::temp_dir().join(format!("linechat-typed-{}", std::process::id()));
+    let mut command = Command::new(CLIENT);
+    command.args(Program::client_arguments(fake.address, "Bob")).env("XDG_STATE_HOME", &home);
+    let mut bob = Person::start_without_waiting(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in(SECRET);
+    let arguments = fs::read(format!("/proc/{}/cmdline", bob.program.pid().as_raw_nonzero())).unwrap();
+    assert!(!shows_secret(&arguments));
+    bob.type_in("\r");
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    // Up, what was cut, and undo, each with Ctrl-C behind it.
+    for key in ["\x10", "\x19"] {
+        bob.type_in(key);
+        bob.has_typed("hello");
+        bob.type_in("\x03");
+        bob.has_typed("");
+    }
+    bob.type_in("\x1b100\x1f");
+    bob.type_in("bye\r");
+    server.expect("bye");
+    bob.sees("Bob: bye");
+    bob.has_not_shown_it();
+    assert_eq!(fs::read_to_string(home.join("linechat/history")).unwrap(), "hello\nbye\n");
+    fs::remove_dir_all(&home).unwrap();
+}
+
+/// The keys are there before the server has read the command.
+#[test]
+fn it_is_hidden_from_the_command_on_however_fast_one_types() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in(&format!("hi\r/register\r{SECRET}\r{SECRET}\r"));
+    server.expect("hi");
+    // A refusal of what was said before would be taken for the end of it.
+    let pong = server.expect_ping();
+    server.send(&format!("! line-too-long: no\n{pong}"));
+    server.expect("/register");
+    server.send("* Send the new password as the next line.\n");
+    server.expect(SECRET);
+    server.send("* Send the new password again.\n");
+    server.expect(SECRET);
+    server.send("* Registered: Bob is yours.\n");
+    bob.sees("* Registered: Bob is yours.");
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect_said("hello");
+    bob.has_not_shown_it();
+    // It is what the name has from now on.
+    drop(server);
+    let mut server = fake.accept("Bob auth");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+}
+
+/// Waits until all keys before this were read: Ctrl-L clears the screen.
+fn all_keys_are_read(bob: &mut Person) {
+    bob.type_in("\x0c");
+    bob.shows("a clear screen", |rows| !rows.iter().any(|row| row.starts_with("--")));
+}
+
+#[test]
+fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/password\r");
+    bob.sees("-- Present password?");
+    bob.type_in("ψψψ\r");
+    bob.sees("-- New password?");
+    bob.type_in(&format!("{SECRET}\rζξ\r"));
+    bob.sees("-- The two were not the same. New password?");
+    // Others are heard meanwhile.
+    server.send("Alice: hi Bob\n");
+    bob.sees("Alice: hi Bob");
+    bob.type_in(&format!("{SECRET}\r{SECRET}\r"));
+    server.expect("/password");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect("ψψψ");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(SECRET);
+    }
+    server.send("* Password changed: Bob asks for the new one from now on.\n");
+    bob.sees("* Password changed");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn ctrl_c_cancels_a_command_and_nothing_of_it_is_sent() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    for keys in ["\x03", "ζξ\x03", "ζξψ\rζξ\x03"] {
+        bob.type_in(&format!("/register\r{keys}"));
+        bob.sees("-- Cancelled; nothing was sent.");
+        all_keys_are_read(&mut bob);
+    }
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_refusal_ends_the_exchange_and_no_password_is_sent_after_it() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in(&format!("/password\rζξψ\r{SECRET}\r{SECRET}\rhello\r"));
+    server.expect("/password");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect("ζξψ");
+    server.send("! wrong-password: that is not the password\n");
+    bob.sees("! wrong-password");
+    server.expect_said("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = returning(&fake);
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in("ζξ");
+    all_keys_are_read(&mut bob);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.type_in("ψ\r");
+    bob.sees("-- Not sent: nobody asks for a password any more.");
+    bob.type_in("hello\r");
+    server.expect_said("hello");
+    bob.sees("Bob: hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn what_is_pasted_behind_the_command_is_not_said() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    // In brackets it is seen when it is pasted, but it is meant as a password.
+    bob.type_in("\x1b[200~hi\r/unregister\rζξψ\r\x1b[201~");
+    bob.shows("the paste", |rows| rows.last().is_some_and(|row| row.contains("ζξψ")));
+    bob.type_in("\r");
+    server.expect("hi");
+    bob.sees("-- Not sent: type a command about your account by itself.");
+    bob.type_in("hello\r");
+    server.expect_said("hello");
+}
+
+#[test]
+fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in("\x1b[200~ζξψ\rψψ\r1\r2\r3\r4\r5\r6\r\x1b[201~");
+    bob.type_in("\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.type_in("hello\r");
+    server.expect("hello");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_half_typed_line_stays_as_it_is() {
+    let fake = FakeServer::start();
+    let (mut bob, server) = welcomed(&fake);
+    bob.type_in("half a li");
+    bob.has_typed("half a li");
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in("ζζ\x7f\x7fζξψ\r");
+    server.expect("ζξψ");
+    bob.has_typed("half a li");
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.type_in("ne");
+    bob.has_typed("half a line");
+    bob.type_in("\r");
+    server.expect("half a line");
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn who_leaves_instead_leaves_no_trace() {
+    for keys in ["\x04", "ζξ\x03\x03\x03"] {
+        let fake = FakeServer::start();
+        let (mut bob, mut server) = asked(&fake, &[]);
+        bob.type_in(keys);
+        server.expect_end();
+        let done = bob.leaves_it_sane();
+        assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: left before the server said goodbye\n"));
+    }
+}
+
+#[test]
+fn too_many_wrong_ones_are_code_1() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    for asked in 1..=3 {
+        bob.shows("the question", |rows| rows.iter().filter(|row| *row == ASKED).count() == asked);
+        bob.type_in("ζξψ\r");
+        server.expect("ζξψ");
+        server.send(&format!("{WRONG}\n{}\n", if asked == 3 { TOO_MANY } else { REQUIRED }));
+    }
+    let done = bob.leaves_it_sane();
+    let why = TOO_MANY.trim_start_matches("! ");
+    assert_eq!((done.code, done.stderr), (Some(1), format!("client: the server refused Bob: {why}\n")));
+}
+
+#[test]
+fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong() {
+    let fake = FakeServer::start();
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", "ψψψ");
+    let mut bob = Person::start_without_waiting(command);
+    let mut server = fake.accept("Bob auth");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect("ψψψ");
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.type_in("ζξψ\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_person_is_not_asked_where_others_could_read_the_answer() {
+    let Some(ip) = outer_address() else {
+        return skipped("a password over a plain connection: this machine has no address but its loopback interface's");
+    };
+    let fake = FakeServer::start_at(ip);
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", SECRET);
+    let mut bob = Person::start_without_waiting(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect_end();
+    let done = bob.program.finish();
+    assert_eq!(done.code, Some(1));
+    assert!(done.stderr.starts_with("client: Bob needs a password, and others could read it on its way"), "{done:?}");
+    // In the room, the command is kept back.
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in("/register\r");
+    bob.sees("-- Not sent: others could read a password on its way.");
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+}
+
+#[test]
+fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    bob.type_in(&format!("/nick Alice\r/register\r{SECRET}\r{SECRET}\r"));
+    server.expect("/nick Alice");
+    let pong = server.expect_ping();
+    for late in ["! name-taken: Alice is taken", "! name-registered: Alice is registered", "! not-kept: the disk"] {
+        server.send(&format!("{late}\n"));
+        bob.sees(late);
+    }
+    server.send(&pong);
+    server.expect("/register");
+    server.send("* Send the new password as the next line.\n");
+    server.expect(SECRET);
+    server.send("! bad-password: no\n");
+    bob.sees("! bad-password: no");
+    bob.type_in("hello\r");
+    server.expect_said("hello");
+    bob.has_not_shown_it();
+}
+
+/// A server that is not asked for anything would like to have a password.
+const WANTED: &str = "* Send the password of Bob as the next line.";
+const UNASKED: &str = "-- No command of yours led to that. Type no password here";
+
+#[test]
+fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
+    let Some(ip) = outer_address() else {
+        return skipped("a hostile server elsewhere: this machine has no address but its loopback interface's");
+    };
+    let fake = FakeServer::start_at(ip);
+    let (mut bob, mut server) = welcomed(&fake);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello\n");
+    server.expect("hello");
+    bob.echoes(true);
+}
+
+#[test]
+fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = welcomed(&fake);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    server.expect("hello");
+    bob.sees("Bob: hello");
+    // Neither is one behind the end of a command that there was.
+    bob.type_in("/unregister\rζξψ\r");
+    server.expect_said("/unregister");
+    server.send(&format!("! not-registered: no\n{WANTED}\n"));
+    bob.shows("the warnings", |rows| rows.iter().filter(|row| row.contains("No command of yours")).count() == 2);
+    bob.type_in("bye");
+    bob.has_typed("bye");
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.welcome("Bob");
+    bob.sees(WELCOME.trim_end());
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello\n");
+    server.expect("hello");
+    bob.echoes(true);
+}
+
+/// Bob at the editor, who is on his way back and not in the room yet.
+fn returning(fake: &FakeServer) -> (Person, Peer) {
+    let (bob, server) = welcomed(fake);
+    drop(server);
+    (bob, fake.accept("Bob"))
+}
+
+#[test]
+fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = returning(&fake);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(UNASKED);
+    bob.type_in("hello");
+    bob.has_typed("hello");
+    bob.type_in("\r");
+    bob.sees("-- Not connected; your line will be sent when you are back.");
+    server.send(WELCOME);
+    server.expect("hello");
+    bob.sees("Bob: hello");
+}
+
+/// It is as good as the one that is meant for it.
+#[test]
+fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = returning(&fake);
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    server.send(&format!("{WANTED}\n"));
+    bob.sees(WANTED);
+    bob.type_in(&format!("{SECRET}\r"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    let rows = bob.sees("-- Back again.");
+    assert!(!rows.iter().any(|row| row.starts_with(UNASKED)), "{rows:#?}");
+    bob.has_not_shown_it();
+}
+
+/// Bob with a password that was right, which the server does not take any more when he comes back.
+fn forgotten(fake: &FakeServer) -> (Person, Peer) {
+    let mut command = client(fake.address, &[]);
+    command.env("LINECHAT_PASSWORD", "ψψψ");
+    let mut bob = Person::start_without_waiting(command);
+    for answer in [WELCOME.to_owned(), format!("{WRONG}\n{REQUIRED}\n")] {
+        let mut server = fake.accept("Bob auth");
+        server.send(&format!("{REQUIRED}\n"));
+        server.expect("ψψψ");
+        server.send(&answer);
+        if answer != WELCOME {
+            bob.sees(ASKED);
+            return (bob, server);
+        }
+        bob.sees(WELCOME.trim_end());
+    }
+    unreachable!("the second answer is the last one")
+}
+
+/// Another user of the machine has taken the port after the server had died.
+#[test]
+fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
+    let file = password_file("another-user", &format!("{SECRET}\n"));
+    let first = ServerProgram::start_at((own_address(), 0).into(), &["--password-file", file.to_str().unwrap()]);
+    let address = first.address;
+    let mut command = client(address, &[]);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::start_without_waiting(command);
+    bob.sees(ASKED);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("* Welcome, Bob.");
+    drop(first);
+    bob.sees("-- The connection is lost");
+    let Some(mut second) = server_of_another_user(address, &file, &[]) else { return };
+    second.stdout.expect(&format!("Server listening on {address}"));
+    // The rest of it is on the next rows.
+    bob.sees("-- Your password was not sent again, because");
+    // It is the person who decides.
+    bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("-- Back again.");
+    bob.has_not_shown_it();
+}
+
+const TIMED_OUT: &str = "! login-timeout: no password within 30 s\n";
+
+#[test]
+fn a_remembered_one_that_is_wrong_at_the_return_is_the_end_when_nobody_types_another() {
+    for last in ["", TIMED_OUT] {
+        let fake = FakeServer::start();
+        let (bob, mut server) = forgotten(&fake);
+        server.send(last);
+        drop(server);
+        let done = bob.leaves_it_sane();
+        let why = "client: the server refused Bob: wrong-password: incorrect password\n";
+        assert_eq!((done.code, done.stderr.as_str()), (Some(1), why));
+    }
+}
+
+#[test]
+fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = forgotten(&fake);
+    bob.type_in("ζξ\r");
+    server.expect("ζξ");
+    server.send(&format!("{WRONG}\n{TOO_MANY}\n"));
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    // What is typed before the question would be a draft.
+    bob.shows("the question again", |rows| rows.iter().filter(|row| row.starts_with("-- Password?")).count() == 2);
+    bob.type_in(&format!("{SECRET}\r"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    // That one is remembered.
+    drop(server);
+    let mut server = fake.accept("Bob auth");
+    server.send(&format!("{REQUIRED}\n"));
+    server.expect(SECRET);
+    bob.has_not_shown_it();
+}
+
+/// With the questions of the real server, all typed ahead.
+#[test]
+fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions() {
+    const NEW: &str = "ψψψψξξξξ";
+    let data = std::env::temp_dir().join(format!("linechat-typed-data-{}", std::process::id()));
+    let server = ServerProgram::start(&["--data", data.to_str().unwrap()]);
+    let mut bob = Person::start(server.address, &[]);
+    bob.type_in(&format!("/register\r{SECRET}\r{SECRET}\r"));
+    bob.sees("* Registered: Bob is yours");
+    bob.has_typed("");
+    bob.type_in(&format!("/password\r{SECRET}\r{NEW}\r{NEW}\r"));
+    bob.sees("* Password changed: Bob ");
+    bob.has_typed("");
+    bob.has_not_shown_it();
+    bob.type_in("/quit\r");
+    assert_eq!(bob.program.finish().code, Some(0));
+    for (password, code) in [(SECRET, 1), (NEW, 0)] {
+        let mut command = Command::new(CLIENT);
+        command.args(Program::client_arguments(server.address, "Bob")).env("LINECHAT_PASSWORD", password);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        assert_eq!(Program::spawn(command).finish().code, Some(code));
+    }
+    drop(server);
+    fs::remove_dir_all(&data).unwrap();
+}
+
+/// Bob at a plain terminal that shows what is typed.
+struct Plain {
+    program: Program,
+    keyboard: File,
+    written: Output,
+    side: OwnedFd,
+}
+
+impl Plain {
+    fn start(mut command: Command) -> Self {
+        let (screen, side) = plain_terminal();
+        command.stdin(side.try_clone().unwrap()).stdout(side.try_clone().unwrap());
+        let program = Program::spawn(command);
+        Self { program, keyboard: screen.try_clone().unwrap(), written: Output::of(screen), side }
+    }
+
+    fn client(fake: &FakeServer) -> Self {
+        let mut command = client(fake.address, &["--plain"]);
+        command.env_remove("LINECHAT_PASSWORD");
+        Self::start(command)
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// The lines up to one that begins so, without the times and empty ones.
+    #[track_caller]
+    fn sees(&mut self, start: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.written.line();
+            let line = without_time(line.trim_end_matches('\r')).to_owned();
+            assert!(!shows_secret(line.as_bytes()), "{line}");
+            lines.extend((!line.is_empty()).then(|| line.clone()));
+            if line.starts_with(start) {
+                return lines;
+            }
+        }
+    }
+
+    /// Waits until it shows what is typed, or does not.
+    #[track_caller]
+    fn echoes(&self, echoes: bool) {
+        let since = std::time::Instant::now();
+        while tcgetattr(&self.side).unwrap().local_modes.contains(LocalModes::ECHO) != echoes {
+            assert!(since.elapsed() < DEADLINE, "the echo is not {echoes}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn a_plain_terminal_shows_nothing_meanwhile() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    let before = Modes::of(&bob.side);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.type_in(&format!("{SECRET}\n"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.echoes(true);
+    bob.type_in("/register\n");
+    bob.sees("-- New password?");
+    bob.echoes(false);
+    bob.type_in(&format!("{SECRET}\n{SECRET}\n"));
+    bob.echoes(true);
+    server.expect("/register");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(SECRET);
+    }
+    server.send("* Registered: Bob is yours.\n");
+    bob.sees("* Registered");
+    bob.type_in("/quit\n");
+    bob.sees("/quit");
+    assert_eq!(Modes::of(&bob.side), before);
+}
+
+/// Nothing shows that it is there, so it would be sent with the next line.
+#[test]
+fn at_a_plain_terminal_half_a_password_is_thrown_away_when_nobody_asks_any_more() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    drop(fake.welcome("Bob"));
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.type_in("ζξ");
+    server.send(WELCOME);
+    bob.sees("-- Back again.");
+    bob.echoes(true);
+    bob.type_in("hello\n");
+    server.expect("hello");
+}
+
+#[test]
+fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
+    for (signal, code) in [(Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (Some(Signal::QUIT), 131), (None, 3)] {
+        let fake = FakeServer::start();
+        let mut bob = Plain::client(&fake);
+        let before = Modes::of(&bob.side);
+        let mut server = fake.accept("Bob");
+        server.send(&format!("{REQUIRED}\n"));
+        bob.sees(ASKED);
+        bob.echoes(false);
+        match signal {
+            Some(signal) => bob.program.signal(signal),
+            // What stood before Ctrl-D is not a line to say.
+            None => bob.type_in("ζξ\x04\x04"),
+        }
+        server.expect_end();
+        assert_eq!(bob.program.finish().code, Some(code));
+        assert_eq!(Modes::of(&bob.side), before);
+        let Plain { mut written, side, keyboard, .. } = bob;
+        drop((side, keyboard));
+        assert!(!shows_secret(&written.rest()));
+    }
+}
+
+/// The address of the server, for a process of this test's own that is to panic.
+const PANIC_AT: &str = "LINECHAT_TEST_PLAIN_PANIC_AT";
+
+#[test]
+fn a_panic_restores_a_plain_terminal() {
+    if let Some(address) = std::env::var_os(PANIC_AT) {
+        return panic_beside(terminal::run_plain, address.into_string().unwrap().parse().unwrap());
+    }
+    let fake = FakeServer::start();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--nocapture", "client::typed_password::a_panic_restores_a_plain_terminal"]);
+    command.env(PANIC_AT, fake.address.to_string());
+    let mut bob = Plain::start(command);
+    let before = Modes::of(&bob.side);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.sees(ASKED);
+    bob.echoes(false);
+    bob.program.signal(Signal::USR1);
+    assert_eq!(bob.program.finish().code, Some(101));
+    assert_eq!(Modes::of(&bob.side), before);
+}

@@ -1,0 +1,256 @@
+//! What other users of this machine can do with the files and folders of a server.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::process::{Signal, geteuid};
+
+use super::resources::has;
+use crate::support::harness::skipped;
+use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install};
+
+const OTHER: u32 = 64_998;
+const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
+
+/// A folder of this test's own. It is gone with this.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let id = format!("linechat-others-{}-{}", std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(id);
+        fs::create_dir(&path).unwrap();
+        Self(path.canonicalize().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn subfolder(&self, name: &str, mode: u32) -> String {
+        let path = self.path(name);
+        fs::create_dir(&path).unwrap();
+        set_mode(&path, mode);
+        path
+    }
+
+    fn private_file(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        set_mode(&path, 0o600);
+        path
+    }
+
+    fn fifo(&self) -> String {
+        let path = self.path("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        path
+    }
+
+    /// A certificate for `localhost` and its key.
+    fn certificate(&self) -> [String; 2] {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = self.private_file("key.pem", &made.signing_key.serialize_pem());
+        [self.private_file("cert.pem", &made.cert.pem()), key]
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn set_mode(path: &str, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Whether files can be given to another user; if not, that is said aloud.
+fn is_root() -> bool {
+    let is_root = geteuid().is_root();
+    if !is_root {
+        skipped("files of another user: only root can make them");
+    }
+    is_root
+}
+
+fn give_to_other(path: &str) {
+    chown(path, Some(OTHER), None).unwrap();
+}
+
+fn server(arguments: &[&str]) -> Finished {
+    Program::start(SERVER, [&["--host", "127.0.0.1", "--port", "0"], arguments].concat()).finish()
+}
+
+/// The server exits with code 1 and this line.
+#[track_caller]
+fn assert_refused(arguments: &[&str], why: &str) {
+    let finished = server(arguments);
+    assert_eq!((finished.code, finished.stderr), (Some(1), format!("server: {why}\n")), "{arguments:?}");
+}
+
+#[track_caller]
+fn assert_starts(arguments: &[&str]) {
+    let mut server = ServerProgram::start(arguments);
+    server.program.signal(Signal::TERM);
+    let finished = server.program.finish();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let folder = Folder::new();
+    let (fifo, [cert, key]) = (folder.fifo(), folder.certificate());
+    let why = "it is not a regular file";
+    assert_refused(&["--password-file", &fifo], &format!("cannot read the password in {fifo}: {why}"));
+    let tls = |cert: &str, key: &str, what: &str| {
+        let why = format!("cannot read {what} in {fifo}: {why}");
+        assert_refused(&["--tls-port", "0", "--tls-cert", cert, "--tls-key", key], &why);
+    };
+    tls(&fifo, &key, "a certificate");
+    tls(&cert, &fifo, "a private key");
+    let data = folder.subfolder("data", 0o700);
+    fs::rename(&fifo, format!("{data}/registry.redb")).unwrap();
+    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}/registry.redb: {why}"));
+}
+
+#[test]
+fn the_client_does_not_wait_for_a_fifo_either() {
+    let folder = Folder::new();
+    let fifo = folder.fifo();
+    for option in ["--password-file", "--tls-ca"] {
+        let finished = Program::start(CLIENT, ["--name", "Bob", "tls://127.0.0.1:1", option, &fifo]).finish();
+        assert!(finished.stderr.contains(&format!("in {fifo}: it is not a regular file")), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn files_and_folders_of_another_user_are_refused() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let whose = format!("it belongs to user {OTHER}, and must belong to root");
+
+    let password = folder.private_file("password", "open sesame\n");
+    assert_starts(&["--password-file", &password]);
+    give_to_other(&password);
+    assert_refused(&["--password-file", &password], &format!("cannot read the password in {password}: {whose}"));
+
+    let [cert, key] = folder.certificate();
+    let tls = ["--tls-port", "0", "--tls-cert", &cert, "--tls-key", &key];
+    assert_starts(&tls);
+    give_to_other(&key);
+    assert_refused(&tls, &format!("cannot read a private key in {key}: {whose}"));
+
+    let data = folder.subfolder("data", 0o700);
+    assert_starts(&["--data", &data]);
+    for file in ["registry.redb", "lock"] {
+        let path = format!("{data}/{file}");
+        give_to_other(&path);
+        let which = if file == "lock" { &data } else { &path };
+        assert_refused(&["--data", &data], &format!("cannot use the accounts in {which}: {whose}"));
+        chown(&path, Some(0), None).unwrap();
+    }
+    give_to_other(&data);
+    let why = format!("the folder {data} is not safe: {whose}");
+    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
+
+    let sticky = folder.subfolder("sticky", 0o1777);
+    let path = format!("{sticky}/socket");
+    assert_starts(&["--unix", &path]);
+    give_to_other(&sticky);
+    let why = format!("the folder {sticky} is not safe: {whose}");
+    assert_refused(&["--unix", &path], &format!("cannot listen at {path}: {why}"));
+}
+
+#[test]
+fn folders_that_others_can_write_to_are_refused() {
+    let folder = Folder::new();
+    for mode in [0o770, 0o707, 0o777] {
+        let open = folder.subfolder(&format!("{mode:o}"), mode);
+        for path in
+            [format!("{open}/socket"), format!("{}/socket", folder.subfolder(&format!("{mode:o}/below"), 0o700))]
+        {
+            let why = format!("the folder {open} is not safe: {UNSAFE}");
+            assert_refused(&["--unix", &path], &format!("cannot listen at {path}: {why}"));
+            assert!(!Path::new(&path).exists());
+        }
+        for data in [open.clone(), format!("{open}/below"), format!("{open}/missing")] {
+            let why = format!("the folder {open} is not safe: {UNSAFE}");
+            assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
+        }
+        assert!(!Path::new(&format!("{open}/missing")).exists());
+    }
+}
+
+#[test]
+fn a_sticky_folder_will_do_for_a_socket_but_not_for_the_registry() {
+    let folder = Folder::new();
+    let sticky = folder.subfolder("sticky", 0o1777);
+    assert_starts(&["--unix", &format!("{sticky}/socket"), "--unix-mode", "0666"]);
+    assert_eq!(fs::read_dir(&sticky).unwrap().count(), 0);
+    assert_starts(&["--data", &format!("{sticky}/data")]);
+    let why = format!("the folder {sticky} is not safe: {UNSAFE}");
+    assert_refused(&["--data", &sticky], &format!("cannot use the accounts in {sticky}: {why}"));
+}
+
+#[test]
+fn a_lock_on_a_folder_by_anybody_who_can_read_it_stops_no_server() {
+    let folder = Folder::new();
+    let data = folder.subfolder("data", 0o755);
+    let locked = File::open(&data).unwrap();
+    locked.lock_shared().unwrap();
+    assert_starts(&["--data", &data, "--unix", &format!("{data}/socket")]);
+}
+
+#[test]
+fn a_server_that_starts_does_not_wait_for_its_own_lock() {
+    if !has("strace") {
+        return;
+    }
+    let folder = Folder::new();
+    let (data, socket, trace) = (folder.path("data"), folder.path("socket"), folder.path("trace"));
+    // With -D, the server is our child, and not that of strace(1).
+    let arguments = ["-D", "-f", "-e", "trace=flock", "-o", &trace, SERVER, "--host", "127.0.0.1", "--port", "0"];
+    let more = ["--data", &data, "--unix", &socket];
+    let mut server = Program::start("strace", arguments.into_iter().chain(more));
+    server.stdout.line();
+    let traced = fs::read_to_string(&trace).unwrap();
+    let locks: Vec<_> = traced.lines().filter(|line| line.contains("flock(")).collect();
+    assert!(locks.len() >= 3, "for the registry, the control socket and the other one: {traced}");
+    assert!(locks.iter().all(|line| line.ends_with("= 0")), "{traced}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.finish().code, Some(0));
+}
+
+#[test]
+fn admin_gives_no_request_to_a_server_of_another_user() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let data = folder.subfolder("data", 0o755);
+    give_to_other(&data);
+    let start = |user: u32, arguments: &[&str]| {
+        let user = format!("--reuid={user}");
+        Program::start("setpriv", [&[&user, "--clear-groups", &program], arguments].concat())
+    };
+    let mut server = start(OTHER, &["--host", "127.0.0.1", "--port", "0", "--data", &data]);
+    server.stdout.line();
+    set_mode(&format!("{data}/control"), 0o666);
+    let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
+    let refused = admin(OTHER + 1);
+    let why = format!("belongs to user {OTHER}; only that user and root can administer it");
+    assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: the server at {data}/control {why}\n")));
+    for user in [OTHER, 0] {
+        assert_eq!(admin(user).code, Some(0));
+    }
+}

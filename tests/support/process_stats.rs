@@ -1,0 +1,50 @@
+//! What /proc says of a process (proc(5)).
+
+use std::fs;
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+/// A process that is looked at.
+#[derive(Clone, Copy)]
+pub struct ProcessStats(pub Pid);
+
+impl ProcessStats {
+    /// How many descriptors it has open.
+    pub fn descriptors(self) -> usize {
+        fs::read_dir(self.path("fd")).unwrap().count()
+    }
+
+    /// How much CPU time it has used, to 10 ms.
+    pub fn cpu(self) -> Duration {
+        let stat = self.read("stat");
+        // The second field, the name, may hold blanks. The fields 14 and 15 are ticks of 1/100 s (USER_HZ).
+        let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        Duration::from_millis(10 * ticks)
+    }
+
+    /// How much of its memory is in RAM, in bytes.
+    pub fn resident(self) -> u64 {
+        self.bytes("VmRSS:")
+    }
+
+    /// The most that it ever was.
+    pub fn peak_resident(self) -> u64 {
+        self.bytes("VmHWM:")
+    }
+
+    fn bytes(self, field: &str) -> u64 {
+        let status = self.read("status");
+        let kib = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        kib.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    fn read(self, file: &str) -> String {
+        fs::read_to_string(self.path(file)).unwrap()
+    }
+
+    fn path(self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.0.as_raw_nonzero())
+    }
+}

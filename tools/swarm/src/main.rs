@@ -1,0 +1,91 @@
+//! The swarm: a crowd of peers that drives a chat server over loopback, and measures what that costs the server.
+//!
+//! Every peer checks that it hears every line, whole and in order; a server that loses one has no figures.
+#![allow(missing_docs, missing_debug_implementations)]
+
+mod chart;
+mod compare;
+mod crowd;
+mod dialect;
+mod floor;
+mod ledger;
+mod load;
+mod target;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand};
+use linechat::os::descriptors::raise_descriptor_limit;
+
+use compare::Compare;
+use load::{Figures, Load};
+use target::Target;
+
+/// Puts a load on a chat server and measures what that costs it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Our server's program
+    #[arg(long, global = true, value_name = "FILE")]
+    binary: Option<PathBuf>,
+
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// One load on one server
+    Drive {
+        /// The server
+        #[arg(long, value_enum, default_value_t = Target::Linechat)]
+        server: Target,
+
+        #[command(flatten)]
+        load: Load,
+    },
+    /// Many loads on all servers that are installed, written into docs/performance.md
+    Compare(Compare),
+    /// Be the floor that servers are measured against
+    #[command(hide = true)]
+    Floor { port: u16 },
+}
+
+fn main() -> Result<()> {
+    let Arguments { binary, what } = Arguments::parse();
+    let binary = move || binary.map_or_else(our_server, Ok);
+    // The servers inherit it.
+    raise_descriptor_limit();
+    match what {
+        What::Drive { server, load } => print(&load, &load.put_on(server, &binary()?)?),
+        What::Compare(compare) => compare.run(&binary()?)?,
+        What::Floor { port } => floor::serve(port)?,
+    }
+    Ok(())
+}
+
+/// The server that was built beside this program.
+fn our_server() -> Result<PathBuf> {
+    let this = std::env::current_exe()?;
+    let server = this.with_file_name("server");
+    ensure!(server.exists(), "{} is missing; build it with: cargo build --release --bin server", server.display());
+    Ok(server)
+}
+
+fn print(load: &Load, figures: &Figures) {
+    println!("{} peers in the room after   {:>10.0} ms", load.peers, figures.joining.ready.as_secs_f64() * 1e3);
+    if let Some(informed) = figures.joining.informed {
+        println!("all of them known to all    {:>10.0} ms", informed.as_secs_f64() * 1e3);
+    }
+    println!("server's CPU for each       {:>10.1} us", figures.cpu_per_join / 1e3);
+    println!("memory for each             {:>10.1} KiB", figures.idle_memory / 1024.0);
+    if let Some(talk) = figures.talk {
+        println!("deliveries                  {:>10.0} /s", talk.deliveries_per_second);
+        println!("server's CPU for each       {:>10.1} ns", talk.cpu_per_delivery);
+        println!("deliveries for each write   {:>10.1}", talk.deliveries_per_write);
+        println!("latency p50                 {:>10.0} us", talk.latency.p50);
+        println!("latency p99                 {:>10.0} us", talk.latency.p99);
+        println!("latency max                 {:>10.0} us", talk.latency.max);
+        println!("server's memory             {:>10.1} MiB", talk.memory / 1024.0 / 1024.0);
+    }
+}

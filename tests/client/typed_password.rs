@@ -156,7 +156,7 @@ fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again()
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/password\r");
-    bob.sees("-- Present password?");
+    bob.sees("-- Current password?");
     bob.type_in("ψψψ\r");
     bob.sees("-- New password?");
     bob.type_in(&format!("{SECRET}\rζξ\r"));

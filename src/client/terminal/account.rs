@@ -7,7 +7,7 @@ use crate::model::Secret;
 use crate::protocol::words::find_slash;
 use crate::protocol::{AccountCommand, Command, Line, ServerLine};
 
-pub(crate) const PRESENT: &str = "Present password? What you type is not shown; Ctrl-C cancels.";
+pub(crate) const PRESENT: &str = "Current password? What you type is not shown; Ctrl-C cancels.";
 pub(crate) const NEW: &str = "New password? What you type is not shown; Ctrl-C cancels.";
 pub(crate) const AGAIN: &str = "The new password again?";
 pub(crate) const DIFFER: &str = "The two were not the same. New password?";

@@ -560,6 +560,9 @@ impl App {
                 continue;
             }
             let warning = self.hear_of_account(line);
+            if self.answers(line) {
+                continue;
+            }
             // Names are read from the line as it came: what was made safe could become a name. A `Name` is safe itself.
             let message = Message::of(line);
             self.completion.hear(line);
@@ -617,6 +620,13 @@ impl App {
             Some(Step::Done(None)) => None,
             None => matches!(line, ServerLine::Missed(_)).then_some(MISSED),
         }
+    }
+
+    /// Whether the client answers this question by itself. It is not shown: somebody might type the password again, and
+    /// say it to the room.
+    fn answers(&mut self, line: ServerLine<'_>) -> bool {
+        let request = self.state.room().and_then(|room| room.account.as_ref());
+        line.is_password_question() && request.is_some_and(|request| request.answer.is_some())
     }
 
     /// Sends the next line, if the one before it was sent.

@@ -335,6 +335,8 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     assert!(scene.app.remembered.password.as_ref().unwrap().is(&secret("open sesame")));
     scene.next_ping();
     assert_eq!(scene.next().as_deref(), Some("hello"));
+    let shown = ["* Registered: Bob is yours.", "Bob: hello"];
+    assert_eq!(scene.shown(), shown, "questions that the client answers by itself are not shown");
 }
 
 #[test]

@@ -89,7 +89,7 @@ async fn act(registry: &Accounts, number: u64) -> Result<(), ChangeError> {
     let id = |name: &Name| registry.account(name).expect("it was registered").id;
     match number % 8 {
         0 | 1 => registry.register(name(number), format!("hash {number}"), now()).await.map(drop),
-        2 => registry.change_password(id(&name(8 * at)), format!("hash {number}")).await,
+        2 => registry.change_password(id(&name(8 * at)), None, format!("hash {number}")).await,
         3 => registry.set_operator(&name(8 * at), true).await,
         4 => registry.ban(Banned::Network(source(at)), sanction).await,
         5 => registry.mute(name(number), sanction).await,

@@ -12,6 +12,8 @@ pub enum ChangeError {
     AlreadyRegistered(Name),
     #[error("that name is not registered")]
     NotRegistered,
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
     /// The limit is reached: [`ACCOUNTS`](crate::limits::ACCOUNTS) or [`SANCTIONS`](crate::limits::SANCTIONS).
     #[error("there are too many already")]
     Full,

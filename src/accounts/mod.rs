@@ -124,13 +124,21 @@ impl Accounts {
         .await
     }
 
-    /// Gives an account another password.
+    /// Gives an account another password. With `proved`, only if it still has the password with this hash.
     ///
     /// # Errors
-    /// [`ChangeError::NotRegistered`], [`ChangeError::NotKept`].
-    pub async fn change_password(&self, id: AccountId, hash: String) -> Result<(), ChangeError> {
+    /// [`ChangeError::NotRegistered`], [`ChangeError::PasswordChanged`], [`ChangeError::NotKept`].
+    pub async fn change_password(
+        &self,
+        id: AccountId,
+        proved: Option<String>,
+        hash: String,
+    ) -> Result<(), ChangeError> {
         self.act(move |state| {
             let account = state.account_of(id).ok_or(ChangeError::NotRegistered)?;
+            if proved.is_some_and(|proved| proved != account.hash) {
+                return Err(ChangeError::PasswordChanged);
+            }
             Ok((vec![Change::Keep(Account { hash, ..account.clone() })], ()))
         })
         .await

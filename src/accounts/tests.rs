@@ -75,7 +75,7 @@ fn filled(folder: &Folder) -> Accounts {
         let zoe = register(&accounts, "Zoë").await.unwrap();
         register(&accounts, "Eve").await.unwrap();
         accounts.set_operator(&zoe.name, true).await.unwrap();
-        accounts.change_password(zoe.id, "another hash".to_owned()).await.unwrap();
+        accounts.change_password(zoe.id, None, "another hash".to_owned()).await.unwrap();
         accounts.unregister(bob.id).await.unwrap();
         let places = [Network::V4([192, 0, 2, 1]), Network::V6([7; 8]), link("fe80::1%2"), Network::User(1000)];
         let places = places.map(Banned::Network);
@@ -124,7 +124,7 @@ fn the_number_of_a_lost_account_is_not_given_again_after_a_restart() {
     });
     let accounts = folder.open();
     assert!(block_on(register(&accounts, "Bob")).unwrap().id > lost);
-    assert_eq!(block_on(accounts.change_password(lost, String::new())), Err(ChangeError::NotRegistered));
+    assert_eq!(block_on(accounts.change_password(lost, None, String::new())), Err(ChangeError::NotRegistered));
     assert_eq!(block_on(accounts.set_operator(&name("Eve"), true)), Err(ChangeError::NotRegistered));
 }
 

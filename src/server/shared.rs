@@ -102,6 +102,7 @@ impl Shared {
         match error {
             ChangeError::AlreadyRegistered(owner) => Refusal::NameLooksRegistered { name, owner: (&owner).into() },
             ChangeError::NotRegistered => Refusal::NotRegistered,
+            ChangeError::PasswordChanged => Refusal::WrongPassword,
             ChangeError::Full => Refusal::RegistryFull,
             ChangeError::NotKept(why) => {
                 self.log.note(Record::NotKept { why });

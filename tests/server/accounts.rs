@@ -213,6 +213,29 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
     alice.expect_rest(&["! replaced", &bye("Alice", 1, 2)]);
 }
 
+/// Who knows the old password gets nothing by having begun before the owner, or `server admin`, changes it.
+#[test]
+fn an_old_password_is_worthless_once_it_is_changed() {
+    let setup = Setup::new("old");
+    let (server, accounts) = setup.open_with_registry(false);
+    let mut thief = register(&server, "Alice");
+    thief.send(&format!("/password\n{PASSWORD}\n"));
+    thief.expect("* Send the password…");
+    thief.expect("* Send the new password as…");
+    let mut second = server.connect();
+    second.send("Alice\n");
+    second.expect(REQUIRED);
+    let id = accounts.account(&Name::parse("Alice").unwrap()).unwrap().id;
+    let hash = block_on(setup.hasher.hash(Secret::parse("battery staple").unwrap(), &networks("192.0.2.1"))).unwrap();
+    block_on(accounts.change_password(id, None, hash)).unwrap();
+    thief.send("correct donkey\ncorrect donkey\n");
+    thief.expect("* Send the new password again…");
+    thief.expect(WRONG);
+    second.send(&format!("{PASSWORD}\n"));
+    second.expect(WRONG);
+    assert!(log_in(&server, "Alice", "battery staple").1.starts_with("* Welcome, "));
+}
+
 /// A slow machine can only answer later, never earlier.
 #[test]
 fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {

@@ -66,16 +66,30 @@ impl Auth {
         match requirement {
             Requirement::Nothing => Ok(true),
             Requirement::Room(password) if password.is(&secret) => Ok(true),
-            Requirement::Room(_) => self.verify(secret, None, from).await,
+            Requirement::Room(_) => self.prove(secret, None, from).await.map(|hash| hash.is_some()),
             Requirement::Account(account) => {
-                self.verify(secret, account.as_ref().map(|account| account.hash.clone()), from).await
+                self.prove(secret, account.as_ref().map(|account| account.id), from).await.map(|hash| hash.is_some())
             }
         }
     }
 
-    /// Whether a hash is that of this password; where there is none, it is not.
-    pub(crate) async fn verify(&self, secret: Secret, hash: Option<String>, from: &LimitKeys) -> Result<bool, Refusal> {
-        self.hasher.verify(secret, hash, from).await.map_err(|Busy| Refusal::Busy)
+    /// The account's hash, if this is its password. Somebody may have been asked for it before it was changed, so the
+    /// hash is the one of now, and not one that was replaced while the password was hashed.
+    ///
+    /// Without an account no password is right, which takes as long to say.
+    pub(crate) async fn prove(
+        &self,
+        secret: Secret,
+        account_id: Option<AccountId>,
+        from: &LimitKeys,
+    ) -> Result<Option<String>, Refusal> {
+        let current = || {
+            let account = self.accounts().zip(account_id).and_then(|(accounts, id)| accounts.account_of(id));
+            account.map(|account| account.hash)
+        };
+        let hash = current();
+        let is_right = self.hasher.verify(secret, hash.clone(), from).await.map_err(|Busy| Refusal::Busy)?;
+        Ok(hash.filter(|hash| is_right && current().as_ref() == Some(hash)))
     }
 
     /// The hash of a new password.

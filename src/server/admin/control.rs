@@ -147,7 +147,7 @@ async fn register(
         None => ("register", "is registered"),
     };
     let kept = match account {
-        Some(account) => accounts.change_password(account.id, hash).await,
+        Some(account) => accounts.change_password(account.id, None, hash).await,
         None => accounts.register(name.clone(), hash, SystemTime::now()).await.map(drop),
     };
     kept.map_err(|error| not_done(shared, error, &name))?;

@@ -30,6 +30,8 @@ pub(crate) struct AccountFlow {
     from: PeerAddr,
     payer: Network,
     account_id: Option<AccountId>,
+    /// The hash of the present password, once the peer has proved to know it.
+    proved: Option<String>,
     next: Next,
 }
 
@@ -67,7 +69,7 @@ impl AccountFlow {
             (_, Some(account)) => (account.name, Next::Present),
             (_, None) => return Some(Err(Refusal::NotRegistered)),
         };
-        let this = Self { command, by, name, from, payer, account_id, next };
+        let this = Self { command, by, name, from, payer, account_id, proved: None, next };
         if let Err(refusal) = shared.connection_limits.may_try(&this.keys()) {
             return Some(Err(refusal));
         }
@@ -89,13 +91,12 @@ impl AccountFlow {
         let keys = self.keys();
         match (std::mem::replace(&mut self.next, Next::New), self.command) {
             (Next::Present, command) => {
-                let account = self.account_id.and_then(|account_id| accounts.account_of(account_id));
                 // What is too short is nobody's: it is a way out, and costs nothing.
                 let secret = secret?;
                 secret.check_strength()?;
                 let tried = shared.connection_limits.begin_try(&keys).await?;
-                let is_right = shared.auth.verify(secret, account.map(|account| account.hash), &keys).await;
-                if is_right == Ok(false) {
+                let proved = shared.auth.prove(secret, self.account_id, &keys).await;
+                if proved == Ok(None) {
                     let (from, name) = (self.from, self.name.clone());
                     shared.log.note(Record::WrongPassword { peer, from, name });
                     drop(tried);
@@ -106,7 +107,7 @@ impl AccountFlow {
                     return Err(Refusal::WrongPassword);
                 }
                 tried.forgive();
-                is_right?;
+                self.proved = proved?;
                 if command == AccountCommand::Unregister {
                     return unregister(shared, accounts, (peer, &self.by), self.account_id, self.name)
                         .await
@@ -136,7 +137,7 @@ impl AccountFlow {
                 match (command, self.account_id) {
                     (AccountCommand::Register, _) => register(shared, accounts, (peer, &keys), self.name, hash).await,
                     (_, Some(account_id)) => {
-                        change_password(shared, accounts, (account_id, &self.by), self.name, hash).await
+                        change_password(shared, accounts, (account_id, &self.by), self.name, (self.proved, hash)).await
                     }
                     (_, None) => Err(Refusal::NotRegistered),
                 }
@@ -195,9 +196,10 @@ async fn change_password(
     accounts: &Accounts,
     (account_id, by): (AccountId, &Actor),
     name: Name,
-    hash: String,
+    (proved, hash): (Option<String>, String),
 ) -> Result<Notice, Refusal> {
-    accounts.change_password(account_id, hash).await.map_err(|error| shared.not_done(error, (&name).into()))?;
+    let changed = accounts.change_password(account_id, proved, hash).await;
+    changed.map_err(|error| shared.not_done(error, (&name).into()))?;
     shared.record("password", by, name.as_str(), None, None);
     Ok(Notice::PasswordChanged(name))
 }

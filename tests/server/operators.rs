@@ -447,6 +447,21 @@ fn a_mute_of_an_account_applies_to_its_owner_under_another_name() {
 }
 
 #[test]
+fn an_unmuted_account_stays_muted_under_a_name_that_is_muted_itself() {
+    let mut room = Room::open("mute-both");
+    let mut otto = room.join_operator("Otto");
+    room.does("/mute Ole", "* Muted: Ole forever; …");
+    otto.send("/nick Ole\n");
+    otto.expect("* Otto is now Ole");
+    room.olga.expect("* Otto is now Ole");
+    room.does("/mute Otto", "* Muted: Otto forever; …Ole from 127.0.0.0/8.");
+    room.does("/unmute Otto", "* No longer muted: Otto.");
+    assert_eq!(room.mutes(), ["Ole by Olga"]);
+    otto.send("hi\n");
+    otto.expect("! muted");
+}
+
+#[test]
 fn notices_name_the_operator_and_its_account() {
     let mut room = Room::open("by");
     let (mut bob, mut carol) = (room.join("Bob"), room.join("Carol"));

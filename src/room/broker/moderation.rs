@@ -31,7 +31,8 @@ impl Broker {
                 let people = self.people_meant(&Banned::Name(whom));
                 for person in &people {
                     if let Some(peer) = self.peers.get_mut(&person.peer) {
-                        peer.mute = mute;
+                        // The name that the peer has now may be muted as well.
+                        peer.mute = mute.or_else(|| self.policy.mute_of(&peer.name, self.date));
                     }
                 }
                 let _ = answer.send(people);

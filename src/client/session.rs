@@ -152,6 +152,8 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let line = Zeroizing::new(format!("{}\n", password.expose()));
+        // The server gives as much time for the password as for the name.
+        self.welcome_by = Instant::now() + WELCOME_LIMIT;
         outgoing.send(line.as_bytes()).await.map_err(ClientError::Failed)
     }
 

@@ -107,7 +107,7 @@ fn what_is_too_long_is_said_in_pieces_and_what_is_too_much_is_cut() {
         said.push_str(alice.line().strip_prefix("bot: ").unwrap());
     }
     assert!(said == whole, "it said {} bytes", said.len());
-    bot.stderr.expect("client: sh wrote more than 65536 bytes; the rest is not said");
+    bot.stderr.expect("client: sh wrote more than 65536 bytes; the rest is not sent");
     alice.expect_nothing_new();
 }
 
@@ -173,7 +173,7 @@ fn what_comes_too_fast_is_shown_and_counted_but_not_run() {
     }
     drop(gate);
     alice.expect("bot: first");
-    bot.stderr.expect("client: sh was not run for 36 messages: it is slower than they come");
+    bot.stderr.expect("client: sh was not run for 36 messages: messages arrive faster than it runs");
     (0..64).for_each(|number| alice.expect(&format!("bot: {number}")));
     alice.send("last\n");
     alice.expect("bot: last");
@@ -193,7 +193,7 @@ fn what_still_waits_at_the_end_is_counted() {
         bot.stdout.expect(line);
     }
     server.begin_stop();
-    bot.stderr.expect("client: sh was not run for 2 messages: the visit ended before");
+    bot.stderr.expect("client: sh was not run for 2 messages: the session ended first");
     // The program that runs is left alone, and holds on to the standard error that it shares with the client.
     drop(gate);
     let done = bot.finish();

@@ -615,7 +615,7 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
     bob.type_in("half a li");
     bob.has_typed("half a li");
     drop(server);
-    bob.sees("-- The connection is lost");
+    bob.sees("-- The connection was lost");
     bob.has_typed("half a li");
     assert_eq!(bob.look_of("> half").0, Color::Idx(1));
     let mut server = within(move || {
@@ -626,8 +626,8 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
     });
     server.expect("Rob");
     server.send("* Welcome, Rob.\n");
-    let screen = bob.sees("-- Back again. You were away since ");
-    assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection is lost")).count(), 1, "{screen:#?}");
+    let screen = bob.sees("-- Reconnected. You were away since ");
+    assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection was lost")).count(), 1, "{screen:#?}");
     bob.sees("* Welcome, Rob.");
     bob.has_typed("half a li");
     assert_eq!(bob.look_of("> half").0, Color::Idx(2));

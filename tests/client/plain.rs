@@ -272,11 +272,11 @@ fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob.");
     drop(first);
-    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
+    bob.screen.expect("-- The connection was lost. Trying to reconnect; what you type will be sent later.");
     bob.type_in("are you there?\n");
-    bob.screen.expect("-- Not connected; your line will be sent when you are back.");
+    bob.screen.expect("-- Not connected; your line will be sent after reconnecting.");
     let mut second = welcome(listener, b"* Welcome, Bob.\n");
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
     bob.sees("* Welcome, Bob.");
     second.expect("are you there?");
     second.send("Alice: yes, Bob\n");
@@ -298,9 +298,9 @@ fn only_an_empty_line_answers_the_question_about_a_paste() {
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
     bob.type_in("1\n2\n3\n4\n5\n6\n");
-    bob.screen.expect("-- Send 6 lines? Enter sends them, Ctrl-C throws them away.");
+    bob.screen.expect("-- Send 6 lines? Enter sends them, Ctrl-C discards them.");
     bob.type_in("by the way\n");
-    bob.screen.expect("-- Send 7 lines? Enter sends them, Ctrl-C throws them away.");
+    bob.screen.expect("-- Send 7 lines? Enter sends them, Ctrl-C discards them.");
     alice.expect_nothing_new();
     bob.type_in("\n");
     ["1", "2", "3", "4", "5", "6", "by the way"].iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
@@ -313,7 +313,7 @@ fn ctrl_c_asks_once_and_then_leaves() {
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.program.signal(Signal::INT);
-    bob.screen.expect("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    bob.screen.expect("-- Press Ctrl-C again or Ctrl-D to leave.");
     bob.program.signal(Signal::INT);
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     assert_eq!(bob.program.finish().code, Some(0));

@@ -207,7 +207,7 @@ fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one()
     let other = authority.sign(&["chat.example"], |_| ());
     let (_server, port) = serve(&other);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
-    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check the host");
+    assert_not_trusted(&done, &other, "127.1", "it is only valid for chat.example; check the host");
 }
 
 #[test]
@@ -284,11 +284,11 @@ fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_
     let (authority, tls) = both(&["chat.example"], |_| ());
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check the host");
+    assert_not_trusted(&done, &tls, "localhost", "it is only valid for chat.example; check the host");
     let (authority, tls) = both(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell the server's operator";
     assert_not_trusted(&done, &tls, "localhost", expired);
     let (authority, tls) = both(&["localhost"], |params| params.not_before = date_time_ymd(2999, 1, 1));
     let (_server, port) = serve(&tls);
@@ -303,7 +303,7 @@ fn the_certificate_of_an_authority_is_trusted_for_a_server_only_where_it_is_name
     let (server, port) = serve(&tls);
     let _alice = server.join("Alice");
     assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
-    let why = "it is that of an authority; if it is the server's as well, name it with --tls-ca";
+    let why = "it is a CA certificate; if the server really uses it, name it with --tls-ca";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
     // Another one that looks the same.
     let (impostor, _) = both(&["localhost"], |_| ());
@@ -381,17 +381,17 @@ fn an_unknown_certificate_is_refused_and_its_fingerprint_is_shown() {
     let tls = self_signed();
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
-    let why = "nobody but itself has signed it";
+    let why = "it is self-signed";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
     let signed = Authority::called("nobody you know").sign(&["localhost"], |_| ());
     let (_server, port) = serve(&signed);
-    let why = "nobody who is trusted here has signed it; name its authority with --tls-ca";
+    let why = "it is not signed by a trusted certificate authority; name its authority with --tls-ca";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &signed, "localhost", why);
     // An authority of the same name.
     let (another, signed) = (Authority::new(), Authority::new().sign(&["localhost"], |_| ()));
     let (_server, port) = serve(&signed);
     let done = say_hi(port, &["--tls-ca", &another.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &signed, "localhost", "whom it names as its signer has not signed it");
+    assert_not_trusted(&done, &signed, "localhost", "its signature is not from the issuer that it names");
     alice.expect_nothing_new();
 }
 
@@ -401,9 +401,9 @@ fn a_certificate_with_another_fingerprint_is_refused() {
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
     let done = say_hi(port, &["--tls-fingerprint", &self_signed().fingerprint().to_string(), "--host", "localhost"]);
-    let why = "either the server has a new one, or you are connected to somebody else: ask whoever runs it";
-    let which = format!("another one, with the SHA-256 fingerprint {}", tls.fingerprint());
-    assert_not_connected(&done, &format!("the certificate of localhost is {which}; {why}"));
+    let why = "either the server has a new certificate, or this is another server: ask its operator";
+    let which = format!("does not match: its SHA-256 fingerprint is {}", tls.fingerprint());
+    assert_not_connected(&done, &format!("the certificate of localhost {which}; {why}"));
     alice.expect_nothing_new();
 }
 
@@ -415,12 +415,12 @@ fn a_certificate_for_other_names_is_refused_and_they_are_told() {
     let (_server, port) = serve(&tls);
     for host in ["localhost", "127.0.0.1"] {
         let done = say_hi(port, &["--tls-ca", &ca, "--host", host]);
-        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check the host");
+        assert_not_trusted(&done, &tls, host, "it is only valid for chat.example, 192.0.2.1; check the host");
     }
     let tls = authority.sign(&[], |_| ());
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it names no host at all");
+    assert_not_trusted(&done, &tls, "localhost", "it names no host");
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn short_names_and_names_that_are_not_valid_are_told_in_words() {
         let tls = authority.sign(names, |_| ());
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
-        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check the host"));
+        assert_not_trusted(&done, &tls, "localhost", &format!("it is only valid for {told}; check the host"));
     }
 }
 
@@ -449,14 +449,14 @@ fn a_certificate_out_of_its_time_is_refused_and_the_day_is_told() {
     let reversed = |params: &mut CertificateParams| {
         (params.not_before, params.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(2020, 2, 29));
     };
-    let expired = "expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let expired = "expired on 2020-02-29; check the clock of this machine, or tell the server's operator";
     let early = "is not valid before 2999-01-01; check the clock of this machine";
     for (tls, why) in [
         (authority.sign(&["localhost"], past), format!("it {expired}")),
         (authority.sign(&["localhost"], future), format!("it {early}")),
-        (authority.sign(&["localhost"], reversed), "it ends before it begins".to_owned()),
-        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("that of its signer {expired}")),
-        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("that of its signer {early}")),
+        (authority.sign(&["localhost"], reversed), "its end date is before its start date".to_owned()),
+        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("its issuer's certificate {expired}")),
+        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("its issuer's certificate {early}")),
     ] {
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
@@ -475,7 +475,7 @@ fn a_certificate_that_is_not_for_servers_is_refused() {
     });
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is not for servers");
+    assert_not_trusted(&done, &tls, "localhost", "it is not a server certificate");
 }
 
 #[test]
@@ -487,8 +487,8 @@ fn a_system_that_trusts_nobody_is_said_to() {
         command
     })
     .finish();
-    let advice = "name those that you trust with --tls-ca, or the server's own with --tls-fingerprint";
-    assert_not_connected(&done, &format!("this system trusts no certificates; {advice}"));
+    let advice = "use --tls-ca or --tls-fingerprint";
+    assert_not_connected(&done, &format!("this system has no trusted certificates; {advice}"));
 }
 
 #[test]
@@ -628,7 +628,7 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
         let done = say_hi(address.port(), &["--tls-fingerprint", &fingerprint]);
         within(move || serving.join().unwrap());
         let said = format!("* Welcome, Bob.\n{farewell}");
-        let why = "client: the connection was lost: it was cut off, for TLS was not ended\n";
+        let why = "client: the connection was lost: it was cut off without a TLS close_notify\n";
         assert_eq!(done, Finished { code: Some(3), stdout: said, stderr: why.to_owned() });
     }
 }
@@ -648,7 +648,7 @@ fn lose_the_server(tls: &Arc<Tls>) -> (Person, SocketAddr) {
     server.begin_stop();
     bob.sees("* The server is shutting down");
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
-    bob.screen.expect("-- The server has shut down. What you type is kept; trying to connect again.");
+    bob.screen.expect("-- The server has shut down. Trying to reconnect; what you type will be sent later.");
     server.wait().unwrap();
     (bob, address)
 }
@@ -658,7 +658,7 @@ fn a_person_gets_a_lost_connection_back_over_tls() {
     let tls = self_signed();
     let (mut bob, address) = lose_the_server(&tls);
     let again = serve_at(address, &tls);
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("/quit\n");
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
@@ -672,12 +672,12 @@ fn a_person_is_told_once_when_the_server_is_another_one_after_a_loss() {
     let (mut bob, address) = lose_the_server(&tls);
     let mut other = serve_at(address, &self_signed());
     let told = bob.screen.line();
-    let beginning = format!("-- Not yet back: the certificate of {} is another one, with the", address.ip());
+    let beginning = format!("-- Cannot reconnect yet: the certificate of {} does not match: its", address.ip());
     assert!(told.starts_with(&beginning), "{told}");
     other.begin_stop();
     other.wait().unwrap();
     let _again = serve_at(address, &tls);
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
 }
 
 #[test]
@@ -713,7 +713,7 @@ fn knock(path: &str) -> Finished {
 fn a_socket_that_is_not_there_or_has_nobody_behind_it_is_told() {
     let folder = Folder::new();
     let path = folder.path("socket");
-    let why = "there is no such socket; check the path, and whether the server is running";
+    let why = "no such socket; check the path and whether the server is running";
     assert_not_connected(&knock(&path), &format!("cannot connect to {path}: {why}"));
     drop(UnixListener::bind(&path).unwrap());
     let why = "connection refused; is the server running there?";
@@ -733,8 +733,8 @@ fn a_socket_of_somebody_else_is_told() {
     let path = folder.path("socket");
     let _listener = UnixListener::bind(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    let why = "its owner decides who is, by the modes of it and of the folders above it";
-    assert_not_connected(&knock(&path), &format!("not allowed to connect to {path}; {why}"));
+    let why = "check the permissions of the socket and its directories";
+    assert_not_connected(&knock(&path), &format!("cannot connect to {path}: permission denied; {why}"));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("hello\r");
     server.expect("hello");
     bob.sees("Bob: hello");
@@ -156,11 +156,11 @@ fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again()
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/password\r");
-    bob.sees("-- Present password?");
+    bob.sees("-- Current password?");
     bob.type_in("ψψψ\r");
     bob.sees("-- New password?");
     bob.type_in(&format!("{SECRET}\rζξ\r"));
-    bob.sees("-- The two were not the same. New password?");
+    bob.sees("-- The passwords did not match. New password?");
     // Others are heard meanwhile.
     server.send("Alice: hi Bob\n");
     bob.sees("Alice: hi Bob");
@@ -214,9 +214,9 @@ fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
     bob.type_in("ζξ");
     all_keys_are_read(&mut bob);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("ψ\r");
-    bob.sees("-- Not sent: nobody asks for a password any more.");
+    bob.sees("-- Not sent: the server is no longer asking for a password.");
     bob.type_in("hello\r");
     server.expect_said("hello");
     bob.sees("Bob: hello");
@@ -265,7 +265,7 @@ fn a_half_typed_line_stays_as_it_is() {
     server.expect("ζξψ");
     bob.has_typed("half a li");
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("ne");
     bob.has_typed("half a line");
     bob.type_in("\r");
@@ -336,7 +336,7 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     // In the room, the command is kept back.
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/register\r");
-    bob.sees("-- Not sent: others could read a password on its way.");
+    bob.sees("-- Not sent: others could read your password.");
     bob.type_in("hello");
     bob.has_typed("hello");
     bob.type_in("\r");
@@ -367,7 +367,7 @@ fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
 
 /// A server that is not asked for anything would like to have a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
-const UNASKED: &str = "-- No command of yours led to that. Type no password here";
+const UNASKED: &str = "-- No command of yours asked for this. Do not type a password here";
 
 #[test]
 fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
@@ -437,7 +437,7 @@ fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
     bob.type_in("hello");
     bob.has_typed("hello");
     bob.type_in("\r");
-    bob.sees("-- Not connected; your line will be sent when you are back.");
+    bob.sees("-- Not connected; your line will be sent after reconnecting.");
     server.send(WELCOME);
     server.expect("hello");
     bob.sees("Bob: hello");
@@ -455,7 +455,7 @@ fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused()
     bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
-    let rows = bob.sees("-- Back again.");
+    let rows = bob.sees("-- Reconnected.");
     assert!(!rows.iter().any(|row| row.starts_with(UNASKED)), "{rows:#?}");
     bob.has_not_shown_it();
 }
@@ -492,7 +492,7 @@ fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
     bob.type_in(&format!("{SECRET}\r"));
     bob.sees("* Welcome, Bob.");
     drop(first);
-    bob.sees("-- The connection is lost");
+    bob.sees("-- The connection was lost");
     let Some(mut second) = server_of_another_user(address, &file, &[]) else { return };
     second.stdout.expect(&format!("Server listening on {address}"));
     // The rest of it is on the next rows.
@@ -500,7 +500,7 @@ fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
     // It is the person who decides.
     bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
     bob.type_in(&format!("{SECRET}\r"));
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.has_not_shown_it();
 }
 
@@ -534,7 +534,7 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another(
     bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     // That one is remembered.
     drop(server);
     let mut server = fake.accept("Bob auth");
@@ -664,7 +664,7 @@ fn at_a_plain_terminal_half_a_password_is_thrown_away_when_nobody_asks_any_more(
     bob.echoes(false);
     bob.type_in("ζξ");
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.echoes(true);
     bob.type_in("hello\n");
     server.expect("hello");

@@ -26,16 +26,16 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
         client.has_typed("half a li");
         server.program.signal(signal);
         drop(server);
-        client.sees("-- The connection is lost");
+        client.sees("-- The connection was lost");
         client.has_typed("half a li");
         client.keys("ne\n");
-        client.sees("-- Not connected; your line will be sent when you are back.");
+        client.sees("-- Not connected; your line will be sent after reconnecting.");
         let again = ServerProgram::start_at(address, &[]);
         let mut alice = Peer::connect(address);
         alice.send("Alice\n");
-        client.sees("-- Back again. You were away since ");
+        client.sees("-- Reconnected. You were away since ");
         let screen = client.sees("Bob: half a line");
-        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection is lost")).count(), 1);
+        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection was lost")).count(), 1);
         while alice.line() != "Bob: half a line" {}
         drop(again);
     }
@@ -47,7 +47,7 @@ fn it_waits_out_its_own_ghost() {
     let address = server.address;
     let Some(client) = TmuxClient::start(address, &[]) else { return };
     drop(server);
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let again = ServerProgram::start_at(address, &[]);
     // It may be there first, and lose its name by no fault of its own.
     let ghost = crate::support::harness::within(move || {
@@ -59,9 +59,9 @@ fn it_waits_out_its_own_ghost() {
             }
         }
     });
-    client.sees("-- Not yet back as Bob (! name-taken: Bob is taken); trying again.");
+    client.sees("-- Cannot rejoin as Bob yet (! name-taken: Bob is taken); trying again.");
     drop(ghost);
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     drop(again);
 }
 
@@ -73,7 +73,7 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let mut mute = server.accept("Bob");
     mute.send("* Send your name as the first line.\n");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
@@ -87,7 +87,7 @@ fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
     });
     assert!(is_closed, "somebody still listens");
     let _peer = server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
 }
 
 #[test]

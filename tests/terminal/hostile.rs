@@ -32,10 +32,10 @@ fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over()
     client.sees("Bob: hello");
     peer.expect("hello");
     drop(peer);
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     // Nor does it come back as the name of the next connection.
     server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     assert_ne!(client.title(), "owned");
 }
 
@@ -44,11 +44,11 @@ fn a_refusal_by_a_hostile_server_acts_on_nothing() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let mut peer = server.accept("Bob");
     peer.send(&format!("! name-taken: {ATTACK}\n"));
     client.shows("the refusal", |screen| {
-        let refused = format!("-- Not yet back as Bob (! name-taken: {DEFUSED}); trying again.");
+        let refused = format!("-- Cannot rejoin as Bob yet (! name-taken: {DEFUSED}); trying again.");
         screen.contains(&refused)
     });
     assert_ne!(client.title(), "owned");

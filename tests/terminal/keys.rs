@@ -70,7 +70,7 @@ fn the_end_of_a_search_leaves_nothing_on_the_screen() {
     drop(server);
     client.sees("-- The server has shut down");
     client.keys("first words\n");
-    client.sees("-- Not connected; your line will be sent when you are back.");
+    client.sees("-- Not connected; your line will be sent after reconnecting.");
     // What is found begins with what was searched, or does not; or nothing is found, or searched.
     for (searched, found) in [("fir", "first words"), ("wor", "first words"), ("x", ""), ("", "")] {
         for key in ["Enter", "C-c", "Escape", "C-g"] {
@@ -153,7 +153,7 @@ fn ctrl_c_clears_the_line_then_asks_then_leaves() {
     let screen = client.sees("Bob: hello");
     assert!(!screen.iter().any(|line| line.contains("Ctrl-C")), "there was a line to clear: {screen:#?}");
     client.press("C-c");
-    client.sees("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    client.sees("-- Press Ctrl-C again or Ctrl-D to leave.");
     client.press("C-c");
     alice.expect("Bob: hello");
     alice.expect("* Bob has left");
@@ -181,7 +181,7 @@ fn ctrl_d_says_what_it_waits_for_when_the_server_hangs() {
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     server.program.signal(Signal::STOP);
     client.press("C-d");
-    client.sees("-- Waiting for the server to say goodbye. Ctrl-D leaves without that.");
+    client.sees("-- Waiting for the server to say goodbye. Ctrl-D leaves without waiting.");
     client.press("C-d");
     client.sees("ended with ");
 }
@@ -239,7 +239,7 @@ fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
             client.keys("hunter2");
         }
         client.keys("\n");
-        client.sees("-- The new password again?");
+        client.sees("-- Repeat the new password.");
         client.keys("hunter2\n");
         peer.expect("/register");
         peer.send("* Send the new password as the next line.\n");
@@ -255,7 +255,7 @@ fn ctrl_c_cancels_a_question_for_a_password_and_nothing_is_sent() {
         let server = FakeServer::start();
         let Some((client, mut peer)) = TmuxClient::asked_for_a_password(&server, options) else { return };
         client.keys("hunter2\nhun");
-        client.sees("-- The new password again?");
+        client.sees("-- Repeat the new password.");
         client.press("C-c");
         client.sees("-- Cancelled; nothing was sent.");
         client.keys("hello\n");

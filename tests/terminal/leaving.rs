@@ -43,7 +43,7 @@ fn who_leaves_while_the_connection_is_lost_gets_code_3_and_is_told_what_was_not_
         let server = ServerProgram::start(&[]);
         let Some(client) = TmuxClient::start(server.address, &[]) else { return };
         drop(server);
-        client.sees("-- The connection is lost");
+        client.sees("-- The connection was lost");
         client.keys(&format!("{line}\x04"));
         if !line.is_empty() {
             client.sees("-- Not sent: 1 line.");
@@ -77,7 +77,7 @@ fn lines_behind_a_quit_are_not_sent_and_told() {
     alice.expect("* Bob has left (\"tea\")");
     client.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     client.sees("-- Not sent: 2 lines.");
-    client.sees("client: not said: 2 lines");
+    client.sees("client: not sent: 2 lines");
     client.sees("ended with 3");
 }
 

@@ -28,7 +28,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
 
     // The next connection begins anew: nothing is asked before something was said.
     let mut peer = server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     thread::sleep(Duration::from_millis(1500));
     client.keys("three\n");
     peer.expect("three");
@@ -38,7 +38,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     drop(peer);
     let _peer = server.welcome("Bob");
     let screen = client.shows("the second return", |screen| {
-        screen.iter().filter(|line| line.starts_with("-- Back again.")).count() == 2
+        screen.iter().filter(|line| line.starts_with("-- Reconnected.")).count() == 2
     });
     let missing = screen.iter().filter(|line| line.contains("may not have arrived")).count();
     assert_eq!(missing, 1, "{screen:#?}");
@@ -65,7 +65,7 @@ fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
     server.program.signal(Signal::KILL);
     let screen = client.sees("-- Up to ");
     let told = screen.iter().find_map(|line| line.strip_prefix("-- Up to ")).unwrap();
-    let (told, first) = told.split_once(" of the lines you sent may not have arrived; the first: pasted ").unwrap();
+    let (told, first) = told.split_once(" of the lines you sent may not have arrived, starting with: pasted ").unwrap();
     let (told, first): (usize, usize) = (told.parse().unwrap(), first.parse().unwrap());
     let mut text = Vec::new();
     // A killed server may reset its connections.
@@ -110,6 +110,6 @@ fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
     client.sees("-- The server has shut down");
     drop(server);
     let _again = ServerProgram::start_at(alice.stream().peer_addr().unwrap(), &[]);
-    let screen = client.sees("-- Back again.");
+    let screen = client.sees("-- Reconnected.");
     assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }

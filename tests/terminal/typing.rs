@@ -184,7 +184,7 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
             client.sees("pasted 199");
             client.press("Enter");
         }
-        client.sees("-- Send 200 lines? Enter sends them, Ctrl-C throws them away.");
+        client.sees("-- Send 200 lines? Enter sends them, Ctrl-C discards them.");
         alice.expect_nothing_new();
         client.press("Enter");
         lines.iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
@@ -201,8 +201,8 @@ fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
     let mut alice = server.join("Alice");
     // Ctrl-D is a key behind them, and nothing comes between.
     client.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
-    client.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
-    client.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
+    client.sees("-- Send 8 lines? Enter sends them, Ctrl-C discards them.");
+    client.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without sending.");
     // As soon as somebody answers who has read that; sooner, it could be a key of the paste.
     thread::sleep(Duration::from_millis(400));
     client.press("Enter");
@@ -222,14 +222,14 @@ fn ctrl_d_at_an_open_question_says_what_it_throws_away_before_it_does() {
     client.paste("a\nb\nc\nd\ne\nf\n", false);
     client.sees("-- Send 6 lines?");
     client.press("C-d");
-    client.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
+    client.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without sending.");
     // Another key in between is another mind.
     client.keys("g\n");
     client.sees("-- Send 7 lines?");
     client.press("C-d");
-    client.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
+    client.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without sending.");
     client.press("C-d");
-    client.sees("-- 7 lines thrown away.");
+    client.sees("-- 7 lines discarded.");
     client.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     alice.expect("* Bob has left");
 }
@@ -242,7 +242,7 @@ fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
     client.paste("a\nb\nc\nd\ne\nf\n", false);
     client.sees("-- Send 6 lines?");
     client.press("C-c");
-    client.sees("-- 6 lines thrown away.");
+    client.sees("-- 6 lines discarded.");
     client.paste("1\n2\n3\n4\n5\n", false);
     (1..=5).for_each(|number| alice.expect(&format!("Bob: {number}")));
 }
@@ -285,7 +285,7 @@ fn a_paste_is_thrown_away_with_its_rest() {
     client.paste("a\nb\nc\nd\ne\nf\nrest", false);
     client.sees("-- Send 7 lines?");
     client.press("C-c");
-    client.sees("-- 7 lines thrown away.");
+    client.sees("-- 7 lines discarded.");
     client.has_typed("");
     client.keys("hello\n");
     alice.expect("Bob: hello");
@@ -300,5 +300,5 @@ fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
     client.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
     client.sees("-- Send 10002 lines?");
     client.press("Enter");
-    client.sees("-- Not sent, for 10000 lines wait already: 2 lines from this one on: one");
+    client.sees("-- Not sent, because 10000 lines are already waiting: 2 lines from this one on: one");
 }

@@ -1,4 +1,4 @@
-//! What was sent and may not have arrived is told, and nothing else is.
+//! Only lines that may not have arrived are reported.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 
 #[test]
-fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
+fn a_line_counts_as_lost_until_the_server_answers_a_later_one() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
@@ -26,7 +26,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     drop(peer);
     client.sees("-- A line that you sent may not have arrived: two");
 
-    // The next connection begins anew: nothing is asked before something was said.
+    // A new connection starts without a ping.
     let mut peer = server.welcome("Bob");
     client.sees("-- Reconnected.");
     thread::sleep(Duration::from_millis(1500));
@@ -46,9 +46,9 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     assert_eq!(client.history().unwrap(), "one\ntwo\nthree\n");
 }
 
-/// Somebody else talks all the time, which says nothing about one's own lines.
+/// Messages of another person meanwhile do not confirm one's own lines.
 #[test]
-fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
+fn all_lines_of_a_paste_that_a_killed_server_has_not_read_are_reported() {
     const LINES: usize = 40;
     let server = ServerProgram::start(&["--pace", "public"]);
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
@@ -78,7 +78,7 @@ fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
 }
 
 #[test]
-fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
+fn pongs_of_the_client_are_hidden_and_those_of_the_person_are_shown() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -100,7 +100,7 @@ fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
 }
 
 #[test]
-fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
+fn nothing_is_reported_as_lost_if_the_goodbye_counts_all_lines() {
     let server = super::connection::server_alone();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");

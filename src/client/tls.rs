@@ -244,7 +244,7 @@ fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String
         error if is_authority(error) => {
             "it is a CA certificate; if the server really uses it, name it with --tls-ca".to_owned()
         }
-        error if is_version_1(error) => "it is of the old version 1, which names no host".to_owned(),
+        error if is_version_1(error) => "it is an X.509 version 1 certificate, which names no host".to_owned(),
         CertificateError::Other(error) => format!("it cannot be verified ({})", error.0),
         error => format!("it cannot be verified ({error:?})"),
     }
@@ -419,7 +419,7 @@ aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
         let name = ServerName::try_from("localhost").unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(2_000_000_000));
         for (certificate, why) in [
-            (version_1, "it is of the old version 1, which names no host"),
+            (version_1, "it is an X.509 version 1 certificate, which names no host"),
             (CertificateDer::from(b"none".as_slice()), "it is malformed"),
         ] {
             let error = flaw(&certificate, &name, now).unwrap();

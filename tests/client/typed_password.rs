@@ -365,9 +365,9 @@ fn a_late_refusal_of_a_new_name_does_not_reveal_the_password() {
     bob.has_not_shown_it();
 }
 
-/// A question without a request, by which a hostile server tries to get a password.
+/// A question that a hostile server asks to get a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
-const UNASKED: &str = "-- No command of yours asked for this. Do not type a password here";
+const UNASKED: &str = "-- No command of yours asked for this. Do not type a";
 
 #[test]
 fn a_question_on_an_unprotected_connection_causes_a_warning() {
@@ -443,7 +443,7 @@ fn a_question_before_the_welcome_causes_a_warning() {
     bob.sees("Bob: hello");
 }
 
-/// This question is as good as the one for the login.
+/// The person expects a question at that moment, and input is hidden.
 #[test]
 fn a_question_during_the_login_question_causes_no_warning() {
     let fake = FakeServer::start();

@@ -49,7 +49,7 @@ fn the_client_waits_until_its_old_connection_frees_the_name() {
     drop(server);
     client.sees("-- The connection was lost");
     let again = ServerProgram::start_at(address, &[]);
-    // The client may connect first, and lose its name again because of this peer.
+    // The first attempts may fail.
     let ghost = crate::support::harness::within(move || {
         loop {
             let mut ghost = Peer::connect(address);

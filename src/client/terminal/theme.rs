@@ -1,6 +1,6 @@
 //! The theme: how a line is shown.
 //!
-//! Input and output are safe text, because the client trusts no server. Nothing is told by colour alone.
+//! Input and output are safe text, because the client trusts no server. No information depends on colour alone.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

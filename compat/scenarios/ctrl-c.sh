@@ -41,7 +41,7 @@ else
         expect_line Alice '> I must te'
         press Alice C-c
         press Alice C-c
-        expect_line Alice '-- Ctrl-C again leaves, and so does Ctrl-D.'
+        expect_line Alice '-- Press Ctrl-C again or Ctrl-D to leave.'
     else
         expect_line_starting Alice 'I must te'
     fi

@@ -31,60 +31,50 @@ use crate::protocol::IAC;
 /// Why there is no connection, and what to do about it.
 #[derive(Debug, Error)]
 pub enum ConnectError {
-    /// The host is no address, and no name that is known.
+    /// The host is not an IP address, and its name cannot be resolved.
     #[error("cannot find the host {host:?}: {}", io_error::describe(.source))]
-    UnknownHost {
-        /// The host as given.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// Nobody listens there.
+    UnknownHost { host: String, source: io::Error },
+    /// The server refused the connection.
     #[error("cannot connect to {0}: connection refused; is the server running there?")]
     Refused(Endpoint),
     /// No answer within [`CONNECT_LIMIT`].
     #[error("cannot connect to {at}: no answer within {limit} s{hint}", at = .0, limit = CONNECT_LIMIT.as_secs(), hint = where_else(.0))]
     Silent(Endpoint),
-    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    /// A link-local address without a zone, which several networks may have.
     #[error("cannot connect to {0}: a link-local address needs its zone, as in fe80::1%eth0")]
     Zoneless(Endpoint),
-    /// There is nothing at that path.
-    #[error("cannot connect to {0}: there is no such socket; check the path, and whether the server is running")]
+    /// The path does not exist.
+    #[error("cannot connect to {0}: no such socket; check the path and whether the server is running")]
     Missing(Endpoint),
-    /// The socket is not for everybody.
-    #[error("not allowed to connect to {0}; its owner decides who is, by the modes of it and of the folders above it")]
+    /// The permissions of the socket or its directories forbid it.
+    #[error("cannot connect to {0}: permission denied; check the permissions of the socket and its directories")]
     Forbidden(Endpoint),
-    /// There is no way to be private.
+    /// The TLS handshake failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Anything else.
     #[error("cannot connect to {endpoint}: {}", io_error::describe(.source))]
-    Other {
-        /// Where.
-        endpoint: Endpoint,
-        /// Why.
-        source: io::Error,
-    },
+    Other { endpoint: Endpoint, source: io::Error },
 }
 
-/// What the server says.
+/// The receiving half of the connection.
 #[derive(Debug)]
 pub struct Incoming {
     transport: Transport,
-    /// The beginning of a line whose end has not come.
+    /// The start of a line that has not ended yet.
     unfinished: Vec<u8>,
 }
 
-/// What the server is told.
+/// The sending half of the connection.
 #[derive(Debug)]
 pub struct Outgoing {
     transport: Transport,
 }
 
-/// Connects to the place, by whichever of its addresses answers first.
+/// Connects to the endpoint, using the first of its addresses that answers.
 ///
 /// # Errors
-/// [`ConnectError`], worded for the person at the client.
+///
+/// [`ConnectError`], worded for the user.
 pub async fn connect(endpoint: &Endpoint) -> Result<(Incoming, Outgoing), ConnectError> {
     let transport = match endpoint {
         Endpoint::Tcp { host, port } => {
@@ -104,7 +94,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<(Incoming, Outgoing), Connec
     Ok((Incoming { transport: transport.clone(), unfinished: Vec::new() }, Outgoing { transport }))
 }
 
-/// Gives it up when the server takes too long to answer.
+/// Fails with a timeout error when the server takes too long to answer.
 async fn answered(
     endpoint: &Endpoint,
     connecting: impl Future<Output = Result<Transport, ConnectError>>,
@@ -124,19 +114,19 @@ async fn reach(endpoint: &Endpoint, addresses: &[SocketAddr]) -> Result<TcpStrea
         Some(address) if lacks_zone(address) => ConnectError::Zoneless(endpoint.clone()),
         _ => ConnectError::new(endpoint, source),
     })?;
-    // A connection that is gone already is found out by the first read. There is no TCP_USER_TIMEOUT: Linux counts the
-    // time of a closed window towards it, and would end the connection to a server that reads no faster than its pace
-    // allows.
+    // If the connection is gone already, the first read reports it. TCP_USER_TIMEOUT is not used: Linux also counts the
+    // time of a closed window. It would close the connection to a server that reads slowly because of its rate limit.
     let _ = tcp::set_up(&SockRef::from(&socket));
     Ok(socket)
 }
 
-/// Connects to one of several addresses of a host, as RFC 8305 (section 5) describes. When an attempt has failed, or has
-/// had no answer for [`NEXT_ADDRESS_AFTER`], the next address is tried as well. The first connection wins, and the other
-/// attempts end. The caller limits the time.
+/// Connects to one of several addresses of a host, as in RFC 8305 (section 5). When an attempt fails, or has no answer
+/// after [`NEXT_ADDRESS_AFTER`], the next one starts as well. The first connection wins, and the other attempts are
+/// dropped. The caller limits the time.
 ///
 /// # Errors
-/// When all attempts have failed: the error of the first address, which the system prefers.
+///
+/// When all attempts fail: the error of the first address, which the system prefers.
 async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     let mut untried = interleave(addresses).into_iter().enumerate();
     let mut attempts = FuturesUnordered::new();
@@ -155,8 +145,8 @@ async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     }
 }
 
-/// The addresses with their families in turn, from the family of the first one on, otherwise in the same order (RFC 8305,
-/// section 4). So a family that does not work costs one attempt only.
+/// Alternates the address families, starting with that of the first address (RFC 8305, section 4). The order within a
+/// family stays the same. A broken family then costs only one attempt.
 fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_first_family = |address: &SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
     let (first, second): (Vec<_>, Vec<_>) = addresses.iter().copied().partition(is_first_family);
@@ -164,14 +154,14 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     (0..longer).flat_map(|at| first.get(at).into_iter().chain(second.get(at))).copied().collect()
 }
 
-/// Connects to a socket of the file system. It blocks on a thread for that, since only so the kernel waits when too many
-/// wait for the server already, and for so long.
+/// Connects to a Unix socket, with a blocking call on another thread. Only a blocking connect waits while the server's
+/// accept queue is full.
 async fn open(path: &Path) -> io::Result<Transport> {
     let address = SockAddr::unix(path)?;
     let socket = off_thread(move || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_write_timeout(Some(CONNECT_LIMIT))?;
-        // A signal interrupts it, with the time limit also one that is only handled (signal(7)).
+        // Because of the timeout, even a signal that has a handler interrupts it (signal(7)).
         while let Err(error) = socket.connect(&address) {
             if error.kind() != io::ErrorKind::Interrupted {
                 return Err(error);
@@ -197,7 +187,7 @@ impl ConnectError {
     }
 }
 
-/// What else to try when nobody answers.
+/// What to check when there is no answer.
 fn where_else(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Tcp { .. } | Endpoint::Tls { .. } => "; check the host and the port",
@@ -206,9 +196,11 @@ fn where_else(endpoint: &Endpoint) -> &'static str {
 }
 
 impl Incoming {
-    /// The next whole lines, with their ends; at the end of input also an unfinished one, and then `None`.
+    /// The next complete lines, with their line endings. At the end of input: an incomplete line if there is one, then
+    /// `None`.
     ///
     /// # Errors
+    ///
     /// When the connection breaks.
     pub async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
@@ -222,7 +214,7 @@ impl Incoming {
             }
             match memchr::memrchr(b'\n', &bytes) {
                 Some(end) => self.unfinished = bytes.split_off(end + 1),
-                // No line of our server is that long: whoever this is, it costs no more memory.
+                // Our server sends no line that long. Passing it on in pieces bounds the memory.
                 None if bytes.len() > CLIENT_LINE_BYTES => {}
                 None => {
                     self.unfinished = bytes;
@@ -233,19 +225,20 @@ impl Incoming {
         }
     }
 
-    /// Ends both sides, so that nobody waits for them any more.
+    /// Closes both directions, which ends all pending reads and writes.
     pub fn cut(&self) {
         self.transport.cut();
     }
 
-    /// Reads what comes. The kernel asks only a silent server whether it lives, and does not ask while something is on
-    /// its way to it; so this looks whether that is acknowledged. A server that only rests acknowledges what it is sent.
+    /// Reads from the connection, and detects a dead server. TCP keepalive probes only an idle connection: it sends no
+    /// probe while data is unacknowledged. So this checks for unacknowledged data. A slow but live server still
+    /// acknowledges data.
     async fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Ok(read) = timeout(LINK_LOOK, self.transport.read(bytes)).await {
                 return read.map_err(worded);
             }
-            // When the kernel does not tell, its own patience of a quarter of an hour is all that is left.
+            // If the kernel gives no information, its own timeout of about 15 minutes applies.
             if diagnose(&self.transport).is_ok_and(|health| health.unacknowledged >= UNACKNOWLEDGED) {
                 self.cut();
                 return Err(io::ErrorKind::TimedOut.into());
@@ -255,9 +248,10 @@ impl Incoming {
 }
 
 impl Outgoing {
-    /// Sends bytes as data. To telnet, a byte 0xFF starts a command unless there are two of them (RFC 854).
+    /// Sends bytes. In telnet, a byte 0xFF starts a command unless it is doubled (RFC 854).
     ///
     /// # Errors
+    ///
     /// When the connection is broken.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut transport = self.transport.clone();
@@ -265,7 +259,7 @@ impl Outgoing {
         transport.flush().await
     }
 
-    /// The other end. `None` if the connection is broken.
+    /// The remote end. `None` if the connection is broken.
     pub(crate) fn remote_end(&self) -> Option<RemoteEnd> {
         match &self.transport {
             Transport::Tls(_) => Some(RemoteEnd::Verified),
@@ -278,19 +272,19 @@ impl Outgoing {
         }
     }
 
-    /// Whether a password may be sent here.
+    /// Whether a password may be sent on this connection.
     pub(crate) fn may_carry_password(&self, allow_plain_password: bool) -> bool {
         allow_plain_password || self.remote_end().is_some_and(RemoteEnd::is_private)
     }
 
-    /// Says that this was all, and goes on listening: a half-close.
+    /// Half-closes the connection: the server learns that nothing more comes, and can still reply.
     pub async fn finish(mut self) {
-        // When it fails the connection is broken, which the other direction finds out.
+        // If this fails, the connection is broken, and the reading half reports that.
         let _ = self.transport.close().await;
     }
 }
 
-/// The bytes, with each IAC (0xFF) doubled. There is none in UTF-8.
+/// Doubles each IAC (0xFF). UTF-8 text contains none.
 fn escape_iac(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut escaped = Vec::new();
     let mut rest = bytes;
@@ -306,10 +300,10 @@ fn escape_iac(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(escaped)
 }
 
-/// rustls says it to programmers.
+/// Replaces the message of rustls, which is written for programmers.
 fn worded(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it was cut off, for TLS was not ended"),
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it was cut off without a TLS close_notify"),
         _ => error,
     }
 }

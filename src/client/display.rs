@@ -1,7 +1,7 @@
-//! What a person, or the next program in a pipe, gets to see.
+//! Output to the user, or to the next program in a pipe.
 //!
-//! A terminal is shown safe text only, whatever the server sent: the client trusts no server. A pipe gets what the
-//! server said, byte for byte, and nothing else.
+//! The client trusts no server, so a terminal only gets safe text. A pipe gets exactly the bytes that the server sent,
+//! and nothing else.
 
 use std::future::pending;
 use std::io::{self, IsTerminal};
@@ -17,21 +17,20 @@ use crate::model::SafeText;
 /// Standard output and standard error.
 #[derive(Debug)]
 pub struct Display {
-    /// The thread that writes, once it has been started.
+    /// The writer thread, once it has started.
     writer: Option<Writer>,
     to_terminal: bool,
     interactive: bool,
     verbosity: Verbosity,
 }
 
-/// A thread that writes, since a write may wait forever. It writes one thing at a time.
+/// A thread that writes one item at a time. A write may block forever.
 #[derive(Debug)]
 struct Writer {
     work: Sender<(Stream, Vec<u8>)>,
     written: Receiver<io::Result<()>>,
 }
 
-/// Where something is shown.
 #[derive(Debug, Clone, Copy)]
 enum Stream {
     Output,
@@ -39,26 +38,27 @@ enum Stream {
 }
 
 impl Display {
-    /// The output of this process.
+    /// The standard output and standard error of this process.
     pub fn standard(verbosity: Verbosity) -> Self {
         let to_terminal = io::stdout().is_terminal();
         let interactive = to_terminal && io::stdin().is_terminal();
         Self { writer: None, to_terminal, interactive, verbosity }
     }
 
-    /// The same output when nobody types here, though a terminal may be there: what a bot runs at.
+    /// The same output without a person at the terminal, as for a bot.
     pub fn unattended(self) -> Self {
         Self { interactive: false, ..self }
     }
 
-    /// Whether a person types and reads here. Otherwise status belongs on standard error.
+    /// Whether a person types and reads here. If not, status messages go to standard error.
     pub fn is_interactive(&self) -> bool {
         self.interactive
     }
 
-    /// Says that the connection stands, to a person or if it is asked for.
+    /// Tells a person, or a user of `--verbose`, that the connection is established.
     ///
     /// # Errors
+    ///
     /// When standard output cannot be written.
     pub async fn connected(&mut self) -> io::Result<()> {
         match self.verbosity {
@@ -66,31 +66,33 @@ impl Display {
                 let greeting = b"Connected to server. You can start typing messages.\n";
                 self.write(Stream::Output, greeting.to_vec()).await?;
             }
-            // cron sends each word on standard error by mail.
+            // cron mails everything on standard error.
             Verbosity::Quiet | Verbosity::Normal => {}
             Verbosity::Verbose => status::say("Connected to server."),
         }
         Ok(())
     }
 
-    /// Shows lines of the server at once.
+    /// Writes lines from the server to standard output.
     ///
     /// # Errors
+    ///
     /// When standard output cannot be written.
     pub async fn show(&mut self, lines: &[u8]) -> io::Result<()> {
         let lines = if self.to_terminal { safe(lines).into_bytes() } else { lines.to_vec() };
         self.write(Stream::Output, lines).await
     }
 
-    /// Shows lines of the server on standard error. Whether anybody reads that does not matter.
+    /// Writes lines from the server to standard error. An error is ignored.
     pub async fn warn(&mut self, lines: &[u8]) {
         let _ = self.write(Stream::Error, safe(lines).into_bytes()).await;
     }
 
-    /// Is ready when nobody reads standard output any more, also while nothing is written.
+    /// Resolves when nobody reads standard output any more, even while nothing is written.
     ///
     /// # Errors
-    /// When there can be no thread to watch it.
+    ///
+    /// When no thread can be started.
     pub fn until_unread(&self) -> io::Result<impl Future<Output = ()> + use<>> {
         let (unread, until_unread) = oneshot::channel();
         let watch = move || {
@@ -106,7 +108,7 @@ impl Display {
         })
     }
 
-    /// Waits until it is written.
+    /// Waits until the bytes are written.
     async fn write(&mut self, stream: Stream, bytes: Vec<u8>) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
@@ -140,7 +142,7 @@ impl Writer {
     }
 }
 
-/// Lines with nothing in them that acts on a terminal. Bytes that are not UTF-8 become U+FFFD.
+/// Makes lines safe for a terminal. Invalid UTF-8 becomes U+FFFD.
 fn safe(lines: &[u8]) -> String {
     let lines = String::from_utf8_lossy(lines);
     lines.lines().map(|line| format!("{}\n", SafeText::new(line.to_owned()))).collect()
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hostile_server_cannot_reach_the_terminal() {
+    fn control_sequences_from_the_server_become_visible_text() {
         assert_eq!(safe(b"a\x1b]0;owned\x07\r\nb\rc\n\xff\n"), "a^[]0;owned^G\nb^Mc\n\u{fffd}\n");
     }
 }

@@ -1,30 +1,25 @@
-//! The place: where the server is, and how one can tell that it is the one that was meant.
+//! The endpoint: where the server is, and how to verify its identity.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::client::Trust;
 
-/// Where a client connects.
 #[derive(Debug, Clone)]
 pub enum Endpoint {
-    /// Plain TCP.
     Tcp {
-        /// The server's address or name.
+        /// A name or an IP address.
         host: String,
-        /// Its port.
         port: u16,
     },
-    /// TLS over TCP.
     Tls {
-        /// The server's address or name, which its certificate has to hold too.
+        /// A name or an IP address. The certificate must be valid for it.
         host: String,
-        /// Its port.
         port: u16,
-        /// Which certificates will do.
+        /// Which certificates are accepted.
         trust: Trust,
     },
-    /// A socket of the file system.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 

@@ -1,15 +1,15 @@
-//! `--lines-only`: what people said goes to standard output, and what must not be lost without a word to standard error.
+//! `--lines-only`: messages go to standard output, and warnings to standard error.
 
 use crate::protocol::ServerLine;
 
-/// What a line of the server is. Its first characters tell, and no user can forge them.
+/// The kind of a line from the server. The first characters tell, and no user can forge them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Somebody said something, to everyone or to us alone.
+    /// A public or private message.
     Message,
-    /// A notice, or the question for a password, which the client answers or ends with.
+    /// A notice, or the request for a password.
     Notice,
-    /// A refusal, or the notice that lines for us were lost.
+    /// A refusal, or the notice that lines were lost.
     Warning,
 }
 
@@ -24,15 +24,15 @@ impl Kind {
     }
 }
 
-/// Tells messages from notices.
+/// Separates messages and warnings from notices.
 #[derive(Debug, Default)]
 pub(crate) struct Filter {
-    /// The kind of the line whose end has not come. (No line of our server is that long.)
+    /// The kind of a line that has not ended yet. (Our server sends no line that long.)
     unfinished: Option<Kind>,
 }
 
 impl Filter {
-    /// The messages among these lines, and the warnings, both byte for byte.
+    /// Returns the messages and the warnings among these lines, unchanged.
     pub(crate) fn sift(&mut self, lines: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (mut messages, mut warnings) = (Vec::new(), Vec::new());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_and_warnings_pass_and_notices_do_not() {
+    fn messages_and_warnings_are_kept_and_notices_are_dropped() {
         let lines =
             b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
         let (messages, warnings) = Filter::default().sift(lines);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_in_pieces_is_one_line() {
+    fn all_pieces_of_a_line_have_the_same_kind() {
         let mut sieve = Filter::default();
         assert_eq!(sieve.sift(b"* long"), (vec![], vec![]));
         assert_eq!(sieve.sift(b"er\nAlice: "), (b"Alice: ".to_vec(), vec![]));

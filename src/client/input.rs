@@ -1,4 +1,4 @@
-//! What is typed at the terminal, or comes through a pipe.
+//! Standard input: a terminal or a pipe.
 
 use std::io::{self, IsTerminal};
 use std::thread;
@@ -11,53 +11,53 @@ use crate::limits::READ_BYTES;
 use crate::os::io_error;
 use crate::os::text_file::{UTF8_MARK, Utf16, without_mark};
 
-/// Byte order marks, of UTF-8 and UTF-16, which can stand at the very beginning.
+/// The byte order marks of UTF-8 and UTF-16, which may start the input.
 const MARKS: [&[u8]; 3] = [UTF8_MARK, b"\xff\xfe", b"\xfe\xff"];
 
-/// Why there is nothing to send.
+/// Why the input cannot be sent.
 #[derive(Debug, Error)]
 pub enum InputError {
-    /// It starts with a byte order mark of UTF-16.
+    /// It starts with a UTF-16 byte order mark.
     #[error("standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8")]
     Utf16,
-    /// It cannot be read, as when it is a directory or a disk that fails.
+    /// Reading failed: it is a directory, or the disk failed.
     #[error("cannot read standard input: {}", io_error::describe(.0))]
     Failed(#[from] io::Error),
 }
 
-/// Standard input. At a terminal it brings a line at a time, since the terminal keeps a line until Enter.
+/// Standard input. From a terminal it arrives line by line, because the terminal buffers a line until Enter.
 #[derive(Debug, Default)]
 pub struct Input {
-    /// What its thread has read, once it has been started.
+    /// What the reader thread has read, once that has started.
     incoming: Option<Receiver<io::Result<Vec<u8>>>>,
     beginning: Beginning,
 }
 
-/// Whether the beginning was looked at for a byte order mark.
+/// Whether the start has been checked for a byte order mark.
 #[derive(Debug, Default)]
 enum Beginning {
     #[default]
     Unread,
-    /// It was read before it was asked for.
+    /// Read by [`Input::check`], before [`Input::next`] was called.
     Ahead(Result<Option<Vec<u8>>, InputError>),
     Over,
 }
 
 impl Input {
-    /// The input of this process.
+    /// The standard input of this process.
     pub fn standard() -> Self {
         Self::default()
     }
 
-    /// Whether a person types it.
     pub fn is_terminal(&self) -> bool {
         io::stdin().is_terminal()
     }
 
-    /// Looks at the beginning if some of it can be read at once, as from a file.
+    /// Checks the start for a byte order mark, if it can be read without waiting, as from a file.
     ///
     /// # Errors
-    /// When it is UTF-16. Any other error is that of [`next`](Self::next).
+    ///
+    /// When it is UTF-16. [`next`](Self::next) returns any other error.
     pub async fn check(&mut self) -> Result<(), InputError> {
         if !stdio::has_input() {
             return Ok(());
@@ -74,7 +74,8 @@ impl Input {
     /// The next bytes; `None` at the end (Ctrl-D at a terminal).
     ///
     /// # Errors
-    /// [`InputError`]
+    ///
+    /// [`InputError`].
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, InputError> {
         match std::mem::replace(&mut self.beginning, Beginning::Over) {
             Beginning::Unread => self.first().await,
@@ -83,7 +84,7 @@ impl Input {
         }
     }
 
-    /// The first bytes, without a byte order mark of UTF-8.
+    /// The first bytes, without a UTF-8 byte order mark.
     async fn first(&mut self) -> Result<Option<Vec<u8>>, InputError> {
         let mut bytes = Vec::new();
         while may_become_mark(&bytes) {
@@ -104,17 +105,17 @@ impl Input {
             Some(incoming) => incoming,
             none => none.insert(start()?),
         };
-        // Its thread ends at the end of the input.
+        // The reader thread stops at the end of the input.
         Ok(incoming.recv().await.ok().transpose()?)
     }
 }
 
-/// Whether this is less than a whole byte order mark, and could be the beginning of one.
+/// Whether these bytes may be the start of an incomplete byte order mark.
 fn may_become_mark(bytes: &[u8]) -> bool {
     MARKS.iter().any(|mark| bytes.len() < mark.len() && mark.starts_with(bytes))
 }
 
-/// Starts a thread that reads, since a read may wait forever.
+/// Starts a thread that reads. A read may block forever.
 fn start() -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, incoming) = bounded(1);
     thread::Builder::new().name("input".to_owned()).spawn(move || read_to_end(&sender))?;
@@ -130,7 +131,7 @@ fn read_to_end(sender: &Sender<io::Result<Vec<u8>>>) {
         if let Err(error) = read {
             let _ = sender.send_blocking(Err(error));
         } else if !is_over && sender.send_blocking(Ok(bytes)).is_err() {
-            return; // Nobody wants more of it.
+            return; // The receiver was dropped.
         }
         if is_over {
             return;

@@ -1,4 +1,4 @@
-//! What somebody said, as a line of the server tells it.
+//! A message, as parsed from a line of the server.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -6,17 +6,17 @@ use unicode_normalization::char::is_combining_mark;
 use crate::model::Name;
 use crate::protocol::ServerLine;
 
-/// A message to the room, or to us alone.
+/// A public or private message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) from: Name,
-    /// Safe for a terminal if the server keeps its promises. Bytes that were not UTF-8 are U+FFFD.
+    /// Safe for a terminal if the server works correctly. Invalid UTF-8 became U+FFFD.
     pub(crate) text: String,
     pub(crate) private: bool,
 }
 
 impl Message {
-    /// The message that a whole line is, if it is one.
+    /// Parses a complete line. `None` if it is not a message.
     pub(crate) fn of(line: ServerLine<'_>) -> Option<Self> {
         let (from, text, private) = match line {
             ServerLine::Said { from, text } => (from, text, false),
@@ -26,7 +26,7 @@ impl Message {
         Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private })
     }
 
-    /// Whether it holds the name as a word, however both are written (see [`folded`]).
+    /// Whether the text contains the name as a word, ignoring case, width and normal form (see [`folded`]).
     pub(crate) fn mentions(&self, name: &Name) -> bool {
         let (text, name) = (folded(&self.text), folded(name.as_str()));
         text.match_indices(&name).any(|(at, _)| {
@@ -38,9 +38,9 @@ impl Message {
     }
 }
 
-/// The same for texts that differ only in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
+/// Removes differences in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
 pub(crate) fn folded(text: &str) -> String {
-    // Upper case first, so that both forms of the small sigma are the same.
+    // Upper case first, so that both lower-case sigmas become the same.
     text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_a_message() {
+    fn messages_are_parsed_and_notices_are_not() {
         let read = |line| Message::of(ServerLine::parse(line));
         assert_eq!(read("Alice: hi: there"), message("Alice", "hi: there", false));
         assert_eq!(read("Alice (privately):  hi"), message("Alice", " hi", true));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_in_any_case_width_and_normal_form() {
+    fn mentions_ignore_case_width_and_normal_form() {
         let name = |text: &str| Name::parse(text).unwrap();
         let mentions = |text: &str, who: &str| {
             Message { from: name("Alice"), text: text.to_owned(), private: false }.mentions(&name(who))

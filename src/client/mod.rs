@@ -1,10 +1,11 @@
 //! The client: one person or script in the room.
 //!
-//! [`input`] brings what is typed or piped, [`connection`] carries it to an [`endpoint`], with [`tls`] or without, and
-//! [`display`] shows what comes back; none of them knows the others. [`pipe::run`] joins them in a `session`, whose
-//! `session_state` reads in what the server says how it all went; `filter` tells messages from notices. [`bot::run`] is
-//! the same session with a [`program`](bot::program) that replies. `recipient` says who gets a password.
-//! [`terminal::run`] is for a person at a terminal.
+//! [`input`] reads standard input, [`connection`] talks to an [`endpoint`] with or without [`tls`], and [`display`]
+//! writes the output. None of them knows the others.
+//!
+//! [`pipe::run`] joins them in a `session`. Its `session_state` derives the outcome from the server's lines, and
+//! `filter` separates messages from notices. [`bot::run`] is a session that runs a [`program`](bot::program) for each
+//! message. [`terminal::run`] is for a person at a terminal. `recipient` decides which server may get a password.
 
 pub mod bot;
 pub mod connection;
@@ -40,60 +41,58 @@ use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
 
-/// Who wants to talk, and where.
+/// What every kind of client needs to join the room.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The name to join with.
     pub name: Name,
-    /// Where the server is.
     pub endpoint: Endpoint,
-    /// What is sent when the server asks for a password. Without it, a person at a terminal is asked.
+    /// Sent when the server asks for a password. If `None`, a person at a terminal is asked.
     pub password: Option<Secret>,
-    /// A password is sent although others could read it on its way.
+    /// Allow sending a password where others could read it.
     pub allow_plain_password: bool,
-    /// What to do when the name is taken. `None`: in a pipe, and for a bot, as [`IfTaken::Wait`].
+    /// What to do when the name is taken. `None` means [`IfTaken::Wait`] for a pipe and a bot, and asking for a name at
+    /// a terminal.
     pub if_taken: Option<IfTaken>,
 }
 
-/// The variable of the environment that may hold the password. No program that the client runs gets it.
+/// The environment variable that may hold the password. Programs that the client runs do not get it.
 pub const PASSWORD_VARIABLE: &str = "LINECHAT_PASSWORD";
 
-/// How a session ended that the server completed.
+/// How a session ended, if it ran to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything was said, and the server said goodbye.
+    /// Everything was sent, and the server said goodbye.
     Left,
     /// The server refused the name.
     NameRefused(SafeText),
-    /// The server asked for a password, and others could have read it on its way.
+    /// The server asked for a password, but others could have read it, so it was not sent.
     PasswordKept,
-    /// The server refused so many lines; the last one with these words.
+    /// How many lines the server refused, and the last refusal.
     LinesRefused(u64, SafeText),
-    /// The input was UTF-16, and nothing of it was sent.
+    /// The input was UTF-16, so none of it was sent.
     InputIsUtf16,
 }
 
-/// Why a session was not completed.
+/// Why a session failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The system does not let the client have what it needs.
+    /// A limit of the system is too low.
     #[error("cannot start: not enough {what}: {}", io_error::describe(.source))]
     NoResources {
-        /// What there is not enough of.
+        /// The missing resource.
         what: &'static str,
-        /// What the system said.
         source: io::Error,
     },
-    /// There was no connection to begin with.
+    /// The connection could not be made.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
-    /// No certificate would be trusted.
+    /// No trusted certificates could be loaded.
     #[error(transparent)]
     NoTrust(#[from] crate::client::tls::TrustError),
-    /// A server that says nothing, or is none of ours.
+    /// The server sent no welcome, so it may not be a linechat server.
     #[error("no welcome from the server within {} s; is it a linechat server?", WELCOME_LIMIT.as_secs())]
     NoWelcome,
-    /// The server went away, so not all that was sent may have been accepted.
+    /// The server shut down. It may not have accepted everything that was sent.
     #[error("the server was shut down")]
     ShutDown,
     /// The connection ended without a goodbye.
@@ -102,26 +101,26 @@ pub enum ClientError {
     /// The connection failed.
     #[error("the connection was lost: {}", io_error::describe(.0))]
     Failed(io::Error),
-    /// The person did not wait for the goodbye.
+    /// The person left without waiting for the goodbye.
     #[error("left before the server said goodbye")]
     NoFarewell,
-    /// The server said goodbye, and so many lines were not said.
-    #[error("not said: {}", lines(*.0))]
+    /// The server said goodbye before this many lines were sent.
+    #[error("not sent: {}", lines(*.0))]
     Unsaid(usize),
-    /// There may have been more to say.
+    /// The input could not be read to its end.
     #[error(transparent)]
     Input(InputError),
-    /// What the server said could not be shown, and there may have been more to say.
+    /// Standard output failed before all input was sent.
     #[error("cannot write to standard output: {}", io_error::describe(.0))]
     Output(io::Error),
 }
 
-/// The line that gives the name. The server asks for a password in any case if one is `announced`.
+/// The line that logs in with the name. If `announced`, it makes the server ask for a password in any case.
 fn login_line(name: &Name, announced: bool) -> String {
     format!("{name}{}\n", if announced { " auth" } else { "" })
 }
 
-/// So many lines, in words.
+/// Formats a number of lines.
 fn lines(count: usize) -> String {
     if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }

@@ -1,14 +1,15 @@
-//! Work that blocks, off the thread that waits for it.
+//! Runs blocking work on another thread.
 
 use std::io;
 use std::thread;
 
 use futures::channel::oneshot;
 
-/// Does it on a thread of its own. On the runtime's pool it would wait forever when no thread can be started.
+/// Runs the work on a new thread. The runtime's pool would wait forever if no thread can be started.
 ///
 /// # Errors
-/// When no thread can be started, and those of the work.
+///
+/// When no thread can be started, or when the work fails.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

@@ -1,4 +1,4 @@
-//! The client in a pipe: standard input is said, standard output is what the server said.
+//! The client in a pipe: sends standard input, and writes the server's lines to standard output.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -15,19 +15,20 @@ use crate::client::input::{Input, InputError};
 use crate::client::session::Session;
 use crate::client::{ClientError, Config, Outcome};
 
-/// How a pipe differs from what it is by default.
+/// Options of the pipe client.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Only messages go to standard output; refusals, and how much was missed, to standard error.
+    /// Write only messages to standard output; refusals, and the number of missed lines, go to standard error.
     pub lines_only: bool,
     /// How long to stay after the end of the input.
     pub wait: Duration,
 }
 
-/// Joins the room, sends what the input brings, and shows what the server says until it closes the connection.
+/// Joins the room, sends the input, and shows the server's lines until the server closes the connection.
 ///
 /// # Errors
-/// [`ClientError`], when it is not certain that everything was said.
+///
+/// [`ClientError`], when some of the input may not have been sent.
 pub async fn run(
     config: &Config,
     options: &Options,
@@ -54,7 +55,7 @@ pub async fn run(
     read.map_or_else(stopped_by, |()| Ok(outcome))
 }
 
-/// How it went when the input could not be sent.
+/// The result when the input cannot be read.
 fn stopped_by(error: InputError) -> Result<Outcome, ClientError> {
     match error {
         InputError::Utf16 => Ok(Outcome::InputIsUtf16),
@@ -62,10 +63,11 @@ fn stopped_by(error: InputError) -> Result<Outcome, ClientError> {
     }
 }
 
-/// Says the whole input, stays for a while, and then says that this was all.
+/// Sends the whole input, stays for `wait`, and half-closes the connection.
 ///
 /// # Errors
-/// When the input cannot be read, or sent; what came before was said.
+///
+/// When the input cannot be read or sent. What came before the error was sent.
 async fn talk(
     input: Input,
     outgoing: Outgoing,
@@ -75,15 +77,15 @@ async fn talk(
 ) -> Result<(), InputError> {
     let read = send_all(input, &outgoing, unshown.clone()).await;
     all_said.set(true);
-    // Either it is over, or nobody sees any more what comes.
+    // The wait is over, or nobody reads the output any more.
     let _ = timeout(wait, unshown).await;
     outgoing.finish().await;
     read
 }
 
-/// Sends the whole input. The other direction notices when the connection fails.
+/// Sends the whole input. If the connection fails, the receiving half reports that.
 async fn send_all(mut input: Input, outgoing: &Outgoing, unshown: impl Future<Output = ()>) -> Result<(), InputError> {
-    // A person who types would wait for nothing. Any other input has to be said to its end.
+    // A person who types would wait in vain. Any other input has to be sent to its end.
     let unshown = if input.is_terminal() { Either::Left(unshown) } else { Either::Right(pending()) };
     let mut unshown = pin!(unshown);
     loop {

@@ -1,7 +1,7 @@
-//! What the client does as process 1, as which a container starts it.
+//! What the client does as process 1 of a container.
 //!
-//! The kernel ignores a signal to process 1 that has no handler, and gives it the children of all processes that have
-//! ended: when they end, they stay as zombies until it asks for their status.
+//! The kernel ignores a signal to process 1 that has no handler. It also makes process 1 the parent of all orphans,
+//! which stay as zombies until process 1 waits for them.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -17,19 +17,20 @@ use rustix::process::{Pid, WaitOptions, getpid, wait};
 use crate::client::ClientError;
 use crate::client::startup::no_thread;
 
-/// The signals that end a program that has no handler for them.
+/// The signals that end a program that does not handle them.
 const ENDING: [Signal; 4] = [Signal::Term, Signal::Int, Signal::Hup, Signal::Quit];
 
-/// The one program that was started and is waited for, and its status once it has ended.
+/// The running program that the client waits for, and its status once it has ended.
 static PROGRAM: Mutex<Option<(Pid, Option<ExitStatus>)>> = Mutex::new(None);
 static HAS_ENDED: Condvar = Condvar::new();
 
-/// Takes over the duties of process 1. Any other process has none.
+/// Takes over the duties of process 1. Does nothing in any other process.
 ///
 /// `ends_by_signals` is for a client that does not handle these signals itself.
 ///
 /// # Errors
-/// When there can be no handlers, or no thread.
+///
+/// When the handlers or the thread cannot be set up.
 pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
     if !getpid().is_init() {
         return Ok(());
@@ -39,7 +40,7 @@ pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
     let mut signals =
         Signals::new(handled).map_err(|source| ClientError::NoResources { what: "signal handlers", source })?;
     let work = async move {
-        // Some may have ended before there was a handler.
+        // Some children may have ended before the handler was set up.
         reap();
         while let Some(Ok(signal)) = signals.next().await {
             match signal {
@@ -52,9 +53,10 @@ pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Starts a program. Until this returns, no status is asked for, so that none gets lost.
+/// Starts a program. No child is reaped until this returns, so that its status cannot get lost.
 ///
 /// # Errors
+///
 /// Those of `start`.
 pub(crate) fn spawn<T>(start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
     let mut program = program();
@@ -66,7 +68,8 @@ pub(crate) fn spawn<T>(start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Re
 /// Waits until that program has ended. This blocks.
 ///
 /// # Errors
-/// When its status cannot be had.
+///
+/// When its status is not available.
 pub(crate) fn wait_for(child: &mut Child) -> io::Result<ExitStatus> {
     if !getpid().is_init() {
         return child.wait();
@@ -76,7 +79,7 @@ pub(crate) fn wait_for(child: &mut Child) -> io::Result<ExitStatus> {
     status.ok_or_else(|| io::Error::other("its exit status is lost"))
 }
 
-/// Asks for the status of all children that have ended.
+/// Waits for all children that have ended.
 fn reap() {
     let mut program = program();
     while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {

@@ -1,7 +1,7 @@
-//! Who gets a password: the server at the other end of a connection, as far as the system tells.
+//! Decides which server may get a password, as far as the system can identify the server.
 //!
-//! A client connects again by itself, and another program may listen there by then. So a password that was given once is
-//! given again only to the same server, and the client needs no person for that.
+//! The client reconnects without asking, and another program may listen there by then. So a password is sent again only
+//! to the server that got it first.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,40 +10,35 @@ use rustix::process::geteuid;
 
 use crate::net::tcp_info::owner_of_peer;
 
-/// The other end of a connection.
+/// The remote end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RemoteEnd {
-    /// A server that has proved who it is (TLS).
+    /// A server that has proved its identity (TLS).
     Verified,
-    /// A socket of the file system, and the user who listens there.
+    /// A Unix socket, and the user who listens on it.
     Unix(Option<u32>),
     /// Plain TCP.
-    Tcp {
-        /// Our address.
-        local: SocketAddr,
-        /// The server's address.
-        peer: SocketAddr,
-    },
+    Tcp { local: SocketAddr, peer: SocketAddr },
 }
 
-/// The server at an endpoint, at the time when it was asked for.
+/// The identity of a server at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Recipient {
-    /// It has proved who it is.
+    /// It has proved its identity.
     Verified,
-    /// It is on another machine, at this address.
+    /// On another machine, at this address.
     Remote(SocketAddr),
-    /// It is on this machine.
+    /// On this machine.
     Local {
-        /// `None` for a socket of the file system. A client uses only one of these.
+        /// `None` for a Unix socket. A client uses only one of these.
         address: Option<SocketAddr>,
-        /// The user who owns its end of the connection. `None` if the system does not tell.
+        /// The user who owns the server's end of the connection. `None` if unknown.
         owner: Option<u32>,
     },
 }
 
 impl RemoteEnd {
-    /// Whether nobody on the way can read what is sent: it is encrypted, or leaves this machine not at all.
+    /// Whether nobody else can read what is sent: it is encrypted, or does not leave this machine.
     pub(crate) fn is_private(self) -> bool {
         match self {
             Self::Verified | Self::Unix(_) => true,
@@ -51,7 +46,7 @@ impl RemoteEnd {
         }
     }
 
-    /// The server there. Ask after it has said something: before, its end of the connection may have no owner yet.
+    /// Identifies the server. Call this after its first line: before that, its end may have no owner yet.
     pub(crate) fn recipient(self) -> Recipient {
         match self {
             Self::Verified => Recipient::Verified,
@@ -65,8 +60,8 @@ impl RemoteEnd {
 }
 
 impl Recipient {
-    /// Whether it may have a password that was given to `first` before: it is at the same address, and on this machine it
-    /// belongs to root, to us, or to the user who has the password already.
+    /// Whether it may get a password that was given to `first`. It must have the same address. On this machine it must
+    /// also belong to root, to us, or to the user who already has the password.
     pub(crate) fn may_have(self, first: Self) -> bool {
         match (self, first) {
             (Self::Verified, _) => true,
@@ -111,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_given_again_only_at_the_same_address() {
+    fn a_password_is_sent_again_only_to_the_same_address() {
         let own = Some(geteuid().as_raw());
         let remote = |address: &str| Recipient::Remote(address.parse().unwrap());
         let socket = Recipient::Local { address: None, owner: own };
@@ -133,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn on_this_machine_it_is_given_again_only_to_root_to_ourselves_and_to_who_has_it_already() {
+    fn a_local_server_must_belong_to_root_to_us_or_to_the_same_user() {
         let (own, stranger, other) = (geteuid().as_raw(), geteuid().as_raw() + 1, geteuid().as_raw() + 2);
         for address in [Some("127.0.0.1:5000".parse().unwrap()), None] {
             let owned = |owner| Recipient::Local { address, owner };
@@ -154,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_is_known_by_its_address_and_has_no_owner() {
+    fn a_remote_server_is_identified_by_its_address() {
         let endpoint = |local: &str, peer: &str| {
             let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
             RemoteEnd::Tcp { local, peer }

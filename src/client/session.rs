@@ -1,6 +1,6 @@
-//! One session in the room, from the name to the farewell: what the server says is shown and understood.
+//! One session in the room, from the login to the goodbye: shows what the server says, and tracks its state.
 //!
-//! It knows nothing of what we say but the name, and whether there is more of it to come.
+//! It does not know what is sent after the name, only whether more follows.
 
 use std::cell::Cell;
 use std::io;
@@ -25,39 +25,38 @@ use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, Secret};
 use crate::protocol::ServerLine;
 
-/// A connection, and what has come of it so far.
+/// A connection, and the state of its session.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     incoming: Incoming,
     display: Display,
-    /// Only messages are shown.
+    /// Set for `--lines-only`.
     filter: Option<Filter>,
     session_state: SessionState,
-    /// When the server should have taken the name.
+    /// When to give up waiting for the welcome.
     welcome_by: Instant,
-    /// What the server has not asked for yet.
+    /// The password, until it is sent.
     password: Option<Secret>,
-    /// Who got it at the first try, and may have it again.
+    /// The server that got it at the first attempt, and may get it again.
     given_to: Option<Recipient>,
     allow_plain_password: bool,
-    /// Another try follows when the name is taken.
+    /// There is another attempt if the name is taken.
     may_retry: bool,
-    /// This is not the first try.
     is_retry: bool,
-    /// The refusals of a try, which are shown only if it was the last one.
+    /// The refusals of this attempt, which are shown only if it was the last one.
     withheld: Vec<u8>,
-    /// Who else wants to know what is said.
+    /// Gets the messages for a bot's program.
     queue: Option<MessageQueue>,
-    /// Nothing more is to be sent.
+    /// Nothing more will be sent.
     all_said: &'a Cell<bool>,
     /// Dropped when nothing more can be shown.
     shown: Option<oneshot::Sender<()>>,
-    /// Why not.
+    /// Why nothing more can be shown.
     unshown: Option<io::Error>,
 }
 
 impl<'a> Session<'a> {
-    /// Connects and joins the room. Without an [`Outgoing`], the server has refused that.
+    /// Connects and joins the room. Returns no [`Outgoing`] if the server refused the login.
     pub(crate) async fn join(
         config: &Config,
         lines_only: bool,
@@ -100,7 +99,8 @@ impl<'a> Session<'a> {
         Ok((session, Some(outgoing)))
     }
 
-    /// Connects for another try. The server may have closed the connection, and would ask for a password again anyway.
+    /// Connects for another attempt. The server may have closed the connection, and would ask for a password again
+    /// anyway.
     async fn connect_again(&mut self, config: &Config) -> Result<Outgoing, ClientError> {
         self.welcome_by = Instant::now() + WELCOME_LIMIT;
         let (incoming, outgoing) = connection::connect(&config.endpoint).await?;
@@ -112,14 +112,14 @@ impl<'a> Session<'a> {
         Ok(outgoing)
     }
 
-    /// Sends the name and waits until the server has taken it; false when it did not.
+    /// Sends the name and waits for the welcome. False if the server did not accept it.
     ///
-    /// Nothing may be said before: if the name is refused, the next line would be taken for another name.
+    /// Nothing may be sent before: if the name is refused, the server would take the next line for another name.
     async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, ClientError> {
         let has_password = self.password.is_some() && outgoing.may_carry_password(self.allow_plain_password);
         outgoing.send(login_line(name, has_password).as_bytes()).await.map_err(ClientError::Failed)?;
         while !self.session_state.joined {
-            // Only the server is waited for, not whoever reads what it says.
+            // The time limit applies to the server, not to a slow reader of our output.
             let left = self.welcome_by.saturating_duration_since(Instant::now());
             let next = timeout(left, self.incoming.next()).await.map_err(|_elapsed| ClientError::NoWelcome)?;
             if !self.take_in(next.map_err(ClientError::Failed)?).await? {
@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
         Ok(true)
     }
 
-    /// Sends the password once. When it was wrong it will not be right the next time.
+    /// Sends the password once. A wrong password stays wrong.
     async fn give_password(&mut self, outgoing: &Outgoing) -> Result<(), ClientError> {
         if !outgoing.may_carry_password(self.allow_plain_password) {
             self.session_state.is_unprotected = true;
@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         };
         let recipient = outgoing.remote_end().ok_or(ClientError::Cut)?.recipient();
         if !recipient.may_have(*self.given_to.get_or_insert(recipient)) {
-            let advice = format!("; it was not sent, because this may be another server than before ({recipient})");
+            let advice = format!("; it was not sent, because this may be a different server ({recipient})");
             self.session_state.lack_password(&advice);
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl<'a> Session<'a> {
         outgoing.send(line.as_bytes()).await.map_err(ClientError::Failed)
     }
 
-    /// Is ready when nothing more can be shown, or nobody would read it.
+    /// Resolves when nothing more can be shown, or nobody reads it.
     pub(crate) fn until_unshown(&mut self) -> Result<impl Future<Output = ()> + use<>, ClientError> {
         let (shown, unshown) = oneshot::channel();
         self.shown = Some(shown);
@@ -165,28 +165,28 @@ impl<'a> Session<'a> {
         Ok(select(unshown, Box::pin(unread)).map(drop))
     }
 
-    /// Shows what comes until the server closes the connection.
+    /// Shows what the server says until it closes the connection.
     pub(crate) async fn listen(&mut self) -> Result<(), ClientError> {
         while self.step().await? {}
         Ok(())
     }
 
-    /// How it all went, when the server has closed the connection.
+    /// The result, once the server has closed the connection.
     pub(crate) fn outcome(self) -> Result<Outcome, ClientError> {
         match self.unshown {
-            // A reader who has seen enough is no loss, but a full disk is.
+            // A reader that has seen enough is not an error, but a full disk is.
             Some(error) if !is_unread(&error) => Err(ClientError::Output(error)),
             _ => self.session_state.outcome(),
         }
     }
 
-    /// Shows what comes next; false at the end.
+    /// Reads and handles the next lines. False at the end.
     async fn step(&mut self) -> Result<bool, ClientError> {
         let next = self.incoming.next().await.map_err(ClientError::Failed)?;
         self.take_in(next).await
     }
 
-    /// Shows and understands lines; false at the end.
+    /// Handles lines and shows them. False at the end.
     async fn take_in(&mut self, lines: Option<Vec<u8>>) -> Result<bool, ClientError> {
         let Some(lines) = lines else { return Ok(false) };
         let mut shown = Vec::with_capacity(lines.len());
@@ -205,7 +205,7 @@ impl<'a> Session<'a> {
                 self.withheld.extend_from_slice(line);
             }
             if self.session_state.is_turned_away() {
-                break; // Another name is asked for, and there is none.
+                break; // The server asks for another name, and there is none.
             }
         }
         self.show(&shown).await?;
@@ -225,7 +225,7 @@ impl<'a> Session<'a> {
             }
         };
         match shown {
-            // It cannot be shown, but there may be more to say, and the farewell is waited for.
+            // The output failed, but there may be more to send, and the goodbye is still to come.
             Err(error) if is_unread(&error) || self.all_said.get() => {
                 self.unshown = Some(error);
                 self.shown = None;

@@ -1,31 +1,30 @@
-//! What the server's lines say about a session.
+//! The state of a session, as the server's lines tell it.
 
 use crate::client::{ClientError, Outcome};
 use crate::model::SafeText;
 use crate::protocol::ServerLine;
 
-/// How a session goes, as far as the server has said.
 #[derive(Debug, Default)]
 pub(crate) struct SessionState {
-    /// The server has taken the name.
+    /// The server has accepted the name.
     pub(crate) joined: bool,
     /// The server waits for a password.
     pub(crate) wants_password: bool,
-    /// What the server has said of a wrong password.
+    /// The server's refusal of a wrong password.
     pub(crate) wrong_password: Option<SafeText>,
-    /// A wrong password is no end, for there is somebody who can try another.
+    /// A wrong password does not end the session, because a person can type another.
     is_patient: bool,
-    /// Others could have read the password, so it was not sent.
+    /// The password was not sent, because others could have read it.
     pub(crate) is_unprotected: bool,
     refused: u64,
     pub(crate) last_refusal: ServerRefusal,
-    /// The server shuts down.
+    /// The server is shutting down.
     pub(crate) stopping: bool,
     /// The server has said goodbye.
     pub(crate) bye: bool,
 }
 
-/// A refusal, as the server has said it.
+/// A refusal from the server.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ServerRefusal {
     pub(crate) code: String,
@@ -33,7 +32,7 @@ pub(crate) struct ServerRefusal {
 }
 
 impl ServerRefusal {
-    /// All of it.
+    /// The code and the text.
     pub(crate) fn shown(&self) -> SafeText {
         SafeText::new(format!("{}: {}", self.code, self.text))
     }
@@ -45,34 +44,34 @@ impl SessionState {
         Self { is_patient: true, ..Self::default() }
     }
 
-    /// The name was refused, or the password was or will not be given.
+    /// The login failed: the name or the password was refused, or the password was not sent.
     pub(crate) fn is_turned_away(&self) -> bool {
         !self.joined && (self.refused > 0 || self.is_unprotected)
     }
 
-    /// What the server said if it refused the name, and may take another one.
+    /// The refusal, if the server refused the name and another name may help.
     pub(crate) fn refused_name(&self) -> Option<&ServerRefusal> {
         let is_about_name = matches!(&*self.last_refusal.code, "bad-name" | "name-taken" | "name-registered");
         (self.is_turned_away() && is_about_name).then_some(&self.last_refusal)
     }
 
-    /// The name was refused because somebody else in the room has it.
+    /// The name was refused because somebody in the room has it.
     pub(crate) fn is_name_taken(&self) -> bool {
         !self.joined && self.last_refusal.code == "name-taken"
     }
 
-    /// There is no password to send. What the server asked for is the refusal that counts, with what to do about it.
+    /// There is no password to send. Counts the server's question as the refusal, and adds advice to it.
     pub(crate) fn lack_password(&mut self, advice: &str) {
         self.refused += 1;
         self.last_refusal.text += advice;
     }
 
-    /// The server has said goodbye, and not because it stops.
+    /// The server has said goodbye, but not because it is shutting down.
     pub(crate) fn was_dismissed(&self) -> bool {
         self.bye && !self.stopping
     }
 
-    /// Takes in a line.
+    /// Updates the state from a line of the server.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>) {
         match line {
             ServerLine::Welcome { .. } => self.joined = true,
@@ -92,7 +91,7 @@ impl SessionState {
         }
     }
 
-    /// How it all went, when the server has closed the connection.
+    /// The result, once the server has closed the connection.
     pub(crate) fn outcome(self) -> Result<Outcome, ClientError> {
         let turned_away = self.is_turned_away();
         let last_refusal = self.last_refusal.shown();

@@ -1,6 +1,6 @@
-//! The start of the client's runtime, when there is all that it needs.
+//! Starts the client's runtime, after checking that it has the resources that it needs.
 //!
-//! The runtime panics, or waits forever, when it cannot have a thread or a file descriptor. So both are tried before.
+//! Without a thread or a file descriptor, the runtime panics or waits forever. So both are checked first.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +12,10 @@ use rustix::io::dup;
 use crate::client::ClientError;
 use crate::limits::{STARTUP_DESCRIPTORS, STARTUP_THREADS};
 
-/// Starts the runtime, with one thread for its tasks. Nothing of async-std may run before.
+/// Starts the runtime, with one thread for its tasks. Nothing may use async-std before this.
 ///
 /// # Errors
+///
 /// [`ClientError::NoResources`], when a limit of the system is too low.
 pub fn start() -> Result<(), ClientError> {
     try_descriptors().map_err(|source| ClientError::NoResources { what: "file descriptors (ulimit -n)", source })?;
@@ -23,18 +24,18 @@ pub fn start() -> Result<(), ClientError> {
     Ok(())
 }
 
-/// There can be no further thread.
+/// The error when no more threads can be started.
 pub(crate) fn no_thread(source: io::Error) -> ClientError {
     ClientError::NoResources { what: "threads (ulimit -u)", source }
 }
 
-/// Opens that many descriptors at once, and closes them.
+/// Opens [`STARTUP_DESCRIPTORS`] descriptors at once, and closes them.
 fn try_descriptors() -> io::Result<()> {
     let all: Result<Vec<_>, _> = (0..STARTUP_DESCRIPTORS).map(|_| dup(io::stdin())).collect();
     Ok(all.map(drop)?)
 }
 
-/// Runs that many threads at once, and waits for their end.
+/// Runs [`STARTUP_THREADS`] threads at once, and waits for their end.
 fn try_threads() -> io::Result<()> {
     let gate = Mutex::new(());
     thread::scope(|scope| {
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_tried_is_given_back() {
+    fn the_checks_release_what_they_use() {
         let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let before = open();
         try_descriptors().unwrap();

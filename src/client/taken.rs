@@ -1,4 +1,4 @@
-//! What the client does when somebody in the room has its name.
+//! What the client does when somebody else in the room has its name.
 
 use std::time::Instant;
 
@@ -19,14 +19,14 @@ pub enum IfTaken {
     Fail,
 }
 
-/// The names to try, one after the other.
+/// The names to try, one after another.
 #[derive(Debug)]
 pub(crate) struct Tries {
     if_taken: IfTaken,
     wanted: Name,
-    /// How many names were tried.
+    /// How many names have been tried.
     count: u32,
-    /// When to give up. It is set by the first refusal.
+    /// When to give up. The first refusal sets it.
     until: Option<Instant>,
 }
 
@@ -35,12 +35,12 @@ impl Tries {
         Self { if_taken, wanted, count: 1, until: None }
     }
 
-    /// Whether a refusal is not the end.
+    /// Whether to try again after a refusal.
     pub(crate) fn goes_on(&self) -> bool {
         self.if_taken != IfTaken::Fail
     }
 
-    /// What to try after a refusal, when it is time to. `None` to give up.
+    /// Waits, and returns the next name to try after a refusal. `None` to give up.
     pub(crate) async fn next(&mut self) -> Option<Name> {
         let now = Instant::now();
         let until = *self.until.get_or_insert(now + TAKEN_LIMIT);
@@ -52,7 +52,7 @@ impl Tries {
             IfTaken::Fail => None,
             IfTaken::Number => numbered(&self.wanted, self.count),
             IfTaken::Wait => {
-                // Of several who wait, chance decides who comes first.
+                // The random part lets several waiting clients take turns.
                 let pause = TAKEN_PAUSE.0 + (TAKEN_PAUSE.1 - TAKEN_PAUSE.0).mul_f64(fastrand::f64());
                 sleep(pause.min(until - now)).await;
                 Some(self.wanted.clone())
@@ -61,7 +61,7 @@ impl Tries {
     }
 }
 
-/// The name with a number, and without its last characters if it would be too long.
+/// Appends a number to the name, and shortens the name if the result would be too long.
 fn numbered(name: &Name, number: u32) -> Option<Name> {
     let mut start = name.as_str();
     while !start.is_empty() {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_makes_another_name_which_is_never_too_long() {
+    fn a_numbered_name_is_never_too_long() {
         for (wanted, number, expected) in [
             ("cron", 2, "cron-2"),
             ("cron", 10, "cron-10"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn it_gives_up_after_a_while() {
+    fn it_gives_up_after_the_time_limit() {
         for if_taken in [IfTaken::Wait, IfTaken::Number] {
             let mut tries = Tries::new(name("cron"), if_taken);
             assert!(block_on(tries.next()).is_some());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn it_can_give_up_at_once() {
+    fn fail_does_not_try_again() {
         assert_eq!(block_on(Tries::new(name("cron"), IfTaken::Fail).next()), None);
     }
 }

@@ -1,6 +1,6 @@
-//! Where to connect, as a person writes it: `HOST`, `HOST:PORT`, `tls://HOST[:PORT]` or `unix:PATH`.
+//! Parses the target: `HOST`, `HOST:PORT`, `tls://HOST[:PORT]` or `unix:PATH`.
 //!
-//! It only parses. It neither looks up a host nor knows which ports are the usual ones.
+//! It neither resolves a host nor knows the default ports.
 
 use std::ffi::{OsStr, OsString};
 use std::net::Ipv6Addr;
@@ -10,65 +10,63 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// A parsed target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// A host, over TCP.
     Tcp {
-        /// A name or an address. An IPv6 address has no brackets, but may have a zone.
+        /// A name or an IP address. An IPv6 address has no brackets, but may have a zone.
         host: String,
         /// `None` when no port was given.
         port: Option<u16>,
         /// It was written with `tls://`.
         tls: bool,
     },
-    /// A socket of the file system.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
-/// Why a text is not a target, and how to write what was probably meant.
+/// Why a text is not a target, with a suggestion.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadTarget {
-    /// There is no text.
     #[error("the host is empty")]
     Empty,
-    /// A host that is not UTF-8. (A path may be.)
+    /// A host that is not UTF-8. (A path need not be UTF-8.)
     #[error("{0:?} is not UTF-8")]
     NotText(OsString),
-    /// `unix:` alone.
-    #[error("there is no path after \"unix:\"")]
+    /// `unix:` without a path.
+    #[error("no path after \"unix:\"")]
     NoPath,
-    /// A slash, but no scheme.
-    #[error("{0:?} is not a host; a path is written unix:PATH")]
+    /// It has a slash, but no scheme.
+    #[error("{0:?} is not a host; for a path, write unix:PATH")]
     Path(String),
-    /// A scheme that is not ours.
     #[error("{0:?} is not a known scheme; write HOST, HOST:PORT, tls://HOST or unix:PATH")]
     Scheme(String),
-    /// As for ssh.
-    #[error("{0:?} is not a host; a name is given with --name")]
+    /// `USER@HOST`, as for ssh.
+    #[error("{0:?} is not a host; use --name for your name")]
     User(String),
-    /// A number that is a port and cannot be the address of a host.
-    #[error("{0} is not a host; a port is written HOST:{0}")]
+    /// A number that is a port, and cannot be a host's address.
+    #[error("{0} is not a host; for a port, write HOST:{0}")]
     OnlyPort(u16),
     /// A colon without a host before it.
-    #[error("there is no host before {0:?}; this machine is localhost")]
+    #[error("no host before {0:?}; for this machine, write localhost{0}")]
     NoHost(String),
-    /// What follows the colon is not a port.
+    /// The text after the colon is not a port.
     #[error("{0:?} is not a port; a port is a number from 1 to 65535")]
     Port(String),
     /// Several colons, which only an IPv6 address may have.
     #[error("{0:?} is not an IPv6 address; write HOST:PORT, or [ADDRESS]:PORT for IPv6")]
     Colons(String),
-    /// Brackets that do not hold an IPv6 address, or that have something other than a port after them.
+    /// Brackets without an IPv6 address in them, or with something other than a port after them.
     #[error("{0:?} is not an IPv6 address in brackets; write [ADDRESS] or [ADDRESS]:PORT")]
     Brackets(String),
 }
 
 impl Target {
-    /// Reads a target. A path need not be UTF-8.
+    /// Parses a target. A path need not be UTF-8.
     ///
     /// # Errors
-    /// [`BadTarget`], worded for the person who wrote it.
+    ///
+    /// [`BadTarget`], worded for the user.
     pub fn parse(text: &OsStr) -> Result<Self, BadTarget> {
         if let Some(path) = text.as_bytes().strip_prefix(b"unix:") {
             return match path {
@@ -78,7 +76,7 @@ impl Target {
         }
         let text = text.to_str().ok_or_else(|| BadTarget::NotText(text.to_owned()))?;
         let (authority, tls) = match text.split_once("://") {
-            // A program that treats it as a URL may have put a slash at its end.
+            // A program that treats it as a URL may have added a slash at the end.
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tls") => {
                 (rest.strip_suffix('/').unwrap_or(rest), true)
             }
@@ -89,7 +87,7 @@ impl Target {
         Ok(Self::Tcp { host: host.to_owned(), port, tls })
     }
 
-    /// The same, with no port given.
+    /// Removes the port.
     pub fn without_port(self) -> Self {
         match self {
             Self::Tcp { host, tls, .. } => Self::Tcp { host, port: None, tls },
@@ -98,7 +96,7 @@ impl Target {
     }
 }
 
-/// Splits `HOST[:PORT]`. An IPv6 address before a port is in brackets, and may be without one.
+/// Splits `HOST[:PORT]`. An IPv6 address needs brackets only before a port.
 fn split(text: &str) -> Result<(&str, Option<u16>), BadTarget> {
     if text.is_empty() {
         return Err(BadTarget::Empty);
@@ -135,18 +133,19 @@ fn split(text: &str) -> Result<(&str, Option<u16>), BadTarget> {
     }
 }
 
-/// Reads a port that can be connected to.
+/// Parses a port. 0 is not valid.
 ///
 /// # Errors
+///
 /// [`BadTarget::Port`].
 pub fn parse_port(text: &str) -> Result<u16, BadTarget> {
-    // `u16::from_str` takes a plus sign as well.
+    // `u16::from_str` also accepts a plus sign.
     let port = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let port = port.and_then(|text| text.parse().ok()).filter(|&port| port != 0);
     port.ok_or_else(|| BadTarget::Port(text.to_owned()))
 }
 
-/// Whether this is an IPv6 address, perhaps with a zone (RFC 4007, section 11). A colon in a zone would be ambiguous.
+/// Whether this is an IPv6 address, possibly with a zone (RFC 4007, section 11). A colon in a zone would be ambiguous.
 fn is_ipv6(text: &str) -> bool {
     let (address, zone) = text.split_once('%').map_or((text, None), |(address, zone)| (address, Some(zone)));
     Ipv6Addr::from_str(address).is_ok() && zone.is_none_or(|zone| !zone.is_empty() && !zone.contains([':', '[', ']']))
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_address_with_a_port_is_in_brackets() {
+    fn an_ipv6_address_needs_brackets_before_a_port() {
         for (text, host, port) in [
             ("::1", "::1", None),
             ("[::1]", "::1", None),
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_is_a_scheme_before_any_host() {
+    fn any_host_may_have_the_scheme_tls() {
         for (text, host, port) in [
             ("tls://chat.example", "chat.example", None),
             ("TLS://chat.example:443", "chat.example", Some(443)),
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_follows_unix_and_need_not_be_utf_8() {
+    fn a_path_need_not_be_utf_8() {
         for (text, path) in [
             (&b"unix:/run/linechat/socket"[..], &b"/run/linechat/socket"[..]),
             (b"unix:socket", b"socket"),
@@ -229,13 +228,13 @@ mod tests {
         for (text, why) in [
             ("", "the host is empty"),
             ("tls://", "the host is empty"),
-            ("unix:", "there is no path after \"unix:\""),
-            ("/run/socket", "\"/run/socket\" is not a host; a path is written unix:PATH"),
-            ("tls://chat/x", "\"chat/x\" is not a host; a path is written unix:PATH"),
+            ("unix:", "no path after \"unix:\""),
+            ("/run/socket", "\"/run/socket\" is not a host; for a path, write unix:PATH"),
+            ("tls://chat/x", "\"chat/x\" is not a host; for a path, write unix:PATH"),
             ("http://a:1", "\"http://\" is not a known scheme; write HOST, HOST:PORT, tls://HOST or unix:PATH"),
-            ("bob@chat", "\"bob@chat\" is not a host; a name is given with --name"),
-            ("5000", "5000 is not a host; a port is written HOST:5000"),
-            (":5000", "there is no host before \":5000\"; this machine is localhost"),
+            ("bob@chat", "\"bob@chat\" is not a host; use --name for your name"),
+            ("5000", "5000 is not a host; for a port, write HOST:5000"),
+            (":5000", "no host before \":5000\"; for this machine, write localhost:5000"),
             ("localhost:", "\"\" is not a port; a port is a number from 1 to 65535"),
             ("localhost:0", "\"0\" is not a port; a port is a number from 1 to 65535"),
             ("localhost:+1", "\"+1\" is not a port; a port is a number from 1 to 65535"),

@@ -1,7 +1,7 @@
-//! TLS at the client: which certificates are trusted, and the handshake.
+//! TLS of the client: the trusted certificates and the handshake.
 //!
-//! It knows nothing of what is said afterwards. No connection gets through here whose server has not proved that it
-//! holds the key of a trusted certificate.
+//! It knows nothing of what follows. A handshake succeeds only if the server proves that it holds the key of a trusted
+//! certificate.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -31,107 +31,72 @@ use crate::net::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, 
 use crate::net::transport::{Transport, Uninterrupted};
 use crate::os::io_error;
 
-/// Which certificates will do.
+/// Which certificates are accepted.
 #[derive(Debug, Clone)]
 pub enum Trust {
-    /// Those for the server's name that are among these, or that one of these has signed, directly or not.
+    /// Those for the server's name that are among these, or are signed by one of these, directly or not.
     Among(Arc<Trusted>),
-    /// This one, whatever its names, its dates and who signed it.
+    /// Only this one, regardless of its names, dates and signer.
     Exactly(Fingerprint),
 }
 
-/// Certificates that are trusted.
+/// Trusted certificates.
 #[derive(Debug)]
 pub struct Trusted {
     certificates: Vec<CertificateDer<'static>>,
-    /// The same, in the form that chains are checked with.
+    /// The same, in the form that rustls uses.
     roots: Arc<RootCertStore>,
 }
 
-/// Why there is nothing to trust, and what to do about it.
+/// Why no trusted certificates could be loaded.
 #[derive(Debug, Error)]
 pub enum TrustError {
-    /// A file cannot be read, or holds no certificate.
+    /// A file cannot be read, or contains no certificate.
     #[error("cannot read certificates in {}: {why}", .path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// There are no certificates where this system keeps those that it trusts.
-    #[error(
-        "this system trusts no certificates{why}; name those that you trust with --tls-ca, or the server's own with \
-         --tls-fingerprint"
-    )]
+    File { path: PathBuf, why: String },
+    /// The system has no trusted certificates.
+    #[error("this system has no trusted certificates{why}; use --tls-ca or --tls-fingerprint")]
     Nobody {
-        /// What went wrong, if anything did.
+        /// The first error while loading them, or empty.
         why: String,
     },
 }
 
-/// Why there is no TLS, and what to do about it.
+/// Why the TLS handshake failed.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// It may be that of somebody in between.
+    /// The certificate is not trusted, and may be that of an attacker.
     #[error(
         "the certificate of {host} is not trusted: {why}; if you know that its SHA-256 fingerprint is {fingerprint}, \
          use --tls-fingerprint {fingerprint}"
     )]
-    Untrusted {
-        /// The host as given.
-        host: String,
-        /// Why not.
-        why: SafeText,
-        /// That of the certificate.
-        fingerprint: Fingerprint,
-    },
-    /// It is not the one that was asked for.
+    Untrusted { host: String, why: SafeText, fingerprint: Fingerprint },
+    /// The certificate has another fingerprint than the expected one.
     #[error(
-        "the certificate of {host} is another one, with the SHA-256 fingerprint {fingerprint}; either the server has \
-         a new one, or you are connected to somebody else: ask whoever runs it"
+        "the certificate of {host} does not match: its SHA-256 fingerprint is {fingerprint}; either the server has a \
+         new certificate, or this is another server: ask its operator"
     )]
-    AnotherOne {
-        /// The host as given.
-        host: String,
-        /// That of the certificate.
-        fingerprint: Fingerprint,
-    },
-    /// No certificate can be for that host.
-    #[error("{host} is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint")]
-    Nameless {
-        /// The host as given.
-        host: String,
-    },
-    /// The server answered with something else.
+    AnotherOne { host: String, fingerprint: Fingerprint },
+    /// The host is not a name that a certificate can contain.
+    #[error("{host} is not a valid DNS name, so no certificate can be valid for it; use --tls-fingerprint")]
+    Nameless { host: String },
+    /// The server does not speak TLS.
     #[error("the server at {host}, port {port} does not speak TLS; check the port, or connect without --tls")]
-    NotSpoken {
-        /// The host as given.
-        host: String,
-        /// The port as given.
-        port: u16,
-    },
-    /// Anything else.
+    NotSpoken { host: String, port: u16 },
     #[error("cannot negotiate TLS with {host}, port {port}: {why}")]
-    Failed {
-        /// The host as given.
-        host: String,
-        /// The port as given.
-        port: u16,
-        /// Why.
-        why: SafeText,
-    },
+    Failed { host: String, port: u16, why: SafeText },
 }
 
 impl Trust {
-    /// What this system trusts.
+    /// The certificates that this system trusts.
     ///
     /// # Errors
+    ///
     /// [`TrustError::Nobody`].
     pub fn system() -> Result<Self, TrustError> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
-        // A few that nobody can read are no reason to trust none of them.
+        // Certificates that cannot be parsed do not make the others useless.
         roots.add_parsable_certificates(found.certs.iter().cloned());
         if roots.is_empty() {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
@@ -140,9 +105,10 @@ impl Trust {
         Ok(Self::among(found.certs, roots))
     }
 
-    /// The certificates in a file of PEM blocks, and no others.
+    /// Only the certificates in a PEM file.
     ///
     /// # Errors
+    ///
     /// [`TrustError::File`].
     pub fn from_file(path: &Path) -> Result<Self, TrustError> {
         let failed = |why| TrustError::File { path: path.to_owned(), why };
@@ -171,10 +137,11 @@ fn describe(error: pem::Error) -> String {
     }
 }
 
-/// Negotiates TLS with this host on a connection to it. Whoever calls it limits its time.
+/// Negotiates TLS with this host on an open connection. The caller limits the time.
 ///
 /// # Errors
-/// [`TlsError`], worded for the person at the client.
+///
+/// [`TlsError`], worded for the user.
 pub(crate) async fn shake_hands(
     socket: TcpStream,
     host: &str,
@@ -191,11 +158,11 @@ pub(crate) async fn shake_hands(
     }
 }
 
-/// What the certificate has to be for.
+/// The name that the certificate must be valid for.
 fn expected_name(host: &str, trust: &Trust) -> Result<ServerName<'static>, TlsError> {
     match (server_name(host), trust) {
         (Ok(name), _) => Ok(name),
-        // Nothing is compared with it, and an address is not sent to the server (RFC 6066, section 3).
+        // The name is not checked, and an address is not sent to the server (RFC 6066, section 3).
         (Err(_), Trust::Exactly(_)) => Ok(Ipv4Addr::UNSPECIFIED.into()),
         (Err(_), Trust::Among(_)) => Err(TlsError::Nameless { host: host.to_owned() }),
     }
@@ -207,7 +174,7 @@ fn config(guard: Arc<Guard>) -> Result<ClientConfig, rustls::Error> {
         .dangerous()
         .with_custom_certificate_verifier(guard)
         .with_no_client_auth();
-    // A resumed session would show no certificate.
+    // A resumed session would have no certificate to check.
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -241,48 +208,49 @@ impl TlsError {
     }
 }
 
-/// Why a certificate is not trusted, and what to do about it, in words. Its own flaw is no matter of who signed it.
+/// Describes why a certificate is not trusted, and what to do about it. `flaw` is what is wrong with the server's own
+/// certificate.
 fn distrust(error: &CertificateError, flaw: Option<&CertificateError>) -> String {
-    let whose = if flaw == Some(error) { "it" } else { "that of its signer" };
+    let whose = if flaw == Some(error) { "it" } else { "its issuer's certificate" };
     match error {
         CertificateError::UnknownIssuer | CertificateError::BadSignature if !is_of_signer(flaw) => {
-            "nobody but itself has signed it".to_owned()
+            "it is self-signed".to_owned()
         }
         CertificateError::UnknownIssuer => {
-            "nobody who is trusted here has signed it; name its authority with --tls-ca".to_owned()
+            "it is not signed by a trusted certificate authority; name its authority with --tls-ca".to_owned()
         }
-        CertificateError::BadSignature => "whom it names as its signer has not signed it".to_owned(),
+        CertificateError::BadSignature => "its signature is not from the issuer that it names".to_owned(),
         CertificateError::ExpiredContext { not_after, .. } => {
             let day = date(*not_after);
-            format!("{whose} expired on {day}; check the clock of this machine, or tell whoever runs the server")
+            format!("{whose} expired on {day}; check the clock of this machine, or tell the server's operator")
         }
         CertificateError::NotValidYetContext { not_before, .. } => {
             format!("{whose} is not valid before {}; check the clock of this machine", date(*not_before))
         }
-        CertificateError::Expired => "it ends before it begins".to_owned(),
+        CertificateError::Expired => "its end date is before its start date".to_owned(),
         CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "it names no host at all".to_owned()
+            "it names no host".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } => {
             let names: Vec<_> = presented.iter().map(|name| describe_name(name)).collect();
-            // A certificate can hold thousands.
+            // A certificate can contain thousands.
             let names = SafeText::excerpt(&names.join(", "), CERTIFICATE_NAME_CHARS);
-            format!("it is for {names}; check the host")
+            format!("it is only valid for {names}; check the host")
         }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "it is not for servers".to_owned()
+            "it is not a server certificate".to_owned()
         }
-        CertificateError::BadEncoding => "it is damaged".to_owned(),
+        CertificateError::BadEncoding => "it is malformed".to_owned(),
         error if is_authority(error) => {
-            "it is that of an authority; if it is the server's as well, name it with --tls-ca".to_owned()
+            "it is a CA certificate; if the server really uses it, name it with --tls-ca".to_owned()
         }
-        error if is_version_1(error) => "it is of the old version 1, which names no host".to_owned(),
-        CertificateError::Other(error) => format!("it cannot be checked ({})", error.0),
-        error => format!("it cannot be checked ({error:?})"),
+        error if is_version_1(error) => "it is an X.509 version 1 certificate, which names no host".to_owned(),
+        CertificateError::Other(error) => format!("it cannot be verified ({})", error.0),
+        error => format!("it cannot be verified ({error:?})"),
     }
 }
 
-/// What a name in a certificate stands for. The library writes them as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
+/// Describes a name in a certificate. The library writes them as `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
 fn describe_name(name: &str) -> String {
     let (kind, value) = name.split_once('(').unwrap_or((name, ""));
     let value = value.strip_suffix(')').unwrap_or(value);
@@ -293,7 +261,7 @@ fn describe_name(name: &str) -> String {
             Err(_) => format!("{text:?} (not a valid DNS name)"),
         },
         ("IpAddress", value) if value.starts_with('[') => "an invalid IP address".to_owned(),
-        // The library does not always choose the usual form, and not always a valid one.
+        // The library does not always write the usual form, nor always a valid one.
         ("IpAddress", value) => value.parse().map_or(value.to_owned(), |address: IpAddr| address.to_string()),
         ("UniformResourceIdentifier", _) => format!("the URI {text:?}"),
         ("DirectoryName", _) => "a directory name".to_owned(),
@@ -303,26 +271,26 @@ fn describe_name(name: &str) -> String {
     }
 }
 
-/// Whether it is a matter of who signed a certificate that it is not even trusted by itself.
+/// Whether the problem is who signed the certificate, and not the certificate itself.
 fn is_of_signer(flaw: Option<&CertificateError>) -> bool {
     matches!(flaw, Some(CertificateError::UnknownIssuer | CertificateError::BadSignature))
 }
 
-/// The day, by UTC.
+/// The date in UTC.
 fn date(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).map_or_else(|_| "a day far away".to_owned(), |day| day.strftime("%F").to_string())
 }
 
-/// Looks at the certificate of one server.
+/// Checks the certificate of one server.
 #[derive(Debug)]
 struct Guard {
     lets_in: LetsIn,
-    /// What it was shown.
+    /// The fingerprint of the server's certificate.
     seen: OnceLock<Fingerprint>,
-    /// What is wrong with that even where it is trusted itself.
+    /// What is wrong with the certificate itself, even if it is trusted.
     flaw: OnceLock<Option<CertificateError>>,
-    /// That will do, if the server holds the key of it.
+    /// The certificate is trusted. The server must still prove that it holds the key.
     is_trusted: AtomicBool,
 }
 
@@ -345,15 +313,14 @@ impl Guard {
     }
 }
 
-/// Verifies a certificate that is trusted itself: its dates and names count, and it does not matter who has signed it.
+/// Verifies a certificate that is itself trusted: checks its dates and names, but not its signer.
 fn verify_trusted(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Result<(), rustls::Error> {
     let parsed = ParsedCertificate::try_from(certificate)?;
     verify_itself(&parsed, now)?;
     verify_server_name(&parsed, name)
 }
 
-/// What is wrong with a certificate where it is trusted itself, and nobody else: nothing, if it is whole and has signed
-/// itself.
+/// What is wrong with a certificate if only this certificate is trusted. `None` if it is valid and signed by itself.
 fn flaw(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) -> Option<CertificateError> {
     let mut roots = RootCertStore::empty();
     let verified = roots.add(certificate.clone().into_owned()).and_then(|()| {
@@ -368,7 +335,8 @@ fn flaw(certificate: &CertificateDer<'_>, name: &ServerName<'_>, now: UnixTime) 
     }
 }
 
-/// Whatever is trusted, the server has to sign the handshake with the key of its certificate: anybody can send that.
+/// The server must always sign the handshake with the certificate's key, because anybody can send a copy of a
+/// certificate.
 impl ServerCertVerifier for Guard {
     fn verify_server_cert(
         &self,
@@ -423,7 +391,7 @@ mod tests {
 
     use super::*;
 
-    /// Of `openssl x509 -req -signkey`, without a file of extensions.
+    /// Made by `openssl x509 -req -signkey`, without an extension file.
     const VERSION_1: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBEzCBuwIUAmlweVQMLL4x431nG54aIU8dsjswCgYIKoZIzj0EAwIwDDEKMAgG
@@ -436,33 +404,33 @@ aOhO6VQCIFE04kjT7XkU2a90h3w3/zyH31uVJA8adT+WlJxlIoDk
 ";
 
     #[test]
-    fn only_a_fingerprint_does_for_a_host_that_no_certificate_can_name() {
+    fn a_host_that_is_not_a_dns_name_needs_a_fingerprint() {
         let fingerprint = Fingerprint::of(&CertificateDer::from_slice(b"any"));
         assert!(expected_name("-odd-", &Trust::Exactly(fingerprint)).is_ok());
         let error = expected_name("-odd-", &Trust::among(Vec::new(), RootCertStore::empty())).unwrap_err();
-        let why = "-odd- is not a valid DNS name, so no certificate can be for it; use --tls-fingerprint";
+        let why = "-odd- is not a valid DNS name, so no certificate can be valid for it; use --tls-fingerprint";
         assert_eq!(error.to_string(), why);
     }
 
-    /// No server of ours would show them.
+    /// Our server cannot send them.
     #[test]
-    fn what_is_wrong_with_a_strange_certificate_is_told_in_words() {
+    fn problems_of_unusual_certificates_are_described() {
         let version_1 = CertificateDer::from_pem_slice(VERSION_1.as_bytes()).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         let now = UnixTime::since_unix_epoch(Duration::from_secs(2_000_000_000));
         for (certificate, why) in [
-            (version_1, "it is of the old version 1, which names no host"),
-            (CertificateDer::from(b"none".as_slice()), "it is damaged"),
+            (version_1, "it is an X.509 version 1 certificate, which names no host"),
+            (CertificateDer::from(b"none".as_slice()), "it is malformed"),
         ] {
             let error = flaw(&certificate, &name, now).unwrap();
             assert_eq!(distrust(&error, Some(&error)), why);
         }
         let revoked = CertificateError::Revoked;
-        assert_eq!(distrust(&revoked, None), "it cannot be checked (Revoked)");
+        assert_eq!(distrust(&revoked, None), "it cannot be verified (Revoked)");
     }
 
     #[test]
-    fn names_of_every_kind_in_a_certificate_are_told_in_words() {
+    fn every_kind_of_name_in_a_certificate_is_described() {
         for (name, words) in [
             (r#"DnsName("localhost")"#, "localhost"),
             (r#"DnsName("a.b")"#, "a.b"),

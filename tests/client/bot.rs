@@ -1,4 +1,4 @@
-//! `client --exec`: a program is run for each message, and with `--reply` what it writes is said.
+//! `client --exec`: runs a program for each message. With `--reply`, its output is sent.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::support::program::{CLIENT, Output, Program};
 
 const CONNECTED: &str = "Connected to server.";
 
-/// A bot that is connected.
+/// A connected bot.
 fn bot(server: &Server, more: &[&str]) -> Program {
     let mut bot = start(Program::client_arguments(server.address, "bot"), &[&["-v"], more].concat());
     bot.stderr.expect(CONNECTED);
@@ -23,7 +23,7 @@ fn start(arguments: [String; 6], more: &[&str]) -> Program {
     Program::start(CLIENT, arguments.iter().map(String::as_str).chain(more.iter().copied()))
 }
 
-/// A bot that runs this script of `sh`, and Alice, who has read that it came.
+/// A bot that runs this `sh` script, and Alice, who has seen it join.
 fn scripted(server: &Server, more: &[&str], script: &str) -> (Peer, Program) {
     let mut alice = server.join("Alice");
     let all = [more, &["--exec", "sh", "--", "-c", script]].concat();
@@ -38,7 +38,7 @@ fn scripted(server: &Server, more: &[&str], script: &str) -> (Peer, Program) {
 const SHOW: &str = "echo \"<$LINECHAT_FROM> <$LINECHAT_TEXT> <$LINECHAT_PRIVATE>\"";
 
 #[test]
-fn a_message_is_in_the_environment_and_the_answer_is_said() {
+fn the_program_gets_the_message_and_its_output_is_sent() {
     let server = Server::start();
     let (mut alice, mut bot) = scripted(&server, &["--reply"], SHOW);
     alice.send("hi: there  $(id) `id` \"; id\n");
@@ -50,7 +50,7 @@ fn a_message_is_in_the_environment_and_the_answer_is_said() {
 }
 
 #[test]
-fn without_reply_nothing_is_said_and_its_output_is_not_ours() {
+fn without_reply_the_output_is_neither_sent_nor_shown() {
     let server = Server::start();
     let (mut alice, mut bot) = scripted(&server, &["--lines-only"], &format!("{SHOW}; {SHOW} >&2"));
     alice.send("hi\n");
@@ -60,9 +60,9 @@ fn without_reply_nothing_is_said_and_its_output_is_not_ours() {
     alice.expect_nothing_new();
 }
 
-/// Notices and refusals run nothing, and its own messages do not come back to it.
+/// Notices and refusals do not run the program, and the bot does not get its own messages.
 #[test]
-fn only_messages_run_it() {
+fn only_messages_run_the_program() {
     let server = Server::start();
     let (mut alice, _bot) = scripted(&server, &["--reply"], SHOW);
     let mut carol = server.join("Carol");
@@ -78,7 +78,7 @@ fn only_messages_run_it() {
 fn messages_are_answered_one_at_a_time_and_in_order() {
     let server = Server::start();
     let folder = Folder::new("order");
-    // Each fails if another one is running.
+    // A run fails if another one is still running.
     let script = format!("cd {} && mkdir one && echo $LINECHAT_TEXT && rmdir one", folder.path());
     let (mut alice, _bot) = scripted(&server, &["--reply"], &script);
     (0..20).for_each(|number| alice.send(&format!("{number}\n")));
@@ -86,7 +86,7 @@ fn messages_are_answered_one_at_a_time_and_in_order() {
 }
 
 #[test]
-fn nothing_that_it_writes_is_a_command() {
+fn no_output_is_sent_as_a_command() {
     let server = Server::start();
     let (mut alice, _bot) = scripted(&server, &["--reply"], "printf '/quit\\nx\\r/nick evil\\n\\n//two'");
     alice.send("hi\n");
@@ -96,23 +96,23 @@ fn nothing_that_it_writes_is_a_command() {
 }
 
 #[test]
-fn what_is_too_long_is_said_in_pieces_and_what_is_too_much_is_cut() {
+fn long_lines_are_split_and_too_much_output_is_cut() {
     let server = Server::start();
     let (mut alice, mut bot) = scripted(&server, &["--reply"], "yes € | tr -d '\\n'");
     alice.send("hi\n");
-    // The limit is within a character.
+    // The limit is inside a character.
     let whole = "€".repeat(64 * 1024 / 3);
     let mut said = String::new();
     while said.len() < whole.len() {
         said.push_str(alice.line().strip_prefix("bot: ").unwrap());
     }
     assert!(said == whole, "it said {} bytes", said.len());
-    bot.stderr.expect("client: sh wrote more than 65536 bytes; the rest is not said");
+    bot.stderr.expect("client: sh wrote more than 65536 bytes; the rest is not sent");
     alice.expect_nothing_new();
 }
 
 #[test]
-fn a_program_that_fails_is_told_and_the_next_message_runs_it_again() {
+fn a_failed_run_is_reported_and_the_next_message_runs_it_again() {
     let server = Server::start();
     let (mut alice, mut bot) = scripted(&server, &["--reply"], "echo no; exit 7");
     for _ in 0..2 {
@@ -123,7 +123,7 @@ fn a_program_that_fails_is_told_and_the_next_message_runs_it_again() {
 }
 
 #[test]
-fn a_program_that_cannot_be_started_is_told_and_the_bot_stays() {
+fn a_program_that_cannot_be_started_is_reported_and_the_bot_stays() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let folder = Folder::new("gone");
@@ -139,7 +139,7 @@ fn a_program_that_cannot_be_started_is_told_and_the_bot_stays() {
 }
 
 #[test]
-fn a_program_that_does_not_exist_is_wrong_usage_at_once() {
+fn a_missing_program_is_a_usage_error_at_the_start() {
     for (program, why) in [
         ("", "there is no such program in PATH"),
         ("no-such-program", "there is no such program in PATH"),
@@ -154,16 +154,16 @@ fn a_program_that_does_not_exist_is_wrong_usage_at_once() {
     }
 }
 
-/// The first program waits until the test lets it go on. Meanwhile everything is read and shown.
+/// The first run blocks until the test opens the gate. Meanwhile everything is read and shown.
 #[test]
-fn what_comes_too_fast_is_shown_and_counted_but_not_run() {
+fn messages_that_do_not_fit_the_queue_are_shown_and_counted() {
     let server = Server::start();
     let folder = Folder::new("fast");
     let gate = folder.fifo("gate");
     let script = format!("[ $LINECHAT_TEXT = first ] && read -r go < {gate}; echo $LINECHAT_TEXT");
     let (mut alice, mut bot) = scripted(&server, &["--reply"], &script);
     alice.send("first\n");
-    // It is open for writing when the program has opened it for reading: the queue is empty then.
+    // Opening it for writing succeeds once the program has opened it for reading. Then the queue is empty.
     let opened = gate.clone();
     let gate = within(move || std::fs::File::options().write(true).open(opened).unwrap());
     bot.stdout.expect("Alice: first");
@@ -173,14 +173,14 @@ fn what_comes_too_fast_is_shown_and_counted_but_not_run() {
     }
     drop(gate);
     alice.expect("bot: first");
-    bot.stderr.expect("client: sh was not run for 36 messages: it is slower than they come");
+    bot.stderr.expect("client: sh was not run for 36 messages: messages arrive faster than it runs");
     (0..64).for_each(|number| alice.expect(&format!("bot: {number}")));
     alice.send("last\n");
     alice.expect("bot: last");
 }
 
 #[test]
-fn what_still_waits_at_the_end_is_counted() {
+fn messages_that_still_wait_at_the_end_are_counted() {
     let mut server = Server::start();
     let folder = Folder::new("end");
     let gate = folder.fifo("gate");
@@ -193,16 +193,16 @@ fn what_still_waits_at_the_end_is_counted() {
         bot.stdout.expect(line);
     }
     server.begin_stop();
-    bot.stderr.expect("client: sh was not run for 2 messages: the visit ended before");
-    // The program that runs is left alone, and holds on to the standard error that it shares with the client.
+    bot.stderr.expect("client: sh was not run for 2 messages: the session ended first");
+    // The running program is not ended. It keeps the standard error open that it shares with the client.
     drop(gate);
     let done = bot.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), "client: the server was shut down\n"));
 }
 
-/// What it has left in the background holds its output open, and is not waited for.
+/// A background process keeps the output open, but the bot does not wait for it.
 #[test]
-fn the_answer_is_said_when_it_has_ended_whoever_else_holds_its_output() {
+fn the_reply_is_sent_when_the_program_ends_even_if_its_output_stays_open() {
     let server = Server::start();
     let folder = Folder::new("background");
     let gate = folder.fifo("gate");
@@ -214,13 +214,13 @@ fn the_answer_is_said_when_it_has_ended_whoever_else_holds_its_output() {
         alice.expect("bot: said");
         alice.expect("bot: and half a line");
     }
-    // They write to nobody, and end by that.
+    // They get SIGPIPE, which ends them.
     drop(within(move || std::fs::File::options().read(true).write(true).open(gate).unwrap()));
     alice.expect_nothing_new();
 }
 
 #[test]
-fn a_program_that_closes_its_output_is_waited_for() {
+fn the_bot_waits_for_a_program_that_closes_its_output() {
     let server = Server::start();
     let (mut alice, mut bot) = scripted(&server, &["--reply"], "echo said; exec >&-; sleep 0.2; exit 7");
     alice.send("hi\n");
@@ -229,7 +229,7 @@ fn a_program_that_closes_its_output_is_waited_for() {
 }
 
 #[test]
-fn the_end_of_its_standard_input_does_not_end_it() {
+fn the_end_of_standard_input_does_not_end_a_bot() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let mut bot = bot(&server, &["--reply", "--exec", "echo", "yes"]);
@@ -248,9 +248,9 @@ fn a_program_has_an_empty_input() {
     alice.expect("bot: end");
 }
 
-/// As when it is tried out: the terminal is not read, and is not told that one could type.
+/// For trying a bot out: it does not read the terminal, and does not tell the person to type.
 #[test]
-fn a_bot_at_a_terminal_is_a_bot() {
+fn a_bot_at_a_terminal_does_not_read_it() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (screen, side) = terminal();
@@ -270,7 +270,7 @@ fn a_bot_at_a_terminal_is_a_bot() {
 }
 
 #[test]
-fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
+fn incomplete_lines_and_invalid_names_do_not_run_the_program() {
     let fake = FakeServer::start();
     let mut bot = start(Program::client_arguments(fake.address, "bot"), &["--reply", "--exec", "env"]);
     let mut server = fake.accept("bot");
@@ -285,7 +285,7 @@ fn a_hostile_server_runs_nothing_by_half_lines_or_impossible_names() {
 }
 
 #[test]
-fn options_that_do_not_go_together_are_wrong_usage() {
+fn conflicting_options_are_a_usage_error() {
     for (arguments, why) in [
         (&["--reply"][..], "--exec <CMD>"),
         (&["--exec", "true", "--wait", "1"], "'--exec <CMD>' cannot be used with '--wait <SECONDS>'"),
@@ -298,7 +298,7 @@ fn options_that_do_not_go_together_are_wrong_usage() {
     }
 }
 
-/// docs/manual.md has a systemd unit for a bot next to the server that docs/deploy.md installs.
+/// docs/manual.md has a systemd unit for a bot next to the server from docs/deploy.md.
 #[test]
 fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room() {
     let document = |path| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
@@ -315,7 +315,7 @@ fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room()
     std::fs::write(&password, "open sesame\n").unwrap();
     std::fs::set_permissions(password, std::fs::Permissions::from_mode(0o400)).unwrap();
     let mut command = Command::new("sh");
-    // Nothing else is in it that the words of systemd and of a shell differ in.
+    // The rest of the line means the same to systemd and to a shell.
     command.args(["-c", &format!("exec {CLIENT} {arguments}")]);
     command.env("CREDENTIALS_DIRECTORY", credentials.path()).env("LINECHAT_HOST", server.address.to_string());
     let mut bot = Program::spawn({
@@ -332,7 +332,7 @@ fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room()
     assert!(answer.starts_with("clock: ") && answer.contains("UTC"), "{answer:?}");
 }
 
-/// A folder of a test's own, which goes with it.
+/// A directory for one test, which is deleted with this.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -346,7 +346,7 @@ impl Folder {
         self.0.to_str().unwrap()
     }
 
-    /// A named pipe, at which a program waits until the test opens it.
+    /// Creates a named pipe. A program that opens it waits until the test opens it too.
     fn fifo(&self, name: &str) -> String {
         let path = format!("{}/{name}", self.path());
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! The client's editor at a pseudo-terminal, with a model of a screen in place of a real one.
+//! The client's editor at a pseudo-terminal, with an emulated screen.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,20 +25,20 @@ const ROWS: u16 = 20;
 const COLUMNS: u16 = 60;
 const CTRL_D: &str = "\x04";
 
-/// A person at the editor. The screen is what a terminal makes of all that was written to it.
+/// A person at the editor. The screen shows what a terminal makes of the client's output.
 pub struct Person {
     pub program: Program,
     keyboard: File,
     written: Output,
-    /// All that was written and is on the screen by now.
+    /// All output that the screen has processed.
     pub bytes: Vec<u8>,
     screen: Parser<Bells>,
-    /// The program's side. It stays open, so that the modes can be read when the program has gone.
+    /// The program's end of the terminal. It stays open so that the modes can be read after the program's end.
     side: OwnedFd,
     before: Modes,
 }
 
-/// All that a program can change in the modes of a terminal.
+/// All terminal modes that a program can change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Modes {
     flags: String,
@@ -63,12 +63,12 @@ impl Modes {
 }
 
 impl Person {
-    /// Starts a client, and waits until it is welcomed and its editor has taken over the terminal.
+    /// Starts a client, and waits for the welcome and the editor.
     pub fn start(address: SocketAddr, options: &[&str]) -> Self {
         Self::at(client(address, options))
     }
 
-    /// Likewise, at this program.
+    /// Starts this command, and waits for the welcome and the editor.
     pub fn at(command: Command) -> Self {
         let mut this = Self::start_without_waiting(command);
         this.sees("* Welcome, Bob.");
@@ -102,7 +102,7 @@ impl Person {
         self.keyboard.write_all(bytes).unwrap();
     }
 
-    /// Waits for anything to be written.
+    /// Waits for any output.
     #[track_caller]
     pub fn reads_on(&mut self) {
         let bytes = self.written.next_within_deadline().expect("something is written");
@@ -110,7 +110,7 @@ impl Person {
         self.bytes.extend(bytes);
     }
 
-    /// What is on the screen, without the times, from the first row to the last that holds something.
+    /// The rows of the screen without the times, up to the last one that is not empty.
     pub fn rows(&self) -> Vec<String> {
         let rows = self.screen.screen().rows(0, COLUMNS).map(|row| without_time(row.trim_end()).to_owned());
         let mut rows: Vec<_> = rows.collect();
@@ -120,7 +120,7 @@ impl Person {
         rows
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the rows are as expected.
     #[track_caller]
     pub fn shows(&mut self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
         loop {
@@ -136,20 +136,20 @@ impl Person {
         }
     }
 
-    /// Waits for a row that begins so.
+    /// Waits for a row with this prefix.
     #[track_caller]
     pub fn sees(&mut self, start: &str) -> Vec<String> {
         self.shows(start, |rows| rows.iter().any(|row| row.starts_with(start)))
     }
 
-    /// Waits until this is what is typed, on the last row.
+    /// Waits until the typed line, in the last row, is this.
     #[track_caller]
     pub fn has_typed(&mut self, line: &str) -> Vec<String> {
         let line = format!("> {line}");
         self.shows(&line, |rows| rows.last().is_some_and(|last| *last == line.trim_end()))
     }
 
-    /// The editor reads each key by itself and is told of a paste.
+    /// Asserts that the editor reads each key by itself, and detects a paste.
     #[track_caller]
     pub fn is_taken_over(&self) {
         let modes = tcgetattr(&self.side).unwrap().local_modes;
@@ -157,12 +157,12 @@ impl Person {
         assert!(self.screen.screen().bracketed_paste());
     }
 
-    /// Waits for the end of the client. The terminal is as it was before, and the line that was typed is not on it.
+    /// Waits for the client's end. Asserts that the modes are restored, and that the typed line is gone.
     #[track_caller]
     pub fn leaves_it_sane(mut self) -> Finished {
         let done = self.program.finish();
         assert_eq!(Modes::of(&self.side), self.before);
-        // The shell goes on below.
+        // The shell continues below.
         File::from(self.side.try_clone().unwrap()).write_all(b"$ ").unwrap();
         let rows = self.shows("the shell's prompt", |rows| rows.last().is_some_and(|last| last == "$"));
         assert!(!rows.iter().any(|row| row.starts_with('>')), "the typed line was left: {rows:#?}");
@@ -172,7 +172,7 @@ impl Person {
         done
     }
 
-    /// The look of the first character of this text, which is on the screen once.
+    /// The style of the first character of this text, which is on the screen once.
     #[track_caller]
     fn look_of(&self, text: &str) -> (Color, Weight) {
         let screen = self.screen.screen();
@@ -200,8 +200,8 @@ pub fn client(address: SocketAddr, options: &[&str]) -> Command {
     command
 }
 
-/// A person, and in place of the server a peer that has welcomed them with these words.
-fn sit_down_before(listener: &TcpListener, words: &'static [u8]) -> (Person, Peer) {
+/// A person, and a peer that acts as the server and has welcomed the person with this text.
+fn start_before(listener: &TcpListener, words: &'static [u8]) -> (Person, Peer) {
     let (address, listener) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
     let welcome = thread::spawn(move || welcome(listener, words));
     (Person::start(address, &[]), welcome.join().unwrap())
@@ -214,7 +214,7 @@ enum Weight {
     Dim,
 }
 
-/// How often the bell has rung.
+/// Counts the bells.
 struct Bells(usize);
 
 impl vt100::Callbacks for Bells {
@@ -236,7 +236,7 @@ fn a_quiet_client_has_no_greeting() {
 }
 
 #[test]
-fn a_half_typed_line_survives_what_comes_in_and_is_redrawn_as_a_message() {
+fn a_half_typed_line_survives_incoming_messages() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
@@ -258,11 +258,11 @@ fn a_half_typed_line_survives_what_comes_in_and_is_redrawn_as_a_message() {
 }
 
 #[test]
-fn a_typed_line_of_several_rows_survives_what_comes_in() {
+fn a_typed_line_of_several_rows_survives_incoming_messages() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
-    // With the prompt, two rows and a half.
+    // With the prompt, two and a half rows.
     let line: String = (0..148).map(|at| char::from(b'a' + at % 26)).collect();
     let typed = format!("> {line}");
     let rows = [&typed[..60], &typed[60..120], &typed[120..]];
@@ -277,7 +277,7 @@ fn a_typed_line_of_several_rows_survives_what_comes_in() {
 }
 
 #[test]
-fn a_private_message_is_shown_once_it_was_accepted_and_not_when_it_was_refused() {
+fn a_private_message_is_shown_only_if_it_was_accepted() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &[]);
     let [mut alice, mut carol] = server.join_all(["Alice", "Carol"]);
@@ -302,7 +302,7 @@ fn ctrl_d_leaves_and_restores_the_terminal() {
     let mut bob = Person::start(server.address, &[]);
     bob.type_in("hi\r");
     bob.sees("Bob: hi");
-    // It deletes what is under the cursor while there is a line, and does not leave.
+    // While there is text, it deletes the character under the cursor and does not leave.
     bob.type_in("x");
     bob.has_typed("x");
     bob.type_in(&format!("{CTRL_D}y\r"));
@@ -337,10 +337,10 @@ fn the_death_of_the_server_restores_the_terminal() {
     assert!(done.stderr.starts_with("client: the connection was lost"), "{done:?}");
 }
 
-/// The address of the server, for a process of this test's own that is to panic.
+/// The address of the server, for the process that panics.
 const PANIC_AT: &str = "LINECHAT_TEST_PANIC_AT";
 
-/// It runs itself again at a terminal, where a client takes the terminal over; then the process panics.
+/// The test runs itself again at a terminal, starts a client there, and makes that process panic.
 #[test]
 fn a_panic_restores_the_terminal() {
     if let Some(address) = std::env::var_os(PANIC_AT) {
@@ -360,12 +360,12 @@ fn a_panic_restores_the_terminal() {
     assert!(done.stderr.contains("a defect of the client"), "{done:?}");
 }
 
-/// Lets a client sit down, and panics at SIGUSR1.
+/// Starts a client, and panics at SIGUSR1.
 fn panic_beside_a_client(address: SocketAddr) {
     panic_beside(terminal::run, address)
 }
 
-/// Likewise, beside this one.
+/// Runs this client, and panics at SIGUSR1.
 pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, ClientError>, address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
@@ -378,9 +378,9 @@ pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Clie
 }
 
 #[test]
-fn each_kind_of_line_has_its_look() {
+fn each_kind_of_line_has_its_style() {
     let server = Server::start();
-    // The option is stronger than the variable.
+    // The option overrides the variable.
     let mut command = client(server.address, &["--color", "always"]);
     let mut bob = Person::at({
         command.env("NO_COLOR", "1");
@@ -406,7 +406,7 @@ fn each_kind_of_line_has_its_look() {
 }
 
 #[test]
-fn no_color_means_none() {
+fn no_color_turns_colours_off() {
     let server = Server::start();
     for (is_set, is_coloured) in [("", true), ("1", false)] {
         let mut command = client(server.address, &[]);
@@ -425,7 +425,7 @@ fn no_color_means_none() {
 }
 
 #[test]
-fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
+fn the_bell_rings_for_ones_own_name_and_private_messages() {
     let server = Server::start();
     for (options, bells) in [(&[][..], 2), (&["--no-bell"], 0)] {
         let mut bob = Person::start(server.address, options);
@@ -439,7 +439,7 @@ fn the_bell_rings_for_ones_own_name_and_for_oneself_alone() {
 }
 
 #[test]
-fn ones_own_action_looks_like_that_of_another() {
+fn ones_own_action_looks_like_an_action_of_another() {
     let fake = FakeServer::start();
     let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let mut server = fake.welcome("Bob");
@@ -454,9 +454,9 @@ fn ones_own_action_looks_like_that_of_another() {
     assert_eq!(bob.bells(), 1);
 }
 
-/// The clock is put so that midnight comes soon, by a time zone of its own.
+/// The test sets a time zone in which midnight comes soon.
 #[test]
-fn a_line_with_the_date_stands_between_two_days() {
+fn a_line_with_the_date_separates_two_days() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     for seconds in [2, 8, 20] {
@@ -479,7 +479,7 @@ fn a_line_with_the_date_stands_between_two_days() {
         bob.type_in(CTRL_D);
         bob.leaves_it_sane();
         if number == 1 {
-            continue; // It took too long to sit down.
+            continue; // Starting took too long.
         }
         let day = jiff::Timestamp::from_second(midnight + offset).unwrap().strftime("-- %A, %-d %B %Y").to_string();
         let at = rows.iter().position(|row| *row == day).unwrap_or_else(|| panic!("no {day:?}: {rows:#?}"));
@@ -491,7 +491,7 @@ fn a_line_with_the_date_stands_between_two_days() {
 }
 
 #[test]
-fn words_are_not_cut_in_two_at_the_end_of_a_row() {
+fn lines_are_wrapped_between_words() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &["--color", "always"]);
     let mut alice = server.join("Alice");
@@ -526,7 +526,7 @@ fn the_greeting_fits_into_80_columns() {
 }
 
 #[test]
-fn the_time_is_that_of_ones_own_clock() {
+fn the_time_is_local() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &[]);
     let mut alice = server.join("Alice");
@@ -546,19 +546,19 @@ fn the_time_is_that_of_ones_own_clock() {
 #[test]
 fn a_hostile_server_cannot_act_on_the_screen() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (mut bob, mut server) = sit_down_before(&listener, ATTACK);
+    let (mut bob, mut server) = start_before(&listener, ATTACK);
     server.send("* end\n");
     let screen = bob.sees("* end");
-    // The model shows no U+FFFD.
+    // The emulated screen drops U+FFFD.
     let defused = DEFUSED.map(|line| line.replace('\u{fffd}', ""));
     assert!(screen.windows(defused.len()).any(|rows| rows == defused), "{screen:#?}");
     assert_eq!(bob.bells(), 0);
 }
 
 #[test]
-fn what_was_sent_just_before_a_loss_is_said_to_be_unsure() {
+fn lines_sent_just_before_a_loss_are_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    let (mut bob, mut server) = start_before(&listener, b"* Welcome, Bob.\n");
     for line in ["one", "two"] {
         bob.type_in(&format!("{line}\r"));
         server.expect(line);
@@ -568,9 +568,9 @@ fn what_was_sent_just_before_a_loss_is_said_to_be_unsure() {
     bob.sees("-- Up to 2 of the lines you sent may not have arrived");
 }
 
-/// The server has them, and the client may not know yet that they were sent.
+/// The server has the lines, but the client may not know yet that they were sent.
 #[test]
-fn what_was_sent_just_before_a_loss_is_not_sent_again() {
+fn lines_sent_just_before_a_loss_are_not_sent_again() {
     let fake = FakeServer::start();
     let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let mut server = fake.welcome("Bob");
@@ -589,7 +589,7 @@ fn what_was_sent_just_before_a_loss_is_not_sent_again() {
 }
 
 #[test]
-fn a_line_that_was_sent_just_before_one_leaves_is_not_said_to_be_unsent() {
+fn a_line_sent_just_before_leaving_is_not_reported_as_unsent() {
     for _ in 0..20 {
         let fake = FakeServer::start();
         let mut bob = Person::start_without_waiting(client(fake.address, &[]));
@@ -600,34 +600,34 @@ fn a_line_that_was_sent_just_before_one_leaves_is_not_said_to_be_unsent() {
         let rows = bob.sees("-- A line that you sent may not have arrived: last words");
         assert!(!rows.iter().any(|row| row.starts_with("-- Not sent")), "{rows:#?}");
         assert_eq!(bob.program.finish().code, Some(3));
-        // It may have left before the line was written.
+        // The client may have left before the line was written.
         let sent = server.rest();
         assert!(sent.is_empty() || sent == ["last words"], "{sent:?}");
     }
 }
 
 #[test]
-fn it_comes_back_under_the_name_that_one_has_by_now() {
+fn the_client_reconnects_with_the_current_name() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    let (mut bob, mut server) = start_before(&listener, b"* Welcome, Bob.\n");
     server.send("* Bob is now Rob\n");
     bob.sees("* Bob is now Rob");
     bob.type_in("half a li");
     bob.has_typed("half a li");
     drop(server);
-    bob.sees("-- The connection is lost");
+    bob.sees("-- The connection was lost");
     bob.has_typed("half a li");
     assert_eq!(bob.look_of("> half").0, Color::Idx(1));
     let mut server = within(move || {
-        // The first connections come to nothing.
+        // The first connections fail.
         let mut servers = (0..3).map(|_| Peer::new(listener.accept().unwrap().0));
         servers.by_ref().take(2).for_each(|mut server| server.expect("Rob"));
         servers.next().unwrap()
     });
     server.expect("Rob");
     server.send("* Welcome, Rob.\n");
-    let screen = bob.sees("-- Back again. You were away since ");
-    assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection is lost")).count(), 1, "{screen:#?}");
+    let screen = bob.sees("-- Reconnected. You were away since ");
+    assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection was lost")).count(), 1, "{screen:#?}");
     bob.sees("* Welcome, Rob.");
     bob.has_typed("half a li");
     assert_eq!(bob.look_of("> half").0, Color::Idx(2));
@@ -636,7 +636,7 @@ fn it_comes_back_under_the_name_that_one_has_by_now() {
 }
 
 #[test]
-fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
+fn typed_and_pasted_control_sequences_cannot_act_on_the_screen() {
     let server = Server::start();
     let mut bob = Person::start(server.address, &[]);
     bob.type_in("one \x16\x1b[2J\x16\x07 two");
@@ -647,21 +647,21 @@ fn what_is_typed_or_pasted_cannot_act_on_the_screen_either() {
     bob.has_typed("three <U+009B>2J^G four");
     bob.type_in("\r");
     let screen = bob.sees("Bob: three <U+009B>2J^G four");
-    // Searching for it shows it, too.
+    // A search also shows it.
     bob.type_in("\x12three");
     bob.shows("what was found", |rows| rows.last().is_some_and(|row| row.ends_with("three <U+009B>2J^G four")));
     assert_eq!(bob.bells(), 0);
     assert!(screen.iter().any(|row| row.starts_with("* Welcome, Bob.")), "{screen:#?}");
-    // What is searched for is drawn as well; this would turn the rest of the row around.
+    // The search term is drawn as well. This character would reverse the rest of the row.
     bob.type_in("\u{7}\x12\u{202e}ee");
     bob.shows("what is searched", |rows| rows.last().is_some_and(|row| row.contains("ee':")));
     assert!(!String::from_utf8_lossy(&bob.bytes).contains('\u{202e}'));
 }
 
 #[test]
-fn the_last_words_are_on_the_screen_before_the_end() {
+fn the_last_lines_are_on_the_screen_before_the_end() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (mut bob, mut server) = sit_down_before(&listener, b"* Welcome, Bob.\n");
+    let (mut bob, mut server) = start_before(&listener, b"* Welcome, Bob.\n");
     bob.type_in(CTRL_D);
     server.expect_end();
     let words: String = (0..500).map(|number| format!("Alice: {number}\n")).collect();

@@ -1,4 +1,4 @@
-//! The client in a pipe whose input is not plain UTF-8.
+//! The client in a pipe with input that is not plain UTF-8.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::support::program::{CLIENT, Program, ServerProgram};
 
 const UTF16: &str = "client: standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8\n";
 
-/// A client in a pipe, and what writes bytes to it.
+/// A client in a pipe, and the end that writes to it.
 fn start(arguments: &[&str]) -> (Program, ChildStdin) {
     let mut child = Command::new(CLIENT)
         .args(arguments)
@@ -27,7 +27,8 @@ fn at<'a>(address: &'a [String; 6], more: &[&'a str]) -> Vec<&'a str> {
     address.iter().map(String::as_str).chain(more.iter().copied()).collect()
 }
 
-/// In telnet 0xFF 0xEC ends the input, 0xFF 0xF7 takes a character back, 0xFF 0xF8 a line, and 0xFF 0xFB begins an option.
+/// In telnet, 0xFF 0xEC ends the input. 0xFF 0xF7 erases a character, 0xFF 0xF8 erases a line, and 0xFF 0xFB starts an
+/// option.
 #[test]
 fn no_byte_of_the_input_is_a_telnet_command() {
     let socket = std::env::temp_dir().join(format!("linechat-bytes-{}.socket", std::process::id()));
@@ -61,9 +62,9 @@ fn no_byte_of_the_input_is_a_telnet_command() {
     }
 }
 
-/// What a program of `--exec` writes is made valid first.
+/// The output of a program of `--exec` is made valid UTF-8 first.
 #[test]
-fn no_byte_of_an_answer_is_a_telnet_command() {
+fn no_byte_of_a_reply_is_a_telnet_command() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let address = Program::client_arguments(server.address, "bot");
@@ -77,7 +78,7 @@ fn no_byte_of_an_answer_is_a_telnet_command() {
 }
 
 #[test]
-fn a_utf16_file_is_refused_before_anybody_sees_a_join() {
+fn a_utf16_file_is_refused_before_joining() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let address = Program::client_arguments(server.address, "Bob");
@@ -91,9 +92,9 @@ fn a_utf16_file_is_refused_before_anybody_sees_a_join() {
     alice.expect_nothing_new();
 }
 
-/// However the mark is split.
+/// For each way to split the mark.
 #[test]
-fn utf16_that_comes_later_is_refused_and_nothing_of_it_is_sent() {
+fn utf16_that_arrives_after_joining_is_refused_and_not_sent() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let address = Program::client_arguments(server.address, "Bob");
@@ -110,11 +111,11 @@ fn utf16_that_comes_later_is_refused_and_nothing_of_it_is_sent() {
 }
 
 #[test]
-fn a_utf8_byte_order_mark_at_the_beginning_is_not_sent() {
+fn a_utf8_byte_order_mark_at_the_start_is_not_sent() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let address = Program::client_arguments(server.address, "Bob");
-    // Only the first one is a mark. What only begins like one is data.
+    // Only the first one is a mark. The start of an incomplete mark is data.
     for (pieces, said) in [
         (&["\u{feff}one\n\u{feff}two\n".as_bytes()][..], &["one", "\u{feff}two"][..]),
         (&[b"\xef", b"\xbb\xbfone\n"], &["one"]),
@@ -135,15 +136,15 @@ fn a_utf8_byte_order_mark_at_the_beginning_is_not_sent() {
     }
 }
 
-/// What Bob says, with what cannot be seen as it was.
+/// What Bob says, with invisible characters unchanged.
 fn raw_message(alice: &mut Peer) -> String {
     let line = alice.line();
     line.strip_prefix("Bob: ").unwrap_or_else(|| panic!("{line}")).replace("<U+FEFF>", "\u{feff}")
 }
 
-/// Half a mark and then the end.
+/// Half a mark, followed by the end of the input.
 #[test]
-fn an_input_that_ends_within_a_mark_is_data() {
+fn an_incomplete_mark_is_data() {
     let server = Server::start();
     let address = Program::client_arguments(server.address, "Bob");
     for bytes in [&b"\xff"[..], b"\xef\xbb"] {
@@ -156,7 +157,7 @@ fn an_input_that_ends_within_a_mark_is_data() {
     }
 }
 
-/// A file that goes with this.
+/// A file that is deleted with this.
 struct Temporary(PathBuf);
 
 impl Temporary {

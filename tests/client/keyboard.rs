@@ -25,7 +25,7 @@ fn a_byte_that_is_not_utf8_is_shown_and_sent_as_u_fffd() {
     let mut bob = Person::start(server.address, &[]);
     alice.expect("* Bob has joined");
     bob.type_bytes(b"sch\xf6n");
-    // The model of the screen shows no U+FFFD.
+    // The emulated screen drops U+FFFD.
     bob.has_typed("schn");
     assert!(String::from_utf8_lossy(&bob.bytes).contains('\u{fffd}'));
     bob.type_in("\r");
@@ -75,7 +75,7 @@ fn no_bytes_end_the_client_or_damage_the_next_line() {
         if round % 3 == 0 {
             bytes.extend(b"\x1b[200~");
         }
-        // Ends any incomplete command, makes sure that the line is not empty, and clears it.
+        // Ends any incomplete command, ensures that the line is not empty, and clears it.
         bytes.extend([7, b'x', b'x', CTRL_C]);
         bob.type_bytes(&bytes);
         bob.type_in(&format!("still here {round}\r"));
@@ -164,19 +164,20 @@ fn a_password_with_invalid_bytes_is_not_sent() {
 fn at_a_plain_terminal_a_line_that_is_not_utf8_is_not_sent() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let mut bob = plain::Person::sit_down_with(server.address, "Bob", &[]);
+    let mut bob = plain::Person::start_with(server.address, "Bob", &[]);
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
     for byte in 0x80..=0xff {
         bob.type_bytes(&[b's', byte, b'n', b'\n']);
-        bob.screen.expect("-- Not sent, because it is not valid UTF-8: s\u{fffd}n");
+        bob.screen.expect("-- Not sent: invalid UTF-8: s\u{fffd}n");
     }
     bob.type_bytes("nächste\n".as_bytes());
     alice.expect("Bob: nächste");
 }
 
-/// Another program has left the terminal in non-blocking mode. Nobody reads the screen for a while, so writes would fail.
+/// Another program has left the terminal in non-blocking mode. Nobody reads the screen for a while, so that writes
+/// would fail.
 #[test]
 fn nothing_is_lost_at_a_terminal_in_non_blocking_mode() {
     for option in ["--no-bell", "--plain"] {

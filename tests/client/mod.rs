@@ -1,4 +1,4 @@
-//! The client, in pipes and at a pseudo-terminal, a file for each topic.
+//! The client in pipes and at a pseudo-terminal, one file per topic.
 
 mod bot;
 mod editor;

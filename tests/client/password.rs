@@ -16,12 +16,12 @@ fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
-/// A file of this test's own that only we can read.
+/// A file for one test that only this user can read.
 fn file(test: &str, content: &str) -> String {
     password_file(test, content).to_str().unwrap().to_owned()
 }
 
-/// A client of the name Bob, and what is in its environment.
+/// A client with the name Bob, and its environment.
 fn client(server: std::net::SocketAddr, options: &[&str], variable: Option<&str>) -> Program {
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(server, "Bob")).args(options);
@@ -33,7 +33,7 @@ fn client(server: std::net::SocketAddr, options: &[&str], variable: Option<&str>
     Program::spawn(command)
 }
 
-/// A server that is its own, and has asked Bob for the password, who gave this first line.
+/// Accepts Bob, who sends this first line, and asks for his password.
 fn asked(fake: &FakeServer, first_line: &str) -> Peer {
     let mut server = fake.accept(first_line);
     server.send(&format!("{REQUIRED}\n"));
@@ -49,19 +49,19 @@ fn a_password_is_sent_when_the_server_asks_for_it() {
     for (options, variable) in [
         (&["--password-file", &file][..], None),
         (&[], Some("open sesame")),
-        // The option is stronger.
+        // The option overrides the variable.
         (&["--password-file", &file], Some("not this one")),
     ] {
         let done = client(server.address, options, variable).finish_with("hi\n");
         assert_eq!(done, finished(0, &format!("{REQUIRED}\n{said}"), ""));
     }
-    // Nothing is wrong, so there is nothing on standard error.
+    // Nothing failed, so standard error is empty.
     let done = client(server.address, &["--lines-only"], Some("open sesame")).finish_with("hi\n");
     assert_eq!(done, finished(0, "", ""));
 }
 
 #[test]
-fn a_password_that_the_name_does_not_need_is_not_said() {
+fn a_password_that_the_name_does_not_need_is_not_shown() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = client(server.address, &[], Some("open sesame")).finish_with("hi\n");
@@ -90,7 +90,7 @@ fn a_password_is_not_sent_to_a_server_that_does_not_ask() {
 }
 
 #[test]
-fn who_has_no_password_is_told_how_to_give_one() {
+fn without_a_password_the_error_says_how_to_give_one() {
     for variable in [None, Some("")] {
         let fake = FakeServer::start();
         let mut client = client(fake.address, &[], variable);
@@ -104,7 +104,7 @@ fn who_has_no_password_is_told_how_to_give_one() {
     }
 }
 
-/// It would be wrong the next time too, and guessers are kept out.
+/// It would be wrong the next time too, and the server blocks an address that guesses.
 #[test]
 fn a_wrong_password_is_sent_once() {
     let fake = FakeServer::start();
@@ -117,7 +117,7 @@ fn a_wrong_password_is_sent_once() {
     assert_eq!(client.finish(), finished(1, &format!("{REQUIRED}\n{WRONG}\n"), why));
 }
 
-/// The name is taken, and at the next try a server of another user listens at the same path.
+/// The name is taken. At the next attempt, a server of another user listens at the same path.
 #[test]
 fn a_password_is_not_sent_again_to_a_server_of_another_user() {
     let folder = std::env::temp_dir().join(format!("linechat-another-user-{}", std::process::id()));
@@ -155,7 +155,7 @@ fn a_password_is_not_sent_again_to_a_server_of_another_user() {
 }
 
 #[test]
-fn a_password_that_others_could_read_on_its_way_is_not_sent_unless_that_is_wanted() {
+fn a_password_that_others_could_read_is_sent_only_if_allowed() {
     let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
     let fake = FakeServer::start_at(ip);
     let mut kept = client(fake.address, &[], Some("open sesame"));
@@ -174,7 +174,7 @@ fn a_password_that_others_could_read_on_its_way_is_not_sent_unless_that_is_wante
 }
 
 #[test]
-fn what_is_no_password_or_is_open_to_others_is_wrong_usage() {
+fn an_invalid_or_readable_password_file_is_a_usage_error() {
     let open = file("client-open", "open sesame\n");
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
     let empty = file("client-empty", "\nopen sesame\n");
@@ -199,7 +199,7 @@ fn what_is_no_password_or_is_open_to_others_is_wrong_usage() {
 }
 
 #[test]
-fn a_program_that_a_bot_runs_does_not_get_the_password() {
+fn the_program_of_a_bot_does_not_get_the_password() {
     let fake = FakeServer::start();
     let script = "echo \"<$LINECHAT_PASSWORD> <$LINECHAT_TEXT>\"";
     let _bot = client(fake.address, &["--reply", "--exec", "sh", "--", "-c", script], Some("open sesame"));

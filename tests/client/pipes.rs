@@ -1,4 +1,4 @@
-//! The client among other programs: what it does for scripts, with whatever standard streams they give it.
+//! The client in scripts, with all kinds of standard streams.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -35,9 +35,9 @@ fn bye(name: &str, lines: &str) -> String {
     format!("* Welcome, {name}. You are the first here. /help lists the commands.\n* Bye, {name}: {lines}.\n")
 }
 
-/// cron sends every word of it by mail.
+/// cron mails everything on standard error.
 #[test]
-fn a_pipe_that_works_leaves_standard_error_empty_unless_it_is_verbose() {
+fn standard_error_is_empty_on_success_unless_verbose() {
     let server = Server::start();
     let said = bye("cron", "1 line accepted, 0 refused");
     for (options, stderr) in [
@@ -50,7 +50,7 @@ fn a_pipe_that_works_leaves_standard_error_empty_unless_it_is_verbose() {
         let done = client(&server, "cron", options).finish_with("backup done\n");
         assert_eq!(done, finished(0, &said, stderr), "{options:?}");
     }
-    // Errors are told however quiet it is.
+    // Errors are shown even with `-q`.
     let done = client(&server, "cron", &["-q"]).finish_with("/nope\n");
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.starts_with("client: 1 refused, the last: unknown-command: "), "{}", done.stderr);
@@ -60,7 +60,7 @@ fn a_pipe_that_works_leaves_standard_error_empty_unless_it_is_verbose() {
 }
 
 #[test]
-fn lines_only_prints_messages_and_no_notices() {
+fn lines_only_prints_only_messages() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let mut client = client(&server, "Bob", &["--lines-only"]);
@@ -78,7 +78,7 @@ fn lines_only_prints_messages_and_no_notices() {
 }
 
 #[test]
-fn wait_stays_for_answers_after_the_end_of_the_input() {
+fn wait_stays_for_messages_after_the_end_of_the_input() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let since = Instant::now();
@@ -86,7 +86,7 @@ fn wait_stays_for_answers_after_the_end_of_the_input() {
     client.write("anybody here?");
     client.end_input();
     alice.expect("* poll has joined");
-    // The end of the input has not ended the line yet: the connection is open both ways.
+    // The connection is still open in both directions, so the end of the input has not ended the line.
     alice.send("me\n");
     client.stdout.expect("Alice: me");
     assert_eq!(client.finish(), finished(0, "", ""));
@@ -95,9 +95,9 @@ fn wait_stays_for_answers_after_the_end_of_the_input() {
     alice.expect("* poll has left");
 }
 
-/// `client --wait 3600 | head -1`. Nothing more comes that could not be written.
+/// `client --wait 3600 | head -1`. No further line arrives whose write would fail.
 #[test]
-fn after_the_end_of_the_input_it_leaves_at_once_when_nobody_reads_the_output() {
+fn after_the_end_of_input_the_client_leaves_when_its_output_is_closed() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut client, stdout) = unread_client(&server, "poll", &["--wait", "3600", "--lines-only"]);
@@ -115,9 +115,9 @@ fn after_the_end_of_the_input_it_leaves_at_once_when_nobody_reads_the_output() {
     alice.expect("* poll has left");
 }
 
-/// A log is said to its end, although `| head -1` has seen enough.
+/// A log is sent to its end, although `| head -1` has exited.
 #[test]
-fn before_the_end_of_the_input_it_says_all_of_it_although_nobody_reads_the_output() {
+fn all_input_is_sent_although_the_output_is_closed() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut client, stdout) = unread_client(&server, "log", &["--wait", "3600"]);
@@ -134,9 +134,9 @@ fn before_the_end_of_the_input_it_says_all_of_it_although_nobody_reads_the_outpu
     alice.expect("* log has left");
 }
 
-/// `client | head -1` at a terminal, where the input has no end.
+/// `client | head -1` at a terminal, where the input never ends.
 #[test]
-fn with_a_terminal_for_input_it_leaves_at_once_when_nobody_reads_the_output() {
+fn with_terminal_input_the_client_leaves_when_its_output_is_closed() {
     let server = Server::start();
     let (mut screen, side) = terminal();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -152,7 +152,7 @@ fn with_a_terminal_for_input_it_leaves_at_once_when_nobody_reads_the_output() {
 }
 
 #[test]
-fn a_bot_leaves_at_once_when_nobody_reads_the_output() {
+fn a_bot_leaves_when_its_output_is_closed() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut client, stdout) = unread_client(&server, "bot", &["--exec", "true"]);
@@ -171,7 +171,7 @@ fn unread_client(server: &Server, name: &str, more: &[&str]) -> (Program, ChildS
 }
 
 #[test]
-fn it_does_not_stay_when_the_server_goes() {
+fn wait_ends_when_the_server_stops() {
     let mut server = Server::start();
     let mut client = client(&server, "poll", &["--wait", "3600"]);
     client.end_input();
@@ -181,18 +181,18 @@ fn it_does_not_stay_when_the_server_goes() {
 }
 
 #[test]
-fn a_wait_that_is_no_time_is_wrong_usage() {
+fn an_invalid_wait_is_a_usage_error() {
     for wait in ["nan", "inf", "-1", "soon", "86401", ""] {
         let done = Program::start(CLIENT, ["--name", "Bob", &format!("--wait={wait}")]).finish();
         let why = format!("error: invalid value '{wait}' for '--wait <SECONDS>': must be from 0 to 86400 seconds\n");
-        // An empty value is refused in words of clap's own.
+        // clap has its own message for an empty value.
         assert!(done.stderr.starts_with(&why) || wait.is_empty(), "{}", done.stderr);
         assert_eq!(done.code, Some(2));
     }
 }
 
 #[test]
-fn closed_standard_streams_are_no_trouble() {
+fn the_client_works_with_closed_standard_streams() {
     let server = Server::start();
     let done = shell("exec \"$@\" <&-", &server, "cron").finish();
     assert_eq!(done, finished(0, &bye("cron", "0 lines accepted, 0 refused"), ""));
@@ -205,9 +205,9 @@ fn closed_standard_streams_are_no_trouble() {
     assert_eq!(done, finished(0, "", ""));
 }
 
-/// The reader of standard error has gone before the client starts, so that each of its words there fails.
+/// The reader of standard error exits before the client starts, so every write there fails.
 #[test]
-fn a_standard_error_that_nobody_reads_is_no_trouble() {
+fn the_client_works_when_nobody_reads_standard_error() {
     let server = Server::start();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -219,7 +219,7 @@ fn a_standard_error_that_nobody_reads_is_no_trouble() {
 }
 
 #[test]
-fn a_full_disk_is_code_3_and_said() {
+fn a_full_disk_is_reported_with_code_3() {
     let server = Server::start();
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(server.address, "cron")).stdin(Stdio::null());
@@ -228,9 +228,9 @@ fn a_full_disk_is_code_3_and_said() {
     assert_eq!(Program::spawn(command).finish(), finished(3, "", why));
 }
 
-/// All was said, but what came back was lost.
+/// Everything was sent, but the replies were lost.
 #[test]
-fn a_full_disk_is_told_also_after_the_end_of_the_input() {
+fn a_full_disk_is_reported_even_after_the_end_of_the_input() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let mut command = Command::new(CLIENT);
@@ -248,7 +248,7 @@ fn a_full_disk_is_told_also_after_the_end_of_the_input() {
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_code_3_and_said() {
+fn unreadable_input_is_reported_with_code_3() {
     let server = Server::start();
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(server.address, "cron")).stdout(Stdio::piped());
@@ -259,7 +259,7 @@ fn an_input_that_cannot_be_read_is_code_3_and_said() {
 }
 
 #[test]
-fn it_needs_neither_a_terminal_nor_an_environment() {
+fn the_client_needs_neither_a_terminal_nor_an_environment() {
     let server = Server::start();
     let mut command = Command::new("setsid");
     command.args(["--wait", CLIENT]).args(Program::client_arguments(server.address, "cron")).env_clear();
@@ -268,9 +268,9 @@ fn it_needs_neither_a_terminal_nor_an_environment() {
     assert_eq!(done, finished(0, &bye("cron", "1 line accepted, 0 refused"), ""));
 }
 
-/// Some sshd, and inetd, give a program a socket for both.
+/// Some versions of sshd, and inetd, use one socket for both.
 #[test]
-fn a_socket_does_for_standard_input_and_output() {
+fn standard_input_and_output_may_be_a_socket() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut ours, mut client) = client_at_a_socket(&server);
@@ -292,16 +292,16 @@ fn a_socket_does_for_standard_input_and_output() {
     alice.expect("* Bob has left");
 }
 
-/// As when ssh is killed: nobody writes and nobody reads any more.
+/// This happens when ssh is killed: the other end neither reads nor writes.
 #[test]
-fn a_socket_whose_other_end_goes_ends_the_visit() {
+fn a_closed_socket_for_standard_streams_ends_the_session() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut ours, mut client) = client_at_a_socket(&server);
     alice.expect("* Bob has joined");
     ours.write_all(b"last words\n").unwrap();
     alice.expect("Bob: last words");
-    // The welcome is unread, so that it is a reset and not the end of the input.
+    // The welcome is unread, so closing sends a reset instead of the end of the input.
     drop(ours);
     alice.expect("* Bob has left");
     let why = "client: cannot read standard input: Connection reset by peer\n";
@@ -328,7 +328,7 @@ fn a_line_is_shown_at_once_to_the_next_program_in_a_pipe() {
     }
 }
 
-/// How much memory a client may take beyond what it has when it starts, however much is said.
+/// By how many bytes the memory of a client may grow after its start.
 const GROWTH: u64 = 2 << 20;
 
 #[track_caller]
@@ -337,9 +337,9 @@ fn assert_flat(client: &Program, before: u64, what: &str) {
     assert!(after <= before + GROWTH, "{what} made {before} bytes {after}");
 }
 
-/// `client --name log < access.log`. LINECHAT_LONG_TESTS=1 makes it a million lines.
+/// `client --name log < access.log`. LINECHAT_LONG_TESTS=1 sends a million lines.
 #[test]
-fn a_long_input_takes_no_memory() {
+fn a_long_input_uses_bounded_memory() {
     let is_long = std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1");
     let (lines, patience) = if is_long { (1_000_000, 30 * DEADLINE) } else { (100_000, 3 * DEADLINE) };
     let server = Server::start();
@@ -353,7 +353,7 @@ fn a_long_input_takes_no_memory() {
         client.write(&some);
         assert!(since.elapsed() < patience, "{first} lines in {patience:?}");
     }
-    // The answer comes when the server has taken all of them.
+    // The reply arrives when the server has read all lines.
     client.write("/who\n");
     client.stdout.expect("* 1 here: log");
     assert_flat(&client, before, "a long input");
@@ -362,9 +362,9 @@ fn a_long_input_takes_no_memory() {
     assert_eq!(client.finish(), finished(0, &said, ""));
 }
 
-/// The server keeps what the client cannot pass on, as long as it can, and then says how much was missed.
+/// The server buffers what the client cannot write, up to a limit, and then says how much was missed.
 #[test]
-fn a_slow_reader_of_the_output_takes_no_memory_and_is_told_what_it_missed() {
+fn a_slow_reader_uses_bounded_memory_and_learns_what_it_missed() {
     const LINES: usize = 10_000;
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -397,7 +397,7 @@ fn a_slow_reader_of_the_output_takes_no_memory_and_is_told_what_it_missed() {
     assert_flat(&client, before, "a slow reader");
 }
 
-/// More than the room can keep for anybody, and a last line, which the server has taken when this returns.
+/// Sends more than the room can buffer for a reader, and a last line. Returns when the server has read it.
 fn say_numbers(peer: &mut Peer, lines: usize) {
     let padding = "x".repeat(4000);
     (0..lines).for_each(|number| peer.send(&format!("{number} {padding}\n")));

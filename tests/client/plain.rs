@@ -1,5 +1,5 @@
-//! The client at a plain terminal, which only ever adds lines: a person types, and nothing that the server sends acts on
-//! the screen.
+//! The client at a plain terminal, which only appends lines: a person types, and nothing from the server acts on the
+//! screen.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ use crate::support::program::{CLIENT, Output, Program};
 pub const CONNECTED: &str = "Connected to server. You can start typing messages.";
 const CTRL_D: &str = "\x04";
 
-/// The two ends of a terminal: the screen and keyboard, and the side of the program. It has the modes of a new one.
+/// Both ends of a new terminal: the screen and keyboard, and the program's end.
 pub fn plain_terminal() -> (File, OwnedFd) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&screen).unwrap();
@@ -30,8 +30,7 @@ pub fn plain_terminal() -> (File, OwnedFd) {
     (screen.into(), program)
 }
 
-/// A terminal that neither echoes what is typed nor changes line ends, so the screen holds what the program wrote, to
-/// the byte.
+/// A terminal that neither echoes input nor changes line endings, so that the screen has exactly the client's output.
 pub fn terminal() -> (File, OwnedFd) {
     let (screen, program) = plain_terminal();
     let mut modes = tcgetattr(&program).unwrap();
@@ -50,10 +49,10 @@ pub struct Person {
 
 impl Person {
     fn start(address: SocketAddr, name: &str) -> Self {
-        Self::sit_down_with(address, name, &[])
+        Self::start_with(address, name, &[])
     }
 
-    pub fn sit_down_with(address: SocketAddr, name: &str, options: &[&str]) -> Self {
+    pub fn start_with(address: SocketAddr, name: &str, options: &[&str]) -> Self {
         let (screen, side) = terminal();
         let mut command = client(address, name);
         command.args(options);
@@ -62,7 +61,7 @@ impl Person {
         Self { program, keyboard: screen.try_clone().unwrap(), screen: Output::of(screen) }
     }
 
-    /// The next line, behind the time.
+    /// The next line without the time.
     #[track_caller]
     pub fn sees(&mut self, line: &str) {
         let shown = self.screen.line();
@@ -89,9 +88,9 @@ fn client(address: SocketAddr, name: &str) -> Command {
 #[test]
 fn a_quiet_client_has_no_greeting() {
     let server = Server::start();
-    let mut bob = Person::sit_down_with(server.address, "Bob", &["--quiet"]);
+    let mut bob = Person::start_with(server.address, "Bob", &["--quiet"]);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
-    // Refusals are shown all the same.
+    // Refusals are still shown.
     bob.type_in("/nope\n");
     let refusal = bob.screen.line();
     assert!(refusal.contains("! unknown-command: "), "{refusal:?}");
@@ -112,7 +111,7 @@ fn a_person_is_told_of_the_connection_and_talks() {
 }
 
 #[test]
-fn a_terminal_that_can_do_nothing_is_only_added_to() {
+fn a_dumb_terminal_gets_only_appended_lines() {
     let server = Server::start();
     let (screen, side) = terminal();
     let mut command = Command::new(CLIENT);
@@ -144,7 +143,7 @@ fn quit_leaves_with_code_0() {
 }
 
 #[test]
-fn an_action_looks_like_no_other_line() {
+fn an_action_cannot_be_imitated() {
     let fake = FakeServer::start();
     let mut bob = Person::start(fake.address, "Bob");
     let mut server = fake.welcome("Bob");
@@ -170,7 +169,7 @@ fn ctrl_d_leaves_with_code_0() {
 }
 
 #[test]
-fn a_refused_line_is_shown_and_spoils_nothing() {
+fn a_refused_line_is_shown_and_the_session_continues() {
     let server = Server::start();
     let mut bob = Person::start(server.address, "Bob");
     bob.screen.expect(CONNECTED);
@@ -181,7 +180,7 @@ fn a_refused_line_is_shown_and_spoils_nothing() {
     assert_eq!(bob.program.finish().code, Some(0));
 }
 
-/// The next line, which is the client's own.
+/// The next line, which is a notice of the client.
 #[track_caller]
 fn asked_again(bob: &mut Person, why: &str) {
     bob.screen.expect(&format!("-- {why}. Type another name and press Enter; Ctrl-D leaves."));
@@ -204,7 +203,7 @@ fn another_name_is_asked_for_when_one_is_taken() {
     holder.expect("Carol: hi");
 }
 
-/// What is typed for the first name is not sent for the second one.
+/// What was typed for the first name is not sent for the second.
 #[test]
 fn another_name_is_asked_for_after_a_password() {
     let fake = FakeServer::start();
@@ -230,7 +229,7 @@ fn another_name_is_asked_for_after_a_password() {
 }
 
 #[test]
-fn a_refusal_that_no_other_name_can_help_ends_it() {
+fn a_refusal_that_is_not_about_the_name_ends_the_client() {
     for refusal in ["banned: you are banned", "penalized: too many wrong passwords", "server-full: come back later"] {
         let fake = FakeServer::start();
         let mut bob = Person::start(fake.address, "Bob");
@@ -241,7 +240,7 @@ fn a_refusal_that_no_other_name_can_help_ends_it() {
 }
 
 #[test]
-fn whoever_gives_no_other_name_gets_code_1() {
+fn giving_no_other_name_is_code_1() {
     let server = Server::start();
     let _holder = server.join("Bob");
     let mut bob = Person::start(server.address, "Bob");
@@ -253,9 +252,9 @@ fn whoever_gives_no_other_name_gets_code_1() {
 }
 
 #[test]
-fn without_reconnecting_a_server_that_stops_is_code_3_and_said() {
+fn without_reconnecting_a_server_that_stops_is_reported_with_code_3() {
     let mut server = Server::start();
-    let mut bob = Person::sit_down_with(server.address, "Bob", &["--no-reconnect"]);
+    let mut bob = Person::start_with(server.address, "Bob", &["--no-reconnect"]);
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     server.begin_stop();
@@ -265,18 +264,18 @@ fn without_reconnecting_a_server_that_stops_is_code_3_and_said() {
 }
 
 #[test]
-fn a_lost_connection_is_made_again_and_what_was_typed_is_sent() {
+fn the_client_reconnects_and_sends_what_was_typed() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut bob = Person::start(listener.local_addr().unwrap(), "Bob");
     let first = welcome(listener.try_clone().unwrap(), b"* Welcome, Bob.\n");
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob.");
     drop(first);
-    bob.screen.expect("-- The connection is lost. What you type is kept; trying to connect again.");
+    bob.screen.expect("-- The connection was lost. Trying to reconnect; what you type will be sent later.");
     bob.type_in("are you there?\n");
-    bob.screen.expect("-- Not connected; your line will be sent when you are back.");
+    bob.screen.expect("-- Not connected; your line will be sent after reconnecting.");
     let mut second = welcome(listener, b"* Welcome, Bob.\n");
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
     bob.sees("* Welcome, Bob.");
     second.expect("are you there?");
     second.send("Alice: yes, Bob\n");
@@ -298,9 +297,9 @@ fn only_an_empty_line_answers_the_question_about_a_paste() {
     bob.sees("* Welcome, Bob. 1 other here: Alice. /help lists the commands.");
     alice.expect("* Bob has joined");
     bob.type_in("1\n2\n3\n4\n5\n6\n");
-    bob.screen.expect("-- Send 6 lines? Enter sends them, Ctrl-C throws them away.");
+    bob.screen.expect("-- Send 6 lines? Enter sends them, Ctrl-C discards them.");
     bob.type_in("by the way\n");
-    bob.screen.expect("-- Send 7 lines? Enter sends them, Ctrl-C throws them away.");
+    bob.screen.expect("-- Send 7 lines? Enter sends them, Ctrl-C discards them.");
     alice.expect_nothing_new();
     bob.type_in("\n");
     ["1", "2", "3", "4", "5", "6", "by the way"].iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
@@ -313,17 +312,18 @@ fn ctrl_c_asks_once_and_then_leaves() {
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.program.signal(Signal::INT);
-    bob.screen.expect("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    bob.screen.expect("-- Press Ctrl-C again or Ctrl-D to leave.");
     bob.program.signal(Signal::INT);
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     assert_eq!(bob.program.finish().code, Some(0));
 }
 
-/// As when ssh is killed, or a window closed. A session of its own makes it the terminal that signals come from.
+/// This happens when ssh is killed or a window is closed. In a session of its own, the client gets signals from this
+/// terminal.
 #[test]
-fn a_terminal_that_hangs_up_ends_it_and_frees_the_name() {
+fn a_hangup_ends_the_client_and_frees_the_name() {
     let (editor, plain) = ("--no-history", "--plain");
-    // SIGHUP and the end of the input race. The client makes 129 of the signal.
+    // SIGHUP and the end of the input race. After the signal the client exits with code 129.
     let (signalled, ended) = ([Some(129), Some(0)], [Some(0); 2]);
     for (option, in_session, codes) in
         [(editor, true, signalled), (editor, false, ended), (plain, true, signalled), (plain, false, ended)]
@@ -357,7 +357,7 @@ pub fn read_until(mut screen: File, text: &str) -> File {
     screen
 }
 
-/// The first connection to `listener`, which has sent its name and is welcomed with `words`.
+/// Accepts the first connection and its name, and answers with `words`.
 pub fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
     let mut server = within(move || {
         let mut server = Peer::new(listener.accept().unwrap().0);
@@ -381,7 +381,7 @@ fn a_hostile_server_cannot_act_on_the_screen() {
 }
 
 #[test]
-fn a_hostile_server_cannot_act_on_the_screen_behind_a_pipe() {
+fn a_hostile_server_cannot_act_on_the_screen_when_input_is_a_pipe() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (screen, side) = terminal();
     let mut command = client(listener.local_addr().unwrap(), "Bob");
@@ -390,6 +390,6 @@ fn a_hostile_server_cannot_act_on_the_screen_behind_a_pipe() {
     let mut screen = Output::of(screen);
     let _server = welcome(listener, ATTACK);
     DEFUSED.iter().for_each(|line| screen.expect(line));
-    // Its status does not belong among what the server said, since no person types here.
+    // Nobody types here, so the status does not belong among the server's lines.
     program.stderr.expect("Connected to server.");
 }

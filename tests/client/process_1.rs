@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use crate::support::harness::{DEADLINE, Server, skipped};
 use crate::support::program::{CLIENT, Program};
 
-/// A command that runs another one as process 1, if this machine allows it.
+/// A command that runs another one as process 1. `None` if this machine does not allow it.
 fn container() -> Option<Command> {
     let new = || {
         let mut command = Command::new("unshare");
@@ -28,7 +28,7 @@ fn container() -> Option<Command> {
     works.then(new)
 }
 
-/// A client that has joined, as process 1, and its number outside.
+/// A client that has joined as process 1, and its process id outside.
 fn start(mut command: Command, server: &Server, more: &[&str]) -> (Program, Pid) {
     command.arg(CLIENT).args(Program::client_arguments(server.address, "Bob")).args(more);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -38,7 +38,7 @@ fn start(mut command: Command, server: &Server, more: &[&str]) -> (Program, Pid)
     (program, client)
 }
 
-/// The children of all threads of a process, among them zombies.
+/// The children of all threads of a process, including zombies.
 fn children(process: Pid) -> Vec<Pid> {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.as_raw_pid())).unwrap();
     tasks
@@ -50,7 +50,7 @@ fn children(process: Pid) -> Vec<Pid> {
 }
 
 #[test]
-fn a_signal_ends_it() {
+fn a_signal_ends_the_client() {
     let server = Server::start();
     for more in [&[][..], &["--exec", "true"]] {
         for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
@@ -62,9 +62,9 @@ fn a_signal_ends_it() {
     }
 }
 
-/// Each program leaves two processes in the background. One ends before it and one after it.
+/// Each program leaves two background processes. One ends before the program and one after it.
 #[test]
-fn it_leaves_no_zombies_and_knows_how_its_own_programs_ended() {
+fn no_zombies_remain_and_failed_programs_are_reported() {
     let Some(command) = container() else { return };
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -83,9 +83,9 @@ fn it_leaves_no_zombies_and_knows_how_its_own_programs_ended() {
     }
 }
 
-/// Without `--reply` nothing but the end of the program is waited for.
+/// Without `--reply`, the client only waits for the end of the program.
 #[test]
-fn it_knows_how_a_program_ended_that_says_nothing() {
+fn a_failed_program_without_reply_is_reported() {
     let Some(command) = container() else { return };
     let server = Server::start();
     let mut alice = server.join("Alice");

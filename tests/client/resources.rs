@@ -1,4 +1,4 @@
-//! The client where the system gives it little.
+//! The client with few resources.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::support::program::{CLIENT, Finished, Program, ServerProgram, install}
 
 const MODES: [&[&str]; 4] = [&[], &["--exec", "true"], &["at a terminal"], &["at a terminal", "--plain"]];
 
-/// Runs the client, in one of the modes, as the last arguments of this command.
+/// Runs the client in one mode, with this command as a prefix.
 fn run(mut command: Command, server: &Server, mode: &[&str]) -> Finished {
     command.args(Program::client_arguments(server.address, "Bob"));
     let Some(options) = mode.strip_prefix(&["at a terminal"]) else {
@@ -32,7 +32,7 @@ fn with_descriptors(limit: u32) -> Command {
 }
 
 #[test]
-fn too_few_descriptors_are_said_in_one_line() {
+fn too_few_descriptors_are_reported_in_one_line() {
     let server = Server::start();
     let why = "client: cannot start: not enough file descriptors (ulimit -n): Too many open files\n";
     for limit in [5, 6, 7, 8, 9, 10, 12, 16, 26] {
@@ -45,10 +45,10 @@ fn too_few_descriptors_are_said_in_one_line() {
     assert_eq!(run(with_descriptors(64), &server, MODES[0]).code, Some(0));
 }
 
-/// The client for a user whose threads are limited: root's are not.
+/// The client for a user with a limited number of threads. The limit does not apply to root.
 struct Limited {
     client: PathBuf,
-    /// One of this test's own, who need not exist.
+    /// A user id for one test, which need not exist.
     user: u32,
 }
 
@@ -82,7 +82,7 @@ impl Limited {
         command
     }
 
-    /// Changes the limit of a client that runs.
+    /// Changes the limit of a running client.
     fn limit(&self, client: &Program, limit: u32) {
         let pid = client.pid().as_raw_pid();
         let mut command = self.command();
@@ -98,7 +98,7 @@ impl Drop for Limited {
 }
 
 #[test]
-fn too_few_threads_are_said_in_one_line() {
+fn too_few_threads_are_reported_in_one_line() {
     let Some(limited) = Limited::new() else { return };
     let server = Server::start();
     let program = limited.client.file_name().unwrap().to_str().unwrap();
@@ -115,9 +115,9 @@ fn too_few_threads_are_said_in_one_line() {
     }
 }
 
-/// The limit is reached after the start, as when others take the last threads.
+/// The limit is reached after the start, as when other programs use the last threads.
 #[test]
-fn a_bot_that_can_have_no_thread_any_more_says_so_and_goes_on() {
+fn a_bot_without_threads_reports_that_and_continues() {
     let Some(limited) = Limited::new() else { return };
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -130,7 +130,7 @@ fn a_bot_that_can_have_no_thread_any_more_says_so_and_goes_on() {
     alice.expect("Bob: yes");
     limited.limit(&bot, 1);
     alice.send("hi\n");
-    // It calls itself by the name of its file.
+    // Its messages start with its file name.
     let said = bot.stderr.line();
     assert!(said.ends_with(": cannot run echo: Resource temporarily unavailable"), "{said}");
     limited.limit(&bot, 1000);
@@ -139,7 +139,7 @@ fn a_bot_that_can_have_no_thread_any_more_says_so_and_goes_on() {
 }
 
 #[test]
-fn a_clock_before_1970_is_no_trouble_for_tls() {
+fn tls_works_with_a_clock_before_1970() {
     if Command::new("faketime").arg("--version").stdout(Stdio::null()).status().is_err() {
         return skipped("there is no faketime");
     }

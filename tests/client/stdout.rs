@@ -1,4 +1,4 @@
-//! The client in a pipe: standard output carries what the server said, and nothing else.
+//! The client in a pipe: standard output contains only the server's lines.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,14 +16,14 @@ fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
-/// A client that does not wait for a name that is taken.
+/// A client that does not wait if the name is taken.
 fn failing_client(address: SocketAddr, name: &str) -> Program {
     let arguments = Program::client_arguments(address, name).into_iter();
     Program::start(CLIENT, arguments.chain(["--if-taken", "fail"].map(str::to_owned)))
 }
 
 #[test]
-fn stdout_is_what_the_server_said_and_stderr_is_the_status() {
+fn stdout_has_the_servers_lines_and_stderr_the_status() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = Program::client(server.address, "cron").finish_with("hi\n/who\n");
@@ -37,7 +37,7 @@ fn stdout_is_what_the_server_said_and_stderr_is_the_status() {
 }
 
 #[test]
-fn the_last_line_counts_without_its_end() {
+fn the_last_line_needs_no_line_ending() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = Program::client(server.address, "cron").finish_with("one\ntwo");
@@ -49,7 +49,7 @@ fn the_last_line_counts_without_its_end() {
 }
 
 #[test]
-fn an_empty_input_is_a_short_visit() {
+fn an_empty_input_joins_and_leaves() {
     let server = Server::start();
     let done = Program::client(server.address, "cron").finish_with("");
     let said = "* Welcome, cron. You are the first here. /help lists the commands.\n\
@@ -58,7 +58,7 @@ fn an_empty_input_is_a_short_visit() {
 }
 
 #[test]
-fn a_long_input_is_said_whole() {
+fn a_long_input_is_sent_completely() {
     const LINES: usize = 20_000;
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -76,7 +76,7 @@ fn a_long_input_is_said_whole() {
 }
 
 #[test]
-fn it_shows_lines_as_they_come_while_its_input_is_open() {
+fn lines_are_shown_while_the_input_is_open() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let mut client = Program::client(server.address, "Bob");
@@ -91,7 +91,7 @@ fn it_shows_lines_as_they_come_while_its_input_is_open() {
 }
 
 #[test]
-fn quit_ends_it_although_its_input_goes_on() {
+fn quit_ends_the_client_although_its_input_continues() {
     let server = Server::start();
     let mut client = Program::client(server.address, "Bob");
     client.write("/quit\nnot this\n");
@@ -101,7 +101,7 @@ fn quit_ends_it_although_its_input_goes_on() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_code_1_and_says_so() {
+fn a_taken_name_is_reported_with_code_1() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = failing_client(server.address, "alice").finish_with("hello\n");
@@ -111,7 +111,7 @@ fn a_name_that_is_taken_is_code_1_and_says_so() {
 }
 
 #[test]
-fn a_refused_line_is_code_1_and_says_which_and_the_rest_is_said() {
+fn a_refused_line_is_reported_with_code_1_and_the_rest_is_sent() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let done = Program::client(server.address, "cron").finish_with("/msg Bob one\n/nope\ntwo\n");
@@ -123,7 +123,7 @@ fn a_refused_line_is_code_1_and_says_which_and_the_rest_is_said() {
 }
 
 #[test]
-fn a_server_that_stops_during_the_visit_is_code_3() {
+fn a_server_that_stops_during_the_session_is_code_3() {
     let mut server = Server::start();
     let mut client = Program::client(server.address, "Bob");
     client.stdout.expect("* Welcome, Bob. You are the first here. /help lists the commands.");
@@ -134,7 +134,7 @@ fn a_server_that_stops_during_the_visit_is_code_3() {
 }
 
 #[test]
-fn a_server_that_goes_away_without_a_farewell_is_code_3() {
+fn a_server_that_leaves_without_a_goodbye_is_code_3() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
     let server = fake.welcome("Bob");
@@ -175,7 +175,7 @@ fn a_server_that_says_nothing_is_code_3() {
     assert_eq!(client.finish_within(2 * DEADLINE), finished(3, "* Send your name as the first line.\n", why));
 }
 
-/// They would be taken for further names.
+/// The server would take them for further names.
 #[test]
 fn messages_are_not_sent_before_the_name_is_accepted() {
     let fake = FakeServer::start();
@@ -196,7 +196,7 @@ fn messages_are_not_sent_before_the_name_is_accepted() {
 }
 
 #[test]
-fn nothing_follows_a_name_that_is_refused() {
+fn nothing_is_sent_after_a_refused_name() {
     let fake = FakeServer::start();
     let mut client = failing_client(fake.address, "Bob");
     client.write("hello\n");
@@ -209,21 +209,21 @@ fn nothing_follows_a_name_that_is_refused() {
 }
 
 #[test]
-fn the_end_of_its_input_is_a_half_close_and_answers_are_awaited() {
+fn the_end_of_input_half_closes_and_the_client_waits_for_replies() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
     client.end_input();
     let mut server = fake.welcome("Bob");
     server.expect_end();
     client.stdout.line();
-    // The other direction is open still.
+    // The other direction is still open.
     server.send("Alice: an answer\n* Bye, Bob: 0 lines accepted, 0 refused.\n");
     server.stream().shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.finish(), finished(0, "Alice: an answer\n* Bye, Bob: 0 lines accepted, 0 refused.\n", ""));
 }
 
 #[test]
-fn a_pipe_gets_every_byte_as_it_came() {
+fn a_pipe_gets_every_byte_unchanged() {
     let fake = FakeServer::start();
     let mut client = Program::client(fake.address, "Bob");
     let mut server = fake.accept("Bob");
@@ -236,7 +236,7 @@ fn a_pipe_gets_every_byte_as_it_came() {
 }
 
 #[test]
-fn its_error_messages_are_safe_for_a_terminal() {
+fn error_messages_are_safe_for_a_terminal() {
     let fake = FakeServer::start();
     let mut client = failing_client(fake.address, "Bob");
     let mut server = fake.accept("Bob");
@@ -248,7 +248,7 @@ fn its_error_messages_are_safe_for_a_terminal() {
 }
 
 #[test]
-fn the_farewell_is_awaited_although_nobody_reads_the_output() {
+fn the_client_waits_for_the_goodbye_although_the_output_is_closed() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut client, stdout) = Program::start_unread(CLIENT, Program::client_arguments(server.address, "Bob"));
@@ -265,7 +265,7 @@ fn the_farewell_is_awaited_although_nobody_reads_the_output() {
 }
 
 #[test]
-fn code_0_means_that_all_was_said_although_nobody_reads_the_output() {
+fn code_0_means_that_everything_was_sent_although_the_output_is_closed() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (mut client, stdout) = Program::start_unread(CLIENT, Program::client_arguments(server.address, "cron"));
@@ -295,9 +295,9 @@ fn a_host_may_be_a_name_or_an_ipv6_address() {
     }
 }
 
-/// A listener whose queue is full answers no further connection, as a machine does that drops it.
+/// A listener with a full queue answers no further connection, like a machine that drops packets.
 #[test]
-fn a_server_that_does_not_answer_is_given_up_after_a_while() {
+fn connecting_to_a_server_that_does_not_answer_times_out() {
     let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&address.into()).unwrap();
@@ -313,7 +313,7 @@ fn a_server_that_does_not_answer_is_given_up_after_a_while() {
 }
 
 #[test]
-fn two_clients_talk_both_ways() {
+fn two_clients_talk_to_each_other() {
     let server = Server::start();
     let mut alice = Program::client(server.address, "Alice");
     alice.stdout.expect("* Welcome, Alice. You are the first here. /help lists the commands.");

@@ -1,4 +1,4 @@
-//! The client in a pipe, or as a bot, whose name is taken.
+//! The client in a pipe, or as a bot, when its name is taken.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -20,14 +20,14 @@ fn finished(code: i32, stdout: &str, stderr: &str) -> Finished {
     Finished { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
 
-/// The next connection, which gives this name and is refused as the server refuses it.
+/// Accepts the next connection and its name, and refuses it as the server does.
 fn refuse(fake: &FakeServer, name: &str) {
     let mut server = fake.accept(name);
     server.send(&format!("{TAKEN}* Send another name.\n"));
     server.expect_end();
 }
 
-/// The next connection, which gives this name, and says one line.
+/// Accepts the next connection, its name, and one line.
 fn welcome(fake: &FakeServer, name: &str) {
     let mut server = fake.welcome(name);
     server.expect_rest(&["done"]);
@@ -39,7 +39,7 @@ fn said(name: &str) -> String {
 }
 
 #[test]
-fn ten_jobs_of_one_name_at_once_all_say_their_line() {
+fn ten_clients_with_one_name_all_send_their_line() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("Alice");
     let jobs: Vec<_> = (0..10)
@@ -66,7 +66,7 @@ fn ten_jobs_of_one_name_at_once_all_say_their_line() {
 }
 
 #[test]
-fn it_tries_again_until_the_name_is_free() {
+fn the_client_tries_again_until_the_name_is_free() {
     for more in [&[][..], &["--if-taken", "wait"]] {
         let fake = FakeServer::start();
         let mut client = client(fake.address, more);
@@ -103,7 +103,7 @@ fn a_number_is_added_to_a_taken_name() {
 }
 
 #[test]
-fn it_can_give_up_at_once() {
+fn fail_does_not_try_again() {
     let fake = FakeServer::start();
     let mut client = client(fake.address, &["--if-taken", "fail"]);
     refuse(&fake, "cron");
@@ -113,7 +113,7 @@ fn it_can_give_up_at_once() {
 
 /// Waiting would not help.
 #[test]
-fn any_other_refusal_of_the_name_is_the_end() {
+fn any_other_refusal_of_the_name_ends_the_client() {
     for refusal in ["name-registered: cron is registered", "bad-name: no", "banned: no", "server-full: no"] {
         let fake = FakeServer::start();
         let mut client = client(fake.address, &[]);
@@ -124,9 +124,9 @@ fn any_other_refusal_of_the_name_is_the_end() {
     }
 }
 
-/// Each connection is asked for it.
+/// The server asks for it on each connection.
 #[test]
-fn the_password_is_sent_again_with_each_try() {
+fn the_password_is_sent_again_at_each_attempt() {
     let fake = FakeServer::start();
     let mut command = Command::new(CLIENT);
     command.args(Program::client_arguments(fake.address, "cron")).env("LINECHAT_PASSWORD", "open sesame");

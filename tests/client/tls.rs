@@ -1,4 +1,4 @@
-//! The client over TLS and over sockets of the file system: whom it trusts, and what it says when it does not.
+//! The client over TLS and over Unix sockets: which servers it trusts, and its error messages.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -29,7 +29,7 @@ use super::plain::{CONNECTED, Person};
 use crate::support::harness::{DEADLINE, Server, link_local, own_address, skipped, unpaced, within};
 use crate::support::program::{CLIENT, Finished, Program};
 
-/// A folder of this test's own. It is gone with this.
+/// A directory for one test, which is deleted with this.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -59,7 +59,7 @@ impl Drop for Folder {
     }
 }
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: Folder,
@@ -82,25 +82,25 @@ impl Authority {
 
     fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // By default all names are the same.
+        // By default all names are equal.
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params
     }
 
-    /// Another one, which it has signed. Its certificate goes along with those that it signs.
+    /// An intermediate authority that this one has signed. Its certificate is sent with those that it signs.
     fn delegate(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = Self::params("a delegate");
         change(&mut params);
         Self::of(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap())
     }
 
-    /// Where its own certificate is.
+    /// The file with its own certificate.
     fn file(&self) -> String {
         self.folder.path("ca.pem")
     }
 
-    /// The certificate of a server for these names, which it has signed.
+    /// Signs a server certificate for these names.
     fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Arc<Tls> {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
@@ -116,14 +116,14 @@ fn self_signed() -> Arc<Tls> {
     Arc::new(Tls::self_signed(vec!["localhost".to_owned()]).unwrap())
 }
 
-/// A server that speaks TLS at the port, and plain text at its address.
+/// A server with TLS at the port, and plain text at its address.
 fn serve(tls: &Arc<Tls>) -> (Server, u16) {
     let listener = Listener::bind("127.0.0.1", 0).unwrap().with_tls(tls.clone());
     let port = listener.address().unwrap().port();
     (Server::start_beside(listener), port)
 }
 
-/// What becomes of a client of the name Bob that says `hi`. This system trusts the certificates in a file of nobody's.
+/// The result of a client that says `hi` as Bob. The only trusted system certificate is an unused one.
 #[track_caller]
 fn say_hi(port: u16, options: &[&str]) -> Finished {
     let stranger = Authority::new();
@@ -134,14 +134,14 @@ fn say_hi(port: u16, options: &[&str]) -> Finished {
     Program::spawn(command).finish_with("hi\n")
 }
 
-/// It says this, and has not joined.
+/// Asserts this error, and that the client has not joined.
 #[track_caller]
 fn assert_not_connected(done: &Finished, why: &str) {
     let expected = Finished { code: Some(3), stdout: String::new(), stderr: format!("client: {why}\n") };
     assert_eq!(*done, expected);
 }
 
-/// It says this of the certificate with the fingerprint, which can be used as it is shown.
+/// Asserts this error about the certificate, with its fingerprint in the form that the option takes.
 #[track_caller]
 fn assert_not_trusted(done: &Finished, tls: &Tls, host: &str, why: &str) {
     let fingerprint = tls.fingerprint();
@@ -157,22 +157,22 @@ fn assert_has_said_hi(done: &Finished) {
     assert_eq!(*done, Finished { code: Some(0), stdout: said.to_owned(), stderr: String::new() });
 }
 
-/// The end of the input is a half-close of TLS, and the farewell comes after it.
+/// The end of the input is a TLS half-close, and the goodbye follows it.
 #[test]
-fn a_certificate_that_nobody_has_signed_is_trusted_by_its_fingerprint() {
+fn a_self_signed_certificate_is_trusted_by_its_fingerprint() {
     let tls = self_signed();
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
     let fingerprint = tls.fingerprint().to_string();
     for form in [fingerprint.clone(), fingerprint.replace(':', "").to_lowercase()] {
-        // None of its names is this.
+        // The certificate does not have this name.
         assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &form]));
         ["* Bob has joined", "Bob: hi", "* Bob has left"].iter().for_each(|line| alice.expect(line));
     }
 }
 
 #[test]
-fn a_certificate_is_trusted_that_a_named_authority_has_signed() {
+fn a_certificate_from_a_given_authority_is_trusted() {
     let authority = Authority::new();
     let (server, port) = serve(&authority.sign(&["localhost", "127.0.0.1"], |_| ()));
     let _alice = server.join("Alice");
@@ -182,7 +182,7 @@ fn a_certificate_is_trusted_that_a_named_authority_has_signed() {
 }
 
 #[test]
-fn a_certificate_is_trusted_that_is_in_the_file_itself() {
+fn a_certificate_in_the_file_itself_is_trusted() {
     let folder = Folder::new();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files =
@@ -193,13 +193,13 @@ fn a_certificate_is_trusted_that_is_in_the_file_itself() {
 }
 
 #[test]
-fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one() {
+fn a_host_in_any_form_matches_the_usual_form_in_the_certificate() {
     let authority = Authority::new();
     let tls = authority.sign(&["localhost", "127.0.0.1"], |_| ());
     let (server, port) = serve(&tls);
     let _alice = server.join("Alice");
     let fingerprint = tls.fingerprint().to_string();
-    // The letters of the last one are those of full width, which IDNA takes for the usual ones.
+    // The last one has full-width letters, which IDNA maps to the usual ones.
     for host in ["127.1", "0x7f.1", "0x7f000001", "2130706433", "ｌｏｃａｌｈｏｓｔ"] {
         assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", host]));
         assert_has_said_hi(&say_hi(port, &["--tls-fingerprint", &fingerprint, "--host", host]));
@@ -207,7 +207,7 @@ fn an_address_or_name_may_have_any_form_and_the_certificate_only_its_usual_one()
     let other = authority.sign(&["chat.example"], |_| ());
     let (_server, port) = serve(&other);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "127.1"]);
-    assert_not_trusted(&done, &other, "127.1", "it is for chat.example; check the host");
+    assert_not_trusted(&done, &other, "127.1", "it is only valid for chat.example; check the host");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_zone_of_a_link_local_address_is_not_in_the_certificate() {
     assert_eq!(Listener::bind(&address.to_string(), 0).unwrap_err().to_string(), why);
 }
 
-/// What `openssl` does with these arguments in the folder; `false` when it is not installed, which is said aloud.
+/// Runs `openssl` with these arguments in the directory. False if it is not installed, which is reported.
 fn openssl(folder: &Folder, arguments: &[&str]) -> bool {
     match Command::new("openssl").args(arguments).current_dir(&folder.0).output() {
         Ok(done) => {
@@ -251,9 +251,9 @@ fn files(folder: &Folder, certificate: &str, key: &str) -> Arc<Tls> {
     Arc::new(Tls::from_files(Path::new(&folder.path(certificate)), Path::new(&folder.path(key))).unwrap())
 }
 
-/// It says that it is an authority's.
+/// It is marked as a CA certificate.
 #[test]
-fn the_certificate_that_everybody_makes_with_openssl_is_trusted_where_it_is_named() {
+fn the_usual_self_signed_certificate_of_openssl_is_trusted_if_given() {
     let folder = Folder::new();
     let made = "req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 365 -subj /CN=localhost \
                 -addext subjectAltName=DNS:localhost,IP:127.0.0.1";
@@ -268,7 +268,7 @@ fn the_certificate_that_everybody_makes_with_openssl_is_trusted_where_it_is_name
     }
 }
 
-/// An authority that is a server, too.
+/// A CA certificate that a server uses itself.
 fn both(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Authority, Arc<Tls>) {
     let mut params = Authority::params("both");
     params.subject_alt_names = names.iter().map(|name| SanType::DnsName((*name).try_into().unwrap())).collect();
@@ -280,15 +280,15 @@ fn both(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> (Authori
 }
 
 #[test]
-fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_dates_only() {
+fn a_certificate_in_the_file_itself_is_valid_only_for_its_names_and_dates() {
     let (authority, tls) = both(&["chat.example"], |_| ());
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is for chat.example; check the host");
+    assert_not_trusted(&done, &tls, "localhost", "it is only valid for chat.example; check the host");
     let (authority, tls) = both(&["localhost"], |params| params.not_after = date_time_ymd(2020, 2, 29));
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let expired = "it expired on 2020-02-29; check the clock of this machine, or tell the server's operator";
     assert_not_trusted(&done, &tls, "localhost", expired);
     let (authority, tls) = both(&["localhost"], |params| params.not_before = date_time_ymd(2999, 1, 1));
     let (_server, port) = serve(&tls);
@@ -298,21 +298,21 @@ fn a_certificate_that_is_in_the_file_itself_counts_for_its_names_and_within_its_
 }
 
 #[test]
-fn the_certificate_of_an_authority_is_trusted_for_a_server_only_where_it_is_named() {
+fn a_ca_certificate_is_trusted_for_a_server_only_if_given() {
     let (authority, tls) = both(&["localhost"], |_| ());
     let (server, port) = serve(&tls);
     let _alice = server.join("Alice");
     assert_has_said_hi(&say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]));
-    let why = "it is that of an authority; if it is the server's as well, name it with --tls-ca";
+    let why = "it is a CA certificate; if the server really uses it, name it with --tls-ca";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
-    // Another one that looks the same.
+    // Another certificate with the same content.
     let (impostor, _) = both(&["localhost"], |_| ());
     let done = say_hi(port, &["--tls-ca", &impostor.file(), "--host", "localhost"]);
     assert_not_trusted(&done, &tls, "localhost", why);
 }
 
 #[test]
-fn a_certificate_that_is_in_the_file_itself_needs_no_issuer_there() {
+fn a_certificate_in_the_file_itself_needs_no_issuer() {
     let authority = Authority::new();
     let (server, port) = serve(&authority.sign(&["localhost"], |_| ()));
     let _alice = server.join("Alice");
@@ -323,7 +323,7 @@ fn a_certificate_that_is_in_the_file_itself_needs_no_issuer_there() {
 }
 
 #[test]
-fn a_file_of_certificates_may_have_byte_order_marks_but_not_those_of_utf_16() {
+fn a_certificate_file_may_have_utf_8_but_not_utf_16_byte_order_marks() {
     let (signer, folder) = (Authority::new(), Folder::new());
     let tls = signer.sign(&["localhost"], |_| ());
     let key = format!("\u{feff}{}", fs::read_to_string(signer.folder.path("key.pem")).unwrap());
@@ -350,7 +350,7 @@ fn a_file_of_certificates_may_have_byte_order_marks_but_not_those_of_utf_16() {
 }
 
 #[test]
-fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
+fn a_version_1_certificate_is_refused_with_advice() {
     let folder = Folder::new();
     let request =
         ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request", "-subj", "/CN=localhost"];
@@ -365,7 +365,7 @@ fn a_certificate_of_version_1_is_refused_with_what_to_do_about_it() {
 }
 
 #[test]
-fn a_certificate_is_trusted_whose_authority_this_system_trusts() {
+fn a_certificate_from_an_authority_of_the_system_is_trusted() {
     let authority = Authority::new();
     let (server, port) = serve(&authority.sign(&["localhost"], |_| ()));
     let _alice = server.join("Alice");
@@ -381,17 +381,17 @@ fn an_unknown_certificate_is_refused_and_its_fingerprint_is_shown() {
     let tls = self_signed();
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
-    let why = "nobody but itself has signed it";
+    let why = "it is self-signed";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &tls, "localhost", why);
     let signed = Authority::called("nobody you know").sign(&["localhost"], |_| ());
     let (_server, port) = serve(&signed);
-    let why = "nobody who is trusted here has signed it; name its authority with --tls-ca";
+    let why = "it is not signed by a trusted certificate authority; name its authority with --tls-ca";
     assert_not_trusted(&say_hi(port, &["--tls", "--host", "localhost"]), &signed, "localhost", why);
-    // An authority of the same name.
+    // Another authority with the same name.
     let (another, signed) = (Authority::new(), Authority::new().sign(&["localhost"], |_| ()));
     let (_server, port) = serve(&signed);
     let done = say_hi(port, &["--tls-ca", &another.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &signed, "localhost", "whom it names as its signer has not signed it");
+    assert_not_trusted(&done, &signed, "localhost", "its signature is not from the issuer that it names");
     alice.expect_nothing_new();
 }
 
@@ -401,30 +401,30 @@ fn a_certificate_with_another_fingerprint_is_refused() {
     let (server, port) = serve(&tls);
     let mut alice = server.join("Alice");
     let done = say_hi(port, &["--tls-fingerprint", &self_signed().fingerprint().to_string(), "--host", "localhost"]);
-    let why = "either the server has a new one, or you are connected to somebody else: ask whoever runs it";
-    let which = format!("another one, with the SHA-256 fingerprint {}", tls.fingerprint());
-    assert_not_connected(&done, &format!("the certificate of localhost is {which}; {why}"));
+    let why = "either the server has a new certificate, or this is another server: ask its operator";
+    let which = format!("does not match: its SHA-256 fingerprint is {}", tls.fingerprint());
+    assert_not_connected(&done, &format!("the certificate of localhost {which}; {why}"));
     alice.expect_nothing_new();
 }
 
 #[test]
-fn a_certificate_for_other_names_is_refused_and_they_are_told() {
+fn a_certificate_for_other_names_is_refused_and_they_are_listed() {
     let authority = Authority::new();
     let ca = authority.file();
     let tls = authority.sign(&["chat.example", "192.0.2.1"], |_| ());
     let (_server, port) = serve(&tls);
     for host in ["localhost", "127.0.0.1"] {
         let done = say_hi(port, &["--tls-ca", &ca, "--host", host]);
-        assert_not_trusted(&done, &tls, host, "it is for chat.example, 192.0.2.1; check the host");
+        assert_not_trusted(&done, &tls, host, "it is only valid for chat.example, 192.0.2.1; check the host");
     }
     let tls = authority.sign(&[], |_| ());
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it names no host at all");
+    assert_not_trusted(&done, &tls, "localhost", "it names no host");
 }
 
 #[test]
-fn short_names_and_names_that_are_not_valid_are_told_in_words() {
+fn short_and_invalid_names_are_described() {
     let authority = Authority::new();
     let ca = authority.file();
     let many: Vec<_> = (0..100).map(|number| format!("host-{number}.example")).collect();
@@ -437,26 +437,26 @@ fn short_names_and_names_that_are_not_valid_are_told_in_words() {
         let tls = authority.sign(names, |_| ());
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &ca, "--host", "localhost"]);
-        assert_not_trusted(&done, &tls, "localhost", &format!("it is for {told}; check the host"));
+        assert_not_trusted(&done, &tls, "localhost", &format!("it is only valid for {told}; check the host"));
     }
 }
 
 #[test]
-fn a_certificate_out_of_its_time_is_refused_and_the_day_is_told() {
+fn a_certificate_outside_its_validity_period_is_refused_with_the_date() {
     let authority = Authority::new();
     let past = |params: &mut CertificateParams| params.not_after = date_time_ymd(2020, 2, 29);
     let future = |params: &mut CertificateParams| params.not_before = date_time_ymd(2999, 1, 1);
     let reversed = |params: &mut CertificateParams| {
         (params.not_before, params.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(2020, 2, 29));
     };
-    let expired = "expired on 2020-02-29; check the clock of this machine, or tell whoever runs the server";
+    let expired = "expired on 2020-02-29; check the clock of this machine, or tell the server's operator";
     let early = "is not valid before 2999-01-01; check the clock of this machine";
     for (tls, why) in [
         (authority.sign(&["localhost"], past), format!("it {expired}")),
         (authority.sign(&["localhost"], future), format!("it {early}")),
-        (authority.sign(&["localhost"], reversed), "it ends before it begins".to_owned()),
-        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("that of its signer {expired}")),
-        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("that of its signer {early}")),
+        (authority.sign(&["localhost"], reversed), "its end date is before its start date".to_owned()),
+        (authority.delegate(past).sign(&["localhost"], |_| ()), format!("its issuer's certificate {expired}")),
+        (authority.delegate(future).sign(&["localhost"], |_| ()), format!("its issuer's certificate {early}")),
     ] {
         let (_server, port) = serve(&tls);
         let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
@@ -475,11 +475,11 @@ fn a_certificate_that_is_not_for_servers_is_refused() {
     });
     let (_server, port) = serve(&tls);
     let done = say_hi(port, &["--tls-ca", &authority.file(), "--host", "localhost"]);
-    assert_not_trusted(&done, &tls, "localhost", "it is not for servers");
+    assert_not_trusted(&done, &tls, "localhost", "it is not a server certificate");
 }
 
 #[test]
-fn a_system_that_trusts_nobody_is_said_to() {
+fn a_system_without_trusted_certificates_is_reported() {
     let mut command = Command::new(CLIENT);
     command.args(["--name", "Bob", "--tls"]).env("SSL_CERT_FILE", "/dev/null").env_remove("SSL_CERT_DIR");
     let done = Program::spawn({
@@ -487,12 +487,12 @@ fn a_system_that_trusts_nobody_is_said_to() {
         command
     })
     .finish();
-    let advice = "name those that you trust with --tls-ca, or the server's own with --tls-fingerprint";
-    assert_not_connected(&done, &format!("this system trusts no certificates; {advice}"));
+    let advice = "use --tls-ca or --tls-fingerprint";
+    assert_not_connected(&done, &format!("this system has no trusted certificates; {advice}"));
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_else() {
+fn using_tls_or_not_against_the_wrong_port_is_reported() {
     let tls = self_signed();
     let (server, port) = serve(&tls);
     let fingerprint = tls.fingerprint().to_string();
@@ -510,7 +510,7 @@ fn a_server_that_does_not_speak_tls_is_told_and_so_is_one_that_speaks_nothing_el
     assert_eq!(done, expected);
 }
 
-/// The certificate and key of a server that is not ours.
+/// The certificate and key of a server under the test's control.
 struct Impostor {
     chain: rcgen::Certificate,
     key: KeyPair,
@@ -522,13 +522,13 @@ impl Impostor {
         Self { chain: made.cert, key: made.signing_key }
     }
 
-    /// As it is for `--tls-fingerprint`.
+    /// The fingerprint for `--tls-fingerprint`.
     fn fingerprint(&self, folder: &Folder) -> Fingerprint {
         let files = [folder.write("c.pem", &self.chain.pem()), folder.write("k.pem", &self.key.serialize_pem())];
         Tls::from_files(Path::new(&files[0]), Path::new(&files[1])).unwrap().fingerprint()
     }
 
-    /// Shakes hands with the next connection, and reads a line. `None` when the client refuses.
+    /// Does the handshake with the next connection. `None` if the client refuses.
     fn accept(self, listener: &TcpListener, version: &'static SupportedProtocolVersion) -> Option<TlsPeer> {
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let key = ring::sign::any_supported_type(&key).unwrap();
@@ -546,7 +546,7 @@ impl Impostor {
     }
 }
 
-/// rustls would not show a certificate without its key.
+/// rustls itself would not send a certificate without having its key.
 #[derive(Debug)]
 struct Shown(Arc<CertifiedKey>);
 
@@ -560,13 +560,13 @@ impl ResolvesServerCert for Shown {
 struct TlsPeer(BufReader<StreamOwned<ServerConnection, TcpStream>>);
 
 impl TlsPeer {
-    /// The next line; `None` when there is none.
+    /// The next line; `None` at the end.
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         self.0.read_line(&mut line).ok().map(|_| line)
     }
 
-    /// Ends the TCP stream as if that were all, and waits for the other end.
+    /// Closes the TCP stream without close_notify, and waits for the other end.
     fn cut(self) {
         let mut socket = self.0.get_ref().get_ref();
         socket.shutdown(Shutdown::Write).unwrap();
@@ -584,7 +584,7 @@ fn bind() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Anybody can send a certificate that was seen elsewhere.
+/// Anybody can send a copy of another server's certificate.
 #[test]
 fn a_stolen_certificate_without_its_key_is_refused() {
     for version in [&TLS12, &TLS13] {
@@ -611,9 +611,9 @@ fn a_stolen_certificate_without_its_key_is_refused() {
     }
 }
 
-/// Anybody on the way can end a TCP connection, and the last lines with it.
+/// An attacker in the middle can end a TCP connection, and drop its last lines.
 #[test]
-fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
+fn a_truncated_stream_is_a_lost_connection() {
     for (version, farewell) in [(&TLS12, ""), (&TLS13, ""), (&TLS13, "* Bye, Bob: 1 line accepted, 0 refused.\n")] {
         let folder = Folder::new();
         let server = Impostor::honest();
@@ -628,7 +628,7 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_no_end() {
         let done = say_hi(address.port(), &["--tls-fingerprint", &fingerprint]);
         within(move || serving.join().unwrap());
         let said = format!("* Welcome, Bob.\n{farewell}");
-        let why = "client: the connection was lost: it was cut off, for TLS was not ended\n";
+        let why = "client: the connection was lost: it was cut off without a TLS close_notify\n";
         assert_eq!(done, Finished { code: Some(3), stdout: said, stderr: why.to_owned() });
     }
 }
@@ -638,27 +638,27 @@ fn serve_at(address: SocketAddr, tls: &Arc<Tls>) -> Server {
     Server::serve(vec![listener.with_tls(tls.clone())], unpaced())
 }
 
-/// Bob, who trusts this certificate alone, and the address of his server, which has stopped.
+/// Bob, who trusts only this certificate, and the address of his server, which has stopped.
 fn lose_the_server(tls: &Arc<Tls>) -> (Person, SocketAddr) {
     let mut server = serve_at((own_address(), 0).into(), tls);
     let address = server.address;
-    let mut bob = Person::sit_down_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
+    let mut bob = Person::start_with(address, "Bob", &["--tls-fingerprint", &tls.fingerprint().to_string()]);
     bob.screen.expect(CONNECTED);
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     server.begin_stop();
     bob.sees("* The server is shutting down");
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
-    bob.screen.expect("-- The server has shut down. What you type is kept; trying to connect again.");
+    bob.screen.expect("-- The server has shut down. Trying to reconnect; what you type will be sent later.");
     server.wait().unwrap();
     (bob, address)
 }
 
 #[test]
-fn a_person_gets_a_lost_connection_back_over_tls() {
+fn the_client_reconnects_over_tls() {
     let tls = self_signed();
     let (mut bob, address) = lose_the_server(&tls);
     let again = serve_at(address, &tls);
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
     bob.sees("* Welcome, Bob. You are the first here. /help lists the commands.");
     bob.type_in("/quit\n");
     bob.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
@@ -667,21 +667,21 @@ fn a_person_gets_a_lost_connection_back_over_tls() {
 }
 
 #[test]
-fn a_person_is_told_once_when_the_server_is_another_one_after_a_loss() {
+fn another_server_after_a_loss_is_reported_once() {
     let tls = self_signed();
     let (mut bob, address) = lose_the_server(&tls);
     let mut other = serve_at(address, &self_signed());
     let told = bob.screen.line();
-    let beginning = format!("-- Not yet back: the certificate of {} is another one, with the", address.ip());
+    let beginning = format!("-- Cannot reconnect yet: the certificate of {} does not match: its", address.ip());
     assert!(told.starts_with(&beginning), "{told}");
     other.begin_stop();
     other.wait().unwrap();
     let _again = serve_at(address, &tls);
-    assert!(bob.screen.line().starts_with("-- Back again. You were away since "));
+    assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
 }
 
 #[test]
-fn a_long_input_is_said_whole_over_tls_and_over_a_socket_of_the_file_system() {
+fn a_long_input_is_sent_completely_over_tls_and_over_a_unix_socket() {
     const LINES: usize = 20_000;
     let (folder, tls) = (Folder::new(), self_signed());
     let secure = Listener::bind("127.0.0.1", 0).unwrap().with_tls(tls.clone());
@@ -710,10 +710,10 @@ fn knock(path: &str) -> Finished {
 }
 
 #[test]
-fn a_socket_that_is_not_there_or_has_nobody_behind_it_is_told() {
+fn a_missing_socket_or_server_is_reported() {
     let folder = Folder::new();
     let path = folder.path("socket");
-    let why = "there is no such socket; check the path, and whether the server is running";
+    let why = "no such socket; check the path and whether the server is running";
     assert_not_connected(&knock(&path), &format!("cannot connect to {path}: {why}"));
     drop(UnixListener::bind(&path).unwrap());
     let why = "connection refused; is the server running there?";
@@ -725,7 +725,7 @@ fn a_socket_that_is_not_there_or_has_nobody_behind_it_is_told() {
 }
 
 #[test]
-fn a_socket_of_somebody_else_is_told() {
+fn a_socket_without_permission_is_reported() {
     if rustix::process::geteuid().is_root() {
         return skipped("a socket that may not be used; root may use all");
     }
@@ -733,12 +733,12 @@ fn a_socket_of_somebody_else_is_told() {
     let path = folder.path("socket");
     let _listener = UnixListener::bind(&path).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    let why = "its owner decides who is, by the modes of it and of the folders above it";
-    assert_not_connected(&knock(&path), &format!("not allowed to connect to {path}; {why}"));
+    let why = "check the permissions of the socket and its directories";
+    assert_not_connected(&knock(&path), &format!("cannot connect to {path}: permission denied; {why}"));
 }
 
 #[test]
-fn options_for_tls_that_make_no_sense_are_wrong_usage() {
+fn invalid_tls_options_are_a_usage_error() {
     let folder = Folder::new();
     let (missing, empty) = (folder.path("missing"), folder.write("empty", "no PEM\n"));
     let fingerprint = self_signed().fingerprint().to_string();

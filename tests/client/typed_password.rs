@@ -15,7 +15,7 @@ use crate::server::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password
 use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
 use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
-/// Nothing else on the screen has any of these letters, so that not one of them can be there unnoticed.
+/// Nothing else on the screen contains any of these letters, so a single leaked letter is detected.
 const SECRET: &str = "ζξψζξψξζ";
 const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
@@ -25,14 +25,14 @@ fn shows_secret(text: &[u8]) -> bool {
 }
 
 impl Person {
-    /// Not one letter of the password was ever written to the terminal.
+    /// Asserts that no letter of the password was written to the terminal.
     #[track_caller]
     fn has_not_shown_it(&self) {
         assert!(!shows_secret(&self.bytes), "{}", String::from_utf8_lossy(&self.bytes));
     }
 }
 
-/// Bob at the editor, who is asked for his password.
+/// Bob at the editor, whom the server has asked for his password.
 fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
     let mut command = client(fake.address, options);
     command.env_remove("LINECHAT_PASSWORD");
@@ -44,7 +44,7 @@ fn asked(fake: &FakeServer, options: &[&str]) -> (Person, Peer) {
     (bob, server)
 }
 
-/// Bob at the editor and in the room.
+/// Bob at the editor, in the room.
 fn welcomed(fake: &FakeServer) -> (Person, Peer) {
     let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let server = fake.welcome("Bob");
@@ -54,7 +54,7 @@ fn welcomed(fake: &FakeServer) -> (Person, Peer) {
 }
 
 #[test]
-fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
+fn a_wrong_password_is_asked_for_again_and_a_right_one_is_remembered() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
     bob.type_in("ζξ\r");
@@ -67,13 +67,13 @@ fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
     let rows = bob.sees(WELCOME.trim_end());
     assert_eq!(rows.iter().filter(|row| *row == ASKED).count(), 2, "{rows:#?}");
     assert!(!rows.iter().any(|row| row.contains("password-required")), "{rows:#?}");
-    // The connection is lost, and the next one asks again.
+    // The connection is lost, and the server asks again on the next one.
     drop(server);
     let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("hello\r");
     server.expect("hello");
     bob.sees("Bob: hello");
@@ -81,7 +81,7 @@ fn it_is_asked_for_again_when_it_is_wrong_and_remembered_when_it_is_right() {
 }
 
 #[test]
-fn no_key_brings_it_back_and_no_file_holds_it() {
+fn no_key_brings_a_password_back_and_no_file_contains_it() {
     let fake = FakeServer::start();
     let home = std::env::temp_dir().join(format!("linechat-typed-{}", std::process::id()));
     let mut command = Command::new(CLIENT);
@@ -100,7 +100,7 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
     bob.type_in("hello\r");
     server.expect("hello");
     bob.sees("Bob: hello");
-    // Up, what was cut, and undo, each with Ctrl-C behind it.
+    // Up, yank and undo, each followed by Ctrl-C.
     for key in ["\x10", "\x19"] {
         bob.type_in(key);
         bob.has_typed("hello");
@@ -116,14 +116,14 @@ fn no_key_brings_it_back_and_no_file_holds_it() {
     fs::remove_dir_all(&home).unwrap();
 }
 
-/// The keys are there before the server has read the command.
+/// The keys arrive before the server has read the command.
 #[test]
-fn it_is_hidden_from_the_command_on_however_fast_one_types() {
+fn fast_typing_after_the_command_is_hidden() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in(&format!("hi\r/register\r{SECRET}\r{SECRET}\r"));
     server.expect("hi");
-    // A refusal of what was said before would be taken for the end of it.
+    // A refusal of an earlier line would seem to end the request.
     let pong = server.expect_ping();
     server.send(&format!("! line-too-long: no\n{pong}"));
     server.expect("/register");
@@ -138,21 +138,21 @@ fn it_is_hidden_from_the_command_on_however_fast_one_types() {
     bob.type_in("\r");
     server.expect_said("hello");
     bob.has_not_shown_it();
-    // It is what the name has from now on.
+    // It is the password of the name from now on.
     drop(server);
     let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
 }
 
-/// Waits until all keys before this were read: Ctrl-L clears the screen.
+/// Waits until all previous keys are handled: Ctrl-L clears the screen.
 fn all_keys_are_read(bob: &mut Person) {
     bob.type_in("\x0c");
     bob.shows("a clear screen", |rows| !rows.iter().any(|row| row.starts_with("--")));
 }
 
 #[test]
-fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again() {
+fn passwords_are_sent_once_all_are_typed_and_a_mistyped_one_is_asked_for_again() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/password\r");
@@ -160,8 +160,8 @@ fn nothing_is_sent_before_all_is_typed_and_what_is_mistyped_is_asked_for_again()
     bob.type_in("ψψψ\r");
     bob.sees("-- New password?");
     bob.type_in(&format!("{SECRET}\rζξ\r"));
-    bob.sees("-- The two were not the same. New password?");
-    // Others are heard meanwhile.
+    bob.sees("-- The passwords did not match. New password?");
+    // Messages of others are shown meanwhile.
     server.send("Alice: hi Bob\n");
     bob.sees("Alice: hi Bob");
     bob.type_in(&format!("{SECRET}\r{SECRET}\r"));
@@ -192,7 +192,7 @@ fn ctrl_c_cancels_a_command_and_nothing_of_it_is_sent() {
 }
 
 #[test]
-fn a_refusal_ends_the_exchange_and_no_password_is_sent_after_it() {
+fn a_refusal_ends_the_request_and_no_password_is_sent_after_it() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in(&format!("/password\rζξψ\r{SECRET}\r{SECRET}\rhello\r"));
@@ -206,7 +206,7 @@ fn a_refusal_ends_the_exchange_and_no_password_is_sent_after_it() {
 }
 
 #[test]
-fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
+fn a_half_typed_password_stays_hidden_when_the_question_ends() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = returning(&fake);
     server.send(&format!("{REQUIRED}\n"));
@@ -214,9 +214,9 @@ fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
     bob.type_in("ζξ");
     all_keys_are_read(&mut bob);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("ψ\r");
-    bob.sees("-- Not sent: nobody asks for a password any more.");
+    bob.sees("-- Not sent: the server is no longer asking for a password.");
     bob.type_in("hello\r");
     server.expect_said("hello");
     bob.sees("Bob: hello");
@@ -224,10 +224,10 @@ fn what_is_half_typed_when_nobody_asks_any_more_is_thrown_away_unseen() {
 }
 
 #[test]
-fn what_is_pasted_behind_the_command_is_not_said() {
+fn text_pasted_after_the_command_is_not_sent() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
-    // In brackets it is seen when it is pasted, but it is meant as a password.
+    // A bracketed paste is visible, but it is meant as a password.
     bob.type_in("\x1b[200~hi\r/unregister\rζξψ\r\x1b[201~");
     bob.shows("the paste", |rows| rows.last().is_some_and(|row| row.contains("ζξψ")));
     bob.type_in("\r");
@@ -238,7 +238,7 @@ fn what_is_pasted_behind_the_command_is_not_said() {
 }
 
 #[test]
-fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
+fn only_the_first_line_of_a_paste_is_used_as_the_password() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
     bob.type_in("\x1b[200~ζξψ\rψψ\r1\r2\r3\r4\r5\r6\r\x1b[201~");
@@ -252,7 +252,7 @@ fn of_a_paste_the_first_line_is_taken_and_nothing_is_asked() {
 }
 
 #[test]
-fn a_half_typed_line_stays_as_it_is() {
+fn a_half_typed_line_stays_unchanged_during_the_question() {
     let fake = FakeServer::start();
     let (mut bob, server) = welcomed(&fake);
     bob.type_in("half a li");
@@ -265,7 +265,7 @@ fn a_half_typed_line_stays_as_it_is() {
     server.expect("ζξψ");
     bob.has_typed("half a li");
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.type_in("ne");
     bob.has_typed("half a line");
     bob.type_in("\r");
@@ -274,7 +274,7 @@ fn a_half_typed_line_stays_as_it_is() {
 }
 
 #[test]
-fn who_leaves_instead_leaves_no_trace() {
+fn leaving_during_the_question_shows_nothing() {
     for keys in ["\x04", "ζξ\x03\x03\x03"] {
         let fake = FakeServer::start();
         let (mut bob, mut server) = asked(&fake, &[]);
@@ -286,7 +286,7 @@ fn who_leaves_instead_leaves_no_trace() {
 }
 
 #[test]
-fn too_many_wrong_ones_are_code_1() {
+fn too_many_wrong_passwords_are_code_1() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = asked(&fake, &[]);
     for asked in 1..=3 {
@@ -301,7 +301,7 @@ fn too_many_wrong_ones_are_code_1() {
 }
 
 #[test]
-fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong() {
+fn a_wrong_password_of_the_environment_is_followed_by_a_question() {
     let fake = FakeServer::start();
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
@@ -319,7 +319,7 @@ fn one_of_the_environment_is_sent_first_and_the_person_is_asked_when_it_is_wrong
 }
 
 #[test]
-fn a_person_is_not_asked_where_others_could_read_the_answer() {
+fn no_password_is_asked_for_where_others_could_read_it() {
     let Some(ip) = outer_address() else {
         return skipped("a password over a plain connection: this machine has no address but its loopback interface's");
     };
@@ -333,10 +333,10 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
     let done = bob.program.finish();
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.starts_with("client: Bob needs a password, and others could read it on its way"), "{done:?}");
-    // In the room, the command is kept back.
+    // In the room, the command is not sent.
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in("/register\r");
-    bob.sees("-- Not sent: others could read a password on its way.");
+    bob.sees("-- Not sent: others could read your password.");
     bob.type_in("hello");
     bob.has_typed("hello");
     bob.type_in("\r");
@@ -344,7 +344,7 @@ fn a_person_is_not_asked_where_others_could_read_the_answer() {
 }
 
 #[test]
-fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
+fn a_late_refusal_of_a_new_name_does_not_reveal_the_password() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     bob.type_in(&format!("/nick Alice\r/register\r{SECRET}\r{SECRET}\r"));
@@ -365,12 +365,12 @@ fn a_refusal_of_a_new_name_that_comes_late_does_not_show_the_password() {
     bob.has_not_shown_it();
 }
 
-/// A server that is not asked for anything would like to have a password.
+/// A question that a hostile server asks to get a password.
 const WANTED: &str = "* Send the password of Bob as the next line.";
-const UNASKED: &str = "-- No command of yours led to that. Type no password here";
+const UNASKED: &str = "-- No command of yours asked for this. Do not type a";
 
 #[test]
-fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
+fn a_question_on_an_unprotected_connection_causes_a_warning() {
     let Some(ip) = outer_address() else {
         return skipped("a hostile server elsewhere: this machine has no address but its loopback interface's");
     };
@@ -394,7 +394,7 @@ fn a_question_where_others_could_read_the_answer_is_refused_aloud() {
 }
 
 #[test]
-fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
+fn a_question_without_a_command_causes_a_warning() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = welcomed(&fake);
     server.send(&format!("{WANTED}\n"));
@@ -404,7 +404,7 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.type_in("\r");
     server.expect("hello");
     bob.sees("Bob: hello");
-    // Neither is one behind the end of a command that there was.
+    // The same applies to a question after the end of a command.
     bob.type_in("/unregister\rζξψ\r");
     server.expect_said("/unregister");
     server.send(&format!("! not-registered: no\n{WANTED}\n"));
@@ -421,7 +421,7 @@ fn a_question_that_no_command_has_led_to_hides_nothing_and_is_refused_aloud() {
     bob.echoes(true);
 }
 
-/// Bob at the editor, who is on his way back and not in the room yet.
+/// Bob at the editor while the client reconnects, before the welcome.
 fn returning(fake: &FakeServer) -> (Person, Peer) {
     let (bob, server) = welcomed(fake);
     drop(server);
@@ -429,7 +429,7 @@ fn returning(fake: &FakeServer) -> (Person, Peer) {
 }
 
 #[test]
-fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
+fn a_question_before_the_welcome_causes_a_warning() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = returning(&fake);
     server.send(&format!("{WANTED}\n"));
@@ -437,15 +437,15 @@ fn a_question_before_the_welcome_hides_nothing_and_is_refused_aloud() {
     bob.type_in("hello");
     bob.has_typed("hello");
     bob.type_in("\r");
-    bob.sees("-- Not connected; your line will be sent when you are back.");
+    bob.sees("-- Not connected; your line will be sent after reconnecting.");
     server.send(WELCOME);
     server.expect("hello");
     bob.sees("Bob: hello");
 }
 
-/// It is as good as the one that is meant for it.
+/// The person expects a question at that moment, and input is hidden.
 #[test]
-fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused() {
+fn a_question_during_the_login_question_causes_no_warning() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = returning(&fake);
     server.send(&format!("{REQUIRED}\n"));
@@ -455,12 +455,12 @@ fn a_question_before_the_welcome_that_has_another_one_beside_it_is_not_refused()
     bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
-    let rows = bob.sees("-- Back again.");
+    let rows = bob.sees("-- Reconnected.");
     assert!(!rows.iter().any(|row| row.starts_with(UNASKED)), "{rows:#?}");
     bob.has_not_shown_it();
 }
 
-/// Bob with a password that was right, which the server does not take any more when he comes back.
+/// Bob with a remembered password that the server no longer accepts when the client reconnects.
 fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     let mut command = client(fake.address, &[]);
     command.env("LINECHAT_PASSWORD", "ψψψ");
@@ -479,7 +479,7 @@ fn forgotten(fake: &FakeServer) -> (Person, Peer) {
     unreachable!("the second answer is the last one")
 }
 
-/// Another user of the machine has taken the port after the server had died.
+/// After the server died, another user of the machine has taken the port.
 #[test]
 fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
     let file = password_file("another-user", &format!("{SECRET}\n"));
@@ -492,22 +492,22 @@ fn a_remembered_password_is_not_sent_to_a_server_of_another_user() {
     bob.type_in(&format!("{SECRET}\r"));
     bob.sees("* Welcome, Bob.");
     drop(first);
-    bob.sees("-- The connection is lost");
+    bob.sees("-- The connection was lost");
     let Some(mut second) = server_of_another_user(address, &file, &[]) else { return };
     second.stdout.expect(&format!("Server listening on {address}"));
-    // The rest of it is on the next rows.
+    // The rest is on the next rows.
     bob.sees("-- Your password was not sent again, because");
-    // It is the person who decides.
+    // The person decides.
     bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
     bob.type_in(&format!("{SECRET}\r"));
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.has_not_shown_it();
 }
 
 const TIMED_OUT: &str = "! login-timeout: no password within 30 s\n";
 
 #[test]
-fn a_remembered_one_that_is_wrong_at_the_return_is_the_end_when_nobody_types_another() {
+fn a_wrong_remembered_password_ends_the_client_if_nobody_types_another() {
     for last in ["", TIMED_OUT] {
         let fake = FakeServer::start();
         let (bob, mut server) = forgotten(&fake);
@@ -520,7 +520,7 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_the_end_when_nobody_types_ano
 }
 
 #[test]
-fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another() {
+fn a_wrong_remembered_password_can_be_replaced_by_typing_another() {
     let fake = FakeServer::start();
     let (mut bob, mut server) = forgotten(&fake);
     bob.type_in("ζξ\r");
@@ -529,13 +529,13 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another(
     drop(server);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
-    // What is typed before the question would be a draft.
+    // Text typed before the question would be a draft.
     bob.shows("the question again", |rows| rows.iter().filter(|row| row.starts_with("-- Password?")).count() == 2);
     bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
-    bob.sees("-- Back again.");
-    // That one is remembered.
+    bob.sees("-- Reconnected.");
+    // The new password is remembered.
     drop(server);
     let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
@@ -543,9 +543,9 @@ fn a_remembered_one_that_is_wrong_at_the_return_is_no_end_for_who_types_another(
     bob.has_not_shown_it();
 }
 
-/// With the questions of the real server, all typed ahead.
+/// With the real server's questions, and all passwords typed ahead.
 #[test]
-fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions() {
+fn registering_and_changing_a_password_work_when_typed_ahead() {
     const NEW: &str = "ψψψψξξξξ";
     let data = std::env::temp_dir().join(format!("linechat-typed-data-{}", std::process::id()));
     let server = ServerProgram::start(&["--data", data.to_str().unwrap()]);
@@ -569,7 +569,7 @@ fn a_name_is_registered_and_its_password_changed_without_a_look_at_the_questions
     fs::remove_dir_all(&data).unwrap();
 }
 
-/// Bob at a plain terminal that shows what is typed.
+/// Bob at a plain terminal that echoes what is typed.
 struct Plain {
     program: Program,
     keyboard: File,
@@ -595,7 +595,7 @@ impl Plain {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// The lines up to one that begins so, without the times and empty ones.
+    /// The lines up to one with this prefix, without the times and empty lines.
     #[track_caller]
     fn sees(&mut self, start: &str) -> Vec<String> {
         let mut lines = Vec::new();
@@ -610,7 +610,7 @@ impl Plain {
         }
     }
 
-    /// Waits until it shows what is typed, or does not.
+    /// Waits until the echo is on, or off.
     #[track_caller]
     fn echoes(&self, echoes: bool) {
         let since = std::time::Instant::now();
@@ -622,7 +622,7 @@ impl Plain {
 }
 
 #[test]
-fn a_plain_terminal_shows_nothing_meanwhile() {
+fn a_plain_terminal_does_not_echo_a_password() {
     let fake = FakeServer::start();
     let mut bob = Plain::client(&fake);
     let before = Modes::of(&bob.side);
@@ -652,9 +652,9 @@ fn a_plain_terminal_shows_nothing_meanwhile() {
     assert_eq!(Modes::of(&bob.side), before);
 }
 
-/// Nothing shows that it is there, so it would be sent with the next line.
+/// It is invisible, so it would be sent with the next line.
 #[test]
-fn at_a_plain_terminal_half_a_password_is_thrown_away_when_nobody_asks_any_more() {
+fn a_plain_terminal_discards_a_half_typed_password_when_the_question_ends() {
     let fake = FakeServer::start();
     let mut bob = Plain::client(&fake);
     drop(fake.welcome("Bob"));
@@ -664,14 +664,14 @@ fn at_a_plain_terminal_half_a_password_is_thrown_away_when_nobody_asks_any_more(
     bob.echoes(false);
     bob.type_in("ζξ");
     server.send(WELCOME);
-    bob.sees("-- Back again.");
+    bob.sees("-- Reconnected.");
     bob.echoes(true);
     bob.type_in("hello\n");
     server.expect("hello");
 }
 
 #[test]
-fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
+fn a_plain_terminal_is_restored_however_the_client_ends() {
     for (signal, code) in [(Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (Some(Signal::QUIT), 131), (None, 3)] {
         let fake = FakeServer::start();
         let mut bob = Plain::client(&fake);
@@ -682,7 +682,7 @@ fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
         bob.echoes(false);
         match signal {
             Some(signal) => bob.program.signal(signal),
-            // What stood before Ctrl-D is not a line to say.
+            // The text before Ctrl-D must not be sent as a line.
             None => bob.type_in("ζξ\x04\x04"),
         }
         server.expect_end();
@@ -694,7 +694,7 @@ fn a_plain_terminal_is_as_it_was_however_the_client_ends() {
     }
 }
 
-/// The address of the server, for a process of this test's own that is to panic.
+/// The address of the server, for the process that panics.
 const PANIC_AT: &str = "LINECHAT_TEST_PLAIN_PANIC_AT";
 
 #[test]

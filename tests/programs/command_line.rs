@@ -100,7 +100,7 @@ fn tls_may_be_asked_for_as_a_scheme() {
         Program::start("env", ["SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=", CLIENT, "-n", "Bob", "tls://localhost"]);
     let done = program.finish();
     assert_eq!(done.code, Some(3));
-    assert!(done.stderr.starts_with("client: this system trusts no certificates"), "{}", done.stderr);
+    assert!(done.stderr.starts_with("client: this system has no trusted certificates"), "{}", done.stderr);
 }
 
 #[test]
@@ -156,9 +156,9 @@ fn what_does_not_go_together_is_wrong_usage() {
         (&["--host", "a:1", "--port", "1"], "--host and --port each give a port; use only one"),
         (&["unix:/a", "-p", "1"], "--port cannot be used with \"unix:/a\": a socket file has no port and no TLS"),
         (&["--unix", "/a", "--tls"], "--tls cannot be used with --unix: a socket file has no port and no TLS"),
-        (&["localhost", "5000"], "5000 is not a host; a port is written HOST:5000"),
+        (&["localhost", "5000"], "5000 is not a host; for a port, write HOST:5000"),
         (&["localhost:irc"], "\"irc\" is not a port; a port is a number from 1 to 65535"),
-        (&["/run/socket"], "\"/run/socket\" is not a host; a path is written unix:PATH"),
+        (&["/run/socket"], "\"/run/socket\" is not a host; for a path, write unix:PATH"),
         (
             &["--host", "http://a"],
             "invalid value 'http://a' for '--host <HOST[:PORT]>': \"http://\" is not a known scheme; write HOST, \

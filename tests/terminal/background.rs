@@ -1,4 +1,4 @@
-//! The client in the background of a shell with jobs.
+//! The client in the background of a shell with job control.
 
 use super::tmux_client::TmuxClient;
 use crate::support::harness::Server;

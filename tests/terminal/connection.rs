@@ -1,4 +1,4 @@
-//! Losing the connection, and having it again.
+//! Losing the connection, and reconnecting.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -11,13 +11,13 @@ use super::tmux_client::TmuxClient;
 use crate::support::harness::{DEADLINE, FakeServer, Peer, Server, own_address, skipped};
 use crate::support::program::ServerProgram;
 
-/// A server that another one can follow at its address.
+/// A server that another one can replace at its address.
 pub fn server_alone() -> ServerProgram {
     ServerProgram::start_at((own_address(), 0).into(), &[])
 }
 
 #[test]
-fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
+fn a_loss_is_reported_once_and_typed_lines_are_sent_after_reconnecting() {
     for signal in [Signal::TERM, Signal::KILL] {
         let server = server_alone();
         let address = server.address;
@@ -26,30 +26,30 @@ fn a_lost_server_is_said_once_and_what_was_typed_is_sent_when_it_is_back() {
         client.has_typed("half a li");
         server.program.signal(signal);
         drop(server);
-        client.sees("-- The connection is lost");
+        client.sees("-- The connection was lost");
         client.has_typed("half a li");
         client.keys("ne\n");
-        client.sees("-- Not connected; your line will be sent when you are back.");
+        client.sees("-- Not connected; your line will be sent after reconnecting.");
         let again = ServerProgram::start_at(address, &[]);
         let mut alice = Peer::connect(address);
         alice.send("Alice\n");
-        client.sees("-- Back again. You were away since ");
+        client.sees("-- Reconnected. You were away since ");
         let screen = client.sees("Bob: half a line");
-        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection is lost")).count(), 1);
+        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection was lost")).count(), 1);
         while alice.line() != "Bob: half a line" {}
         drop(again);
     }
 }
 
 #[test]
-fn it_waits_out_its_own_ghost() {
+fn the_client_waits_until_its_old_connection_frees_the_name() {
     let server = server_alone();
     let address = server.address;
     let Some(client) = TmuxClient::start(address, &[]) else { return };
     drop(server);
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let again = ServerProgram::start_at(address, &[]);
-    // It may be there first, and lose its name by no fault of its own.
+    // The first attempts may fail.
     let ghost = crate::support::harness::within(move || {
         loop {
             let mut ghost = Peer::connect(address);
@@ -59,39 +59,39 @@ fn it_waits_out_its_own_ghost() {
             }
         }
     });
-    client.sees("-- Not yet back as Bob (! name-taken: Bob is taken); trying again.");
+    client.sees("-- Cannot rejoin as Bob yet (! name-taken: Bob is taken); trying again.");
     drop(ghost);
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     drop(again);
 }
 
 #[test]
-fn a_server_that_says_nothing_is_given_up_and_the_next_attempt_made() {
+fn a_silent_server_times_out_and_the_client_tries_again() {
     if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
         return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
     }
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let mut mute = server.accept("Bob");
     mute.send("* Send your name as the first line.\n");
     mute.stream().set_read_timeout(Some(2 * DEADLINE)).unwrap();
     let since = Instant::now();
     mute.expect_end();
     assert!(since.elapsed() > Duration::from_secs(25), "{:?}", since.elapsed());
-    // It is closed whole, or a server that wakes up would take the name there.
+    // Both directions are closed. Otherwise a server that wakes up would accept the name there.
     let is_closed = (0..200).any(|_| {
         thread::sleep(Duration::from_millis(10));
         mute.stream().write_all(b"* Welcome, Bob.\n").is_err()
     });
     assert!(is_closed, "somebody still listens");
     let _peer = server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
 }
 
 #[test]
-fn a_server_that_says_nothing_from_the_beginning_ends_it() {
+fn a_silent_server_at_the_first_login_ends_the_client() {
     if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
         return skipped("a mute server; LINECHAT_LONG_TESTS=1 tests it, in half a minute");
     }
@@ -105,7 +105,7 @@ fn a_server_that_says_nothing_from_the_beginning_ends_it() {
 }
 
 #[test]
-fn without_reconnecting_it_ends() {
+fn without_reconnecting_a_loss_ends_the_client() {
     let server = ServerProgram::start(&[]);
     let Some(client) = TmuxClient::start(server.address, &["--no-reconnect"]) else { return };
     server.program.signal(Signal::TERM);
@@ -114,9 +114,9 @@ fn without_reconnecting_it_ends() {
     client.is_sane();
 }
 
-/// The editor draws nothing while it searches, so the last words wait for it in vain.
+/// The editor draws nothing during a search, so the last lines are never shown.
 #[test]
-fn a_search_of_the_history_does_not_keep_it_from_ending() {
+fn a_history_search_does_not_delay_the_end() {
     let server = ServerProgram::start(&[]);
     let Some(client) = TmuxClient::start(server.address, &["--no-reconnect"]) else { return };
     client.keys("hello\n");
@@ -136,7 +136,7 @@ fn another_name_is_asked_for_until_one_is_free() {
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let again = "Type another name and press Enter; Ctrl-D leaves.";
     client.sees(&format!("-- Bob is taken. {again}"));
-    // More names than the server takes on one connection, and what is no name, or nothing.
+    // More names than the server accepts on one connection, invalid names, and an empty line.
     for name in ["Alice", "ALICE", "BOB", "alice"] {
         client.has_typed("");
         client.keys(&format!("{name}\n"));
@@ -179,7 +179,7 @@ fn ctrl_d_at_the_question_for_another_name_gives_up_with_code_1() {
 }
 
 #[test]
-fn a_missing_server_ends_it_at_once_also_when_another_name_was_asked_for() {
+fn a_missing_server_ends_the_client_even_after_asking_for_another_name() {
     let server = Server::start();
     let _bob = server.join("Bob");
     let address = server.address;
@@ -200,7 +200,7 @@ fn a_missing_server_ends_it_at_once_also_when_another_name_was_asked_for() {
 }
 
 #[test]
-fn the_terminal_is_sane_after_a_signal() {
+fn a_signal_restores_the_terminal() {
     for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
         let server = Server::start();
         let Some(client) = TmuxClient::start(server.address, &[]) else { return };

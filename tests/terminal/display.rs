@@ -4,7 +4,7 @@ use super::tmux_client::{COLUMNS, TmuxClient};
 use crate::support::harness::Server;
 
 #[test]
-fn colours_tell_names_notices_and_refusals_apart() {
+fn names_notices_and_refusals_have_different_colours() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &["--color", "always"]) else { return };
     let mut alice = server.join("Alice");
@@ -20,7 +20,7 @@ fn colours_tell_names_notices_and_refusals_apart() {
 }
 
 #[test]
-fn without_colour_there_is_none() {
+fn color_never_turns_colours_off() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &["--color", "never"]) else { return };
     let mut alice = server.join("Alice");
@@ -31,7 +31,7 @@ fn without_colour_there_is_none() {
 }
 
 #[test]
-fn no_color_in_the_environment_turns_colours_off_unless_they_are_asked_for() {
+fn no_color_turns_colours_off_unless_the_option_asks_for_them() {
     let server = Server::start();
     for (variables, options, colours) in [
         ("NO_COLOR=1", &[][..], false),
@@ -67,7 +67,7 @@ fn ones_own_name_rings_the_bell_unless_it_is_off() {
     }
 }
 
-/// What is dangerous is made visible; what is wide takes its room; neither disturbs what is typed.
+/// Dangerous characters become visible text, and wide ones keep their width. Neither disturbs the typed line.
 #[test]
 fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
     let server = Server::start();
@@ -76,7 +76,7 @@ fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
     client.keys("half a li");
     client.has_typed("half a li");
     alice.send("\x1b[2J\x1b[Hgone?\x07\u{202e}\n");
-    // Each is wider than a row, and the second and third have a wide character where only one column is left.
+    // Each is wider than a row. In the second and third, a wide character would start in the last column.
     let wide =
         ["世".repeat(COLUMNS), format!("x{}", "界".repeat(COLUMNS)), "🎉".repeat(COLUMNS), "e\u{301}".repeat(COLUMNS)];
     wide.iter().for_each(|text| alice.send(&format!("{text}\n")));
@@ -94,7 +94,7 @@ fn a_hostile_peer_and_wide_text_cannot_move_the_screen() {
 }
 
 #[test]
-fn a_plain_terminal_only_adds_lines_and_none_to_a_typed_one() {
+fn a_plain_terminal_appends_lines_but_not_to_a_typed_one() {
     for (variables, options) in [("TERM=dumb", &[][..]), ("env -u TERM", &[]), ("", &["--plain"])] {
         let server = Server::start();
         let mut alice = server.join("Alice");

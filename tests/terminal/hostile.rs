@@ -3,12 +3,12 @@
 use super::tmux_client::TmuxClient;
 use crate::support::harness::FakeServer;
 
-/// Clears the screen, sets the title of the terminal, and rings.
+/// Clears the screen, sets the title of the terminal, and rings the bell.
 const ATTACK: &str = "\x1b[2J\x1b]0;owned\x07";
 const DEFUSED: &str = "^[[2J^[]0;owned^G";
 
 #[test]
-fn what_a_hostile_server_says_acts_on_nothing() {
+fn messages_of_a_hostile_server_cannot_act_on_the_screen() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
@@ -21,41 +21,41 @@ fn what_a_hostile_server_says_acts_on_nothing() {
 }
 
 #[test]
-fn a_rename_by_a_hostile_server_to_what_is_no_name_is_shown_and_not_taken_over() {
+fn a_rename_to_an_invalid_name_is_shown_but_not_adopted() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
-    // What is made safe would be a name again.
+    // After escaping, it would be a valid name.
     peer.send(&format!("* Bob is now x{ATTACK}\n"));
     client.sees(&format!("* Bob is now x{DEFUSED}"));
     client.keys("hello\n");
     client.sees("Bob: hello");
     peer.expect("hello");
     drop(peer);
-    client.sees("-- The connection is lost");
-    // Nor does it come back as the name of the next connection.
+    client.sees("-- The connection was lost");
+    // The next connection does not use it either.
     server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     assert_ne!(client.title(), "owned");
 }
 
 #[test]
-fn a_refusal_by_a_hostile_server_acts_on_nothing() {
+fn refusals_of_a_hostile_server_cannot_act_on_the_screen() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     drop(server.welcome("Bob"));
-    client.sees("-- The connection is lost");
+    client.sees("-- The connection was lost");
     let mut peer = server.accept("Bob");
     peer.send(&format!("! name-taken: {ATTACK}\n"));
     client.shows("the refusal", |screen| {
-        let refused = format!("-- Not yet back as Bob (! name-taken: {DEFUSED}); trying again.");
+        let refused = format!("-- Cannot rejoin as Bob yet (! name-taken: {DEFUSED}); trying again.");
         screen.contains(&refused)
     });
     assert_ne!(client.title(), "owned");
 }
 
 #[test]
-fn names_of_a_hostile_server_act_on_nothing_when_they_are_completed() {
+fn completed_names_of_a_hostile_server_cannot_act_on_the_screen() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.accept("Bob");

@@ -1,4 +1,4 @@
-//! What keys do.
+//! The effects of keys.
 
 use rustix::process::Signal;
 
@@ -7,7 +7,7 @@ use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 
 #[test]
-fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
+fn the_history_can_be_browsed_and_searched_and_is_saved() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -19,7 +19,7 @@ fn the_history_is_walked_and_searched_and_kept_for_the_next_time() {
             alice.expect(&format!("Bob: {line}"));
             continue;
         }
-        // Until then, what is typed is a password.
+        // Until then, the input is a password.
         client.press("C-c");
         cancelled += 1;
         client.shows("the end of it", |screen| {
@@ -66,12 +66,12 @@ fn the_cursor_is_at_the_end_of_a_line_from_the_history() {
 fn the_end_of_a_search_leaves_nothing_on_the_screen() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
-    // Without a server nothing comes that would have the line drawn again.
+    // Without a server, no message causes a redraw of the line.
     drop(server);
     client.sees("-- The server has shut down");
     client.keys("first words\n");
-    client.sees("-- Not connected; your line will be sent when you are back.");
-    // What is found begins with what was searched, or does not; or nothing is found, or searched.
+    client.sees("-- Not connected; your line will be sent after reconnecting.");
+    // The match starts with the search term or contains it elsewhere; or there is no match, or no term.
     for (searched, found) in [("fir", "first words"), ("wor", "first words"), ("x", ""), ("", "")] {
         for key in ["Enter", "C-c", "Escape", "C-g"] {
             client.press("C-r");
@@ -91,7 +91,7 @@ fn the_end_of_a_search_leaves_nothing_on_the_screen() {
 }
 
 #[test]
-fn no_history_keeps_nothing() {
+fn no_history_saves_nothing() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &["--no-history"]) else { return };
     client.keys("hello\n");
@@ -102,7 +102,7 @@ fn no_history_keeps_nothing() {
 }
 
 #[test]
-fn words_are_moved_over_and_deleted() {
+fn keys_move_over_words_and_delete_them() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     client.keys("one two three");
@@ -117,7 +117,7 @@ fn words_are_moved_over_and_deleted() {
 }
 
 #[test]
-fn tab_completes_the_names_of_those_who_are_here_and_commands() {
+fn tab_completes_names_and_commands() {
     let server = Server::start();
     let mut early = server.join("Early");
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
@@ -153,7 +153,7 @@ fn ctrl_c_clears_the_line_then_asks_then_leaves() {
     let screen = client.sees("Bob: hello");
     assert!(!screen.iter().any(|line| line.contains("Ctrl-C")), "there was a line to clear: {screen:#?}");
     client.press("C-c");
-    client.sees("-- Ctrl-C again leaves, and so does Ctrl-D.");
+    client.sees("-- Press Ctrl-C again or Ctrl-D to leave.");
     client.press("C-c");
     alice.expect("Bob: hello");
     alice.expect("* Bob has left");
@@ -163,7 +163,7 @@ fn ctrl_c_clears_the_line_then_asks_then_leaves() {
 }
 
 #[test]
-fn ctrl_d_leaves_and_the_last_line_is_sent_first() {
+fn ctrl_d_leaves_after_the_last_line_is_sent() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -181,13 +181,13 @@ fn ctrl_d_says_what_it_waits_for_when_the_server_hangs() {
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     server.program.signal(Signal::STOP);
     client.press("C-d");
-    client.sees("-- Waiting for the server to say goodbye. Ctrl-D leaves without that.");
+    client.sees("-- Waiting for the server to say goodbye. Ctrl-D leaves without waiting.");
     client.press("C-d");
     client.sees("ended with ");
 }
 
 #[test]
-fn ctrl_z_stops_it_and_fg_goes_on_with_the_typed_line() {
+fn ctrl_z_stops_the_client_and_fg_restores_the_typed_line() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -207,7 +207,7 @@ fn ctrl_z_stops_it_and_fg_goes_on_with_the_typed_line() {
 }
 
 #[test]
-fn the_typed_line_is_drawn_after_a_stop_whatever_modes_the_shell_gives_it() {
+fn after_a_stop_the_typed_line_is_drawn_whatever_modes_the_shell_sets() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -216,7 +216,7 @@ fn the_typed_line_is_drawn_after_a_stop_whatever_modes_the_shell_gives_it() {
     client.has_typed("half a li");
     client.signal("STOP");
     client.shows("the shell's prompt", |screen| screen.last().is_some_and(|line| line == "$"));
-    // As zsh and fish do of themselves.
+    // As zsh and fish do by themselves.
     client.keys("stty -icanon -echo -isig -iexten -icrnl -ixon; fg\n");
     client.has_typed("half a li");
     client.keys("ne\n");
@@ -235,11 +235,11 @@ fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
         client.stops_and_goes_on(|| client.signal("TSTP"));
         client.stops_and_goes_on(|| client.signal("STOP"));
         if !options.is_empty() {
-            // What a plain terminal holds of a line goes to whoever reads next, which would be the shell.
+            // Text that a plain terminal holds goes to the next reader, which would be the shell.
             client.keys("hunter2");
         }
         client.keys("\n");
-        client.sees("-- The new password again?");
+        client.sees("-- Repeat the new password.");
         client.keys("hunter2\n");
         peer.expect("/register");
         peer.send("* Send the new password as the next line.\n");
@@ -250,12 +250,12 @@ fn after_ctrl_z_and_fg_a_password_is_still_hidden() {
 }
 
 #[test]
-fn ctrl_c_cancels_a_question_for_a_password_and_nothing_is_sent() {
+fn ctrl_c_cancels_a_password_question_and_nothing_is_sent() {
     for options in [&[][..], &["--plain"]] {
         let server = FakeServer::start();
         let Some((client, mut peer)) = TmuxClient::asked_for_a_password(&server, options) else { return };
         client.keys("hunter2\nhun");
-        client.sees("-- The new password again?");
+        client.sees("-- Repeat the new password.");
         client.press("C-c");
         client.sees("-- Cancelled; nothing was sent.");
         client.keys("hello\n");

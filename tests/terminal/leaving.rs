@@ -1,4 +1,4 @@
-//! Leaving: the exit code says whether everything was said.
+//! Leaving: the exit code says whether everything was sent.
 
 use rustix::process::Signal;
 
@@ -6,7 +6,7 @@ use super::tmux_client::TmuxClient;
 use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 
-/// Says something to a server that does not answer any more, and leaves.
+/// Sends a line to a server that has stopped answering, and leaves.
 fn leave_a_stopped_server() -> Option<(ServerProgram, TmuxClient)> {
     let server = ServerProgram::start(&[]);
     let client = TmuxClient::start(server.address, &[])?;
@@ -18,7 +18,7 @@ fn leave_a_stopped_server() -> Option<(ServerProgram, TmuxClient)> {
 }
 
 #[test]
-fn a_server_that_dies_before_its_goodbye_is_code_3_and_the_lines_are_told() {
+fn a_server_that_dies_before_its_goodbye_is_code_3_and_lines_are_reported() {
     let Some((server, client)) = leave_a_stopped_server() else { return };
     server.program.signal(Signal::KILL);
     client.sees("-- A line that you sent may not have arrived: last words");
@@ -28,7 +28,7 @@ fn a_server_that_dies_before_its_goodbye_is_code_3_and_the_lines_are_told() {
 }
 
 #[test]
-fn who_does_not_wait_for_the_goodbye_gets_code_3_and_is_told() {
+fn leaving_without_the_goodbye_is_code_3_and_lines_are_reported() {
     let Some((server, client)) = leave_a_stopped_server() else { return };
     client.press("C-d");
     client.sees("-- A line that you sent may not have arrived: last words");
@@ -38,12 +38,12 @@ fn who_does_not_wait_for_the_goodbye_gets_code_3_and_is_told() {
 }
 
 #[test]
-fn who_leaves_while_the_connection_is_lost_gets_code_3_and_is_told_what_was_not_sent() {
+fn leaving_while_disconnected_is_code_3_and_unsent_lines_are_reported() {
     for line in ["", "unsent\n"] {
         let server = ServerProgram::start(&[]);
         let Some(client) = TmuxClient::start(server.address, &[]) else { return };
         drop(server);
-        client.sees("-- The connection is lost");
+        client.sees("-- The connection was lost");
         client.keys(&format!("{line}\x04"));
         if !line.is_empty() {
             client.sees("-- Not sent: 1 line.");
@@ -54,11 +54,11 @@ fn who_leaves_while_the_connection_is_lost_gets_code_3_and_is_told_what_was_not_
 }
 
 #[test]
-fn at_a_plain_terminal_the_half_of_a_password_is_not_left_for_the_shell() {
+fn a_plain_terminal_does_not_leave_a_half_typed_password_to_the_shell() {
     let server = FakeServer::start();
     let Some((client, _peer)) = TmuxClient::asked_for_a_password(&server, &["--plain"]) else { return };
     client.keys("hunter2");
-    // Whoever has answered that has passed the keys on.
+    // When the next question is shown, the keys of the last answer have been read.
     client.sees("-- New password?");
     client.signal("TERM");
     client.sees("ended with");
@@ -68,7 +68,7 @@ fn at_a_plain_terminal_the_half_of_a_password_is_not_left_for_the_shell() {
 }
 
 #[test]
-fn lines_behind_a_quit_are_not_sent_and_told() {
+fn lines_after_a_quit_are_not_sent_and_reported() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -77,12 +77,12 @@ fn lines_behind_a_quit_are_not_sent_and_told() {
     alice.expect("* Bob has left (\"tea\")");
     client.sees("* Bye, Bob: 1 line accepted, 0 refused.");
     client.sees("-- Not sent: 2 lines.");
-    client.sees("client: not said: 2 lines");
+    client.sees("client: not sent: 2 lines");
     client.sees("ended with 3");
 }
 
 #[test]
-fn without_reconnecting_the_lines_that_may_be_lost_are_told_too() {
+fn without_reconnecting_lines_that_may_be_lost_are_reported() {
     let server = ServerProgram::start(&[]);
     let Some(client) = TmuxClient::start(server.address, &["--no-reconnect"]) else { return };
     server.program.signal(Signal::STOP);

@@ -1,4 +1,4 @@
-//! What was sent and may not have arrived is told, and nothing else is.
+//! Only lines that may not have arrived are reported.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 
 #[test]
-fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
+fn a_line_counts_as_lost_until_the_server_answers_a_later_one() {
     let server = FakeServer::start();
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
     let mut peer = server.welcome("Bob");
@@ -26,9 +26,9 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     drop(peer);
     client.sees("-- A line that you sent may not have arrived: two");
 
-    // The next connection begins anew: nothing is asked before something was said.
+    // A new connection starts without a ping.
     let mut peer = server.welcome("Bob");
-    client.sees("-- Back again.");
+    client.sees("-- Reconnected.");
     thread::sleep(Duration::from_millis(1500));
     client.keys("three\n");
     peer.expect("three");
@@ -38,7 +38,7 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     drop(peer);
     let _peer = server.welcome("Bob");
     let screen = client.shows("the second return", |screen| {
-        screen.iter().filter(|line| line.starts_with("-- Back again.")).count() == 2
+        screen.iter().filter(|line| line.starts_with("-- Reconnected.")).count() == 2
     });
     let missing = screen.iter().filter(|line| line.contains("may not have arrived")).count();
     assert_eq!(missing, 1, "{screen:#?}");
@@ -46,9 +46,9 @@ fn a_line_is_lost_until_the_server_has_answered_what_was_sent_after_it() {
     assert_eq!(client.history().unwrap(), "one\ntwo\nthree\n");
 }
 
-/// Somebody else talks all the time, which says nothing about one's own lines.
+/// Messages of another person meanwhile do not confirm one's own lines.
 #[test]
-fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
+fn all_lines_of_a_paste_that_a_killed_server_has_not_read_are_reported() {
     const LINES: usize = 40;
     let server = ServerProgram::start(&["--pace", "public"]);
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
@@ -65,7 +65,7 @@ fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
     server.program.signal(Signal::KILL);
     let screen = client.sees("-- Up to ");
     let told = screen.iter().find_map(|line| line.strip_prefix("-- Up to ")).unwrap();
-    let (told, first) = told.split_once(" of the lines you sent may not have arrived; the first: pasted ").unwrap();
+    let (told, first) = told.split_once(" of the lines you sent may not have arrived, starting with: pasted ").unwrap();
     let (told, first): (usize, usize) = (told.parse().unwrap(), first.parse().unwrap());
     let mut text = Vec::new();
     // A killed server may reset its connections.
@@ -78,7 +78,7 @@ fn all_lines_of_a_paste_that_a_killed_server_had_not_read_are_told() {
 }
 
 #[test]
-fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
+fn pongs_of_the_client_are_hidden_and_those_of_the_person_are_shown() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -100,7 +100,7 @@ fn what_the_client_asks_for_itself_is_not_seen_and_what_the_person_asks_is() {
 }
 
 #[test]
-fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
+fn nothing_is_reported_as_lost_if_the_goodbye_counts_all_lines() {
     let server = super::connection::server_alone();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -110,6 +110,6 @@ fn a_server_that_says_how_many_lines_it_has_leaves_no_doubt() {
     client.sees("-- The server has shut down");
     drop(server);
     let _again = ServerProgram::start_at(alice.stream().peer_addr().unwrap(), &[]);
-    let screen = client.sees("-- Back again.");
+    let screen = client.sees("-- Reconnected.");
     assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }

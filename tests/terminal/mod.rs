@@ -1,4 +1,4 @@
-//! The client at a real terminal, in tmux: keys go in, and every assertion is on what the screen then shows.
+//! The client at a real terminal, in tmux: tests press keys, and check what the screen shows.
 
 mod tmux_client;
 

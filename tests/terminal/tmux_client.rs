@@ -17,19 +17,19 @@ use crate::support::program::{CLIENT, Program, without_time};
 
 pub const COLUMNS: usize = 60;
 
-/// A terminal of 60 columns and 20 rows with a client of the name Bob. It is gone with this.
+/// A terminal of 60 columns and 20 rows with a client named Bob. Dropping it ends both.
 pub struct TmuxClient {
     socket: String,
-    /// The person's home.
+    /// The home directory of the person.
     home: PathBuf,
 }
 
 impl TmuxClient {
-    /// Starts a client, and waits for the welcome and the prompt. `None`: tmux is not installed, which is reported.
+    /// Starts a client, and waits for the welcome and the prompt. `None` if tmux is not installed, which is reported.
     pub fn start(address: SocketAddr, options: &[&str]) -> Option<Self> {
         let client = Self::start_without_waiting(address, options)?;
         client.sees("* Welcome, Bob.");
-        // The welcome can be there before the editor is.
+        // The welcome can arrive before the editor has started.
         client.has_typed("");
         Some(client)
     }
@@ -49,7 +49,7 @@ impl TmuxClient {
         Self::in_environment("", address, options)
     }
 
-    /// Likewise, with variables as a shell takes them before a command.
+    /// Starts a client with variable assignments as in a shell command, and does not wait.
     pub fn in_environment(variables: &str, address: SocketAddr, options: &[&str]) -> Option<Self> {
         static NEXT_ID: AtomicU32 = AtomicU32::new(0);
         if Command::new("tmux").arg("-V").output().is_err() {
@@ -61,7 +61,7 @@ impl TmuxClient {
         let client = Self { home: std::env::temp_dir().join(&id), socket: id };
         fs::create_dir_all(&client.home).unwrap();
         let size = [COLUMNS.to_string(), "20".to_owned()];
-        // The shell is interactive, so that it has jobs, and shows when the client is gone.
+        // The shell is interactive, so that it has job control and shows its prompt after the client's end.
         let shell = ["new-session", "-d", "-s", "client", "-x", &size[0], "-y", &size[1], "bash --norc -i"];
         client.tmux(&[&["-f", "/dev/null", "set-option", "-g", "history-limit", "20000", ";"], &shell[..]].concat());
         let arguments = Program::client_arguments(address, "Bob");
@@ -102,7 +102,7 @@ impl TmuxClient {
         }
     }
 
-    /// Pastes text, in brackets if the client asks for them.
+    /// Pastes text, in brackets if the client has asked for them.
     pub fn paste(&self, text: &str, bracketed: bool) {
         let path = self.home.join("paste");
         fs::write(&path, text).unwrap();
@@ -110,23 +110,23 @@ impl TmuxClient {
         self.tmux(if bracketed { &["paste-buffer", "-p", "-t", "client"] } else { &["paste-buffer", "-t", "client"] });
     }
 
-    /// Makes the terminal so wide, and waits until the client can know.
+    /// Sets the width of the terminal, and waits until the client can read it.
     #[track_caller]
     pub fn resize(&self, columns: u16) {
         self.tmux(&["resize-window", "-t", "client", "-x", &columns.to_string()]);
         let tty = self.open();
         let since = Instant::now();
-        // tmux takes a quarter of a second when it was resized just before.
+        // tmux delays a resize by a quarter of a second if there was another one just before.
         while tcgetwinsize(&tty).unwrap().ws_col != columns {
             assert!(since.elapsed() < DEADLINE, "it is not resized");
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// Stops the client, lets it go on, and waits until the terminal echoes nothing.
+    /// Stops the client, continues it, and waits until the terminal's echo is off.
     #[track_caller]
     pub fn stops_and_goes_on(&self, stop: impl FnOnce()) {
-        // The shell shows the command when it has set the modes of its own, and before the client goes on.
+        // The shell shows the command after it has set its own modes, and before the client continues.
         let shown = |screen: &[String]| screen.iter().filter(|line| line.starts_with("HOME=")).count();
         let before = shown(&self.screen());
         stop();
@@ -150,18 +150,17 @@ impl TmuxClient {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// All that is on the screen and has left it at the top, without the times. Lines are joined again, whether the terminal
-    /// or the client has wrapped them.
+    /// The screen and the scrollback, without the times. Lines that the terminal or the client has wrapped are joined.
     pub fn screen(&self) -> Vec<String> {
         self.capture(&["-J"])
     }
 
-    /// Likewise, with colours.
+    /// The same, with colours.
     pub fn colours(&self) -> Vec<String> {
         self.capture(&["-J", "-e"])
     }
 
-    /// The rows of the screen that hold something, as they are.
+    /// The rows of the screen that are not empty, unchanged.
     pub fn visible(&self) -> Vec<String> {
         let text = String::from_utf8(self.tmux(&["capture-pane", "-p", "-t", "client"]).stdout).unwrap();
         text.lines().map(|row| row.trim_end().to_owned()).filter(|row| !row.is_empty()).collect()
@@ -178,7 +177,7 @@ impl TmuxClient {
         lines
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen is as expected.
     #[track_caller]
     pub fn shows(&self, what: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
         let since = Instant::now();
@@ -192,25 +191,25 @@ impl TmuxClient {
         }
     }
 
-    /// Waits for a line that begins so.
+    /// Waits for a line with this prefix.
     #[track_caller]
     pub fn sees(&self, line: &str) -> Vec<String> {
         self.shows(line, |screen| screen.iter().any(|shown| shown.starts_with(line)))
     }
 
-    /// Waits until this is what is typed, on the last line.
+    /// Waits until the typed line, on the last line, is this.
     #[track_caller]
     pub fn has_typed(&self, line: &str) -> Vec<String> {
         let line = format!("> {line}");
         self.shows(&line, |screen| screen.last().is_some_and(|last| *last == line.trim_end()))
     }
 
-    /// From now on, keeps what programs write to the terminal.
+    /// Records what programs write to the terminal from now on.
     pub fn record(&self) {
         self.tmux(&["pipe-pane", "-t", "client", &format!("cat > {}", self.home.join("written").display())]);
     }
 
-    /// All of that, once this is in it.
+    /// Waits until the recording contains this, and returns all of it.
     #[track_caller]
     pub fn recorded(&self, text: &str) -> String {
         let since = Instant::now();
@@ -225,7 +224,7 @@ impl TmuxClient {
         }
     }
 
-    /// The title of the terminal, which is nothing of ours to set.
+    /// The title of the terminal, which the client must not change.
     pub fn title(&self) -> String {
         let output = self.tmux(&["display-message", "-p", "-t", "client", "#{pane_title}"]);
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -244,7 +243,7 @@ impl TmuxClient {
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// The terminal is as the shell left it: it echoes, and keeps a line until Enter.
+    /// Asserts that the modes are the shell's: the terminal echoes, and buffers a line until Enter.
     #[track_caller]
     pub fn is_sane(&self) {
         self.keys("echo on: $(stty -a | tr ' ;' '\\n\\n' | grep -xE 'icanon|echo|isig|opost' | sort)\n");
@@ -253,7 +252,7 @@ impl TmuxClient {
     }
 }
 
-/// Adds a row to the lines so far. The client indents all rows of a line but the first.
+/// Appends a row to the lines. The client indents all rows of a line but the first.
 fn join_rows(mut lines: Vec<String>, row: String) -> Vec<String> {
     match lines.last_mut().filter(|_| row.starts_with("   ")) {
         Some(line) => line.extend([" ", row.trim_start()]),

@@ -1,4 +1,4 @@
-//! The typed line is never broken.
+//! Output never breaks the typed line.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::tmux_client::{COLUMNS, TmuxClient};
 use crate::support::harness::Server;
 
 #[test]
-fn a_half_typed_line_survives_what_comes_in_and_a_resize() {
+fn a_half_typed_line_survives_incoming_messages_and_a_resize() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
@@ -48,7 +48,7 @@ fn a_typed_line_of_several_rows_and_wide_characters_survives() {
     assert_eq!(screen.iter().filter(|line| line.contains("山田")).count(), 1, "{screen:#?}");
 }
 
-/// The terminal wraps anew what is on it, so the typed line has more rows than it was drawn in, or fewer.
+/// The terminal reflows the screen, so the typed line has more or fewer rows than before.
 #[test]
 fn a_typed_line_of_several_rows_survives_every_resize() {
     let letters: String = (0..147).map(|at| char::from(b'a' + at % 26)).collect();
@@ -71,7 +71,7 @@ fn a_typed_line_of_several_rows_survives_every_resize() {
         keys.iter().for_each(|key| client.moves(key));
         for (number, columns) in [30, 90, 45, 149, 40, 60, 150, 75, 20, 60].into_iter().enumerate() {
             client.resize(columns);
-            // When the client has drawn this, it has drawn after the resize. Some widths come twice, no message does.
+            // Once this is shown, the client has redrawn after the resize. Some widths repeat, but the messages differ.
             let text = format!("resize {number}, {columns} columns");
             alice.send(&format!("{text}\n"));
             expected.push(said(&text));
@@ -83,9 +83,9 @@ fn a_typed_line_of_several_rows_survives_every_resize() {
     }
 }
 
-/// Where nothing is above the typed line, the terminal could move rows of that line out of the screen instead.
+/// With nothing above the typed line, the terminal could move rows of the line off the screen instead.
 #[test]
-fn on_an_empty_screen_a_resize_doubles_no_message() {
+fn on_an_empty_screen_a_resize_duplicates_no_message() {
     let line: String = (0..250).map(|at| char::from(b'a' + at % 26)).collect();
     for (messages, clear) in [(0, false), (1, false), (6, true), (30, true)] {
         let server = Server::start();
@@ -106,7 +106,7 @@ fn on_an_empty_screen_a_resize_doubles_no_message() {
         client.has_typed(&line);
         for (number, columns) in [40, 90, 50, 90].into_iter().enumerate() {
             client.resize(columns);
-            // When the client has drawn this, it has drawn after the resize.
+            // Once this is shown, the client has redrawn after the resize.
             let text = format!("resize {number}, {columns} columns");
             alice.send(&format!("{text}\n"));
             expected.push(format!("Alice: {text}"));
@@ -136,7 +136,7 @@ fn a_half_typed_line_survives_four_thousand_messages() {
     alice.expect("Bob: half a line");
 }
 
-/// None of either is lost, doubled or out of order.
+/// No line is lost, duplicated or out of order.
 #[test]
 fn a_hundred_own_lines_race_against_seven_hundred() {
     let server = Server::start();
@@ -151,7 +151,7 @@ fn a_hundred_own_lines_race_against_seven_hundred() {
     });
     for number in 0..100 {
         client.keys(&format!("mine {number}\n"));
-        // The next one comes when this one has arrived. On a busy machine several could arrive at once, and be a paste.
+        // Send the next line when this one has arrived. On a busy machine, several at once could count as a paste.
         alice.expect(&format!("Bob: mine {number}"));
     }
     talk.join().unwrap();
@@ -163,7 +163,7 @@ fn a_hundred_own_lines_race_against_seven_hundred() {
 }
 
 #[test]
-fn what_is_typed_ahead_arrives_whole_and_in_order() {
+fn lines_typed_ahead_arrive_completely_and_in_order() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let Some(client) = TmuxClient::start_without_waiting(server.address, &[]) else { return };
@@ -173,7 +173,7 @@ fn what_is_typed_ahead_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_paste_is_asked_about_once_and_arrives_whole() {
+fn a_paste_causes_one_question_and_arrives_completely() {
     for (bracketed, last_end) in [(true, "\n"), (true, ""), (false, "\n"), (false, "")] {
         let server = Server::start();
         let Some(client) = TmuxClient::start(server.address, &[]) else { return };
@@ -184,7 +184,7 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
             client.sees("pasted 199");
             client.press("Enter");
         }
-        client.sees("-- Send 200 lines? Enter sends them, Ctrl-C throws them away.");
+        client.sees("-- Send 200 lines? Enter sends them, Ctrl-C discards them.");
         alice.expect_nothing_new();
         client.press("Enter");
         lines.iter().for_each(|line| alice.expect(&format!("Bob: {line}")));
@@ -195,19 +195,19 @@ fn a_paste_is_asked_about_once_and_arrives_whole() {
 }
 
 #[test]
-fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
+fn ctrl_d_before_the_question_about_a_paste_discards_nothing() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
-    // Ctrl-D is a key behind them, and nothing comes between.
+    // Ctrl-D is a key directly after the lines.
     client.keys(&((0..8).map(|number| format!("{number}\n")).collect::<String>() + "\x04"));
-    client.sees("-- Send 8 lines? Enter sends them, Ctrl-C throws them away.");
-    client.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without that.");
-    // As soon as somebody answers who has read that; sooner, it could be a key of the paste.
+    client.sees("-- Send 8 lines? Enter sends them, Ctrl-C discards them.");
+    client.sees("-- Not sent yet: 8 lines. Ctrl-D again leaves without sending.");
+    // The time that a person needs to read and answer. A key any sooner could be part of the paste.
     thread::sleep(Duration::from_millis(400));
     client.press("Enter");
     (0..8).for_each(|number| alice.expect(&format!("Bob: {number}")));
-    // A few need no question.
+    // A few lines cause no question.
     client.keys("one\ntwo\n\x04");
     ["Bob: one", "Bob: two", "* Bob has left"].iter().for_each(|line| alice.expect(line));
     client.sees("* Bye, Bob: 10 lines accepted, 0 refused.");
@@ -215,39 +215,39 @@ fn ctrl_d_behind_lines_that_are_not_asked_about_yet_throws_none_away() {
 }
 
 #[test]
-fn ctrl_d_at_an_open_question_says_what_it_throws_away_before_it_does() {
+fn ctrl_d_at_an_open_question_warns_before_it_discards() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     client.paste("a\nb\nc\nd\ne\nf\n", false);
     client.sees("-- Send 6 lines?");
     client.press("C-d");
-    client.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without that.");
-    // Another key in between is another mind.
+    client.sees("-- Not sent yet: 6 lines. Ctrl-D again leaves without sending.");
+    // Another key in between withdraws the first Ctrl-D.
     client.keys("g\n");
     client.sees("-- Send 7 lines?");
     client.press("C-d");
-    client.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without that.");
+    client.sees("-- Not sent yet: 7 lines. Ctrl-D again leaves without sending.");
     client.press("C-d");
-    client.sees("-- 7 lines thrown away.");
+    client.sees("-- 7 lines discarded.");
     client.sees("* Bye, Bob: 0 lines accepted, 0 refused.");
     alice.expect("* Bob has left");
 }
 
 #[test]
-fn a_paste_can_be_thrown_away_and_a_small_one_is_not_asked_about() {
+fn a_paste_can_be_discarded_and_a_small_one_causes_no_question() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     client.paste("a\nb\nc\nd\ne\nf\n", false);
     client.sees("-- Send 6 lines?");
     client.press("C-c");
-    client.sees("-- 6 lines thrown away.");
+    client.sees("-- 6 lines discarded.");
     client.paste("1\n2\n3\n4\n5\n", false);
     (1..=5).for_each(|number| alice.expect(&format!("Bob: {number}")));
 }
 
-/// As over a link that pauses behind the seventh line, for long enough that the question comes.
+/// Like a slow connection: the paste pauses after the seventh line, long enough for the question.
 #[test]
 fn a_paste_cannot_answer_the_question_itself() {
     let server = Server::start();
@@ -278,21 +278,21 @@ fn an_answer_and_ctrl_d_at_once_send_a_paste_and_leave() {
 }
 
 #[test]
-fn a_paste_is_thrown_away_with_its_rest() {
+fn a_paste_is_discarded_with_its_unfinished_last_line() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     let mut alice = server.join("Alice");
     client.paste("a\nb\nc\nd\ne\nf\nrest", false);
     client.sees("-- Send 7 lines?");
     client.press("C-c");
-    client.sees("-- 7 lines thrown away.");
+    client.sees("-- 7 lines discarded.");
     client.has_typed("");
     client.keys("hello\n");
     alice.expect("Bob: hello");
 }
 
 #[test]
-fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
+fn lines_beyond_ten_thousand_waiting_ones_are_refused_and_shown() {
     let server = Server::start();
     let Some(client) = TmuxClient::start(server.address, &[]) else { return };
     drop(server);
@@ -300,5 +300,5 @@ fn beyond_ten_thousand_lines_that_wait_a_line_is_refused_and_shown() {
     client.paste(&("kept\n".repeat(10_000) + "one\ntwo\n"), false);
     client.sees("-- Send 10002 lines?");
     client.press("Enter");
-    client.sees("-- Not sent, for 10000 lines wait already: 2 lines from this one on: one");
+    client.sees("-- Not sent, because 10000 lines are already waiting: 2 lines from this one on: one");
 }

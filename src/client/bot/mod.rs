@@ -1,7 +1,7 @@
-//! The client as a bot: a program is run for each message, and what it writes can be said.
+//! The client as a bot: runs a program for each message, and can send its output.
 //!
-//! Programs run one at a time and in the order of the messages. Meanwhile everything that the server says is read and
-//! shown; what comes too fast for the program waits in a bounded queue, and what does not fit is not run, and counted.
+//! One program runs at a time, in the order of the messages. Meanwhile the client reads and shows what the server says.
+//! Messages that arrive too fast wait in a bounded queue. Those that do not fit are dropped and counted.
 
 pub mod program;
 pub(crate) mod queue;
@@ -25,21 +25,22 @@ use crate::client::{ClientError, Config, Outcome};
 use crate::limits::EXEC_OUTPUT_BYTES;
 use crate::model::Name;
 
-/// What the bot does.
+/// Options of the bot.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What is run for each message.
+    /// The program to run for each message.
     pub program: Program,
-    /// What it writes is said.
+    /// Send the program's output.
     pub reply: bool,
-    /// Only messages go to standard output; refusals, and how much was missed, to standard error.
+    /// Write only messages to standard output; refusals, and the number of missed lines, go to standard error.
     pub lines_only: bool,
 }
 
 /// Joins the room and runs the program for each message, until the server closes the connection.
 ///
 /// # Errors
-/// [`ClientError`], as soon as the bot cannot go on. The server has no other end for it.
+///
+/// [`ClientError`], when the bot cannot continue. It has no other way to end.
 pub async fn run(config: &Config, options: Options, display: Display) -> Result<Outcome, ClientError> {
     let all_said = Cell::new(false);
     let (queue, backlog) = message_queue();
@@ -57,12 +58,12 @@ pub async fn run(config: &Config, options: Options, display: Display) -> Result<
         Either::Left((listened, _)) => listened,
         Either::Right(((), _)) => Err(ClientError::Output(io::ErrorKind::BrokenPipe.into())),
     };
-    report_unrun(&path, backlog.left(), "the visit ended before");
+    report_unrun(&path, backlog.left(), "the session ended first");
     listened?;
     session.outcome()
 }
 
-/// Runs the program for one message after the other, for as long as what it writes can be said.
+/// Runs the program for one message after another, as long as the output can be sent.
 async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
     let Options { program, reply, .. } = options;
     let path = program.path.to_string_lossy().into_owned();
@@ -71,7 +72,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
         let message = Arc::new(message);
         let running = (program.clone(), message.clone());
         let ran = off_thread(move || running.0.run(&running.1, reply)).await;
-        report_unrun(&path, backlog.unrun.take(), "it is slower than they come");
+        report_unrun(&path, backlog.unrun.take(), "messages arrive faster than it runs");
         let ran = match ran {
             Ok(ran) => ran,
             Err(error) => {
@@ -82,7 +83,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
         report_trouble(&path, &message.from, &ran);
         for line in reply::lines(&message, &ran.output) {
             if outgoing.send(line.as_bytes()).await.is_err() {
-                return; // The other direction finds out why.
+                return; // The receiving half reports why.
             }
         }
     }
@@ -90,7 +91,7 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
 
 fn report_trouble(path: &str, from: &Name, ran: &Ran) {
     if ran.is_cut {
-        status::complain(&format!("{path} wrote more than {EXEC_OUTPUT_BYTES} bytes; the rest is not said"));
+        status::complain(&format!("{path} wrote more than {EXEC_OUTPUT_BYTES} bytes; the rest is not sent"));
     } else if !ran.status.success() {
         status::complain(&format!("{path} failed for a message of {from}: {}", ran.status));
     }

@@ -1,4 +1,4 @@
-//! The program that `--exec` runs for a message. It gets the message in its environment, and no shell reads it.
+//! The program that `--exec` runs for a message. It gets the message in its environment, without a shell.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -16,34 +16,34 @@ use crate::client::message::Message;
 use crate::client::{PASSWORD_VARIABLE, process_1};
 use crate::limits::EXEC_OUTPUT_BYTES;
 
-/// A program and its arguments.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// Its path, or a name that is looked up in `PATH`.
+    /// A path, or a name that is looked up in `PATH`.
     pub path: OsString,
-    /// What it is always given.
+    /// The arguments of every run.
     pub arguments: Vec<OsString>,
 }
 
-/// What became of a program that ran.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: ExitStatus,
-    /// What it wrote, if that was asked for.
+    /// Its output; empty if it was not kept.
     pub(crate) output: Vec<u8>,
-    /// It wrote more than [`EXEC_OUTPUT_BYTES`], and lost its reader there.
+    /// It wrote more than [`EXEC_OUTPUT_BYTES`], and the rest was not read.
     pub(crate) is_cut: bool,
 }
 
-/// Whether there is such a program at this moment, so that a mistyped one is told before the first message.
+/// Checks that the program exists, so that a typing error is reported before the first message.
 ///
 /// # Errors
-/// Why it cannot be run, as far as one can know without running it.
+///
+/// Why it cannot be run, as far as that is known without running it.
 pub fn check(path: &OsStr) -> io::Result<()> {
     if path.as_bytes().contains(&b'/') {
         return is_executable(Path::new(path));
     }
-    // Like execvp(3), which looks nowhere else for a name without a slash.
+    // Like execvp(3), which searches only `PATH` for a name without a slash.
     let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
     let places: Vec<PathBuf> = std::env::split_paths(&folders).map(|folder| folder.join(path)).collect();
     if path.is_empty() || !places.iter().any(|endpoint| is_executable(endpoint).is_ok()) {
@@ -64,7 +64,8 @@ impl Program {
     /// Runs it for a message and waits until it has ended. This blocks.
     ///
     /// # Errors
-    /// When it cannot be started or read.
+    ///
+    /// When it cannot be started, or its output cannot be read.
     pub(crate) fn run(&self, message: &Message, keep_output: bool) -> io::Result<Ran> {
         let (mut child, end) = process_1::spawn(|| {
             let child = self.start(message, keep_output)?;
@@ -72,14 +73,14 @@ impl Program {
             Ok((child, end))
         })?;
         let output = read_output(&mut child, end);
-        // In any case, or it would stay as a zombie.
+        // Wait even after an error, or the program would stay as a zombie.
         let status = process_1::wait_for(&mut child)?;
         let (output, is_cut) = output?;
         Ok(Ran { status, output, is_cut })
     }
 
     fn start(&self, message: &Message, keep_output: bool) -> io::Result<Child> {
-        // Our standard output is what the server said, and nothing else.
+        // Our standard output is only for the server's lines.
         let stdout = if keep_output { Stdio::piped() } else { Stdio::from(io::stderr()) };
         Command::new(&self.path)
             .args(&self.arguments)
@@ -93,10 +94,10 @@ impl Program {
     }
 }
 
-/// What it writes until it has ended, up to the limit, and whether there was more. Then nobody reads it any more, which
-/// ends most programs.
+/// Reads the output until the program ends, up to the limit. Returns whether there was more. At the limit the pipe is
+/// closed, which ends most programs.
 ///
-/// Its own end counts, and not that of the pipe: what it has left behind in the background may hold that for ever.
+/// The end of the program counts, not that of the pipe: a background process may keep the pipe open forever.
 fn read_output(child: &mut Child, end: Result<OwnedFd, Errno>) -> io::Result<(Vec<u8>, bool)> {
     let mut output = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -104,7 +105,7 @@ fn read_output(child: &mut Child, end: Result<OwnedFd, Errno>) -> io::Result<(Ve
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
-    // Half a character at the end would be said as U+FFFD.
+    // An incomplete character at the end would be sent as U+FFFD.
     if is_cut
         && let Err(error) = std::str::from_utf8(&output)
         && error.error_len().is_none()
@@ -122,13 +123,13 @@ fn read_until_it_ends(end: &OwnedFd, mut stdout: ChildStdout, output: &mut Vec<u
             Err(Errno::INTR) => continue,
             polled => polled?,
         };
-        // Looked at before the pipe: what it wrote before it ended is there by now.
+        // Checked before the pipe is read: everything that it wrote is in the pipe by now.
         let has_ended = !ready[0].revents().is_empty();
         let room = (EXEC_OUTPUT_BYTES + 1 - output.len()) as u64;
         match stdout.by_ref().take(room).read_to_end(output) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
-            // It is full, or all who could write have closed the pipe.
+            // The limit is reached, or all writers have closed the pipe.
             Ok(_) => return Ok(()),
         }
         if has_ended {

@@ -1,4 +1,4 @@
-//! The messages that wait for the program.
+//! The queue of messages for the program.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,23 +9,23 @@ use crate::client::message::Message;
 use crate::limits::EXEC_MESSAGES;
 use crate::protocol::ServerLine;
 
-/// Takes in what is said, for as much of it as can wait.
+/// The sending end of the queue.
 #[derive(Debug)]
 pub(crate) struct MessageQueue {
     messages: Sender<Message>,
     unrun: Rc<Cell<usize>>,
-    /// The end of the line before has not come. (No line of our server is that long.)
+    /// The previous line has not ended yet. (Our server sends no line that long.)
     within_line: bool,
 }
 
-/// What waits for the program.
+/// The receiving end of the queue.
 pub(crate) struct Backlog {
     pub(crate) messages: Receiver<Message>,
-    /// How many did not fit.
+    /// How many messages did not fit.
     pub(crate) unrun: Rc<Cell<usize>>,
 }
 
-/// A queue, and the end that the program takes messages from.
+/// Both ends of a queue.
 pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
     let (sender, receiver) = bounded(EXEC_MESSAGES);
     let unrun = Rc::new(Cell::new(0));
@@ -34,7 +34,8 @@ pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
 }
 
 impl MessageQueue {
-    /// Takes in a line of the server, which may be only a piece of one: then it does not begin, or does not end there.
+    /// Adds the message in a line of the server. Ignores a line that arrives in pieces: `ends` is false unless the line
+    /// is complete.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool) {
         let is_piece = std::mem::replace(&mut self.within_line, !ends) || !ends;
         let Some(message) = Message::of(line).filter(|_| !is_piece) else { return };
@@ -45,7 +46,7 @@ impl MessageQueue {
 }
 
 impl Backlog {
-    /// How many messages have not been run, and will not be.
+    /// How many messages were not handled, and never will be.
     pub(crate) fn left(&self) -> usize {
         self.messages.len() + self.unrun.take()
     }
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_of_a_line_is_no_message() {
+    fn a_piece_of_a_line_is_not_a_message() {
         let (mut queue, backlog) = message_queue();
         let lines = ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n"];
         for line in lines.into_iter().chain(["Alice: hi\r\n", "Alice: "]) {

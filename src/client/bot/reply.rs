@@ -1,22 +1,21 @@
-//! What a program wrote, as lines to say: an answer to the room, or to the one who spoke privately.
+//! Turns the output of a program into lines to send: to the room, or to the sender of a private message.
 //!
-//! Nothing that it writes can be a command, or be refused for its form.
+//! No output can become a command, or be refused because of its form.
 
 use crate::client::message::Message;
 use crate::limits::LINE_BYTES;
 use crate::protocol::words::find_slash;
 
-/// The lines to send, each with its end. Lines that are too long are said in pieces; bytes that are not UTF-8 become
-/// U+FFFD.
+/// The lines to send, with their line endings. Lines that are too long are split. Invalid UTF-8 becomes U+FFFD.
 pub(crate) fn lines(message: &Message, output: &[u8]) -> Vec<String> {
     let prefix = if message.private { format!("/msg {} ", message.from) } else { String::new() };
     // One byte is for the second slash.
     let room = LINE_BYTES - 1 - prefix.len();
     String::from_utf8_lossy(output)
-        // A lone CR ends a line too: what follows it could be a command.
+        // A lone CR also ends a line for the server, and a command could follow it.
         .split(['\n', '\r'])
         .flat_map(|line| pieces(line, room))
-        // There is nothing to say, and a private message of blanks would be refused.
+        // Skip empty lines. The server would refuse a blank private message.
         .filter(|piece| if message.private { !piece.trim().is_empty() } else { !piece.is_empty() })
         .map(|piece| match find_slash(piece) {
             Some(slash) if !message.private => format!("{}/{}\n", &piece[..slash], &piece[slash..]),
@@ -25,7 +24,7 @@ pub(crate) fn lines(message: &Message, output: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// `line` in pieces of at most `room` bytes.
+/// Splits a line into pieces of at most `room` bytes.
 fn pieces(mut line: &str, room: usize) -> Vec<&str> {
     let mut pieces = Vec::new();
     while line.len() > room {

@@ -13,7 +13,7 @@ fn connected(port: u16) -> (Incoming, Outgoing) {
 }
 
 #[test]
-fn lines_come_whole_however_they_are_split() {
+fn lines_are_complete_however_the_input_is_split() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let (mut incoming, _outgoing) = connected(port);
@@ -41,7 +41,7 @@ fn every_iac_is_doubled() {
 }
 
 #[test]
-fn a_connection_is_quick_and_watched_and_its_server_may_rest() {
+fn the_socket_options_of_a_connection_are_set() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (incoming, _outgoing) = connected(server.local_addr().unwrap().port());
     let socket = SockRef::from(&incoming.transport);
@@ -66,7 +66,7 @@ fn listen() -> (std::net::TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// An address that drops each attempt to connect, since its queue of connections is full.
+/// An address that drops each attempt to connect, because its accept queue is full.
 struct BlackHole {
     address: SocketAddr,
     listener: Socket,
@@ -84,7 +84,7 @@ impl BlackHole {
         Self { address, listener, _queue: queue }
     }
 
-    /// Whether the kernel still tries to connect to it: a socket in the state SYN_SENT (proc_pid_net(5)).
+    /// Whether the kernel is still trying to connect to it: a socket in the state SYN_SENT (proc_pid_net(5)).
     fn is_tried(&self) -> bool {
         let remote = format!("{:08X}:{:04X}", u32::from_ne_bytes([127, 0, 0, 2]), self.address.port());
         let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
@@ -93,14 +93,14 @@ impl BlackHole {
 }
 
 #[test]
-fn an_address_that_drops_packets_does_not_keep_the_next_one_from_being_tried() {
+fn an_address_that_drops_packets_does_not_block_the_next_one() {
     let (hole, other_hole, (_server, address)) = (BlackHole::new(), BlackHole::new(), listen());
     assert_eq!(win(&[hole.address, other_hole.address, address]), address);
     assert!(!hole.is_tried() && !other_hole.is_tried(), "the other attempts have ended");
 }
 
 #[test]
-fn one_family_of_addresses_is_enough() {
+fn one_address_family_is_enough() {
     let (_server, address) = listen();
     let other_family = SocketAddr::from((Ipv6Addr::LOCALHOST, address.port()));
     assert_eq!(win(&[other_family, address]), address);
@@ -108,7 +108,7 @@ fn one_family_of_addresses_is_enough() {
 }
 
 #[test]
-fn an_attempt_goes_on_while_the_next_addresses_are_tried() {
+fn an_attempt_continues_while_the_next_addresses_are_tried() {
     let (late, hole, refusing) = (BlackHole::new(), BlackHole::new(), listen().1);
     let racing = thread::spawn({
         let addresses = [late.address, hole.address, refusing];
@@ -119,7 +119,7 @@ fn an_attempt_goes_on_while_the_next_addresses_are_tried() {
         assert!(Instant::now() < deadline, "the second address is never tried");
         thread::sleep(Duration::from_millis(5));
     }
-    // The kernel asks again after a second, and finds room. What had waited in the queue may take it first.
+    // The kernel retries after a second, and finds room. A connection that waited in the queue may be accepted first.
     late.listener.set_nonblocking(true).unwrap();
     while !racing.is_finished() {
         let _ = late.listener.accept();
@@ -131,7 +131,7 @@ fn an_attempt_goes_on_while_the_next_addresses_are_tried() {
 #[test]
 fn when_all_addresses_fail_the_error_is_that_of_the_first_one() {
     let refusing = listen().1;
-    // The system does not let a program connect to a broadcast address.
+    // The system refuses to connect to a broadcast address.
     let broadcast = SocketAddr::from(([255, 255, 255, 255], 7));
     let other = std::net::TcpStream::connect(broadcast).unwrap_err().kind();
     assert_ne!(other, io::ErrorKind::ConnectionRefused);
@@ -146,7 +146,7 @@ fn when_all_addresses_fail_the_error_is_that_of_the_first_one() {
 }
 
 #[test]
-fn the_families_of_addresses_take_turns_and_the_first_one_stays_first() {
+fn address_families_alternate_and_the_first_address_stays_first() {
     let addresses = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<SocketAddr>>();
     let [six, seven, eight] = ["[2001:db8::6]:7", "[2001:db8::7]:7", "[2001:db8::8]:7"];
     let [one, two] = ["192.0.2.1:7", "192.0.2.2:7"];
@@ -162,7 +162,7 @@ fn the_families_of_addresses_take_turns_and_the_first_one_stays_first() {
 }
 
 #[test]
-fn a_server_that_ends_no_line_costs_no_memory() {
+fn a_line_without_end_uses_bounded_memory() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let (mut incoming, _outgoing) = connected(port);

@@ -1,7 +1,7 @@
-//! `/register`, `/password` and `/unregister`: the passwords are typed before the command is sent, and are sent when the
+//! `/register`, `/password` and `/unregister`. The passwords are typed before the command is sent, and sent when the
 //! server asks for them.
 //!
-//! While such a request is open, whatever is sent is taken for a password, so nothing else may be.
+//! While such a request is open, the server takes any line for a password. So nothing else may be sent.
 
 use crate::model::Secret;
 use crate::protocol::words::find_slash;
@@ -9,27 +9,27 @@ use crate::protocol::{AccountCommand, Command, Line, ServerLine};
 
 pub(crate) const PRESENT: &str = "Current password? What you type is not shown; Ctrl-C cancels.";
 pub(crate) const NEW: &str = "New password? What you type is not shown; Ctrl-C cancels.";
-pub(crate) const AGAIN: &str = "The new password again?";
-pub(crate) const DIFFER: &str = "The two were not the same. New password?";
+pub(crate) const AGAIN: &str = "Repeat the new password.";
+pub(crate) const DIFFER: &str = "The passwords did not match. New password?";
 
 /// A command, and the passwords for it.
 #[derive(Debug, Clone)]
 pub(crate) struct AccountRequest {
     pub(crate) command: AccountCommand,
-    /// The password that the name has.
+    /// The current password of the name.
     pub(crate) present: Option<Secret>,
-    /// The one that it is to have.
+    /// The new password.
     pub(crate) new: Option<Secret>,
-    /// What the server has asked for, and was not sent yet.
+    /// The password that the server has asked for, until it is sent.
     pub(crate) answer: Option<Secret>,
 }
 
-/// What a line of the server means for an open request.
+/// The effect of a server line on an open request.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// It asks for a password that the command does not need.
+    /// The server asks for a password that the command does not need.
     Unasked,
-    /// It is over. The password that the name has from now on, if there is another one.
+    /// The request has ended. Holds the new password, if it was set.
     Done(Option<Secret>),
 }
 
@@ -38,12 +38,12 @@ impl AccountRequest {
         Self { command, present: None, new: None, answer: None }
     }
 
-    /// What the person is asked first.
+    /// The first question to the person.
     pub(crate) fn question(&self) -> &'static str {
         if matches!(self.command, AccountCommand::Register) { NEW } else { PRESENT }
     }
 
-    /// Takes the next password that was typed. What the person is asked next, unless that is all.
+    /// Adds a typed password. Returns the next question, or `None` when no password is missing.
     pub(crate) fn fill(&mut self, secret: Secret) -> Option<&'static str> {
         if !matches!(self.command, AccountCommand::Register) && self.present.is_none() {
             self.present = Some(secret);
@@ -62,7 +62,7 @@ impl AccountRequest {
         }
     }
 
-    /// What is sent first.
+    /// The command that starts the request.
     pub(crate) fn line(&self) -> &'static str {
         match self.command {
             AccountCommand::Register => "/register",
@@ -71,7 +71,8 @@ impl AccountRequest {
         }
     }
 
-    /// Takes in a line of the server. All that was sent before the command has its answer, so a refusal is its own.
+    /// Handles a line of the server. Everything sent before the command has been answered, so a refusal belongs to the
+    /// command.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>) -> Option<Step> {
         match line {
             ServerLine::SendPassword => self.answer.clone_from(&self.present),
@@ -84,9 +85,9 @@ impl AccountRequest {
     }
 }
 
-/// The command that a line is, if the server answers it with the question for a password.
+/// The account command in a line, if the server would answer it by asking for a password.
 pub(crate) fn account_command(line: &str) -> Option<AccountCommand> {
-    // The first test is cheap, and nearly always enough.
+    // This check is cheap, and nearly always enough.
     find_slash(line)?;
     match Command::parse(Line::Text(line.to_owned())) {
         Ok(Command::Account(command)) => Some(command),
@@ -115,7 +116,7 @@ mod tests {
     const AGAIN: &str = "* Send the new password again.";
 
     #[test]
-    fn each_question_gets_the_password_that_it_asks_for_and_no_other() {
+    fn each_question_gets_only_the_password_that_it_asks_for() {
         let change = request(AccountCommand::ChangePassword, Some("old one"), Some("new one"));
         let all = [PRESENT, NEW, AGAIN].map(|question| answer(&change, question));
         assert_eq!(all, [Some("old one".to_owned()), Some("new one".to_owned()), Some("new one".to_owned())]);
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_over_when_the_server_says_so_and_nobody_else_can() {
+    fn only_the_server_can_end_a_request() {
         let mut change = request(AccountCommand::ChangePassword, Some("old one"), Some("new one"));
         for (line, has_new) in [
             ("* Registered: Bob", true),
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_known_as_the_server_knows_them() {
+    fn account_commands_are_recognized_as_the_server_does() {
         for line in ["/register", "/PASSWORD", "/Unregister now", "/register\n", " /register", "\u{feff}/password"] {
             assert!(account_command(line).is_some(), "{line:?}");
         }

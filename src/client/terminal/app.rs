@@ -1,4 +1,4 @@
-//! The terminal client: sends what is typed, shows what the server says, and connects again after a loss.
+//! The terminal client: sends what is typed, shows what the server says, and reconnects after a loss.
 //!
 //! It knows neither keys nor the terminal. A typed line is sent, kept until it can be sent, or refused with a reason.
 
@@ -34,9 +34,9 @@ use crate::protocol::{Command, Line, ServerLine};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNASKED: &str =
-    "No command of yours led to that. Type no password here: it would be shown, and sent as a message.";
+    "No command of yours asked for this. Do not type a password here: it would be shown, and sent as a message.";
 const MISSED: &str =
-    "The answer about your password may be among them. Nothing else is sent until it comes; Ctrl-D leaves.";
+    "They may include the answer about your password. Nothing else is sent until it arrives; Ctrl-D leaves.";
 const ANOTHER_NAME: &str = "Type another name and press Enter; Ctrl-D leaves.";
 
 type Done = Result<Outcome, ClientError>;
@@ -51,18 +51,18 @@ pub(crate) struct App {
     paste: Paste,
     password_prompt: PasswordPrompt,
     remembered: Remembered,
-    /// What the server said to the first name.
+    /// The server's refusal of the first name.
     refused_name: Option<SafeText>,
-    /// What to do when the name is taken, unless the person is to be asked.
+    /// What to do when the name is taken. `None` to ask the person.
     tries: Option<Tries>,
     outbox: Outbox,
     state: State,
     /// From the loss of the connection until the server has taken the name again. `None` at the first login.
     absence: Option<Absence>,
-    /// What the server said before the terminal was set up. `None` after that.
+    /// The server's lines before the terminal was set up. `None` after that.
     greeting: Option<Vec<u8>>,
     interrupted: Option<Instant>,
-    /// The person wanted to leave while a paste was asked about, and was told what that would discard.
+    /// The person tried to leave during the question about a paste, and was warned.
     is_warned: bool,
 }
 
@@ -89,11 +89,10 @@ struct Room {
     delivery: Delivery,
     /// `/quit` was sent. The server reads nothing after it.
     has_quit: bool,
-    /// The request whose end the server has not announced yet.
+    /// The account request that the server has not finished yet.
     account: Option<AccountRequest>,
 }
 
-/// What happens next.
 enum Next {
     Typed(Typed),
     Event(Event),
@@ -124,7 +123,7 @@ impl State {
     /// When to call [`App::due`].
     fn due(&self) -> Option<Instant> {
         match self {
-            // A person who is asked for a password has as long as the server gives them.
+            // The server limits how long a person may take to type a password.
             Self::Connecting(login) | Self::LoggingIn(login) => (!login.is_asked).then_some(login.welcome_by),
             Self::AskingName => None,
             Self::InRoom(room) => room.ping_due(),
@@ -231,9 +230,9 @@ impl App {
                 *goodbye_due = None;
                 let what = match self.outbox.len() {
                     0 => "say goodbye".to_owned(),
-                    count => format!("take {}", lines(count)),
+                    count => format!("accept {}", lines(count)),
                 };
-                self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without that."));
+                self.screen.say(&format!("Waiting for the server to {what}. Ctrl-D leaves without waiting."));
             }
             state @ (State::Connecting(_) | State::LoggingIn(_)) if state.due().is_some_and(|due| due <= now) => {
                 if self.absence.is_none() {
@@ -255,7 +254,8 @@ impl App {
         self.enter(State::Connecting(Login::new(connection)));
     }
 
-    /// Changes the state. Call it before the person is told, so that what they type then is hidden or not as it should be.
+    /// Changes the state. Call it before a message to the person, so that what they type next is hidden or shown
+    /// correctly.
     fn enter(&mut self, state: State) {
         self.state = state;
         self.password_prompt.close_login();
@@ -281,7 +281,7 @@ impl App {
             Typed::Cleared => {
                 // The line that was in the editor belonged to the paste.
                 if let Some(count) = self.paste.discard() {
-                    self.screen.say(&format!("{} thrown away.", lines(count + 1)));
+                    self.screen.say(&format!("{} discarded.", lines(count + 1)));
                 }
             }
             Typed::Interrupt => return self.interrupt().await,
@@ -292,31 +292,33 @@ impl App {
 
     async fn interrupt(&mut self) -> ControlFlow<Done> {
         if let Some(count) = self.paste.discard() {
-            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
+            self.screen.tell(&format!("{} discarded.", lines(count))).await;
             return Continue(());
         }
         if self.interrupted.is_some_and(|then| then.elapsed() < SECOND_INTERRUPT) {
             return self.leave(false).await;
         }
         self.interrupted = Some(Instant::now());
-        self.screen.say("Ctrl-C again leaves, and so does Ctrl-D.");
+        self.screen.say("Press Ctrl-C again or Ctrl-D to leave.");
         Continue(())
     }
 
-    /// Leaves. If a paste is asked about, the first call only warns.
+    /// Leaves. During the question about a paste, the first call only warns.
     async fn leave(&mut self, is_warned: bool) -> ControlFlow<Done> {
         self.settle_paste().await;
         if let Some(count) = self.paste.question() {
             if !is_warned {
                 self.is_warned = true;
-                self.screen.tell(&format!("Not sent yet: {}. Ctrl-D again leaves without that.", lines(count))).await;
+                self.screen
+                    .tell(&format!("Not sent yet: {}. Ctrl-D again leaves without sending.", lines(count)))
+                    .await;
                 return Continue(());
             }
             self.paste.discard();
-            self.screen.tell(&format!("{} thrown away.", lines(count))).await;
+            self.screen.tell(&format!("{} discarded.", lines(count))).await;
         }
         Break(match &self.state {
-            // `send_next` sends the lines that wait, and then half-closes the connection. The server says goodbye.
+            // `send_next` sends the waiting lines, and then half-closes the connection. The server says goodbye.
             State::InRoom(_) => {
                 self.begin_to_leave();
                 return Continue(());
@@ -332,7 +334,7 @@ impl App {
         })
     }
 
-    /// The result at the end. Lines that were not sent, or may not have arrived, are told and make it an error.
+    /// The final result. Tells the person about lines that were not sent or may not have arrived, which make it an error.
     async fn done(&self, done: Done) -> Done {
         let unsent = self.outbox.len() + self.paste.len();
         if unsent > 0 {
@@ -353,7 +355,7 @@ impl App {
         self.enter(state);
     }
 
-    /// Adds lines to the outbox. The server takes a CR for the end of a line, too.
+    /// Adds lines to the outbox. Splits them at CR, as the server does.
     fn keep(&mut self, typed: Vec<String>) {
         let pieces = typed.iter().flat_map(|line| line.split('\r')).filter(|line| !line.trim().is_empty());
         let mut typed: Vec<_> = pieces.map(str::to_owned).collect();
@@ -371,26 +373,27 @@ impl App {
         if let Some(first) = refused.first() {
             let all =
                 if refused.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(refused.len())) };
-            self.screen.say(&format!("Not sent, for {CLIENT_UNSENT_LINES} lines wait already: {all}{first}"));
+            self.screen
+                .say(&format!("Not sent, because {CLIENT_UNSENT_LINES} lines are already waiting: {all}{first}"));
         }
         if self.absence.is_some() && was_empty && is_any {
-            self.screen.say("Not connected; your line will be sent when you are back.");
+            self.screen.say("Not connected; your line will be sent after reconnecting.");
         }
     }
 
-    /// Why a command about the account cannot be sent now.
+    /// Why an account command cannot be sent now.
     fn account_obstacle(&self) -> Option<&'static str> {
         match &self.state {
             State::InRoom(room) if self.config.allow_plain_password || room.connection.is_private() => None,
             State::InRoom(_) => {
-                Some("Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.")
+                Some("Not sent: others could read your password. Use --tls, or --allow-plain-password.")
             }
             State::Leaving { .. } => Some("Not sent: you are leaving."),
-            _ => Some("Not connected; that has to wait until you are back."),
+            _ => Some("Not sent: wait until you are connected again."),
         }
     }
 
-    /// Ends the wait for more lines of a paste.
+    /// Stops waiting for more lines of a paste.
     async fn settle_paste(&mut self) {
         let verdict = self.paste.settle();
         self.follow(verdict).await;
@@ -400,7 +403,7 @@ impl App {
         match verdict {
             Some(Verdict::Send(lines)) => self.keep(lines),
             Some(Verdict::Ask(count)) => {
-                let question = format!("Send {}? Enter sends them, Ctrl-C throws them away.", lines(count));
+                let question = format!("Send {}? Enter sends them, Ctrl-C discards them.", lines(count));
                 self.screen.tell(&question).await;
             }
             None => {}
@@ -417,7 +420,7 @@ impl App {
         self.connect();
     }
 
-    /// Asks for another name. The connection is dropped, because the server does not wait as long as a person may think.
+    /// Asks for another name. Drops the connection, because the server would not wait as long as a person may need.
     async fn ask_for_name(&mut self, refusal: &ServerRefusal) {
         self.enter(State::AskingName);
         self.greeting.iter_mut().for_each(Vec::clear);
@@ -438,19 +441,19 @@ impl App {
             _ => false,
         };
         if !is_sent {
-            self.screen.say("Not sent: the server does not ask for a password at this moment.");
+            self.screen.say("Not sent: the server is not asking for a password.");
         }
     }
 
-    /// Leaves if the remembered password is wrong, and nobody has typed another one.
+    /// Leaves if the remembered password is wrong, and nobody has typed another.
     async fn give_up(&mut self) -> ControlFlow<Done> {
         let State::LoggingIn(login) = &self.state else { return Continue(()) };
         let Some(refusal) = login.hopeless_refusal(&self.remembered) else { return Continue(()) };
         Break(self.done(Ok(Outcome::NameRefused(refusal))).await)
     }
 
-    /// The server refused the login. After a loss, the lost connection may still have the name, so the client tries again. At
-    /// the first login another name is tried or asked for, or the client ends. It also ends where others could read a
+    /// The server refused the login. After a loss, the old connection may still hold the name, so the client tries
+    /// again. At the first login, it tries or asks for another name, or ends. It also ends where others could read a
     /// password.
     async fn turned_away(&mut self) -> ControlFlow<Done> {
         let State::LoggingIn(login) = &mut self.state else { return Continue(()) };
@@ -476,13 +479,13 @@ impl App {
         if let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_ghost, true)
         {
-            self.screen.say(&format!("Not yet back as {own} (! {refusal}); trying again."));
+            self.screen.say(&format!("Cannot rejoin as {own} yet (! {refusal}); trying again."));
         }
         self.try_later();
         Continue(())
     }
 
-    /// The server has taken the name.
+    /// The server has accepted the name.
     fn joined(&mut self) {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
@@ -490,7 +493,7 @@ impl App {
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
-            self.screen.say(&format!("Back again. You were away since {}.", absence.since));
+            self.screen.say(&format!("Reconnected. You were away since {}.", absence.since));
         }
     }
 
@@ -563,7 +566,8 @@ impl App {
             if self.answers(line) {
                 continue;
             }
-            // Names are read from the line as it came: what was made safe could become a name. A `Name` is safe itself.
+            // Names are parsed from the raw line, because escaping could turn invalid text into a name. A `Name` is
+            // always safe.
             let message = Message::of(line);
             self.completion.hear(line);
             if let Some((old, new)) = renaming(line) {
@@ -574,13 +578,13 @@ impl App {
                 self.screen.tell(warning).await;
             }
         }
-        // The server's question is written for programs. A person gets one that says what to do.
+        // The server's question is meant for programs. A person gets one that says what to do.
         if is_asked && matches!(&self.state, State::LoggingIn(login) if login.is_asked) {
             self.screen.tell(PASSWORD).await;
         }
     }
 
-    /// Shows a private message of one's own, if it was accepted.
+    /// Shows a private message that this person sent, if it was accepted.
     async fn show_private(&self, line: &str, fate: Fate) {
         let quoted = || SafeText::excerpt(line, QUOTED_CHARS);
         match fate {
@@ -589,19 +593,19 @@ impl App {
                     self.screen.show_own(shown).await;
                 }
             }
-            // These say to whom it was.
+            // These refusals name the recipient.
             Fate::Refused(code) if matches!(&*code, "no-such-user" | "ignored") => {}
             Fate::Refused(_) => self.screen.tell(&format!("Refused: {}", quoted())).await,
             Fate::Unknown => {
-                let words = "You may have missed the answer to this, so it is not certain that it was accepted";
+                let words = "The answer may have been lost, so this may have been refused";
                 self.screen.tell(&format!("{words}: {}", quoted())).await;
             }
         }
     }
 
-    /// Handles what a line says about a password. Returns a warning to show after it: a hostile server may ask, too.
+    /// Handles a line about a password. Returns a warning to show after it, because a hostile server may also ask.
     fn hear_of_account(&mut self, line: ServerLine<'_>) -> Option<&'static str> {
-        // During a login with a password, what is typed is hidden anyway.
+        // During a login with a password, input is hidden anyway.
         let is_hidden = matches!(&self.state, State::LoggingIn(login) if login.was_asked());
         let Some(room) = self.state.room().filter(|room| room.account.is_some()) else {
             return (line.is_password_question() && !is_hidden).then_some(UNASKED);
@@ -622,19 +626,19 @@ impl App {
         }
     }
 
-    /// Whether the client answers this question by itself. It is not shown: somebody might type the password again, and
-    /// say it to the room.
+    /// Whether the client answers this question itself. Such a question is not shown: people might type the password
+    /// again, as a message to the room.
     fn answers(&mut self, line: ServerLine<'_>) -> bool {
         let request = self.state.room().and_then(|room| room.account.as_ref());
         line.is_password_question() && request.is_some_and(|request| request.answer.is_some())
     }
 
-    /// Sends the next line, if the one before it was sent.
+    /// Sends the next line, unless the previous one is still being sent.
     async fn send_next(&mut self) {
         let is_leaving = matches!(self.state, State::Leaving { .. });
         let Some(room) = self.state.room().filter(|room| room.can_send()) else { return };
         if let Some(request) = &mut room.account {
-            // Whatever else is sent now would be taken for a password.
+            // The server would take anything else for a password.
             match request.answer.take() {
                 _ if is_leaving => room.connection.finish(),
                 Some(secret) => room.connection.send(secret.expose()),
@@ -657,7 +661,8 @@ impl App {
                 if room.has_quit {
                     self.begin_to_leave();
                 }
-                // Nothing is heard meanwhile, so its answer comes after it. A private message is shown when it was accepted.
+                // No input is handled meanwhile, so the line is shown before its answer. A private message is shown
+                // once it is accepted.
                 if !is_private(&line)
                     && let Some(shown) = self.theme.said(&line)
                 {
@@ -685,16 +690,16 @@ impl App {
         self.password_prompt.close();
         let is_unfinished = self.state.room().is_some_and(|room| room.account.is_some());
         if self.outbox.drop_account_requests() || is_typing || is_unfinished {
-            self.screen.say("That was about a password, and is not done. Begin again when you are back.");
+            self.screen.say("The account command was not completed. Try again after reconnecting.");
         }
         if self.absence.is_none() {
             self.theme.prompt.connected.store(false, Ordering::Relaxed);
             let what = match how {
                 _ if session.stopping => "The server has shut down".to_owned(),
-                Err(error) => format!("The connection is lost: {}", io_error::describe(&error)),
-                Ok(()) => "The connection is lost".to_owned(),
+                Err(error) => format!("The connection was lost: {}", io_error::describe(&error)),
+                Ok(()) => "The connection was lost".to_owned(),
             };
-            self.screen.tell(&format!("{what}. What you type is kept; trying to connect again.")).await;
+            self.screen.tell(&format!("{what}. Trying to reconnect; what you type will be sent later.")).await;
             self.tell_missing().await;
         }
         self.try_later();
@@ -709,20 +714,22 @@ impl App {
         let words = match (lines, first) {
             (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
             (1, None) => "The last line that you sent may not have arrived.".to_owned(),
-            (_, Some(first)) => format!("Up to {lines} of the lines you sent may not have arrived; the first: {first}"),
-            (_, None) => format!("Up to {lines} of the lines you sent may not have arrived, the last ones."),
+            (_, Some(first)) => {
+                format!("Up to {lines} of the lines you sent may not have arrived, starting with: {first}")
+            }
+            (_, None) => format!("Up to the last {lines} lines that you sent may not have arrived."),
         };
         self.screen.tell(&words).await;
         lines
     }
 
-    /// Tells once that the server's certificate is not trusted, since waiting does not help against that.
+    /// Tells the person once that the server's certificate is not trusted, because waiting does not help.
     fn tell_distrust(&mut self, error: &ConnectError) {
         if let ConnectError::Tls(error @ (TlsError::Untrusted { .. } | TlsError::AnotherOne { .. })) = error
             && let Some(absence) = &mut self.absence
             && !std::mem::replace(&mut absence.told_of_distrust, true)
         {
-            self.screen.say(&format!("Not yet back: {error}; trying again."));
+            self.screen.say(&format!("Cannot reconnect yet: {error}; trying again."));
         }
     }
 
@@ -732,8 +739,8 @@ impl App {
     }
 }
 
-/// Adds whole lines to what a server said before it took the name. If that is too much, the earlier lines are dropped: the
-/// last ones say why the login was refused.
+/// Adds complete lines to what the server said before the login. If there are too many, the earliest are dropped,
+/// because the last ones say why a login was refused.
 fn add_greeting(lines: &mut Vec<u8>, heard: &[u8]) {
     if lines.len() + heard.len() > CLIENT_GREETING_BYTES {
         lines.clear();

@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-/// Opens the terminal again for each standard stream that is one. Another program may have left it in non-blocking mode
-/// (O_NONBLOCK), which all programs that inherited the stream share. The new streams are in blocking mode.
+/// Reopens the terminal for each standard stream that is one, in blocking mode. Another program may have set
+/// O_NONBLOCK, which all programs that share the stream inherit.
 pub(crate) fn make_blocking() {
     own(io::stdin(), dup2_stdin);
     own(io::stdout(), dup2_stdout);

@@ -1,4 +1,4 @@
-//! What Tab completes: the commands, and who is here, as far as the server's lines tell.
+//! Tab completion of commands, and of names that the server's lines mention.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,26 @@ use crate::protocol::ServerLine;
 use crate::protocol::command::{Access, COMMANDS};
 use crate::protocol::server_line::Names as List;
 
-/// Shared by the app, which learns names, and the editor, which completes them. What cannot be a name is none,
-/// whatever the server says.
+/// Shared by the app, which adds names, and the editor, which completes them. Invalid names are ignored, whatever the
+/// server says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Completion(Arc<Mutex<Names>>);
 
 #[derive(Debug, Default)]
 struct Names {
-    /// Those of whom the server said that they are here, as long as there are not too many.
+    /// The names that the server announced, up to a limit.
     here: BTreeSet<Name>,
-    /// Others who said something, in the order of their last messages. The server does not tell when they leave.
+    /// Other names that spoke, the latest last. The server does not announce when they leave.
     speakers: VecDeque<Name>,
 }
 
 impl Completion {
-    /// Nobody is here any more: the connection is new.
+    /// Forgets all names, for a new connection.
     pub(crate) fn clear(&self) {
         *self.lock() = Names::default();
     }
 
-    /// Learns from a line of the server.
+    /// Updates the names from a line of the server.
     pub(crate) fn hear(&self, line: ServerLine<'_>) {
         let Names { here, speakers } = &mut *self.lock();
         let mut leave = |name: &Name| {
@@ -38,7 +38,7 @@ impl Completion {
         };
         let checked = |names: List<'_>| names.iter().filter_map(|name| Name::parse(name).ok()).collect::<Vec<_>>();
         match line {
-            // Perhaps before the server announced them.
+            // This may come before the server announces them.
             ServerLine::Said { from, .. } | ServerLine::Told { from, .. } => {
                 let Some(name) = Name::parse(from).ok().filter(|name| !here.contains(name)) else { return };
                 speakers.retain(|speaker| *speaker != name);
@@ -64,7 +64,7 @@ impl Completion {
         }
     }
 
-    /// The names that begin so, without regard to case, width and normal form.
+    /// The names with this prefix, ignoring case, width and normal form.
     pub(crate) fn that_begin_with(&self, start: &str) -> Vec<String> {
         let start = folded(start);
         let Names { here, speakers } = &*self.lock();
@@ -77,9 +77,10 @@ impl Completion {
     }
 }
 
-/// The commands that begin so, in alphabetical order, each with a blank where arguments may follow.
+/// The commands with this prefix, in alphabetical order. Each ends with a space if it takes arguments.
 ///
-/// Most people are not operators, so the commands of operators would only be in the way. Nor does `/w` need completion.
+/// Commands for operators are left out, because most people are not operators. `/w` is left out, because it is short
+/// enough.
 pub(crate) fn commands_that_begin_with(start: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for command in COMMANDS.iter().filter(|command| matches!(command.access, Access::Everyone(_))) {
@@ -98,7 +99,7 @@ fn learn(here: &mut BTreeSet<Name>, names: impl IntoIterator<Item = Name>) {
     here.extend(names.into_iter().take(room));
 }
 
-/// The old and the new name in a notice that somebody is called something else now.
+/// The old and the new name, if the line announces a rename.
 pub(crate) fn renaming(line: ServerLine<'_>) -> Option<(Name, Name)> {
     let ServerLine::Renamed { old, new } = line else { return None };
     Some((Name::parse(old).ok()?, Name::parse(new).ok()?))

@@ -1,7 +1,7 @@
-//! The editor: the line that is being typed. It alone draws on the screen, so nothing can break the line.
+//! The editor of the typed line. It alone draws on the screen, so output cannot break the line.
 //!
-//! Enter does not end the editing. The line is taken from under the cursor and comes back as a message, in its place among
-//! those of the others.
+//! Enter does not end the editing. The line is removed from the editor and shown as a message, in order with those of
+//! others.
 
 use std::borrow::Cow;
 use std::io;
@@ -36,15 +36,13 @@ use crate::client::terminal::theme::Prompt;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
 use crate::protocol::words::find_slash;
 
-/// What the keys need to know.
+/// What the key handlers need.
 #[derive(Clone)]
 pub(crate) struct Editing {
     typed: Sender<Typed>,
     completion: Completion,
     history: History,
-    /// What is pressed.
     pub(crate) keys: Keys,
-    /// What keeps a password from being shown.
     pub(crate) password_prompt: PasswordPrompt,
     screen: Screen,
     /// `None` before the editor starts.
@@ -52,16 +50,17 @@ pub(crate) struct Editing {
 }
 
 impl Editing {
-    /// An editor that has not begun, and what will be typed.
+    /// An editor that has not started, and the receiver of its input.
     pub(crate) fn new(completion: Completion, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
         let (keys, password_prompt) = (Keys::default(), PasswordPrompt::default());
         (Self { typed, completion, history, keys, password_prompt, screen, modes: None }, receiver)
     }
 
-    /// Begins, on a thread of its own.
+    /// Starts the editor on its own thread.
     ///
     /// # Errors
+    ///
     /// When the terminal cannot be used.
     pub(crate) fn start(
         mut self,
@@ -79,7 +78,7 @@ impl Editing {
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(editor.create_external_printer());
-            // The keys never end it, so the terminal is gone when it ends.
+            // No key ends the editing, so if it ends, the terminal is gone.
             while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(prompt.text) {}
             let _ = self.typed.send_blocking(Typed::Leave);
         };
@@ -96,9 +95,9 @@ impl Editing {
             .completion_type(CompletionType::List)
             // `SavedModes` turns it on and off.
             .bracketed_paste(false)
-            // The bytes of a key arrive together.
+            // The bytes of one key arrive together.
             .keyseq_timeout(Some(KEY_PARTS))
-            // The assistant colours only what it may, and is not asked otherwise.
+            // The assistant itself checks whether colours are allowed.
             .color_mode(ColorMode::Forced)
             .build();
         let mut editor = Editor::with_history(config, self.history.clone())?;
@@ -129,7 +128,7 @@ impl Editing {
             (KeyEvent::ctrl('N').into(), later),
             (KeyEvent::alt('<').into(), first),
             (KeyEvent::alt('>').into(), draft),
-            // Any other key does what it does.
+            // Any other key has its usual effect.
             (Event::Any, |_, _, _| None),
         ];
         for (key, act) in keys {
@@ -144,7 +143,7 @@ impl Editing {
         Some(if self.take(line, press) { clear(line) } else { Cmd::Noop })
     }
 
-    /// False when too many lines wait. Then it stays where it is, to be sent later.
+    /// Takes the line from the editor. False if too many lines are waiting: then it stays, to be sent later.
     fn take(&self, line: &str, press: Press) -> bool {
         if self.typed.is_full() {
             return false;
@@ -154,7 +153,7 @@ impl Editing {
             return true;
         }
         let typed = if line.trim().is_empty() { Typed::Nothing(press) } else { Typed::Line(line.to_owned(), press) };
-        // Nobody else puts anything in, and there is room.
+        // Only this thread sends, and there is room.
         let _ = self.typed.try_send(typed);
         self.history.keep(line.trim_end_matches('\n'));
         true
@@ -162,7 +161,7 @@ impl Editing {
 
     fn enter_secret(&self, text: &str) {
         match self.password_prompt.enter(text.as_bytes()) {
-            // It is lost if thousands of lines wait. The person sees that nothing happens.
+            // It is lost if thousands of lines are waiting. The person sees that nothing happens.
             Ok(typed) => drop(self.typed.try_send(typed)),
             Err(words) => self.screen.say(&words),
         }
@@ -177,19 +176,20 @@ impl Editing {
 
     fn end(&self, context: &EventContext<'_>, _: Press) -> Option<Cmd> {
         if !context.line().is_empty() {
-            return None; // It deletes what is under the cursor.
+            return None; // It deletes the character under the cursor.
         }
         let _ = self.typed.try_send(Typed::Leave);
         Some(Cmd::Noop)
     }
 
-    /// The editor itself would draw the line at the top, but it has to stay at the bottom (see `reflow`).
+    /// Clears the screen. The editor itself would draw the line at the top, but it has to stay at the bottom (see
+    /// `reflow`).
     fn clear_screen(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.screen.clear();
         Some(Cmd::Noop)
     }
 
-    /// If it continues in the background, the line is drawn when it returns to the foreground.
+    /// Stops the client. If it continues in the background, the line is drawn when it returns to the foreground.
     fn stop(&self, _: &EventContext<'_>, _: Press) -> Option<Cmd> {
         self.modes.as_ref()?.stop();
         Some(if is_foreground() { Cmd::Repaint } else { Cmd::Noop })
@@ -197,20 +197,20 @@ impl Editing {
 
     fn recall(&self, context: &EventContext<'_>, line: impl FnOnce(&History) -> Option<String>) -> Option<Cmd> {
         if context.line().contains('\n') {
-            return None; // It goes up and down in what was pasted.
+            return None; // It moves within a pasted text.
         }
         Some(line(&self.history).map_or(Cmd::Noop, |line| self.history.put(line)))
     }
 }
 
-/// Takes the whole line away, and the prompt of a search too. Where nothing is taken away the editor draws nothing.
+/// Deletes the whole line, and the prompt of a search. The editor does not draw if there is nothing to delete.
 fn clear(line: &str) -> Cmd {
     if line.is_empty() { Cmd::Repaint } else { Cmd::Kill(Movement::WholeBuffer) }
 }
 
 type Act = fn(&Editing, &EventContext<'_>, Press) -> Option<Cmd>;
 
-/// A key and what it does.
+/// A key and its effect.
 struct Key {
     editing: Editing,
     act: Act,
@@ -227,12 +227,12 @@ impl ConditionalEventHandler for Key {
             KeyEffect::Entered(text) => self.editing.enter_secret(&text),
             KeyEffect::Cancelled => self.editing.screen.say(CANCELLED),
         }
-        // A search ends with any key, and its prompt with it.
+        // Any key ends a search, and removes its prompt.
         Some(if press.in_search { Cmd::Repaint } else { Cmd::Noop })
     }
 }
 
-/// What the editor asks while a line is typed.
+/// The callbacks of the editor while a line is typed.
 struct Assistant {
     completion: Completion,
     keys: Keys,
@@ -248,7 +248,7 @@ impl Completer for Assistant {
     }
 }
 
-/// Where the word before the cursor begins, and what it may become.
+/// Where the word before the cursor starts, and its completions.
 fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
     let start = line.rfind(' ').map_or(0, |blank| blank + 1);
     let word = &line[start..];
@@ -285,7 +285,7 @@ impl Highlighter for Assistant {
 impl Hinter for Assistant {
     type Hint = String;
 
-    /// It is asked whenever the line has changed. There is no hint.
+    /// Called after each change of the line. There is never a hint.
     fn hint(&self, line: &str, _: usize, _: &Context<'_>) -> Option<String> {
         self.keys.now_typed(line);
         None
@@ -302,7 +302,7 @@ mod tests {
     use crate::protocol::ServerLine;
 
     #[test]
-    fn a_line_for_which_there_is_no_room_stays_where_it_was_typed() {
+    fn a_line_stays_in_the_editor_when_the_queue_is_full() {
         let (history, _) = History::open(None);
         let (editing, typed) =
             Editing::new(Completion::default(), history.clone(), Screen::new(false, Date::default).0);

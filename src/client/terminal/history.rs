@@ -1,4 +1,4 @@
-//! The history: lines that were typed before, kept in a file of the person's own.
+//! The history of typed lines, kept in a file.
 
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
@@ -16,10 +16,10 @@ use crate::limits::CLIENT_HISTORY_LINES;
 use crate::os::io_error;
 use crate::os::safe_file::open_regular;
 
-/// Behind all lines.
+/// The position after the last line.
 const END: usize = usize::MAX;
 
-/// A handle to the lines; clones share them.
+/// A handle to the history; clones share it.
 #[derive(Clone)]
 pub(crate) struct History(Arc<Mutex<Lines>>);
 
@@ -27,28 +27,28 @@ pub(crate) struct History(Arc<Mutex<Lines>>);
 struct Lines {
     lines: Vec<String>,
     file: Option<File>,
-    /// Where the person is in it, while looking through it, and what they had typed before.
+    /// The position while looking through the history, and the draft from before that.
     at: Option<usize>,
     draft: String,
-    /// What the editor is to hold next.
+    /// The line that the editor shows next.
     next: Option<String>,
 }
 
 impl History {
-    /// The history in this file, if any, and what went wrong: then it is kept as long as the program runs.
+    /// Opens the history in this file, if any. On an error it returns a message, and keeps the history in memory.
     pub(crate) fn open(path: Option<PathBuf>) -> (Self, Option<String>) {
         let opened = path.map(|path| open(&path).map_err(|error| (path, error))).transpose();
         let (lines, complaint) = match opened {
             Ok(opened) => (opened.unwrap_or_default(), None),
             Err((path, error)) => {
                 let why = io_error::describe(&error);
-                (Lines::default(), Some(format!("The history {} cannot be used: {why}", path.display())))
+                (Lines::default(), Some(format!("Cannot use the history file {}: {why}", path.display())))
             }
         };
         (Self(Arc::new(Mutex::new(lines))), complaint)
     }
 
-    /// Keeps a line that was typed, unless it can hold a password, or is the same as the last one.
+    /// Adds a typed line, unless it may contain a password or repeats the last line.
     pub(crate) fn keep(&self, line: &str) {
         let mut this = self.lock();
         this.at = None;
@@ -56,17 +56,17 @@ impl History {
         {
             return;
         }
-        // A full disk is no reason to stop talking.
+        // A full disk does not end the client.
         let _ = this.file.as_mut().map(|file| file.write_all(format!("{line}\n").as_bytes()));
         this.lines.push(line.to_owned());
     }
 
-    /// The line before the one that is looked at. `draft` is what has been typed.
+    /// The previous line. `draft` is what has been typed.
     pub(crate) fn earlier(&self, draft: &str) -> Option<String> {
         self.back(draft, |at| at.checked_sub(1))
     }
 
-    /// The first line of all.
+    /// The first line.
     pub(crate) fn first(&self, draft: &str) -> Option<String> {
         self.back(draft, |at| (at > 0).then_some(0))
     }
@@ -85,7 +85,7 @@ impl History {
         this.lines.get(at).cloned()
     }
 
-    /// The line after it, and at last the draft.
+    /// The next line, or the draft after the last one.
     pub(crate) fn later(&self) -> Option<String> {
         let mut this = self.lock();
         let at = this.at? + 1;
@@ -94,15 +94,15 @@ impl History {
         Some(line.unwrap_or_else(|| this.draft.clone()))
     }
 
-    /// The draft, if it is not what is looked at.
+    /// The draft, if another line is shown.
     pub(crate) fn draft(&self) -> Option<String> {
         let mut this = self.lock();
         this.at.take()?;
         Some(this.draft.clone())
     }
 
-    /// The command that has the editor hold this line instead of its own, with the cursor behind it. `Cmd::Replace` leaves
-    /// the cursor before it, and its undo open.
+    /// The command that puts this line into the editor, with the cursor at its end. `Cmd::Replace` would leave the
+    /// cursor at its start, and its undo group open.
     pub(crate) fn put(&self, line: String) -> Cmd {
         self.lock().next = Some(line);
         Cmd::PreviousHistory
@@ -126,7 +126,7 @@ fn open(path: &Path) -> io::Result<Lines> {
     if lines.len() <= 2 * CLIENT_HISTORY_LINES {
         return Ok(Lines { lines: kept, file: Some(file), ..Lines::default() });
     }
-    // Another client may add a line at this moment; it is one line of a history.
+    // Another client may add a line just now. Losing one line of history does not matter.
     let shorter = path.with_extension("new");
     let mut file = private(&shorter)?;
     file.write_all(kept.iter().flat_map(|line| [line, "\n"]).collect::<String>().as_bytes())?;
@@ -134,22 +134,23 @@ fn open(path: &Path) -> io::Result<Lines> {
     Ok(Lines { lines: kept, file: Some(file), ..Lines::default() })
 }
 
-/// Opens a file for reading and appending that no other user can read. A FIFO, a device and the like are refused.
+/// Opens a file for reading and appending, readable only by this user. Refuses anything but a regular file.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600);
     open_regular(path, &mut options, OFlags::empty()).map(|(file, _)| file)
 }
 
-/// What the editor asks for when it searches (Ctrl-R). It adds nothing and goes nowhere by itself: its own place stays at the
-/// end, however many lines there are.
+/// The interface that the editor searches (Ctrl-R). It ignores additions. Its own position is always the end, however
+/// many lines there are.
 impl rustyline::history::History for History {
     fn get(&self, _: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
         Ok(self.lock().next.take().map(|line| found(&line, END, 0)))
     }
 
     fn search(&self, term: &str, start: usize, direction: SearchDirection) -> Result<Option<SearchResult<'_>>> {
-        // At the end of the line: the editor draws its own prompt again only if what is taken away begins before the cursor.
+        // The match position is at the end of the line. The editor redraws its prompt only if the deleted text starts
+        // before the cursor.
         self.look(start, direction, |line| (!term.is_empty() && line.contains(term)).then_some(line.len()))
     }
 
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn one_walks_back_and_comes_home_to_the_draft() {
+    fn the_draft_returns_after_the_last_line() {
         let history = typed(&["one", "two", "two"]);
         assert_eq!(history.earlier("draft").unwrap(), "two");
         assert_eq!(history.earlier("two").unwrap(), "one");
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_searched_from_where_one_is() {
+    fn a_search_starts_at_the_current_line() {
         let history = typed(&["alpha", "beta", "gamma"]);
         let at = |term, start, direction| history.search(term, start, direction).unwrap().map(|found| found.idx);
         assert_eq!(at("a", 2, SearchDirection::Reverse), Some(2));
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_private_and_does_not_grow_for_ever() {
+    fn the_file_is_private_and_its_size_is_bounded() {
         let folder = std::env::temp_dir().join(format!("linechat-history-{}", std::process::id()));
         let path = folder.join("deep/history");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -287,7 +288,7 @@ mod tests {
         let (again, _) = History::open(Some(path));
         assert_eq!(again.earlier("").unwrap(), "new");
         let (_, complaint) = History::open(Some("/dev/null/history".into()));
-        assert!(complaint.unwrap().starts_with("The history /dev/null/history cannot be used: "));
+        assert!(complaint.unwrap().starts_with("Cannot use the history file /dev/null/history:"));
         fs::remove_dir_all(folder).unwrap();
     }
     #[test]
@@ -302,9 +303,9 @@ mod tests {
             let (sender, opened) = mpsc::channel();
             let history = path.clone();
             thread::spawn(move || sender.send(History::open(Some(history)).1));
-            let complaint = opened.recv_timeout(Duration::from_secs(20)).expect("opening it takes for ever");
+            let complaint = opened.recv_timeout(Duration::from_secs(20)).expect("opening it blocks");
             let path = path.display();
-            assert_eq!(complaint, Some(format!("The history {path} cannot be used: it is not a regular file")));
+            assert_eq!(complaint, Some(format!("Cannot use the history file {path}: it is not a regular file")));
         }
         fs::remove_dir_all(folder).unwrap();
     }

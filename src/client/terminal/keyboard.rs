@@ -1,8 +1,8 @@
 //! The keyboard input, filtered before the editor reads it.
 //!
-//! rustyline fails at a byte that is not UTF-8, and loses what it has buffered. After the start of a bracketed paste or of an
-//! escape sequence it reads until the end and shows no messages meanwhile. Therefore it reads a pseudo-terminal instead of
-//! the terminal. The filter writes only valid and complete input to it.
+//! rustyline fails at a byte that is not UTF-8, and loses its buffer. After the start of a paste or an escape sequence,
+//! it reads until the end without showing messages. So the editor reads a pseudo-terminal, to which the filter writes
+//! only valid and complete input.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -39,7 +39,8 @@ pub(crate) fn start(terminal: OwnedFd) -> io::Result<()> {
     let path = ptsname(&editor, Vec::new())?.into_string().map_err(io::Error::other)?;
     let flags = OpenptFlags::NOCTTY.bits().cast_signed();
     let input = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
-    // Raw mode, so that no key is echoed or edited before the editor starts. Special keys have their default values.
+    // Raw mode, so that no key is echoed or edited before the editor starts. The special keys have their default
+    // values.
     tcsetattr(&input, OptionalActions::Now, &of_editor(&tcgetattr(&input)?))?;
     dup2_stdin(&input)?;
     thread::Builder::new().spawn(move || copy(&File::from(terminal), &File::from(editor)))?;

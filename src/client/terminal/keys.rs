@@ -1,4 +1,4 @@
-//! What a person does at the keyboard, as far as others than the editor have to know of it.
+//! What a person does at the keyboard, for the code outside the editor.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,26 +8,25 @@ use rustyline::{KeyCode, KeyEvent, Modifiers};
 use crate::client::terminal::account::AccountRequest;
 use crate::model::Secret;
 
-/// What a person did.
 #[derive(Debug, Clone)]
 pub(crate) enum Typed {
-    /// Enter. A paste can hold several lines.
+    /// Enter. A paste can contain several lines.
     Line(String, Press),
-    /// Enter, and there was nothing to send.
+    /// Enter on an empty line.
     Nothing(Press),
     /// The password of the name.
     Secret(Secret),
-    /// A command about the account, and all the passwords for it.
+    /// An account command, with all its passwords.
     Account(AccountRequest),
     /// Ctrl-C on an empty line.
     Interrupt,
-    /// Ctrl-C on a line that was not empty, and is now.
+    /// Ctrl-C on a line that was not empty; it is cleared now.
     Cleared,
     /// Ctrl-D on an empty line, or the terminal is gone.
     Leave,
 }
 
-/// Shared by the editor, which sees every key, and whoever asks.
+/// The last keys. Shared by the editor, which sees every key, and the app.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Keys(Arc<Mutex<State>>);
 
@@ -42,20 +41,20 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Press {
     pub(crate) at: Instant,
-    /// When the key before it was pressed.
+    /// When the previous key was pressed.
     pub(crate) before: Option<Instant>,
-    /// The history was being searched. (When there is none this may be so without need.)
+    /// The history was being searched. (It may also be true without a search.)
     pub(crate) in_search: bool,
 }
 
 impl Keys {
-    /// A key was pressed, and is going to be acted on.
+    /// Records a key before it takes effect.
     pub(crate) fn press(&self, key: KeyEvent, at: Instant) -> Press {
         let mut this = self.lock();
         let press = Press { at, before: this.last.replace(at), in_search: this.is_searching };
         match key {
             KeyEvent(KeyCode::Char('R' | 'S'), Modifiers::CTRL) => this.is_searching = true,
-            // They change what is searched.
+            // They change the search term.
             KeyEvent(KeyCode::Char(_) | KeyCode::Backspace, Modifiers::NONE)
             | KeyEvent(KeyCode::Char('H'), Modifiers::CTRL) => {}
             _ => this.is_searching = false,
@@ -68,12 +67,12 @@ impl Keys {
         self.lock().last
     }
 
-    /// What is in the editor by now.
+    /// Records the text in the editor.
     pub(crate) fn now_typed(&self, line: &str) {
         self.lock().has_text = !line.trim().is_empty();
     }
 
-    /// Whether there is something in the editor.
+    /// Whether the editor contains text.
     pub(crate) fn have_text(&self) -> bool {
         self.lock().has_text
     }

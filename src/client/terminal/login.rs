@@ -1,7 +1,7 @@
-//! The login of the terminal client: from the connection to the welcome.
+//! The login of the terminal client: from connecting to the welcome.
 //!
-//! A password that was right before, or was given to the program, is sent without asking the person, but only to the
-//! server that got it first. For any other server the person is asked.
+//! A password that worked before, or was passed to the program, is sent without asking. It goes only to the server that
+//! got it first. For any other server, the person is asked.
 
 use std::time::Instant;
 
@@ -10,32 +10,31 @@ use crate::client::terminal::reconnect::Connection;
 use crate::limits::WELCOME_LIMIT;
 use crate::model::{SafeText, Secret};
 
-const ANOTHER_SERVER: &str = "Your password was not sent again, because this may be another server than before";
+const ANOTHER_SERVER: &str = "Your password was not sent again, because this may be a different server";
 
 /// The password that is remembered until the client ends.
 pub(crate) struct Remembered {
     pub(crate) password: Option<Secret>,
-    /// The server that got it first.
     pub(crate) given_to: Option<Recipient>,
-    /// The refusal, after the server did not accept it.
+    /// The server's refusal, if the password was wrong.
     pub(crate) refusal: Option<SafeText>,
 }
 
-/// A connection, until the server has taken the name.
+/// A connection until the server accepts the name.
 pub(crate) struct Login {
     pub(crate) connection: Connection,
-    /// When the server should have taken the name.
+    /// When to give up waiting for the welcome.
     pub(crate) welcome_by: Instant,
-    /// The server waits for a password that the person types.
+    /// The server is waiting for the person to type a password.
     pub(crate) is_asked: bool,
-    /// The password that was sent last.
+    /// The last password that was sent.
     tried: Option<Tried>,
 }
 
 struct Tried {
     password: Secret,
     recipient: Option<Recipient>,
-    /// The person has typed it for this connection.
+    /// The person typed it for this connection.
     is_typed: bool,
 }
 
@@ -44,8 +43,8 @@ impl Login {
         Self { connection, welcome_by: Instant::now() + WELCOME_LIMIT, is_asked: false, tried: None }
     }
 
-    /// Handles what the server says, and answers its question for a password if that needs no person. Returns a warning to
-    /// show before the person is asked.
+    /// Handles lines of the server. Sends the remembered password if the server asks for it. Returns a warning to show
+    /// before the person is asked.
     pub(crate) fn hear(&mut self, lines: &[u8], remembered: &mut Remembered, allow_plain: bool) -> Option<String> {
         self.connection.hear(lines);
         let session = &mut self.connection.session_state;
@@ -54,7 +53,7 @@ impl Login {
             && self.tried.as_ref().is_some_and(|tried| !tried.is_typed)
             && remembered.password.take().is_some()
         {
-            // The person is asked for another one, but may be away.
+            // The person is asked for another password, but may be away.
             remembered.refusal = Some(wrong);
         }
         if !is_asked || session.joined {
@@ -64,7 +63,7 @@ impl Login {
             self.connection.session_state.is_unprotected = true;
             return None;
         }
-        // It was wrong, and will be wrong the next time.
+        // It was wrong, and stays wrong.
         remembered.password.take_if(|_| self.tried.as_ref().is_some_and(|tried| !tried.is_typed));
         let mut warning = None;
         if let Some(password) = remembered.password.clone() {
@@ -87,7 +86,7 @@ impl Login {
         self.is_asked || self.tried.is_some()
     }
 
-    /// Sends what was typed. False if the server does not wait for it.
+    /// Sends a typed password. False if the server is not waiting for one.
     pub(crate) fn give_typed(&mut self, password: Secret) -> bool {
         let is_asked = std::mem::take(&mut self.is_asked);
         if is_asked {
@@ -102,7 +101,7 @@ impl Login {
         self.tried = Some(Tried { password, recipient: self.connection.recipient(), is_typed });
     }
 
-    /// The server has taken the name, so the password was right.
+    /// The server has accepted the name, so the password was right.
     pub(crate) fn into_joined(self, remembered: &mut Remembered) -> Connection {
         remembered.refusal = None;
         if let Some(Tried { password, recipient, .. }) = self.tried {
@@ -111,8 +110,8 @@ impl Login {
         self.connection
     }
 
-    /// The refusal of the remembered password, if the person typed no other one on this connection. To try again would be in
-    /// vain, and the server counts each try against the address.
+    /// The refusal of the remembered password, if the person typed no other on this connection. Trying again would be
+    /// useless, and the server counts the attempts of an address.
     pub(crate) fn hopeless_refusal(&self, remembered: &Remembered) -> Option<SafeText> {
         let has_typed = self.tried.as_ref().is_some_and(|tried| tried.is_typed);
         remembered.refusal.clone().filter(|_| self.was_asked() && !has_typed)

@@ -1,8 +1,8 @@
 //! The client at a terminal: a person types while others talk.
 //!
-//! A thread of its own edits the line (`editor`), the main thread talks to the server (`app`), and a third one hands
-//! what is to be shown to the editor, which alone draws (`screen`). None of them waits for the screen but the last. At a
-//! plain terminal lines that are read and written take the editor's place (`plain`), and the rest is the same.
+//! One thread edits the line (`editor`), and the main thread talks to the server (`app`). A third passes output to the
+//! editor, which alone draws (`screen`). Only the third waits for the screen. At a plain terminal, a line reader
+//! replaces the editor (`plain`).
 
 mod account;
 mod app;
@@ -59,25 +59,27 @@ use crate::limits::CLIENT_TYPED_LINES;
 /// It fits into 80 columns.
 const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
 
-/// What a person may set about the terminal.
+/// Options of the terminal client.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where typed lines are kept, if anywhere.
+    /// The history file, if any.
     pub history: Option<PathBuf>,
-    /// Whether names and notices are told apart by colour.
+    /// Whether names and notices have different colours.
     pub color: bool,
-    /// Whether one's own name rings the bell.
+    /// Whether a mention of the person's name rings the bell.
     pub bell: bool,
-    /// Whether a lost connection is made again.
+    /// Whether to reconnect after a loss.
     pub reconnect: bool,
-    /// Whether the person is told about the connection, and how to begin.
+    /// Whether to greet the person with a short help text.
     pub greeting: bool,
 }
 
-/// Joins the room and stays until the person leaves, or cannot stay.
+/// Joins the room and stays until the person leaves or the session fails.
 ///
 /// # Errors
-/// [`ClientError`], when the connection cannot be made, or is lost and not to be made again, or there is no terminal.
+///
+/// [`ClientError`], when the terminal cannot be used, or there is no connection. After a loss, only without
+/// `reconnect`.
 pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
     let modes = SavedModes::save().map_err(ClientError::Output)?;
@@ -112,10 +114,11 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     done
 }
 
-/// Likewise, at a terminal that only ever adds lines and keeps the typed line itself. There is no history.
+/// The same as [`run`], at a terminal that only appends lines and edits the typed line itself. There is no history.
 ///
 /// # Errors
-/// As for [`run`].
+///
+/// The same as [`run`].
 pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
     let (keys, completion, password_prompt) = (Keys::default(), Completion::default(), PasswordPrompt::default());
@@ -135,7 +138,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
         showing.start(PlainPrinter, || None)
     };
     let ends = |signal| {
-        // Ctrl-C. The terminal has discarded what was on the line.
+        // Ctrl-C. The terminal has discarded the typed text.
         let is_key = signal == Signal::Int && has_started.get() && is_foreground();
         if is_key && password_prompt.cancel() {
             screen.say(CANCELLED);
@@ -152,7 +155,7 @@ pub fn run_plain(config: &Config, options: &Options) -> Result<Outcome, ClientEr
     done
 }
 
-/// Waits until the process is in the foreground, where it may use the terminal. A signal ends the process meanwhile.
+/// Waits until the process is in the foreground, where it may use the terminal. Signals still end the process.
 fn take_terminal() -> Result<(), ClientError> {
     never_stop();
     if !is_foreground() {
@@ -167,8 +170,8 @@ fn take_terminal() -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Waits for the end of the talk. A signal ends the program, after `restore`, if `ends` says so. When the program was stopped
-/// and continues, `take_back` is called, and never after the end.
+/// Runs the session to its end. A signal for which `ends` is true calls `restore` and ends the process. After a stop,
+/// `take_back` is called when the process continues, but never after the session.
 fn stay(
     talking: impl Future<Output = Result<Outcome, ClientError>>,
     ends: impl Fn(Signal) -> bool,
@@ -180,7 +183,7 @@ fn stay(
             Signals::new([Signal::Term, Signal::Hup, Signal::Int, Signal::Quit]).map_err(ClientError::Output)?;
         let mut ending = pin!(signals.filter_map(async |signal| signal.ok().filter(|&signal| ends(signal))));
         let continued = Signals::new([Signal::Cont]).map_err(ClientError::Output)?;
-        // A task of its own: what is typed after a stop may be a password, however busy the talk is.
+        // A task of its own, because what is typed after a stop may be a password, and the session may be busy.
         let taking_back = spawn(take_back_after(continued, take_back));
         let done = select(Box::pin(talking), ending.next()).await;
         taking_back.cancel().await;
@@ -198,13 +201,13 @@ fn today() -> Date {
     ZonedDateTime::now().date()
 }
 
-/// Whether a person sits at both ends: they type here and read here.
+/// Whether a person is at the terminal: standard input and output are both terminals.
 pub fn is_there() -> bool {
     use std::io::IsTerminal;
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Whether the terminal cannot move its cursor, as far as `TERM` tells.
+/// Whether the terminal cannot move its cursor, according to `TERM`.
 pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
 }

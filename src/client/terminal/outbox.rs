@@ -1,8 +1,8 @@
-//! Lines that are to be sent, and which of the sent lines the server has certainly handled.
+//! The lines to be sent, and which of the sent lines the server has handled.
 //!
-//! The server does not answer a message. But it answers in the order of the lines, so the client sends a `/ping`, and the
-//! pong acknowledges all lines before it. A private message that was not refused by then was accepted. This file knows
-//! neither the connection nor the clock.
+//! The server does not confirm a message, but it handles lines in order. So the client sends a `/ping`, and the pong
+//! confirms all lines before it. A private message that was not refused by then was accepted. This module knows neither
+//! the connection nor the clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::client::terminal::account::AccountRequest;
 use crate::limits::{CLIENT_UNSENT_LINES, LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
 use crate::protocol::{Command, Line, Refusal, ServerLine};
 
-/// What is to be sent. The server certainly has nothing of it.
+/// The lines that have not been sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(VecDeque<ToSend>);
 
@@ -19,7 +19,7 @@ pub(crate) struct Outbox(VecDeque<ToSend>);
 pub(crate) enum ToSend {
     Line(String),
     Account(AccountRequest),
-    /// The client's own, which never waits.
+    /// Sent by the client itself. It is never queued.
     Ping(String),
 }
 
@@ -28,7 +28,7 @@ impl Outbox {
         self.0.len()
     }
 
-    /// Adds lines. Returns those for which there is no room.
+    /// Adds lines. Returns those that do not fit.
     pub(crate) fn add(&mut self, mut lines: Vec<String>) -> Vec<String> {
         let refused = lines.split_off(lines.len().min(CLIENT_UNSENT_LINES.saturating_sub(self.0.len())));
         self.0.extend(lines.into_iter().map(ToSend::Line));
@@ -39,20 +39,20 @@ impl Outbox {
         self.0.push_back(ToSend::Account(request));
     }
 
-    /// Removes what was meant for the lost connection only. False if there was nothing.
+    /// Removes what was meant only for the lost connection. False if there was nothing.
     pub(crate) fn drop_account_requests(&mut self) -> bool {
         let count = self.0.len();
         self.0.retain(|unsent| matches!(unsent, ToSend::Line(_)));
         self.0.len() < count
     }
 
-    /// Takes out what is to be sent now. It is never sent again, because the server may have it.
+    /// Takes the next line to send. It is never sent again, because the server may have received it.
     pub(crate) fn next(&mut self, delivery: &mut Delivery, is_leaving: bool, now: Instant) -> Option<ToSend> {
         let first = self.0.front();
-        // Its refusal has to be told from those of other lines.
+        // Its refusal must not be mixed up with that of another line.
         let is_alone = first.is_some_and(|first| matches!(first, ToSend::Account(_)) || is_private(first.line()));
         let is_due = delivery.due().is_some_and(|due| is_alone || due <= now);
-        // Who leaves gets a farewell, which is better.
+        // When leaving, the goodbye gives more information than a pong.
         if is_due && !(is_leaving && first.is_none()) {
             return Some(ToSend::Ping(delivery.ask()));
         }
@@ -60,7 +60,7 @@ impl Outbox {
             return None;
         }
         let next = self.0.pop_front()?;
-        // Before the first byte can be written: after a loss nobody knows whether it was.
+        // Recorded before the first byte is written: after a loss, nobody knows whether it was written.
         delivery.sent(next.line(), now);
         Some(next)
     }
@@ -75,38 +75,38 @@ impl ToSend {
     }
 }
 
-/// What is known of the lines that were sent on one connection.
+/// What is known about the lines that were sent on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
-    /// Lines before each ping that has no answer yet, and its token.
+    /// The unanswered pings, each with its token and the lines before it.
     asked: VecDeque<(String, Batch)>,
-    /// Lines after the last ping.
+    /// The lines after the last ping.
     unasked: Batch,
     /// When to send the next ping.
     ask_at: Option<Instant>,
-    /// How many lines the server should count as accepted.
+    /// How many lines the server should have accepted.
     messages: usize,
-    /// How many it has.
+    /// How many the server says it has accepted.
     accepted: Option<usize>,
-    /// The private message whose fate is not known yet. All that was sent before it has its answer, and nothing but pings is
-    /// sent after it, so a refusal is its own.
+    /// The private message whose fate is unknown. Everything before it has been answered, and only pings follow it. So
+    /// a refusal belongs to it.
     private: Option<(String, Fate)>,
 }
 
-/// What became of a private message, as far as the server has said.
+/// Whether a private message was accepted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Accepted,
-    /// With this code.
+    /// The code of the refusal.
     Refused(String),
-    /// Its refusal may have been missed.
+    /// The refusal may have been lost.
     Unknown,
 }
 
-/// What a line of the server says about what was sent.
+/// What a line of the server says about the sent lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// It answers a ping of the client's own. The person has not asked for that, and is not to see it.
+    /// It answers a ping of the client itself, and is not shown.
     pub(crate) is_pong: bool,
     /// The private message whose fate is known now.
     pub(crate) private: Option<(String, Fate)>,
@@ -119,7 +119,7 @@ struct Batch {
 }
 
 impl Delivery {
-    /// A line of the person may be sent from now on.
+    /// Records a line that is about to be sent.
     pub(crate) fn sent(&mut self, line: &str, now: Instant) {
         self.unasked.lines += 1;
         self.unasked.first.get_or_insert_with(|| line.to_owned());
@@ -132,27 +132,27 @@ impl Delivery {
             self.ask_at = Some(now);
             self.private = Some((line.to_owned(), Fate::Accepted));
         }
-        // One that is too long is refused. That of a private message is counted when it comes.
+        // A line that is too long is refused. A private message is counted once it is accepted.
         let is_said = || line.len() <= LINE_BYTES && matches!(parse(line), Ok(Command::Say(_)));
         self.messages += usize::from(is_private || is_said());
     }
 
-    /// When to send a ping, if at all. A server that answers none gets no more of them after a while.
+    /// When to send the next ping, if any. A server that does not answer gets only a limited number of pings.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.ask_at.filter(|_| self.asked.len() < RECEIPTS_WAITING)
     }
 
-    /// Whether a pong is on its way.
+    /// Whether a ping is unanswered.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.asked.is_empty()
     }
 
-    /// Whether the fate of a private message is not known yet.
+    /// Whether the fate of a private message is unknown.
     pub(crate) fn has_private(&self) -> bool {
         self.private.is_some()
     }
 
-    /// The ping, which is sent now. Nobody can guess its token, so no `/ping` of the person's is taken for it.
+    /// Makes a ping, to be sent now. Its token is random, so a `/ping` that the person types cannot match it.
     pub(crate) fn ask(&mut self) -> String {
         let token = format!("{:016x}", fastrand::u64(..));
         let ping = format!("/ping {token}");
@@ -161,7 +161,7 @@ impl Delivery {
         ping
     }
 
-    /// Takes in a line of the server.
+    /// Handles a line of the server.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>, now: Instant) -> Heard {
         let mut heard = Heard::default();
         if let Some(at) = self.answered_by(line) {
@@ -179,7 +179,7 @@ impl Delivery {
                 *fate = Fate::Unknown;
             }
             if self.is_waiting() {
-                // The pong may be one of those lines. Another one is as good.
+                // The pong may be among the lost lines. Another one confirms just as much.
                 self.ask_at.get_or_insert(now + RECEIPT_AFTER);
             }
         } else if let (ServerLine::Refused { code, .. }, Some((_, fate))) = (line, &mut self.private) {
@@ -195,8 +195,8 @@ impl Delivery {
         heard
     }
 
-    /// What the count in the farewell says about a private message that has no pong. A refusal may also be that of the
-    /// person, as by `/kick`, but then the message counts.
+    /// Derives the fate of a private message without a pong from the count in the goodbye. A refusal may be about the
+    /// person, as after `/kick`, but then the message is counted.
     fn last_fate(&mut self) -> Option<(String, Fate)> {
         if self.accepted.is_some_and(|accepted| accepted >= self.messages) {
             return self.private.take().map(|(line, _)| (line, Fate::Accepted));
@@ -204,13 +204,13 @@ impl Delivery {
         self.private.take_if(|(_, fate)| matches!(fate, Fate::Refused(_)))
     }
 
-    /// Which ping is answered by this line. A server that does not know `/ping` refuses each of them in its order.
+    /// Which ping this line answers. A server without `/ping` refuses the pings in order.
     fn answered_by(&self, line: ServerLine<'_>) -> Option<usize> {
         let is_unknown = line.unknown_command() == Some("/ping");
         self.asked.iter().position(|(asked, _)| is_unknown || line == ServerLine::Pong(Some(asked)))
     }
 
-    /// How many lines may not have arrived, if there are any, and the first of them, if it is known which they are.
+    /// How many lines may not have arrived, if any, and the first of them if it is known.
     pub(crate) fn missing(&self) -> Option<(usize, Option<&str>)> {
         let batches = || self.asked.iter().map(|(_, batch)| batch).chain([&self.unasked]);
         let lines = batches().map(|batch| batch.lines).sum();
@@ -224,8 +224,8 @@ impl Delivery {
     }
 }
 
-/// Whether a line is a private message, perhaps to a name that nobody can have. (An operator's command to such a name is
-/// taken for one, too. It is refused in any case.)
+/// Whether a line is a private message, even to an invalid name. (This includes an operator's command with an invalid
+/// name, which is refused in any case.)
 pub(crate) fn is_private(line: &str) -> bool {
     matches!(parse(line), Ok(Command::Tell { .. }) | Err(Refusal::NoSuchUser(_)))
 }

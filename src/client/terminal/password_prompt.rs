@@ -1,8 +1,8 @@
-//! Asks for passwords, one after the other: while one is typed, nothing of it is shown or kept.
+//! Asks for passwords. While a password is typed, it is neither shown nor kept.
 //!
-//! The keys do not reach the editor, and a plain terminal shows nothing. A question begins with the Enter after a command
-//! such as `/register`, or when the [app](crate::client::terminal::app) has it asked. From then on no key is taken for a
-//! line to send.
+//! The keys do not reach the editor, and a plain terminal does not echo them. A question starts with the Enter after a
+//! command such as `/register`, or when the [app](crate::client::terminal::app) opens it. From then on, no key can
+//! become part of a message.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,76 +17,75 @@ use crate::client::terminal::keys::Typed;
 use crate::limits::LINE_BYTES;
 use crate::model::{BadSecret, Secret};
 
-/// What the person is told after Ctrl-C.
+/// The message after Ctrl-C.
 pub(crate) const CANCELLED: &str = "Cancelled; nothing was sent.";
-const NOBODY_ASKS: &str = "Not sent: nobody asks for a password any more.";
+const NOBODY_ASKS: &str = "Not sent: the server is no longer asking for a password.";
 
-/// Shared by the reader of the keys and the app.
+/// Shared by the keyboard input and the app.
 #[derive(Clone, Default)]
 pub(crate) struct PasswordPrompt(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// What the next line is the answer to.
+    /// The question that the next line answers.
     question: Option<Question>,
-    /// Commands about the account can be used now.
+    /// Account commands can be used now.
     is_ready: bool,
-    /// What was typed at the editor, which does not see it.
+    /// The text typed so far. The editor does not see it.
     text: Zeroizing<String>,
     paste: Pasting,
     /// There is no editor.
     is_plain: bool,
-    /// The terminal showed what is typed, and does not at this moment.
+    /// The terminal's echo was on, and is off now.
     is_muted: bool,
 }
 
 enum Question {
-    /// The password of the name. It stays open until the app closes it.
+    /// The password of the name. The question stays open until the app closes it.
     Login,
-    /// Those that a command needs.
+    /// The passwords for a command.
     Account(AccountRequest),
 }
 
-/// Where in a paste, in brackets, the keys are.
+/// The position in a bracketed paste.
 #[derive(Debug, Default, PartialEq, Eq)]
 enum Pasting {
     #[default]
     No,
     FirstLine,
-    /// It is not taken.
+    /// Ignored.
     Rest,
 }
 
-/// What a key does.
+/// The effect of a key.
 #[derive(Debug)]
 pub(crate) enum KeyEffect {
-    /// What it does without a question.
+    /// The usual effect.
     Usual,
     None,
-    /// Enter: this was typed.
+    /// Enter: this text was typed.
     Entered(Zeroizing<String>),
-    /// Ctrl-C: nothing is asked any more.
+    /// Ctrl-C: the question was cancelled.
     Cancelled,
 }
 
 impl PasswordPrompt {
-    /// There is no editor: the terminal itself shows what is typed, or not.
+    /// Makes this prompt switch the terminal's echo, for a client without an editor.
     pub(crate) fn control_echo(&self) {
         self.change(|state| state.is_plain = true);
     }
 
-    /// Sets the echo again after a stop, when another program may have changed it.
+    /// Sets the echo again after a stop, because another program may have changed it.
     pub(crate) fn take_back(&self) {
         self.lock().set_echo(true);
     }
 
-    /// Whether commands about the account can be used now.
+    /// Sets whether account commands can be used now.
     pub(crate) fn set_ready(&self, is_ready: bool) {
         self.change(|state| state.is_ready = is_ready);
     }
 
-    /// Asks for the passwords that a command needs, if the line is such a command and it can be used now. Returns the first
-    /// question.
+    /// If the line is an account command that can be used now, asks for its passwords. Returns the first question.
     pub(crate) fn open(&self, line: &str) -> Option<&'static str> {
         let line = line.trim_end_matches('\n');
         let command = account_command(line).filter(|_| !line.contains(['\n', '\r']))?;
@@ -104,22 +103,23 @@ impl PasswordPrompt {
         self.change(|state| state.question = Some(Question::Login));
     }
 
-    /// Ends that question.
+    /// Ends the question for the password of the name.
     pub(crate) fn close_login(&self) {
         if matches!(self.lock().question, Some(Question::Login)) {
             self.close();
         }
     }
 
-    /// Whether what is typed from now on is a password.
+    /// Whether the next input is a password.
     pub(crate) fn is_open(&self) -> bool {
         self.lock().question.is_some()
     }
 
-    /// Takes a line that was typed while a question was open.
+    /// Handles a line that was typed while a question was open.
     ///
     /// # Errors
-    /// What to tell the person, which may be the next question.
+    ///
+    /// The message for the person, which may be the next question.
     pub(crate) fn enter(&self, line: &[u8]) -> Result<Typed, String> {
         self.change(|state| state.enter(line))
     }
@@ -129,8 +129,8 @@ impl PasswordPrompt {
         self.change(|state| state.question.take_if(|question| matches!(question, Question::Account(_))).is_some())
     }
 
-    /// Ends any question. At a plain terminal half a password is discarded: it would be sent with the next line, or a shell
-    /// would show it.
+    /// Ends any question. At a plain terminal, discards an incomplete password: it would be sent with the next line, or
+    /// shown by a shell.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.question = None;
@@ -141,7 +141,7 @@ impl PasswordPrompt {
         state.set_echo(false);
     }
 
-    /// Handles a key before the editor does.
+    /// Handles a key before the editor sees it.
     pub(crate) fn press(&self, key: KeyEvent, times: RepeatCount) -> KeyEffect {
         let is_ctrl_c = key == KeyEvent(KeyCode::Char('C'), Modifiers::CTRL);
         let is_cancelled = is_ctrl_c && self.cancel();
@@ -150,7 +150,7 @@ impl PasswordPrompt {
             state.text.zeroize();
             return KeyEffect::Cancelled;
         }
-        // What is half typed was meant as a password, also when nobody asks for it any more.
+        // A half-typed text was meant as a password, even if the question has ended.
         if state.question.is_none() && state.text.is_empty() {
             state.paste = Pasting::No;
             return KeyEffect::Usual;
@@ -172,7 +172,7 @@ impl PasswordPrompt {
 
 impl State {
     fn enter(&mut self, line: &[u8]) -> Result<Typed, String> {
-        // U+FFFD stands for invalid bytes, so this is not the password that was meant.
+        // U+FFFD replaces invalid bytes, so this is not the password that was meant.
         let text = str::from_utf8(line).ok().filter(|text| !text.contains(char::REPLACEMENT_CHARACTER));
         let secret =
             text.ok_or(BadSecret::NotText).and_then(Secret::parse).map_err(|why| format!("Not sent: {why}."))?;
@@ -205,7 +205,7 @@ impl State {
                 }
             }
             KeyEvent(KeyCode::Char(char), Modifiers::NONE) => {
-                // With room for all of it from the start, no copy is left behind by a buffer that grew.
+                // Reserve everything at once: a buffer that grows leaves copies behind.
                 let room = LINE_BYTES - self.text.len();
                 self.text.reserve(room);
                 let times = usize::from(times).min(room / char.len_utf8());
@@ -216,17 +216,18 @@ impl State {
                     self.text.pop();
                 });
             }
-            // To ask whether to leave, and to leave.
+            // These ask whether to leave, and leave.
             KeyEvent(KeyCode::Char('C' | 'D'), Modifiers::CTRL) if self.text.is_empty() => return KeyEffect::Usual,
             KeyEvent(KeyCode::Char('C' | 'U'), Modifiers::CTRL) => self.text.zeroize(),
-            // To clear the screen, and to stop the client for a while.
+            // These clear the screen, and stop the client.
             KeyEvent(KeyCode::Char('L' | 'Z'), Modifiers::CTRL) => return KeyEffect::Usual,
             _ => {}
         }
         KeyEffect::None
     }
 
-    /// It fails when the terminal is gone. In the background the terminal is left alone; `take_back` sets it later.
+    /// Switches the echo. It fails when the terminal is gone. In the background it does nothing; `take_back` sets the
+    /// echo later.
     fn set_echo(&mut self, again: bool) {
         let be_mute = self.is_plain && self.question.is_some();
         if be_mute == self.is_muted && !(be_mute && again) || !is_foreground() {
@@ -234,7 +235,7 @@ impl State {
         }
         let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
         if be_mute && !self.is_muted && !modes.local_modes.contains(LocalModes::ECHO) {
-            return; // It shows nothing anyway, and is not to begin with it.
+            return; // The echo was off before, and must stay off afterwards.
         }
         modes.local_modes.set(LocalModes::ECHO, !be_mute);
         self.is_muted = be_mute;
@@ -247,13 +248,13 @@ mod tests {
     use super::*;
     use crate::client::terminal::account::{AGAIN, DIFFER, NEW, PRESENT};
 
-    /// Keys, with what is left for the editor.
-    struct Desk {
+    /// Presses keys, and collects what is left for the editor.
+    struct TestKeyboard {
         prompt: PasswordPrompt,
         editor: String,
     }
 
-    impl Desk {
+    impl TestKeyboard {
         fn new() -> Self {
             let prompt = PasswordPrompt::default();
             prompt.set_ready(true);
@@ -272,7 +273,7 @@ mod tests {
             text.chars().for_each(|char| drop(self.press(KeyEvent(KeyCode::Char(char), Modifiers::NONE))));
         }
 
-        /// What Enter gives.
+        /// Presses Enter. Returns what was entered.
         fn enter(&mut self) -> Option<String> {
             match self.press(KeyEvent(KeyCode::Enter, Modifiers::NONE)) {
                 KeyEffect::Entered(text) => Some(text.to_string()),
@@ -285,7 +286,7 @@ mod tests {
         Secret::parse(text).unwrap()
     }
 
-    /// Enters lines. What comes of the last one.
+    /// Enters lines. Returns the result of the last one.
     fn enter(prompt: &PasswordPrompt, lines: &[&str]) -> Result<AccountRequest, String> {
         let mut entered = Err(String::new());
         for line in lines {
@@ -298,51 +299,51 @@ mod tests {
     }
 
     #[test]
-    fn the_editor_sees_no_key_and_every_key_that_could_show_something_does_nothing() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.type_in("zöe");
+    fn the_editor_sees_no_key_of_a_password() {
+        let mut keyboard = TestKeyboard::new();
+        keyboard.prompt.open_login();
+        keyboard.type_in("zöe");
         for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16", "\x04"] {
-            let effect = desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
+            let effect = keyboard.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
             assert!(matches!(effect, KeyEffect::None), "{key:?}: {effect:?}");
         }
         for code in [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Home, KeyCode::Tab, KeyCode::Delete] {
-            assert!(matches!(desk.press(KeyEvent(code, Modifiers::NONE)), KeyEffect::None), "{code:?}");
+            assert!(matches!(keyboard.press(KeyEvent(code, Modifiers::NONE)), KeyEffect::None), "{code:?}");
         }
-        desk.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
-        desk.type_in("ë 1");
-        assert_eq!(desk.enter().as_deref(), Some("zöë 1"));
-        assert_eq!((desk.enter(), desk.editor.as_str()), (None, ""));
+        keyboard.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
+        keyboard.type_in("ë 1");
+        assert_eq!(keyboard.enter().as_deref(), Some("zöë 1"));
+        assert_eq!((keyboard.enter(), keyboard.editor.as_str()), (None, ""));
     }
 
     #[test]
-    fn it_is_hidden_from_the_command_on_until_all_is_typed() {
-        let mut desk = Desk::new();
-        assert_eq!(desk.prompt.open("/register"), Some(NEW));
-        desk.type_in("unseen");
-        assert_eq!(desk.enter().as_deref(), Some("unseen"));
-        desk.prompt.enter(b"unseen").unwrap_err();
-        desk.type_in("un");
-        desk.prompt.enter(b"unseen").unwrap();
-        // It has ended, but half a password is there.
-        desk.type_in("seen");
-        assert_eq!(desk.enter().as_deref(), Some("unseen"));
-        assert_eq!(enter(&desk.prompt, &["unseen"]).unwrap_err(), NOBODY_ASKS);
-        assert_eq!(desk.editor, "");
-        desk.type_in("seen");
-        assert_eq!(desk.editor, "seen");
+    fn input_is_hidden_from_the_command_to_the_last_password() {
+        let mut keyboard = TestKeyboard::new();
+        assert_eq!(keyboard.prompt.open("/register"), Some(NEW));
+        keyboard.type_in("unseen");
+        assert_eq!(keyboard.enter().as_deref(), Some("unseen"));
+        keyboard.prompt.enter(b"unseen").unwrap_err();
+        keyboard.type_in("un");
+        keyboard.prompt.enter(b"unseen").unwrap();
+        // The question has ended, but a half-typed password remains.
+        keyboard.type_in("seen");
+        assert_eq!(keyboard.enter().as_deref(), Some("unseen"));
+        assert_eq!(enter(&keyboard.prompt, &["unseen"]).unwrap_err(), NOBODY_ASKS);
+        assert_eq!(keyboard.editor, "");
+        keyboard.type_in("seen");
+        assert_eq!(keyboard.editor, "seen");
     }
 
     #[test]
     fn each_command_asks_for_what_it_needs() {
-        let prompt = Desk::new().prompt;
+        let prompt = TestKeyboard::new().prompt;
         assert_eq!(prompt.open("/register\n"), Some(NEW));
         assert_eq!(enter(&prompt, &["one"]).unwrap_err(), AGAIN);
         let request = enter(&prompt, &["one"]).unwrap();
         assert!(request.present.is_none() && request.new.unwrap().is(&secret("one")) && !prompt.is_open());
         assert_eq!(prompt.open("/Password"), Some(PRESENT));
         assert_eq!(enter(&prompt, &["one"]).unwrap_err(), NEW);
-        // One that is mistyped is asked for again, both times.
+        // After a typing error, both are asked for again.
         assert_eq!(enter(&prompt, &["two", "too"]).unwrap_err(), DIFFER);
         let request = enter(&prompt, &["three", "three"]).unwrap();
         assert!(request.present.unwrap().is(&secret("one")) && request.new.unwrap().is(&secret("three")));
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_command_by_itself_asks_and_only_when_it_can_be_used() {
+    fn only_a_single_command_that_can_be_used_asks() {
         let prompt = PasswordPrompt::default();
         assert_eq!(prompt.open("/register"), None);
         prompt.set_ready(true);
@@ -364,57 +365,57 @@ mod tests {
 
     #[test]
     fn ctrl_c_cancels_a_command() {
-        let mut desk = Desk::new();
+        let mut keyboard = TestKeyboard::new();
         for keys in ["", "half"] {
-            desk.prompt.open("/register");
-            desk.type_in(keys);
-            assert!(matches!(desk.press(KeyEvent::ctrl('C')), KeyEffect::Cancelled));
-            assert!(!desk.prompt.is_open() && !desk.prompt.cancel());
-            desk.type_in("seen");
+            keyboard.prompt.open("/register");
+            keyboard.type_in(keys);
+            assert!(matches!(keyboard.press(KeyEvent::ctrl('C')), KeyEffect::Cancelled));
+            assert!(!keyboard.prompt.is_open() && !keyboard.prompt.cancel());
+            keyboard.type_in("seen");
         }
-        assert_eq!(desk.editor, "seenseen");
+        assert_eq!(keyboard.editor, "seenseen");
     }
 
     #[test]
-    fn of_a_paste_the_first_line_is_taken() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
+    fn only_the_first_line_of_a_paste_is_used() {
+        let mut keyboard = TestKeyboard::new();
+        keyboard.prompt.open_login();
+        keyboard.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
         for line in ["", "hunter2", "not this"] {
-            desk.type_in(line);
-            assert_eq!(desk.enter(), None);
+            keyboard.type_in(line);
+            assert_eq!(keyboard.enter(), None);
         }
-        desk.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
-        desk.type_in("!");
-        assert_eq!(desk.enter().as_deref(), Some("hunter2!"));
+        keyboard.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
+        keyboard.type_in("!");
+        assert_eq!(keyboard.enter().as_deref(), Some("hunter2!"));
     }
 
     #[test]
-    fn ctrl_c_and_ctrl_u_throw_half_a_password_away() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
+    fn ctrl_c_and_ctrl_u_discard_a_half_typed_password() {
+        let mut keyboard = TestKeyboard::new();
+        keyboard.prompt.open_login();
         for key in [KeyEvent::ctrl('C'), KeyEvent::ctrl('U')] {
-            desk.type_in("wrong");
-            assert!(matches!(desk.press(key), KeyEffect::None));
-            assert_eq!(desk.enter(), None);
+            keyboard.type_in("wrong");
+            assert!(matches!(keyboard.press(key), KeyEffect::None));
+            assert_eq!(keyboard.enter(), None);
         }
-        desk.type_in("right");
-        assert_eq!(desk.enter().as_deref(), Some("right"));
+        keyboard.type_in("right");
+        assert_eq!(keyboard.enter().as_deref(), Some("right"));
         for key in ['C', 'D', 'L', 'Z'] {
-            assert!(matches!(desk.press(KeyEvent::ctrl(key)), KeyEffect::Usual), "{key}");
+            assert!(matches!(keyboard.press(KeyEvent::ctrl(key)), KeyEffect::Usual), "{key}");
         }
     }
 
     #[test]
-    fn what_is_too_long_for_a_line_is_not_taken() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.type_in(&"x".repeat(LINE_BYTES + 1));
-        assert_eq!(desk.enter().unwrap().len(), LINE_BYTES);
+    fn text_beyond_the_line_limit_is_ignored() {
+        let mut keyboard = TestKeyboard::new();
+        keyboard.prompt.open_login();
+        keyboard.type_in(&"x".repeat(LINE_BYTES + 1));
+        assert_eq!(keyboard.enter().unwrap().len(), LINE_BYTES);
     }
 
     #[test]
-    fn bytes_that_are_not_utf8_are_no_password() {
+    fn invalid_utf8_is_not_a_password() {
         let prompt = PasswordPrompt::default();
         prompt.open_login();
         for line in [&b"hunt\xe9r2"[..], "hunt\u{fffd}r2".as_bytes()] {

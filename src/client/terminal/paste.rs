@@ -1,27 +1,27 @@
-//! A paste: lines that come faster than anybody types. Many of them are asked about before they are sent.
+//! Detects a paste: lines that come faster than anybody types. A long paste is sent only after a question.
 //!
-//! Over a slow link a paste pauses, so that it could answer the question itself. An Enter is an answer only when it is
-//! quiet before it and after it. It knows no clock: time is a parameter.
+//! Over a slow connection a paste may pause, and its next Enter could answer the question. So an Enter counts as an
+//! answer only after and before a silence. Time is a parameter.
 
 use std::time::Instant;
 
 use crate::client::terminal::keys::{Keys, Press};
 use crate::limits::{ANSWER_QUIET, PASTE_LINES, PASTE_QUIET};
 
-/// Lines that were typed and are not sent yet.
+/// Typed lines that have not been sent.
 #[derive(Debug, Default)]
 pub(crate) struct Paste {
     lines: Vec<String>,
-    /// When it may have been quiet for long enough.
+    /// When to check for silence.
     due: Option<Instant>,
-    /// The person has been asked about the lines.
+    /// When the person was asked about the lines.
     asked: Option<Instant>,
-    /// When an Enter came that answers the question, if it stays quiet.
+    /// When an Enter came that answers the question, unless more keys follow.
     answered: Option<Instant>,
     keys: Keys,
 }
 
-/// What is to be done with them.
+/// What to do with the lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Send(Vec<String>),
@@ -29,20 +29,20 @@ pub(crate) enum Verdict {
 }
 
 impl Paste {
-    /// Nothing is pasted yet. The keys tell when it is quiet, and whether there is a rest without a line end.
+    /// `keys` tells when the last key came, and whether the editor contains text.
     pub(crate) fn new(keys: Keys) -> Self {
         Self { keys, ..Self::default() }
     }
 
-    /// Enter was pressed; a paste with line ends of its own brings several lines.
+    /// Adds a line after Enter. A bracketed paste may contain several.
     pub(crate) fn add(&mut self, text: &str, enter: Press) {
         self.lines.extend(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned));
-        // With no key since the question, the line is what the paste has left in the editor.
+        // If no key came after the question, the line is the end of the paste, which was left in the editor.
         let is_answer = self.asked.is_some_and(|asked| enter.before.is_none_or(|before| before <= asked));
         self.entered(enter, is_answer);
     }
 
-    /// Enter on an empty line: an answer, if there was a question.
+    /// Enter on an empty line: it may answer the question.
     pub(crate) fn confirm(&mut self, enter: Press) {
         if self.asked.is_some() {
             self.entered(enter, enter.before.is_none_or(|before| before + ANSWER_QUIET <= enter.at));
@@ -54,16 +54,16 @@ impl Paste {
         self.due = Some(enter.at + if is_answer { ANSWER_QUIET } else { PASTE_QUIET });
     }
 
-    /// When to look again, if at all.
+    /// When to call [`Self::look`], if at all.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// What is to be done by now, if anything.
+    /// What to do now, if anything.
     pub(crate) fn look(&mut self, now: Instant) -> Option<Verdict> {
         self.due.filter(|due| *due <= now)?;
         let last = self.keys.last();
-        // Keys behind it make it none.
+        // If more keys follow, it is not an answer.
         self.answered.take_if(|answered| last.is_some_and(|last| last > *answered));
         if self.is_small() || self.answered.is_some() {
             return self.settle();
@@ -75,7 +75,7 @@ impl Paste {
         None
     }
 
-    /// What has come, has come. Whoever has just answered is taken at their word.
+    /// Decides at once, without waiting for silence. An Enter after the question counts as an answer.
     pub(crate) fn settle(&mut self) -> Option<Verdict> {
         let due = self.due.take()?;
         if self.is_small() || self.answered.take().is_some() {
@@ -90,17 +90,17 @@ impl Paste {
         self.lines.len() <= PASTE_LINES && self.asked.is_none()
     }
 
-    /// How many lines wait.
+    /// How many lines are waiting.
     pub(crate) fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// How many lines wait for an answer, if there was a question.
+    /// How many lines the open question is about, if there is one.
     pub(crate) fn question(&self) -> Option<usize> {
         self.asked.is_some().then_some(self.lines.len())
     }
 
-    /// Ctrl-C: how many lines are thrown away, if there was a question.
+    /// Ctrl-C: discards the lines if a question is open. Returns how many.
     pub(crate) fn discard(&mut self) -> Option<usize> {
         self.asked.take()?;
         (self.due, self.answered) = (None, None);

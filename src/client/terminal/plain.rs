@@ -1,6 +1,7 @@
-//! The plain terminal: it only ever adds lines, and keeps the typed line itself until Enter.
+//! The plain terminal: it only appends lines, and edits the typed line itself until Enter.
 //!
-//! It is for screen readers, script(1) and terminals without a cursor to move. Everything else is the same as at any other terminal.
+//! It is for screen readers, script(1) and terminals that cannot move the cursor. Everything else works as at any other
+//! terminal.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
@@ -25,14 +26,16 @@ const GREETING: &str = "Connected to server. You can start typing messages.\n";
 /// Greets the person.
 ///
 /// # Errors
-/// When the terminal cannot be used.
+///
+/// When the terminal cannot be written.
 pub(crate) fn greet() -> Result<(), ClientError> {
     write(GREETING).map_err(ClientError::Output)
 }
 
-/// Passes on what the person types from now on.
+/// Starts a thread that passes on typed lines.
 ///
 /// # Errors
+///
 /// When no thread can be started.
 pub(crate) fn start(
     typed: Sender<Typed>,
@@ -45,16 +48,16 @@ pub(crate) fn start(
     Ok(())
 }
 
-/// Reads lines until Ctrl-D has been pressed twice, or the terminal is gone.
+/// Reads lines until Ctrl-D is pressed twice, or the terminal is gone.
 fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordPrompt, screen: &Screen) {
     let mut ends = 0;
     while ends < 2 {
-        // It may be a password. A terminal hands over no more than this at once.
+        // The line may be a password, so the buffer must not grow. A terminal returns at most this much at once.
         let mut line = Zeroizing::new(Vec::with_capacity(LINE_BYTES));
         wait_for_foreground();
         let read = io::stdin().lock().read_until(b'\n', &mut line);
         if read.is_err() && !is_foreground() {
-            continue; // EIO: it was moved to the background while it waited.
+            continue; // EIO: the process was moved to the background while it waited.
         }
         let is_hidden = password_prompt.is_open();
         if let Some(secret) = line.strip_suffix(b"\n").filter(|_| is_hidden) {
@@ -71,13 +74,13 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         let (enter, now) = (KeyEvent(KeyCode::Enter, Modifiers::NONE), Instant::now());
         if !text.is_empty() {
-            // The keys before this Enter were not seen: without them a line behind a question would answer it.
+            // The keys before this Enter were not seen. Without them, a line after a question would answer it.
             keys.press(enter, now);
         }
         let enter = keys.press(enter, now);
         if !is_readable {
-            // The terminal may have shown these bytes as other characters than U+FFFD.
-            screen.say(&format!("Not sent, because it is not valid UTF-8: {text}"));
+            // The terminal may have displayed these bytes differently.
+            screen.say(&format!("Not sent: invalid UTF-8: {text}"));
             continue;
         }
         if let Some(question) = password_prompt.open(&text) {
@@ -92,7 +95,7 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
         if read.is_err() || !line.ends_with(b"\n") {
             ends += 1;
             let _ = typed.send_blocking(Typed::Leave);
-            // A terminal that is gone has an end at every look, and nobody is impatient there.
+            // A terminal that is gone returns the end of input every time, which must not count as a second Ctrl-D.
             if read.is_err() || tcgetattr(io::stdin()).is_err() {
                 return;
             }
@@ -100,7 +103,7 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
     }
 }
 
-/// What is shown goes to the end of it.
+/// Prints by appending to the screen.
 #[derive(Debug)]
 pub(crate) struct PlainPrinter;
 
@@ -109,7 +112,7 @@ impl ExternalPrinter for PlainPrinter {
         if text == NOTHING {
             return Ok(()); // There is no typed line to draw again.
         }
-        // Nobody can know whether half a line stands there. A terminal that shows none of it needs no line of its own.
+        // Half a line may be typed, which cannot be detected. Without echo, it is not visible and needs no line break.
         let may_be_typed = tcgetattr(io::stdin()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
         let start = if may_be_typed { "\n" } else { "" };
         Ok(write(&format!("{start}{text}"))?)

@@ -1,6 +1,7 @@
-//! The connection of the terminal client, and the pauses between attempts to make it again.
+//! The connection of the terminal client, and the pauses between attempts to reconnect.
 //!
-//! The [app](crate::client::terminal::app) has one connection at a time, or none. It knows nothing of what is said on it.
+//! The [app](crate::client::terminal::app) has at most one connection at a time. This module does not interpret the
+//! lines.
 
 use std::io;
 use std::pin::pin;
@@ -20,31 +21,30 @@ use crate::limits::{CLIENT_LINK_EVENTS, RECONNECT_PAUSE};
 use crate::model::Name;
 use crate::protocol::ServerLine;
 
-/// A connection, from the attempt on.
+/// A connection, starting with the attempt to connect.
 pub(crate) struct Connection {
     events: Receiver<Event>,
     /// Dropping it half-closes the connection.
     lines: Option<Sender<Zeroizing<String>>>,
-    /// Something is on its way to the server, and nothing else is sent before it is there.
+    /// A line is being sent. Nothing else may be sent before that is done.
     pub(crate) is_sending: bool,
     pub(crate) session_state: SessionState,
-    /// The server, once the connection is made.
+    /// The remote end, once connected.
     pub(crate) remote_end: Option<RemoteEnd>,
 }
 
-/// What happens on a connection.
 pub(crate) enum Event {
     NotConnected(ConnectError),
     Connected(Option<RemoteEnd>),
     Heard(Vec<u8>),
-    /// What was handed over was sent. When it cannot be, that is an end.
+    /// The line was sent. If sending fails, [`Event::Ended`] follows instead.
     Sent,
-    /// The server has closed the connection, or it broke.
+    /// The server closed the connection, or it broke.
     Ended(io::Result<()>),
 }
 
 impl Connection {
-    /// Begins to connect. A password follows the name if there `is_password`, and it may be sent there.
+    /// Starts connecting. If `is_password` and a password may be sent, announces it with the name.
     pub(crate) fn begin(endpoint: Endpoint, name: Name, is_password: bool, allow_plain_password: bool) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
         task::spawn(async move {
@@ -54,7 +54,7 @@ impl Connection {
             };
             let _ = events.send(Event::Connected(outgoing.remote_end())).await;
             let has_password = is_password && outgoing.may_carry_password(allow_plain_password);
-            // When it fails, the other direction says so.
+            // If this fails, the receiving half reports it.
             let _ = outgoing.send(login_line(&name, has_password).as_bytes()).await;
             task::spawn(send_lines(outgoing, typed, events.clone()));
             hear_lines(incoming, events).await;
@@ -67,7 +67,7 @@ impl Connection {
         Self { events, lines: Some(lines), is_sending: false, session_state, remote_end: None }
     }
 
-    /// Dropping the future loses nothing.
+    /// The next event. The future may be dropped without losing an event.
     pub(crate) async fn next(&self) -> Event {
         self.events.recv().await.unwrap_or(Event::Ended(Ok(())))
     }
@@ -76,7 +76,7 @@ impl Connection {
         String::from_utf8_lossy(lines).lines().for_each(|line| self.session_state.hear(ServerLine::parse(line)));
     }
 
-    /// Nobody on the way can read what is sent.
+    /// Whether nobody else can read what is sent.
     pub(crate) fn is_private(&self) -> bool {
         self.remote_end.is_some_and(RemoteEnd::is_private)
     }
@@ -85,19 +85,19 @@ impl Connection {
         self.remote_end.map(RemoteEnd::recipient)
     }
 
-    /// Nothing else is on its way to the server.
+    /// Whether no other line is being sent.
     pub(crate) fn can_send(&self) -> bool {
         !self.is_sending && self.lines.is_some()
     }
 
-    /// Hands a line over. It may be on its way from now on, whatever happens to the connection.
+    /// Starts sending a line. From now on the server may receive it, whatever happens to the connection.
     pub(crate) fn send(&mut self, line: &str) {
         self.is_sending = true;
-        // It has room for one, and the connection's end is an event of its own.
+        // The channel has room for one line. A lost connection is reported as an event.
         self.lines.iter().for_each(|lines| drop(lines.try_send(Zeroizing::new(line.to_owned()))));
     }
 
-    /// Half-closes the connection: that was all.
+    /// Half-closes the connection.
     pub(crate) fn finish(&mut self) {
         self.lines = None;
     }
@@ -132,13 +132,13 @@ async fn send_lines(outgoing: Outgoing, lines: Receiver<Zeroizing<String>>, even
 
 /// The time since the connection was lost.
 pub(crate) struct Absence {
-    /// When it began, as the person is told.
+    /// The time of the loss, as shown to the person.
     pub(crate) since: String,
-    /// How long the next pause may be.
+    /// The upper limit of the next pause.
     longest_pause: Duration,
-    /// The person knows that the name is taken.
+    /// The person was told that the name is taken.
     pub(crate) told_of_ghost: bool,
-    /// And that the server is not trusted.
+    /// The person was told that the server is not trusted.
     pub(crate) told_of_distrust: bool,
 }
 
@@ -148,8 +148,8 @@ impl Absence {
         Self { since, longest_pause: RECONNECT_PAUSE.0, told_of_ghost: false, told_of_distrust: false }
     }
 
-    /// The pause before the next attempt: up to twice the one before, with half of it left to chance (from 0 to 1), so that
-    /// all clients of a server that comes back do not come at once.
+    /// The pause before the next attempt. Its limit doubles each time. Half of it depends on `chance` (from 0 to 1), so
+    /// that not all clients reconnect to a restarted server at once.
     pub(crate) fn pause(&mut self, chance: f64) -> Duration {
         let longest = self.longest_pause;
         self.longest_pause = (2 * longest).min(RECONNECT_PAUSE.1);
@@ -162,14 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_from_half_a_second_up_to_half_a_minute() {
+    fn pauses_double_from_half_a_second_to_half_a_minute() {
         let mut absence = Absence::new();
         let pauses: Vec<_> = (0..10).map(|_| absence.pause(1.0).as_millis()).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000]);
     }
 
     #[test]
-    fn half_of_each_pause_is_left_to_chance() {
+    fn half_of_each_pause_is_random() {
         let mut absence = Absence::new();
         assert_eq!([0.0, 0.5, 0.0].map(|chance| absence.pause(chance).as_millis()), [250, 750, 1000]);
     }

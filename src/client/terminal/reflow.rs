@@ -1,12 +1,12 @@
-//! The drawing: how the typed line is on the screen, so that it can be mended when the terminal wraps it anew.
+//! Repairs the typed line after the terminal has reflowed it.
 //!
-//! When the number of columns changes, most terminals wrap what is on the screen anew, and the editor then draws the line
-//! again. But it clears the rows that the line had before: too few of them when it has more rows now, and messages above
-//! it when it has fewer. This puts before the prompt what makes that good.
+//! When the number of columns changes, most terminals reflow the screen, and the editor redraws its line. But it clears
+//! as many rows as the line had before. If the line has more rows now, some stay; if it has fewer, messages above it
+//! are cleared. This module repairs that with output before the prompt.
 //!
-//! The typed line is always at the bottom of the screen, so it is known what the terminal moves when it wraps.
+//! The typed line is always at the bottom of the screen, so the effect of a reflow is known.
 //!
-//! A key that is drawn between the resize and its signal is drawn in rows that are no more, and may leave some of them.
+//! A key between the resize and its signal is drawn with the old width, and may leave some rows behind.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -25,16 +25,16 @@ use crate::client::terminal::wrap::without_colors;
 use crate::limits::{CLIENT_RECENT_LINES, RESIZE_DRAWN, RESIZE_LOOK};
 use crate::model::SafeText;
 
-/// The lines that stand above the typed line, as they were shown.
+/// The lines above the typed line, as they were shown.
 #[derive(Clone, Default)]
 pub(crate) struct Recent {
     lines: Arc<Mutex<VecDeque<String>>>,
-    /// How many columns the screen had when the editor last drew.
+    /// The number of columns when the editor last drew.
     columns: Arc<AtomicUsize>,
 }
 
 impl Recent {
-    /// Takes in lines that are shown. A bell does not ring again.
+    /// Records lines that are shown, without bells, so that a repair does not ring them again.
     pub(crate) fn add(&self, text: &str) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.extend(text.lines().map(|line| line.replace('\x07', "")));
@@ -42,8 +42,8 @@ impl Recent {
         lines.drain(..surplus);
     }
 
-    /// The size of the screen. After a resize this waits until the editor has drawn the line at the new size. A message that
-    /// is shown before that would be drawn at the wrong row.
+    /// The size of the screen. After a resize, this waits until the editor has redrawn its line. A message before that
+    /// would be drawn in the wrong row.
     pub(crate) fn size(&self) -> Size {
         let deadline = Instant::now() + RESIZE_DRAWN;
         loop {
@@ -55,9 +55,10 @@ impl Recent {
         }
     }
 
-    /// Moves the cursor to the bottom of the screen. What is above it counts as blank.
+    /// Moves the cursor to the bottom of the screen. What is above counts as blank.
     ///
     /// # Errors
+    ///
     /// When the terminal cannot be written.
     pub(crate) fn start_at_bottom(&self) -> io::Result<()> {
         let rows = size().rows;
@@ -67,7 +68,7 @@ impl Recent {
         stdout.flush()
     }
 
-    /// Draws again what stood in so many rows above the cursor.
+    /// Redraws this many rows above the cursor.
     fn draw(&self, rows: usize, columns: usize) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut first, mut held) = (lines.len(), 0);
@@ -80,11 +81,11 @@ impl Recent {
     }
 }
 
-/// What the editor has drawn below them.
+/// What the editor has drawn below the messages.
 pub(crate) struct Reflow {
     prompt: RefCell<String>,
     line: RefCell<String>,
-    /// Where in the line, in bytes.
+    /// A byte offset in the line.
     cursor: Cell<usize>,
     recent: Recent,
     wraps_anew: bool,
@@ -102,7 +103,7 @@ impl Reflow {
         }
     }
 
-    /// The editor draws a prompt. What has to be written before it.
+    /// Called when the editor draws a prompt. Returns what to write before it.
     pub(crate) fn prompt(&self, prompt: &str) -> String {
         let new = size().columns;
         let old = self.recent.columns.swap(new, Ordering::Relaxed);
@@ -111,32 +112,32 @@ impl Reflow {
         mend
     }
 
-    /// The editor draws the line. Whether it has to draw all of it: what it draws key by key goes to the terminal as it
-    /// is, and has line ends of its own where a row ends, so that the terminal would not join the rows again.
+    /// Called when the editor draws the line. Returns whether it must draw all of it. Keys that are drawn one by one
+    /// end each full row with a line break, and a terminal would not join these rows.
     pub(crate) fn line(&self, line: &str, cursor: usize) -> bool {
         line.clone_into(&mut self.line.borrow_mut());
         self.cursor.set(cursor);
         self.endpoint(line, self.recent.columns.load(Ordering::Relaxed)).0 > 0 || matches!(visible(line), Cow::Owned(_))
     }
 
-    /// The editor has gone down to the last row of the line and up to its first, reckoned in the old rows, and has cleared
-    /// them. What is left of the line is cleared, and what was wrongly cleared above it is drawn again.
+    /// The editor has moved to the last row of the line and up to its first, counted in old rows, and has cleared them.
+    /// This clears the rest of the line, and redraws messages that were cleared by mistake.
     fn mend(&self, old: usize, new: usize) -> String {
         let line = self.line.borrow();
         let before = &line[..self.cursor.get()];
         let end = self.rows(&line, true, old, new);
         let cursor = self.rows(before, before.len() == line.len(), old, new);
-        // It cannot go down further than the screen, and the line ends at the bottom.
+        // It cannot move below the screen, and the line ends at the bottom.
         let lowest = (cursor.new + (end.old - cursor.old)).min(end.new);
         if lowest >= end.old { up(lowest - end.old) } else { self.recent.draw(end.old - lowest, new) }
     }
 
-    /// The row behind this text, before and after the terminal has wrapped it anew.
+    /// The row after this text, before and after the reflow.
     fn rows(&self, text: &str, is_all: bool, old: usize, new: usize) -> Rows {
         let (old, old_column) = self.endpoint(text, old);
         let (new, new_column) = self.endpoint(text, new);
-        // Below a full last row the editor moves the cursor with a line end, which stays there. The terminal itself leaves
-        // the cursor in the row that it has just filled.
+        // After a full last row, the editor moves the cursor with a line break, which stays. The terminal itself would
+        // leave the cursor in the full row.
         let was_moved = old > 0 && old_column == 0;
         let would_be_moved = new > 0 && new_column == 0;
         let new = match (was_moved, would_be_moved) {
@@ -147,20 +148,20 @@ impl Reflow {
         Rows { old, new }
     }
 
-    /// Where the cursor is behind the prompt and this text, as the editor reckons: the row and the column.
+    /// Where the editor believes that the cursor is after the prompt and this text: the row and the column.
     fn endpoint(&self, text: &str, columns: usize) -> (usize, usize) {
         endpoint(self.prompt.borrow().chars().chain(visible(text).chars()), columns)
     }
 }
 
-/// What may be drawn of a text that was typed or pasted: nothing that acts on the terminal. The editor reckons that a control
-/// character, or the beginning of an escape sequence, has no width, so nothing stands in their place.
+/// Removes everything from typed or pasted text that acts on the terminal. The editor counts control characters and
+/// escape sequences as zero columns wide, so nothing replaces them.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if text.chars().all(may_be_drawn) {
         return text.into();
     }
     let mut drawn = String::with_capacity(text.len());
-    // As the editor knows them: ESC and a character, or ESC [, digits and semicolons, and a character.
+    // As the editor parses them: ESC and a character, or ESC [, digits and semicolons, and a character.
     let mut sequence = "";
     for char in text.chars() {
         sequence = match (sequence, char) {
@@ -190,7 +191,7 @@ pub(crate) struct Size {
     pub(crate) rows: usize,
 }
 
-/// A row below the first one of the line, before and after a resize.
+/// The number of a row before and after a resize.
 struct Rows {
     old: usize,
     new: usize,
@@ -217,7 +218,7 @@ fn endpoint(text: impl Iterator<Item = char>, columns: usize) -> (usize, usize) 
     if column == columns { (row + 1, 0) } else { (row, column) }
 }
 
-/// How many rows a line has that was shown. Its colours have no width.
+/// How many rows a shown line has. Colours have no width.
 fn rows_of(line: &str, columns: usize) -> usize {
     let (row, column) = endpoint(without_colors(line), columns);
     if column > 0 || row == 0 { row + 1 } else { row }
@@ -225,13 +226,13 @@ fn rows_of(line: &str, columns: usize) -> usize {
 
 fn size() -> Size {
     let size = tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
-    // Some terminals do not know, and the editor takes this then.
+    // Some terminals report no size, and then the editor assumes this one.
     let (columns, rows) = if size.0 == 0 { (80, 24) } else { size };
     Size { columns: columns.into(), rows: rows.into() }
 }
 
-/// Whether the terminal wraps anew what is on the screen. Few do not: xterm, screen, and the console of Linux. In tmux it
-/// does not matter where tmux runs.
+/// Whether the terminal reflows the screen after a resize. xterm, screen and the Linux console do not. For tmux, the
+/// terminal around it does not matter.
 fn wraps_anew() -> bool {
     let is_set = |variable| env::var_os(variable).is_some();
     let is_console = env::var_os("TERM").is_some_and(|term| term == "linux");
@@ -243,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_reckoned_as_a_terminal_fills_them() {
+    fn rows_are_counted_as_a_terminal_fills_them() {
         let endpoint = |text: &str| super::endpoint(text.chars(), 4);
         assert_eq!(endpoint(""), (0, 0));
         assert_eq!(endpoint("abc"), (0, 3));
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_drawn_that_acts_on_the_terminal() {
+    fn typed_control_sequences_are_not_drawn() {
         assert!(matches!(visible("Grüße,\t世界 👩‍👧\nx"), Cow::Borrowed(_)));
         assert_eq!(visible("a\x1b[12;3Hb\x1b]c\x07d\u{9b}e\x1b"), "abcde");
         assert_eq!(visible("a\u{202e}b\x7f"), "ab");
@@ -265,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn what_stood_in_the_rows_above_is_drawn_again() {
+    fn the_rows_above_are_redrawn() {
         let recent = Recent::default();
         recent.add("first\nsecond\n");
         recent.add("third\x07\n");
         assert_eq!(recent.draw(1, 80), "third\n");
         assert_eq!(recent.draw(2, 80), "second\nthird\n");
         assert_eq!(recent.draw(9, 80), "first\nsecond\nthird\n");
-        // Of the second line, one row of two was left.
+        // The second line has two rows, and one of them is left.
         assert_eq!(recent.draw(2, 5), "\x1b[1A\r\x1b[Jsecond\nthird\n");
         (0..CLIENT_RECENT_LINES).for_each(|_| recent.add("new\n"));
         assert!(!recent.draw(CLIENT_RECENT_LINES, 80).contains("third"));

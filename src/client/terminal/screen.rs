@@ -1,4 +1,4 @@
-//! The screen: what is to be shown, on its way to the editor, which draws it above the line that is being typed.
+//! The queue of output for the editor, which draws it above the typed line.
 
 use std::sync::mpsc;
 use std::thread;
@@ -16,18 +16,19 @@ use crate::client::terminal::wrap::wrap;
 use crate::limits::{CLIENT_DRAWN_BYTES, CLIENT_SCREEN_LINES, SCREEN_FLUSH};
 use crate::model::SafeText;
 
-/// Takes the cursor up and down again. The editor takes it for a line, and nothing of it is seen.
+/// Moves the cursor up and down again. The editor treats it as a line, but nothing is visible.
 pub(crate) const NOTHING: &str = "\x1b[A\n";
 
-/// How long drawing nothing takes at most. If it takes longer, the prompt stays on the screen.
+/// How long drawing nothing may take. After that, the prompt stays on the screen.
 const LAST_DRAWING: Duration = Duration::from_millis(30);
 
-/// What may be drawn: safe text, and what this program itself puts around it. Nothing else can reach the screen.
+/// Text that may be drawn: safe text, and the program's own words and styles around it. Nothing else can reach the
+/// screen.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Painted(String);
 
 impl Painted {
-    /// A line in which the program speaks for itself. What it quotes is made safe here.
+    /// A notice of the program itself. Quoted text is made safe here.
     fn words(words: &str) -> Self {
         Self::default().own("-- ").text(&SafeText::new(words.to_owned()))
     }
@@ -38,18 +39,17 @@ impl Painted {
         self
     }
 
-    /// Adds words of the program itself, which may hold what acts on a terminal.
+    /// Adds the program's own words, which may contain control sequences.
     pub(crate) fn own(mut self, words: &'static str) -> Self {
         self.0.push_str(words);
         self
     }
 
-    /// Adds what is painted already.
     pub(crate) fn add(self, painted: &Self) -> Self {
         self.styled(&Style::Plain, painted)
     }
 
-    /// Adds something in a style (SGR of ECMA-48).
+    /// Adds text in a style (SGR of ECMA-48).
     pub(crate) fn styled(mut self, style: &Style, painted: &Self) -> Self {
         match style {
             Style::Plain => self.0.push_str(&painted.0),
@@ -59,89 +59,88 @@ impl Painted {
         self
     }
 
-    /// What the terminal gets.
+    /// What is written to the terminal.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// How something is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     Plain,
-    /// Parameters of SGR.
+    /// SGR parameters.
     Fixed(&'static str),
-    /// A colour of the palette of 256.
+    /// A colour of the 256-colour palette.
     Color(u8),
 }
 
-/// A handle for those who have something to show.
+/// The sending end of the queue.
 #[derive(Clone)]
 pub(crate) struct Screen {
     lines: Sender<Shown>,
     is_plain: bool,
-    /// The clock of the person.
+    /// The clock, for the date lines.
     today: fn() -> Date,
 }
 
-/// The other end, before there is an editor.
+/// The receiving end of the queue, until the editor has started.
 pub(crate) struct Showing {
     lines: Receiver<Shown>,
     recent: Recent,
 }
 
 enum Shown {
-    /// A line of this day.
+    /// A line, and the day when it was queued.
     Line(Date, Painted),
-    /// The typed line, below what a shell has written.
+    /// Redraw the typed line, below what a shell has written.
     Again,
-    /// Everything above the typed line goes up, until it is no longer on the screen.
+    /// Scroll everything above the typed line off the screen.
     Clear,
-    /// All that came before is to be on the screen; then this is dropped.
+    /// Show everything before this, and then drop it.
     Flush(mpsc::Sender<()>),
 }
 
 impl Screen {
-    /// A screen that shows nothing yet. On a plain one, one's own lines stay as they were typed.
+    /// A screen that shows nothing yet. On a plain one, typed lines stay where they were typed.
     pub(crate) fn new(is_plain: bool, today: fn() -> Date) -> (Self, Showing) {
         let (lines, showing) = bounded(CLIENT_SCREEN_LINES);
         (Self { lines, is_plain, today }, Showing { lines: showing, recent: Recent::default() })
     }
 
-    /// Shows a line. Waits when too many wait already, so that the server has to.
+    /// Shows a line. Waits while the queue is full, which slows down the server.
     pub(crate) async fn show(&self, line: Painted) {
-        // The other end is never dropped before the program ends.
+        // The receiving end is not dropped before the program ends.
         let _ = self.lines.send(Shown::Line((self.today)(), line)).await;
     }
 
-    /// Shows a line of one's own, unless it is there already.
+    /// Shows a line that this person sent, unless the terminal shows it already.
     pub(crate) async fn show_own(&self, line: Painted) {
         if !self.is_plain {
             self.show(line).await;
         }
     }
 
-    /// Shows words of our own at once, or not at all when too many lines wait.
+    /// Shows a notice, or drops it if the queue is full.
     pub(crate) fn say(&self, words: &str) {
         let _ = self.lines.try_send(Shown::Line((self.today)(), Painted::words(words)));
     }
 
-    /// Shows words of our own that must not be lost. Waits as [`Self::show`] does.
+    /// Shows a notice that must not be lost. Waits like [`Self::show`].
     pub(crate) async fn tell(&self, words: &str) {
         self.show(Painted::words(words)).await;
     }
 
-    /// Has the typed line drawn again. What waits to be shown, when there is no room, has the same effect.
+    /// Redraws the typed line. If the queue is full, the next line does the same.
     pub(crate) fn draw_again(&self) {
         let _ = self.lines.try_send(Shown::Again);
     }
 
-    /// Clears the screen, unless too many lines wait. Nothing is lost: it can be scrolled back to.
+    /// Clears the screen, unless the queue is full. Everything stays in the scrollback.
     pub(crate) fn clear(&self) {
         let _ = self.lines.try_send(Shown::Clear);
     }
 
-    /// Waits until all is shown, but not for ever: the editor shows nothing while it searches. In the
+    /// Waits until everything is shown, but with a time limit: the editor shows nothing during a search. In the
     /// background nothing is shown.
     pub(crate) fn finish(&self) {
         if !is_foreground() {
@@ -155,13 +154,13 @@ impl Screen {
 }
 
 impl Showing {
-    /// What was shown last.
+    /// The lines that were shown last.
     pub(crate) fn recent(&self) -> Recent {
         self.recent.clone()
     }
 
-    /// Hands everything to the printer from now on. Lines are wrapped to the size of the screen; without one they stay
-    /// whole.
+    /// Starts a thread that passes the queue to the printer. Lines are wrapped to the size of the screen, if it is
+    /// known.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -179,13 +178,13 @@ impl Showing {
                     continue;
                 }
                 let (text, flush) = self.with_what_follows(shown, &mut day, size());
-                // It fails when the terminal is gone, and the program with it.
+                // It fails when the terminal is gone. The program ends then.
                 if !text.is_empty() {
                     self.recent.add(&text);
                     let _ = printer.print(text);
                 }
                 if flush.is_some() {
-                    // Each is taken when the one before it has been drawn; the last two take but a moment.
+                    // Each is accepted when the one before it has been drawn. The last two take only a moment.
                     (0..3).for_each(|_| drop(printer.print(NOTHING.to_owned())));
                     thread::sleep(LAST_DRAWING);
                 }
@@ -195,9 +194,9 @@ impl Showing {
         Ok(())
     }
 
-    /// What waits goes together, so that the typed line is drawn once for all of it. `day` is that of the last line.
+    /// Joins the waiting lines, so that the typed line is redrawn only once. `day` is the day of the last line.
     ///
-    /// It ends after [`CLIENT_DRAWN_BYTES`]: more may come as fast as it is taken.
+    /// It stops after [`CLIENT_DRAWN_BYTES`], because lines may arrive as fast as they are taken.
     fn with_what_follows(
         &self,
         shown: Shown,
@@ -218,7 +217,7 @@ impl Showing {
                     }
                     text.push('\n');
                 }
-                // The lines before it have it drawn.
+                // The lines before it redraw the typed line.
                 Shown::Again => {}
                 Shown::Clear => text.push_str(&"\n".repeat(size.map_or(0, |size| size.rows.saturating_sub(1)))),
                 Shown::Flush(done) => return (text, Some(done)),
@@ -229,7 +228,7 @@ impl Showing {
     }
 }
 
-/// The line before the first one of a new day.
+/// The line before the first line of a new day.
 fn date_line(day: Date) -> String {
     day.strftime("-- %A, %-d %B %Y").to_string()
 }
@@ -246,13 +245,13 @@ mod tests {
         static TODAY: Cell<Date> = const { Cell::new(Date::constant(2026, 11, 26)) };
     }
 
-    /// What is shown of everything that waits.
+    /// Everything that is waiting, as it is shown.
     fn shown(showing: &Showing, day: &mut Option<Date>, size: Option<Size>) -> String {
         showing.with_what_follows(showing.lines.try_recv().unwrap(), day, size).0
     }
 
     #[test]
-    fn the_first_line_of_a_new_day_follows_its_date() {
+    fn a_date_precedes_the_first_line_of_a_new_day() {
         let (screen, showing) = Screen::new(false, || TODAY.get());
         let mut day = None;
         screen.say("one");
@@ -261,14 +260,14 @@ mod tests {
         screen.say("three");
         screen.say("four");
         assert_eq!(shown(&showing, &mut day, None), "-- one\n-- two\n-- Friday, 27 November 2026\n-- three\n-- four\n");
-        // Nobody said anything for two days.
+        // Two days pass without a message.
         TODAY.set(date(2026, 11, 29));
         screen.say("five");
         assert_eq!(shown(&showing, &mut day, None), "-- Sunday, 29 November 2026\n-- five\n");
     }
 
     #[test]
-    fn what_is_drawn_at_once_is_bounded_however_much_waits() {
+    fn the_amount_drawn_at_once_is_bounded() {
         let (screen, showing) = Screen::new(false, || TODAY.get());
         let line = "x".repeat(CLIENT_DRAWN_BYTES / 4);
         (0..8).for_each(|_| screen.say(&line));
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_wrapped_where_the_size_of_the_screen_is_known() {
+    fn lines_are_wrapped_if_the_screen_size_is_known() {
         let (screen, showing) = Screen::new(false, || TODAY.get());
         screen.say("one two three");
         let size = Some(Size { columns: 12, rows: 3 });

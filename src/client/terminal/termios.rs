@@ -1,5 +1,4 @@
-//! The modes of the terminal as they were, and are to be again however the client ends; and, when it was stopped and goes
-//! on, as the client had them.
+//! Restores the modes of the terminal however the client ends, and sets the editor's modes again after a stop.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,13 +17,13 @@ use rustix::termios::{
 use crate::client::terminal::foreground::{is_foreground, until_foreground};
 use crate::limits::STOP_TAKES;
 
-/// Bracketed paste, as the editor begins it.
+/// Turns on bracketed paste, as the editor does.
 const BRACKETS: &[u8] = b"\x1b[?2004h";
 
-/// The end of bracketed paste, colours as they were, and the line under the cursor cleared.
+/// Turns off bracketed paste, resets the colours, and clears the line under the cursor.
 const RESET: &[u8] = b"\x1b[?2004l\x1b[0m\r\x1b[J";
 
-/// Has something done to the terminal when the program panics, before that is reported.
+/// Calls `restore` when the program panics, before the panic is reported.
 pub(crate) fn before_panic(restore: impl Fn() + Send + Sync + 'static) {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -33,7 +32,7 @@ pub(crate) fn before_panic(restore: impl Fn() + Send + Sync + 'static) {
     }));
 }
 
-/// The modes before the editor changed them. In the background they are left alone.
+/// The modes before the editor changed them. They are not changed in the background.
 #[derive(Clone)]
 pub(crate) struct SavedModes {
     /// The original standard input. The editor reads a pseudo-terminal in its place.
@@ -58,7 +57,7 @@ impl SavedModes {
         self.terminal.try_clone()
     }
 
-    /// Makes the terminal as it was. It fails when the terminal is gone.
+    /// Restores the modes. It fails when the terminal is gone.
     pub(crate) fn restore(&self) {
         if is_foreground() {
             let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
@@ -80,7 +79,7 @@ impl SavedModes {
         }
     }
 
-    /// Stops the process group, as Ctrl-Z does in the terminal's own modes. Returns when the process continues.
+    /// Stops the process group, as Ctrl-Z does in the original modes. Returns when the process continues.
     pub(crate) fn stop(&self) {
         self.restore();
         let _ = kill_current_process_group(Signal::TSTP);
@@ -105,8 +104,8 @@ pub(crate) fn of_editor(before: &Termios) -> Termios {
     modes
 }
 
-/// Has the terminal taken back after each of these signals, SIGCONT, which says that the program goes on. A shell sends it
-/// when it has set the modes.
+/// Calls `take_back` after each SIGCONT, which says that the process continues. A shell sends it after setting the
+/// modes.
 pub(crate) async fn take_back_after(mut continued: Signals, take_back: impl Fn()) {
     while continued.next().await.is_some() {
         until_foreground().await;

@@ -1,6 +1,6 @@
-//! The look: how a line of the server, or of one's own, is shown.
+//! The theme: how a line is shown.
 //!
-//! It gets and gives nothing but safe text, for the client trusts no server. Colour is never the only sign of anything.
+//! Input and output are safe text, because the client trusts no server. No information depends on colour alone.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,14 +12,14 @@ use crate::client::terminal::screen::{Painted, Style};
 use crate::model::{Name, SafeText};
 use crate::protocol::{Command, Line, ServerLine};
 
-/// Colours of the 256-colour palette for names. Each has a contrast of 3.9 and more both to black and to white.
+/// Colours of the 256-colour palette for names. Each has a contrast of at least 3.9 to both black and white.
 const NAME_COLORS: [u8; 16] = [130, 64, 28, 29, 30, 31, 27, 62, 99, 98, 97, 129, 133, 163, 162, 132];
 
 const BOLD: Style = Style::Fixed("1");
 const DIM: Style = Style::Fixed("2");
 const RED: Style = Style::Fixed("1;31");
 
-/// What stands before the typed line. Its colour says whether there is a connection; its width never changes.
+/// The prompt. Its colour says whether there is a connection; its width never changes.
 #[derive(Clone)]
 pub(crate) struct Prompt {
     pub(crate) text: &'static str,
@@ -27,7 +27,6 @@ pub(crate) struct Prompt {
     pub(crate) connected: Arc<AtomicBool>,
 }
 
-/// How this person's lines look.
 pub(crate) struct Theme {
     own: Name,
     bell: bool,
@@ -39,19 +38,19 @@ impl Theme {
         Self { own, bell, prompt: Prompt { text: "> ", color, connected: Arc::default() } }
     }
 
-    /// The name that the person has by now.
+    /// The current name of this person.
     pub(crate) fn own_name(&self) -> &Name {
         &self.own
     }
 
-    /// Somebody is called something else now.
+    /// Handles a rename of anybody.
     pub(crate) fn rename(&mut self, old: &Name, new: Name) {
         if *old == self.own {
             self.own = new;
         }
     }
 
-    /// A line of the server, without its end, and what was read from it.
+    /// Formats a line of the server, given without its end, and what was parsed from it.
     pub(crate) fn show(&self, raw: &str, line: ServerLine<'_>, message: Option<&Message>) -> Painted {
         let text = SafeText::new(raw.to_owned());
         match (message, line) {
@@ -61,7 +60,7 @@ impl Theme {
         }
     }
 
-    /// A line of one's own that was sent. What the server answers to a command says enough.
+    /// Formats a line that this person sent. `None` for a command, because the server's answer says enough.
     pub(crate) fn said(&self, line: &str) -> Option<Painted> {
         let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
         match Command::parse(Line::Text(line.to_owned())) {
@@ -84,8 +83,8 @@ impl Theme {
         said.own(if is_for_us && self.bell { "\x07" } else { "" })
     }
 
-    /// What somebody said, with a mark where it is private. An action is known by `~`, with which no name begins. Its mark
-    /// comes first, for after the name its text could hold one.
+    /// Formats a message, with a mark if it is private. An action starts with `~`, which no name can start with. Its
+    /// mark comes before the name, because text after the name could imitate it.
     fn spoken(&self, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
         let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
         let said = match (action(text), mark) {
@@ -97,7 +96,7 @@ impl Theme {
         self.paint(said, style, &safe(action(text).unwrap_or(text)))
     }
 
-    /// The time and a blank.
+    /// The time and a space.
     fn timed(&self) -> Painted {
         self.paint(Painted::default(), DIM, &Painted::default().text(&time())).own(" ")
     }
@@ -111,13 +110,13 @@ fn time() -> SafeText {
     SafeText::new(ZonedDateTime::now().strftime("%H:%M").to_string())
 }
 
-/// The same for a name on every screen, by FNV-1a (RFC 9923).
+/// The colour of a name, the same on every screen, by FNV-1a (RFC 9923).
 fn color_of(name: &str) -> u8 {
     let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     NAME_COLORS[hash as usize % NAME_COLORS.len()]
 }
 
-/// The action in a message like `/me ACTION`.
+/// The action in a message such as `/me ACTION`.
 fn action(text: &str) -> Option<&str> {
     let (command, rest) = text.split_once([' ', '\t'])?;
     let action = rest.trim_start();
@@ -132,13 +131,13 @@ mod tests {
         Theme::new(Name::parse("Bob").unwrap(), color, true)
     }
 
-    /// What is shown of a line as it came.
+    /// How a line of the server is shown.
     fn shown(look: &Theme, line: &str) -> String {
         let read = ServerLine::parse(line);
         look.show(line, read, Message::of(read).as_ref()).as_str().to_owned()
     }
 
-    /// Without the time, which is that of the test.
+    /// The same without the time.
     fn plain(line: &str) -> String {
         let shown = shown(&look(false), line);
         let (time, rest) = shown.split_once(' ').unwrap();
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_line_has_its_look() {
+    fn each_kind_of_line_has_its_format() {
         assert_eq!(plain("Alice: hi: there"), "Alice: hi: there");
         assert_eq!(plain("Alice: hey bob!"), "Alice: hey bob!\x07");
         assert_eq!(plain("Alice (privately): psst"), "Alice (privately): psst\x07");
@@ -170,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn an_action_looks_like_nothing_else() {
+    fn an_action_cannot_be_imitated() {
         assert_eq!(plain("Alice: /me waves"), "~ Alice waves");
         assert_eq!(plain("Alice: /ME  waves at bob"), "~ Alice waves at bob\x07");
         assert_eq!(plain("Alice (privately): /me waves"), "~ (privately) Alice waves\x07");
-        // No action can pass for a notice, or for a private one.
+        // An action cannot look like a notice or a private action.
         assert_eq!(plain("Alice: /me has left"), "~ Alice has left");
         assert_eq!(plain("Alice: /me (privately) waves"), "~ Alice (privately) waves");
         for line in ["Alice: /me", "Alice: /me ", "Alice: /mean it", "Alice:  /me waves", "Alice: ~ Carol waves"] {
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_action_of_ones_own_looks_like_that_of_another() {
+    fn ones_own_action_looks_like_an_action_of_another() {
         let said = |line| look(false).said(line).map(|shown| shown.as_str()[6..].to_owned());
         assert_eq!(said("/me waves").unwrap(), "~ Bob waves");
         assert_eq!(said("//me waves").unwrap(), "~ Bob waves", "the others get the same line");
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_of_ones_own_is_learnt() {
+    fn mentions_of_a_new_name_ring_the_bell() {
         let name = |name| Name::parse(name).unwrap();
         let mut look = look(false);
         look.rename(&name("Alice"), name("Carol"));
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn every_colour_of_a_name_is_readable_on_black_and_on_white() {
+    fn every_name_colour_is_readable_on_black_and_white() {
         const LEVELS: [f64; 6] = [0.0, 95.0, 135.0, 175.0, 215.0, 255.0];
         for color in NAME_COLORS {
             let at = usize::from(color) - 16;

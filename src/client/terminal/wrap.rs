@@ -1,25 +1,25 @@
-//! Wrapping: where a line that is shown breaks, so that no word is cut in two at the end of a row.
+//! Wraps shown lines between words.
 //!
-//! The rows are lines of their own for the terminal, which does not join them again when it gets wider. All but the first
-//! one are indented below the text, so that nobody's text can look like the beginning of a line.
+//! The terminal sees each row as a line, and does not join them when it gets wider. All rows but the first are
+//! indented, so that a text cannot look like the start of a line.
 
 use unicode_width::UnicodeWidthChar;
 
-/// The distance between the tab stops of a terminal.
 const TAB: usize = 8;
 
-/// The indentation takes at most this part of a row. A narrower terminal gets the line whole, and breaks it anywhere.
+/// The indentation takes at most this fraction of a row. In a narrower terminal, the line is left to the terminal,
+/// which breaks it anywhere.
 const INDENTED_PART: usize = 4;
 
-/// Breaks a line between words, with LF, so that each row has at most this many columns. A word that is longer than a row
-/// is left to the terminal, which joins its parts when they are copied. Tabs become blanks.
+/// Breaks a line between words, with LF, so that each row fits into `columns`. The terminal breaks a word that is
+/// longer than a row, and joins its parts again when copied. Tabs become spaces.
 pub(crate) fn wrap(line: &str, columns: usize) -> String {
     let indent = line.find(' ').map_or(0, |end| width(&line[..=end]));
     let can_break = indent * INDENTED_PART <= columns;
     let (mut wrapped, mut column, mut style) = (String::with_capacity(line.len() + 16), 0, "");
     for (blanks, word) in words(line) {
         let (gap, width) = (width_of_blanks(blanks, column), width(word));
-        // A word that does not fit into any row starts where it is.
+        // A word that fits into no row starts where it is.
         let needed = if indent + width <= columns { width } else { 1 };
         if !can_break || column + gap + needed <= columns {
             wrapped.extend(std::iter::repeat_n(' ', gap));
@@ -72,7 +72,7 @@ fn width_of(char: char) -> usize {
     char.width().unwrap_or(0)
 }
 
-/// Where the cursor is after a word that the terminal may have broken.
+/// The column after a word, which the terminal may have broken.
 fn column_after(word: &str, column: usize, columns: usize) -> usize {
     without_colors(word).map(width_of).fold(
         column,
@@ -82,7 +82,7 @@ fn column_after(word: &str, column: usize, columns: usize) -> usize {
     )
 }
 
-/// The style that the text after a word has. There is one at a time.
+/// The style after a word. Styles are not nested.
 fn style_after<'a>(word: &'a str, style: &'a str) -> &'a str {
     let Some(start) = word.rfind('\x1b') else { return style };
     let end = word[start..].find('m').map_or(word.len(), |end| start + end + 1);
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_breaks_between_words_and_its_rows_are_indented() {
+    fn lines_break_between_words_and_rows_are_indented() {
         let line = "14:03 Alice: the quick brown fox jumps";
         assert_eq!(wrap(line, 38), line);
         assert_eq!(wrap(line, 37), "14:03 Alice: the quick brown fox\n      jumps");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_characters_and_colors_are_counted_as_a_terminal_shows_them() {
+    fn wide_characters_and_colors_have_their_width_on_a_terminal() {
         assert_eq!(wrap("14:03 Alice: 世界 世界 x", 24), "14:03 Alice: 世界 世界 x");
         assert_eq!(wrap("14:03 Alice: 世界 世界 世", 24), "14:03 Alice: 世界 世界\n      世");
         assert_eq!(
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_longer_than_a_row_is_left_to_the_terminal() {
+    fn the_terminal_breaks_a_word_that_is_longer_than_a_row() {
         let address = "https://chat.example/a/very/long/address";
         let line = format!("14:03 Alice: see {address} and tell");
         // It ends at column 9 of the third row.
@@ -135,15 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn blanks_at_the_end_of_a_row_are_left_out_and_tabs_become_blanks() {
+    fn trailing_blanks_are_dropped_and_tabs_become_spaces() {
         let blanks = " ".repeat(200);
         assert_eq!(wrap(&format!("14:03 Alice: hi{blanks}there{blanks}"), 40), "14:03 Alice: hi\n      there");
         assert_eq!(wrap("14:03 Alice: a\tb\t\tc", 40), "14:03 Alice: a  b               c");
     }
 
-    /// However wide the screen is, no row but the first begins where a time would stand.
+    /// At any width, only the first row starts where a time would be.
     #[test]
-    fn a_message_cannot_begin_a_row_like_another_line() {
+    fn a_message_cannot_imitate_the_start_of_a_line() {
         let line = format!("14:03 Mallory: hi{}14:03 * Alice has left", " ".repeat(60));
         for columns in 24..120 {
             let wrapped = wrap(&line, columns);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn on_a_narrow_screen_a_line_stays_whole() {
+    fn a_narrow_screen_does_not_wrap() {
         let line = "14:03 Alice: the quick brown fox";
         assert_eq!(wrap(line, 23), line);
         assert_eq!(wrap("", 80), "");

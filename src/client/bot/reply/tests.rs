@@ -7,7 +7,7 @@ fn message(private: bool) -> Message {
 }
 
 #[test]
-fn each_line_is_said_to_the_room() {
+fn each_line_is_sent_to_the_room() {
     assert_eq!(lines(&message(false), b"one\r\n\n two \nthree"), ["one\n", " two \n", "three\n"]);
     assert_eq!(lines(&message(false), b""), [""; 0]);
     assert_eq!(lines(&message(false), b"\xff\n"), ["\u{fffd}\n"]);
@@ -19,7 +19,7 @@ fn a_private_message_is_answered_privately() {
 }
 
 #[test]
-fn nothing_that_is_written_becomes_a_command() {
+fn no_output_becomes_a_command() {
     for output in ["/quit", "x\r/quit", "//quit", "\r\r/nick Bob\n/msg Bob hi", "/"] {
         for line in lines(&message(false), output.as_bytes()) {
             let parsed = Command::parse(Line::Text(line.trim_end().to_owned()));
@@ -35,7 +35,7 @@ fn nothing_that_is_written_becomes_a_command() {
 }
 
 #[test]
-fn what_is_too_long_for_a_line_is_said_in_pieces() {
+fn long_lines_are_split() {
     for private in [false, true] {
         let output = "é/".repeat(4000);
         let lines = lines(&message(private), output.as_bytes());

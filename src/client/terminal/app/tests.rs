@@ -23,18 +23,18 @@ impl ExternalPrinter for PlainPrinter {
     }
 }
 
-/// A talk on a connection, what it sends there, and what it shows.
+/// A session on a connection, what it sends there, and what it shows.
 struct Scene {
     app: App,
     sent: Receiver<Zeroizing<String>>,
     screen: Screen,
     showing: Showing,
-    // They are open as long as this.
+    // Kept so that the channels stay open.
     _typed: Sender<Typed>,
     _events: Sender<Event>,
 }
 
-/// Puts the talk on a new connection. What it sends there, and where its events come from.
+/// Gives the app a new connection. Returns what it sends there, and the sender of its events.
 fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
     let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
     app.enter(State::LoggingIn(Login::new(Connection::new(happening, lines))));
@@ -45,7 +45,7 @@ fn secret(text: &str) -> Secret {
     Secret::parse(text).unwrap()
 }
 
-/// A command, and the password for it.
+/// An account command with its password.
 fn request(command: AccountCommand) -> Typed {
     let mut request = AccountRequest::new(command);
     while request.fill(secret("open sesame")).is_some() {}
@@ -73,7 +73,7 @@ impl Scene {
         Self { app, sent, screen, showing, _typed: typing, _events: events }
     }
 
-    /// The next line that is sent, if there is one, and the link says that it was.
+    /// The next line that is sent, if any. Reports it as sent.
     fn next(&mut self) -> Option<String> {
         block_on(self.app.send_next());
         let line = self.sent.try_recv().ok()?.to_string();
@@ -81,7 +81,7 @@ impl Scene {
         Some(line)
     }
 
-    /// The next one, which is a ping. What answers it.
+    /// The next line, which must be a ping. Returns its pong.
     #[track_caller]
     fn next_ping(&mut self) -> String {
         let line = self.next().unwrap();
@@ -108,7 +108,7 @@ impl Scene {
         assert!(block_on(self.app.happen(event)).is_continue());
     }
 
-    /// The connection is lost, and there is another one.
+    /// Loses the connection and makes another.
     #[track_caller]
     fn comes_back(&mut self) {
         self.happens(Event::Ended(Ok(())));
@@ -116,7 +116,7 @@ impl Scene {
         self.hears("* Welcome, Bob.\n");
     }
 
-    /// What is on the screen, without the times.
+    /// The lines on the screen, without the times.
     fn shown(self) -> Vec<String> {
         let (paper, printed) = mpsc::channel();
         self.showing.start(PlainPrinter(paper), || None).unwrap();
@@ -129,15 +129,15 @@ impl Scene {
     }
 }
 
-/// The server may have it, or not.
+/// The server may or may not have received it.
 #[test]
-fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
+fn a_line_in_transit_at_a_loss_is_reported_and_not_sent_again() {
     for is_written in [false, true] {
         let mut scene = Scene::set();
         scene.app.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
         assert_eq!(scene.next().as_deref(), Some("one"));
         block_on(scene.app.send_next());
-        // The task that sends it has not taken it, or has not said that it was sent.
+        // The sending task has not taken it yet, or has not reported that it was sent.
         assert!(!is_written || scene.sent.try_recv().is_ok());
         scene.comes_back();
         assert_eq!(scene.next().as_deref(), Some("three"));
@@ -147,9 +147,9 @@ fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
             [
                 "Bob: one",
                 "Bob: two",
-                "-- The connection is lost. What you type is kept; trying to connect again.",
-                "-- Up to 2 of the lines you sent may not have arrived; the first: one",
-                "-- Back again.",
+                "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
+                "-- Up to 2 of the lines you sent may not have arrived, starting with: one",
+                "-- Reconnected.",
                 "* Welcome, Bob.",
                 "Bob: three",
             ]
@@ -157,9 +157,9 @@ fn a_line_that_was_handed_over_before_a_loss_is_not_sent_again_and_is_told() {
     }
 }
 
-/// Nobody takes it out there any more.
+/// The sending task is gone.
 #[test]
-fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
+fn a_line_for_a_closed_connection_is_not_sent_again() {
     let mut scene = Scene::set();
     scene.sent = bounded(1).1;
     scene.app.keep(vec!["one".to_owned()]);
@@ -170,7 +170,7 @@ fn a_line_for_a_connection_that_is_gone_is_not_sent_again_either() {
 }
 
 #[test]
-fn who_does_not_wait_for_the_goodbye_is_told_that_a_line_may_have_arrived() {
+fn leaving_without_the_goodbye_reports_unconfirmed_lines() {
     let mut scene = Scene::set();
     scene.app.keep(vec!["last words".to_owned(), "not sent".to_owned()]);
     let first = block_on(scene.app.leave(false));
@@ -193,10 +193,10 @@ fn a_cr_ends_a_line() {
 
 /// The lines after it are meant as passwords.
 #[test]
-fn a_command_about_the_account_in_a_paste_is_not_sent_nor_is_what_follows_it() {
+fn an_account_command_in_a_paste_and_the_lines_after_it_are_not_sent() {
     for (allow_plain_password, why) in [
         (true, "type a command about your account by itself."),
-        (false, "others could read a password on its way. Use --tls, or --allow-plain-password."),
+        (false, "others could read your password. Use --tls, or --allow-plain-password."),
     ] {
         let mut scene = Scene::set();
         scene.app.config.allow_plain_password = allow_plain_password;
@@ -217,7 +217,7 @@ fn a_command_about_the_account_in_a_paste_is_not_sent_nor_is_what_follows_it() {
 }
 
 #[test]
-fn a_private_message_is_shown_when_it_was_accepted() {
+fn a_private_message_is_shown_once_it_is_accepted() {
     let mut scene = Scene::set();
     scene.app.keep(["/msg Alice hi", "/msg Nobody hi", "hello"].map(str::to_owned).to_vec());
     assert_eq!(scene.next().as_deref(), Some("/msg Alice hi"));
@@ -243,7 +243,7 @@ fn a_private_message_is_shown_when_it_was_accepted() {
 }
 
 #[test]
-fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
+fn the_refusal_of_an_earlier_line_does_not_refuse_a_private_message() {
     let mut scene = Scene::set();
     scene.app.keep(["/foo", "/msg Alice hi"].map(str::to_owned).to_vec());
     assert_eq!(scene.next().as_deref(), Some("/foo"));
@@ -258,7 +258,7 @@ fn the_refusal_of_an_earlier_line_is_not_that_of_a_private_message() {
 }
 
 #[test]
-fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybody_or_may_be_missed() {
+fn a_private_message_is_quoted_if_its_refusal_is_unclear_or_may_be_lost() {
     let mut scene = Scene::set();
     scene.app.keep(["/msg Alice hi", "/msg Alice hello"].map(str::to_owned).to_vec());
     for answer in ["! muted: you may listen, but say nothing", "* You missed 7 lines."] {
@@ -272,13 +272,13 @@ fn a_private_message_is_told_with_its_text_when_its_refusal_does_not_name_anybod
             "! muted: you may listen, but say nothing",
             "-- Refused: /msg Alice hi",
             "* You missed 7 lines.",
-            "-- You may have missed the answer to this, so it is not certain that it was accepted: /msg Alice hello",
+            "-- The answer may have been lost, so this may have been refused: /msg Alice hello",
         ]
     );
 }
 
 #[test]
-fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
+fn a_private_message_before_a_loss_is_quoted_and_not_sent_again() {
     let mut scene = Scene::set();
     scene.app.keep(["hello", "/msg Alice hi", "later"].map(str::to_owned).to_vec());
     assert_eq!(scene.next().as_deref(), Some("hello"));
@@ -291,9 +291,9 @@ fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
         scene.shown(),
         [
             "Bob: hello",
-            "-- The connection is lost. What you type is kept; trying to connect again.",
+            "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
             "-- A line that you sent may not have arrived: /msg Alice hi",
-            "-- Back again.",
+            "-- Reconnected.",
             "* Welcome, Bob.",
             "Bob: later",
         ]
@@ -301,7 +301,7 @@ fn a_private_message_before_a_loss_is_told_with_its_text_and_not_sent_again() {
 }
 
 #[test]
-fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
+fn a_private_message_before_leaving_is_shown_before_the_goodbye() {
     let mut scene = Scene::set();
     scene.app.keep(vec!["/msg Alice hi".to_owned()]);
     assert!(block_on(scene.app.leave(false)).is_continue());
@@ -312,7 +312,7 @@ fn a_private_message_just_before_one_leaves_is_shown_before_the_farewell() {
     assert_eq!(scene.shown(), ["Bob (to Alice): hi", "* Bye, Bob: 1 line accepted, 0 refused."]);
 }
 
-/// It would be taken for the password.
+/// The server would take it for the password.
 #[test]
 fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     let mut scene = Scene::set();
@@ -320,7 +320,7 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     scene.types(request(AccountCommand::Register));
     scene.app.keep(vec!["hello".to_owned()]);
     assert_eq!(scene.next().as_deref(), Some("/register"));
-    // Now there is a ping to send, too.
+    // Now a ping is also due.
     let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
     scene.room().delivery = Delivery::default();
     scene.room().delivery.sent("earlier", long_ago);
@@ -340,7 +340,7 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
 }
 
 #[test]
-fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() {
+fn an_account_command_waits_for_the_answers_to_earlier_lines() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.app.keep(["/nick Alice", "/nick Carol"].map(str::to_owned).to_vec());
@@ -358,9 +358,9 @@ fn before_a_command_that_leads_to_a_password_all_that_was_sent_has_its_answer() 
     assert!(scene.room().account.is_none(), "this one is its own");
 }
 
-/// One of the lines could be the pong.
+/// One of the lost lines could be the pong.
 #[test]
-fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another_pong() {
+fn after_lost_answers_an_account_command_waits_for_another_pong() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.app.keep(vec!["/who".to_owned()]);
@@ -373,7 +373,7 @@ fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another
     assert_eq!(scene.next(), None);
     scene.hears(&pong);
     assert_eq!(scene.next().as_deref(), Some("/register"));
-    // The question can be lost as well.
+    // The question can also be lost.
     scene.hears("* You missed 9 lines.\n");
     assert!(scene.room().account.is_some());
     assert_eq!(
@@ -382,9 +382,9 @@ fn when_answers_were_missed_a_command_that_leads_to_a_password_waits_for_another
     );
 }
 
-/// A program of another user may listen there by now.
+/// A program of another user may be listening there by now.
 #[test]
-fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked() {
+fn a_remembered_password_is_not_sent_to_another_server() {
     const ASKS: &str = "! password-required: send the password as the next line\n";
     let own = rustix::process::geteuid().as_raw();
     for is_typed in [false, true] {
@@ -410,26 +410,26 @@ fn a_remembered_password_is_not_sent_to_another_server_and_the_person_is_asked()
         scene.hears("* Welcome, Bob.\n");
         returns_to(&mut scene, own + 1);
         assert!(scene.sent.is_empty() && scene.app.password_prompt.is_open(), "the person is asked");
-        // It has told nothing of the password, so that is remembered.
+        // That says nothing about the remembered password, so it is kept.
         scene.hears("! wrong-password: no\n");
         returns_to(&mut scene, own);
         sends_it(&mut scene);
         scene.hears("* Welcome, Bob.\n");
         assert!(!scene.app.password_prompt.is_open());
-        // A password that the person types is for the server that asks now.
+        // A typed password is for the server that is asking now.
         returns_to(&mut scene, own + 1);
         scene.types(Typed::Secret(secret("open sesame")));
         sends_it(&mut scene);
         scene.hears("* Welcome, Bob.\n");
         returns_to(&mut scene, own + 1);
         sends_it(&mut scene);
-        let warning = "-- Your password was not sent again, because this may be another server than before";
+        let warning = "-- Your password was not sent again, because this may be a different server";
         let warning = format!("{warning} (the same socket, user {}).", own + 1);
         assert_eq!(scene.shown().iter().filter(|line| **line == warning).count(), 2);
     }
 }
 
-/// It may be checking the first one, and closes the connection after a few.
+/// The server may still be checking the first password, and closes the connection after a few attempts.
 #[test]
 fn a_second_password_is_not_sent_before_the_server_asks_again() {
     const ASKS: &str = "! password-required: send the password as the next line\n";
@@ -449,9 +449,9 @@ fn a_second_password_is_not_sent_before_the_server_asks_again() {
     assert!(!scene.app.password_prompt.is_open());
 }
 
-/// Whoever is on the way can write such a line as well as the server.
+/// An attacker in the middle can send such a line too.
 #[test]
-fn where_others_could_read_it_no_password_is_sent() {
+fn no_password_is_sent_where_others_could_read_it() {
     let mut scene = Scene::set();
     scene.types(request(AccountCommand::Register));
     assert_eq!(scene.next(), None);
@@ -460,7 +460,7 @@ fn where_others_could_read_it_no_password_is_sent() {
     assert_eq!(
         scene.shown(),
         [
-            "-- Not sent: others could read a password on its way. Use --tls, or --allow-plain-password.".to_owned(),
+            "-- Not sent: others could read your password. Use --tls, or --allow-plain-password.".to_owned(),
             "* Send the new password as the next line.".to_owned(),
             format!("-- {UNASKED}"),
         ]
@@ -468,14 +468,14 @@ fn where_others_could_read_it_no_password_is_sent() {
 }
 
 #[test]
-fn a_server_that_asks_for_more_than_the_command_needs_gets_nothing() {
+fn a_server_that_asks_for_an_unneeded_password_gets_nothing() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.types(request(AccountCommand::Register));
     assert_eq!(scene.next().as_deref(), Some("/register"));
     scene.hears("* Send the password of your name as the next line.\n");
     assert_eq!(scene.next(), None);
-    // A question after the end gets nothing either, nor the next command what was meant for the first.
+    // A question after the end gets nothing either. The next command does not get a password of the first.
     scene.types(request(AccountCommand::Register));
     let pong = scene.next_ping();
     scene.hears(&pong);
@@ -486,12 +486,12 @@ fn a_server_that_asks_for_more_than_the_command_needs_gets_nothing() {
 }
 
 #[test]
-fn a_refusal_ends_the_command_and_the_next_line_is_sent() {
+fn a_refusal_ends_the_account_command_and_the_next_line_is_sent() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.types(request(AccountCommand::Register));
     scene.app.keep(vec!["hello".to_owned()]);
-    // The answer can be here before the command is known to be sent.
+    // The answer can arrive before the app knows that the command was sent.
     block_on(scene.app.send_next());
     scene.hears("! no-registry: no\n* Done.\n");
     assert_eq!(scene.sent.try_recv().unwrap().as_str(), "/register");
@@ -500,7 +500,7 @@ fn a_refusal_ends_the_command_and_the_next_line_is_sent() {
 }
 
 #[test]
-fn a_command_for_a_password_is_not_kept_for_another_connection() {
+fn an_account_command_is_not_kept_for_another_connection() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.types(request(AccountCommand::Register));
@@ -514,42 +514,42 @@ fn a_command_for_a_password_is_not_kept_for_another_connection() {
     assert_eq!(
         scene.shown()[..3],
         [
-            "-- That was about a password, and is not done. Begin again when you are back.",
-            "-- The connection is lost. What you type is kept; trying to connect again.",
-            "-- Not connected; that has to wait until you are back.",
+            "-- The account command was not completed. Try again after reconnecting.",
+            "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
+            "-- Not sent: wait until you are connected again.",
         ]
     );
 }
 
 #[test]
-fn a_command_that_is_being_typed_ends_with_the_connection() {
+fn a_password_question_ends_with_the_connection() {
     let mut scene = Scene::set();
     scene.app.config.allow_plain_password = true;
     scene.comes_back();
     assert!(scene.app.password_prompt.open("/register").is_some());
     scene.happens(Event::Ended(Ok(())));
     assert!(!scene.app.password_prompt.is_open() && scene.app.password_prompt.open("/register").is_none());
-    let told = "-- That was about a password, and is not done. Begin again when you are back.".to_owned();
+    let told = "-- The account command was not completed. Try again after reconnecting.".to_owned();
     assert!(scene.shown().contains(&told));
 }
 
 #[test]
-fn an_orderly_shutdown_is_not_called_a_loss() {
+fn a_shutdown_is_not_reported_as_a_lost_connection() {
     let mut scene = Scene::set();
     scene.hears("* The server is shutting down\n* Bye, Bob: 0 lines accepted, 0 refused.\n");
     scene.comes_back();
     assert_eq!(
         scene.shown()[2..],
         [
-            "-- The server has shut down. What you type is kept; trying to connect again.",
-            "-- Back again.",
+            "-- The server has shut down. Trying to reconnect; what you type will be sent later.",
+            "-- Reconnected.",
             "* Welcome, Bob.",
         ]
     );
 }
 
 #[test]
-fn too_many_lines_are_refused_aloud_and_the_others_wait() {
+fn lines_beyond_the_limit_are_refused_with_a_notice() {
     let mut scene = Scene::set();
     let app = &mut scene.app;
     let lines = |from: usize, to: usize| (from..to).map(|line| line.to_string()).collect::<Vec<_>>();
@@ -557,12 +557,12 @@ fn too_many_lines_are_refused_aloud_and_the_others_wait() {
     app.keep(lines(CLIENT_UNSENT_LINES - 1, CLIENT_UNSENT_LINES + 500));
     app.keep(vec!["one more".to_owned()]);
     assert_eq!(app.outbox.len(), CLIENT_UNSENT_LINES);
-    let why = "-- Not sent, for 10000 lines wait already: ";
+    let why = "-- Not sent, because 10000 lines are already waiting: ";
     assert_eq!(scene.shown(), [format!("{why}500 lines from this one on: 10000"), format!("{why}one more")]);
 }
 
 #[test]
-fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chance() {
+fn the_pause_between_attempts_doubles_up_to_its_limit_and_half_is_random() {
     let mut app = Scene::set().app;
     assert!(block_on(app.happen(Event::Ended(Ok(())))).is_continue());
     let mut expected = RECONNECT_PAUSE.0;
@@ -577,7 +577,7 @@ fn the_pause_before_a_connection_doubles_up_to_its_limit_and_half_of_it_is_chanc
 }
 
 #[test]
-fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
+fn endless_output_before_the_welcome_uses_bounded_memory() {
     let mut lines = Vec::new();
     for number in 0..10_000 {
         add_greeting(&mut lines, format!("* line {number} {}\n", "x".repeat(4000)).as_bytes());
@@ -588,7 +588,7 @@ fn a_server_that_takes_no_name_and_talks_without_end_costs_no_memory() {
 }
 
 #[test]
-fn a_second_interrupt_that_comes_late_is_a_first_one() {
+fn a_late_second_interrupt_counts_as_the_first() {
     let mut app = Scene::set().app;
     let leaves = |app: &mut App| {
         assert!(block_on(app.interrupt()).is_continue());

@@ -5,7 +5,7 @@ fn hear(completion: &Completion, line: &str) {
 }
 
 #[test]
-fn names_are_learnt_from_what_the_server_says() {
+fn names_are_learnt_from_the_server() {
     let completion = Completion::default();
     for line in [
         "* Welcome, Bob. 12 others here: Zoë, anne-marie and 10 more. /help lists the commands.",
@@ -30,7 +30,7 @@ fn names_are_learnt_from_what_the_server_says() {
 }
 
 #[test]
-fn the_reason_of_a_leave_teaches_no_names() {
+fn no_names_are_learnt_from_the_reason_for_leaving() {
     for reason in ["bye", "x\") has joined", " is now Mallory", ": Mallory has joined", "have joined: Mallory"] {
         let completion = Completion::default();
         hear(&completion, "* Carol has joined");
@@ -42,7 +42,7 @@ fn the_reason_of_a_leave_teaches_no_names() {
 }
 
 #[test]
-fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
+fn speakers_who_were_not_announced_are_remembered_up_to_a_limit() {
     let completion = Completion::default();
     let say = |name: &str| hear(&completion, &format!("{name}: hi"));
     say("Alice");
@@ -62,7 +62,7 @@ fn those_who_spoke_and_were_not_announced_are_remembered_up_to_a_limit() {
 }
 
 #[test]
-fn a_server_that_announces_names_without_end_costs_no_memory() {
+fn endless_names_use_bounded_memory() {
     let completion = Completion::default();
     let count = || completion.that_begin_with("").len();
     for number in 0..CLIENT_NAMES + 100 {
@@ -103,7 +103,7 @@ fn a_renaming_has_two_names() {
 }
 
 #[test]
-fn what_cannot_be_a_name_is_not_learnt() {
+fn invalid_names_are_not_learnt() {
     let completion = Completion::default();
     for line in [
         "* \x1b[2J has joined",
@@ -119,7 +119,7 @@ fn what_cannot_be_a_name_is_not_learnt() {
 }
 
 #[test]
-fn commands_and_aliases_are_completed_in_alphabetical_order_but_not_those_of_operators() {
+fn commands_and_aliases_are_sorted_and_operator_commands_are_left_out() {
     assert_eq!(commands_that_begin_with("/u"), ["/unignore ", "/unregister"]);
     assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who"]);
     assert_eq!(commands_that_begin_with("/k"), [""; 0]);

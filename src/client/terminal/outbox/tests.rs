@@ -8,7 +8,7 @@ fn sent(lines: &[&str]) -> Delivery {
     delivery
 }
 
-/// Sends a ping. What answers it.
+/// Sends a ping. Returns its pong.
 fn ask(delivery: &mut Delivery) -> String {
     let ping = delivery.ask();
     format!("* Pong {}", ping.strip_prefix("/ping ").unwrap())
@@ -18,7 +18,7 @@ fn hear(delivery: &mut Delivery, line: &str) -> bool {
     delivery.hear(ServerLine::parse(line), Instant::now()).is_pong
 }
 
-/// Says something in private, and hears these lines. Its fate by then.
+/// Sends a private message, and handles these lines. Returns its fate.
 fn fate(lines: &[&str], line: &str) -> (Delivery, Option<Fate>) {
     let mut delivery = sent(&["/msg Alice hi"]);
     let pong = ask(&mut delivery);
@@ -37,7 +37,7 @@ fn missing(lines: usize, first: Option<&str>) -> Option<(usize, Option<&str>)> {
 }
 
 #[test]
-fn a_pong_is_a_receipt_for_what_was_sent_before_the_ping() {
+fn a_pong_confirms_the_lines_before_its_ping() {
     let mut delivery = sent(&["one", "two"]);
     let pong = ask(&mut delivery);
     assert!(delivery.is_waiting());
@@ -53,7 +53,7 @@ fn a_pong_is_a_receipt_for_what_was_sent_before_the_ping() {
 }
 
 #[test]
-fn it_is_asked_for_a_second_after_the_first_line_or_after_ten() {
+fn a_ping_is_due_after_a_second_or_ten_lines() {
     let start = Instant::now();
     let second = Duration::from_secs(1);
     let mut delivery = Delivery::default();
@@ -76,7 +76,7 @@ fn it_is_asked_for_a_second_after_the_first_line_or_after_ten() {
 }
 
 #[test]
-fn what_the_person_asks_is_answered_to_the_person() {
+fn answers_to_the_persons_own_pings_are_shown() {
     let mut delivery = sent(&["/ping", "/ping 1"]);
     let pong = ask(&mut delivery);
     for own in ["* Pong", "* Pong 1", "* Pong 0000000000000000", "Alice: * Pong", "* You are Bob already."] {
@@ -87,7 +87,7 @@ fn what_the_person_asks_is_answered_to_the_person() {
 }
 
 #[test]
-fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
+fn after_a_lost_pong_the_next_one_confirms_all_lines() {
     let (start, second) = (Instant::now(), Duration::from_secs(1));
     let mut delivery = sent(&["one"]);
     let due = delivery.due();
@@ -101,7 +101,7 @@ fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
     assert!(hear(&mut delivery, &pong));
     assert_eq!(delivery.missing(), missing(1, Some("two")));
     assert!(!hear(&mut delivery, &lost));
-    // It came although others were missed.
+    // The pong came, although other lines were lost.
     let pong = ask(&mut delivery);
     delivery.hear(ServerLine::parse("* You missed 7 lines."), start);
     assert!(hear(&mut delivery, &pong));
@@ -109,7 +109,7 @@ fn when_a_pong_may_be_lost_the_next_one_is_a_receipt_for_all() {
 }
 
 #[test]
-fn a_server_that_answers_no_ping_gets_a_limited_number() {
+fn a_server_that_does_not_answer_gets_a_limited_number_of_pings() {
     let mut delivery = sent(&["hi"]);
     let mut pongs = Vec::new();
     while delivery.due().is_some() {
@@ -122,7 +122,7 @@ fn a_server_that_answers_no_ping_gets_a_limited_number() {
 }
 
 #[test]
-fn a_server_without_pings_answers_them_too() {
+fn the_refusal_of_an_unknown_ping_is_a_pong() {
     const UNKNOWN: &str = "! unknown-command: there is no /ping; /help lists the commands";
     let mut delivery = sent(&["one"]);
     assert!(!hear(&mut delivery, UNKNOWN), "there was no ping");
@@ -137,7 +137,7 @@ fn a_server_without_pings_answers_them_too() {
 }
 
 #[test]
-fn the_fate_of_a_private_message_is_known_with_the_pong() {
+fn the_pong_decides_the_fate_of_a_private_message() {
     let refused = |code: &str| Some(Fate::Refused(code.to_owned()));
     let nobody = "! no-such-user: nobody here is called Alice; /who lists all";
     let muted = "! muted: you may listen, but say nothing";
@@ -149,7 +149,7 @@ fn the_fate_of_a_private_message_is_known_with_the_pong() {
 }
 
 #[test]
-fn without_a_pong_the_farewell_tells_the_fate_of_a_private_message() {
+fn without_a_pong_the_goodbye_decides_the_fate_of_a_private_message() {
     let [none, one] = [0, 1].map(|count| format!("* Bye, Bob: {count} lines accepted, 0 refused."));
     let (kicked, ignored) = ("! kicked: you are sent out", "! ignored: Alice ignores you");
     assert_eq!(fate(&[], &one).1, Some(Fate::Accepted));
@@ -172,7 +172,7 @@ fn after_a_private_message_a_ping_is_due_at_once() {
 }
 
 #[test]
-fn the_farewell_tells_how_many_were_taken_in() {
+fn the_goodbye_tells_how_many_lines_were_accepted() {
     for (accepted, expected) in [(3, None), (2, missing(1, None)), (0, missing(3, None))] {
         let mut delivery = Delivery::default();
         for (line, refusal) in [
@@ -205,7 +205,7 @@ fn the_farewell_tells_how_many_were_taken_in() {
 }
 
 #[test]
-fn what_a_muted_person_said_is_refused_and_not_missing() {
+fn a_refused_line_of_a_muted_person_is_not_lost() {
     let mut delivery = sent(&["hi", "/nick Carol", "hi again"]);
     for refusal in ["may listen, but say nothing", "keep your name", "may listen, but say nothing until 2030"] {
         hear(&mut delivery, &format!("! muted: you {refusal}"));

@@ -4,7 +4,7 @@ use rustyline::{KeyCode, KeyEvent, Modifiers};
 
 use super::*;
 
-/// Somebody, or a paste, at the keys, on a clock of its own.
+/// A person or a paste at the keyboard, with a simulated clock.
 struct Typist {
     keys: Keys,
     now: Instant,
@@ -17,7 +17,7 @@ impl Typist {
         Self { keys: keys.clone(), now: Instant::now(), paste: Paste::new(keys) }
     }
 
-    /// So many lines at once.
+    /// A paste of this many lines.
     fn paste(lines: usize) -> Self {
         let mut typist = Self::new();
         (0..lines).for_each(|line| typist.line(&line.to_string()));
@@ -38,7 +38,7 @@ impl Typist {
         if line.is_empty() { self.paste.confirm(press) } else { self.paste.add(line, press) }
     }
 
-    /// What is done by so many milliseconds later. Keys within that time would change it.
+    /// The verdict this many milliseconds later. Keys within that time would change it.
     fn later(&mut self, milliseconds: u64) -> Option<Verdict> {
         self.now += Duration::from_millis(milliseconds);
         self.paste.look(self.now)
@@ -51,7 +51,7 @@ fn sent(verdict: Option<Verdict>) -> usize {
 }
 
 #[test]
-fn a_few_lines_are_sent_and_many_are_asked_about_once() {
+fn a_few_lines_are_sent_and_many_cause_one_question() {
     assert_eq!(sent(Typist::paste(1).later(40)), 1);
     assert_eq!(sent(Typist::paste(5).later(40)), 5);
     let mut typist = Typist::paste(6);
@@ -65,27 +65,27 @@ fn a_few_lines_are_sent_and_many_are_asked_about_once() {
 }
 
 #[test]
-fn a_bracketed_paste_is_several_lines_and_empty_ones_do_not_count() {
+fn a_bracketed_paste_is_split_into_lines_and_empty_ones_are_dropped() {
     let mut typist = Typist::new();
     typist.enter("one\n\ntwo\r\n three\n");
     assert_eq!(typist.later(40), Some(Verdict::Send(vec!["one".into(), "two".into(), " three".into()])));
 }
 
 #[test]
-fn a_paste_that_pauses_does_not_answer() {
+fn a_paste_that_pauses_does_not_answer_the_question() {
     let mut typist = Typist::paste(7);
     assert_eq!(typist.later(150), None);
     typist.enter("");
     typist.line("h");
     assert_eq!(typist.later(299), None);
     assert_eq!(typist.later(1), Some(Verdict::Ask(8)));
-    // There are keys behind it.
+    // Keys follow it.
     typist.later(1000);
     typist.enter("");
     typist.later(1);
     typist.press();
     assert_eq!((typist.later(299), typist.later(1)), (None, Some(Verdict::Ask(8))));
-    // There are keys before it.
+    // Keys precede it.
     typist.later(1000);
     typist.press();
     typist.later(299);
@@ -94,7 +94,7 @@ fn a_paste_that_pauses_does_not_answer() {
 }
 
 #[test]
-fn who_answers_and_leaves_at_once_has_answered() {
+fn an_answer_counts_even_when_leaving_at_once() {
     let mut typist = Typist::paste(6);
     typist.later(300);
     typist.later(1000);
@@ -105,14 +105,14 @@ fn who_answers_and_leaves_at_once_has_answered() {
 }
 
 #[test]
-fn a_rest_without_a_line_end_belongs_to_it() {
+fn an_unfinished_last_line_belongs_to_the_paste() {
     let mut typist = Typist::paste(7);
     typist.keys.now_typed("rest");
     assert_eq!(typist.later(300), Some(Verdict::Ask(8)));
     typist.enter("rest");
     typist.keys.now_typed("");
     assert_eq!(sent(typist.later(300)), 8);
-    // It is no answer when the paste goes on behind it.
+    // It is not an answer if the paste continues after it.
     let mut typist = Typist::paste(7);
     typist.later(300);
     typist.enter("rest");
@@ -121,7 +121,7 @@ fn a_rest_without_a_line_end_belongs_to_it() {
 }
 
 #[test]
-fn what_is_typed_behind_a_question_waits_with_it() {
+fn lines_typed_after_a_question_wait_with_the_paste() {
     let mut typist = Typist::paste(6);
     typist.later(300);
     typist.later(1000);
@@ -134,7 +134,7 @@ fn what_is_typed_behind_a_question_waits_with_it() {
 }
 
 #[test]
-fn what_was_not_asked_about_is_not_thrown_away() {
+fn lines_without_a_question_are_not_discarded() {
     let mut typist = Typist::paste(2);
     assert_eq!((typist.paste.question(), typist.paste.discard()), (None, None));
     assert_eq!(sent(typist.later(40)), 2);

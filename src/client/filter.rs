@@ -33,7 +33,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// The messages among these lines, and the warnings, both byte for byte.
-    pub(crate) fn sift(&mut self, lines: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn filter(&mut self, lines: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (mut messages, mut warnings) = (Vec::new(), Vec::new());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let kind = self.unfinished.take().unwrap_or_else(|| Kind::of(line));
@@ -56,16 +56,16 @@ mod tests {
     fn messages_and_warnings_pass_and_notices_do_not() {
         let lines =
             b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
-        let (messages, warnings) = Filter::default().sift(lines);
+        let (messages, warnings) = Filter::default().filter(lines);
         assert_eq!(messages, b"Alice: * not a notice\nAlice (privately): \xff\r\n");
         assert_eq!(warnings, b"! code: no\n* You missed 2 lines.\n");
     }
 
     #[test]
     fn a_line_in_pieces_is_one_line() {
-        let mut sieve = Filter::default();
-        assert_eq!(sieve.sift(b"* long"), (vec![], vec![]));
-        assert_eq!(sieve.sift(b"er\nAlice: "), (b"Alice: ".to_vec(), vec![]));
-        assert_eq!(sieve.sift(b"* hi\n* no\n"), (b"* hi\n".to_vec(), vec![]));
+        let mut filter = Filter::default();
+        assert_eq!(filter.filter(b"* long"), (vec![], vec![]));
+        assert_eq!(filter.filter(b"er\nAlice: "), (b"Alice: ".to_vec(), vec![]));
+        assert_eq!(filter.filter(b"* hi\n* no\n"), (b"* hi\n".to_vec(), vec![]));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct SessionState {
     /// What the server has said of a wrong password.
     pub(crate) wrong_password: Option<SafeText>,
     /// A wrong password is no end, for there is somebody who can try another.
-    is_patient: bool,
+    waits_for_readers: bool,
     /// Others could have read the password, so it was not sent.
     pub(crate) is_unprotected: bool,
     refused: u64,
@@ -42,7 +42,7 @@ impl ServerRefusal {
 impl SessionState {
     /// The state of a session where a person can try another password.
     pub(crate) fn patient() -> Self {
-        Self { is_patient: true, ..Self::default() }
+        Self { waits_for_readers: true, ..Self::default() }
     }
 
     /// The name was refused, or the password was or will not be given.
@@ -82,7 +82,7 @@ impl SessionState {
                 self.last_refusal = ServerRefusal { code: code.to_owned(), text: text.to_owned() };
                 match code {
                     "password-required" if !self.joined => self.wants_password = true,
-                    "wrong-password" if !self.joined && self.is_patient => {
+                    "wrong-password" if !self.joined && self.waits_for_readers => {
                         self.wrong_password = Some(self.last_refusal.shown());
                     }
                     _ => self.refused += 1,

@@ -41,7 +41,7 @@ use crate::server::shared::{Shared, note_login};
 /// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
 #[derive(Debug, Error)]
 #[error("the broker crashed, and everyone was disconnected; this is a bug in the server")]
-pub struct BrokerDied;
+pub struct BrokerPanicked;
 
 /// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start
 /// one for each processor.
@@ -63,7 +63,7 @@ pub fn start_threads(count: usize) {
 /// its farewell, which counts the lines of it that were accepted.
 ///
 /// # Errors
-/// [`BrokerDied`], at once.
+/// [`BrokerPanicked`], at once.
 ///
 /// # Panics
 /// When there is no place to listen at.
@@ -74,10 +74,10 @@ pub async fn run(
     auth: Auth,
     log: Log,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), BrokerDied> {
+) -> Result<(), BrokerPanicked> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), log.clone(), Instant::now());
-    let broker = broker.patient(config.pace.is_patient()).announce_after(config.announce_after);
+    let broker = broker.wait_for_readers(config.pace.waits_for_readers()).announce_after(config.announce_after);
     let broker = broker.with_policy(auth.policy.clone());
     serve(listeners, control, (config, auth), log, shutdown, inbox, broker.run(events)).await
 }
@@ -85,7 +85,7 @@ pub async fn run(
 /// Removes the accounts that nobody has logged in with for so long, now and once a day. Who is in the room uses an account.
 async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) -> Infallible {
     loop {
-        let here = shared.order(AdminRequest::ListPeople).await;
+        let here = shared.ask_room(AdminRequest::ListPeople).await;
         for account_id in here.into_iter().filter_map(|person| person.account_id) {
             note_login(&shared.log, &accounts, account_id).await;
         }
@@ -108,7 +108,7 @@ async fn serve(
     shutdown: impl Future<Output = ()>,
     inbox: Sender<Event>,
     broker: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), BrokerDied> {
+) -> Result<(), BrokerPanicked> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
     let shared = Arc::new(Shared::new(settings, inbox.clone(), log.clone(), stop.map(drop).boxed().shared(), alive));
@@ -133,7 +133,7 @@ async fn serve(
         futures::pin_mut!(accepting, shutdown);
         futures::select! {
             () = shutdown => {}
-            _ = broker => return Err(BrokerDied),
+            _ = broker => return Err(BrokerPanicked),
             (never, ..) = accepting => match never {},
         }
     }
@@ -148,7 +148,7 @@ async fn serve(
     };
     let ended = timeout(SHUTDOWN_LIMIT, ending).await;
     log.note(Record::Stopped { cut: sessions.strong_count() });
-    if matches!(ended, Ok(Err(_))) { Err(BrokerDied) } else { Ok(()) }
+    if matches!(ended, Ok(Err(_))) { Err(BrokerPanicked) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -164,6 +164,6 @@ mod tests {
                 panic!("as a test")
             });
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
-        assert!(matches!(ended, Err(BrokerDied)));
+        assert!(matches!(ended, Err(BrokerPanicked)));
     }
 }

@@ -92,7 +92,7 @@ impl Shared {
     }
 
     /// Ties a peer in the room to its account, or no longer.
-    pub(crate) async fn enrol(&self, peer: PeerId, account_id: Option<AccountId>) {
+    pub(crate) async fn set_account(&self, peer: PeerId, account_id: Option<AccountId>) {
         // As above.
         let _ = self.inbox.send(Event::SetAccount { peer, account_id }).await;
     }
@@ -102,7 +102,7 @@ impl Shared {
         match error {
             ChangeError::AlreadyRegistered(owner) => Refusal::NameLooksRegistered { name, owner: (&owner).into() },
             ChangeError::NotRegistered => Refusal::NotRegistered,
-            ChangeError::Full => Refusal::RegistryFull,
+            ChangeError::Full => Refusal::AccountsFull,
             ChangeError::NotKept(why) => {
                 self.log.note(Record::NotKept { why });
                 Refusal::NotKept

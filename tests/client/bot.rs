@@ -193,7 +193,7 @@ fn what_still_waits_at_the_end_is_counted() {
         bot.stdout.expect(line);
     }
     server.begin_stop();
-    bot.stderr.expect("client: sh was not run for 2 messages: the visit ended before");
+    bot.stderr.expect("client: sh was not run for 2 messages: the session ended first");
     // The program that runs is left alone, and holds on to the standard error that it shares with the client.
     drop(gate);
     let done = bot.finish();

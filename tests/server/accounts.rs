@@ -23,7 +23,7 @@ use crate::support::program::ServerProgram;
 const REQUIRED: &str = "! password-required";
 const WRONG: &str = "! wrong-password";
 const BUSY: &str = "! busy";
-const UNFINISHED: &str = "! thrown-away";
+const UNFINISHED: &str = "! discarded";
 const PASSWORD: &str = "correct horse";
 
 /// A folder of this test's own, and what a server keeps in it.
@@ -40,17 +40,17 @@ impl Setup {
     }
 
     fn open(&self, registered_only: bool) -> Server {
-        self.open_with_registry(registered_only).0
+        self.open_with_accounts(registered_only).0
     }
 
-    /// Adds an account to the registry, while no server has it open.
+    /// Adds an account to the accounts, while no server has it open.
     fn add_account(&self, name: &str) {
         let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hash = block_on(self.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
         block_on(accounts.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
     }
 
-    fn open_with_registry(&self, registered_only: bool) -> (Server, Accounts) {
+    fn open_with_accounts(&self, registered_only: bool) -> (Server, Accounts) {
         let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
         let policy = Policy { accounts: Some(accounts.clone()), registered_only };
@@ -77,8 +77,8 @@ impl Drop for Setup {
 }
 
 /// The refusal after which this many lines were discarded.
-fn thrown_away(lines: usize) -> String {
-    format!("! thrown-away: discarded {lines} line…")
+fn discarded(lines: usize) -> String {
+    format!("! discarded: discarded {lines} line…")
 }
 
 /// Somebody in the room who has registered this name.
@@ -326,10 +326,10 @@ fn lines_after_a_refused_account_command_are_discarded() {
     alice.send("/register\nshort\nshort\n");
     alice.expect("* Send the new password as…");
     alice.expect("! bad-password: …8…");
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     alice.send("/password\nincorrect horse\nbattery staple\nbattery staple\n");
     alice.expect("! not-registered");
-    alice.expect(&thrown_away(3));
+    alice.expect(&discarded(3));
     alice.send("hi\n");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
@@ -345,13 +345,13 @@ fn the_rest_of_an_unfinished_line_after_a_refused_account_command_is_discarded()
     // A refused command, and a refused answer.
     alice.send("/register\nhunter2-is-my-pass\nhunter2-is");
     alice.expect("! already-registered: …Alice…");
-    alice.expect(&thrown_away(2));
+    alice.expect(&discarded(2));
     alice.send("-my-pass\r\nhi\n");
     bob.expect("Alice: hi");
     alice.send("/password\nincorrect horse\nhunter2-is");
     alice.expect("* Send the password…");
     alice.expect(WRONG);
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     for piece in ["-my", "-pass", "\nhello\n"] {
         alice.send(piece);
     }
@@ -368,7 +368,7 @@ fn any_number_of_lines_after_a_refused_account_command_is_discarded() {
     bob.expect("* Alice has joined");
     alice.send(&format!("/password\n{}hunter2-is", "x\n".repeat(3000)));
     alice.expect("! not-registered");
-    alice.expect(&thrown_away(3001));
+    alice.expect(&discarded(3001));
     alice.send("-my-pass\nhi\n");
     bob.expect("Alice: hi");
 }
@@ -504,7 +504,7 @@ fn a_silence_does_not_split_a_password() {
     // Nor one that was thrown away.
     alice.send("/register\nhunter2-is");
     alice.expect("! already-registered: …Alice…");
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     wait();
     alice.send("-my-pass");
     wait();
@@ -551,7 +551,7 @@ fn a_busy_refusal_does_not_count_as_a_wrong_password() {
 fn a_peer_kicked_during_hashing_registers_nothing() {
     let mut setup = Setup::new("kicked");
     setup.hasher = Hasher::new(1, 2);
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let mut olga = register(&server, "Olga");
     block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
     let mut bob = server.join("Bob");
@@ -573,7 +573,7 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
 #[test]
 fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
     let setup = Setup::new("squatter");
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let mut squatter = server.join("A1ice");
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
@@ -721,7 +721,7 @@ fn a_login_is_noted() {
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     let id = block_on(accounts.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
     drop(accounts);
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let used = move || accounts.account_of(id).unwrap().used;
     assert_eq!(used(), past);
     assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));

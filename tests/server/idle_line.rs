@@ -7,13 +7,13 @@ use linechat::server::Config;
 use crate::support::harness::{Peer, Server, unpaced};
 use crate::support::program::ServerProgram;
 
-fn patient() -> Config {
+fn idle_line_config() -> Config {
     Config { idle_line: Some(Duration::from_millis(150)), ..unpaced() }
 }
 
 #[test]
 fn a_name_and_messages_without_line_ends_count_after_a_silence() {
-    let server = Server::start_with(patient());
+    let server = Server::start_with(idle_line_config());
     let mut alice = server.join("Alice");
     let mut bob = server.connect();
     bob.send("Bob");
@@ -27,7 +27,7 @@ fn a_name_and_messages_without_line_ends_count_after_a_silence() {
 
 #[test]
 fn whole_lines_still_end_where_they_end() {
-    let server = Server::start_with(patient());
+    let server = Server::start_with(idle_line_config());
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("one\ntwo\nthree");
     for line in ["one", "two", "three"] {

@@ -229,9 +229,9 @@ fn an_address_ban_disconnects_its_peers_and_refuses_new_connections() {
         assert_eq!(olga.line(), format!("* {name} has joined\n"));
         peer
     };
-    let mut crowd = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
+    let mut peers = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
     olga.send("/ban 127.0.0.1 1h\n");
-    for peer in &mut crowd {
+    for peer in &mut peers {
         assert!(peer.rest().iter().any(|line| is_like(line, "! banned: …until 2…Z")));
     }
     for ip in ["127.0.0.1", "127.0.0.7", "127.9.9.9"] {
@@ -342,7 +342,7 @@ fn notices_hide_the_words_of_ignored_peers() {
     bob.expect_nothing_new();
 }
 
-/// The registry has the ban or the mute a moment before the room does.
+/// The ban or the mute is in the accounts a moment before the room applies it.
 #[test]
 fn a_rename_does_not_escape_a_ban_or_mute_that_was_just_stored() {
     let mut room = Room::open("rename-race");

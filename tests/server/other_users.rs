@@ -189,7 +189,7 @@ fn folders_that_others_can_write_to_are_refused() {
 }
 
 #[test]
-fn a_sticky_folder_will_do_for_a_socket_but_not_for_the_registry() {
+fn a_sticky_folder_is_allowed_for_a_socket_but_not_for_accounts() {
     let folder = Folder::new();
     let sticky = folder.subfolder("sticky", 0o1777);
     assert_starts(&["--unix", &format!("{sticky}/socket"), "--unix-mode", "0666"]);
@@ -222,7 +222,7 @@ fn a_server_that_starts_does_not_wait_for_its_own_lock() {
     server.stdout.line();
     let traced = fs::read_to_string(&trace).unwrap();
     let locks: Vec<_> = traced.lines().filter(|line| line.contains("flock(")).collect();
-    assert!(locks.len() >= 3, "for the registry, the control socket and the other one: {traced}");
+    assert!(locks.len() >= 3, "for the accounts, the control socket and the other one: {traced}");
     assert!(locks.iter().all(|line| line.ends_with("= 0")), "{traced}");
     server.signal(Signal::TERM);
     assert_eq!(server.finish().code, Some(0));

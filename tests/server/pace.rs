@@ -53,7 +53,7 @@ fn public() -> Server {
 #[test]
 fn long_answers_slow_down_the_peer_that_asks_for_them() {
     let server = public();
-    let _crowd: Vec<_> = (0..400).map(|number| server.join(&format!("{number:0>32}"))).collect();
+    let _peers: Vec<_> = (0..400).map(|number| server.join(&format!("{number:0>32}"))).collect();
     let mut alice = server.join("Alice");
     // A list has 13 KiB, so the eight KiB a second and the burst of 64 are soon used up.
     alice.send(&"/who\n".repeat(8));

@@ -215,7 +215,7 @@ fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
     let Some(ip) = outer_address() else {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
-    let config = config("door");
+    let config = config("room-password");
     let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut mallory = server.connect();
     mallory.send("Mallory\n");

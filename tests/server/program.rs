@@ -56,7 +56,7 @@ fn listening_on_ipv6_wildcard_also_accepts_ipv4() {
     alice.expect("Bob: hi");
 }
 
-/// A visit that leaves a trace of every kind, and the output of the server after it.
+/// Causes a log record of every kind, and returns the output of the server.
 fn log_of_a_visit(arguments: &[&str]) -> String {
     let mut server = ServerProgram::start(arguments);
     let mut alice = server.join("Alice");

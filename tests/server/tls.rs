@@ -299,7 +299,7 @@ fn a_hundred_new_certificates_disturb_nobody() {
     raise_descriptor_limit();
     let mut room = Room::open("renewed");
     let trust = room.certificate.trust();
-    let mut crowd: Vec<_> =
+    let mut peers: Vec<_> =
         (0..500).map(|at| TlsPeer::connect(room.address, &trust).join(&format!("peer{at}"))).collect();
     for _ in 0..100 {
         room.certificate.renew();
@@ -307,8 +307,8 @@ fn a_hundred_new_certificates_disturb_nobody() {
         room.server.wait_for_record("reloaded");
     }
     let newcomer = room.connect().join("Newcomer");
-    assert_ne!(newcomer.server_certificate(), crowd[0].server_certificate());
-    for (at, peer) in crowd.iter_mut().enumerate() {
+    assert_ne!(newcomer.server_certificate(), peers[0].server_certificate());
+    for (at, peer) in peers.iter_mut().enumerate() {
         peer.send("/nick\n");
         while !is_like(&peer.line(), "! bad-arguments") {}
         peer.send("/quit\n");

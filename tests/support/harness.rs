@@ -14,7 +14,7 @@ use linechat::server;
 use linechat::server::access::auth::Auth;
 use linechat::server::access::rate_limit::PacePreset;
 use linechat::server::listen::Listener;
-use linechat::server::{BrokerDied, Config};
+use linechat::server::{BrokerPanicked, Config};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::lines::{assert_all_like, assert_like};
@@ -60,7 +60,7 @@ pub fn own_address() -> IpAddr {
 pub struct Server {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    running: Option<thread::JoinHandle<Result<(), BrokerDied>>>,
+    running: Option<thread::JoinHandle<Result<(), BrokerPanicked>>>,
 }
 
 impl Server {
@@ -135,7 +135,7 @@ impl Server {
     }
 
     /// Waits for the server to have stopped.
-    pub fn wait(&mut self) -> Result<(), BrokerDied> {
+    pub fn wait(&mut self) -> Result<(), BrokerPanicked> {
         let running = self.running.take().expect("it is waited for once");
         within(move || running.join().expect("the server does not panic"))
     }

@@ -57,7 +57,7 @@ pub async fn run(config: &Config, options: Options, display: Display) -> Result<
         Either::Left((listened, _)) => listened,
         Either::Right(((), _)) => Err(ClientError::Output(io::ErrorKind::BrokenPipe.into())),
     };
-    report_unrun(&path, backlog.left(), "the visit ended before");
+    report_unrun(&path, backlog.left(), "the session ended first");
     listened?;
     session.outcome()
 }

@@ -247,13 +247,13 @@ mod tests {
     use super::*;
     use crate::client::terminal::account::{AGAIN, DIFFER, NEW, PRESENT};
 
-    /// Keys, with what is left for the editor.
-    struct Desk {
+    /// A prompt, and the text that it leaves to the editor.
+    struct Harness {
         prompt: PasswordPrompt,
         editor: String,
     }
 
-    impl Desk {
+    impl Harness {
         fn new() -> Self {
             let prompt = PasswordPrompt::default();
             prompt.set_ready(true);
@@ -299,43 +299,43 @@ mod tests {
 
     #[test]
     fn the_editor_sees_no_key_and_every_key_that_could_show_something_does_nothing() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.type_in("zöe");
+        let mut harness = Harness::new();
+        harness.prompt.open_login();
+        harness.type_in("zöe");
         for key in ["\t", "\x12", "\x19", "\x1f", "\x18", "\x17", "\x0b", "\x01", "\x02", "\x10", "\x16", "\x04"] {
-            let effect = desk.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
+            let effect = harness.press(KeyEvent::new(key.chars().next().unwrap(), Modifiers::NONE));
             assert!(matches!(effect, KeyEffect::None), "{key:?}: {effect:?}");
         }
         for code in [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Home, KeyCode::Tab, KeyCode::Delete] {
-            assert!(matches!(desk.press(KeyEvent(code, Modifiers::NONE)), KeyEffect::None), "{code:?}");
+            assert!(matches!(harness.press(KeyEvent(code, Modifiers::NONE)), KeyEffect::None), "{code:?}");
         }
-        desk.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
-        desk.type_in("ë 1");
-        assert_eq!(desk.enter().as_deref(), Some("zöë 1"));
-        assert_eq!((desk.enter(), desk.editor.as_str()), (None, ""));
+        harness.press(KeyEvent(KeyCode::Backspace, Modifiers::NONE));
+        harness.type_in("ë 1");
+        assert_eq!(harness.enter().as_deref(), Some("zöë 1"));
+        assert_eq!((harness.enter(), harness.editor.as_str()), (None, ""));
     }
 
     #[test]
     fn it_is_hidden_from_the_command_on_until_all_is_typed() {
-        let mut desk = Desk::new();
-        assert_eq!(desk.prompt.open("/register"), Some(NEW));
-        desk.type_in("unseen");
-        assert_eq!(desk.enter().as_deref(), Some("unseen"));
-        desk.prompt.enter(b"unseen").unwrap_err();
-        desk.type_in("un");
-        desk.prompt.enter(b"unseen").unwrap();
+        let mut harness = Harness::new();
+        assert_eq!(harness.prompt.open("/register"), Some(NEW));
+        harness.type_in("unseen");
+        assert_eq!(harness.enter().as_deref(), Some("unseen"));
+        harness.prompt.enter(b"unseen").unwrap_err();
+        harness.type_in("un");
+        harness.prompt.enter(b"unseen").unwrap();
         // It has ended, but half a password is there.
-        desk.type_in("seen");
-        assert_eq!(desk.enter().as_deref(), Some("unseen"));
-        assert_eq!(enter(&desk.prompt, &["unseen"]).unwrap_err(), NOBODY_ASKS);
-        assert_eq!(desk.editor, "");
-        desk.type_in("seen");
-        assert_eq!(desk.editor, "seen");
+        harness.type_in("seen");
+        assert_eq!(harness.enter().as_deref(), Some("unseen"));
+        assert_eq!(enter(&harness.prompt, &["unseen"]).unwrap_err(), NOBODY_ASKS);
+        assert_eq!(harness.editor, "");
+        harness.type_in("seen");
+        assert_eq!(harness.editor, "seen");
     }
 
     #[test]
     fn each_command_asks_for_what_it_needs() {
-        let prompt = Desk::new().prompt;
+        let prompt = Harness::new().prompt;
         assert_eq!(prompt.open("/register\n"), Some(NEW));
         assert_eq!(enter(&prompt, &["one"]).unwrap_err(), AGAIN);
         let request = enter(&prompt, &["one"]).unwrap();
@@ -364,53 +364,53 @@ mod tests {
 
     #[test]
     fn ctrl_c_cancels_a_command() {
-        let mut desk = Desk::new();
+        let mut harness = Harness::new();
         for keys in ["", "half"] {
-            desk.prompt.open("/register");
-            desk.type_in(keys);
-            assert!(matches!(desk.press(KeyEvent::ctrl('C')), KeyEffect::Cancelled));
-            assert!(!desk.prompt.is_open() && !desk.prompt.cancel());
-            desk.type_in("seen");
+            harness.prompt.open("/register");
+            harness.type_in(keys);
+            assert!(matches!(harness.press(KeyEvent::ctrl('C')), KeyEffect::Cancelled));
+            assert!(!harness.prompt.is_open() && !harness.prompt.cancel());
+            harness.type_in("seen");
         }
-        assert_eq!(desk.editor, "seenseen");
+        assert_eq!(harness.editor, "seenseen");
     }
 
     #[test]
     fn of_a_paste_the_first_line_is_taken() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
+        let mut harness = Harness::new();
+        harness.prompt.open_login();
+        harness.press(KeyEvent(KeyCode::BracketedPasteStart, Modifiers::NONE));
         for line in ["", "hunter2", "not this"] {
-            desk.type_in(line);
-            assert_eq!(desk.enter(), None);
+            harness.type_in(line);
+            assert_eq!(harness.enter(), None);
         }
-        desk.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
-        desk.type_in("!");
-        assert_eq!(desk.enter().as_deref(), Some("hunter2!"));
+        harness.press(KeyEvent(KeyCode::BracketedPasteEnd, Modifiers::NONE));
+        harness.type_in("!");
+        assert_eq!(harness.enter().as_deref(), Some("hunter2!"));
     }
 
     #[test]
     fn ctrl_c_and_ctrl_u_throw_half_a_password_away() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
+        let mut harness = Harness::new();
+        harness.prompt.open_login();
         for key in [KeyEvent::ctrl('C'), KeyEvent::ctrl('U')] {
-            desk.type_in("wrong");
-            assert!(matches!(desk.press(key), KeyEffect::None));
-            assert_eq!(desk.enter(), None);
+            harness.type_in("wrong");
+            assert!(matches!(harness.press(key), KeyEffect::None));
+            assert_eq!(harness.enter(), None);
         }
-        desk.type_in("right");
-        assert_eq!(desk.enter().as_deref(), Some("right"));
+        harness.type_in("right");
+        assert_eq!(harness.enter().as_deref(), Some("right"));
         for key in ['C', 'D', 'L', 'Z'] {
-            assert!(matches!(desk.press(KeyEvent::ctrl(key)), KeyEffect::Usual), "{key}");
+            assert!(matches!(harness.press(KeyEvent::ctrl(key)), KeyEffect::Usual), "{key}");
         }
     }
 
     #[test]
     fn what_is_too_long_for_a_line_is_not_taken() {
-        let mut desk = Desk::new();
-        desk.prompt.open_login();
-        desk.type_in(&"x".repeat(LINE_BYTES + 1));
-        assert_eq!(desk.enter().unwrap().len(), LINE_BYTES);
+        let mut harness = Harness::new();
+        harness.prompt.open_login();
+        harness.type_in(&"x".repeat(LINE_BYTES + 1));
+        assert_eq!(harness.enter().unwrap().len(), LINE_BYTES);
     }
 
     #[test]

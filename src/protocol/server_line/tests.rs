@@ -68,7 +68,7 @@ impl Words {
             Refusal::NameTaken,
         ];
         let mut refusals: Vec<_> = with_text.into_iter().map(|refusal| refusal(text.clone())).collect();
-        refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::ThrownAway(3)]);
+        refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::Discarded(3)]);
         Self { texts: vec![text.clone(); 3], names, text, reasons, notices, refusals, count }
     }
 

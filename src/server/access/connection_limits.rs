@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_refuses_and_a_leave_makes_room() {
+    fn a_full_server_refuses_connections_and_a_leave_makes_room() {
         let limits = limits(2, 9);
         let first = enter(&limits, 1, "192.0.2.1").unwrap();
         let _second = enter(&limits, 2, "192.0.2.2").unwrap();
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_full_house_the_64s_of_a_48_count_together() {
+    fn in_a_full_server_the_64s_of_a_48_count_together() {
         let limits = limits(4, 99);
         let address = |peer| if peer < 2 { "192.0.2.1".to_owned() } else { format!("2001:db8:0:{peer}::1") };
         let mut held: Vec<_> = (0..3).map(|peer| enter(&limits, peer, &address(peer)).unwrap()).collect();
@@ -357,19 +357,19 @@ mod tests {
         assert!(enter(&limits, 50, "::1").is_ok());
     }
 
-    /// As long as a crowd fits, nobody makes room, however slow it is to give its names.
+    /// As long as all connections fit, none is evicted, however slow they are to give their names.
     #[test]
-    fn a_crowd_without_names_fills_all_the_room_there_is() {
+    fn unnamed_connections_may_fill_the_server() {
         let limits = limits(5000, 99);
-        let crowd: Vec<_> = (0..5000).map(|peer| enter(&limits, peer, "127.0.0.1").unwrap()).collect();
-        for (mut permit, mut evicted) in crowd {
+        let peers: Vec<_> = (0..5000).map(|peer| enter(&limits, peer, "127.0.0.1").unwrap()).collect();
+        for (mut permit, mut evicted) in peers {
             assert_eq!(evicted.try_recv(), Ok(None));
             permit.is_named();
         }
     }
 
     #[test]
-    fn in_a_full_house_an_unnamed_connection_of_a_busier_source_makes_room() {
+    fn in_a_full_server_an_unnamed_connection_of_a_busier_source_makes_room() {
         let limits = limits(4, 99);
         let mut held: Vec<_> = (0..4)
             .map(|peer| enter(&limits, peer, ["192.0.2.1", "192.0.2.2"][usize::from(peer > 0)]).unwrap())
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_lets_in_only_a_few_before_those_evicted_have_ended() {
+    fn a_full_server_lets_in_only_a_few_before_those_evicted_have_ended() {
         let limits = limits(100, 99);
         let mut held: Vec<_> = (0..100).map(|peer| enter(&limits, peer, "192.0.2.1").ok()).collect();
         held.truncate(99);

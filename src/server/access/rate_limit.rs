@@ -51,7 +51,7 @@ impl PacePreset {
     }
 
     /// Whether the room waits for its readers. Where peers are paced nobody has to.
-    pub(crate) fn is_patient(self) -> bool {
+    pub(crate) fn waits_for_readers(self) -> bool {
         self.rates().is_none()
     }
 

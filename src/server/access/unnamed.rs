@@ -46,7 +46,7 @@ impl Unnamed {
     /// than the newcomer's would have.
     ///
     /// If the newcomer were always refused, a few idle connections could keep everybody out. If young connections always
-    /// had to make room, a crowd of honest clients would evict each other, and nobody would have the time to give a name.
+    /// had to make room, many honest clients would evict each other before they could give a name.
     pub(crate) fn make_room(&mut self, newcomer: LimitKey, now: Instant) -> bool {
         let Some((&(count, Reverse(peer)), &network)) = self.order.last_key_value() else { return false };
         let newcomers = self.by_network.get(&newcomer).map_or(0, BTreeMap::len) + 1;
@@ -93,7 +93,7 @@ mod tests {
     const THREE: LimitKey = LimitKey::Network(Network::V4([192, 0, 2, 3]));
 
     /// Connections from these networks, all at `now`, numbered from 0.
-    fn crowd(keys: &[LimitKey], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
+    fn connections(keys: &[LimitKey], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
         let mut unnamed = Unnamed::default();
         let receivers = (0..).zip(keys).map(|(peer, &network)| unnamed.add(PeerId(peer), network, now)).collect();
         (unnamed, receivers)
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_oldest_of_the_busiest_source_makes_room_for_a_source_that_has_fewer() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, TWO, TWO, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, TWO, TWO, TWO], now);
         assert!(unnamed.make_room(THREE, now));
         assert_eq!(evicted(&mut receivers), [1]);
         assert!(unnamed.make_room(THREE, now));
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_young_connection_does_not_make_room_for_the_same_source() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, ONE], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, ONE], now);
         let almost = now + UNNAMED_GRACE - Duration::from_nanos(1);
         assert!(!unnamed.make_room(ONE, almost));
         assert!(evicted(&mut receivers).is_empty());
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn of_equally_busy_networks_the_one_with_the_oldest_connection_makes_room() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[THREE, ONE, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[THREE, ONE, TWO], now);
         for expected in 0..3 {
             assert!(unnamed.make_room(ONE, now + UNNAMED_GRACE));
             assert_eq!(evicted(&mut receivers), [expected]);
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn who_is_gone_is_not_evicted_and_costs_nothing() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, ONE, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, ONE, TWO], now);
         assert!(unnamed.remove(PeerId(0), ONE));
         assert!(!unnamed.remove(PeerId(0), ONE), "it was removed before");
         assert!(unnamed.make_room(THREE, now + UNNAMED_GRACE));

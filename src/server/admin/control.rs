@@ -103,7 +103,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
     let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
     let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
     let command = AdminCommand::parse(line)?;
-    let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
+    let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
     match command {
         AdminCommand::Moderation(command) => shared.perform(by, command).await.map(|done| format!("{done}\n")),
         AdminCommand::Op(name) => set_operator(shared, accounts, by, true, &name).await,
@@ -178,7 +178,7 @@ async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String 
     let mut text = String::new();
     match listing {
         Listing::People => {
-            for person in shared.order(AdminRequest::ListPeople).await {
+            for person in shared.ask_room(AdminRequest::ListPeople).await {
                 let _ = writeln!(text, "{}", describe(accounts, &person));
             }
         }
@@ -225,7 +225,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
     let rows = [
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
-        ("people", shared.order(AdminRequest::ListPeople).await.len().to_string()),
+        ("people", shared.ask_room(AdminRequest::ListPeople).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
@@ -269,7 +269,7 @@ mod tests {
         (ours, Transport::Unix(Arc::new(Async::new(theirs).unwrap())))
     }
 
-    /// A server with a registry, and the inbox of its room.
+    /// A server with accounts, and the inbox of its room.
     fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -286,7 +286,7 @@ mod tests {
     async fn expelled(events: &Receiver<Event>) -> oneshot::Sender<Vec<Person>> {
         loop {
             match events.recv().await.unwrap() {
-                Event::AdminRequest(order) => match *order {
+                Event::AdminRequest(request) => match *request {
                     AdminRequest::ListPeople(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
                     AdminRequest::Expel { answer, .. } => return answer,
                     other => panic!("{other:?}"),

@@ -82,7 +82,7 @@ impl Shared {
 
     /// Does what `by` wants, and says what came of it.
     pub(crate) async fn perform(&self, by: &Actor, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        let accounts = self.auth.accounts().ok_or(Refusal::NoRegistry)?;
+        let accounts = self.auth.accounts().ok_or(Refusal::NoAccounts)?;
         match act {
             ModerationCommand::Kick { whom, reason } => self.kick(by, whom, reason).await,
             ModerationCommand::Ban { whom, time, reason } => self.ban(accounts, by, whom, (time, reason)).await,
@@ -174,7 +174,7 @@ impl Shared {
     /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
     async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
         let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
-        let people = self.order(AdminRequest::ListPeople).await;
+        let people = self.ask_room(AdminRequest::ListPeople).await;
         let holder = people.iter().find(|person| person.name == *name);
         let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
         if account.is_some() && account.as_ref() == by.account() {
@@ -197,14 +197,14 @@ impl Shared {
         (act, why): (&str, Option<SafeText>),
     ) -> Vec<Person> {
         let reason = LeaveReason::Server { what: SafeText::new(format!("{act} by {by}")), why };
-        self.order(|answer| AdminRequest::Expel { whom, refusal, reason, by: by.peer(), answer }).await
+        self.ask_room(|answer| AdminRequest::Expel { whom, refusal, reason, by: by.peer(), answer }).await
     }
 
     /// Everybody whom it concerns, once.
     async fn set_mute(&self, targets: &[Banned], mute: Option<Mute>) -> Vec<Person> {
         let mut people: Vec<Person> = Vec::new();
         for whom in names(targets).cloned() {
-            let concerned = self.order(|answer| AdminRequest::Mute { whom, mute, answer }).await;
+            let concerned = self.ask_room(|answer| AdminRequest::Mute { whom, mute, answer }).await;
             people.extend(concerned);
         }
         people.sort_by_key(|person| person.peer);
@@ -213,9 +213,12 @@ impl Shared {
     }
 
     /// Who it concerns. When the room is over, nobody.
-    pub(crate) async fn order(&self, order: impl FnOnce(oneshot::Sender<Vec<Person>>) -> AdminRequest) -> Vec<Person> {
+    pub(crate) async fn ask_room(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Vec<Person>>) -> AdminRequest,
+    ) -> Vec<Person> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.inbox.send(Event::AdminRequest(Box::new(order(answer)))).await;
+        let _ = self.inbox.send(Event::AdminRequest(Box::new(request(answer)))).await;
         answered.await.unwrap_or_default()
     }
 

@@ -55,7 +55,7 @@ impl AccountFlow {
         let asked = shared.who_is(peer).await?;
         let by = shared.actor(&asked);
         let (auth, from, account_id) = (&shared.auth, asked.from, asked.account_id);
-        let Some(accounts) = auth.accounts() else { return Some(Err(Refusal::NoRegistry)) };
+        let Some(accounts) = auth.accounts() else { return Some(Err(Refusal::NoAccounts)) };
         if !is_protected {
             return Some(Err(Refusal::Unprotected));
         }
@@ -85,7 +85,7 @@ impl AccountFlow {
     /// Takes the line that was asked for.
     pub(crate) async fn take(mut self: Box<Self>, shared: &Shared, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = read_secret(line)?;
-        let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
+        let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
         let keys = self.keys();
         match (std::mem::replace(&mut self.next, Next::New), self.command) {
             (Next::Present, command) => {
@@ -184,7 +184,7 @@ async fn register(
     let registered = accounts.register(name.clone(), hash, SystemTime::now()).await;
     let account = registered.map_err(|error| shared.not_done(error, (&name).into()))?;
     shared.connection_limits.charge(keys, Offence::Registration);
-    shared.enrol(peer, Some(account.id)).await;
+    shared.set_account(peer, Some(account.id)).await;
     let by = Actor::Peer { peer, name: name.clone(), account: Some(account.name) };
     shared.record("register", &by, name.as_str(), None, None);
     Ok(Notice::Registered(name))
@@ -211,7 +211,7 @@ async fn unregister(
 ) -> Result<Notice, Refusal> {
     let account_id = account_id.ok_or(Refusal::NotRegistered)?;
     accounts.unregister(account_id).await.map_err(|error| shared.not_done(error, (&name).into()))?;
-    shared.enrol(peer, None).await;
+    shared.set_account(peer, None).await;
     shared.record("unregister", by, name.as_str(), None, None);
     Ok(Notice::Unregistered(name))
 }

@@ -50,7 +50,7 @@ fn rest_since(before: Option<(u64, Instant)>, health: Health, now: Instant) -> O
 
 /// Ends when a write has waited for the peer for long enough: for the stall limit, or, once it is leaving, for about as long as
 /// there is for a farewell.
-pub(crate) async fn end_of_patience(stall_limit: Duration, is_leaving: impl Fn() -> bool) {
+pub(crate) async fn stall_deadline(stall_limit: Duration, is_leaving: impl Fn() -> bool) {
     let deadline = Instant::now() + stall_limit;
     let mut was_leaving = false;
     while !(was_leaving && is_leaving()) {

@@ -18,7 +18,7 @@ use crate::log::Record;
 use crate::model::address::PeerAddr;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
 use crate::protocol::{Line, LoginLine, Refusal, Reply};
 use crate::room::{Answer, Event, Reader};
@@ -241,7 +241,7 @@ impl<'a> Login<'a> {
     /// The next line. A peer that stays silent is told what to send.
     async fn line(&mut self) -> Result<Line, Failed> {
         let mut stop = self.shared.stop.clone().fuse();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         while self.lines.waiting() == 0 && self.lines.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -250,7 +250,7 @@ impl<'a> Login<'a> {
                     Awaited::Password => Refusal::PasswordTimeout,
                 }));
             }
-            let patience = self.prompt.map_or(left, |prompt| prompt.min(left));
+            let wait = self.prompt.map_or(left, |prompt| prompt.min(left));
             // What the peer sends comes last, or it could keep the others from ever being looked at.
             let is_silent = futures::select_biased! {
                 () = stop => return Err(Failed::Ended(Refusal::ShuttingDown)),
@@ -262,7 +262,7 @@ impl<'a> Login<'a> {
                     }
                     false
                 }
-                filled = timeout(patience, self.lines.fill()).fuse() => {
+                filled = timeout(wait, self.lines.fill()).fuse() => {
                     self.bytes += filled.unwrap_or(0);
                     filled.is_err()
                 }
@@ -280,7 +280,7 @@ impl<'a> Login<'a> {
                 let _ = self.writer.say(&Reply::Prompt).await;
             }
             let _ = self.writer.answer().await;
-            turns.end_round().await;
+            budget.spend().await;
         }
         self.prompt = None;
         self.lines.next_line().ok_or(Failed::Gone)?.map_err(Failed::Ended)

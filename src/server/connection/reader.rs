@@ -128,9 +128,7 @@ impl LineReader {
             return 0;
         }
         match self.idle_line {
-            Some(silence)
-                if self.decoder.is_inside_line() && !self.expects_secret && !self.decoder.is_throwing_away() =>
-            {
+            Some(silence) if self.decoder.is_inside_line() && !self.expects_secret && !self.decoder.is_discarding() => {
                 let read = timeout(silence, self.read()).await;
                 read.unwrap_or_else(|_silent| {
                     self.decoder.finish(&mut self.lines);
@@ -164,7 +162,7 @@ impl LineReader {
 
     /// Throws away what has arrived and was not looked at, be it in the socket yet, with the rest of a line that has begun.
     /// Says how many lines that were.
-    pub(crate) fn throw_away(&mut self) -> usize {
+    pub(crate) fn discard(&mut self) -> usize {
         let (mut count, mut reads) = (0, 0);
         loop {
             count += self.lines.drain(..).count();
@@ -179,7 +177,7 @@ impl LineReader {
                 break;
             }
         }
-        count + self.lines.drain(..).count() + usize::from(self.decoder.throw_away())
+        count + self.lines.drain(..).count() + usize::from(self.decoder.discard())
     }
 
     /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing

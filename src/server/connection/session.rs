@@ -20,7 +20,7 @@ use crate::limits::{FAREWELL_LIMIT, LAST_READS, LOGIN_LIMIT, LONG_LINES, PACE_CH
 use crate::log::Record;
 use crate::model::address::PeerAddr;
 use crate::model::{PeerId, SafeText};
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
 use crate::room::Event;
 use crate::server::access::connection_limits::Permit;
@@ -142,7 +142,7 @@ impl Session {
     /// Passes on what the peer sends, at its pace, until there is a reason to leave.
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.shared.stop.clone().fuse();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         let (transport, state) = (self.lines.transport().clone(), Arc::clone(&self.state));
         let watching = watch(&transport, &state, self.shared.config.stall_limit).fuse();
         futures::pin_mut!(watching);
@@ -177,7 +177,7 @@ impl Session {
                 bytes = fill.fuse() => bytes,
             };
             self.pace.take_bytes(bytes, Instant::now());
-            turns.end_round().await;
+            budget.spend().await;
         }
         self.last_words().await
     }
@@ -322,10 +322,10 @@ impl Session {
     /// When it is refused, what was sent after it on trust could be passwords. That is thrown away, up to the end of the line
     /// in progress, before the peer is told, or what it says then could be among it.
     async fn answer(&mut self, step: Result<Step, Refusal>) {
-        let thrown_away = if step.is_err() { self.lines.throw_away() } else { 0 };
+        let discarded = if step.is_err() { self.lines.discard() } else { 0 };
         self.shared.tell(self.peer, step.as_ref().map(Step::notice).map_err(Refusal::clone)).await;
-        if thrown_away > 0 {
-            self.shared.tell(self.peer, Err(Refusal::ThrownAway(thrown_away))).await;
+        if discarded > 0 {
+            self.shared.tell(self.peer, Err(Refusal::Discarded(discarded))).await;
         }
         if let Ok(Step::Ask(flow)) = step {
             self.flow = Some(flow);

@@ -17,10 +17,10 @@ use crate::log::{Log, Record};
 use crate::model::PeerId;
 use crate::model::address::PeerAddr;
 use crate::net::transport::Transport;
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::Reply;
 use crate::room::{Portion, Progress, Reader};
-use crate::server::connection::liveness::end_of_patience;
+use crate::server::connection::liveness::stall_deadline;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -34,7 +34,7 @@ pub(crate) struct Writer {
     stall_limit: Duration,
     state: Arc<ConnectionState>,
     /// Where progress is noted, once the peer has joined.
-    pulse: Option<Progress>,
+    progress: Option<Progress>,
 }
 
 /// How much of a portion is sent.
@@ -60,7 +60,7 @@ impl Writer {
             log: shared.log.clone(),
             stall_limit: shared.config.stall_limit,
             state,
-            pulse: None,
+            progress: None,
         }
     }
 
@@ -80,7 +80,7 @@ impl Writer {
     ///
     /// When the connection fails, both its sides are ended, so that the session notices too.
     pub(crate) async fn follow(mut self, mut reader: Reader) {
-        self.pulse = Some(reader.pulse());
+        self.progress = Some(reader.progress());
         match self.follow_to_end(&mut reader).await {
             // It fails when the peer is gone already, which is just as well. If it takes too long, the session cuts it.
             Ok(()) => drop(self.transport.close().await),
@@ -98,7 +98,7 @@ impl Writer {
     }
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         loop {
             let next = futures::select_biased! {
                 next = reader.next().fuse() => Some(next),
@@ -113,7 +113,7 @@ impl Writer {
             if !answers.is_empty() {
                 Box::pin(self.write_all(&mut [IoSlice::new(&answers)])).await?;
             }
-            turns.end_round().await;
+            budget.spend().await;
         }
     }
 
@@ -198,19 +198,19 @@ impl Writer {
     }
 
     /// Waits for the socket, no longer than the stall limit.
-    async fn within_limits<T>(&mut self, progress: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let pulse = self.pulse.as_ref();
-        let is_leaving = || pulse.is_some_and(Progress::is_leaving);
+    async fn within_limits<T>(&mut self, operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let progress = self.progress.as_ref();
+        let is_leaving = || progress.is_some_and(Progress::is_leaving);
         let made = futures::select_biased! {
-            made = pin!(progress.fuse()) => made,
-            () = pin!(end_of_patience(self.stall_limit, is_leaving).fuse()) => {
+            made = pin!(operation.fuse()) => made,
+            () = pin!(stall_deadline(self.stall_limit, is_leaving).fuse()) => {
                 if !is_leaving() {
                     self.state.note_stalled();
                 }
                 Err(io::ErrorKind::TimedOut.into())
             }
         };
-        pulse.into_iter().for_each(Progress::beat);
+        progress.into_iter().for_each(Progress::note);
         made
     }
 }

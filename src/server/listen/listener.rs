@@ -26,7 +26,7 @@ use crate::net::resolve::resolve;
 use crate::net::tcp;
 use crate::net::transport::Transport;
 use crate::os::io_error;
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::server::connection::handshake::Accepted;
 use crate::server::connection::session;
 use crate::server::connection::turn_away::turn_away;
@@ -98,7 +98,7 @@ impl Listener {
     /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
     pub(crate) async fn accept_all(self, shared: Arc<Shared>) -> Infallible {
         let mut recovery = Recovery::new();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         loop {
             match self.socket.accept().await {
                 Ok((transport, from)) => {
@@ -113,7 +113,7 @@ impl Listener {
                 }
             }
             // In a storm of connections, those that send their names at once are to get to say them.
-            turns.end_round().await;
+            budget.spend().await;
         }
     }
 }

@@ -25,7 +25,7 @@ const FEW_AT_ONCE: usize = 5;
 const PER_ADDRESS: usize = 5000;
 
 /// How long nothing may happen.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The peers, connected to one server.
 pub struct Crowd {
@@ -164,9 +164,9 @@ impl Crowd {
     /// Hears what has come, or waits for it. Says how many peers heard something.
     fn listen(&mut self, ledger: &mut Ledger, wait: Option<Duration>) -> Result<usize> {
         self.events.clear();
-        let timeout = Timespec::try_from(wait.unwrap_or(PATIENCE))?;
+        let timeout = Timespec::try_from(wait.unwrap_or(SILENCE_LIMIT))?;
         epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout))?;
-        ensure!(wait.is_some() || !self.events.is_empty(), "nothing was heard for {PATIENCE:?}");
+        ensure!(wait.is_some() || !self.events.is_empty(), "nothing was heard for {SILENCE_LIMIT:?}");
         let events = std::mem::take(&mut self.events);
         let now = self.now();
         for event in &events {

@@ -20,7 +20,7 @@ fn take_lines(pace: &mut RateLimit, waiting: usize, now: Instant) -> usize {
 #[test]
 fn the_room_waits_only_where_peers_may_talk_as_fast_as_it_goes() {
     assert_eq!(
-        [PacePreset::Open, PacePreset::Public, PacePreset::Off].map(PacePreset::is_patient),
+        [PacePreset::Open, PacePreset::Public, PacePreset::Off].map(PacePreset::waits_for_readers),
         [false, false, true]
     );
 }
@@ -87,8 +87,8 @@ fn it_is_told_once_an_episode() {
 fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs() {
     let (start, networks) = (Instant::now(), Arc::default());
     for (ip, factor) in [("192.0.2.1", PACE_OF_A_NETWORK), ("127.0.0.1", PACE_OF_THIS_MACHINE)] {
-        let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, ip, &networks, start)).collect();
-        let mut taken = |now| crowd.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
+        let mut peers: Vec<_> = (0..64).map(|_| from(PacePreset::Open, ip, &networks, start)).collect();
+        let mut taken = |now| peers.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
         // Each has one line that it had not to wait for.
         let burst = taken(start);
         assert!((200 * factor..200 * factor + 64).contains(&burst), "{burst} lines of {ip} at once");
@@ -102,10 +102,10 @@ fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs()
 #[test]
 fn the_bytes_of_a_network_are_limited_too() {
     let (start, networks) = (Instant::now(), Arc::default());
-    let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+    let mut peers: Vec<_> = (0..64).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
     let mut lines = 0;
     for at in 0..10_000 {
-        for pace in &mut crowd {
+        for pace in &mut peers {
             if pace.take_line(start + at * MS) {
                 pace.take_bytes(16 * 1024, start + at * MS);
                 lines += 1;
@@ -121,11 +121,11 @@ fn the_bytes_of_a_network_are_limited_too() {
 #[test]
 fn a_quiet_peer_of_a_busy_network_does_not_wait_long() {
     let (start, networks) = (Instant::now(), Arc::default());
-    let mut crowd: Vec<_> = (0..63).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+    let mut peers: Vec<_> = (0..63).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
     let mut quiet = from(PacePreset::Open, "192.0.2.1", &networks, start);
     for at in 0..10_000 {
         let now = start + at * MS;
-        crowd.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
+        peers.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
         if at % 500 == 0 {
             assert!(quiet.take_line(now), "after {at} ms");
             assert!(!quiet.is_news(0, now));

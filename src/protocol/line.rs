@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_line_end_ends_a_line() {
+    fn every_kind_of_line_ending_ends_a_line() {
         let (lines, _) = decode(b"a\nb\r\nc\r\0d\re\n\n\r\nf", &[]);
         assert_eq!(lines, ["a", "b", "c", "d", "e", "f"].map(text));
     }
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_utf8_spoils_only_its_own_line() {
+    fn invalid_utf8_affects_only_its_own_line() {
         let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
         assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
     }

@@ -1,7 +1,7 @@
-//! `/register`, `/password` and `/unregister`: what a peer does about its own account, one secret line at a time.
+//! `/register`, `/password` and `/unregister`: the steps in which a peer changes its own account.
 //!
-//! The session hands over the lines that are asked for here; none of them reaches the room. What the peer is told goes by way
-//! of the broker, so it stands behind what was said before.
+//! The session passes the requested lines to this module, and none of them reaches the room. Replies go through the
+//! broker, so they come after what was said before.
 
 use std::time::SystemTime;
 
@@ -20,12 +20,12 @@ use crate::server::access::penalties::Offence;
 use crate::server::admin::moderation::Actor;
 use crate::server::shared::Shared;
 
-/// A peer, and what it wants to do about its account.
+/// An account command in progress.
 #[derive(Debug)]
 pub(crate) struct AccountFlow {
     command: AccountCommand,
     by: Actor,
-    /// The name that is to be registered, or is.
+    /// The name to register, or the registered name.
     name: Name,
     from: PeerAddr,
     payer: Network,
@@ -33,19 +33,19 @@ pub(crate) struct AccountFlow {
     next: Next,
 }
 
-/// What the next line is to be.
+/// What the next line must be.
 #[derive(Debug)]
 enum Next {
     Present,
     New,
-    /// The same again.
+    /// The new password again.
     Again(Secret),
 }
 
 impl AccountFlow {
-    /// Begins one. `None`: the peer is not in the room any more.
+    /// Starts an account command. `None` if the peer has left the room.
     ///
-    /// Nobody on the way can read what the peer sends, if that `is_protected`.
+    /// `is_protected` means that nobody between the peer and the server can read what it sends.
     pub(crate) async fn begin(
         shared: &Shared,
         peer: PeerId,
@@ -59,7 +59,7 @@ impl AccountFlow {
         if !is_protected {
             return Some(Err(Refusal::Unprotected));
         }
-        // An operator may have taken the account away meanwhile.
+        // An operator may have deleted the account meanwhile.
         let account = account_id.and_then(|account_id| accounts.account_of(account_id));
         let (name, next) = match (command, account) {
             (AccountCommand::Register, None) => (asked.name, Next::New),
@@ -74,7 +74,7 @@ impl AccountFlow {
         Some(Ok(Step::Ask(Box::new(this))))
     }
 
-    /// Who pays for what is done.
+    /// The keys whose limits and penalties apply.
     fn keys(&self) -> LimitKeys {
         match self.command {
             AccountCommand::Register => LimitKeys::of(self.payer),
@@ -82,7 +82,7 @@ impl AccountFlow {
         }
     }
 
-    /// Takes the line that was asked for.
+    /// Handles the line that the peer was asked for.
     pub(crate) async fn take(mut self: Box<Self>, shared: &Shared, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = read_secret(line)?;
         let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
@@ -90,7 +90,7 @@ impl AccountFlow {
         match (std::mem::replace(&mut self.next, Next::New), self.command) {
             (Next::Present, command) => {
                 let account = self.account_id.and_then(|account_id| accounts.account_of(account_id));
-                // What is too short is nobody's: it is a way out, and costs nothing.
+                // A short line is not a guess: it cancels the command, and costs nothing.
                 let secret = secret?;
                 secret.check_strength()?;
                 let tried = shared.connection_limits.begin_try(&keys).await?;
@@ -124,13 +124,13 @@ impl AccountFlow {
                 if !secret.is_ok_and(|secret| secret.is(&first)) {
                     return Err(Refusal::PasswordsDiffer);
                 }
-                // A source has no more hashes made at once than it has tries.
+                // So a source has no more concurrent hashes than it has tries.
                 let tried = shared.connection_limits.begin_try(&keys).await?;
                 let hash = shared.auth.hash(first, &keys).await;
                 tried.forgive();
                 let hash = hash?;
                 if shared.who_is(peer).await.is_none() {
-                    // An operator has sent it out meanwhile.
+                    // An operator has removed the peer meanwhile.
                     return Err(Refusal::NotRegistered);
                 }
                 match (command, self.account_id) {
@@ -146,16 +146,16 @@ impl AccountFlow {
     }
 }
 
-/// What a line has led to.
+/// The result of a line.
 pub(crate) enum Step {
-    /// The next line is asked for.
+    /// The peer is asked for another line.
     Ask(Box<AccountFlow>),
-    /// All is done.
+    /// The command is complete.
     Done(Notice),
 }
 
 impl Step {
-    /// What the peer is told.
+    /// The notice for the peer.
     pub(crate) fn notice(&self) -> Notice {
         match self {
             Self::Ask(flow) => flow.next.question(),

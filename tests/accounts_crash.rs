@@ -1,8 +1,8 @@
 //! The accounts file after its process is killed, and when the disk is full.
 //!
-//! Each test starts itself again as a child process, and then checks the file that the child left. The child makes a fixed
-//! sequence of changes. After a crash, the file must contain all changes that were acknowledged. The next change, which
-//! was in progress, may be there or not.
+//! Each test starts itself again as a child process, and then checks the file that the child left. The child makes a
+//! fixed sequence of changes. After a crash, the file must contain all changes that were acknowledged. The next change,
+//! which was in progress, may be there or not.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write, stdout};

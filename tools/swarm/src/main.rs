@@ -4,8 +4,8 @@
 #![allow(missing_docs, missing_debug_implementations)]
 
 mod chart;
-mod compare;
 mod clients;
+mod compare;
 mod dialect;
 mod floor;
 mod ledger;

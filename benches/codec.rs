@@ -1,4 +1,4 @@
-//! From bytes to what is meant: `cargo bench --bench codec`.
+//! Decoding of lines and commands: `cargo bench --bench codec`.
 #![allow(missing_docs)]
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ fn input() -> Vec<u8> {
     format!("{}\n", "a line as people type it, ".repeat(3)[..63].trim_end()).repeat(1024).into_bytes()
 }
 
-/// The way of bytes through telnet and lines, in reads of so many bytes.
+/// Decodes bytes through telnet and lines, in reads of this many bytes.
 #[divan::bench(args = [1, 16, 64, 256, 1024, 8192])]
 fn decode(bencher: Bencher<'_, '_>, chunk: usize) {
     let input = input();
@@ -39,7 +39,7 @@ fn parse(bencher: Bencher<'_, '_>, line: &str) {
     bencher.counter(ItemsCount::new(1usize)).with_inputs(|| Line::Text(line.to_owned())).bench_values(Command::parse);
 }
 
-/// Making text safe to show.
+/// Makes text safe to show.
 #[divan::bench(args = ["plain", "foreign", "hostile"])]
 fn make_safe(bencher: Bencher<'_, '_>, kind: &str) {
     let text = match kind {

@@ -1,5 +1,5 @@
-//! What it costs to check a password: `cargo bench --bench password`. A name that nobody has must cost what a wrong
-//! password costs, or the time tells who is registered.
+//! The cost of checking a password: `cargo bench --bench password`. An unknown name must cost the same as a wrong
+//! password, or the time would tell which names are registered.
 #![allow(missing_docs)]
 
 use async_std::task::block_on;
@@ -20,7 +20,7 @@ fn networks() -> LimitKeys {
     LimitKeys::of("192.0.2.1".parse().expect("it is an address"))
 }
 
-/// One check, of a password that is wrong or of a name that nobody has.
+/// Checks a wrong password, or a password for an unknown name.
 #[divan::bench(args = ["right", "wrong", "unknown"], sample_count = 50)]
 fn verify(bencher: Bencher<'_, '_>, case: &str) {
     let hasher = Hasher::default();

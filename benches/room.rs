@@ -1,4 +1,4 @@
-//! What the room does with what is meant: `cargo bench --bench room`. One item is one line, or one line for one reader.
+//! The work of the room: `cargo bench --bench room`. One item is one line, or one line for one reader.
 #![allow(missing_docs)]
 
 use std::time::Instant;
@@ -14,14 +14,14 @@ use linechat::model::{Name, SafeText};
 use linechat::protocol::{Command, Line, Reply};
 use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, Reader};
 
-/// How many lines are in a turn.
+/// The number of lines in a turn.
 const LINES: usize = 32;
 
 fn main() {
     divan::main();
 }
 
-/// A room with so many peers who have read everything.
+/// A room with this many peers that have read everything.
 fn room(peers: usize) -> (Broker, Vec<Reader>) {
     let mut broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now());
     let mut readers: Vec<_> = (0..peers)
@@ -39,7 +39,7 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
     (broker, readers)
 }
 
-/// What the writers do, less the writing.
+/// Does the work of the writers, except writing.
 fn read_all(readers: &mut [Reader]) {
     for reader in readers {
         while let Some(Some(portion)) = reader.next().now_or_never() {
@@ -54,7 +54,7 @@ fn said() -> Event {
     Event::Lines { peer: PeerId(0), lines, bytes: 0 }
 }
 
-/// A turn of the broker for nobody: numbering and rendering.
+/// A turn of the broker with no readers: numbering and rendering.
 #[divan::bench]
 fn turn(bencher: Bencher<'_, '_>) {
     let (mut broker, _readers) = room(1);
@@ -64,7 +64,7 @@ fn turn(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A turn, and all readers taking their portions.
+/// A turn, after which all readers take their portions.
 #[divan::bench(args = [10, 100, 1000, 5000])]
 fn turn_and_readers(bencher: Bencher<'_, '_>, peers: usize) {
     let (mut broker, mut readers) = room(peers);
@@ -75,7 +75,7 @@ fn turn_and_readers(bencher: Bencher<'_, '_>, peers: usize) {
     });
 }
 
-/// The same in a room of which a tenth ignores who speaks.
+/// The same in a room where a tenth of the peers ignore the sender.
 #[divan::bench(args = [10, 100, 1000, 5000])]
 fn turn_and_readers_ignored(bencher: Bencher<'_, '_>, peers: usize) {
     let (mut broker, mut readers) = room(peers);
@@ -92,7 +92,7 @@ fn turn_and_readers_ignored(bencher: Bencher<'_, '_>, peers: usize) {
     });
 }
 
-/// Rendering alone, by how many senders take turns: each change of the sender begins a segment.
+/// Only rendering, by the number of senders that alternate: each change of the sender begins a segment.
 #[divan::bench(args = [1, 2, 32])]
 fn render(bencher: Bencher<'_, '_>, senders: u64) {
     let (name, text) = (Name::parse("Alice").expect("it is a name"), SafeText::new("x".repeat(64)));

@@ -503,7 +503,7 @@ has_heard_all() { # PARTY TRANSCRIPT
     [[ $(heard "$1"; echo .) == "$2" ]]
 }
 
-# The same, but for joins and leaves: how busy the machine is decides whether those of a short visit are announced.
+# The same, but for joins and leaves: how busy the machine is decides whether those of a short session are announced.
 expect_transcript_of_short_visit() { # PARTY
     local expected
     expected=$(cat; echo .)

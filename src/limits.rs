@@ -230,8 +230,8 @@ pub const PACED_NETWORKS: usize = 65_536;
 /// The number of events that wait for the broker before sessions have to wait.
 pub const INBOX_EVENTS: usize = 128;
 
-/// How many rounds a task may run before it yields to other tasks.
-pub const ROUNDS_IN_A_TURN: u8 = 8;
+/// How many iterations of its loop a task may run before it yields to other tasks.
+pub const TASK_BUDGET: u8 = 8;
 
 /// The number of bytes that end a turn of the broker. Its last reply may exceed this.
 pub const BATCH_BYTES: usize = 64 * 1024;
@@ -250,10 +250,10 @@ pub const ACTIVE: Duration = Duration::from_secs(1);
 pub const JUST_NOW: Duration = Duration::from_millis(100);
 
 /// ... but at most this long, ...
-pub const PATIENCE: Duration = Duration::from_millis(500);
+pub const READER_WAIT: Duration = Duration::from_millis(500);
 
 /// ... and in the long run for at most this share of the time, so that nobody can slow down the room.
-pub const PATIENCE_REGAINED: f64 = 0.1;
+pub const READER_WAIT_SHARE: f64 = 0.1;
 
 /// How often the waiting room checks whether its readers have caught up.
 pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
@@ -404,7 +404,7 @@ pub const RECONNECT_PAUSE: (Duration, Duration) = (Duration::from_millis(500), D
 pub const WAIT_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long the server may take to say goodbye before the person is told what the client is waiting for.
-pub const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+pub const GOODBYE_WAIT: Duration = Duration::from_secs(1);
 
 /// The number of messages that wait for the bot's program. Further ones are dropped and counted.
 pub const EXEC_MESSAGES: usize = 64;

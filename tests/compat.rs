@@ -1,6 +1,6 @@
-//! Runs `compat/run`: the real programs, driven by the clients that are installed here, over TCP, TLS and a socket file.
+//! Runs `compat/run`: the real programs with the installed clients, over TCP, TLS and a Unix socket.
 //!
-//! A client that is not installed is skipped, loudly; `COMPAT_REQUIRE=all` makes it a failure.
+//! A client that is not installed is skipped with a message. With `COMPAT_REQUIRE=all` it is a failure.
 
 use std::io::{Write, stderr};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::harness::DEADLINE;
 
 #[test]
-fn every_line_oriented_client_that_is_installed_can_chat() {
+fn every_installed_line_oriented_client_can_chat() {
     let run = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/run");
     let output = Command::new(run)
         .env("LINECHAT_SERVER", env!("CARGO_BIN_EXE_server"))
@@ -18,8 +18,8 @@ fn every_line_oriented_client_that_is_installed_can_chat() {
         .output()
         .expect("compat/run can be started; it needs bash");
     let report = String::from_utf8_lossy(&output.stdout);
-    // A skipped client must be seen although the test passes. The harness would swallow `eprintln!`, but not this; and
-    // without standard error nobody reads it anyway.
+    // A skipped client must be visible even if the test passes. The test harness would hide `eprintln!`, but not this.
+    // Without standard error, nobody would read it anyway.
     let _ = write!(stderr(), "\n{report}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "compat/run failed:\n{report}");
     let last = report.lines().last().unwrap_or_default();

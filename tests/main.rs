@@ -1,5 +1,5 @@
-//! Everything that is tested from outside, in one program: it is built once, the long waits of some tests overlap with
-//! the work of others, and a test that fails keeps no other from running.
+//! All integration tests in one program. It is built once, the long waits of some tests overlap with the work of
+//! others, and a failing test does not prevent others from running.
 
 mod client;
 mod compat;

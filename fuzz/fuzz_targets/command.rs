@@ -1,5 +1,5 @@
-//! Holds the promise of commands: a line that begins with one `/` is never said, any other line is said, and what is
-//! refused is answered with one safe line that a program can read.
+//! Checks commands: a line that begins with a single `/` is never said, and any other line is. A refusal is one safe
+//! line that a program can parse.
 
 #![no_main]
 

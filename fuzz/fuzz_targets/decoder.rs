@@ -1,5 +1,5 @@
-//! Holds the promise of telnet and lines: a split never changes the lines, the answers or the line ends that a peer
-//! gets; no line is longer than the limit or holds a line end; and no peer gets more answers than there may be.
+//! Checks the decoding of telnet and lines. Splitting the input never changes the lines, the replies or the kind of
+//! line ending. No line is longer than the limit or contains a line ending, and the number of replies is bounded.
 
 #![no_main]
 

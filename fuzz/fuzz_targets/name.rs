@@ -1,5 +1,4 @@
-//! Holds the promise of names: whoever has one cannot forge a line, hide or act on a terminal with it, and it is known
-//! by a key that is a name with the same key.
+//! Checks names: a name cannot forge a line, hide, or act on a terminal. Its key is a name with the same key.
 
 #![no_main]
 

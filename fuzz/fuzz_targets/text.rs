@@ -1,5 +1,5 @@
-//! Holds the promise of safe text: nothing in it acts on a terminal, ends a line or piles up; nothing is dropped; it
-//! grows at most fourfold; and what is safe stays as it is.
+//! Checks safe text: nothing in it acts on a terminal, ends a line or piles up. Nothing is dropped, it grows at most
+//! fourfold, and safe text stays unchanged.
 
 #![no_main]
 

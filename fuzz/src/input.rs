@@ -1,9 +1,9 @@
-//! Input of the kind that breaks things: text of odd characters, and bytes with runs as long as the limits.
+//! Input that tends to break things: text of unusual characters, and bytes with runs as long as the limits.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use linechat::limits::{LINE_BYTES, SUBNEGOTIATION_BYTES, UNTERMINATED_BYTES};
 
-/// Characters that a rule of names or of text is about, or that change when they are normalized or compared.
+/// Characters that the rules for names or text mention, or that change when normalized or compared.
 const ODD_CHARACTERS: &[char] = &[
     ' ',
     '\t',
@@ -89,7 +89,7 @@ const ODD_CHARACTERS: &[char] = &[
     '🦀',
 ];
 
-/// Words that the protocol knows.
+/// Words of the protocol.
 const WORDS: &[&str] = &[
     "/msg ",
     "/nick ",
@@ -118,7 +118,7 @@ const WORDS: &[&str] = &[
     "SSH-",
 ];
 
-/// Text in which odd characters, words of the protocol and repetitions are frequent.
+/// Text with frequent unusual characters, words of the protocol and repetitions.
 #[derive(Debug)]
 pub struct Text(pub String);
 
@@ -157,7 +157,7 @@ pub struct Bytes<'a> {
     bytes: &'a [u8],
 }
 
-/// A byte that is repeated about as often as a limit allows: no fuzzer comes upon that by itself.
+/// A byte that is repeated about as often as a limit allows. Fuzzers do not find that by themselves.
 #[derive(Debug, Arbitrary)]
 struct Run {
     position: u16,
@@ -182,9 +182,9 @@ impl Bytes<'_> {
         bytes
     }
 
-    /// Where to split them, as a position of each cut, taken modulo their length.
+    /// Where to split them: the position of each cut, modulo the length.
     pub fn cuts(&self) -> [usize; 4] {
-        // Spread, so that a cut can fall anywhere in bytes that a run has made long.
+        // Spread, so that a cut can be anywhere even if runs have made the bytes long.
         self.cuts.map(|cut| usize::from(cut) * 3)
     }
 }

@@ -1,4 +1,5 @@
-//! What the fuzz targets share: the [`properties`] that they check, and the [`input`] that they make of a fuzzer's bytes.
+//! Shared by the fuzz targets: the [`properties`] that they check, and the [`input`] that they make from a fuzzer's
+//! bytes.
 
 pub mod input;
 // The tests of linechat check the same properties on random input. This crate is not in their workspace.

@@ -194,30 +194,30 @@ mod tests {
         gone.now_or_never().is_some()
     }
 
-    /// How many turns the owner of a name waits behind a crowd.
-    fn turns_until(owner: &LimitKeys, crowd: impl Iterator<Item = LimitKeys>) -> usize {
+    /// How many turns the owner of a name waits when others are waiting.
+    fn turns_until(owner: &LimitKeys, others: impl Iterator<Item = LimitKeys>) -> usize {
         let queue = HashQueue::new(1, 64);
         let running = enter(&queue, &keys("203.0.113.1"));
-        let mut crowd: Vec<_> = crowd.map(|keys| enter(&queue, &keys)).collect();
+        let mut others: Vec<_> = others.map(|keys| enter(&queue, &keys)).collect();
         let mut owner = enter(&queue, owner);
         drop(running);
         for turns in 0.. {
             if has_turn(&mut owner) {
                 return turns;
             }
-            let at = crowd.iter_mut().position(has_turn).expect("somebody has the turn");
-            drop(crowd.remove(at));
+            let at = others.iter_mut().position(has_turn).expect("somebody has the turn");
+            drop(others.remove(at));
         }
         unreachable!()
     }
 
     #[test]
-    fn an_owner_on_another_network_gets_the_turn_after_the_first_one_of_a_crowd() {
-        let crowd = || (0..90).map(|number| keys(&format!("2001:db8:0:{number:x}::1")));
-        assert_eq!(turns_until(&keys("192.0.2.1"), crowd()), 1);
-        assert_eq!(turns_until(&keys("2001:db8:1::1"), crowd()), 1);
+    fn an_owner_on_another_network_waits_for_one_turn_only() {
+        let others = || (0..90).map(|number| keys(&format!("2001:db8:0:{number:x}::1")));
+        assert_eq!(turns_until(&keys("192.0.2.1"), others()), 1);
+        assert_eq!(turns_until(&keys("2001:db8:1::1"), others()), 1);
         assert_eq!(turns_until(&keys("192.0.2.1"), (0..64).map(|_| keys("192.0.2.2"))), 1);
-        assert_eq!(turns_until(&named("Alice"), crowd()), 1);
+        assert_eq!(turns_until(&named("Alice"), others()), 1);
     }
 
     #[test]
@@ -258,13 +258,13 @@ mod tests {
         let _two = [(); 2].map(|()| enter(&queue, &keys("192.0.2.1")));
         assert!(queue.enter(&keys("192.0.2.1")).is_err());
         assert!(queue.enter(&keys("192.0.2.2")).is_ok());
-        let crowd: Vec<_> =
+        let others: Vec<_> =
             (0..40).map_while(|number| queue.enter(&keys(&format!("2001:db8:0:{number:x}00::1"))).ok()).collect();
-        assert_eq!(crowd.len(), 32, "a /48 has sixteen times as many");
+        assert_eq!(others.len(), 32, "a /48 has sixteen times as many");
         assert!(queue.enter(&keys("2001:db8:1::1")).is_ok());
         let names: Vec<_> = (0..80).map(|number| enter(&queue, &named(&format!("a{number}z")))).collect();
         assert_eq!(names.len(), 80, "each name of this machine has its own");
-        drop((crowd, names));
+        drop((others, names));
         assert_eq!(queue.state().loads.len(), 1, "who is gone costs nothing");
     }
 

@@ -45,8 +45,8 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Opens the registry in a folder, and forgets the sanctions that are over. If the folder is missing it is made, with
-    /// mode 0700, and in it `accounts.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
+    /// Opens the accounts in a folder, and forgets the sanctions that are over. If the folder is missing it is made, with
+    /// mode 0700, and in it `registry.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
     ///
     /// # Errors
     /// [`AccountsError`], as when another server has it open, or others can read it.

@@ -20,7 +20,7 @@ impl Folder {
     fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(std::env::temp_dir().join(format!("linechat-registry-{}-{count}", std::process::id())))
+        Self(std::env::temp_dir().join(format!("linechat-accounts-{}-{count}", std::process::id())))
     }
 
     fn open(&self) -> Accounts {
@@ -67,7 +67,7 @@ fn link(address: &str) -> Network {
     address.parse().unwrap()
 }
 
-/// A registry with something of everything in it.
+/// Accounts, bans and mutes of every kind.
 fn filled(folder: &Folder) -> Accounts {
     let accounts = folder.open();
     block_on(async {
@@ -227,7 +227,7 @@ fn a_file_that_others_can_read_or_write_is_refused() {
 }
 
 #[test]
-fn a_registry_in_use_is_refused_and_free_again_when_its_last_handle_is_gone() {
+fn accounts_in_use_are_refused_and_free_again_when_the_last_handle_is_dropped() {
     let folder = Folder::new();
     let accounts = folder.open();
     let other = accounts.clone();
@@ -244,7 +244,7 @@ fn a_beginning_that_was_cut_short_is_begun_anew() {
     fs::write(folder.0.join("registry.new"), [0; 5000]).unwrap();
     block_on(register(&folder.open(), "Bob")).unwrap();
     assert!(folder.open().account(&name("Bob")).is_some());
-    // The registry and its lock.
+    // The accounts file and its lock.
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
 }
 
@@ -275,7 +275,7 @@ fn a_newer_format_is_refused() {
 }
 
 #[test]
-fn a_registry_of_the_first_format_is_read_and_is_of_the_second_once_an_older_program_cannot_read_it() {
+fn a_file_of_the_first_format_is_converted_only_once_an_older_program_could_not_read_it() {
     let folder = Folder::new();
     let ban = |banned: Network| {
         let accounts = folder.open();
@@ -419,9 +419,9 @@ fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
     let folder = Folder::new();
     let accounts = folder.open();
     for number in 0..50 {
-        let guest = format!("guest-{number}");
+        let other = format!("other-{number}");
         // It may have begun, or wait for its turn.
-        let _ = register(&accounts, &guest).now_or_never();
+        let _ = register(&accounts, &other).now_or_never();
     }
     block_on(register(&accounts, "Zoe")).unwrap();
     let before = accounts.read().clone();

@@ -33,7 +33,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// Returns the messages and the warnings among these lines, unchanged.
-    pub(crate) fn sift(&mut self, lines: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    pub(crate) fn filter(&mut self, lines: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (mut messages, mut warnings) = (Vec::new(), Vec::new());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
             let kind = self.unfinished.take().unwrap_or_else(|| Kind::of(line));
@@ -56,16 +56,16 @@ mod tests {
     fn messages_and_warnings_are_kept_and_notices_are_dropped() {
         let lines =
             b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
-        let (messages, warnings) = Filter::default().sift(lines);
+        let (messages, warnings) = Filter::default().filter(lines);
         assert_eq!(messages, b"Alice: * not a notice\nAlice (privately): \xff\r\n");
         assert_eq!(warnings, b"! code: no\n* You missed 2 lines.\n");
     }
 
     #[test]
     fn all_pieces_of_a_line_have_the_same_kind() {
-        let mut sieve = Filter::default();
-        assert_eq!(sieve.sift(b"* long"), (vec![], vec![]));
-        assert_eq!(sieve.sift(b"er\nAlice: "), (b"Alice: ".to_vec(), vec![]));
-        assert_eq!(sieve.sift(b"* hi\n* no\n"), (b"* hi\n".to_vec(), vec![]));
+        let mut filter = Filter::default();
+        assert_eq!(filter.filter(b"* long"), (vec![], vec![]));
+        assert_eq!(filter.filter(b"er\nAlice: "), (b"Alice: ".to_vec(), vec![]));
+        assert_eq!(filter.filter(b"* hi\n* no\n"), (b"* hi\n".to_vec(), vec![]));
     }
 }

@@ -219,7 +219,7 @@ impl<'a> Session<'a> {
         let shown = match &mut self.filter {
             None => self.display.show(lines).await,
             Some(filter) => {
-                let (messages, warnings) = filter.sift(lines);
+                let (messages, warnings) = filter.filter(lines);
                 self.display.warn(&warnings).await;
                 self.display.show(&messages).await
             }

@@ -13,7 +13,7 @@ pub(crate) struct SessionState {
     /// The server's refusal of a wrong password.
     pub(crate) wrong_password: Option<SafeText>,
     /// A wrong password does not end the session, because a person can type another.
-    is_patient: bool,
+    may_retype: bool,
     /// The password was not sent, because others could have read it.
     pub(crate) is_unprotected: bool,
     refused: u64,
@@ -40,8 +40,8 @@ impl ServerRefusal {
 
 impl SessionState {
     /// The state of a session where a person can try another password.
-    pub(crate) fn patient() -> Self {
-        Self { is_patient: true, ..Self::default() }
+    pub(crate) fn of_a_person() -> Self {
+        Self { may_retype: true, ..Self::default() }
     }
 
     /// The login failed: the name or the password was refused, or the password was not sent.
@@ -81,7 +81,7 @@ impl SessionState {
                 self.last_refusal = ServerRefusal { code: code.to_owned(), text: text.to_owned() };
                 match code {
                     "password-required" if !self.joined => self.wants_password = true,
-                    "wrong-password" if !self.joined && self.is_patient => {
+                    "wrong-password" if !self.joined && self.may_retype => {
                         self.wrong_password = Some(self.last_refusal.shown());
                     }
                     _ => self.refused += 1,

@@ -1,8 +1,8 @@
-//! What the kernel knows of a connection (sock_diag(7)): whether the peer still acknowledges, and which user owns the other
-//! end within this machine.
+//! What the kernel knows about a connection (sock_diag(7)): whether the peer still acknowledges data, and which user
+//! owns the other end on this machine.
 //!
-//! A peer that rests and a peer whose link is lost look the same to a write that waits. The kernel can tell them apart:
-//! the one acknowledges what it was sent, the other does not.
+//! A peer that has stopped reading and a peer whose connection is lost look the same to a waiting write. The kernel can
+//! tell them apart: the first one acknowledges data, the second does not.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,21 +17,21 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 
 use crate::net::transport::Transport;
 
-/// What has become of the bytes that were sent.
+/// The state of the bytes that were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Health {
-    /// For how long the peer has acknowledged nothing, if something is on its way to it.
+    /// How long the peer has acknowledged nothing, if data is in flight.
     pub(crate) unacknowledged: Duration,
-    /// All that is on its way is acknowledged, but the peer takes no more, and there is more.
+    /// Everything in flight is acknowledged, but the peer accepts no more, and more is waiting.
     pub(crate) is_resting: bool,
-    /// How many bytes it has acknowledged in all.
+    /// The total number of bytes that the peer has acknowledged.
     pub(crate) acknowledged: u64,
 }
 
 /// Asks the kernel. Never waits.
 ///
 /// # Errors
-/// When the kernel does not tell.
+/// If the kernel does not tell.
 pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
     let stream = transport.tcp().ok_or(io::ErrorKind::Unsupported)?;
     let answer = ask(&request(stream.local_addr()?, stream.peer_addr()?))?;
@@ -48,25 +48,25 @@ pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
     })
 }
 
-/// The user who owns the peer's end of a TCP connection within this machine, as [`owner_of_peer`] says.
+/// The user who owns the other end of a local TCP connection. See [`owner_of_peer`].
 pub(crate) fn user_of_peer(transport: &Transport) -> Option<u32> {
     let socket = transport.tcp()?;
     owner_of_peer(socket.local_addr().ok()?, socket.peer_addr().ok()?)
 }
 
-/// The user who owns the peer's end of a connection within this machine. `None` if the kernel does not tell, or the other
-/// end is closed. Never waits.
+/// The user who owns the other end of a local connection. `None` if the kernel does not tell, or the other end is
+/// closed. Never waits.
 pub(crate) fn owner_of_peer(local: SocketAddr, peer: SocketAddr) -> Option<u32> {
-    // A socket of IPv6 shows the addresses of an IPv4 connection as IPv6 addresses, but the other end may be a socket of IPv4.
+    // An IPv6 socket shows IPv4 addresses as mapped IPv6 addresses, but the other end may be an IPv4 socket.
     let [local, peer] = [local, peer].map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
     let answer = ask(&request(peer, local)).ok()?;
-    // If there is no such connection, the kernel answers with a listener at that port, which has no peer.
+    // If there is no such connection, the kernel returns a listener on that port, which has no peer.
     let is_the_connection = answer.header.socket_id.destination_port == local.port();
-    // For the kernel, a socket that no process has (not accepted yet, or closed) is root's.
+    // According to the kernel, sockets without a process (not accepted yet, or closed) belong to root.
     (is_the_connection && answer.header.inode != 0).then_some(answer.header.uid)
 }
 
-/// Sends a request and reads the answer, which is there at once.
+/// Sends a request and reads the reply, which is available at once.
 fn ask(request: &[u8]) -> io::Result<Box<InetResponse>> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let kernel = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::SOCK_DIAG))?;
@@ -84,7 +84,7 @@ fn read(answer: &[u8]) -> io::Result<Box<InetResponse>> {
     }
 }
 
-/// Asks for the one connection between these two.
+/// The request for the connection between these two addresses.
 fn request(local: SocketAddr, peer: SocketAddr) -> Vec<u8> {
     let socket_id = SocketId {
         source_port: local.port(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_not_understood_names_nobody() {
+    fn an_unknown_reply_gives_no_owner() {
         let error: Vec<u8> = [36_u32, 2, 0, 0, u32::from_ne_bytes((-2_i32).to_ne_bytes())]
             .into_iter()
             .flat_map(u32::to_ne_bytes)
@@ -164,7 +164,7 @@ mod tests {
 
     /// The kernel looks for a listener when there is no such connection.
     #[test]
-    fn the_owner_of_a_listener_is_not_taken_for_that_of_a_connection() {
+    fn the_owner_of_a_listener_is_not_returned() {
         for host in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
             let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
             let address = SocketAddr::new("127.0.0.1".parse().unwrap(), listener.local_addr().unwrap().port());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn who_rests_acknowledges_and_nothing_is_on_its_way() {
+    fn a_peer_that_stops_reading_still_acknowledges() {
         for host in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = std::net::TcpListener::bind(host) else { continue };
             let mut peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

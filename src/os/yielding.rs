@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use crate::limits::ROUNDS_IN_A_TURN;
+use crate::limits::TASK_BUDGET;
 
 /// Yields to other tasks that are ready.
 pub(crate) async fn let_others_run() {
@@ -21,14 +21,14 @@ pub(crate) async fn let_others_run() {
     .await
 }
 
-/// Counts the rounds of a task.
+/// Counts the iterations of a task's loop.
 #[derive(Debug, Default)]
-pub(crate) struct Turns(u8);
+pub(crate) struct Budget(u8);
 
-impl Turns {
-    /// Ends a round. After [`ROUNDS_IN_A_TURN`] of them, yields.
-    pub(crate) async fn end_round(&mut self) {
-        self.0 = (self.0 + 1) % ROUNDS_IN_A_TURN;
+impl Budget {
+    /// Counts one iteration. After every [`TASK_BUDGET`] of them, yields.
+    pub(crate) async fn spend(&mut self) {
+        self.0 = (self.0 + 1) % TASK_BUDGET;
         if self.0 == 0 {
             let_others_run().await;
         }

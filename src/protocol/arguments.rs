@@ -1,4 +1,4 @@
-//! What follows the name of a command.
+//! The arguments of a command.
 
 use crate::model::Name;
 use crate::protocol::Refusal;
@@ -12,22 +12,22 @@ pub struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    /// `text` has no blanks at its ends.
+    /// `text` must not start or end with blanks.
     pub(super) fn new(text: &'a str, usage: &'static str) -> Self {
         Self { text, usage }
     }
 
-    /// All of them as one text. `None`: there are none.
+    /// All arguments as one text, if there are any.
     pub(super) fn optional(self) -> Option<&'a str> {
         Some(self.text).filter(|text| !text.is_empty())
     }
 
-    /// All of them as one text.
+    /// All arguments as one text.
     pub(super) fn required(self) -> Result<&'a str, Refusal> {
         self.optional().ok_or(self.wrong())
     }
 
-    /// A name, and nothing else.
+    /// A name as the only argument.
     pub(super) fn name(self) -> Result<Name, Refusal> {
         Ok(Name::parse(self.required()?)?)
     }
@@ -37,7 +37,7 @@ impl<'a> Arguments<'a> {
         self.required().map(split_word)
     }
 
-    /// The only word.
+    /// A single word.
     pub(super) fn one_word(self) -> Result<&'a str, Refusal> {
         match self.split()? {
             (word, "") => Ok(word),
@@ -45,7 +45,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The refusal of arguments that do not fit the usage.
+    /// The refusal for arguments that do not match the usage.
     pub(super) fn wrong(self) -> Refusal {
         Refusal::BadArguments(self.usage)
     }

@@ -59,7 +59,7 @@ pub static COMMANDS: &[CommandSpec] = &[
 /// One command.
 #[derive(Debug)]
 pub struct CommandSpec {
-    /// Its name and arguments, as they are typed: `/nick NEWNAME`. What is in brackets may be left out.
+    /// Its name and arguments, as they are typed: `/nick NEWNAME`. Arguments in brackets are optional.
     pub usage: &'static str,
     /// Other names, without the slash.
     pub aliases: &'static [&'static str],
@@ -94,9 +94,9 @@ pub enum Command {
         text: SafeText,
     },
     Rename(Box<Name>),
-    /// Hide what somebody says.
+    /// Hide the messages of a peer.
     Ignore(Box<Name>),
-    /// Show it again.
+    /// Show them again.
     Unignore(Box<Name>),
     /// List the ignored names.
     Ignored,
@@ -122,37 +122,33 @@ pub enum AccountCommand {
     Unregister,
 }
 
-/// What `server admin` asks for.
+/// A request of `server admin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// What an operator could do too.
+    /// A command that operators can also use.
     Moderation(ModerationCommand),
     /// Make the owner of a registered name an operator.
     Op(Name),
-    /// Make them an operator no longer.
+    /// Remove operator status.
     Deop(Name),
-    /// Register a name, or give it another password. The password is the next line.
+    /// Register a name, or change its password. The password is the next line.
     Register(Name),
     /// Remove a registration.
     Unregister(Name),
-    /// Say something to everybody.
+    /// Send an announcement to everyone.
     Say(SafeText),
-    /// List something.
     List(Listing),
-    /// Count everything.
+    /// Show statistics.
     Stats,
 }
 
-/// What can be listed.
+/// What to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
     /// Who is in the room.
     People,
-    /// The registered names.
     Names,
-    /// Who is banned.
     Bans,
-    /// Who is muted.
     Mutes,
 }
 
@@ -198,10 +194,10 @@ impl Command {
 }
 
 impl AdminCommand {
-    /// Reads the first line of a request at the control socket: a command without its slash.
+    /// Parses the first line of a request at the control socket: a command without its slash.
     ///
     /// # Errors
-    /// The [`Refusal`] to answer the request with.
+    /// The [`Refusal`] to reply with.
     pub fn parse(line: &str) -> Result<Self, Refusal> {
         let (word, rest) = split_word(line);
         for command in COMMANDS.iter().filter(|command| command.is_called(word)) {
@@ -223,7 +219,7 @@ impl CommandSpec {
         usage.split_once(' ').map_or(usage, |(name, _)| name)
     }
 
-    /// Its arguments, as they are shown.
+    /// Its arguments, as shown in the usage.
     pub fn arguments(&self) -> &'static str {
         self.usage.split_once(' ').map_or("", |(_, arguments)| arguments)
     }
@@ -255,7 +251,7 @@ fn msg(arguments: Arguments<'_>) -> Result<Command, Refusal> {
     if text.is_empty() {
         return Err(arguments.wrong());
     }
-    // What cannot be a name cannot be here either.
+    // Nobody here has an invalid name.
     let to = Name::parse(to).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(to, QUOTED_CHARS)))?;
     Ok(Command::Tell { to: Box::new(to), text: SafeText::new(text.to_owned()) })
 }
@@ -274,7 +270,7 @@ fn ignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
 
 fn unignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
     let name = arguments.required()?;
-    // What cannot be a name cannot be ignored either.
+    // An invalid name cannot be ignored either.
     let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
     Ok(Command::Unignore(Box::new(name)))
 }

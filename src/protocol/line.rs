@@ -40,8 +40,8 @@ pub struct LineDecoder {
     /// How many bytes of the unfinished line were discarded. If this is not 0, the line was too long and has been
     /// reported.
     discarded: usize,
-    /// The unfinished line was discarded by [`throw_away`](Self::throw_away). Only a line ending ends it.
-    is_thrown_away: bool,
+    /// The unfinished line was discarded by [`discard`](Self::discard). Only a line ending ends it.
+    is_discarded: bool,
     /// The last byte was a CR, so an LF or NUL that follows belongs to it.
     after_cr: bool,
     first_end: FirstEnd,
@@ -90,23 +90,23 @@ impl LineDecoder {
     }
 
     /// Discards the unfinished line, including what has yet to arrive of it. Returns false if no line has started.
-    pub fn throw_away(&mut self) -> bool {
+    pub fn discard(&mut self) -> bool {
         if !self.is_inside_line() {
             return false;
         }
         self.discarded += std::mem::take(&mut self.unfinished).len();
-        self.is_thrown_away = true;
+        self.is_discarded = true;
         true
     }
 
     /// Whether the unfinished line was discarded, so that its rest will be, too.
-    pub fn is_throwing_away(&self) -> bool {
-        self.is_thrown_away
+    pub fn is_discarding(&self) -> bool {
+        self.is_discarded
     }
 
     /// Treats the unfinished line as complete: at end of input, or after a long silence.
     pub fn finish(&mut self, lines: &mut VecDeque<Line>) {
-        self.is_thrown_away = false;
+        self.is_discarded = false;
         let bytes = std::mem::take(&mut self.unfinished);
         if std::mem::take(&mut self.discarded) == 0 && !bytes.is_empty() {
             lines.push_back(String::from_utf8(bytes).map_or(Line::NotUtf8, Line::Text));
@@ -123,7 +123,7 @@ impl LineDecoder {
 
     /// Removes the unfinished line. A discarded line stays discarded: what is typed next could still be a password.
     pub fn erase_line(&mut self) {
-        if !self.is_thrown_away {
+        if !self.is_discarded {
             self.unfinished.clear();
             self.discarded = 0;
         }
@@ -131,7 +131,7 @@ impl LineDecoder {
 
     fn append(&mut self, bytes: &[u8], lines: &mut VecDeque<Line>) {
         let length = self.unfinished.len() + self.discarded + bytes.len();
-        if length <= LINE_BYTES && !self.is_thrown_away {
+        if length <= LINE_BYTES && !self.is_discarded {
             return self.unfinished.extend_from_slice(bytes);
         }
         if self.discarded == 0 {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_line_end_ends_a_line() {
+    fn every_kind_of_line_ending_ends_a_line() {
         let (lines, _) = decode(b"a\nb\r\nc\r\0d\re\n\n\r\nf", &[]);
         assert_eq!(lines, ["a", "b", "c", "d", "e", "f"].map(text));
     }
@@ -229,32 +229,32 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_thrown_away_ends_with_its_line_end_only() {
+    fn a_discarded_line_ends_with_its_line_end_only() {
         let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
-        assert!(!decoder.throw_away(), "no line has begun");
+        assert!(!decoder.discard(), "no line has begun");
         decoder.decode(b"hunter2", &mut lines);
-        assert!(decoder.throw_away());
+        assert!(decoder.discard());
         decoder.erase_line();
         decoder.decode(b"-is-my", &mut lines);
         decoder.erase_character();
-        assert!(decoder.is_throwing_away());
+        assert!(decoder.is_discarding());
         decoder.decode(b"-pass\r\nnext\nlast", &mut lines);
-        assert!(!decoder.is_throwing_away());
+        assert!(!decoder.is_discarding());
         decoder.finish(&mut lines);
         assert_eq!(lines, [text("next"), text("last")]);
     }
 
     #[test]
-    fn a_line_that_is_thrown_away_has_limits_too() {
+    fn a_discarded_line_has_limits_too() {
         let (mut decoder, mut lines) = (LineDecoder::default(), VecDeque::new());
         decoder.decode(b"x", &mut lines);
-        assert!(decoder.throw_away());
+        assert!(decoder.discard());
         decoder.decode(&[b'x'; UNTERMINATED_BYTES], &mut lines);
         assert_eq!(lines, [Line::Endless]);
     }
 
     #[test]
-    fn invalid_utf8_spoils_only_its_own_line() {
+    fn invalid_utf8_affects_only_its_own_line() {
         let (lines, _) = decode(b"a\n\xc3\x28\nb\n\xe2\x82", &[]);
         assert_eq!(lines, [text("a"), Line::NotUtf8, text("b"), Line::NotUtf8]);
     }

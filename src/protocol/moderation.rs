@@ -1,4 +1,4 @@
-//! What operators do to others, in the room or through `server admin`.
+//! Moderation commands, from operators in the room or from `server admin`.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use crate::protocol::Refusal;
 use crate::protocol::arguments::Arguments;
 use crate::protocol::duration::{Mistyped, split_duration};
 
-/// Who is kept out.
+/// The target of a ban.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Banned {
-    /// Whoever has this name.
+    /// Everyone with this name.
     Name(Name),
-    /// Whoever comes from there.
+    /// Everyone from this network.
     Network(Network),
 }
 
 impl Banned {
-    /// Whether it is also written in the same way.
+    /// Whether it is also spelled the same way.
     pub(crate) fn is_written_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Name(one), Self::Name(other)) => one.as_str() == other.as_str(),
@@ -29,44 +29,29 @@ impl Banned {
     }
 }
 
-/// Something that an operator does to somebody.
+/// A moderation command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModerationCommand {
-    /// Disconnect somebody, who may come back.
-    Kick {
-        /// Whom.
-        whom: Name,
-        /// Why.
-        reason: Option<SafeText>,
-    },
-    /// Disconnect them and keep them out.
+    /// Disconnect a peer, who may come back.
+    Kick { whom: Name, reason: Option<SafeText> },
+    /// Disconnect the target and keep it out.
     Ban {
-        /// Whom.
         whom: Banned,
-        /// For how long; without it, forever.
+        /// `None` means forever.
         time: Option<Duration>,
-        /// Why.
         reason: Option<SafeText>,
     },
     /// Lift a ban.
-    Unban {
-        /// Whom.
-        whom: Banned,
-    },
-    /// Let somebody read, but not write.
+    Unban { whom: Banned },
+    /// Let a peer read, but not write.
     Mute {
-        /// Whom.
         whom: Name,
-        /// For how long; without it, forever.
+        /// `None` means forever.
         time: Option<Duration>,
-        /// Why.
         reason: Option<SafeText>,
     },
     /// Lift a mute.
-    Unmute {
-        /// Whom.
-        whom: Name,
-    },
+    Unmute { whom: Name },
 }
 
 impl ModerationCommand {
@@ -95,7 +80,7 @@ impl ModerationCommand {
         Ok(Self::Unmute { whom: parse_name(arguments.one_word()?)? })
     }
 
-    /// Whether it concerns somebody with these names who comes from there.
+    /// Whether it affects a peer with these names and this address.
     pub fn concerns(&self, names: &[&Name], from: PeerAddr) -> bool {
         match self {
             Self::Kick { whom, .. } | Self::Mute { whom, .. } | Self::Unmute { whom } => names.contains(&whom),
@@ -117,12 +102,12 @@ impl fmt::Display for Banned {
     }
 }
 
-/// What cannot be a name is nobody's.
+/// An invalid name belongs to nobody.
 fn parse_name(text: &str) -> Result<Name, Refusal> {
     Name::parse(text).map_err(|_| Refusal::NoSuchUser(SafeText::excerpt(text, QUOTED_CHARS)))
 }
 
-/// An address is one, even where it could be a name.
+/// An address is treated as one, even if it is also a valid name.
 fn parse_banned(text: &str) -> Result<Banned, Refusal> {
     match text.parse() {
         Ok(source) => Ok(Banned::Network(source)),
@@ -131,13 +116,14 @@ fn parse_banned(text: &str) -> Result<Banned, Refusal> {
     }
 }
 
-/// Whether somebody meant an address or a network: `300.1.1.1` must not become a ban of nobody's name. No name has a colon.
+/// Whether the text was meant as an address or network: `300.1.1.1` must not become a ban of a name that nobody has.
+/// Names contain no colons.
 fn looks_like_address(text: &str) -> bool {
     text.contains(['/', ':'])
         || text.split('.').count() > 2 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
-/// The time that a text begins with, if it does, and the reason after it.
+/// The duration at the start of a text, if there is one, and the reason after it.
 fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
     let (time, rest) = split_duration(text).map_err(|Mistyped| Refusal::BadTime)?;
     if time.is_some_and(|time| time.is_zero() || time > SANCTION_MOST) {
@@ -173,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn acts_are_read_with_their_times_and_reasons() {
+    fn commands_are_parsed_with_durations_and_reasons() {
         let hour = Some(Duration::from_secs(3600));
         let bob = Banned::Name(name("Bob"));
         assert_eq!(parse("kick Bob"), Ok(ModerationCommand::Kick { whom: name("Bob"), reason: None }));
@@ -214,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_told_from_a_name() {
+    fn addresses_and_names_are_told_apart() {
         for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64", "fe80::1%2", "fe80::/64"] {
             let whom = Banned::Network(address.parse().unwrap());
             assert_eq!(parse(&format!("unban {address}")), Ok(ModerationCommand::Unban { whom }));

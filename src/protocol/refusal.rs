@@ -67,7 +67,7 @@ pub enum Refusal {
     Penalized(u64),
     /// A command about an account was refused. The lines sent after it could have been passwords.
     #[error("discarded {0} {lines} sent after it, because it could contain passwords", lines = lines(*.0 as u64))]
-    ThrownAway(usize),
+    Discarded(usize),
     #[error("passwords must end with a line ending; discarded the unfinished line")]
     UnfinishedPassword,
     #[error("too many passwords are being checked; try again in a moment")]
@@ -94,12 +94,12 @@ pub enum Refusal {
     #[error("{0} is not registered")]
     NoSuchAccount(SafeText),
     #[error("this server does not support registered names")]
-    NoRegistry,
+    NoAccounts,
     #[error("the server could not save it; nothing was changed")]
     NotKept,
     /// The limit for accounts or for bans is reached.
     #[error("there are too many already; nothing was changed")]
-    RegistryFull,
+    AccountsFull,
     #[error("only operators can do that")]
     NotOperator,
     /// Muted operators cannot moderate, because others would read the reasons that they give.
@@ -194,7 +194,7 @@ impl Refusal {
             Self::NotIgnored(_) => "not-ignored",
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
-            Self::ThrownAway(_) | Self::UnfinishedPassword => "thrown-away",
+            Self::Discarded(_) | Self::UnfinishedPassword => "discarded",
             Self::Busy => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",
@@ -202,8 +202,8 @@ impl Refusal {
             Self::RegisteredOnly => "registered-only",
             Self::AlreadyRegistered(_) => "already-registered",
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
-            Self::NoRegistry => "no-registry",
-            Self::NotKept | Self::RegistryFull => "not-kept",
+            Self::NoAccounts => "no-registry",
+            Self::NotKept | Self::AccountsFull => "not-kept",
             Self::NotOperator | Self::Suspended(_) => "not-operator",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",

@@ -1,10 +1,10 @@
-//! A line of the server, as a client reads it: what [`Reply`](crate::protocol::Reply) writes.
+//! A line from the server, as a client parses it. [`Reply`](crate::protocol::Reply) writes it.
 //!
-//! Only the first characters and fixed words are read. Names hold neither blanks nor `:`, so no text that a user controls
-//! can be taken for another kind of line. A server that is not ours may put anything where a name stands, so whoever needs
-//! a name has to check it with `Name::parse`.
+//! The parser looks only at the first characters and at fixed words. Names contain neither blanks nor `:`, so user text
+//! cannot be taken for another kind of line. A server of another kind may put anything in the place of a name, so
+//! callers that need a name must check it with `Name::parse`.
 
-/// The fixed words. [`Reply`](crate::protocol::Reply) is written with them, and [`ServerLine`] is read by them.
+/// The fixed words that [`Reply`](crate::protocol::Reply) writes and [`ServerLine`] parses.
 pub(crate) mod fixed {
     pub(crate) const PRIVATELY: &str = " (privately)";
     pub(crate) const PROMPT: &str = "Send your name as the first line.";
@@ -15,7 +15,7 @@ pub(crate) mod fixed {
     pub(crate) const AND: &str = "and: ";
     pub(crate) const HAS_JOINED: &str = " has joined";
     pub(crate) const HAS_LEFT: &str = " has left";
-    /// What a user says when leaving is between these.
+    /// These enclose the reason that a leaving user gave.
     pub(crate) const QUOTES: (&str, &str) = (" (\"", "\")");
     pub(crate) const HAVE_JOINED: &str = " have joined: ";
     pub(crate) const HAVE_LEFT: &str = " have left: ";
@@ -39,7 +39,7 @@ pub(crate) mod fixed {
 
 use fixed::*;
 
-/// A line of the server, without its end. Its fields are those of [`Reply`](crate::protocol::Reply).
+/// A line from the server, without its line ending. Its fields are those of [`Reply`](crate::protocol::Reply).
 #[expect(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerLine<'a> {
@@ -78,11 +78,11 @@ pub enum ServerLine<'a> {
         count: usize,
         names: Names<'a>,
     },
-    /// A further line of the answer to `/who`.
+    /// A further line of the reply to `/who`.
     HereToo(Names<'a>),
     Pong(Option<&'a str>),
     Missed(u64),
-    /// The counts are `None` if the server writes them in another way.
+    /// The counts are `None` if the server writes them differently.
     Bye {
         name: &'a str,
         accepted: Option<u64>,
@@ -102,14 +102,14 @@ pub enum ServerLine<'a> {
     },
     /// Any other line that begins with `*`.
     Notice(&'a str),
-    /// Not a line of our server, or only a piece of one.
+    /// Not a line of a linechat server, or an incomplete one.
     Other(&'a str),
 }
 
-/// Why somebody has left.
+/// Why a peer has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason<'a> {
-    /// What they said themselves.
+    /// The peer's own words.
     Quit(&'a str),
     /// What the server says, and the operator's own words.
     Server(&'a str, Option<&'a str>),
@@ -122,7 +122,7 @@ pub struct Names<'a>(&'a str);
 impl<'a> Names<'a> {
     /// The names in it.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
-        // A name holds no blank.
+        // Names contain no blanks.
         let list = self.0.rsplit_once(" and ").filter(|(_, more)| more.ends_with(" more"));
         let list = list.map_or(self.0, |(list, _)| list);
         list.split(',').map(str::trim_start).filter(|name| !name.is_empty())
@@ -130,7 +130,7 @@ impl<'a> Names<'a> {
 }
 
 impl<'a> ServerLine<'a> {
-    /// Reads a line, with or without its end.
+    /// Parses a line, with or without its line ending.
     pub fn parse(line: &'a str) -> Self {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
@@ -147,7 +147,7 @@ impl<'a> ServerLine<'a> {
         parse_message(line).unwrap_or(Self::Other(line))
     }
 
-    /// Whether the server asks somebody in the room for a password.
+    /// Whether the server asks a peer in the room for a password.
     pub fn is_password_question(self) -> bool {
         matches!(self, Self::SendPassword | Self::SendNewPassword | Self::SendItAgain)
     }
@@ -157,7 +157,7 @@ impl<'a> ServerLine<'a> {
         matches!(self, Self::Refused { code: "muted", text } if !text.starts_with(KEEP_NAME))
     }
 
-    /// The command that the server does not know, such as `/foo`.
+    /// The unknown command that was refused, such as `/foo`.
     pub fn unknown_command(self) -> Option<&'a str> {
         let Self::Refused { code: "unknown-command", text } = self else { return None };
         let command = text.split(' ').find(|word| word.starts_with('/'))?;
@@ -248,7 +248,7 @@ fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
     joined().or_else(left).or_else(here)
 }
 
-/// What can stand where a name stands: it holds neither blanks nor `:`, and begins like a name.
+/// The text if it could be a name: if it contains neither blanks nor `:`, and begins like a name.
 fn name(text: &str) -> Option<&str> {
     let is_name = text.starts_with(char::is_alphanumeric) && !text.contains([' ', '\t', ':']);
     is_name.then_some(text)

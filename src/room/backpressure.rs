@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::limits::{PATIENCE, PATIENCE_REGAINED};
+use crate::limits::{READER_WAIT, READER_WAIT_SHARE};
 
 #[derive(Debug)]
 pub(crate) struct Backpressure {
@@ -17,13 +17,13 @@ pub(crate) struct Backpressure {
 impl Backpressure {
     /// A full budget.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { left: PATIENCE, since: now }
+        Self { left: READER_WAIT, since: now }
     }
 
     /// Spends this much of the budget, if there is enough.
     pub(crate) fn spend(&mut self, pause: Duration, now: Instant) -> bool {
         let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.since, now));
-        self.left = PATIENCE.min(self.left + elapsed.mul_f64(PATIENCE_REGAINED));
+        self.left = READER_WAIT.min(self.left + elapsed.mul_f64(READER_WAIT_SHARE));
         let rest = self.left.checked_sub(pause);
         self.left = rest.unwrap_or(self.left);
         rest.is_some()
@@ -37,16 +37,16 @@ mod tests {
     #[test]
     fn it_is_used_up_and_comes_back_slowly() {
         let (start, pause) = (Instant::now(), Duration::from_millis(2));
-        let mut patience = Backpressure::new(start);
+        let mut backpressure = Backpressure::new(start);
         // Someone who is always slow gets half a second, and then a tenth of the time.
-        let waited = |patience: &mut Backpressure, from: Instant| -> Duration {
-            (1..=5000).filter(|at| patience.spend(pause, from + pause * *at)).map(|_| pause).sum()
+        let waited = |backpressure: &mut Backpressure, from: Instant| -> Duration {
+            (1..=5000).filter(|at| backpressure.spend(pause, from + pause * *at)).map(|_| pause).sum()
         };
-        let first = waited(&mut patience, start).as_millis();
+        let first = waited(&mut backpressure, start).as_millis();
         assert!((1490..=1510).contains(&first), "{first} ms of 10 s");
-        let again = waited(&mut patience, start + Duration::from_secs(10)).as_millis();
+        let again = waited(&mut backpressure, start + Duration::from_secs(10)).as_millis();
         assert!((990..=1010).contains(&again), "{again} ms of 10 s more");
-        let rested = waited(&mut patience, start + Duration::from_secs(1000)).as_millis();
+        let rested = waited(&mut backpressure, start + Duration::from_secs(1000)).as_millis();
         assert!((1490..=1510).contains(&rested), "{rested} ms of 10 s after a rest");
     }
 }

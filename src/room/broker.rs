@@ -39,11 +39,11 @@ pub struct Broker {
     batch: BatchBuilder,
     /// A full batch was published in this turn, so other tasks should run before more events are taken.
     is_turn_over: bool,
-    traffic: PresenceNotices,
+    presence: PresenceNotices,
     unannounced: Unannounced,
-    patience: Backpressure,
+    backpressure: Backpressure,
     /// The room waits for most of its readers without a time limit.
-    is_patient: bool,
+    waits_for_readers: bool,
     /// The start of this turn.
     now: Instant,
     /// The same in wall-clock time, which bans and mutes use.
@@ -81,10 +81,10 @@ impl Broker {
             ignores: Ignores::default(),
             batch: BatchBuilder::default(),
             is_turn_over: false,
-            traffic: PresenceNotices::new(now),
+            presence: PresenceNotices::new(now),
             unannounced: Unannounced::default(),
-            patience: Backpressure::new(now),
-            is_patient: false,
+            backpressure: Backpressure::new(now),
+            waits_for_readers: false,
             now,
             date: SystemTime::UNIX_EPOCH,
             policy: Policy::default(),
@@ -101,8 +101,8 @@ impl Broker {
     /// Makes the room wait without a time limit when half or more of its readers lag.
     ///
     /// It must not do so with rate limits on: many peers that send, and read slowly, could bring the others to a halt.
-    pub fn patient(mut self, is_patient: bool) -> Self {
-        self.is_patient = is_patient;
+    pub fn wait_for_readers(mut self, waits_for_readers: bool) -> Self {
+        self.waits_for_readers = waits_for_readers;
         self
     }
 
@@ -154,18 +154,18 @@ impl Broker {
 
     /// Whether no events are taken until the readers have caught up.
     fn has_to_wait(&mut self, now: Instant) -> bool {
-        match self.feed.laggards(now) {
+        match self.feed.slow_readers(now) {
             SlowReaders::None => false,
-            SlowReaders::Most if self.is_patient => true,
-            SlowReaders::Some | SlowReaders::Most => self.patience.spend(CONGESTION_PAUSE, now),
+            SlowReaders::Most if self.waits_for_readers => true,
+            SlowReaders::Some | SlowReaders::Most => self.backpressure.spend(CONGESTION_PAUSE, now),
         }
     }
 
     /// Begins a turn and announces what is due by `now`.
     pub fn tick(&mut self, now: Instant, date: SystemTime) {
         (self.now, self.date) = (now, date);
-        if self.traffic.due().is_some_and(|due| due <= now) {
-            self.traffic.tell(&mut self.batch);
+        if self.presence.due().is_some_and(|due| due <= now) {
+            self.presence.tell(&mut self.batch);
         }
         self.announce_due();
     }
@@ -182,14 +182,14 @@ impl Broker {
         let others = self.peers.len().saturating_sub(1);
         let Some(newcomer) = self.peers.get_mut(&peer) else { return };
         newcomer.unannounced = None;
-        if self.traffic.joins(peer, &newcomer.name, others, self.now) {
+        if self.presence.joins(peer, &newcomer.name, others, self.now) {
             self.batch.push(self.unannounced.audience(peer), &Reply::Joined(&newcomer.name));
         }
     }
 
     /// Waits until something is due, or forever.
     async fn until_due(&self) {
-        match self.traffic.due().into_iter().chain(self.unannounced.due()).min() {
+        match self.presence.due().into_iter().chain(self.unannounced.due()).min() {
             Some(due) => drop(Timer::at(due).await),
             None => std::future::pending().await,
         }
@@ -241,7 +241,7 @@ impl Broker {
             Event::Shutdown => {
                 self.closing = true;
                 self.unannounced.clear();
-                self.traffic.tell(&mut self.batch);
+                self.presence.tell(&mut self.batch);
                 self.batch.push(Audience::Everyone, &Reply::ShuttingDown);
             }
         }
@@ -280,7 +280,7 @@ impl Broker {
         self.policy.may_have(&name, account_id, self.date)?;
         self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
-        self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
+        self.presence.tell_leaves_of(&name, peer, &mut self.batch);
         let reader = self.feed.subscribe(peer, &self.batch);
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
@@ -307,7 +307,7 @@ impl Broker {
             let ignored_by = author.map_or_else(PeerSet::default, |author| self.ignores.who_ignores_peer(author));
             if let Some(Peer { name, unannounced: None, .. }) = self.dismiss(peer, reason.clone()) {
                 let leave = Leave { peer, name, reason, ignored_by };
-                self.traffic.leaves(leave, self.peers.len(), self.now, &mut self.batch);
+                self.presence.leaves(leave, self.peers.len(), self.now, &mut self.batch);
             }
             return;
         }
@@ -361,7 +361,7 @@ impl Broker {
         match command {
             Command::Say(text) => {
                 sender.accepted += 1;
-                self.traffic.tell_join_of(peer, &mut self.batch);
+                self.presence.tell_join_of(peer, &mut self.batch);
                 self.batch.push(self.ignores.audience(peer), &Reply::Said { from: &sender.name, text: &text });
             }
             Command::Tell { to, text } => {
@@ -372,7 +372,7 @@ impl Broker {
                     return Err(Refusal::Ignored((&*to).into()));
                 }
                 sender.accepted += 1;
-                self.traffic.tell_join_of(peer, &mut self.batch);
+                self.presence.tell_join_of(peer, &mut self.batch);
                 self.batch.push(Audience::Only(receiver), &Reply::Told { from: &sender.name, text: &text });
             }
             Command::Rename(name) => return self.rename(peer, *name),
@@ -426,8 +426,8 @@ impl Broker {
             }
         }
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
-        self.traffic.tell_join_of(peer, &mut self.batch);
-        self.traffic.tell_leaves_of(&name, peer, &mut self.batch);
+        self.presence.tell_join_of(peer, &mut self.batch);
+        self.presence.tell_leaves_of(&name, peer, &mut self.batch);
         self.batch.push(Audience::Everyone, &Reply::Renamed { old: &sender.name, new: &name });
         let (from, old) = (sender.from, sender.name.clone());
         self.log.note(Record::Renamed { peer, from, old, new: name.clone() });

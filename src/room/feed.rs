@@ -83,7 +83,7 @@ struct Ring {
     /// The number of public lines ever published.
     public_lines: u64,
     /// Keyed by our own numbers, so peers cannot choose what they hash to.
-    seats: FxHashMap<PeerId, Cursor>,
+    cursors: FxHashMap<PeerId, Cursor>,
     /// The number of cursors that are not waiting.
     reading: usize,
     /// The number of readers that were woken and have not come yet.
@@ -142,7 +142,7 @@ impl Feed {
             total: 0,
             capacity,
             public_lines: 0,
-            seats: FxHashMap::default(),
+            cursors: FxHashMap::default(),
             reading: 0,
             awake: 0,
             round: None,
@@ -168,7 +168,7 @@ impl Feed {
             is_awake: false,
             progress: None,
         };
-        assert!(ring.seats.insert(peer, cursor).is_none(), "a peer joins once");
+        assert!(ring.cursors.insert(peer, cursor).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
     }
 
@@ -194,15 +194,15 @@ impl Feed {
     }
 
     /// Whether readers that made progress recently lag. Readers that have stopped do not count.
-    pub fn laggards(&self, now: Instant) -> SlowReaders {
-        lock(&self.ring).laggards(now)
+    pub fn slow_readers(&self, now: Instant) -> SlowReaders {
+        lock(&self.ring).slow_readers(now)
     }
 
     /// Ends the feed: readers take the remaining batches and then see the end.
     pub fn close(&self) {
         let mut ring = lock(&self.ring);
         ring.closed = true;
-        let wakers: Vec<_> = ring.seats.values_mut().filter_map(Cursor::take_waker).collect();
+        let wakers: Vec<_> = ring.cursors.values_mut().filter_map(Cursor::take_waker).collect();
         drop(ring);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -210,7 +210,7 @@ impl Feed {
 
 impl Reader {
     /// Where the reader records progress with what it has taken.
-    pub fn pulse(&self) -> Progress {
+    pub fn progress(&self) -> Progress {
         Progress { peer: self.peer, ring: Arc::clone(&self.ring) }
     }
 
@@ -244,15 +244,15 @@ impl Drop for Next<'_> {
 }
 
 impl Progress {
-    pub fn beat(&self) {
-        if let Some(cursor) = lock(&self.ring).seats.get_mut(&self.peer) {
+    pub fn note(&self) {
+        if let Some(cursor) = lock(&self.ring).cursors.get_mut(&self.peer) {
             cursor.progress = Some(Instant::now());
         }
     }
 
     /// Whether the rest for this reader ends with its farewell.
     pub fn is_leaving(&self) -> bool {
-        lock(&self.ring).seats.get(&self.peer).is_some_and(|cursor| cursor.is_leaving)
+        lock(&self.ring).cursors.get(&self.peer).is_some_and(|cursor| cursor.is_leaving)
     }
 }
 
@@ -284,7 +284,7 @@ impl Drop for Reader {
 impl Ring {
     fn publish(&mut self, batch: Batch) -> Vec<Waker> {
         let (number, first_line) = (self.first + self.entries.len() as u64, self.public_lines);
-        let wakers = self.seat_readers(&batch, number);
+        let wakers = self.wake_readers(&batch, number);
         self.public_lines += batch.public_lines();
         if self.reading > 0 {
             let (cost, offset) = (batch.cost(), self.total);
@@ -300,11 +300,11 @@ impl Ring {
         wakers
     }
 
-    /// Wakes all waiting readers that the batch concerns.
-    fn seat_readers(&mut self, batch: &Batch, number: u64) -> Vec<Waker> {
+    /// Makes all waiting readers that the batch concerns read it. Returns their wakers.
+    fn wake_readers(&mut self, batch: &Batch, number: u64) -> Vec<Waker> {
         let public_lines = self.public_lines;
         let mut wakers = Vec::new();
-        let mut cursor = |cursor: &mut Cursor| {
+        let mut wake = |cursor: &mut Cursor| {
             let Position::Waiting(waker) = &mut cursor.place else { return };
             cursor.is_awake = waker.is_some();
             self.awake += usize::from(cursor.is_awake);
@@ -316,17 +316,17 @@ impl Ring {
         if batch.public_lines() > 0 {
             let audience = batch.public_audience();
             let hears = |peer| audience.is_none_or(|audience| audience.includes(peer));
-            self.seats.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, other)| cursor(other));
+            self.cursors.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, cursor)| wake(cursor));
         }
         for segment in batch.segments() {
             match &segment.audience {
-                Audience::Only(peer) => self.seats.get_mut(peer).into_iter().for_each(&mut cursor),
-                Audience::Farewell(peer) => self.seats.get_mut(peer).into_iter().for_each(|its| {
-                    its.is_leaving = true;
-                    cursor(its);
+                Audience::Only(peer) => self.cursors.get_mut(peer).into_iter().for_each(&mut wake),
+                Audience::Farewell(peer) => self.cursors.get_mut(peer).into_iter().for_each(|cursor| {
+                    cursor.is_leaving = true;
+                    wake(cursor);
                 }),
                 Audience::These(peers) => {
-                    peers.iter().for_each(|peer| self.seats.get_mut(&peer).into_iter().for_each(&mut cursor));
+                    peers.iter().for_each(|peer| self.cursors.get_mut(&peer).into_iter().for_each(&mut wake));
                 }
                 Audience::Everyone | Audience::AllBut(_) | Audience::AllButThese(_) => {}
             }
@@ -361,7 +361,7 @@ impl Ring {
 
     /// Counts what is lost with entry `number`, unless the reader has taken it or has already lost its farewell.
     fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Cursor)) {
-        let Some(cursor) = self.seats.get_mut(&peer) else { return };
+        let Some(cursor) = self.cursors.get_mut(&peer) else { return };
         let has_come_to_it = !matches!(cursor.place, Position::Reading(next) if next <= number);
         if !has_come_to_it && cursor.lost_farewell.is_none() {
             note(cursor);
@@ -378,7 +378,7 @@ impl Ring {
     /// What is there for `peer`, or the end of the feed. If there is neither, keeps `waker`.
     fn take(&mut self, peer: PeerId, waker: &Waker) -> Poll<Option<Portion>> {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
-        let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
+        let cursor = self.cursors.get_mut(&peer).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         let Position::Reading(next) = cursor.place else {
             if self.closed {
@@ -423,13 +423,13 @@ impl Ring {
         Poll::Ready(Some(portion))
     }
 
-    fn laggards(&self, now: Instant) -> SlowReaders {
+    fn slow_readers(&self, now: Instant) -> SlowReaders {
         let (half, three_quarters) = (self.capacity as u64 / 2, self.capacity as u64 / 4 * 3);
         if self.bytes as u64 <= half {
             return SlowReaders::None;
         }
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
-        for cursor in self.seats.values() {
+        for cursor in self.cursors.values() {
             // A reader that has taken everything could not make progress.
             let has_all = matches!(cursor.place, Position::Waiting(_));
             if !has_all && !cursor.made_progress(ACTIVE, now) {
@@ -457,7 +457,7 @@ impl Ring {
     }
 
     fn remove(&mut self, peer: PeerId) {
-        let mut cursor = self.seats.remove(&peer).expect("a reader has a seat until it is dropped");
+        let mut cursor = self.cursors.remove(&peer).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         if let Position::Reading(next) = cursor.place {
             self.reading -= 1;
@@ -476,7 +476,7 @@ impl Ring {
 
     /// A reader stops waiting.
     fn give_up(&mut self, peer: PeerId) {
-        let cursor = self.seats.get_mut(&peer).expect("a reader has a seat until it is dropped");
+        let cursor = self.cursors.get_mut(&peer).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         cursor.take_waker();
     }

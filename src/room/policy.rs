@@ -1,7 +1,7 @@
-//! Who may come in, and who may have which name. It is decided here and nowhere else.
+//! Decides who may join, and with which names. No other module decides this.
 //!
-//! The server asks before it spends anything on a connection, and before it asks for a password. The broker asks again at each
-//! join and each `/nick`: a ban or an account may have been added meanwhile.
+//! The server asks before it spends resources on a connection, and before it asks for a password. The broker asks again
+//! at each join and each `/nick`, because a ban or an account may have been added meanwhile.
 
 use std::time::SystemTime;
 
@@ -12,28 +12,28 @@ use crate::protocol::Refusal;
 use crate::room::Mute;
 use crate::room::sanctions::{banned, pinned};
 
-/// The accounts, bans and mutes that the server and the room go by.
+/// The accounts, bans and mutes that apply.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    /// Without accounts there are no bans and no mutes either.
+    /// Without accounts, there are no bans or mutes either.
     pub accounts: Option<Accounts>,
-    /// Nobody has a name that is not registered.
+    /// Only registered names are allowed.
     pub registered_only: bool,
 }
 
-/// What it takes to have a name.
+/// What a peer needs to use a name.
 #[derive(Debug)]
 pub(crate) enum Ownership {
-    /// Everybody may have it.
+    /// Anyone may use it.
     Free,
     /// The password of this account.
     Account(Account),
-    /// An account, which it does not have.
+    /// An account, but there is none for this name.
     Unregistered,
 }
 
 impl Policy {
-    /// Whether a connection from there is let in.
+    /// Whether connections from this address are allowed.
     pub(crate) fn may_connect(&self, from: PeerAddr, now: SystemTime) -> Result<(), Refusal> {
         refuse_if_banned(self.accounts.as_ref().and_then(|accounts| accounts.ban_on(from.network(), now)))
     }
@@ -46,7 +46,7 @@ impl Policy {
         }
     }
 
-    /// Whether somebody who has logged in with this account, or with none, may have a name.
+    /// Whether a peer may use a name. `login` is the account that it has logged in to.
     pub(crate) fn may_have(&self, name: &Name, login: Option<AccountId>, now: SystemTime) -> Result<(), Refusal> {
         self.check_ban(name, now)?;
         match self.ownership(name) {
@@ -57,14 +57,14 @@ impl Policy {
         }
     }
 
-    /// Whether somebody with this name may take another one. The room is told of a ban or a mute only when it is on the disk,
-    /// and nobody may get out of its way in between.
+    /// Whether a peer with this name may take another one. The room learns of a ban or mute only after it is on disk,
+    /// and nobody may evade it in between.
     pub(crate) fn may_give_up(&self, name: &Name, now: SystemTime) -> Result<(), Refusal> {
         self.check_ban(name, now)?;
         self.mute_of(name, now).map_or(Ok(()), |mute| Err(pinned(mute)))
     }
 
-    /// For how long a name is muted.
+    /// The mute of a name, if there is one.
     pub(crate) fn mute_of(&self, name: &Name, now: SystemTime) -> Option<Mute> {
         let sanction = self.accounts.as_ref()?.mute_of(name, now)?;
         Some(Mute { until: sanction.until() })

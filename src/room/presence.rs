@@ -187,16 +187,16 @@ mod tests {
     /// The number of notices in 10 s if somebody joins every 10 ms.
     fn notices(room: usize) -> usize {
         let start = Instant::now();
-        let mut traffic = PresenceNotices::new(start);
+        let mut presence = PresenceNotices::new(start);
         (0..1000)
             .map(|join| {
                 let now = start + Duration::from_millis(10) * join;
                 let mut batch = BatchBuilder::default();
-                if traffic.due().is_some_and(|due| due <= now) {
-                    traffic.tell(&mut batch);
+                if presence.due().is_some_and(|due| due <= now) {
+                    presence.tell(&mut batch);
                 }
                 let name = Name::parse(&format!("peer{join}")).unwrap();
-                let is_told = traffic.joins(PeerId(join.into()), &name, room, now);
+                let is_told = presence.joins(PeerId(join.into()), &name, room, now);
                 usize::from(is_told) + usize::from(!batch.is_empty())
             })
             .sum()

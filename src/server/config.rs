@@ -1,4 +1,4 @@
-//! What can be set about a server, beside where it listens.
+//! The settings of a server, except where it listens.
 
 use std::time::Duration;
 
@@ -7,34 +7,35 @@ use crate::os::descriptors::spare_descriptors;
 use crate::server::access::connection_limits::Capacity;
 use crate::server::access::rate_limit::PacePreset;
 
-/// The settings of a server: plain values.
+/// The settings of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Take an unfinished line as complete after so much silence, for clients that send no line ends. `None`: never.
+    /// Treat an unfinished line as complete after this much silence, for clients that send no line endings. `None`
+    /// means never.
     ///
-    /// The price: somebody who types in character mode and pauses for that long sends half a line.
+    /// The price: someone who types in character mode and pauses for that long sends half a line.
     pub idle_line: Option<Duration>,
 
-    /// How fast each peer may talk.
+    /// How fast each peer may send.
     pub pace: PacePreset,
 
-    /// How many connections there may be.
+    /// The maximum number of connections.
     pub capacity: Capacity,
 
-    /// Passwords are taken over connections that others can read.
+    /// Accept passwords over connections that others can read.
     pub allow_plain_password: bool,
 
-    /// How long a peer may take nothing of what is sent to it before it is disconnected.
+    /// How long a peer may read nothing before it is disconnected.
     pub stall_limit: Duration,
 
-    /// How long a peer must have been in the room before its join is announced. Of a peer that leaves earlier, neither
-    /// the join nor the leave is. Zero: every join is announced at once.
+    /// How long a peer must stay before its join is announced. If it leaves earlier, neither its join nor its leave is
+    /// announced. With zero, joins are announced at once.
     pub announce_after: Duration,
 
-    /// After how long without a login an account is removed. `None`: never.
+    /// Remove accounts that nobody has logged in with for this long. `None` means never.
     pub account_unused: Option<Duration>,
 
-    /// How long somebody on this machine waits for the answer to a wrong password.
+    /// How long a peer on this machine waits for the reply to a wrong password.
     pub wrong_password_pause: Duration,
 }
 

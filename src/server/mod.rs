@@ -1,7 +1,7 @@
 //! The server: sockets and tasks around the protocol and the room.
 //!
-//! [`Listener`] accepts connections; each gets a session, the one task that reads its socket, and, once it has
-//! joined, a writer, the one task that writes to it. The broker is the one task that owns the peers.
+//! [`Listener`] accepts connections. Each gets a session, the only task that reads its socket. After the join it also
+//! gets a writer, the only task that writes to it. The broker is the only task that owns the peers.
 
 pub mod access;
 pub mod admin;
@@ -38,16 +38,16 @@ use crate::room::{AdminRequest, Broker, Event, Feed};
 use crate::server::access::auth::Auth;
 use crate::server::shared::{Shared, note_login};
 
-/// The broker's task panicked. Nobody owns the room any more, so the server cannot go on.
+/// The broker's task panicked. Nothing owns the room any more, so the server cannot continue.
 #[derive(Debug, Error)]
 #[error("the broker crashed, and everyone was disconnected; this is a bug in the server")]
-pub struct BrokerDied;
+pub struct BrokerPanicked;
 
-/// Starts so many threads for the tasks of this process. It has no effect once async-std runs; by itself it would start
-/// one for each processor.
+/// Starts this many threads for the tasks of this process. It must be called before async-std runs, which otherwise
+/// starts one per processor.
 ///
-/// What blocks or takes long gets a few threads, too. By itself it would get up to 500, and each of them keeps some
-/// memory for ever.
+/// It also limits the threads for blocking work. By default there could be up to 500, and each keeps some memory
+/// forever.
 pub fn start_threads(count: usize) {
     let cores = available_parallelism().map_or(1, NonZeroUsize::get);
     let others = NonZeroUsize::new(cores + POOL_THREADS).expect("it is not zero");
@@ -56,17 +56,17 @@ pub fn start_threads(count: usize) {
     async_global_executor::init_with_config(config);
 }
 
-/// Serves at all these places, and does what it is told through `control`, until `shutdown` is ready; then ends all
-/// connections gently, within [`SHUTDOWN_LIMIT`].
+/// Serves all listeners and the control socket until `shutdown` is ready. Then ends all connections gracefully, within
+/// [`SHUTDOWN_LIMIT`].
 ///
-/// At a shutdown nobody new is accepted, everybody is told, what has arrived is still delivered, and each peer gets
-/// its farewell, which counts the lines of it that were accepted.
+/// During the shutdown, no new connections are accepted. Everyone is told, what has arrived is still delivered, and
+/// each peer gets a farewell with the number of its accepted lines.
 ///
 /// # Errors
-/// [`BrokerDied`], at once.
+/// [`BrokerPanicked`], at once.
 ///
 /// # Panics
-/// When there is no place to listen at.
+/// If there is nothing to listen on.
 pub async fn run(
     listeners: Vec<Listener>,
     control: Option<Control>,
@@ -74,18 +74,18 @@ pub async fn run(
     auth: Auth,
     log: Log,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), BrokerDied> {
+) -> Result<(), BrokerPanicked> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), log.clone(), Instant::now());
-    let broker = broker.patient(config.pace.is_patient()).announce_after(config.announce_after);
+    let broker = broker.wait_for_readers(config.pace.waits_for_readers()).announce_after(config.announce_after);
     let broker = broker.with_policy(auth.policy.clone());
     serve(listeners, control, (config, auth), log, shutdown, inbox, broker.run(events)).await
 }
 
-/// Removes the accounts that nobody has logged in with for so long, now and once a day. Who is in the room uses an account.
+/// Removes unused accounts, now and once a day. An account is in use while its owner is in the room.
 async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) -> Infallible {
     loop {
-        let here = shared.order(AdminRequest::ListPeople).await;
+        let here = shared.ask_room(AdminRequest::ListPeople).await;
         for account_id in here.into_iter().filter_map(|person| person.account_id) {
             note_login(&shared.log, &accounts, account_id).await;
         }
@@ -108,11 +108,11 @@ async fn serve(
     shutdown: impl Future<Output = ()>,
     inbox: Sender<Event>,
     broker: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), BrokerDied> {
+) -> Result<(), BrokerPanicked> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
     let shared = Arc::new(Shared::new(settings, inbox.clone(), log.clone(), stop.map(drop).boxed().shared(), alive));
-    // One end is held by each session that is left.
+    // Each remaining session holds a reference.
     let sessions = Arc::downgrade(&shared);
     let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));
     for place in places {
@@ -133,13 +133,14 @@ async fn serve(
         futures::pin_mut!(accepting, shutdown);
         futures::select! {
             () = shutdown => {}
-            _ = broker => return Err(BrokerDied),
+            _ = broker => return Err(BrokerPanicked),
             (never, ..) = accepting => match never {},
         }
     }
     log.note(Record::Stopping);
     let ending = async {
-        // First the room, so that everybody reads the notice before the farewell. A dead broker is found below.
+        // The room comes first, so that everyone reads the notice before the farewell. A panic of the broker is
+        // detected below.
         let _ = inbox.send(Event::Shutdown).await;
         drop(stop_sessions);
         let room = broker.await;
@@ -148,7 +149,7 @@ async fn serve(
     };
     let ended = timeout(SHUTDOWN_LIMIT, ending).await;
     log.note(Record::Stopped { cut: sessions.strong_count() });
-    if matches!(ended, Ok(Err(_))) { Err(BrokerDied) } else { Ok(()) }
+    if matches!(ended, Ok(Err(_))) { Err(BrokerPanicked) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_broker_that_dies_ends_the_server_with_an_error() {
+    fn a_panic_of_the_broker_ends_the_server_with_an_error() {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
         let served =
@@ -164,6 +165,6 @@ mod tests {
                 panic!("as a test")
             });
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
-        assert!(matches!(ended, Err(BrokerDied)));
+        assert!(matches!(ended, Err(BrokerPanicked)));
     }
 }

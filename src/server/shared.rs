@@ -1,4 +1,4 @@
-//! What the tasks of the server share.
+//! State shared by the tasks of the server.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,21 +22,20 @@ use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
 
-/// What every session has a share of.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) auth: Auth,
     pub(crate) connection_limits: Arc<ConnectionLimits>,
-    /// How much each network has said lately.
+    /// The rate limits of the networks.
     pub(crate) networks: Arc<NetworkLimits>,
     pub(crate) inbox: Sender<Event>,
     pub(crate) log: Log,
-    /// Since when the server runs.
+    /// When the server started.
     pub(crate) since: Instant,
-    /// How many connections there were.
+    /// The number of connections so far.
     arrivals: AtomicU64,
-    /// Is ready once the server stops.
+    /// Ready once the server stops.
     pub(crate) stop: SharedFuture<BoxFuture<'static, ()>>,
     #[expect(dead_code, reason = "nothing is ever sent: that it is dropped says that no session is left")]
     alive: Sender<Infallible>,
@@ -55,22 +54,22 @@ impl Shared {
         Self { config, auth, connection_limits, networks, inbox, log, since, arrivals, stop, alive }
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub(crate) fn arrivals(&self) -> u64 {
         self.arrivals.load(Ordering::Relaxed)
     }
 
-    /// Who the next connection is.
+    /// The number of the next connection.
     pub(crate) fn next_peer(&self) -> PeerId {
         PeerId(self.arrivals.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Whether nobody on the way can read a password that comes from there, or the operator does not mind.
+    /// Whether nobody in between can read a password from there, or the operator accepts that.
     pub(crate) fn is_protected(&self, from: PeerAddr, transport: &Transport) -> bool {
         self.config.allow_plain_password || transport.is_encrypted() || from.is_this_machine()
     }
 
-    /// Where a connection comes from, for what its passwords and registrations cost: on this machine its user, if the system
+    /// The network that is charged for passwords and registrations. On this machine it is the user, if the kernel
     /// tells.
     pub(crate) fn payer(from: PeerAddr, transport: &Transport) -> Network {
         match from.network() {
@@ -79,31 +78,31 @@ impl Shared {
         }
     }
 
-    /// Who a peer in the room is. `None`: it is not there any more.
+    /// What the room knows about a peer. `None` if it has left.
     pub(crate) async fn who_is(&self, peer: PeerId) -> Option<Person> {
         let (answer, answered) = oneshot::channel();
         self.inbox.send(Event::Ask { peer, answer }).await.ok()?;
         answered.await.ok()
     }
 
-    /// Tells a peer in the room something. When the room is over, there is nobody to tell.
+    /// Sends a notice or refusal to a peer in the room. If the room has ended, nobody needs it.
     pub(crate) async fn tell(&self, peer: PeerId, told: Result<Notice, Refusal>) {
         let _ = self.inbox.send(Event::Tell { peer, told }).await;
     }
 
-    /// Ties a peer in the room to its account, or no longer.
-    pub(crate) async fn enrol(&self, peer: PeerId, account_id: Option<AccountId>) {
-        // As above.
+    /// Links a peer in the room to its account, or removes the link.
+    pub(crate) async fn set_account(&self, peer: PeerId, account_id: Option<AccountId>) {
+        // If the room has ended, nobody needs it.
         let _ = self.inbox.send(Event::SetAccount { peer, account_id }).await;
     }
 
-    /// What somebody is told whose change of an account was not made. What is wrong with the disk is for the operator.
+    /// The refusal for an account change that failed. Disk errors are logged for the operator.
     pub(crate) fn not_done(&self, error: ChangeError, name: SafeText) -> Refusal {
         match error {
             ChangeError::AlreadyRegistered(owner) => Refusal::NameLooksRegistered { name, owner: (&owner).into() },
             ChangeError::NotRegistered => Refusal::NotRegistered,
             ChangeError::PasswordChanged => Refusal::WrongPassword,
-            ChangeError::Full => Refusal::RegistryFull,
+            ChangeError::Full => Refusal::AccountsFull,
             ChangeError::NotKept(why) => {
                 self.log.note(Record::NotKept { why });
                 Refusal::NotKept
@@ -112,7 +111,7 @@ impl Shared {
     }
 }
 
-/// Notes that somebody has logged in with an account. What is wrong with the disk is for the operator.
+/// Records a login to an account. Disk errors are logged for the operator.
 pub(crate) async fn note_login(log: &Log, accounts: &Accounts, account_id: AccountId) {
     if let Err(error) = accounts.note_login(account_id, SystemTime::now()).await {
         log.note(Record::NotKept { why: error.to_string() });

@@ -341,7 +341,7 @@ fn assert_flat(client: &Program, before: u64, what: &str) {
 #[test]
 fn a_long_input_uses_bounded_memory() {
     let is_long = std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1");
-    let (lines, patience) = if is_long { (1_000_000, 30 * DEADLINE) } else { (100_000, 3 * DEADLINE) };
+    let (lines, limit) = if is_long { (1_000_000, 30 * DEADLINE) } else { (100_000, 3 * DEADLINE) };
     let server = Server::start();
     let mut client = client(&server, "log", &[]);
     client.stdout.expect("* Welcome, log. You are the first here. /help lists the commands.");
@@ -351,7 +351,7 @@ fn a_long_input_uses_bounded_memory() {
         let some: String =
             (first..first + 1000).map(|line| format!("{line} GET /index.html 200 {line:064}\n")).collect();
         client.write(&some);
-        assert!(since.elapsed() < patience, "{first} lines in {patience:?}");
+        assert!(since.elapsed() < limit, "{first} lines in {limit:?}");
     }
     // The reply arrives when the server has read all lines.
     client.write("/who\n");

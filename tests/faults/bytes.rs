@@ -51,7 +51,7 @@ fn fifty_megabytes_without_a_line_end() {
     for name in ["", "Endless\n"] {
         let mut peer = Peer::connect(address);
         peer.send(name);
-        // Sooner or later the server has closed, and says so.
+        // At some point the server closes the connection and says so.
         let megabyte = vec![b'x'; 1 << 20];
         let sent = (0..50).take_while(|_| peer.stream().write_all(&megabyte).is_ok()).count();
         assert!(sent < 50, "the server took it all");
@@ -62,7 +62,7 @@ fn fifty_megabytes_without_a_line_end() {
 }
 
 #[test]
-fn a_sender_of_an_endless_line_reads_why_it_is_sent_away() {
+fn a_sender_of_an_endless_line_receives_the_reason() {
     let scene = Scene::start(&["--pace", "off"]);
     let address = scene.address();
     trouble(100, |number| {
@@ -72,14 +72,14 @@ fn a_sender_of_an_endless_line_reads_why_it_is_sent_away() {
         // It is refused when it is too long, and again when it does not end.
         assert_eq!(rest.iter().filter(|line| line.starts_with("! line-too-long: ")).count(), 2, "{rest:?}");
         assert_eq!(rest.last(), Some(&format!("* Bye, endless{number}: 0 lines accepted, 2 refused.")));
-        // The close is no reset: what it still sends is read for a while.
+        // The close is not a reset: the server reads what still arrives for a while.
         peer.send("x");
     });
     let (joined, left) = scene.finish().traffic();
     assert_eq!(joined, left);
 }
 
-/// Half of them are in the room and half never had a name. What is said must be safe, which each witness checks.
+/// Half of them are in the room, and half never have a name. Each witness checks that all text is safe.
 #[test]
 fn a_thousand_sessions_of_random_bytes() {
     let scene = Scene::start(&["--pace", "off"]);
@@ -91,7 +91,7 @@ fn a_thousand_sessions_of_random_bytes() {
             peer = peer.join(&format!("random{number}"));
         }
         let bytes: Vec<u8> = (0..random.next() % 8192).map(|_| random.next() as u8).collect();
-        // It may have been sent away already, and what it is told may come after a reset.
+        // It may have been disconnected already, and what it is told may come after a reset.
         let stream = peer.stream();
         let _ = (&*stream).write_all(&bytes).and_then(|()| stream.shutdown(Shutdown::Write));
         let ended = (&*stream).read_to_end(&mut Vec::new());

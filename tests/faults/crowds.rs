@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many clients at once.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -40,13 +40,13 @@ fn five_hundred_race_for_one_name() {
     let (joined, left) = heard.traffic();
     assert_eq!(joined, left);
     let said = &heard.said()["racer"];
-    // What had not been read when the reset came may be lost.
+    // Data that was unread when the reset came may be lost.
     assert!((5..=10).contains(&said.len()), "{said:?}");
 }
 
-/// A sender that is too fast is not read for a while, and its reset is noticed all the same, also in a quiet room.
+/// A sender that is too fast is not read for a while. Its reset is noticed anyway, even in a quiet room.
 #[test]
-fn a_name_is_free_again_after_the_reset_of_one_who_is_paced() {
+fn a_name_is_free_after_the_reset_of_a_slowed_peer() {
     let server = ServerProgram::start(&["--pace", "public"]);
     let mut ghost = server.join("ghost");
     ghost.send(&"boo\n".repeat(10_000));
@@ -58,7 +58,7 @@ fn a_name_is_free_again_after_the_reset_of_one_who_is_paced() {
     next.expect_nothing_new();
 }
 
-/// Lets so many connections send the same name, and returns the only one that got it.
+/// Makes this many connections send the same name. Returns the only one that got it.
 fn race(address: SocketAddr, racers: usize) -> Peer {
     let (waiting, winners, losers) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()), AtomicUsize::new(0));
     trouble(racers, |_| waiting.lock().unwrap().push(Peer::connect(address)));
@@ -96,9 +96,9 @@ fn five_thousand_join_and_all_reset() {
     assert_eq!(scene.finish().traffic(), (storm, storm));
 }
 
-/// As after a server restart, over a network that takes its time: all are connected before the first one sends its name.
+/// As after a server restart, over a slow network: all clients are connected before the first one sends its name.
 #[test]
-fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
+fn everyone_can_join_when_all_connect_before_the_first_name() {
     let _alone = heavy();
     let same: fn(usize) -> IpAddr = |_| IpAddr::from([127, 0, 0, 1]);
     let spread: fn(usize) -> IpAddr = |number| IpAddr::from([127, 1, (number / 250) as u8, (number % 250) as u8 + 1]);
@@ -120,7 +120,7 @@ fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
         trouble(count, |number| {
             let mut peer = crowd[number].lock().unwrap();
             let first = peer.line();
-            // It may have been asked for its name meanwhile.
+            // It may have been prompted for its name meanwhile.
             let welcome = if first == "* Send your name as the first line." { peer.line() } else { first };
             assert!(welcome.starts_with(&format!("* Welcome, crowd{number}. ")), "{welcome:?}");
         });
@@ -131,7 +131,8 @@ fn a_crowd_that_connects_before_it_gives_its_names_gets_in_whole() {
     }
 }
 
-/// Empty lines and telnet commands without end, before any name: the witnesses go on talking, and the senders are sent away.
+/// Endless empty lines and telnet commands, before any name. The witnesses keep talking, and the senders are
+/// disconnected.
 #[test]
 fn floods_without_a_name() {
     let scene = Scene::start(&[]);
@@ -140,7 +141,7 @@ fn floods_without_a_name() {
         trouble(40, |number| {
             let flood = [&b"\n"[..], b"\xff\xf1"][number % 2].repeat(16 * 1024);
             let peer = Peer::connect(address);
-            // Sooner or later the server has closed.
+            // At some point the server has closed the connection.
             while (&mut peer.stream()).write_all(&flood).is_ok() {}
         });
     });
@@ -151,7 +152,7 @@ fn floods_without_a_name() {
     assert_eq!(scene.finish().traffic(), (0, 0));
 }
 
-/// A byte a second never finishes a name, and never extends the time to give one. It takes that time, 30 s.
+/// A byte per second never finishes a name, and does not extend the time limit for it, which is 30 s.
 #[test]
 fn slowloris() {
     let scene = Scene::start(&[]);

@@ -1,4 +1,4 @@
-//! A link goes down, and nobody at either end is told. It takes Linux, root, `ip` of iproute2 and two minutes.
+//! A network link goes down, and neither end is told. This needs Linux, root, `ip` of iproute2 and two minutes.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -12,15 +12,15 @@ use crate::support::harness::{Peer, skipped};
 use crate::support::lines::bye;
 use crate::support::program::{CLIENT, Program, SERVER, ServerProgram, listening_on};
 
-/// docs/limits.md: 120 s; the kernel's timers are a little late.
+/// From docs/limits.md: 120 s. The kernel's timers are a little late.
 const GONE_WITHIN: Duration = Duration::from_secs(125);
-/// How often the client looks.
+/// How often the client checks.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// In one room there is talk, so that its acknowledgement is missing; in the other nobody says a word, so that the peer
-/// has to be asked. Somebody who lives and is silent is there too, and stays.
+/// In one room peers talk, so an acknowledgement is missing. In the other nobody talks, so keepalive must find the
+/// loss. A healthy but silent peer is there too, and stays.
 #[test]
-fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
+fn a_peer_behind_a_lost_link_is_disconnected_and_a_silent_one_is_not() {
     if !is_long() {
         return skipped("half-open links; LINECHAT_LONG_TESTS=1 tests them, in two minutes");
     }
@@ -41,7 +41,7 @@ fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
     let mut lines = PatientLines(&mut witness);
     assert_eq!(lines.next(), "* far has left: connection lost");
     eprintln!("among the silent it was found out after {:?}", since.elapsed());
-    // The witness has said nothing for so long, and is still there.
+    // The witness has been silent all this time, and is still there.
     witness.send("hello\n/quit\n");
     witness.expect(&bye("witness", 1, 0));
 
@@ -49,10 +49,10 @@ fn a_peer_behind_a_lost_link_is_found_out_and_a_silent_one_is_not() {
     assert!(talk.finish().notices().any(|notice| notice == "far has left: connection lost"));
 }
 
-/// One client is silent, so that the server has to be asked; the other says something behind the loss, so that its
-/// acknowledgement is missing. A third one, whose server takes nothing for all the while, only has to wait.
+/// One client is silent, so keepalive must find the loss. Another one sends after the loss, so an acknowledgement is
+/// missing. The server of a third one stops reading, so that client only has to wait.
 #[test]
-fn a_client_behind_a_lost_link_finds_out_and_one_whose_server_rests_does_not() {
+fn a_client_detects_a_lost_link_but_waits_for_a_slow_server() {
     if !is_long() {
         return skipped("clients behind a lost link; LINECHAT_LONG_TESTS=1 tests them, in three minutes");
     }
@@ -85,7 +85,7 @@ fn a_client_behind_a_lost_link_finds_out_and_one_whose_server_rests_does_not() {
     patient.wait().unwrap();
 }
 
-/// A peer that is waited for as long as it takes to find out.
+/// A peer with a deadline long enough to detect the loss.
 struct PatientLines<'a>(&'a mut Peer);
 
 impl PatientLines<'_> {
@@ -101,7 +101,7 @@ fn server_at(host: &str) -> ServerProgram {
     ServerProgram { program, address }
 }
 
-/// A network namespace, and a pair of virtual Ethernet devices between it and ours. It is gone with this.
+/// A network namespace, and a pair of virtual Ethernet devices that connects it to ours. Removed on drop.
 struct Link {
     space: String,
     near: String,
@@ -111,7 +111,7 @@ struct Link {
 }
 
 impl Link {
-    /// For a test of the server's peers or of the client; both run at once.
+    /// Different for the test of the server and that of the client, because both run at once.
     fn named(what: &str) -> Result<Self, String> {
         let id = format!("{}{}", &what[..1], std::process::id());
         let (here, there) = if what == "peer" { ("10.83.77.1", "10.83.77.2") } else { ("10.83.78.1", "10.83.78.2") };
@@ -123,7 +123,7 @@ impl Link {
         ip(&format!("-n {space} address add {there}/24 dev {far}"))?;
         ip(&format!("link set {near} up"))?;
         ip(&format!("-n {space} link set {far} up"))?;
-        // Until the kernel has noticed that both ends are up, which it may put off, it drops what is sent.
+        // The kernel drops what is sent until it has noticed that both ends are up, which may take a while.
         eventually("the link is up", || {
             let near = ip(&format!("-oneline link show {near}")).unwrap();
             let far = ip(&format!("-n {space} -oneline link show {far}")).unwrap();
@@ -132,7 +132,7 @@ impl Link {
         Ok(link)
     }
 
-    /// A client at the other end, that has been welcomed.
+    /// A client at the other end that has been welcomed.
     #[track_caller]
     fn client(&self, address: SocketAddr, name: &str) -> Program {
         let inside = ["netns", "exec", &self.space, CLIENT].map(str::to_owned);
@@ -144,7 +144,7 @@ impl Link {
         client
     }
 
-    /// The client's own device stays up.
+    /// Takes the server's device down. The client's own device stays up.
     fn lose_the_server(&self) {
         ip(&format!("link set {} down", self.near)).unwrap();
     }
@@ -161,7 +161,7 @@ impl Drop for Link {
     }
 }
 
-/// What `ip` writes.
+/// Runs `ip`. Returns its output.
 fn ip(arguments: &str) -> Result<String, String> {
     let output = Command::new("ip").args(arguments.split(' ')).output().map_err(|error| error.to_string())?;
     match output.status.success() {

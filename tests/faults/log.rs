@@ -1,4 +1,4 @@
-//! What a flood leaves in the log.
+//! The log during a flood.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -15,10 +15,10 @@ use crate::support::program::ServerProgram;
 const STORM: usize = 1000;
 const WITNESSES: usize = 10;
 
-/// One network joins and leaves as fast as it can, with the longest reasons. The user of another one does so as well,
-/// meanwhile and afterwards, and nothing of that is missing.
+/// One network joins and leaves as fast as it can, with the longest reasons. A user of another network also does so,
+/// meanwhile and afterwards, and none of that is missing.
 #[test]
-fn a_storm_of_leaves_is_bounded_in_the_log_and_hides_nobody_else() {
+fn a_flood_of_leaves_is_bounded_in_the_log_and_hides_no_other_records() {
     let path = std::env::temp_dir().join(format!("linechat-log-{}.socket", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let mut server = ServerProgram::start(&["--log-level", "info", "--unix", path.to_str().unwrap()]);
@@ -68,7 +68,7 @@ fn a_storm_of_leaves_is_bounded_in_the_log_and_hides_nobody_else() {
     assert_eq!(of("log records dropped", "count", "").len(), 0);
 }
 
-/// A record, as a build for tests writes it.
+/// A record in the format of a test build.
 struct Record {
     kind: String,
     fields: HashMap<String, String>,

@@ -1,4 +1,4 @@
-//! The memory that docs/limits.md publishes.
+//! The memory limits that docs/limits.md publishes.
 
 use std::fs::DirBuilder;
 use std::io::Read;
@@ -14,17 +14,17 @@ use crate::support::process_stats::ProcessStats;
 use crate::support::program::{Program, ServerProgram};
 use crate::support::tls_peer::{Certificate, TlsPeer};
 
-/// How many there are of each kind of trouble.
+/// The number of peers of each kind.
 const EACH: usize = 4;
 
-/// What each of those sends that flood the room with long lines: the server makes four times as much of it.
+/// What each peer sends that floods the room with long lines. The server makes it four times as long.
 const LONG_BYTES: usize = 4 * 1024 * 1024;
-/// And those with lines of one letter: the server adds the sender's name to each.
+/// What each peer sends that floods the room with lines of one letter. The server adds the sender's name to each.
 const SHORT_BYTES: usize = 64 * 1024;
 
-/// All at once, each in a peer of its own: floods of text that grows when it is made safe, floods of the shortest lines,
-/// neither of whom ever reads and all of whom are answered in CR LF; readers who are slow, so that the room waits for
-/// them and every queue fills up; half lines in the room and before it.
+/// Everything at once, each in a peer of its own. Floods of text that grows when it is made safe, and floods of the
+/// shortest lines; these senders never read, and get CR LF. Slow readers, so that the room waits for them and every
+/// queue fills up. Half lines, before and after the login.
 #[test]
 fn the_worst_mix_stays_below_the_published_bound() {
     let _alone = heavy();
@@ -57,14 +57,14 @@ fn the_worst_mix_stays_below_the_published_bound() {
         // Marks beyond the eighth are shown as <U+0301>.
         let (line, bytes) = match number % 2 {
             0 => (format!("x{}\n", "\u{301}".repeat(2000)), LONG_BYTES),
-            // Each line has an audience of its own, and now and then there is a long answer.
+            // Each line has a different audience, and sometimes there is a long reply.
             _ => (format!("x\n/msg flood{number} y\n").repeat(100) + "/who\n", SHORT_BYTES),
         };
         let mut flood = floods[number].try_clone();
         flood.send(&line.repeat(bytes / line.len()));
         flood.half_close();
     });
-    // They do not read their farewell, so they are cut when all that they sent was taken in.
+    // They do not read their farewell, so they are cut off after all their input was handled.
     eventually("the floods are over", || scene.process_stats().descriptors() <= others);
     let peak = scene.process_stats().peak_resident();
     let connections = (5 * EACH + COUNT) as u64;
@@ -77,10 +77,10 @@ fn the_worst_mix_stays_below_the_published_bound() {
     assert!(heard.said().len() == 2 * EACH, "a flood was not heard of");
 }
 
-/// Each login hashes a password, and half of them negotiate TLS first. The passwords are right, so that no penalty slows the
-/// storm down.
+/// Each login hashes a password, and half of them negotiate TLS first. The passwords are right, so no penalty slows
+/// down the storm.
 #[test]
-fn a_storm_of_logins_gives_its_memory_back() {
+fn memory_is_freed_after_a_storm_of_logins() {
     const LOGINS: usize = 120;
     let _alone = heavy();
     let certificate = Certificate::make("login-storm");
@@ -118,14 +118,14 @@ fn a_storm_of_logins_gives_its_memory_back() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-/// Where the server listens with TLS, as its second line says.
+/// The TLS address of the server, from its second line.
 fn tls_address(program: &mut Program) -> SocketAddr {
     let line = program.stdout.line();
     let address = line.strip_prefix("Server listening on ").and_then(|line| line.strip_suffix(" with TLS"));
     address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("the second line is {line:?}"))
 }
 
-/// Takes about 100 KiB a second for as long as there is more, but not for ever, and then nothing any more.
+/// Reads about 100 KiB per second while there is more, but only for a limited time. After that it reads nothing.
 fn read_slowly(peer: Peer) -> Peer {
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(5) && peer.stream().read(&mut [0; 1024]).unwrap() > 0 {

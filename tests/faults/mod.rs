@@ -1,7 +1,7 @@
-//! Faults and hostile input against the real server program, a file a kind of trouble.
+//! Faults and hostile input against the real server program, with one file per kind of fault.
 //!
-//! Each test sets a [`scene`]: a server with witnesses in its room, who talk to each other throughout. Whatever the
-//! trouble is, no line of theirs may be lost or late in its order, and afterwards the server is as it was before.
+//! Each test sets a [`scene`]: a server with witnesses in its room, who talk to each other all the time. Whatever
+//! happens, no line of theirs may be lost or out of order, and afterwards the server must be as it was before.
 
 mod scene;
 mod witnesses;

@@ -1,4 +1,4 @@
-//! The machine runs out of something.
+//! The machine runs out of a resource.
 
 use std::io::{BufRead, BufReader};
 use std::thread;
@@ -11,19 +11,19 @@ use super::scene::{Scene, first_to_get, trouble};
 use crate::support::harness::Peer;
 use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
-/// So few descriptors that 48 connections fit (docs/limits.md).
+/// With 64 descriptors, 48 connections fit (docs/limits.md).
 #[test]
-fn eighty_come_where_there_are_sixty_four_descriptors() {
+fn eighty_clients_connect_with_sixty_four_descriptors() {
     let limited = ["-c", "ulimit -n 64; exec \"$0\" --host 127.0.0.1 --port 0", SERVER];
     let mut program = Program::start("/bin/sh", limited);
     let address = listening_on(&program.stdout.line());
     let scene = Scene::with(ServerProgram { program, address });
     let mut crowd: Vec<_> = (0..80).map(|_| Peer::connect(address)).collect();
     let crowded = |at: usize, peer: &mut Peer| {
-        // Who is refused may be told why, or just closed.
+        // A refused client may get the reason, or may only be disconnected.
         let _ = std::io::Write::write_all(&mut peer.stream(), format!("crowd{at}\n").as_bytes());
         let lines = std::io::BufRead::lines(std::io::BufReader::new(peer.stream()));
-        // On a busy machine they may have been silent for a second; then the server prompts them first.
+        // On a busy machine they may have been silent for a second, so the server prompts them first.
         let mut answers = lines.map_while(Result::ok).skip_while(|line| line == "* Send your name as the first line.");
         answers.next().is_some_and(|line| line.starts_with("* Welcome"))
     };
@@ -38,16 +38,16 @@ fn eighty_come_where_there_are_sixty_four_descriptors() {
     assert_eq!((joined, left), (inside + 1, inside + 1));
 }
 
-/// `accept` itself fails. The server must neither spin nor give up listening.
+/// `accept` itself fails. The server must neither use all CPU time nor stop listening.
 #[test]
-fn accept_finds_no_descriptor() {
+fn accept_fails_without_a_descriptor() {
     let scene = Scene::start(&["--log-level", "error"]);
     let (address, process_stats) = (scene.address(), scene.process_stats());
     let limit = |current| {
         let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
         prlimit(Some(process_stats.0), Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
     };
-    // All that it has, and no more: the next connection takes the spare one at best.
+    // Exactly as many as it has now: at best, the next connection gets the spare one.
     limit(process_stats.descriptors() as u64);
     let (before, since) = (process_stats.cpu(), Instant::now());
     let waiting: Vec<_> = (0..100).map(|_| Peer::connect(address)).collect();
@@ -74,7 +74,7 @@ fn nobody_reads_the_log() {
     stdout.read_line(&mut first).unwrap();
     let address = listening_on(first.trim_end());
     let scene = Scene::with(ServerProgram { program, address });
-    // Each leaves several records: far more than the pipe and the queue hold.
+    // Each causes several records: far more than the pipe and the queue hold.
     trouble(3000, |number| drop(Peer::connect(address).join(&format!("logged{number}"))));
     let (joined, left) = scene.finish().traffic();
     assert_eq!(joined, left);

@@ -1,4 +1,4 @@
-//! The scene of every fault: the real server, witnesses in its room, and an eye on its health.
+//! The scene of every fault: the real server, witnesses in its room, and a check of its health.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::support::program::ServerProgram;
 pub struct Scene {
     pub server: ServerProgram,
     pub witnesses: Witnesses,
-    /// What the server has open when nobody is there.
+    /// The number of descriptors when nobody is connected.
     descriptors: usize,
 }
 
@@ -27,7 +27,7 @@ impl Scene {
         Self::with(ServerProgram::start(arguments))
     }
 
-    /// This server, in which nobody is yet, and witnesses.
+    /// This server, which must be empty, and witnesses.
     pub fn with(server: ServerProgram) -> Self {
         let witnesses = Witnesses::join(server.address);
         let descriptors = ProcessStats(server.program.pid()).descriptors() - COUNT;
@@ -46,13 +46,14 @@ impl Scene {
         ProcessStats(self.server.program.pid())
     }
 
-    /// The trouble is over. Holds the server to be as it was before: the witnesses have missed nothing, it has given
-    /// back every descriptor, uses no CPU, ends gently, and no thread of it has panicked.
+    /// Checks that the server is as it was before: the witnesses have missed nothing, it has closed every descriptor,
+    /// uses no CPU time and ends gracefully, and none of its threads has panicked.
     #[track_caller]
     pub fn finish(mut self) -> Heard {
         let process_stats = self.process_stats();
         eventually("the descriptors are given back", || process_stats.descriptors() <= self.descriptors + COUNT);
-        // All that led to a notice has been handled when the witnesses are heard, and is told when it was gathered.
+        // All causes of notices are handled when the witnesses are heard, but joins and leaves are collected for a
+        // while.
         self.witnesses.talk(10);
         thread::sleep(GATHER);
         self.witnesses.talk(1);
@@ -70,7 +71,7 @@ impl Scene {
     }
 }
 
-/// Lets so many trouble makers loose, from eight threads; each is told its number.
+/// Calls `maker` this many times, from eight threads, each time with the next number.
 pub fn trouble(count: usize, maker: impl Fn(usize) + Sync) {
     const THREADS: usize = 8;
     thread::scope(|scope| {
@@ -81,7 +82,7 @@ pub fn trouble(count: usize, maker: impl Fn(usize) + Sync) {
     });
 }
 
-/// Asks for a name until it is given.
+/// Asks for a name until it gets it.
 #[track_caller]
 pub fn first_to_get(address: SocketAddr, name: &str) -> Peer {
     let mut holder = None;
@@ -94,7 +95,7 @@ pub fn first_to_get(address: SocketAddr, name: &str) -> Peer {
     holder.unwrap()
 }
 
-/// Keeps the other tests away that need most of the machine, for as long as this is held.
+/// While this is held, no other test runs that needs most of the machine.
 pub fn heavy() -> MutexGuard<'static, ()> {
     static HEAVY: Mutex<()> = Mutex::new(());
     HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
@@ -110,11 +111,12 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// What a witness heard from others than witnesses.
+/// What a witness received from others than witnesses.
 pub struct Heard(Vec<String>);
 
 impl Heard {
-    /// How many have joined and left, as the notices say, gathered or not: those who stayed for half a second.
+    /// The numbers of joins and leaves according to the notices, combined or not. Only peers that stayed for half a
+    /// second count.
     pub fn traffic(&self) -> (usize, usize) {
         (self.count("joined"), self.count("left"))
     }
@@ -129,7 +131,7 @@ impl Heard {
             .sum()
     }
 
-    /// Everything that was said, by whom. Panics at a line that is neither a message nor a notice.
+    /// All messages, by sender. Panics at a line that is neither a message nor a notice.
     pub fn said(&self) -> HashMap<&str, Vec<&str>> {
         let mut said: HashMap<_, Vec<_>> = HashMap::new();
         for line in self.0.iter().filter(|line| !line.starts_with("* ")) {
@@ -144,7 +146,7 @@ impl Heard {
     }
 }
 
-/// Whether the long tests are asked for: see docs/testing.md.
+/// Whether long tests are enabled: see docs/testing.md.
 pub fn is_long() -> bool {
     std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1")
 }

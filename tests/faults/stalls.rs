@@ -1,4 +1,4 @@
-//! Readers who stop reading, and senders who never pause.
+//! Readers that stop reading, and senders that never pause.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -12,12 +12,12 @@ use crate::support::harness::Peer;
 use crate::support::lines::bye;
 use crate::support::program::{Program, ServerProgram};
 
-/// So many lines of so many bytes are well above what the feed and the kernel hold.
+/// Far more than the feed and the kernel buffer: the number of lines, and their length.
 const LINES: usize = 6000;
 const LINE_BYTES: usize = 4000;
 
 #[test]
-fn clients_that_never_read_hold_up_nobody_and_are_told_what_they_missed() {
+fn clients_that_never_read_delay_nobody_and_learn_what_they_missed() {
     let scene = Scene::start(&["--pace", "off"]);
     let stalled: Vec<_> = (0..20)
         .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("stalled{number}")))
@@ -33,7 +33,7 @@ fn clients_that_never_read_hold_up_nobody_and_are_told_what_they_missed() {
 }
 
 #[test]
-fn clients_that_are_stopped_hold_up_nobody_and_are_told_what_they_missed() {
+fn stopped_clients_delay_nobody_and_learn_what_they_missed() {
     let scene = Scene::start(&["--pace", "off"]);
     let mut stopped: Vec<_> =
         (0..3).map(|number| Program::client(scene.address(), &format!("stopped{number}"))).collect();
@@ -51,7 +51,7 @@ fn clients_that_are_stopped_hold_up_nobody_and_are_told_what_they_missed() {
     scene.finish();
 }
 
-/// A peer says numbered lines and then that this was all; the witnesses go on meanwhile and hear them.
+/// A peer sends numbered lines and then an end marker. Meanwhile the witnesses keep talking and receive them.
 fn flood(scene: &Scene) {
     let mut flood = scene.join("flood");
     let padding = "x".repeat(LINE_BYTES);
@@ -64,9 +64,10 @@ fn flood(scene: &Scene) {
     scene.witnesses.talk(1);
 }
 
-/// How many lines of the flood a reader got, and how many it did not get. None is missing without a word.
+/// How many lines of the flood a reader received, and how many it missed. It must be told about every missed line.
 ///
-/// What it is told counts the witnesses' lines too, so it can be more. (tests/server/stall.rs holds it to the exact number.)
+/// The notices count the witnesses' lines as well, so their number may be larger. (tests/server/stall.rs checks the
+/// exact number.)
 fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
     let (mut next, mut received, mut missed, mut told) = (0, 0, 0, 0);
     loop {
@@ -89,19 +90,19 @@ fn hear_out(mut line: impl FnMut() -> String) -> (usize, usize) {
     }
 }
 
-/// What waits for it is all in the kernel's hands, where Linux alone would end the connection after 120 s.
+/// All data for it is in the kernel, where Linux alone would end the connection after 120 s.
 #[test]
 fn in_a_quiet_room_a_peer_has_the_whole_stall_limit() {
     check_stall_limit(10);
 }
 
-/// The server waits to write, and Linux alone would end the connection after 120 s.
+/// The server waits to write. Linux alone would end the connection after 120 s.
 #[test]
 fn a_peer_has_the_whole_stall_limit_while_the_server_waits_to_write() {
     check_stall_limit(1000);
 }
 
-/// A peer stops reading before so many lines are said, and reads them in the end.
+/// A peer stops reading before this many lines are sent, and reads them in the end.
 fn check_stall_limit(lines: usize) {
     let rest = if is_long() { Duration::from_secs(140) } else { Duration::from_secs(4) };
     let limit = (rest.as_secs() + 60).to_string();
@@ -139,16 +140,16 @@ fn a_peer_that_reads_nothing_for_too_long_is_disconnected_with_a_reason() {
     assert!(scene.finish().notices().any(|notice| notice == "stalled has left: stopped reading"));
 }
 
-/// They read, but slowly, and there are more of them than of the others. Where peers are paced nobody has to wait for them.
+/// They read slowly, and they are the majority. With rate limits, the room does not wait for them for long.
 #[test]
-fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
+fn many_slow_readers_that_talk_cannot_stop_the_room() {
     let _alone = heavy();
     let scene = Scene::start(&[]);
     let crowd: Vec<_> = (0..20)
         .map(|number| Peer::connect_with_a_small_buffer(scene.address()).join(&format!("slow{number}")))
         .collect();
-    // The marks beyond the eighth are shown as <U+0301>. Longer lines would be more than the witnesses get through on a machine
-    // with much else to do, for whom the room does not wait either.
+    // Marks beyond the eighth are shown as <U+0301>. With longer lines, the witnesses could not keep up on a busy
+    // machine, and the room does not wait for them either.
     let line = format!("x{}\n", "\u{301}".repeat(400));
     let mut hands = Vec::new();
     for peer in &crowd {
@@ -160,7 +161,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
             }
         }));
     }
-    // Not all at once, for that would be a matter of how fast the machine is.
+    // One after another, because otherwise the result would depend on the speed of the machine.
     (0..20).for_each(|_| scene.witnesses.talk(10));
     crowd.iter().for_each(|peer| peer.stream().shutdown(Shutdown::Both).unwrap());
     hands.into_iter().for_each(|hand| hand.join().unwrap());
@@ -168,7 +169,7 @@ fn a_crowd_of_slow_readers_who_talk_cannot_bring_the_room_to_a_halt() {
     scene.finish();
 }
 
-/// The room waits for those who read: nobody misses anything of a pipe at full speed.
+/// The room waits for active readers, so nobody misses anything from a pipe at full speed.
 #[test]
 fn a_million_lines_into_twenty_readers() {
     let _alone = heavy();
@@ -186,7 +187,7 @@ fn a_million_lines_into_twenty_readers() {
                     if let Some(number) = line.strip_prefix("pipe: ") {
                         assert_eq!(number.split_once(' ').unwrap().0.parse(), Ok(next));
                         next += 1;
-                        // At first they are slower than the server, whatever it runs on.
+                        // At first they are slower than the server on any machine.
                         if next < 100_000 && next % 20 == 0 {
                             thread::sleep(Duration::from_millis(1));
                         }

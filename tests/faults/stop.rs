@@ -1,4 +1,4 @@
-//! The end of the server in the midst of everything.
+//! The shutdown of a busy server.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -13,16 +13,16 @@ use crate::support::program::ServerProgram;
 
 const TALKERS: usize = 4;
 
-/// Every line that was accepted reaches all, and the farewell to its sender counts it. (They are their own witnesses.)
+/// Every accepted line reaches everyone, and the farewell to its sender counts it. These peers are their own witnesses.
 #[test]
-fn twenty_times_sigterm_under_load_loses_no_accepted_line() {
+fn sigterm_under_load_loses_no_accepted_line() {
     let _alone = heavy();
     for round in 1..=20 {
         let mut server = ServerProgram::start(&["--pace", "off"]);
         let talkers: Vec<_> = (0..TALKERS).map(|at| server.join(&format!("talker{at}"))).collect();
         let mut witness = server.join("witness");
         let talks: Vec<_> = talkers.into_iter().map(|peer| thread::spawn(|| talk_until_told(peer))).collect();
-        // The stop comes in the midst of it, each time a bit later.
+        // The shutdown comes while they send, each time a bit later.
         let mut witnessed: Vec<_> = (0..round * 250).map(|_| witness.line()).collect();
         server.program.signal(Signal::TERM);
         witnessed.extend(witness.rest());
@@ -44,7 +44,7 @@ fn twenty_times_sigterm_under_load_loses_no_accepted_line() {
     }
 }
 
-/// Says numbered lines as fast as it goes until the server is shutting down, and returns all that it heard.
+/// Sends numbered lines as fast as possible until the server shuts down. Returns everything that it received.
 fn talk_until_told(mut peer: Peer) -> Vec<String> {
     let is_told = Arc::new(AtomicBool::new(false));
     let writing = thread::spawn({
@@ -53,7 +53,7 @@ fn talk_until_told(mut peer: Peer) -> Vec<String> {
             let mut numbers = 0..;
             while !is_told.load(Ordering::Relaxed) {
                 let lines: String = numbers.by_ref().take(20).map(|number: u64| format!("{number}\n")).collect();
-                // The server takes in nothing more once it has stopped.
+                // After the shutdown, the server reads nothing more.
                 if (&stream).write_all(lines.as_bytes()).is_err() {
                     return;
                 }

@@ -1,4 +1,4 @@
-//! Peers that notice when something is wrong.
+//! Peers that detect lost, duplicate and reordered lines.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::net::SocketAddr;
@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 use crate::support::harness::{DEADLINE, Peer};
 use crate::support::lines::is_like;
 
-/// How many witnesses talk in a room.
+/// The number of witnesses in a room.
 pub const COUNT: usize = 4;
 
-/// Their pause between two rounds keeps them below the default pace of 100 lines a second.
+/// The pause between two rounds. It keeps them below the default rate of 100 lines per second.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Four peers who say numbered lines, round after round; each waits for the others' lines of a round before its next.
+/// Four peers that send numbered lines, round after round. Each waits for the others' lines of a round before its next
+/// one.
 ///
-/// A line that is lost, doubled, changed or out of order fails the test, and so does a witness that is told that it
-/// missed something. What other peers say and what the server notes is kept.
+/// A line that is lost, duplicated, changed or out of order fails the test. So does a notice that a witness has missed
+/// lines. Messages of other peers and notices are kept.
 pub struct Witnesses {
     rounds: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -29,18 +30,18 @@ pub struct Witnesses {
 struct Witness {
     at: usize,
     peer: Peer,
-    /// The next round that each of the others will be heard in.
+    /// The next round expected from each of the others.
     next: [usize; COUNT],
-    /// What others than witnesses said, and what the server noted: all of it with the second witness, for the first does
-    /// not hear itself say that this is the end, and a digest with each.
+    /// What others than witnesses said, and the notices. The second witness keeps all of it, because the first one does
+    /// not receive its own end marker. Each keeps a digest.
     heard: Vec<String>,
     digest: DefaultHasher,
-    /// The first of them has said that this is the end.
+    /// The first witness has sent the end marker.
     is_over: bool,
 }
 
 impl Witnesses {
-    /// Lets them join a room in which nobody is.
+    /// Makes them join an empty room.
     pub fn join(address: SocketAddr) -> Self {
         let mut threads: Vec<_> = (0..COUNT).map(|at| Witness::join(address, at)).collect();
         for (at, witness) in threads.iter_mut().enumerate() {
@@ -57,7 +58,7 @@ impl Witnesses {
         witnesses
     }
 
-    /// Waits until they have said that many more whole rounds.
+    /// Waits until they have finished this many more rounds.
     #[track_caller]
     pub fn talk(&self, rounds: usize) {
         let (goal, since) = (self.rounds.load(Ordering::Relaxed) + rounds + 1, Instant::now());
@@ -68,13 +69,13 @@ impl Witnesses {
         }
     }
 
-    /// Lets them finish their round and leave, and returns what others said and the server noted, in order.
+    /// Lets them finish their round and leave. Returns what others said and the notices, in order.
     #[track_caller]
     pub fn finish(mut self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         let witnesses: Vec<_> =
             self.threads.drain(..).map(|witness| witness.join().expect("a witness failed")).collect();
-        // The others stopped listening at the end, so they have heard the same.
+        // The others stopped reading at the end marker, so all have received the same.
         let digests: Vec<_> = witnesses[1..].iter().map(|witness| witness.digest.finish()).collect();
         assert!(digests.iter().all(|digest| *digest == digests[0]), "there were two orders");
         let heard = witnesses.into_iter().nth(1).unwrap().heard;
@@ -84,14 +85,14 @@ impl Witnesses {
     }
 }
 
-/// A test that failed ends its witnesses too.
+/// A failed test stops its witnesses as well.
 impl Drop for Witnesses {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 }
 
-/// Others at this address may be so fast that a witness is slowed down as well. That is said to it alone.
+/// Others at this address may be so fast that a witness is slowed down as well. It gets this notice.
 const TOO_FAST: &str = "* You are sending too fast: …";
 
 impl Witness {
@@ -100,7 +101,7 @@ impl Witness {
         Self { at, peer, next: [0; COUNT], heard: Vec::new(), digest: DefaultHasher::new(), is_over: false }
     }
 
-    /// Sings until `stop` is set, and leaves.
+    /// Talks until `stop` is set, and leaves.
     fn talk(mut self, rounds: &AtomicUsize, stop: &AtomicBool) -> Self {
         let mut said = 0;
         while !self.is_over {
@@ -120,7 +121,7 @@ impl Witness {
         self
     }
 
-    /// Reads until all the others have been heard in this round, or it is over.
+    /// Reads until all the others were heard in this round, or the end marker arrives.
     fn listen(&mut self, round: usize) {
         while !self.is_over && self.next.iter().enumerate().any(|(at, &next)| at != self.at && next <= round) {
             let line = self.peer.line();

@@ -1,4 +1,4 @@
-//! What a person types to start the programs: where to connect, and what an error says about a mistake.
+//! The command lines of the programs: where to connect, and the errors for mistakes.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,10 +10,10 @@ use crate::client::plain::terminal;
 use crate::support::harness::{Peer, Server, has_ipv6, unpaced};
 use crate::support::program::{CLIENT, Finished, Program, SERVER, listening_on};
 
-/// What the client takes from its environment.
+/// The environment variables that the client reads.
 const VARIABLES: [&str; 4] = ["LINECHAT_NAME", "LINECHAT_HOST", "LINECHAT_PORT", "USER"];
 
-/// A client with these arguments and none of those variables but these.
+/// A client with these arguments, and with only these of the variables above.
 fn command(variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(CLIENT);
     for name in VARIABLES {
@@ -23,12 +23,12 @@ fn command(variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it with an empty input.
+/// Runs it with empty input.
 fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
     Program::spawn(command(variables, arguments)).finish_with("")
 }
 
-/// Likewise, at a terminal. What the terminal shows is not of interest.
+/// Runs it at a terminal, and ignores what that shows.
 fn run_at_a_terminal(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
     let (_screen, side) = terminal();
     let mut command = command(variables, arguments);
@@ -40,14 +40,14 @@ fn client(arguments: &[&str]) -> Finished {
     run(&[], arguments)
 }
 
-/// It joins the room and leaves again.
+/// Asserts that the client joins the room and leaves again.
 #[track_caller]
 fn assert_joins(arguments: &[&str]) {
     let done = client(arguments);
     assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.stderr);
 }
 
-/// It is wrong usage, and this is what is wrong.
+/// Asserts that this is a usage error with this message.
 #[track_caller]
 fn assert_wrong_usage(arguments: &[&str], why: &str) {
     let done = client(arguments);
@@ -87,7 +87,7 @@ fn a_host_is_an_argument_and_may_have_a_port() {
 }
 
 #[test]
-fn tls_may_be_asked_for_as_a_scheme() {
+fn tls_can_be_requested_as_a_scheme() {
     let tls = Arc::new(Tls::self_signed(vec!["localhost".to_owned()]).unwrap());
     let listener = Listener::bind("127.0.0.1", 0).unwrap().with_tls(tls.clone());
     let port = listener.address().unwrap().port();
@@ -95,7 +95,7 @@ fn tls_may_be_asked_for_as_a_scheme() {
     let fingerprint = tls.fingerprint().to_string();
     assert_joins(&["-n", "Bob", &format!("tls://localhost:{port}"), "--tls-fingerprint", &fingerprint]);
     assert_joins(&["-n", "Bob", "tls://localhost", "-p", &port.to_string(), "--tls-fingerprint", &fingerprint]);
-    // Without the fingerprint, nothing has signed the certificate that this system trusts.
+    // Without the fingerprint, no certificate authority that this system trusts has signed the certificate.
     let mut program =
         Program::start("env", ["SSL_CERT_FILE=/dev/null", "SSL_CERT_DIR=", CLIENT, "-n", "Bob", "tls://localhost"]);
     let done = program.finish();
@@ -104,7 +104,7 @@ fn tls_may_be_asked_for_as_a_scheme() {
 }
 
 #[test]
-fn a_socket_file_may_be_asked_for_as_a_scheme() {
+fn a_unix_socket_can_be_requested_as_a_scheme() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scheme-{}", std::process::id()));
     let _server = Server::start_beside(Listener::bind_path(&path, 0o600).unwrap());
     assert_joins(&["-n", "Bob", &format!("unix:{}", path.display())]);
@@ -124,7 +124,7 @@ fn the_host_comes_before_exec_and_arguments_of_the_program_after_it() {
     ] {
         assert_answers(&mut alice, arguments, "bot: one two");
     }
-    // As it is documented.
+    // As documented.
     let echo = "echo \"$LINECHAT_TEXT\"";
     let documented = ["--name", "bot", "--reply", &host, "--exec", "timeout", "10", "sh", "--", "-c", echo];
     assert_answers(&mut alice, &documented, "bot: hi");
@@ -132,7 +132,7 @@ fn the_host_comes_before_exec_and_arguments_of_the_program_after_it() {
     assert_answers(&mut alice, &documented, "bot: UTC");
 }
 
-/// A bot with these arguments gives this answer to `hi`.
+/// Asserts that a bot with these arguments replies to `hi` with this.
 #[track_caller]
 fn assert_answers(alice: &mut Peer, arguments: &[&str], answer: &str) {
     let bot = Program::start(CLIENT, arguments);
@@ -145,7 +145,7 @@ fn assert_answers(alice: &mut Peer, arguments: &[&str], answer: &str) {
 }
 
 #[test]
-fn what_does_not_go_together_is_wrong_usage() {
+fn conflicting_options_are_a_usage_error() {
     for (arguments, why) in [
         (&["a", "b"][..], "\"a\" and \"b\" each name a server; use only one"),
         (&["a", "b", "--exec", "true"], "\"a\" and \"b\" each name a server; use only one"),
@@ -170,7 +170,7 @@ fn what_does_not_go_together_is_wrong_usage() {
 }
 
 #[test]
-fn a_name_in_the_place_of_the_host_is_pointed_out() {
+fn a_name_in_place_of_the_host_gets_a_hint() {
     let done = client(&["--name", "Alice", "Bob"]);
     assert_eq!((done.code, done.stdout.as_str()), (Some(3), ""));
     assert!(done.stderr.starts_with("client: cannot find the host \"Bob\": "), "{}", done.stderr);
@@ -181,7 +181,7 @@ fn a_name_in_the_place_of_the_host_is_pointed_out() {
 }
 
 #[test]
-fn the_server_takes_its_port_in_short() {
+fn the_port_option_has_a_short_form() {
     let mut server = Program::start(SERVER, ["--host", "127.0.0.1", "-p", "0"]);
     let address = listening_on(&server.stdout.line());
     let _alice = Peer::connect(address).join("Alice");
@@ -200,13 +200,13 @@ fn the_environment_gives_the_name_and_the_server() {
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_PORT", &port)], &[]),
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_PORT", &port)], &["localhost"]),
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_HOST", &socket)], &[]),
-        // What is more specific wins: the server's own port, an option, an argument.
+        // The more specific setting wins: the server's own port, an option, an argument.
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_HOST", &host), ("LINECHAT_PORT", "1")], &[]),
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_HOST", &socket), ("LINECHAT_PORT", "1")], &[]),
         (&[("LINECHAT_NAME", "Bob"), ("LINECHAT_HOST", "127.0.0.1:1"), ("LINECHAT_PORT", "1")], &["-p", &port]),
         (&[("LINECHAT_NAME", "Alice"), ("LINECHAT_HOST", "a:1"), ("LINECHAT_PORT", "1")], &["-n", "Bob", &host]),
         (&[("LINECHAT_NAME", "Alice"), ("LINECHAT_HOST", "a:b:c")], &["-n", "Bob", "--host", &host]),
-        // A variable that is empty is none.
+        // An empty variable counts as unset.
         (&[("LINECHAT_NAME", ""), ("LINECHAT_HOST", ""), ("LINECHAT_PORT", "")], &["-n", "Bob", "-p", &port]),
     ] {
         let done = run(variables, arguments);
@@ -235,7 +235,7 @@ fn a_bad_variable_is_reported_by_its_name() {
 }
 
 #[test]
-fn at_a_terminal_the_user_name_is_the_name() {
+fn at_a_terminal_the_default_name_is_the_user_name() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let host = server.address.to_string();
@@ -267,7 +267,7 @@ fn a_user_name_that_cannot_be_a_name_is_an_error_that_says_why() {
 }
 
 #[test]
-fn without_a_person_the_user_name_is_not_taken() {
+fn without_a_terminal_there_is_no_default_name() {
     let required = "a name is required: give --name NAME, or set LINECHAT_NAME";
     let user = [("USER", "Zoe")];
     assert_is_wrong_usage(&run(&user, &[]), required);

@@ -1,4 +1,4 @@
-//! What the docs say about the code.
+//! Checks the docs against the code.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -8,7 +8,7 @@ use linechat::protocol::command::{Access, COMMANDS};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// All files of a folder and of those in it, as paths from the root of the repository.
+/// All files of a folder and its subfolders, as paths from the root of the repository.
 fn files(folder: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
@@ -28,7 +28,7 @@ fn read(path: &str) -> String {
 }
 
 #[test]
-fn architecture_lists_every_source_file_once_and_says_what_it_is() {
+fn architecture_lists_every_source_file_once_with_its_purpose() {
     let page = read("docs/architecture.md");
     let mut listed = BTreeSet::new();
     for line in page.lines().filter(|line| line.starts_with("src/")) {
@@ -58,7 +58,7 @@ fn text_of(page: &str) -> String {
     read(page).lines().filter(|line| is_text(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// What a link to a heading is called on GitHub.
+/// The anchor of a heading on GitHub.
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|&char| char.is_alphanumeric() || matches!(char, ' ' | '-' | '_'));
     kept.collect::<String>().to_lowercase().replace(' ', "-")
@@ -169,7 +169,7 @@ fn numbers(cell: &str, is_time: bool, is_bytes: bool) -> Vec<f64> {
 }
 
 #[test]
-fn the_page_of_limits_has_every_limit_with_its_value() {
+fn limits_page_lists_every_limit_with_its_value() {
     let (source, page) = (read("src/limits.rs"), read("docs/limits.md"));
     let constants = constants(&source);
     let mut listed = BTreeSet::new();
@@ -225,7 +225,7 @@ fn protocol_lists_every_command_of_the_room() {
             Access::Administrator(_) => continue,
         };
         let aliases: String = command.aliases.iter().map(|alias| format!(", `/{alias}`")).collect();
-        // Also within code, a bar would begin the next cell.
+        // A bar would begin the next cell, even within code.
         let usage = command.usage.replace('|', "\\|");
         table += &format!("| `{usage}`{aliases} | {who} | {} |\n", command.help);
     }

@@ -1,4 +1,4 @@
-//! Errors that a person can act on: what both programs say, and the codes they end with.
+//! Errors that users can act on: messages and exit codes of both programs.
 
 use std::net::SocketAddr;
 
@@ -16,14 +16,14 @@ fn run(program: &str, arguments: &[&str]) -> Finished {
     finished
 }
 
-/// It ends with this code and this line on standard error, and has printed nothing.
+/// Asserts that it exits with this code and this line on standard error, and has printed nothing.
 #[track_caller]
 fn assert_fails(program: &str, arguments: &[&str], code: i32, stderr: &str) {
     let expected = Finished { code: Some(code), stdout: String::new(), stderr: format!("{stderr}\n") };
     assert_eq!(run(program, arguments), expected);
 }
 
-/// It says what is wrong with the arguments, in clap's words and with these in it, and ends with code 2.
+/// Asserts that it reports a usage error in clap's words, with these in it, and exits with code 2.
 #[track_caller]
 fn assert_usage_error(program: &str, arguments: &[&str], words: &[&str]) {
     let finished = run(program, arguments);
@@ -33,7 +33,7 @@ fn assert_usage_error(program: &str, arguments: &[&str], words: &[&str]) {
     }
 }
 
-/// A port at which nobody listens, and what keeps everybody else from it.
+/// A port that nobody listens on, and the socket that keeps others from using it.
 fn unanswered_port() -> (String, Socket) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -42,7 +42,7 @@ fn unanswered_port() -> (String, Socket) {
 }
 
 #[test]
-fn an_address_in_use_is_named_with_a_way_out() {
+fn an_address_in_use_is_reported_with_a_solution() {
     let server = Server::start();
     let port = server.address.port().to_string();
     assert_fails(
@@ -63,12 +63,12 @@ fn an_address_in_use_is_named_with_a_way_out() {
              Choose another port with --tls-port (0 takes any free one)"
         ),
     );
-    // The one that was there is none the worse.
+    // The first server is not affected.
     server.join("Alice");
 }
 
 #[test]
-fn an_address_of_another_machine_is_named_with_a_way_out() {
+fn an_address_of_another_machine_is_reported_with_a_solution() {
     assert_fails(
         SERVER,
         &["--host", "192.0.2.1", "--port", "0"],
@@ -78,7 +78,7 @@ fn an_address_of_another_machine_is_named_with_a_way_out() {
 }
 
 #[test]
-fn a_folder_that_does_not_exist_is_named() {
+fn a_missing_folder_is_reported() {
     for (option, error) in [
         ("--data", "cannot use the accounts in /no/such/folder: the folder /no/such does not exist"),
         ("--unix", "cannot listen at /no/such/folder: the folder /no/such does not exist"),
@@ -89,7 +89,7 @@ fn a_folder_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_host_that_does_not_exist_is_named() {
+fn an_unknown_host_is_reported() {
     let finished = run(SERVER, &["--host", "no such host", "--port", "0"]);
     assert_eq!(finished.code, Some(1));
     assert!(finished.stderr.starts_with("server: cannot find the host \"no such host\": "), "{}", finished.stderr);
@@ -101,7 +101,7 @@ fn a_host_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn a_host_for_tls_is_named_as_it_was_given() {
+fn a_tls_host_is_reported_as_given() {
     let finished = run(SERVER, &["--port", "0", "--tls-self-signed", "--tls-host", "xn--a--b.invalid"]);
     assert_eq!(finished.code, Some(1));
     let beginning = "server: for TLS: cannot find the host \"xn--a--b.invalid\": ";
@@ -110,7 +110,7 @@ fn a_host_for_tls_is_named_as_it_was_given() {
 }
 
 #[test]
-fn a_server_that_does_not_run_is_asked_after_by_host_and_port() {
+fn an_unreachable_server_is_reported_with_host_and_port() {
     let (port, _kept) = unanswered_port();
     for host in ["127.0.0.1", "localhost"] {
         let why = "connection refused; is the server running there?";
@@ -120,7 +120,7 @@ fn a_server_that_does_not_run_is_asked_after_by_host_and_port() {
 }
 
 #[test]
-fn a_port_out_of_range_is_wrong_usage() {
+fn a_port_out_of_range_is_a_usage_error() {
     for port in ["70000", "-1", "x", ""] {
         assert_usage_error(SERVER, &[&format!("--port={port}")], &["--port"]);
         assert_usage_error(CLIENT, &["--name=Bob", &format!("--port={port}")], &["--port"]);
@@ -130,7 +130,7 @@ fn a_port_out_of_range_is_wrong_usage() {
 }
 
 #[test]
-fn a_bad_name_is_wrong_usage_and_its_rule_is_said() {
+fn an_invalid_name_is_a_usage_error_with_the_rule() {
     for (name, rule) in [
         ("two words", "names cannot contain spaces"),
         ("Bob:", "names cannot contain ':'"),
@@ -144,7 +144,7 @@ fn a_bad_name_is_wrong_usage_and_its_rule_is_said() {
 }
 
 #[test]
-fn an_option_that_makes_no_sense_is_wrong_usage() {
+fn a_senseless_option_is_a_usage_error() {
     assert_usage_error(SERVER, &["--idle-line", "0"], &["--idle-line", "1..=60000"]);
     assert_usage_error(SERVER, &["--log-level", "loud"], &["--log-level", "off, error, warn, info, debug"]);
     assert_usage_error(SERVER, &["--nonsense"], &["--nonsense"]);
@@ -166,7 +166,7 @@ fn the_help_of_the_server_lists_options_defaults_and_exit_codes() {
 fn the_help_of_the_client_lists_options_defaults_and_exit_codes() {
     let help = run(CLIENT, &["--help"]);
     assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
-    // Its lines are broken wherever the width of a terminal demands.
+    // Its lines are wrapped at the width of the terminal.
     let text = help.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in ["--name", "--host", "[default: 127.0.0.1]", "--port", "[default: 5000, or 5001 for TLS]"] {
         assert!(text.contains(words), "{words:?} is missing in\n{}", help.stdout);

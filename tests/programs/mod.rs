@@ -1,4 +1,4 @@
-//! What holds for both programs, and for the documentation.
+//! Tests of both programs and of the documentation.
 
 mod command_line;
 mod docs;

@@ -24,13 +24,13 @@ fn nonblocking_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// The same pipe, for a test that waits for what it reads.
+/// The same pipe, for a test that needs to wait when it reads.
 fn blocking(reader: PipeReader) -> PipeReader {
     fcntl_setfl(&reader, fcntl_getfl(&reader).unwrap() - OFlags::NONBLOCK).unwrap();
     reader
 }
 
-/// The mode belongs to all who share the pipe, so it has to stay.
+/// Everyone who shares the pipe shares its mode, so it must not change.
 fn is_nonblocking(end: impl AsFd) -> bool {
     fcntl_getfl(end).unwrap().contains(OFlags::NONBLOCK)
 }
@@ -43,7 +43,7 @@ fn client(server: &Server, name: &str, more: &[&str]) -> Command {
 }
 
 #[test]
-fn a_nonblocking_standard_input_is_waited_for() {
+fn a_nonblocking_standard_input_works() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (reader, mut writer) = nonblocking_pipe();
@@ -61,9 +61,9 @@ fn a_nonblocking_standard_input_is_waited_for() {
     assert_eq!(client.finish().code, Some(0));
 }
 
-/// More than a pipe holds is said before anybody reads it.
+/// More than a pipe holds is sent before anyone reads it.
 #[test]
-fn a_nonblocking_standard_output_is_waited_for() {
+fn a_nonblocking_standard_output_works() {
     const LINES: usize = 100;
     let server = Server::start();
     let mut alice = server.join("Alice");
@@ -80,7 +80,7 @@ fn a_nonblocking_standard_output_is_waited_for() {
         let mut stdout = Output::of(blocking(reader));
         stdout.expect(&format!("* Welcome, {name}. 1 other here: Alice. …"));
         (0..LINES).for_each(|number| stdout.expect(&format!("Alice: {number} {padding}")));
-        // The test has changed the mode of its own end only.
+        // The test has changed only the mode of its own end.
         assert!(is_nonblocking(kept));
         drop(client);
         assert!(alice.line().starts_with(&format!("* {name} has left")));
@@ -89,7 +89,7 @@ fn a_nonblocking_standard_output_is_waited_for() {
 
 /// The client writes more than the pipe holds, and is read only when the pipe is full.
 #[test]
-fn a_nonblocking_standard_error_is_waited_for() {
+fn a_nonblocking_standard_error_works() {
     const LINES: usize = 100;
     let server = Server::start();
     let (reader, writer) = nonblocking_pipe();
@@ -112,9 +112,9 @@ fn a_nonblocking_standard_error_is_waited_for() {
     assert_eq!(within(move || child.wait().unwrap()).code(), Some(1));
 }
 
-/// Sockets, as sshd and inetd give a program, and one for both directions.
+/// Sockets, as sshd and inetd give to a program, and one for both directions.
 #[test]
-fn a_nonblocking_socket_is_waited_for() {
+fn a_nonblocking_socket_works() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let (ours, theirs) = UnixStream::pair().unwrap();

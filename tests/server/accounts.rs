@@ -1,4 +1,4 @@
-//! Registered names, from a bare socket of this machine.
+//! Registered names, tested with bare sockets on this machine.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,10 +23,10 @@ use crate::support::program::ServerProgram;
 const REQUIRED: &str = "! password-required";
 const WRONG: &str = "! wrong-password";
 const BUSY: &str = "! busy";
-const UNFINISHED: &str = "! thrown-away";
+const UNFINISHED: &str = "! discarded";
 const PASSWORD: &str = "correct horse";
 
-/// A folder of this test's own, and what a server keeps in it.
+/// A folder for this test, with the data of a server.
 struct Setup {
     folder: PathBuf,
     hasher: Hasher,
@@ -40,24 +40,24 @@ impl Setup {
     }
 
     fn open(&self, registered_only: bool) -> Server {
-        self.open_with_registry(registered_only).0
+        self.open_with_accounts(registered_only).0
     }
 
-    /// Adds an account to the registry, while no server has it open.
+    /// Adds an account to the accounts file. No server may have it open.
     fn add_account(&self, name: &str) {
         let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hash = block_on(self.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
         block_on(accounts.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
     }
 
-    fn open_with_registry(&self, registered_only: bool) -> (Server, Accounts) {
+    fn open_with_accounts(&self, registered_only: bool) -> (Server, Accounts) {
         let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
         let policy = Policy { accounts: Some(accounts.clone()), registered_only };
         (Server::start_with(Auth { policy, hasher, ..Auth::default() }), accounts)
     }
 
-    /// A server that lets somebody on this machine wait after a wrong password, as it does by default.
+    /// A server with the default pause after a wrong password from this machine.
     fn open_with_pause(&self, registered_only: bool) -> Server {
         self.open_with_pause_of(WRONG_PASSWORD_PAUSE, registered_only)
     }
@@ -77,11 +77,11 @@ impl Drop for Setup {
 }
 
 /// The refusal after which this many lines were discarded.
-fn thrown_away(lines: usize) -> String {
-    format!("! thrown-away: discarded {lines} line…")
+fn discarded(lines: usize) -> String {
+    format!("! discarded: discarded {lines} line…")
 }
 
-/// Somebody in the room who has registered this name.
+/// A peer in the room that has registered this name.
 fn register(server: &Server, name: &str) -> Peer {
     let mut peer = server.join(name);
     peer.send("/register\n");
@@ -196,7 +196,7 @@ fn a_login_of_the_owner_replaces_an_old_connection() {
 }
 
 #[test]
-fn a_password_is_changed_by_whoever_knows_the_old_one() {
+fn a_peer_that_knows_the_old_password_can_change_it() {
     let setup = Setup::new("change");
     let server = setup.open(false);
     let mut alice = register(&server, "Alice");
@@ -213,11 +213,11 @@ fn a_password_is_changed_by_whoever_knows_the_old_one() {
     alice.expect_rest(&["! replaced", &bye("Alice", 1, 2)]);
 }
 
-/// Who knows the old password gets nothing by having begun before the owner, or `server admin`, changes it.
+/// Somebody may have logged in, or been asked for the password, before the owner or `server admin` changed it.
 #[test]
 fn an_old_password_is_worthless_once_it_is_changed() {
     let setup = Setup::new("old");
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let mut thief = register(&server, "Alice");
     thief.send(&format!("/password\n{PASSWORD}\n"));
     thief.expect("* Send the password…");
@@ -236,7 +236,7 @@ fn an_old_password_is_worthless_once_it_is_changed() {
     assert!(log_in(&server, "Alice", "battery staple").1.starts_with("* Welcome, "));
 }
 
-/// A slow machine can only answer later, never earlier.
+/// A slow machine can only reply later, never earlier.
 #[test]
 fn a_wrong_password_from_this_machine_is_answered_after_a_pause() {
     assert_eq!(Config::default().wrong_password_pause, WRONG_PASSWORD_PAUSE);
@@ -321,7 +321,7 @@ fn without_data_names_cannot_be_registered() {
 }
 
 #[test]
-fn with_registered_only_an_unknown_name_is_like_a_wrong_password_and_costs_as_much() {
+fn with_registered_only_an_unknown_name_is_like_a_wrong_password() {
     let setup = Setup::new("closed");
     let mut server = setup.open(false);
     register(&server, "Alice");
@@ -349,10 +349,10 @@ fn lines_after_a_refused_account_command_are_discarded() {
     alice.send("/register\nshort\nshort\n");
     alice.expect("* Send the new password as…");
     alice.expect("! bad-password: …8…");
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     alice.send("/password\nincorrect horse\nbattery staple\nbattery staple\n");
     alice.expect("! not-registered");
-    alice.expect(&thrown_away(3));
+    alice.expect(&discarded(3));
     alice.send("hi\n");
     bob.expect("* Alice has joined");
     bob.expect("Alice: hi");
@@ -365,16 +365,16 @@ fn the_rest_of_an_unfinished_line_after_a_refused_account_command_is_discarded()
     let mut bob = server.join("Bob");
     let mut alice = register(&server, "Alice");
     bob.expect("* Alice has joined");
-    // A refused command, and a refused answer.
+    // A refused command, and a refused password.
     alice.send("/register\nhunter2-is-my-pass\nhunter2-is");
     alice.expect("! already-registered: …Alice…");
-    alice.expect(&thrown_away(2));
+    alice.expect(&discarded(2));
     alice.send("-my-pass\r\nhi\n");
     bob.expect("Alice: hi");
     alice.send("/password\nincorrect horse\nhunter2-is");
     alice.expect("* Send the password…");
     alice.expect(WRONG);
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     for piece in ["-my", "-pass", "\nhello\n"] {
         alice.send(piece);
     }
@@ -391,7 +391,7 @@ fn any_number_of_lines_after_a_refused_account_command_is_discarded() {
     bob.expect("* Alice has joined");
     alice.send(&format!("/password\n{}hunter2-is", "x\n".repeat(3000)));
     alice.expect("! not-registered");
-    alice.expect(&thrown_away(3001));
+    alice.expect(&discarded(3001));
     alice.send("-my-pass\nhi\n");
     bob.expect("Alice: hi");
 }
@@ -408,7 +408,7 @@ fn an_unfinished_line_at_the_end_of_input_is_not_a_password_and_reaches_nobody()
         let mut peer = server.join(name);
         bob.expect(&format!("* {name} has joined"));
         if name == "Dave" {
-            // It is all there before the server has asked.
+            // Everything is there before the server has asked.
             peer.send(&format!("/register\n{PASSWORD}\n{PASSWORD}"));
         } else {
             peer.send("/register\n");
@@ -457,7 +457,7 @@ fn after_auth_the_next_line_is_always_a_password() {
     bob.expect("* Dave has joined");
     bob.expect("Dave: hi");
     assert_eq!(setup.hasher.runs(), runs, "nothing was compared with it");
-    // A registered name is as well kept as ever, and its owner comes in.
+    // A registered name is still protected, and its owner can join.
     let mut mallory = server.connect();
     mallory.send("Alice auth\n");
     mallory.expect(REQUIRED);
@@ -483,7 +483,7 @@ fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
         peer.send("hunter2\n");
         peer.expect_rest(&[]);
     }
-    // The password is read before a name can turn out to be taken, so another name can follow.
+    // The password is read before the name can turn out to be taken, so another name may follow.
     let mut peer = server.connect();
     peer.send("Bob auth\n");
     peer.expect(REQUIRED);
@@ -504,7 +504,7 @@ fn a_silence_does_not_split_a_password() {
     let silence = Duration::from_millis(50);
     let server = Server::start_with(Settings(Config { idle_line: Some(silence), ..unpaced() }, auth));
     let mut bob = server.join("Bob");
-    // A line of this peer ends long after those of the others would have ended.
+    // A line of this peer takes longer than the silence that ends the lines of others.
     let mut witness = server.join("Witness");
     let mut wait = || {
         for _ in 0..4 {
@@ -524,10 +524,10 @@ fn a_silence_does_not_split_a_password() {
     wait();
     alice.send("horse\n");
     alice.expect("* Registered: Alice …");
-    // Nor one that was thrown away.
+    // Nor does silence end a discarded line.
     alice.send("/register\nhunter2-is");
     alice.expect("! already-registered: …Alice…");
-    alice.expect(&thrown_away(1));
+    alice.expect(&discarded(1));
     wait();
     alice.send("-my-pass");
     wait();
@@ -555,7 +555,7 @@ fn a_busy_refusal_does_not_count_as_a_wrong_password() {
     server.wait().unwrap();
     setup.hasher = Hasher::new(0, 0);
     let server = setup.open(false);
-    // More often than anybody may guess.
+    // More often than the limit on guesses allows.
     for _ in 0..10 {
         let (mut alice, answer) = log_in(&server, "Alice", PASSWORD);
         assert_like(&answer, BUSY);
@@ -574,7 +574,7 @@ fn a_busy_refusal_does_not_count_as_a_wrong_password() {
 fn a_peer_kicked_during_hashing_registers_nothing() {
     let mut setup = Setup::new("kicked");
     setup.hasher = Hasher::new(1, 2);
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let mut olga = register(&server, "Olga");
     block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
     let mut bob = server.join("Bob");
@@ -587,7 +587,7 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
     olga.send("/kick Bob\n");
     bob.expect_rest(&["! kicked", &bye("Bob", 0, 1)]);
     drop(turn);
-    // Behind Bob's, if that is hashed at all, and a while before this one is registered.
+    // After Bob's, if that is hashed at all, and a while before this one is registered.
     drop(register(&server, "Carol"));
     assert_eq!(setup.hasher.runs(), runs + 2, "Bob's was not hashed, so this shows nothing");
     drop(server.join("Bob"));
@@ -596,7 +596,7 @@ fn a_peer_kicked_during_hashing_registers_nothing() {
 #[test]
 fn a_look_alike_of_the_owners_name_is_replaced_by_the_owner() {
     let setup = Setup::new("squatter");
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let mut squatter = server.join("A1ice");
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     block_on(accounts.register(Name::parse("Alice").unwrap(), hash, SystemTime::now())).unwrap();
@@ -623,14 +623,14 @@ fn many_may_log_in_at_once_from_one_address() {
     }
 }
 
-/// What guesses do until they are dropped: so many connections at once, each of this user, if one is given.
+/// Guesses passwords until it is dropped, over this many connections, each as this user if one is given.
 struct Guessers {
     is_over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Guessers {
-    /// Each connection guesses at the next of the names that this gives, and then a new one is made.
+    /// Each connection guesses the password of the next name, and then a new one is made.
     fn start(server: SocketAddr, user: Option<u32>, name: impl Fn(usize) -> String + Clone + Send + 'static) -> Self {
         let (is_over, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let guess = move |is_over: Arc<AtomicBool>, count: Arc<AtomicUsize>| {
@@ -658,7 +658,7 @@ impl Drop for Guessers {
     }
 }
 
-/// Lets Alice log in, again and again, while others guess.
+/// Logs Alice in again and again while others guess.
 fn expect_no_delay(server: &Server, setup: &Setup, guessers: &Guessers) {
     let runs = setup.hasher.runs();
     while setup.hasher.runs() < runs + 3 {
@@ -680,7 +680,7 @@ fn an_owner_gets_in_while_eighty_connections_of_the_same_user_guess_at_other_nam
     let setup = Setup::new("other-names");
     setup.add_account("Alice");
     let server = setup.open_with_pause(true);
-    // A number in letters that do not look like one another.
+    // A number in letters that do not look alike.
     let name = |number: usize| {
         number.to_string().bytes().map(|digit| char::from(b"abefghjkpq"[usize::from(digit - b'0')])).collect()
     };
@@ -744,7 +744,7 @@ fn a_login_is_noted() {
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     let id = block_on(accounts.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
     drop(accounts);
-    let (server, accounts) = setup.open_with_registry(false);
+    let (server, accounts) = setup.open_with_accounts(false);
     let used = move || accounts.account_of(id).unwrap().used;
     assert_eq!(used(), past);
     assert!(log_in(&server, "Alice", PASSWORD).1.starts_with("* Welcome, Alice. "));

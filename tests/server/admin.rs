@@ -1,4 +1,4 @@
-//! `server admin`, and what becomes of it in the room, in the log and on the disk.
+//! `server admin`, and its effects in the room, in the log and on disk.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 const PASSWORD: &str = "correct horse battery";
 
-/// A server with a folder, which is removed at the end.
+/// A server with a data folder, which is removed at the end.
 struct Setup {
     folder: PathBuf,
     server: ServerProgram,
@@ -28,7 +28,7 @@ impl Setup {
         Self { folder, server }
     }
 
-    /// `server admin`, with this on its standard input.
+    /// Runs `server admin` with this standard input.
     fn admin_with(&self, request: &[&str], input: &str) -> Finished {
         let folder = self.folder.to_str().unwrap();
         Program::start(SERVER, ["admin", "--data", folder].iter().chain(request)).finish_with(input)
@@ -69,7 +69,7 @@ impl Setup {
     }
 }
 
-/// What the server calls whoever runs this test.
+/// How the server calls the user who runs this test.
 fn administrator() -> String {
     format!("server admin (user {})", rustix::process::getuid().as_raw())
 }
@@ -85,7 +85,7 @@ impl Drop for Setup {
 }
 
 #[test]
-fn an_operator_is_made_and_unmade() {
+fn admin_can_grant_and_revoke_operator_status() {
     let setup = Setup::open("op");
     assert_eq!(setup.refused(&["op", "Olga"]), "server: refused: not-registered: Olga is not registered\n");
     setup.register("Olga");
@@ -145,7 +145,7 @@ fn server_admin_moderates_and_lists_people() {
     assert_eq!(setup.admin(&["list", "names"]), "");
 }
 
-/// A former version took these for two names.
+/// An earlier version treated these as two names.
 #[test]
 fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
     let mut setup = Setup::open("aside");
@@ -198,7 +198,7 @@ fn bans_and_operators_survive_kill_9() {
 }
 
 #[test]
-fn a_wrong_request_says_what_is_wrong() {
+fn an_invalid_request_is_refused_with_the_reason() {
     let setup = Setup::open("wrong");
     assert_eq!(setup.refused(&["unban", "Bob"]), "server: refused: not-sanctioned: Bob is not banned\n");
     assert_eq!(setup.refused(&["say", "a\nb"]), "server: a request must be a single line\n");
@@ -220,7 +220,7 @@ fn a_wrong_request_says_what_is_wrong() {
 }
 
 #[test]
-fn its_socket_is_for_the_owner_alone_and_nobody_holds_it_up_for_long_or_breaks_it() {
+fn the_control_socket_is_private_and_survives_bad_clients() {
     let setup = Setup::open("socket");
     let path = setup.folder.join("control");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -228,7 +228,7 @@ fn its_socket_is_for_the_owner_alone_and_nobody_holds_it_up_for_long_or_breaks_i
     for rubbish in [&b"\xff\xfe\n"[..], &[b'x'; 100_000], b"", b"\n\n\n", b"register\n", b"op \n"] {
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        // It may hang up before it has read all of it.
+        // The server may hang up before it has read everything.
         let _ = stream.write_all(rubbish);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let _ = stream.read_to_end(&mut Vec::new());
@@ -248,7 +248,7 @@ fn a_second_server_with_the_same_folder_is_refused() {
 }
 
 #[test]
-fn every_moderation_act_is_logged_with_operator_target_and_reason() {
+fn every_moderation_command_is_logged_with_operator_target_and_reason() {
     let mut setup = Setup::open("log");
     setup.register("Olga");
     let renewed = setup.admin_with(&["register", "Olga"], &format!("{PASSWORD}\n"));
@@ -273,7 +273,7 @@ fn every_moderation_act_is_logged_with_operator_target_and_reason() {
         ("unban", "Ole", "Olga", "Mallory", ""),
     ];
     for (act, by, account, whom, why) in acts {
-        // In a debug build each pair has a line of its own, with colours.
+        // In a debug build, each pair has a line of its own, with colours.
         for word in ["moderation", act, "by", by, "account", account, "whom", whom, why] {
             rest = rest
                 .split_once(word)
@@ -325,7 +325,7 @@ fn a_password_from_a_file_may_begin_with_a_byte_order_mark() {
 }
 
 #[test]
-fn a_password_is_in_no_log_no_process_list_and_no_file() {
+fn a_password_appears_in_no_log_process_list_or_file() {
     let mut setup = Setup::open("secret");
     setup.register("Olga");
     let mut olga = setup.log_in("Olga");
@@ -345,7 +345,7 @@ fn a_password_is_in_no_log_no_process_list_and_no_file() {
     setup.server.program.signal(Signal::TERM);
     let log = setup.server.program.finish().stdout;
     assert!(log.contains("Olga") && log.contains("wrong-password"), "{log}");
-    // Each guess is told, with its name and address: Mallory's, and Bob's for his own.
+    // Each guess is logged with its name and address: Mallory's, and Bob's for his own name.
     assert_eq!(log.matches("wrong password").count(), 2, "{log}");
     let mut kept = Vec::new();
     for file in fs::read_dir(&setup.folder).unwrap() {

@@ -1,4 +1,4 @@
-//! Who is announced, and when.
+//! Which joins are announced, and when.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::support::harness::{Server, unpaced};
 use crate::support::lines::bye;
 use crate::support::program::Program;
 
-/// A server that announces nobody for as long as a test may take.
+/// A server that announces no joins for the duration of a test.
 fn slow_server() -> Server {
     Server::start_with(Config { announce_after: Duration::from_secs(3600), ..unpaced() })
 }
 
 #[test]
-fn the_line_of_a_cron_job_is_its_only_trace() {
+fn a_short_session_leaves_only_its_line() {
     let server = slow_server();
     let mut alice = server.join("Alice");
     for job in 0..3 {
@@ -34,7 +34,7 @@ fn the_line_of_a_cron_job_is_its_only_trace() {
 }
 
 #[test]
-fn a_peer_that_is_not_announced_can_do_everything() {
+fn an_unannounced_peer_can_use_all_commands() {
     let server = slow_server();
     let (mut alice, mut bob) = (server.join("Alice"), server.join("Bob"));
     bob.send("/msg Alice psst\n/who\n/me waves\n");
@@ -44,7 +44,7 @@ fn a_peer_that_is_not_announced_can_do_everything() {
     alice.send("/msg bob hi\n");
     bob.expect("Alice (privately): hi");
     bob.reset();
-    // It is free at once, and nobody hears of it.
+    // The name is free at once, and nobody is told.
     let mut other = loop {
         let mut other = server.connect();
         other.send("Bob\n");
@@ -54,7 +54,7 @@ fn a_peer_that_is_not_announced_can_do_everything() {
     };
     other.send("another Bob\n");
     alice.expect("Bob: another Bob");
-    // A peer that renames is announced first.
+    // A peer that changes its name is announced first.
     other.send("/nick Bobby\n");
     alice.expect("* Bob has joined");
     alice.expect("* Bob is now Bobby");
@@ -69,7 +69,7 @@ fn a_peer_that_stays_is_announced_after_half_a_second() {
     let mut alice = server.join("Alice");
     let mut bob = server.join("Bob");
     alice.expect("* Bob has joined");
-    // It had Alice in its welcome.
+    // Its welcome named Alice.
     bob.expect_nothing_new();
     drop(bob);
     alice.expect("* Bob has left");

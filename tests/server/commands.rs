@@ -1,4 +1,4 @@
-//! Lines that begin with a slash.
+//! Commands: lines that begin with a slash.
 
 use crate::support::harness::Server;
 use crate::support::lines::{assert_like, bye};
@@ -61,7 +61,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
 }
 
 #[test]
-fn who_names_all_in_the_order_of_their_names() {
+fn who_lists_all_peers_sorted_by_name() {
     let server = Server::start();
     let [_carol, _alice, mut bob] = server.join_all(["carol", "Alice", "Bob"]);
     bob.send("/who\n");
@@ -137,7 +137,7 @@ fn a_ping_is_answered_in_order_and_only_to_its_sender() {
 }
 
 #[test]
-fn a_token_is_made_safe_and_a_long_one_is_cut() {
+fn a_ping_token_is_made_safe_and_shortened() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let longest = "é".repeat(64);
@@ -258,7 +258,7 @@ fn a_long_unknown_command_is_quoted_in_part() {
 }
 
 #[test]
-fn commands_are_known_in_any_case() {
+fn commands_ignore_case() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/WHO\n/Msg BOB psst\n/nIcK Alicia\n/QUIT Gone Fishing\n");
@@ -271,7 +271,7 @@ fn commands_are_known_in_any_case() {
 }
 
 #[test]
-fn answers_come_in_the_order_of_what_was_sent() {
+fn replies_come_in_the_order_of_the_lines() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     alice.send("/who\n/nope\n/nick Al\n/msg Bob x\n/quit\n");

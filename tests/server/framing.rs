@@ -1,4 +1,4 @@
-//! Bytes to lines: where a line ends, how long it may be, and what is no text.
+//! From bytes to lines: where a line ends, how long it may be, and what is not text.
 
 use crate::support::harness::{Peer, Server};
 use crate::support::lines::bye;
@@ -8,7 +8,7 @@ const NOT_UTF8: &str = "! not-utf8";
 const IAC: u8 = 255;
 
 #[test]
-fn every_kind_of_line_end_ends_a_line() {
+fn every_kind_of_line_ending_ends_a_line() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("lf\ncrlf\r\ncrnul\r\0cr\rempty\n\n\r\n\r\rlast\n");
@@ -18,7 +18,7 @@ fn every_kind_of_line_end_ends_a_line() {
     bob.expect_nothing_new();
 }
 
-/// Everything that the server can say to somebody who is alone with Bob, with each line's end as `end`.
+/// Everything that the server sends to a peer that is alone with Bob, with `end` as the line ending.
 #[track_caller]
 fn expect_all_with_end(peer: &mut Peer, bob: &mut Peer, end: &str) {
     let mut expect = |line: &str| peer.expect_with_end(line, end);
@@ -31,7 +31,7 @@ fn expect_all_with_end(peer: &mut Peer, bob: &mut Peer, end: &str) {
     expect("* Rob is now Bob");
     bob.expect("* Bob is now Rob");
     bob.expect("* Rob is now Bob");
-    // These end their own lines otherwise, and it is the first that counts.
+    // These lines have other endings, but the first one decides.
     peer.send("/nope\n/help\r\n/quit\n");
     let mut rest = Vec::new();
     loop {
@@ -68,7 +68,7 @@ fn a_first_line_with_lf_or_a_lone_cr_gets_lf_replies() {
         let mut peer = server.connect();
         peer.send(name);
         if name.ends_with("\r\n") {
-            // After a lone CR one can tell only by what follows.
+            // After a lone CR, the next byte decides.
             peer.expect_with_end("* Welcome, Alice. 1 other here: Bob. …", "\n");
             bob.expect("* Alice has joined");
             peer.expect_with_end("! unknown-command", "\n");
@@ -81,7 +81,7 @@ fn a_first_line_with_lf_or_a_lone_cr_gets_lf_replies() {
 }
 
 #[test]
-fn each_peer_gets_its_own_line_ends() {
+fn each_peer_gets_its_own_line_endings() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut carol = server.connect();
@@ -99,7 +99,7 @@ fn each_peer_gets_its_own_line_ends() {
 }
 
 #[test]
-fn a_refusal_of_the_name_has_the_line_end_of_the_name() {
+fn a_refusal_of_the_name_has_the_line_ending_of_the_name() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send("*\r\n");
@@ -108,18 +108,19 @@ fn a_refusal_of_the_name_has_the_line_end_of_the_name() {
 }
 
 #[test]
-fn telnet_commands_are_taken_out_and_turn_a_peer_to_crlf() {
+fn telnet_commands_are_removed_and_switch_a_peer_to_crlf() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut alice = server.connect();
-    // DO ECHO, WILL NAWS, a subnegotiation that holds a line end and an escaped IAC; the name itself ends with LF.
+    // DO ECHO, WILL NAWS, a subnegotiation that contains a line ending and an escaped IAC. The name itself ends with
+    // LF.
     alice.send_bytes(b"\xff\xfd\x01\xff\xfb\x1f\xff\xfa\x1f\n\x50\xff\xff\x18\xff\xf0Al\xff\xf1ice\n");
     alice.expect_start(&[IAC, 252, 1, IAC, 254, 31]);
     expect_all_with_end(&mut alice, &mut bob, "\r\n");
 }
 
 #[test]
-fn a_telnet_command_inside_a_line_is_no_part_of_it() {
+fn a_telnet_command_inside_a_line_is_removed() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send_bytes(&[b"he", &[IAC, 241][..], b"llo", &[IAC, 251, 24], b"\n"].concat());
@@ -130,7 +131,7 @@ fn a_telnet_command_inside_a_line_is_no_part_of_it() {
 }
 
 #[test]
-fn telnet_that_speaks_before_its_person_is_asked_for_a_name_with_crlf() {
+fn a_telnet_client_that_sends_commands_first_is_prompted_with_crlf() {
     let server = Server::start();
     let mut alice = server.connect();
     alice.send_bytes(&[IAC, 253, 3]);
@@ -143,7 +144,7 @@ fn a_line_in_two_writes_is_one_line() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("hel");
-    // Others talk in between, so the server has come by.
+    // Others talk in between, so the server has read the first part.
     bob.send("/who\n");
     bob.expect("* 2 here: Alice, Bob");
     bob.send("well?\n");
@@ -154,12 +155,12 @@ fn a_line_in_two_writes_is_one_line() {
 }
 
 #[test]
-fn a_crlf_in_two_writes_is_one_end_and_what_follows_it_is_answered_with_crlf() {
+fn a_crlf_in_two_writes_is_one_line_ending() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut alice = server.connect();
     alice.send("Alice\r");
-    // The CR has ended the line; what it is the beginning of is not known yet.
+    // The CR has ended the line, but it is not known yet what follows.
     alice.expect_with_end("* Welcome, Alice. 1 other here: Bob. …", "\n");
     alice.send("\nhi\r");
     bob.expect("* Alice has joined");
@@ -171,7 +172,7 @@ fn a_crlf_in_two_writes_is_one_end_and_what_follows_it_is_answered_with_crlf() {
 }
 
 #[test]
-fn lines_that_come_byte_by_byte_are_the_same_lines() {
+fn lines_sent_byte_by_byte_are_the_same_lines() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut alice = server.connect();
@@ -186,10 +187,10 @@ fn lines_that_come_byte_by_byte_are_the_same_lines() {
 }
 
 #[test]
-fn a_line_of_4096_bytes_passes_unchanged_and_one_byte_more_is_refused_whole() {
+fn a_line_of_4096_bytes_is_accepted_and_a_longer_one_is_refused() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    // A character of four bytes stands across the limit in the longer one.
+    // In the longer line, a four-byte character crosses the limit.
     let fits = "x".repeat(4092) + "🦀";
     let over = "x".repeat(4093) + "🦀";
     alice.send(&format!("{fits}\n{over}\nnext\n"));
@@ -200,7 +201,7 @@ fn a_line_of_4096_bytes_passes_unchanged_and_one_byte_more_is_refused_whole() {
 }
 
 #[test]
-fn the_end_of_a_line_is_no_part_of_its_length() {
+fn the_line_ending_does_not_count_as_length() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     let fits = "x".repeat(4096);
@@ -209,11 +210,11 @@ fn the_end_of_a_line_is_no_part_of_its_length() {
 }
 
 #[test]
-fn a_line_is_refused_as_soon_as_it_is_too_long_and_the_next_line_counts() {
+fn a_line_is_refused_as_soon_as_it_is_too_long() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&"x".repeat(60_000));
-    // Its end has not come, and never may.
+    // Its line ending has not arrived, and never may.
     alice.expect(TOO_LONG);
     alice.send("x\nnext\n");
     bob.expect("Alice: next");
@@ -230,7 +231,7 @@ fn a_line_without_end_closes_the_connection() {
 }
 
 #[test]
-fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
+fn the_third_overlong_line_within_a_minute_closes_the_connection() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     let long = "x".repeat(4097) + "\n";
@@ -242,7 +243,7 @@ fn the_third_line_that_is_too_long_within_a_minute_closes_the_connection() {
 }
 
 #[test]
-fn invalid_utf8_spoils_only_its_own_line() {
+fn invalid_utf8_affects_only_its_own_line() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send_bytes(b"one\nbad \xc3\x28\ntwo\nlatin caf\xe9\nhalf \xe2\x82\nthree\n");
@@ -257,10 +258,10 @@ fn invalid_utf8_spoils_only_its_own_line() {
 }
 
 #[test]
-fn telnet_is_answered_so_that_ctrl_c_does_not_make_its_user_deaf() {
+fn telnet_shows_output_again_after_ctrl_c() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    // What Ctrl-C sends while a line is half typed: the line is taken back, and the mark is answered.
+    // What Ctrl-C sends while a line is half typed: the line is erased, and the mark is answered.
     alice.send_bytes(&[b"half", &[IAC, 244, IAC, 253, 6][..]].concat());
     alice.expect_start(&[IAC, 251, 6]);
     alice.send_bytes(b"whole\r\n");

@@ -1,4 +1,4 @@
-//! The end of input means "I have said everything": it all counts, and it is all answered.
+//! The end of input means that the peer has sent everything. All of it counts, and all of it is answered.
 
 use std::thread;
 
@@ -20,7 +20,7 @@ fn all_before_a_half_close_counts_with_the_unfinished_last_line() {
 }
 
 #[test]
-fn an_unfinished_line_counts_when_the_half_close_comes_by_itself() {
+fn an_unfinished_line_counts_when_the_half_close_comes_later() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("last words");
@@ -33,7 +33,7 @@ fn an_unfinished_line_counts_when_the_half_close_comes_by_itself() {
 }
 
 #[test]
-fn a_name_alone_without_a_line_end_is_welcomed_before_the_farewell() {
+fn a_name_without_a_line_ending_is_accepted_at_a_half_close() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut alice = server.connect();
@@ -59,9 +59,9 @@ fn answers_to_what_was_sent_before_a_half_close_are_delivered() {
     ]);
 }
 
-/// PuTTY's plink never half-closes: it sends this command, and waits for the server to close.
+/// PuTTY's plink never half-closes. It sends this command and waits for the server to close.
 #[test]
-fn the_end_of_file_in_telnet_is_an_end_of_input() {
+fn telnet_eof_is_an_end_of_input() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut alice = server.connect();
@@ -80,7 +80,7 @@ fn input_after_telnet_eof_is_ignored_and_the_farewell_arrives() {
     alice.send_bytes(b"last words\xff");
     bob.send("anything else?\n");
     alice.expect("Bob: anything else?");
-    // More than the server reads at once, so some of it is unread when the connection is closed.
+    // More than the server reads at once, so some is unread when the connection is closed.
     alice.send_bytes(&[b"\xec", "more\n".repeat(40_000).as_bytes()].concat());
     bob.expect("Alice: last words");
     bob.expect("* Alice has left");
@@ -88,7 +88,7 @@ fn input_after_telnet_eof_is_ignored_and_the_farewell_arrives() {
 }
 
 #[test]
-fn a_tail_that_is_cut_inside_a_character_is_refused() {
+fn an_unfinished_line_that_ends_inside_a_character_is_refused() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send_bytes(b"one\n\xe2\x82");
@@ -99,7 +99,7 @@ fn a_tail_that_is_cut_inside_a_character_is_refused() {
 }
 
 #[test]
-fn a_long_script_before_a_half_close_arrives_whole() {
+fn a_long_script_before_a_half_close_arrives_completely() {
     const LINES: usize = 20_000;
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
@@ -127,7 +127,7 @@ fn a_reset_does_not_deliver_the_unfinished_line() {
     bob.expect_nothing_new();
 }
 
-/// The server finds the reset when it writes as well as when it reads; whichever is first must make no difference.
+/// The server may notice the reset when it writes or when it reads. Both must have the same effect.
 #[test]
 fn a_reset_while_others_talk_does_not_deliver_the_unfinished_line() {
     let server = Server::start();

@@ -1,4 +1,4 @@
-//! Clients that send no line ends.
+//! Clients that send no line endings.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use linechat::server::Config;
 use crate::support::harness::{Peer, Server, unpaced};
 use crate::support::program::ServerProgram;
 
-fn patient() -> Config {
+fn idle_line_config() -> Config {
     Config { idle_line: Some(Duration::from_millis(150)), ..unpaced() }
 }
 
 #[test]
-fn a_name_and_messages_without_line_ends_count_after_a_silence() {
-    let server = Server::start_with(patient());
+fn with_idle_line_a_silence_ends_names_and_messages() {
+    let server = Server::start_with(idle_line_config());
     let mut alice = server.join("Alice");
     let mut bob = server.connect();
     bob.send("Bob");
@@ -26,20 +26,20 @@ fn a_name_and_messages_without_line_ends_count_after_a_silence() {
 }
 
 #[test]
-fn whole_lines_still_end_where_they_end() {
-    let server = Server::start_with(patient());
+fn with_idle_line_complete_lines_are_not_split() {
+    let server = Server::start_with(idle_line_config());
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("one\ntwo\nthree");
     for line in ["one", "two", "three"] {
         bob.expect(&format!("Alice: {line}"));
     }
-    // The end of the line that was taken as complete comes late, and ends nothing.
+    // The late line ending of a line that was already complete has no effect.
     alice.send("\nfour\n");
     bob.expect("Alice: four");
 }
 
 #[test]
-fn without_it_an_unfinished_line_waits_for_its_end() {
+fn without_idle_line_an_unfinished_line_waits_for_its_ending() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     let mut carol = server.connect();
@@ -54,7 +54,7 @@ fn without_it_an_unfinished_line_waits_for_its_end() {
 }
 
 #[test]
-fn the_program_takes_it_as_an_option() {
+fn the_program_has_an_idle_line_option() {
     let server = ServerProgram::start(&["--idle-line", "150"]);
     let mut alice = server.join("Alice");
     let mut bob = Peer::connect(server.address);

@@ -1,4 +1,4 @@
-//! Who ignores somebody hears nothing more of what that one says.
+//! A peer that ignores another one does not receive what it says.
 
 use crate::support::harness::{Peer, Server};
 use crate::support::lines::bye;
@@ -44,7 +44,7 @@ fn an_ignored_name_stays_ignored_after_reconnecting() {
 }
 
 #[test]
-fn lines_of_those_who_are_ignored_are_not_among_the_missed() {
+fn lines_of_ignored_peers_do_not_count_as_missed() {
     const LINES: usize = 6000;
     let server = Server::start();
     let mut stalled = Peer::connect_with_a_small_buffer(server.address).join("Stalled");

@@ -1,4 +1,4 @@
-//! How peers go, and who is told.
+//! How peers leave, and who is told.
 
 use crate::support::harness::Server;
 use crate::support::lines::{assert_all_like, bye};
@@ -32,7 +32,7 @@ fn the_reason_for_leaving_is_made_safe() {
 }
 
 #[test]
-fn what_comes_after_quit_is_not_said() {
+fn lines_after_quit_are_ignored() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("before\n/quit\nafter\n/nope\nunfinished");
@@ -42,9 +42,9 @@ fn what_comes_after_quit_is_not_said() {
     bob.expect_nothing_new();
 }
 
-/// What the server has not read when it closes would turn its close into a reset, which destroys what is on its way.
+/// Closing with unread input would make the server send a reset, which destroys data in flight.
 #[test]
-fn a_peer_that_goes_on_sending_after_quit_still_reads_all_that_was_for_it() {
+fn a_peer_that_sends_after_quit_still_receives_everything() {
     const QUESTIONS: usize = 20_000;
     let server = Server::start();
     let mut bob = server.join("Bob");
@@ -52,7 +52,7 @@ fn a_peer_that_goes_on_sending_after_quit_still_reads_all_that_was_for_it() {
     alice.send(&("/nick\n".repeat(QUESTIONS) + "/quit\n" + &"more\n".repeat(40_000)));
     bob.expect("* Alice has joined");
     bob.expect("* Alice has left");
-    // By then it would have been closed. Most of the answers have not been sent yet: there is no room for them.
+    // By now the server would have closed. Most replies are not sent yet, because there is no room for them.
     server.wait_for_a_prompt();
     let mut answers = alice.rest();
     assert_eq!(answers.pop().unwrap(), bye("Alice", 0, QUESTIONS));
@@ -60,7 +60,7 @@ fn a_peer_that_goes_on_sending_after_quit_still_reads_all_that_was_for_it() {
 }
 
 #[test]
-fn a_peer_that_closes_its_connection_has_left_and_the_others_go_on() {
+fn a_peer_that_closes_its_connection_leaves_the_room() {
     let server = Server::start();
     let [alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
     drop(alice);
@@ -71,7 +71,7 @@ fn a_peer_that_closes_its_connection_has_left_and_the_others_go_on() {
 }
 
 #[test]
-fn a_peer_whose_connection_breaks_has_left_and_the_others_go_on() {
+fn a_peer_whose_connection_breaks_leaves_the_room() {
     let server = Server::start();
     let [alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
     alice.reset();
@@ -82,7 +82,7 @@ fn a_peer_whose_connection_breaks_has_left_and_the_others_go_on() {
 }
 
 #[test]
-fn whole_lines_before_a_reset_are_delivered() {
+fn complete_lines_before_a_reset_are_delivered() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("one\ntwo\n");
@@ -93,7 +93,7 @@ fn whole_lines_before_a_reset_are_delivered() {
 }
 
 #[test]
-fn the_name_of_one_who_vanished_is_free() {
+fn the_name_of_a_lost_peer_is_free() {
     let server = Server::start();
     let [alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.reset();
@@ -105,12 +105,12 @@ fn the_name_of_one_who_vanished_is_free() {
 }
 
 #[test]
-fn a_late_close_of_one_who_left_does_not_remove_a_newcomer_of_the_same_name() {
+fn a_late_close_does_not_remove_a_newcomer_with_the_same_name() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("/quit\n");
     bob.expect("* Alice has left");
-    // The first connection is still there.
+    // The first connection still exists.
     let mut newcomer = server.join("Alice");
     bob.expect("* Alice has joined");
     alice.expect(&bye("Alice", 0, 0));
@@ -124,7 +124,7 @@ fn a_late_close_of_one_who_left_does_not_remove_a_newcomer_of_the_same_name() {
 }
 
 #[test]
-fn a_leave_is_told_once_to_each_of_the_others_and_in_order() {
+fn each_peer_receives_a_leave_once_and_in_order() {
     let server = Server::start();
     let [mut alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
     alice.send("bye all\n/quit\n");

@@ -37,13 +37,13 @@ fn the_welcome_names_up_to_ten_others_and_counts_the_rest() {
 }
 
 #[test]
-fn a_silent_connection_is_asked_for_its_name_after_a_second_and_once() {
+fn a_silent_connection_is_prompted_once_after_a_second() {
     let server = Server::start();
     let before = Instant::now();
     let mut silent = server.connect();
     silent.expect(PROMPT);
     assert!(before.elapsed() > Duration::from_millis(900), "asked after {:?}", before.elapsed());
-    // By the time that a later connection is asked, this one would have been asked again.
+    // When a later connection is prompted, this one would have been prompted again.
     server.wait_for_a_prompt();
     silent.send("Alice\n");
     silent.expect("* Welcome, Alice. …");
@@ -118,7 +118,7 @@ fn a_peer_that_must_send_another_name_is_not_prompted_for_the_first_line() {
 }
 
 #[test]
-fn three_refused_names_end_the_connection_gently() {
+fn three_refused_names_end_the_connection_gracefully() {
     let server = Server::start();
     let mut bob = server.join("Bob");
     let mut peer = server.connect();
@@ -152,7 +152,7 @@ fn a_message_after_a_refused_name_never_becomes_a_name() {
     bob.expect_nothing_new();
 }
 
-/// The message is already there, but the read that brought the name has ended before it.
+/// The message is already there, but the read that brought the name ended before it.
 #[test]
 fn a_message_still_in_the_socket_after_a_refused_name_never_becomes_a_name() {
     let server = Server::start();
@@ -191,7 +191,7 @@ fn an_overlong_first_line_is_refused_and_the_connection_ends() {
 }
 
 #[test]
-fn a_first_line_that_is_no_utf8_is_refused_and_asked_for_again() {
+fn a_first_line_that_is_not_utf8_is_refused_and_asked_for_again() {
     let server = Server::start();
     let mut peer = server.connect();
     peer.send_bytes(b"Ren\xe9\n");
@@ -224,7 +224,7 @@ fn a_peer_that_sent_its_name_is_not_prompted() {
     peer.send("not a name\n");
     peer.expect("! bad-name: …\"a\"…");
     peer.expect("* Send another name.");
-    // A connection that comes later is prompted; so by then this one would have been.
+    // A later connection is prompted, so this one would have been prompted by now.
     server.connect().expect("* Send your name as the first line.");
     peer.send("Bob\n");
     peer.expect("* Welcome, Bob. …");

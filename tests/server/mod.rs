@@ -1,4 +1,4 @@
-//! The server over real sockets, a file for each topic.
+//! Tests of the server over real sockets, with one file per topic.
 
 mod accounts;
 mod admin;

@@ -1,4 +1,4 @@
-//! What a peer may be called, and that no two are called the same.
+//! Which names are allowed, and that no two peers have the same one.
 
 use linechat::model::{BadName, SafeText};
 use linechat::protocol::Refusal;
@@ -45,7 +45,7 @@ fn of_many_concurrent_logins_with_a_name_exactly_one_succeeds() {
 #[test]
 fn a_name_of_32_characters_fits_and_one_of_33_is_refused() {
     let server = Server::start();
-    // Characters are counted, not bytes: these are two bytes each.
+    // Characters are counted, not bytes. These have two bytes each.
     let _peer = server.join(&"ä".repeat(32));
     let mut peer = server.connect();
     peer.send(&("ö".repeat(33) + "\n"));
@@ -53,7 +53,7 @@ fn a_name_of_32_characters_fits_and_one_of_33_is_refused() {
 }
 
 #[test]
-fn honest_names_of_the_world_are_shown_as_they_were_given() {
+fn ordinary_names_in_many_scripts_are_accepted_unchanged() {
     let server = Server::start();
     let mut watcher = server.join("Watcher");
     for name in ["x", "7of9", "O'Neil", "anne-marie", "Zoë", "山田", "مريم", "राम", "R2_D2"] {
@@ -123,7 +123,7 @@ fn a_name_is_free_for_a_newcomer_once_its_holder_has_left() {
 }
 
 #[test]
-fn joins_and_leaves_of_one_name_by_many_are_all_counted() {
+fn many_joins_and_leaves_with_one_name_are_all_counted() {
     let server = Server::start();
     let mut watcher = server.join("Watcher");
     let address = server.address;
@@ -143,7 +143,7 @@ fn joins_and_leaves_of_one_name_by_many_are_all_counted() {
         claimants.into_iter().for_each(|claimant| claimant.join().unwrap());
     });
     watcher.send("/who\n");
-    // Each is counted, whether it was told on its own or with others; and everybody has left again.
+    // Each is counted, whether it was announced alone or with others, and everyone has left again.
     let (mut joined, mut left, mut has_answer) = (0, 0, false);
     while !has_answer || joined != left {
         let notice = watcher.line();
@@ -155,7 +155,7 @@ fn joins_and_leaves_of_one_name_by_many_are_all_counted() {
     watcher.expect_nothing_new();
 }
 
-/// How many are told by a notice to have joined, or left.
+/// How many joins or leaves a notice announces.
 fn told(notice: &str, what: &str) -> usize {
     let notice = notice.strip_prefix("* ").expect("it is a notice");
     match notice.split_once(&format!(" have {what}: ")) {
@@ -165,7 +165,7 @@ fn told(notice: &str, what: &str) -> usize {
 }
 
 #[test]
-fn a_name_that_looks_like_one_here_is_refused_and_free_when_that_one_has_left() {
+fn a_look_alike_name_is_refused_until_the_other_peer_has_left() {
     let server = Server::start();
     let [mut copy, mut bob] = server.join_all(["copy", "Bob"]);
     for twin in ["сору", "c0py"] {
@@ -181,7 +181,7 @@ fn a_name_that_looks_like_one_here_is_refused_and_free_when_that_one_has_left() 
 }
 
 #[test]
-fn names_that_mix_alphabets_or_pose_as_the_server_are_refused() {
+fn names_that_mix_scripts_or_imitate_the_server_are_refused() {
     let server = Server::start();
     for (name, reason) in [
         ("сanary", BadName::MixedScripts),

@@ -1,4 +1,4 @@
-//! Operators in the room: kick, ban, mute, and what they leave behind.
+//! Operators in the room: kick, ban and mute, and their effects.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ use super::unix_socket::{self, UnixPeer};
 use crate::support::harness::{Peer, Server, link_local, within};
 use crate::support::lines::{assert_like, bye, is_like};
 
-/// A server whose operator is Olga, who is in the room.
+/// A server whose operator Olga is in the room.
 struct Room {
     server: Server,
     olga: Peer,
@@ -31,7 +31,7 @@ impl Room {
         Self::open_beside(test, Vec::new())
     }
 
-    /// A room to which these lead as well.
+    /// A room that also has these listeners.
     fn open_beside(test: &str, others: Vec<Listener>) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -46,7 +46,7 @@ impl Room {
         Self { server, olga, accounts, folder }
     }
 
-    /// Another operator, who is in the room.
+    /// Another operator in the room.
     fn join_operator(&mut self, name: &str) -> Peer {
         let mut peer = self.join(name);
         peer.send("/register\ncorrect horse\ncorrect horse\n");
@@ -89,7 +89,7 @@ impl Room {
         self.olga.expect(&format!("* Kicked: {name} from 127.0.0.0/8."));
     }
 
-    /// What somebody of this name is answered.
+    /// The reply to a peer that joins with this name.
     fn answer_to(&self, name: &str) -> String {
         let mut peer = self.server.connect();
         peer.send(&format!("{name}\n"));
@@ -187,7 +187,7 @@ fn a_ban_for_10_minutes_ends_after_10_minutes() {
         let answer = room.olga.line();
         let (end, rest) = answer.strip_prefix(done).and_then(|end| end.split_once("; ")).expect(&answer);
         assert_like(rest, "…nobody here.");
-        // It is told in whole seconds.
+        // The time is shown in whole seconds.
         let time = humantime::parse_rfc3339(end).unwrap().duration_since(start).unwrap_or_default().as_secs();
         assert!((seconds - 1..seconds + 60).contains(&time), "{answer}");
     }
@@ -218,7 +218,7 @@ fn an_address_ban_disconnects_its_peers_and_refuses_new_connections() {
     let path = unix_socket::path("ban-address");
     let mut room = Room::open_beside("ban-address", vec![Listener::bind_path(&path, 0o600).unwrap()]);
     let address = room.server.address;
-    // The operator comes from elsewhere: no loopback address is hers.
+    // The operator comes from elsewhere: her address is not a loopback address.
     room.olga.send("/quit\n");
     room.olga.rest();
     let mut olga = UnixPeer::connect(&path);
@@ -229,9 +229,9 @@ fn an_address_ban_disconnects_its_peers_and_refuses_new_connections() {
         assert_eq!(olga.line(), format!("* {name} has joined\n"));
         peer
     };
-    let mut crowd = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
+    let mut peers = [join("127.0.0.7", "Bob"), join("127.0.0.8", "Carol")];
     olga.send("/ban 127.0.0.1 1h\n");
-    for peer in &mut crowd {
+    for peer in &mut peers {
         assert!(peer.rest().iter().any(|line| is_like(line, "! banned: …until 2…Z")));
     }
     for ip in ["127.0.0.1", "127.0.0.7", "127.9.9.9"] {
@@ -253,7 +253,7 @@ fn a_ban_of_a_link_local_address_applies_in_its_zone_only() {
     room.olga.expect("* Bob has joined");
     let SocketAddr::V6(from) = bob.stream().local_addr().unwrap() else { panic!("{server} is not IPv6") };
     let (place, other_zone) = (format!("{address}%{}", from.scope_id()), from.scope_id() + 1);
-    // Another address of the same link, and the same address of another link.
+    // Another address of the same link, and the same address on another link.
     for other in [format!("fe80::ffff:1%{interface}"), format!("{address}%{other_zone}")] {
         room.olga.send(&format!("/ban {other}\n"));
         room.olga.expect("* Banned: fe80::…; …nobody here.");
@@ -305,7 +305,7 @@ fn the_leave_reason_of_a_muted_peer_is_not_shown_even_after_reconnecting() {
         bob.expect_rest(&[&bye("Bob", 0, 0)]);
         room.olga.expect("* Bob has left");
     }
-    // Muted while it is here, and no longer.
+    // Muted while it is here, and later unmuted.
     let mut carol = room.join("Carol");
     room.does("/mute Carol", "* Muted: Carol forever; …Carol from 127.0.0.0/8.");
     room.does("/unmute Carol", "* No longer muted: Carol.");
@@ -342,7 +342,7 @@ fn notices_hide_the_words_of_ignored_peers() {
     bob.expect_nothing_new();
 }
 
-/// The registry has the ban or the mute a moment before the room does.
+/// The ban or mute is stored shortly before the room applies it.
 #[test]
 fn a_rename_does_not_escape_a_ban_or_mute_that_was_just_stored() {
     let mut room = Room::open("rename-race");
@@ -365,7 +365,7 @@ fn a_muted_operator_cannot_moderate_and_another_one_can_unmute_it() {
     let mut otto = room.join_operator("Otto");
     room.does("/mute Otto", "* Muted: Otto forever; …Otto from 127.0.0.0/8.");
     let refusal = "! not-operator: …muted forever…";
-    // The reason of a kick would be read by everybody, too.
+    // Otherwise everyone would also read the reason of a kick.
     for act in ["/unmute Otto", "/unmute 0tto", "/kick Olga my words", "/mute Olga", "/unban Otto", "/unmute Nobody1"] {
         otto.send(&format!("{act}\n"));
         otto.expect(refusal);
@@ -411,7 +411,7 @@ fn a_muted_operator_cannot_unmute_itself_by_any_name_connection_or_account() {
         peer.rest();
         room.olga.expect(left);
     }
-    // Without the account it is no operator.
+    // Without the account, it is not an operator.
     let mut otto = room.log_in("Otto");
     otto.send("/unregister\ncorrect horse\n/unmute Otto\n/register\ncorrect horse\ncorrect horse\n/unmute Otto\n");
     otto.expect("* Send the password…");
@@ -544,11 +544,11 @@ fn a_kicked_peer_that_does_not_read_is_cut_off_soon() {
     let mut room = Room::open("deaf");
     let deaf = Peer::connect_with_a_small_buffer(room.server.address).join("Deaf");
     room.olga.expect("* Deaf has joined");
-    // More than the kernel holds for it.
+    // More than the kernel buffers for it.
     room.olga.send(&format!("{}\n", "x".repeat(4000)).repeat(200));
     room.olga.expect_nothing_new();
     room.does_kick("Deaf");
-    // It is still sent to, so it does not see the end before the kernel's buffer is empty; but its own side is cut.
+    // Data is still sent to it, so it sees the end only when the kernel's buffer is empty. But its own side is cut.
     deaf.stream().set_write_timeout(None).unwrap();
     within(move || while deaf.stream().write_all(b"still here\n").is_ok() {});
 }

@@ -15,7 +15,7 @@ use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, 
 const OTHER: u32 = 64_998;
 const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
 
-/// A folder of this test's own. It is gone with this.
+/// A folder for this test, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -69,7 +69,7 @@ fn set_mode(path: &str, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Whether files can be given to another user; if not, that is said aloud.
+/// Whether files can be given to another user. If not, this prints a message.
 fn is_root() -> bool {
     let is_root = geteuid().is_root();
     if !is_root {
@@ -102,7 +102,7 @@ fn assert_starts(arguments: &[&str]) {
 }
 
 #[test]
-fn a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+fn a_fifo_in_place_of_a_file_is_refused_without_waiting() {
     let folder = Folder::new();
     let (fifo, [cert, key]) = (folder.fifo(), folder.certificate());
     let why = "it is not a regular file";
@@ -189,7 +189,7 @@ fn folders_that_others_can_write_to_are_refused() {
 }
 
 #[test]
-fn a_sticky_folder_will_do_for_a_socket_but_not_for_the_registry() {
+fn a_sticky_folder_is_allowed_for_a_socket_but_not_for_accounts() {
     let folder = Folder::new();
     let sticky = folder.subfolder("sticky", 0o1777);
     assert_starts(&["--unix", &format!("{sticky}/socket"), "--unix-mode", "0666"]);
@@ -200,7 +200,7 @@ fn a_sticky_folder_will_do_for_a_socket_but_not_for_the_registry() {
 }
 
 #[test]
-fn a_lock_on_a_folder_by_anybody_who_can_read_it_stops_no_server() {
+fn a_lock_on_a_folder_by_another_user_does_not_stop_a_server() {
     let folder = Folder::new();
     let data = folder.subfolder("data", 0o755);
     let locked = File::open(&data).unwrap();
@@ -215,21 +215,21 @@ fn a_server_that_starts_does_not_wait_for_its_own_lock() {
     }
     let folder = Folder::new();
     let (data, socket, trace) = (folder.path("data"), folder.path("socket"), folder.path("trace"));
-    // With -D, the server is our child, and not that of strace(1).
+    // With -D, the server is our child, not a child of strace(1).
     let arguments = ["-D", "-f", "-e", "trace=flock", "-o", &trace, SERVER, "--host", "127.0.0.1", "--port", "0"];
     let more = ["--data", &data, "--unix", &socket];
     let mut server = Program::start("strace", arguments.into_iter().chain(more));
     server.stdout.line();
     let traced = fs::read_to_string(&trace).unwrap();
     let locks: Vec<_> = traced.lines().filter(|line| line.contains("flock(")).collect();
-    assert!(locks.len() >= 3, "for the registry, the control socket and the other one: {traced}");
+    assert!(locks.len() >= 3, "for the accounts, the control socket and the other one: {traced}");
     assert!(locks.iter().all(|line| line.ends_with("= 0")), "{traced}");
     server.signal(Signal::TERM);
     assert_eq!(server.finish().code, Some(0));
 }
 
 #[test]
-fn admin_gives_no_request_to_a_server_of_another_user() {
+fn admin_sends_no_request_to_a_server_of_another_user() {
     if !is_root() || !has("setpriv") {
         return;
     }

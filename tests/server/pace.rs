@@ -1,4 +1,4 @@
-//! Who talks too fast is slowed down and loses nothing.
+//! A peer that sends too fast is slowed down and loses nothing.
 
 use linechat::server::Config;
 use linechat::server::access::rate_limit::PacePreset;
@@ -9,7 +9,7 @@ use crate::support::lines::{bye, is_like};
 const TOO_FAST: &str = "* You are sending too fast: …";
 
 #[test]
-fn a_flood_is_passed_on_in_order_and_its_sender_is_told_once() {
+fn a_flood_is_delivered_in_order_and_its_sender_is_told_once() {
     let server = Server::start_with(Config::default());
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&(0..300).map(|number| format!("{number}\n")).collect::<String>());
@@ -33,7 +33,7 @@ fn all_lines_of_a_flood_before_a_half_close_are_delivered() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_those_who_are_slowed_down() {
+fn a_shutdown_does_not_wait_for_slowed_peers() {
     let mut server = Server::start_with(Config { pace: PacePreset::Public, ..Config::default() });
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send(&(0..100).map(|number| format!("{number}\n")).collect::<String>());
@@ -53,9 +53,9 @@ fn public() -> Server {
 #[test]
 fn long_answers_slow_down_the_peer_that_asks_for_them() {
     let server = public();
-    let _crowd: Vec<_> = (0..400).map(|number| server.join(&format!("{number:0>32}"))).collect();
+    let _peers: Vec<_> = (0..400).map(|number| server.join(&format!("{number:0>32}"))).collect();
     let mut alice = server.join("Alice");
-    // A list has 13 KiB, so the eight KiB a second and the burst of 64 are soon used up.
+    // A list has 13 KiB, so the burst of 64 KiB and the 8 KiB per second are soon used up.
     alice.send(&"/who\n".repeat(8));
     let mut lists = 0;
     loop {
@@ -81,10 +81,10 @@ fn a_short_list_costs_little() {
 }
 
 #[test]
-fn text_that_grows_when_it_is_made_safe_counts_at_its_new_size() {
+fn text_that_grows_when_made_safe_counts_with_its_new_size() {
     let server = public();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-    // 27 KB, which are passed on as 108 KB; 64 KiB may be said at once. They are paid for when they have been passed on.
+    // 27 KB, which are passed on as 108 KB. The burst is 64 KiB. The bytes are charged after they were passed on.
     let marks = format!("x{}\n", "\u{301}".repeat(1500));
     alice.send(&marks.repeat(9));
     (0..9).for_each(|_| assert!(bob.line().ends_with("<U+0301>")));
@@ -93,7 +93,7 @@ fn text_that_grows_when_it_is_made_safe_counts_at_its_new_size() {
 }
 
 #[test]
-fn the_connections_of_one_address_are_slowed_down_together_and_lose_nothing() {
+fn connections_of_one_address_share_a_rate_limit_and_lose_nothing() {
     const TALKERS: usize = 14;
     let server = public();
     let mut bob = server.join("Bob");

@@ -1,4 +1,4 @@
-//! The room's password, from a bare socket.
+//! The room's password, tested with bare sockets.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -14,7 +14,7 @@ use crate::support::harness::{Peer, Server, Settings, skipped, unpaced};
 use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
-// Tests of the client send these lines, too.
+// Tests of the client also send these lines.
 pub const REQUIRED: &str = "! password-required: send the password as the next line";
 pub const WRONG: &str = "! wrong-password: incorrect password";
 pub const TOO_MANY: &str = "! too-many-tries: 3 passwords were incorrect; wait a minute, then reconnect to try again";
@@ -36,7 +36,7 @@ fn allow_plain(Settings(config, auth): Settings) -> Settings {
     Settings(Config { allow_plain_password: true, ..config }, auth)
 }
 
-/// A connection from this address of the machine.
+/// A connection from this local address.
 pub fn connect_from(ip: &str, server: SocketAddr) -> Peer {
     Peer::connect_from(ip.parse().unwrap(), server)
 }
@@ -62,7 +62,7 @@ fn only_the_correct_room_password_admits() {
 }
 
 #[test]
-fn a_script_may_send_it_all_at_once() {
+fn a_script_may_send_name_and_password_at_once() {
     let server = Server::start_with(config("at-once"));
     let mut alice = server.connect();
     alice.send("Alice\nopen sesame\n");
@@ -79,7 +79,7 @@ fn a_script_may_send_it_all_at_once() {
 }
 
 #[test]
-fn what_was_sent_behind_a_wrong_password_becomes_neither_a_password_nor_a_message() {
+fn lines_after_a_wrong_password_are_neither_passwords_nor_messages() {
     let server = Server::start_with(config("behind"));
     let mut cron = server.connect();
     cron.send("cron\nwrong\nopen sesame\nbackup done\n");
@@ -87,7 +87,7 @@ fn what_was_sent_behind_a_wrong_password_becomes_neither_a_password_nor_a_messag
 }
 
 #[test]
-fn the_right_one_may_follow_as_soon_as_the_wrong_one_is_refused() {
+fn the_right_password_may_follow_a_wrong_one_at_once() {
     let config = config("at-once-again");
     for _ in 0..20 {
         let server = Server::start_with(config.clone());
@@ -102,7 +102,7 @@ fn the_right_one_may_follow_as_soon_as_the_wrong_one_is_refused() {
     }
 }
 
-/// The client says that it has one, and the name needs none.
+/// The client announces a password, but the name needs none.
 #[test]
 fn auth_over_plain_tcp_is_refused() {
     let Some(ip) = outer_address() else { return skipped("this machine has no address but the loopback") };
@@ -172,7 +172,7 @@ fn a_hundred_connections_get_no_more_password_tries_than_one() {
 }
 
 #[test]
-fn a_telnet_client_does_not_show_it_while_it_is_typed() {
+fn a_telnet_client_does_not_echo_the_password() {
     let server = Server::start_with(config("telnet"));
     let mut alice = server.connect();
     alice.send("Alice\r\n");
@@ -185,10 +185,10 @@ fn a_telnet_client_does_not_show_it_while_it_is_typed() {
     alice.expect_with_end("* You are already Alice…", "\r\n");
 }
 
-/// An address of this machine that is not its loopback interface's.
+/// An address of this machine that is not a loopback address.
 pub fn outer_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: the kernel only says from where it would be.
+    // Nothing is sent. The kernel only tells which source address it would use.
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
 }
@@ -215,7 +215,7 @@ fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
     let Some(ip) = outer_address() else {
         return skipped("a guesser from elsewhere: this machine has no address but its loopback interface's");
     };
-    let config = config("door");
+    let config = config("room-password");
     let server = Server::start_at(&ip.to_string(), allow_plain(config));
     let mut mallory = server.connect();
     mallory.send("Mallory\n");
@@ -223,7 +223,7 @@ fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
         mallory.send("guess\n");
         mallory.expect(WRONG);
     }
-    // It has said nothing yet.
+    // It has sent nothing yet.
     server.connect().expect("! penalized");
 }
 
@@ -232,7 +232,7 @@ fn start(file: &Path) -> ServerProgram {
 }
 
 #[test]
-fn a_new_password_holds_from_sighup_on_and_a_bad_file_changes_nothing() {
+fn sighup_reloads_the_password_and_a_bad_file_changes_nothing() {
     let file = password_file("renewed", "open sesame\n");
     let mut server = start(&file);
     let mut try_password = |name: &str, password: &str, event: &str| {
@@ -252,7 +252,7 @@ fn a_new_password_holds_from_sighup_on_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
-fn a_file_that_others_can_read_is_refused_at_the_start() {
+fn a_password_file_that_others_can_read_is_refused_at_startup() {
     let file = password_file("exposed", "open sesame\n");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let finished = Program::start(SERVER, ["--port", "0", "--password-file", file.to_str().unwrap()]).finish();
@@ -262,7 +262,7 @@ fn a_file_that_others_can_read_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_password_that_is_easily_guessed_is_refused_at_the_start() {
+fn a_weak_password_is_refused_at_startup() {
     let error = RoomPassword::from_file(&password_file("weak", "sesame\n")).unwrap_err().to_string();
     assert!(error.ends_with(" is not a valid password: passwords need at least 8 characters"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The server program: its first line, its log, and what it listens on.
+//! The server program: its first line, its log and its listeners.
 
 use std::io::{BufRead, BufReader};
 use std::process::ChildStdout;
@@ -56,7 +56,7 @@ fn listening_on_ipv6_wildcard_also_accepts_ipv4() {
     alice.expect("Bob: hi");
 }
 
-/// A visit that leaves a trace of every kind, and the output of the server after it.
+/// Causes a log record of every kind, and returns the output of the server.
 fn log_of_a_visit(arguments: &[&str]) -> String {
     let mut server = ServerProgram::start(arguments);
     let mut alice = server.join("Alice");
@@ -69,7 +69,7 @@ fn log_of_a_visit(arguments: &[&str]) -> String {
     finished.stdout
 }
 
-/// The words stand in the log in this order, whatever its form.
+/// The log contains these words in this order, whatever its format.
 #[track_caller]
 fn assert_in_order(log: &str, words: &[&str]) {
     let mut rest = log;
@@ -94,24 +94,24 @@ fn debug_also_logs_connections() {
 }
 
 #[test]
-fn what_people_say_is_not_logged() {
+fn messages_are_not_logged() {
     let log = log_of_a_visit(&["--log-level", "debug"]);
     assert!(!log.contains("hush"), "{log}");
 }
 
 #[test]
-fn nobody_can_write_a_line_of_their_own_into_the_log() {
+fn users_cannot_forge_log_lines() {
     let log = log_of_a_visit(&[]);
     assert!(log.contains("gone ^[[2J<U+2028>fishing"), "{log}");
     assert!(!log.contains("\x1b[2J") && !log.contains('\u{2028}'), "{log:?}");
 }
 
 #[test]
-fn a_log_that_is_off_leaves_the_first_line_alone() {
+fn the_first_line_appears_even_if_the_log_is_off() {
     assert_eq!(log_of_a_visit(&["--log-level", "off"]), "");
 }
 
-/// A server whose standard output the test holds, after its first line.
+/// A server whose standard output the test reads after the first line.
 fn server_with_its_stdout(arguments: &[&str]) -> (ServerProgram, BufReader<ChildStdout>) {
     let arguments = ["--host", "127.0.0.1", "--port", "0"].iter().chain(arguments);
     let (program, stdout) = Program::start_unread(SERVER, arguments);
@@ -123,7 +123,7 @@ fn server_with_its_stdout(arguments: &[&str]) -> (ServerProgram, BufReader<Child
     (ServerProgram { program, address: listening_on(line.trim_end()) }, stdout)
 }
 
-/// The server still works and stops as it should, after so much that it would have logged.
+/// The server still works and stops as it should, after writing much to the log.
 #[track_caller]
 fn assert_serves_without_a_log(mut server: ServerProgram) {
     let mut alice = server.join("Alice");
@@ -142,14 +142,14 @@ fn assert_serves_without_a_log(mut server: ServerProgram) {
 }
 
 #[test]
-fn it_goes_on_serving_when_its_stdout_is_closed_after_the_first_line() {
+fn it_keeps_serving_when_stdout_is_closed_after_the_first_line() {
     let (server, stdout) = server_with_its_stdout(&["--log-level", "debug", "--pace", "off"]);
     drop(stdout);
     assert_serves_without_a_log(server);
 }
 
 #[test]
-fn it_goes_on_serving_when_nobody_reads_its_stdout() {
+fn it_keeps_serving_when_nobody_reads_stdout() {
     let (server, _unread) = server_with_its_stdout(&["--log-level", "debug", "--pace", "off"]);
     assert_serves_without_a_log(server);
 }
@@ -157,7 +157,7 @@ fn it_goes_on_serving_when_nobody_reads_its_stdout() {
 /// The addresses of a server with these arguments, and its log.
 fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
     let mut server = Program::start(SERVER, ["--port", "0"].iter().chain(arguments));
-    // Once it has logged its addresses, the warning has been logged too, if there is one.
+    // After it has logged its addresses, it has also logged the warning, if there is one.
     let (mut addresses, mut log) = (Vec::new(), String::new());
     while !log.contains("started") {
         let line = server.stdout.line();
@@ -172,7 +172,7 @@ fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
 }
 
 #[test]
-fn a_room_without_a_password_that_others_can_reach_is_warned_about_once() {
+fn a_reachable_room_without_a_password_causes_one_warning() {
     const WARNING: &str = "no password required";
     for (arguments, expected) in [
         (&[][..], 1),

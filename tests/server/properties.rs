@@ -1,4 +1,4 @@
-//! The promises that the fuzz targets hold, held for random input in every run of the tests.
+//! The properties that the fuzz targets check, for random input in every test run.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use linechat::limits::{LINE_BYTES, UNTERMINATED_BYTES};
 
 use crate::support::properties;
 
-/// Bytes in which line ends, telnet commands, multi-byte characters and overlong lines are frequent.
+/// Bytes with frequent line endings, telnet commands, multi-byte characters and overlong lines.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let long = prop::sample::select(vec![LINE_BYTES, UNTERMINATED_BYTES]);
     let piece = prop_oneof![
@@ -19,7 +19,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// Text in which commands, what is dangerous, and what changes when it is normalized are frequent.
+/// Text with frequent commands, dangerous characters, and characters that change when normalized.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "[a-zA-Z0-9]{1,6}",

@@ -1,4 +1,4 @@
-//! A server that gets too little of the system to start says so in one line.
+//! A server that lacks resources at startup reports it in one line.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::support::program::{Program, SERVER, install, listening_on};
 
 const ARGUMENTS: [&str; 4] = ["--host", "127.0.0.1", "--port", "0"];
 
-/// Whether this machine has the program; if it has not, that is said aloud.
+/// Whether this machine has the program. If not, this prints a message.
 pub fn has(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
@@ -20,7 +20,7 @@ pub fn has(program: &str) -> bool {
     found
 }
 
-/// It ends with code 1 and this one line.
+/// The server exits with code 1 and this one line.
 #[track_caller]
 fn assert_cannot_start(program: &str, arguments: &[&str], why: &str) {
     let finished = Program::start(program, arguments).finish();
@@ -29,10 +29,10 @@ fn assert_cannot_start(program: &str, arguments: &[&str], why: &str) {
 }
 
 #[test]
-fn too_few_descriptors_are_told_in_one_line() {
+fn too_few_descriptors_are_reported_in_one_line() {
     let why =
         "cannot open 32 files at once: Too many open files; raise the limit (ulimit -n, or LimitNOFILE= in systemd)";
-    // With fewer than four not even its libraries can be loaded.
+    // With fewer than four, the dynamic loader fails.
     for limit in 4..=34 {
         let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
         let arguments: Vec<_> = ["-c", &script, SERVER].into_iter().chain(ARGUMENTS).collect();
@@ -41,7 +41,7 @@ fn too_few_descriptors_are_told_in_one_line() {
 }
 
 #[test]
-fn forty_descriptors_do_for_a_server_with_everything() {
+fn forty_descriptors_are_enough_for_all_features() {
     let folder = std::env::temp_dir().join(format!("linechat-few-{}", std::process::id()));
     let (data, socket) = (folder.join("data"), folder.join("socket"));
     fs::create_dir_all(&folder).unwrap();
@@ -58,9 +58,10 @@ fn forty_descriptors_do_for_a_server_with_everything() {
     fs::remove_dir_all(folder).unwrap();
 }
 
-/// The limit does not hold for root, so the server runs as another user, who can perhaps not read it where it was built.
+/// The limit does not apply to root, so the server runs as another user. That user may be unable to read the build
+/// folder.
 #[test]
-fn too_few_threads_are_told_in_one_line() {
+fn too_few_threads_are_reported_in_one_line() {
     if !has("prlimit") || !has("setpriv") {
         return;
     }
@@ -72,7 +73,7 @@ fn too_few_threads_are_told_in_one_line() {
     let why = "cannot start 4 threads: Resource temporarily unavailable; raise the limit (ulimit -u, or TasksMax= in systemd)";
     for limit in 1..=4 {
         let limit = format!("--nproc={limit}");
-        // A user with whose number nobody else runs anything, or the limit would count that too.
+        // A user ID that nothing else runs as, because the limit counts all threads of a user.
         let other = ["setpriv", "--reuid=64999", "--clear-groups"];
         let as_other = other.into_iter().filter(|_| geteuid().is_root());
         let arguments: Vec<_> = [&limit]
@@ -88,7 +89,7 @@ fn too_few_threads_are_told_in_one_line() {
 }
 
 #[test]
-fn a_clock_before_1970_is_told_in_one_line() {
+fn a_clock_before_1970_is_reported_in_one_line() {
     if !has("faketime") {
         return;
     }

@@ -1,13 +1,13 @@
-//! Every character that there is, as a message and as a name, through the live server.
+//! Every Unicode scalar value, as a message and as a name, sent through a live server.
 //!
-//! What may come out is written down here once more, in other words than the server's own.
+//! The rules for the output are written here a second time, independently of the server.
 
 use std::ops::RangeInclusive;
 use std::thread;
 
 use crate::support::harness::{Peer, Server};
 
-/// All Unicode scalar values but the two that end a line.
+/// All Unicode scalar values except the two that end a line.
 fn scalars() -> impl Iterator<Item = char> {
     ('\0'..=char::MAX).filter(|char| !matches!(char, '\n' | '\r'))
 }
@@ -58,9 +58,9 @@ const FORMAT: &[RangeInclusive<u32>] = &[
     0xe0020..=0xe007f,
 ];
 
-/// Of these, what stays: the joiners and the variation selectors of Mongolian and of all scripts, and the format
-/// characters that can be seen, as they enclose or stand before numbers and abbreviations (Prepended_Concatenation_Mark
-/// in PropList.txt, and U+070F).
+/// Those of them that are kept: the joiners, the variation selectors of Mongolian and of all scripts, and the visible
+/// format characters, which enclose or precede numbers and abbreviations (Prepended_Concatenation_Mark in PropList.txt,
+/// and U+070F).
 const HARMLESS: &[RangeInclusive<u32>] = &[
     0x200c..=0x200d,
     0x180b..=0x180d,
@@ -76,11 +76,11 @@ const HARMLESS: &[RangeInclusive<u32>] = &[
     0x110cd..=0x110cd,
 ];
 
-/// C0 but TAB, DEL and C1; the separators of lines and paragraphs; the noncharacters of the basic plane that are not
+/// C0 except TAB, DEL and C1; the separators of lines and paragraphs; the noncharacters of the basic plane that are not
 /// at its end.
 const OTHERS: &[RangeInclusive<u32>] = &[0x00..=0x08, 0x0a..=0x1f, 0x7f..=0x9f, 0x2028..=0x2029, 0xfdd0..=0xfdef];
 
-/// What must never reach a terminal as it is.
+/// Characters that must never reach a terminal unchanged.
 fn is_dangerous(char: char) -> bool {
     let code = u32::from(char);
     let is_in = |ranges: &[RangeInclusive<u32>]| ranges.iter().any(|range| range.contains(&code));
@@ -89,8 +89,8 @@ fn is_dangerous(char: char) -> bool {
         || matches!(code & 0xffff, 0xfffe | 0xffff)
 }
 
-/// Sends a line for each character, from a thread, so that reading the answers cannot block it. `read` reads what comes
-/// of each. They are sent in portions, or a reader on a busy machine could miss some.
+/// Sends a line for each character from a thread, so that reading the results cannot block it. `read` reads each
+/// result. Lines are sent in portions, because a reader on a busy machine could miss some.
 fn send_all(peer: &Peer, line: impl Fn(char) -> String, mut read: impl FnMut(char)) {
     let chars: Vec<_> = scalars().collect();
     for portion in chars.chunks(20_000) {
@@ -102,7 +102,7 @@ fn send_all(peer: &Peer, line: impl Fn(char) -> String, mut read: impl FnMut(cha
 }
 
 #[test]
-fn every_character_in_a_message_arrives_as_it_is_or_in_a_form_that_does_nothing() {
+fn every_character_in_a_message_arrives_unchanged_or_escaped() {
     let server = Server::start();
     let [alice, mut bob] = server.join_all(["Alice", "Bob"]);
     send_all(
@@ -139,7 +139,7 @@ fn every_character_in_a_name_is_refused_or_harmless() {
                 return;
             }
             accepted += 1;
-            // The name can stand before a colon or a blank, and is one word.
+            // The name can precede a colon or a blank, and is one word.
             let name =
                 line.rsplit_once(" is now ").or(line.rsplit_once("You are already ")).expect("it is a new name").1;
             let name = name.strip_suffix('.').unwrap_or(name);

@@ -1,4 +1,4 @@
-//! The end of the server: nobody new comes in, what was accepted is delivered, and every connection ends gently.
+//! The shutdown: nobody new can join, accepted lines are delivered, and every connection ends gracefully.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use crate::support::program::ServerProgram;
 const STOPPING: &str = "* The server is shutting down";
 
 #[test]
-fn a_shutdown_is_announced_and_every_connection_ends_gently() {
+fn a_shutdown_is_announced_and_every_connection_ends_gracefully() {
     let mut server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("hi\n/nope\n");
@@ -27,12 +27,12 @@ fn a_shutdown_is_announced_and_every_connection_ends_gently() {
 }
 
 #[test]
-fn a_connection_without_a_name_is_told_and_ends_gently() {
+fn an_unnamed_connection_is_told_and_ends_gracefully() {
     let mut server = Server::start();
     let mut silent = server.connect();
     let mut half = server.connect();
     half.send("Ali");
-    // They have been accepted once a later one is in the room.
+    // They have been accepted when a later one is in the room.
     let alice = server.join("Alice");
     server.begin_stop();
     silent.expect_rest(&["! shutting-down"]);
@@ -60,7 +60,7 @@ fn a_name_sent_during_a_shutdown_is_always_answered() {
 
 #[test]
 fn no_connections_are_accepted_after_the_shutdown_notice() {
-    // Elsewhere a server of another test could be given the port, and accept.
+    // On another address, a server of another test could get the port and accept.
     let mut server = Server::start_at(&own_address().to_string(), unpaced());
     let mut alice = server.join("Alice");
     server.begin_stop();
@@ -79,12 +79,12 @@ fn an_empty_server_stops_at_once() {
 }
 
 #[test]
-fn lines_that_had_arrived_before_the_stop_are_delivered() {
+fn lines_that_arrived_before_the_shutdown_are_delivered() {
     const LINES: usize = 8000;
     for _ in 0..5 {
         let mut server = Server::start();
         let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
-        // More than one read, and less than the kernel keeps for the server.
+        // More than one read, and less than the kernel buffers for the server.
         let lines: String = (0..LINES).map(|line| format!("{line}\n")).collect();
         alice.send(&lines);
         server.begin_stop();
@@ -98,14 +98,14 @@ fn lines_that_had_arrived_before_the_stop_are_delivered() {
 
 #[test]
 fn the_farewell_counts_exactly_the_lines_that_the_others_received() {
-    (0..5).for_each(|_| stop_in_the_midst_of_a_talk());
+    (0..5).for_each(|_| stop_during_a_conversation());
 }
 
-fn stop_in_the_midst_of_a_talk() {
+fn stop_during_a_conversation() {
     let mut server = Server::start();
     let [mut listener, senders @ ..] = server.join_all(["listener", "s0", "s1", "s2", "s3"]);
     let farewells: Vec<_> = senders.map(|sender| thread::spawn(|| stream_until_told(sender))).into();
-    // The stop comes in the midst of it.
+    // The shutdown comes while they send.
     let mut heard: Vec<_> = (0..5000).map(|_| listener.line()).collect();
     server.begin_stop();
     heard.extend(listener.rest());
@@ -121,7 +121,7 @@ fn stop_in_the_midst_of_a_talk() {
     assert_eq!(received.to_vec(), accepted);
 }
 
-/// Sends numbered lines, as many at once as no peer falls behind for, until the stop is told. Gives the count in its
+/// Sends numbered lines until the shutdown notice, but never so many at once that a peer lags. Returns the count in its
 /// farewell.
 fn stream_until_told(mut sender: Peer) -> u64 {
     for start in (0..).step_by(2000) {
@@ -138,9 +138,9 @@ fn stream_until_told(mut sender: Peer) -> u64 {
     unreachable!("the numbers do not end")
 }
 
-/// What the server has not read when it closes would turn its close into a reset, which destroys what is on its way.
+/// Closing with unread input would make the server send a reset, which destroys data in flight.
 #[test]
-fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
+fn a_peer_that_keeps_sending_still_receives_everything() {
     const QUESTIONS: usize = 20_000;
     let mut server = Server::start();
     let mut bob = server.join("Bob");
@@ -152,7 +152,7 @@ fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
     bob.expect(STOPPING);
     alice.send(&"/quit\n".repeat(40_000));
     drop(bob);
-    // By then it would have been closed. Most of the answers have not been sent yet: there is no room for them.
+    // By now the server would have closed. Most replies are not sent yet, because there is no room for them.
     Server::start().wait_for_a_prompt();
     let mut answers = alice.rest();
     assert_eq!(answers.pop().unwrap(), bye("Alice", 1, QUESTIONS));
@@ -161,7 +161,7 @@ fn a_peer_that_goes_on_sending_still_reads_all_that_was_for_it() {
 }
 
 #[test]
-fn a_peer_that_never_reads_does_not_hold_it_up() {
+fn a_peer_that_never_reads_does_not_delay_the_shutdown() {
     let mut server = Server::start();
     let stalled = stall(server.address);
     server.begin_stop();
@@ -169,7 +169,7 @@ fn a_peer_that_never_reads_does_not_hold_it_up() {
     drop(stalled);
 }
 
-/// A peer that has more waiting for it than it will ever read.
+/// A peer that has more data waiting than it will ever read.
 fn stall(address: std::net::SocketAddr) -> Peer {
     let stalled = Peer::connect_with_a_small_buffer(address).join("Stalled");
     let mut alice = Peer::connect(address).join("Alice");
@@ -182,14 +182,14 @@ fn stall(address: std::net::SocketAddr) -> Peer {
     }
     alice.send("/quit\n");
     bob.expect("* Alice has left");
-    // Once it has its farewell, nobody who comes later hears of it.
+    // After its farewell was sent, later peers receive no notice of it.
     bob.send("/quit\n");
     bob.expect(&bye("Bob", 0, 0));
     stalled
 }
 
 #[test]
-fn peers_that_never_stop_talking_do_not_hold_it_up_and_none_has_to_be_cut_off() {
+fn peers_that_keep_talking_do_not_delay_the_shutdown_and_none_is_cut_off() {
     let mut server = ServerProgram::start(&[]);
     for name in ["Alice", "Bob", "Carol"] {
         let peer = server.join(name);
@@ -205,7 +205,7 @@ fn peers_that_never_stop_talking_do_not_hold_it_up_and_none_has_to_be_cut_off() 
     assert_eq!(cut.trim_matches(|char: char| !char.is_ascii_digit()), "0", "{log}");
 }
 
-/// The text without the escape sequences that colour it.
+/// The text without escape sequences for colours.
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -213,7 +213,7 @@ fn without_colours(text: &str) -> String {
 }
 
 #[test]
-fn a_peer_that_keeps_its_side_open_does_not_hold_it_up() {
+fn a_peer_that_keeps_its_side_open_does_not_delay_the_shutdown() {
     let mut server = Server::start();
     let _open = server.join("Open");
     let _nameless = server.connect();
@@ -235,19 +235,19 @@ fn assert_stops_at(signal: Signal) {
 }
 
 #[test]
-fn sigterm_stops_the_program_gently_with_code_0() {
+fn sigterm_stops_the_program_gracefully_with_code_0() {
     assert_stops_at(Signal::TERM);
 }
 
 #[test]
-fn sigint_stops_the_program_gently_with_code_0() {
+fn sigint_stops_the_program_gracefully_with_code_0() {
     assert_stops_at(Signal::INT);
 }
 
 #[track_caller]
 fn assert_a_second_signal_ends_at_once(signal: Signal, code: i32) {
     let mut server = ServerProgram::start(&["--pace", "off"]);
-    // The gentle way takes seconds with this one.
+    // A graceful shutdown takes seconds with this peer.
     let stalled = stall(server.address);
     let mut alice = server.join("Alice");
     server.program.signal(Signal::TERM);
@@ -268,7 +268,7 @@ fn a_second_signal_may_be_ctrl_c() {
 }
 
 #[test]
-fn a_peer_that_never_reads_does_not_hold_up_the_end_of_the_program() {
+fn a_peer_that_never_reads_does_not_delay_the_end_of_the_program() {
     let mut server = ServerProgram::start(&["--pace", "off"]);
     let stalled = stall(server.address);
     server.program.signal(Signal::TERM);

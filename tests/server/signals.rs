@@ -1,4 +1,4 @@
-//! SIGHUP: it reloads files, or stops the server gently where there is nothing to reload or the terminal was closed.
+//! SIGHUP reloads files. It stops the server gracefully if there is nothing to reload or the terminal was closed.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::support::harness::Peer;
 use crate::support::lines::bye;
 use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 
-/// The server is stopping: Alice is told, and it ends with code 0.
+/// The server stops: Alice is told, and the exit code is 0.
 #[track_caller]
 fn expect_a_gentle_stop(mut server: ServerProgram, mut alice: Peer) {
     alice.expect_rest(&["* The server is shutting down", &bye("Alice", 0, 0)]);
@@ -21,7 +21,7 @@ fn expect_a_gentle_stop(mut server: ServerProgram, mut alice: Peer) {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
 }
 
-/// A server with a controlling terminal, of which it is the session leader, and the terminal.
+/// A server that is the session leader of a controlling terminal, and that terminal.
 fn server_at_a_terminal(arguments: &[&str]) -> (ServerProgram, File) {
     let (screen, side) = terminal();
     let mut command = Command::new("setsid");
@@ -49,7 +49,7 @@ fn join_with_password(address: SocketAddr) -> Peer {
 }
 
 #[test]
-fn a_hangup_stops_a_server_gently_that_has_nothing_to_reload() {
+fn a_hangup_stops_a_server_that_has_nothing_to_reload() {
     let server = ServerProgram::start(&[]);
     let alice = server.join("Alice");
     server.program.signal(Signal::HUP);
@@ -57,7 +57,7 @@ fn a_hangup_stops_a_server_gently_that_has_nothing_to_reload() {
 }
 
 #[test]
-fn a_second_hangup_does_not_cut_the_stop_short() {
+fn a_second_hangup_does_not_shorten_the_shutdown() {
     let server = ServerProgram::start(&[]);
     let mut alice = server.join("Alice");
     server.program.signal(Signal::HUP);
@@ -69,7 +69,7 @@ fn a_second_hangup_does_not_cut_the_stop_short() {
 }
 
 #[test]
-fn a_closed_terminal_stops_a_server_gently_that_could_reload() {
+fn a_closed_terminal_stops_a_server_that_could_reload() {
     let file = password_file("closed-terminal", "open sesame\n");
     let (server, screen) = server_at_a_terminal(&["--password-file", file.to_str().unwrap()]);
     let alice = join_with_password(server.address);
@@ -79,7 +79,7 @@ fn a_closed_terminal_stops_a_server_gently_that_could_reload() {
 }
 
 #[test]
-fn a_hangup_reloads_while_the_terminal_is_there() {
+fn a_hangup_reloads_while_the_terminal_is_open() {
     let file = password_file("open-terminal", "open sesame\n");
     let (mut server, _screen) = server_at_a_terminal(&["--password-file", file.to_str().unwrap()]);
     server.program.signal(Signal::HUP);
@@ -87,9 +87,9 @@ fn a_hangup_reloads_while_the_terminal_is_there() {
     join_with_password(server.address);
 }
 
-/// As after `nohup server &`.
+/// As with `nohup server &`.
 #[test]
-fn a_server_that_was_started_with_hangups_ignored_goes_on() {
+fn a_server_started_with_hangups_ignored_keeps_running() {
     let server = server_that_ignores_hangups(&[]);
     let mut alice = server.join("Alice");
     server.program.signal(Signal::HUP);

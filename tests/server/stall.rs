@@ -1,15 +1,15 @@
-//! Nobody's trouble is anybody else's.
+//! A slow or broken client never affects the others.
 
 use linechat::limits::SEND_BUFFER;
 
 use crate::support::harness::{Peer, Server, within};
 
-/// So many lines of so many bytes are well above what the feed and the kernel hold for one who does not read.
+/// Far more than the feed and the kernel buffer for a peer that does not read: the number of lines, and their length.
 const LINES: usize = 10_000;
 const LINE_BYTES: usize = 4000;
 
 #[test]
-fn a_peer_that_never_reads_holds_up_nobody_and_is_told_exactly_how_many_lines_it_missed() {
+fn a_peer_that_never_reads_delays_nobody_and_learns_how_many_lines_it_missed() {
     let server = Server::start();
     let mut stalled = Peer::connect_with_a_small_buffer(server.address).join("Stalled");
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
@@ -45,7 +45,7 @@ fn a_peer_that_never_reads_holds_up_nobody_and_is_told_exactly_how_many_lines_it
 }
 
 #[test]
-fn a_peer_that_pauses_for_less_than_the_feed_holds_gets_all() {
+fn a_peer_that_pauses_for_less_than_the_feed_loses_nothing() {
     let server = Server::start();
     let mut slow = Peer::connect_with_a_small_buffer(server.address).join("Slow");
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
@@ -61,7 +61,7 @@ fn a_peer_that_pauses_for_less_than_the_feed_holds_gets_all() {
 }
 
 #[test]
-fn a_peer_that_floods_with_rubbish_and_reads_no_refusal_holds_up_nobody() {
+fn a_peer_that_floods_and_reads_no_refusals_delays_nobody() {
     let server = Server::start();
     let mut mallory = Peer::connect_with_a_small_buffer(server.address).join("Mallory");
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
@@ -82,7 +82,7 @@ fn a_peer_that_floods_with_rubbish_and_reads_no_refusal_holds_up_nobody() {
 }
 
 #[test]
-fn connections_that_never_give_a_name_hold_up_nobody() {
+fn connections_that_never_give_a_name_delay_nobody() {
     let server = Server::start();
     let _silent: Vec<_> = (0..50).map(|_| server.connect()).collect();
     let mut half = server.connect();
@@ -92,7 +92,7 @@ fn connections_that_never_give_a_name_hold_up_nobody() {
     bob.expect("Alice: hi");
 }
 
-/// The standard library listens with a backlog of 128; what comes beyond waits for a second and more.
+/// The standard library listens with a backlog of 128. Connections beyond it wait for a second or more.
 #[test]
 fn a_storm_of_connections_is_queued_until_it_is_accepted() {
     let listener = linechat::server::listen::Listener::bind("127.0.0.1", 0).unwrap();
@@ -102,7 +102,7 @@ fn a_storm_of_connections_is_queued_until_it_is_accepted() {
     assert_eq!(connected.len(), 300);
 }
 
-/// A segment as long as the send buffer is acknowledged 40 ms late, and the peer gets 3 MB/s.
+/// If a segment is as long as the send buffer, it is acknowledged 40 ms late, and the peer gets only 3 MB/s.
 #[test]
 fn several_segments_fit_into_the_send_buffer() {
     let server = Server::start();

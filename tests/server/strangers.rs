@@ -1,4 +1,4 @@
-//! Programs that came to the wrong port, and connections for which there is no room.
+//! Clients that connect to the wrong port, and connections beyond the limits.
 
 use linechat::server::Config;
 use linechat::server::access::connection_limits::Capacity;
@@ -43,7 +43,7 @@ fn other_protocols_are_detected_however_their_bytes_are_split() {
             cut += 1;
             let mut stranger = server.connect();
             stranger.send_bytes(&greeting[..cut]);
-            // "Are you there" of telnet: its answer shows that the first part was read on its own.
+            // The telnet command AYT. Its reply shows that the first part was read separately.
             stranger.send_bytes(&[255, 246]);
             let mut line = stranger.line();
             is_known = line != "[yes]\r";
@@ -98,7 +98,7 @@ fn a_full_server_refuses_the_next_connection_and_a_leave_makes_room() {
     late.expect_rest(&["! server-full"]);
     drop(bob);
     alice.expect("* Bob has left");
-    // The connection of one who has left lingers for a moment.
+    // The connection of a peer that has left may stay open briefly.
     loop {
         let mut carol = server.connect();
         carol.send("Carol\n");
@@ -118,7 +118,7 @@ fn in_a_full_server_the_oldest_connection_without_a_name_makes_room() {
     oldest.expect("* Send your name as the first line.");
     let mut second = server.connect();
     second.expect("* Send your name as the first line.");
-    // For another source that has fewer of them; for the same one it would have to be older.
+    // For another source that has fewer connections. For the same source it would have to be older.
     let mut newcomer = Peer::connect_from([127, 0, 0, 2].into(), server.address);
     oldest.expect_rest(&["! server-full: …name…"]);
     newcomer.send("Carol\n");
@@ -129,7 +129,7 @@ fn in_a_full_server_the_oldest_connection_without_a_name_makes_room() {
 }
 
 #[test]
-fn in_a_full_server_a_young_connection_makes_no_room_for_its_own_source() {
+fn in_a_full_server_a_young_connection_is_not_evicted_for_its_own_source() {
     let capacity = Capacity { connections: 1, per_source: 99 };
     let server = Server::start_with(Config { capacity, ..Config::default() });
     let mut first = server.connect();

@@ -1,4 +1,4 @@
-//! What is said, and who hears it, in which order.
+//! Who receives which messages, and in which order.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -17,7 +17,7 @@ fn a_message_reaches_all_but_its_sender() {
 }
 
 #[test]
-fn two_people_talk_both_ways() {
+fn two_peers_can_talk_to_each_other() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     for turn in 0..50 {
@@ -29,7 +29,7 @@ fn two_people_talk_both_ways() {
 }
 
 #[test]
-fn a_message_is_passed_on_unchanged() {
+fn a_message_is_delivered_unchanged() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     for text in [
@@ -48,7 +48,7 @@ fn a_message_is_passed_on_unchanged() {
         alice.send(&format!("{text}\n"));
         bob.expect(&format!("Alice: {text}"));
     }
-    // Nobody is any better off for having looked like a notice.
+    // These looked like notices, but have no special effect.
     bob.send("/who\n");
     bob.expect("* 2 here: Alice, Bob");
 }
@@ -64,7 +64,7 @@ fn two_slashes_say_one() {
 }
 
 #[test]
-fn control_characters_are_made_visible_and_never_passed_on() {
+fn control_characters_are_shown_in_visible_form() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     for (text, shown) in [
@@ -85,7 +85,7 @@ const PEERS: usize = 20;
 const LINES: usize = 200;
 
 #[test]
-fn many_who_talk_at_once_hear_every_line_once_and_in_the_same_order() {
+fn many_talking_peers_receive_every_line_once_and_in_the_same_order() {
     let server = Server::start();
     let names: [String; PEERS] = std::array::from_fn(|at| format!("p{at}"));
     let peers = server.join_all(names.each_ref().map(String::as_str));
@@ -119,7 +119,7 @@ fn many_who_talk_at_once_hear_every_line_once_and_in_the_same_order() {
         assert_eq!(next.len(), PEERS - 1);
         assert!(next.values().all(|&count| count == LINES));
     }
-    // Two listeners agree on all but their own lines, which they do not hear.
+    // Two listeners agree on all lines except their own, which they do not receive.
     for (one, other) in (1..PEERS).map(|at| (at - 1, at)) {
         let without = |lines: &[String], name: usize| -> Vec<String> {
             lines.iter().filter(|line| !line.starts_with(&prefixes[name])).cloned().collect()
@@ -129,7 +129,7 @@ fn many_who_talk_at_once_hear_every_line_once_and_in_the_same_order() {
 }
 
 #[test]
-fn who_comes_later_hears_nothing_from_before() {
+fn a_newcomer_receives_no_earlier_messages() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("before\n");

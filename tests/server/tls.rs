@@ -1,4 +1,4 @@
-//! TLS at the server: the same room, a private way to it, and peers that do not play by the rules.
+//! TLS at the server: a private connection to the same room, and misbehaving peers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -45,7 +45,7 @@ impl Room {
         socket
     }
 
-    /// Stops the server; no thread of it has said a word about a panic.
+    /// Stops the server, and checks that no thread of it has panicked.
     fn close(mut self) -> String {
         self.server.program.signal(Signal::TERM);
         let finished = self.server.program.finish();
@@ -55,7 +55,7 @@ impl Room {
 }
 
 #[test]
-fn a_private_and_a_plain_peer_are_in_one_room() {
+fn tls_and_plain_peers_are_in_one_room() {
     let room = Room::open("one-room");
     let mut alice = room.server.join("Alice");
     let mut bob = room.connect().join("Bob");
@@ -70,7 +70,7 @@ fn a_private_and_a_plain_peer_are_in_one_room() {
 }
 
 #[test]
-fn what_is_said_before_close_notify_counts_and_the_farewell_comes_back() {
+fn lines_before_close_notify_count_and_the_farewell_arrives() {
     let room = Room::open("half-close");
     let mut alice = room.server.join("Alice");
     let mut bob = room.connect().join("Bob");
@@ -83,7 +83,7 @@ fn what_is_said_before_close_notify_counts_and_the_farewell_comes_back() {
 }
 
 #[test]
-fn a_stream_that_is_cut_is_a_lost_connection_and_its_unfinished_line_is_not_said() {
+fn a_truncated_stream_is_a_lost_connection() {
     let room = Room::open("cut");
     let mut alice = room.server.join("Alice");
     let mut bob = room.connect().join("Bob");
@@ -94,7 +94,7 @@ fn a_stream_that_is_cut_is_a_lost_connection_and_its_unfinished_line_is_not_said
 }
 
 #[test]
-fn at_shutdown_every_private_peer_gets_its_farewell_and_close_notify() {
+fn at_shutdown_every_tls_peer_gets_its_farewell_and_close_notify() {
     let room = Room::open("shutdown");
     let mut bobs: Vec<_> = (0..20).map(|at| room.connect().join(&format!("bob{at}"))).collect();
     room.close();
@@ -105,7 +105,7 @@ fn at_shutdown_every_private_peer_gets_its_farewell_and_close_notify() {
 }
 
 #[test]
-fn plain_text_at_the_private_port_is_told_so_in_plain_text() {
+fn plain_text_at_the_tls_port_is_refused_in_plain_text() {
     let room = Room::open("plain-text");
     let mut bob = Peer::connect(room.address);
     bob.send("Bob\n");
@@ -113,7 +113,7 @@ fn plain_text_at_the_private_port_is_told_so_in_plain_text() {
 }
 
 #[test]
-fn those_who_say_nothing_keep_nobody_from_a_handshake() {
+fn silent_connections_do_not_block_handshakes() {
     let room = Room::open("silent");
     let silent: Vec<_> = (0..100).map(|_| room.connect_bare()).collect();
     let hello = client_hello(&room.certificate.trust());
@@ -128,7 +128,7 @@ fn those_who_say_nothing_keep_nobody_from_a_handshake() {
     drop((silent, half_way));
 }
 
-/// The first message of a client (RFC 8446, section 4.1.2), with its record.
+/// The first message of a client (RFC 8446, section 4.1.2), with its record header.
 fn client_hello(trust: &Arc<ClientConfig>) -> Vec<u8> {
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(trust.clone(), name).unwrap();
@@ -148,7 +148,7 @@ fn numbers(mut state: u32) -> impl Iterator<Item = u32> {
 }
 
 #[test]
-fn a_handshake_that_does_not_come_to_its_end_is_given_up_with_the_time_for_a_name() {
+fn an_unfinished_handshake_ends_at_the_login_time_limit() {
     if std::env::var_os("LINECHAT_LONG_TESTS").is_none_or(|value| value != "1") {
         return skipped("handshakes without end; LINECHAT_LONG_TESTS=1 tests them, in half a minute");
     }
@@ -160,7 +160,7 @@ fn a_handshake_that_does_not_come_to_its_end_is_given_up_with_the_time_for_a_nam
         socket.write_all(begun).unwrap();
     }
     for (mut socket, _) in sockets {
-        // The server's part of the handshake, an alert or nothing, and then the end; it may come with a reset.
+        // The server's part of the handshake, an alert or nothing, and then the end, possibly by a reset.
         if let Err(error) = socket.read_to_end(&mut Vec::new()) {
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
@@ -168,7 +168,7 @@ fn a_handshake_that_does_not_come_to_its_end_is_given_up_with_the_time_for_a_nam
 }
 
 #[test]
-fn a_thousand_handshakes_that_are_cut_short_or_damaged_do_no_harm() {
+fn a_thousand_truncated_or_damaged_handshakes_do_no_harm() {
     let room = Room::open("damaged");
     let hello = client_hello(&room.certificate.trust());
     for (at, random) in (0..1000).zip(numbers(7)) {
@@ -176,13 +176,13 @@ fn a_thousand_handshakes_that_are_cut_short_or_damaged_do_no_harm() {
         match at % 3 {
             0 => bytes.truncate(1 + at % hello.len()),
             1 => bytes[1 + random as usize % (hello.len() - 1)] ^= 1 << (random % 8),
-            // After the ClientHello comes what is no TLS.
+            // What follows the ClientHello is not TLS.
             _ => bytes.extend(numbers(random | 1).take(64).map(|number| number as u8)),
         }
         let mut socket = room.connect_bare();
         socket.write_all(&bytes).unwrap();
         socket.shutdown(Shutdown::Write).unwrap();
-        // An answer, an alert or nothing; that the server hangs up is what matters. It may do so with a reset.
+        // A reply, an alert or nothing. The server must hang up, possibly with a reset.
         let _ = socket.read_to_end(&mut Vec::new());
     }
     room.connect().join("Bob");
@@ -191,9 +191,9 @@ fn a_thousand_handshakes_that_are_cut_short_or_damaged_do_no_harm() {
 }
 
 #[test]
-fn nobody_can_have_the_tls_library_write_into_the_log() {
+fn clients_cannot_make_the_tls_library_write_to_the_log() {
     let mut room = Room::open("library-log");
-    // An address where a name should be, as socat and ncat send it: rustls would warn of each.
+    // An address in the place of a name, as socat and ncat send it. rustls would log a warning for each.
     let mut hello = client_hello(&room.certificate.trust());
     let name = hello.windows(9).position(|bytes| bytes == b"localhost").unwrap();
     hello[name..name + 9].copy_from_slice(b"127.0.0.1");
@@ -210,7 +210,7 @@ fn nobody_can_have_the_tls_library_write_into_the_log() {
 }
 
 #[test]
-fn handshakes_that_come_byte_by_byte_succeed() {
+fn handshakes_sent_byte_by_byte_succeed() {
     let room = Room::open("byte-by-byte");
     for at in 0..1000 {
         let mut bob = room.connect();
@@ -231,8 +231,8 @@ fn handshakes_that_come_byte_by_byte_succeed() {
     room.close();
 }
 
-/// What the server answers to a ClientHello of this version with these cipher suites: the description of its alert
-/// (RFC 8446, section 6.2), or `None` if it goes on.
+/// The reply of the server to a ClientHello of this version with these cipher suites: the description of its alert (RFC
+/// 8446, section 6.2), or `None` if it continues.
 fn alert(room: &Room, version: [u8; 2], suites: &[u16]) -> Option<u8> {
     let suites: Vec<_> = suites.iter().flat_map(|suite| suite.to_be_bytes()).collect();
     // supported_groups: x25519, secp256r1, secp384r1; ec_point_formats: uncompressed; signature_algorithms: those of TLS
@@ -288,18 +288,18 @@ fn old_protocols_and_weak_ciphers_are_refused() {
     ] {
         assert_eq!(alert(&room, [3, 3], &[suite]), Some(HANDSHAKE_FAILURE), "{name}");
     }
-    // SSL 2.0 begins otherwise, which is no TLS at all.
+    // SSL 2.0 begins differently, so it is not recognised as TLS.
     let mut peer = Peer::connect(room.address);
     peer.send_bytes(&[0x80, 0x2e, 1, 0, 2]);
     peer.expect("! wrong-protocol");
 }
 
 #[test]
-fn a_hundred_new_certificates_disturb_nobody() {
+fn a_hundred_certificate_reloads_affect_no_connection() {
     raise_descriptor_limit();
     let mut room = Room::open("renewed");
     let trust = room.certificate.trust();
-    let mut crowd: Vec<_> =
+    let mut peers: Vec<_> =
         (0..500).map(|at| TlsPeer::connect(room.address, &trust).join(&format!("peer{at}"))).collect();
     for _ in 0..100 {
         room.certificate.renew();
@@ -307,8 +307,8 @@ fn a_hundred_new_certificates_disturb_nobody() {
         room.server.wait_for_record("reloaded");
     }
     let newcomer = room.connect().join("Newcomer");
-    assert_ne!(newcomer.server_certificate(), crowd[0].server_certificate());
-    for (at, peer) in crowd.iter_mut().enumerate() {
+    assert_ne!(newcomer.server_certificate(), peers[0].server_certificate());
+    for (at, peer) in peers.iter_mut().enumerate() {
         peer.send("/nick\n");
         while !is_like(&peer.line(), "! bad-arguments") {}
         peer.send("/quit\n");
@@ -333,7 +333,7 @@ fn a_bad_certificate_keeps_the_old_one_and_is_logged() {
 }
 
 #[test]
-fn a_certificate_that_clients_refuse_for_its_time_is_warned_about_and_used() {
+fn a_certificate_outside_its_validity_causes_a_warning_and_is_used() {
     let made = Certificate::make("untimely");
     made.renew_for(2000, 2001);
     let mut server = ServerProgram::start(&made.arguments());
@@ -352,7 +352,7 @@ fn a_certificate_that_clients_refuse_for_its_time_is_warned_about_and_used() {
 }
 
 #[test]
-fn a_key_of_another_certificate_is_refused_at_the_start() {
+fn a_key_of_another_certificate_is_refused_at_startup() {
     let (one, other) = (Certificate::make("key-one"), Certificate::make("key-other"));
     let [_, _, _, certificate, _, _] = one.arguments();
     let key = other.key.to_str().unwrap();
@@ -364,7 +364,7 @@ fn a_key_of_another_certificate_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_is_refused_with_what_to_do_about_it() {
+fn an_unusable_key_is_refused_with_a_solution() {
     let made = Certificate::make("bad-key");
     let (certificate, key) = (made.certificate.display(), made.key.display());
     for (kind, error) in [
@@ -398,7 +398,7 @@ fn a_key_that_others_can_read_is_refused() {
 }
 
 #[test]
-fn a_certificate_for_trying_out_is_known_by_its_fingerprint() {
+fn a_test_certificate_is_identified_by_its_fingerprint() {
     let mut server = ServerProgram::start(&["--tls-self-signed", "--tls-port", "0"]);
     assert!(server.program.stdout.line().ends_with(" with TLS"));
     let line = server.program.stdout.line();

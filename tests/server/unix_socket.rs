@@ -1,4 +1,4 @@
-//! The room at a path of the file system.
+//! The room at a Unix socket.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +71,7 @@ fn a_unix_socket_leads_into_the_same_room() {
 }
 
 #[test]
-fn its_mode_lets_in_its_owner_alone_or_whom_it_is_told() {
+fn the_mode_of_the_socket_decides_who_can_connect() {
     let path = path("mode");
     let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     let server = start(&path, &[]);
@@ -82,7 +82,7 @@ fn its_mode_lets_in_its_owner_alone_or_whom_it_is_told() {
 }
 
 #[test]
-fn what_a_killed_server_left_is_replaced_and_at_the_end_it_is_gone() {
+fn a_stale_socket_is_replaced_and_removed_on_exit() {
     let path = path("stale");
     let mut server = start(&path, &[]);
     server.program.signal(Signal::KILL);
@@ -96,7 +96,7 @@ fn what_a_killed_server_left_is_replaced_and_at_the_end_it_is_gone() {
 }
 
 #[test]
-fn nothing_else_is_replaced() {
+fn files_that_are_not_stale_sockets_are_not_replaced() {
     let path = path("taken");
     let at = path.to_str().unwrap();
     let refused = || Program::start(SERVER, ["--host", "127.0.0.1", "--port", "0", "--unix", at]).finish();
@@ -114,7 +114,7 @@ fn nothing_else_is_replaced() {
 }
 
 #[test]
-fn a_user_of_this_machine_can_be_banned_by_the_place_that_an_operator_is_shown() {
+fn a_local_user_can_be_banned_by_the_displayed_user_id() {
     let (path, folder) = (path("banned"), std::env::temp_dir().join(format!("linechat-banned-{}", std::process::id())));
     let _ = fs::remove_dir_all(&folder);
     let data = ["--data", folder.to_str().unwrap()];

@@ -14,12 +14,12 @@ use linechat::server;
 use linechat::server::access::auth::Auth;
 use linechat::server::access::rate_limit::PacePreset;
 use linechat::server::listen::Listener;
-use linechat::server::{BrokerDied, Config};
+use linechat::server::{BrokerPanicked, Config};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::lines::{assert_all_like, assert_like};
 
-/// A server that lets every peer talk as fast as it goes, and announces each at once, so that a test is quick.
+/// A server without rate limits that announces each join at once, so that tests are quick.
 pub fn unpaced() -> Config {
     Config {
         pace: PacePreset::Off,
@@ -29,7 +29,7 @@ pub fn unpaced() -> Config {
     }
 }
 
-/// What a server is started with.
+/// How to start a server.
 #[derive(Clone)]
 pub struct Settings(pub Config, pub Auth);
 
@@ -48,19 +48,19 @@ impl From<Auth> for Settings {
 /// How long any single wait may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
-/// An address of this machine that no other test has. There a port stays free when a server has left it, so that another
-/// can follow it; elsewhere any server or connection of another test may be given that port.
+/// A local address that no other test uses. After a server has left a port there, the port stays free for another one.
+/// Elsewhere, a server or connection of another test may get that port.
 pub fn own_address() -> IpAddr {
     static ADDRESSES: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     IpAddr::from([127, high | 0x80, low, ADDRESSES.fetch_add(1, Ordering::Relaxed)])
 }
 
-/// A server of this test's own, in this process. It is stopped when the test ends.
+/// A server of this test in this process. It is stopped when the test ends.
 pub struct Server {
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
-    running: Option<thread::JoinHandle<Result<(), BrokerDied>>>,
+    running: Option<thread::JoinHandle<Result<(), BrokerPanicked>>>,
 }
 
 impl Server {
@@ -76,12 +76,12 @@ impl Server {
         Self::serve(vec![Listener::bind(host, 0).unwrap()], settings)
     }
 
-    /// A server that listens here too.
+    /// A server that also has this listener.
     pub fn start_beside(other: Listener) -> Self {
         Self::serve(vec![Listener::bind("127.0.0.1", 0).unwrap(), other], unpaced())
     }
 
-    /// A server at all these places; the first is an address.
+    /// A server with all these listeners. The first one must have an address.
     pub fn serve(listeners: Vec<Listener>, settings: impl Into<Settings>) -> Self {
         let Settings(config, auth) = settings.into();
         let address = listeners[0].address().unwrap();
@@ -99,12 +99,12 @@ impl Server {
         Peer::connect(self.address)
     }
 
-    /// A peer in the room. Its welcome has been read; the others' notice has not.
+    /// A peer in the room. Its welcome has been read, but not the others' notices.
     pub fn join(&self, name: &str) -> Peer {
         self.connect().join(name)
     }
 
-    /// Peers in the room that have read each other's arrival.
+    /// Peers in the room that have read the notices of each other's joins.
     pub fn join_all<const N: usize>(&self, names: [&str; N]) -> [Peer; N] {
         let mut peers = names.map(|name| self.join(name));
         for (at, peer) in peers.iter_mut().enumerate() {
@@ -115,10 +115,10 @@ impl Server {
         peers
     }
 
-    /// Waits until the server would have asked everybody for a name who is silent at this moment.
+    /// Waits until the server would have prompted everyone who is silent now.
     ///
-    /// The clock is the server's own: a later connection waits until it is asked. What is due at the same time may
-    /// be a little later, so it also waits for two answers.
+    /// A later connection waits until it is prompted, so this uses the server's own clock. What is due at the same time
+    /// may be a little late, so it also waits for two replies.
     pub fn wait_for_a_prompt(&self) {
         let mut silent = self.connect();
         silent.expect("* Send your name as the first line.");
@@ -129,13 +129,13 @@ impl Server {
         }
     }
 
-    /// Tells the server to stop, and does not wait for it.
+    /// Tells the server to stop. Does not wait for it.
     pub fn begin_stop(&mut self) {
         self.stop.take().expect("it is stopped once").send(()).expect("it runs");
     }
 
-    /// Waits for the server to have stopped.
-    pub fn wait(&mut self) -> Result<(), BrokerDied> {
+    /// Waits until the server has stopped.
+    pub fn wait(&mut self) -> Result<(), BrokerPanicked> {
         let running = self.running.take().expect("it is waited for once");
         within(move || running.join().expect("the server does not panic"))
     }
@@ -149,7 +149,7 @@ impl Drop for Server {
     }
 }
 
-/// A client made of a bare socket.
+/// A client that is only a socket.
 pub struct Peer {
     reader: BufReader<TcpStream>,
 }
@@ -159,7 +159,7 @@ impl Peer {
         Self::new(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
     }
 
-    /// A connection from this address of this machine.
+    /// A connection from this local address.
     pub fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
@@ -167,22 +167,22 @@ impl Peer {
         Self::new(socket.into())
     }
 
-    /// A connection whose kernel keeps as few unread bytes as it can.
+    /// A connection whose kernel buffers as few unread bytes as possible.
     pub fn connect_with_a_small_buffer(address: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        // It must be set before the connection is made, or the window is large already.
+        // It must be set before the connection is made, or the window is already large.
         socket.set_recv_buffer_size(1).unwrap();
         socket.connect_timeout(&address.into(), DEADLINE).unwrap();
         Self::new(socket.into())
     }
 
-    /// Begins to read after a long rest, with a buffer as others have. With a small one the kernel may offer less than a
-    /// segment each time, and the server's kernel then waits 200 ms before it sends so little.
+    /// Starts reading after a long pause, with a normal buffer. With a small one, the kernel may offer less than a
+    /// segment each time, and the server's kernel then waits 200 ms.
     pub fn begin_to_read(&self) {
         SockRef::from(self.stream()).set_recv_buffer_size(1 << 20).unwrap();
     }
 
-    /// One end of a connection, whoever made it.
+    /// One end of an existing connection.
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -190,13 +190,13 @@ impl Peer {
         Self { reader: BufReader::new(stream) }
     }
 
-    /// Makes this end of the connection one of another user of this machine, and says whether that was possible. Only root
-    /// can do that.
+    /// Makes this end of the connection belong to another user of this machine. Returns whether that was possible: it
+    /// needs root.
     pub fn belongs_to(&self, user: u32) -> bool {
         fchown(self.stream(), Some(user), None).is_ok()
     }
 
-    /// Gives this name and reads the welcome.
+    /// Sends this name and reads the welcome.
     #[track_caller]
     pub fn join(mut self, name: &str) -> Self {
         self.send(&format!("{name}\n"));
@@ -205,7 +205,7 @@ impl Peer {
         self
     }
 
-    /// Another handle to the same connection, for a thread of its own.
+    /// Another handle to the same connection, for another thread.
     pub fn try_clone(&self) -> Self {
         Self { reader: BufReader::new(self.stream().try_clone().unwrap()) }
     }
@@ -222,7 +222,7 @@ impl Peer {
         self.stream().write_all(bytes).unwrap();
     }
 
-    /// The next line as it came, with its end. Empty at the end of the stream.
+    /// The next line with its line ending. Empty at the end of the stream.
     pub fn raw_line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         match self.reader.read_until(b'\n', &mut line) {
@@ -231,7 +231,7 @@ impl Peer {
         }
     }
 
-    /// The next bytes, which need not be a line.
+    /// The next bytes, which need not form a line.
     #[track_caller]
     pub fn expect_start(&mut self, bytes: &[u8]) {
         let mut got = vec![0; bytes.len()];
@@ -250,13 +250,13 @@ impl Peer {
         assert_like(&self.line(), line);
     }
 
-    /// The next line is a ping of the client's own. What answers it.
+    /// Expects a ping from the client itself. Returns the reply to it.
     #[track_caller]
     pub fn expect_ping(&mut self) -> String {
         pong(&self.line()).expect("a ping")
     }
 
-    /// The next line that is not a ping of the client's own. Those are answered.
+    /// The next line that is not a ping from the client itself. Such pings are answered.
     #[track_caller]
     pub fn expect_said(&mut self, line: &str) {
         let mut said = self.line();
@@ -267,7 +267,7 @@ impl Peer {
         assert_like(&said, line);
     }
 
-    /// The next line that is not a notice. The real server announces only those who stay for half a second.
+    /// The next line that is not a notice. The real server announces only peers that stay for half a second.
     #[track_caller]
     pub fn expect_message(&mut self, expected: &str) {
         let mut line = self.line();
@@ -277,7 +277,7 @@ impl Peer {
         assert_like(&line, expected);
     }
 
-    /// The next line with its end.
+    /// Expects a line with this line ending.
     #[track_caller]
     pub fn expect_with_end(&mut self, line: &str, end: &str) {
         let got = self.raw_line();
@@ -287,18 +287,18 @@ impl Peer {
         assert_like(text, line);
     }
 
-    /// The next line with its end, to the byte.
+    /// Expects exactly these bytes as the next line, with its line ending.
     #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
     }
 
-    /// Says that this was all, and goes on listening.
+    /// Half-closes the connection, and can still read.
     pub fn half_close(&mut self) {
         self.stream().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The server has closed the connection gently: end of stream, no reset.
+    /// Expects a graceful close by the server: the end of the stream, not a reset.
     #[track_caller]
     pub fn expect_end(&mut self) {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), "", "expected the end of the stream");
@@ -311,29 +311,29 @@ impl Peer {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Breaks the connection with a reset, as when a machine crashes.
+    /// Breaks the connection with a reset, as after a crash.
     pub fn reset(self) {
         let socket = socket2::SockRef::from(self.stream());
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 
-    /// Nothing has been sent to this peer by the time that the server answers it.
+    /// Checks that the server has sent nothing to this peer.
     ///
-    /// What it would have got before stands before the answer, since there is one order for all.
+    /// The reply to a ping comes after everything that was sent before, because there is one order for all.
     #[track_caller]
     pub fn expect_nothing_new(&mut self) {
         self.send("/nick\n");
         self.expect("! bad-arguments: …/nick NEWNAME");
     }
 
-    /// The rest of the connection is these lines and a gentle end.
+    /// Expects exactly these lines and a graceful close.
     #[track_caller]
     pub fn expect_rest(&mut self, lines: &[&str]) {
         assert_all_like(&self.rest(), lines);
     }
 }
 
-/// The answer to a ping of the client's own.
+/// The reply to a ping from the client itself.
 fn pong(line: &str) -> Option<String> {
     line.strip_prefix("/ping ").map(|token| format!("* Pong {token}\n"))
 }
@@ -345,7 +345,7 @@ pub fn accepted(bye: &str) -> u64 {
     count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("{bye:?} is no farewell"))
 }
 
-/// Whether this machine has IPv6; when it has not, that is said aloud.
+/// Whether this machine has IPv6. If not, this prints a message.
 pub fn has_ipv6() -> bool {
     let has = std::net::TcpListener::bind("[::1]:0").is_ok();
     if !has {
@@ -354,8 +354,8 @@ pub fn has_ipv6() -> bool {
     has
 }
 
-/// A link-local IPv6 address of this machine, and the name of its interface, which is its zone. When there is none, that
-/// is said aloud.
+/// A link-local IPv6 address of this machine, and its zone, which is the name of its interface. If there is none, this
+/// prints a message.
 pub fn link_local() -> Option<(Ipv6Addr, String)> {
     const SCOPE_LINK: &str = "20";
     let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
@@ -371,12 +371,12 @@ pub fn link_local() -> Option<(Ipv6Addr, String)> {
     found
 }
 
-/// Says aloud that something was not tested. (`eprintln!` is not heard of when a test passes.)
+/// Prints that something was not tested. (The output of `eprintln!` is hidden when a test passes.)
 pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// A server of the test's own, which can be hostile.
+/// A server made by the test, which can be hostile.
 pub struct FakeServer {
     listener: TcpListener,
     pub address: SocketAddr,
@@ -393,7 +393,7 @@ impl FakeServer {
         Self { listener, address }
     }
 
-    /// The next connection, which gives this name.
+    /// Accepts the next connection, which must send this name.
     #[track_caller]
     pub fn accept(&self, name: &str) -> Peer {
         let listener = self.listener.try_clone().unwrap();
@@ -402,7 +402,7 @@ impl FakeServer {
         peer
     }
 
-    /// The next connection, which is welcomed.
+    /// Accepts the next connection and welcomes it.
     #[track_caller]
     pub fn welcome(&self, name: &str) -> Peer {
         let mut peer = self.accept(name);
@@ -411,7 +411,7 @@ impl FakeServer {
     }
 }
 
-/// Does something on a thread of its own, and fails the test when it takes too long.
+/// Runs something on another thread, and fails the test if it takes too long.
 pub fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, result) = std::sync::mpsc::channel();
     let worker = thread::spawn(move || {

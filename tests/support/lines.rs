@@ -1,8 +1,8 @@
-//! Compares lines of the server with what a test expects: codes and fields, so that a sentence can be reworded without
-//! touching its tests. The exact sentences are tested in `src/protocol/reply/tests.rs`.
+//! Compares lines of the server with what a test expects: codes and fields. So sentences can be reworded without
+//! changing tests. `src/protocol/reply/tests.rs` tests the exact sentences.
 
-/// Whether a line matches a pattern. In a pattern, `…` stands for any text, and `! code` for that refusal with any text.
-/// Everything else is compared exactly.
+/// Whether a line matches a pattern. In a pattern, `…` stands for any text, and `! code` for that refusal with any
+/// text. Everything else is compared exactly.
 pub fn is_like(line: &str, pattern: &str) -> bool {
     let is_code = pattern.starts_with("! ") && !pattern.contains(':');
     if is_code { line.strip_prefix(pattern).is_some_and(|text| text.starts_with(": ")) } else { matches(line, pattern) }

@@ -1,4 +1,4 @@
-//! What the tests share: a server in this process, the real programs, and what the system says about them.
+//! Shared by the tests: a server in this process, the real programs, and process statistics.
 
 pub mod harness;
 pub mod lines;

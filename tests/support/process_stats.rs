@@ -1,35 +1,35 @@
-//! What /proc says of a process (proc(5)).
+//! Statistics of a process from /proc (proc(5)).
 
 use std::fs;
 use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// A process that is looked at.
+/// The process to look at.
 #[derive(Clone, Copy)]
 pub struct ProcessStats(pub Pid);
 
 impl ProcessStats {
-    /// How many descriptors it has open.
+    /// The number of its open descriptors.
     pub fn descriptors(self) -> usize {
         fs::read_dir(self.path("fd")).unwrap().count()
     }
 
-    /// How much CPU time it has used, to 10 ms.
+    /// The CPU time that it has used, to 10 ms.
     pub fn cpu(self) -> Duration {
         let stat = self.read("stat");
-        // The second field, the name, may hold blanks. The fields 14 and 15 are ticks of 1/100 s (USER_HZ).
+        // The second field, the name, may contain blanks. Fields 14 and 15 are ticks of 1/100 s (USER_HZ).
         let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
         Duration::from_millis(10 * ticks)
     }
 
-    /// How much of its memory is in RAM, in bytes.
+    /// Its memory in RAM, in bytes.
     pub fn resident(self) -> u64 {
         self.bytes("VmRSS:")
     }
 
-    /// The most that it ever was.
+    /// The maximum of that so far.
     pub fn peak_resident(self) -> u64 {
         self.bytes("VmHWM:")
     }

@@ -19,8 +19,8 @@ use crate::support::lines::assert_like;
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
 
-/// Copies a program to where other users can run it. A separate process makes the copy: if this process had the copy open
-/// for writing, a child that another test has just forked would have it open too, and running it would fail with "Text
+/// Copies a program to a place where other users can run it. A separate process makes the copy. If this process opened
+/// the copy for writing, a child forked by another test could have it open too, and running it would fail with "Text
 /// file busy".
 pub fn install(program: &str, to: &Path) {
     let status = Command::new("install").args(["-m", "755", program]).arg(to).status().expect("install can be started");
@@ -35,10 +35,10 @@ pub struct Program {
     pub stderr: Output,
 }
 
-/// What became of a program.
+/// The result of a program.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -52,7 +52,7 @@ impl Program {
         Self::spawn(command)
     }
 
-    /// Starts a program whose standard output the test reads itself, or does not.
+    /// Starts a program whose standard output is left to the test.
     pub fn start_unread<A: AsRef<OsStr>>(path: &str, arguments: impl IntoIterator<Item = A>) -> (Self, ChildStdout) {
         let mut command = Command::new(path);
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -61,7 +61,7 @@ impl Program {
         (Self::adopt(child), stdout)
     }
 
-    /// Starts a program whose standard input and output are the caller's choice.
+    /// Starts a program with the given standard input and output.
     pub fn spawn(mut command: Command) -> Self {
         Self::adopt(command.stderr(Stdio::piped()).spawn().unwrap())
     }
@@ -74,18 +74,18 @@ impl Program {
         Self { child: Some(child), stdin, stdout, stderr }
     }
 
-    /// The arguments of a client for this name at this address.
+    /// The arguments of a client for this address and name.
     pub fn client_arguments(address: SocketAddr, name: &str) -> [String; 6] {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         ["--name", name, "--host", &host, "--port", &port].map(str::to_owned)
     }
 
-    /// A client in a pipe, for this name at this address.
+    /// A client in a pipe, for this address and name.
     pub fn client(address: SocketAddr, name: &str) -> Self {
         Self::start(CLIENT, Self::client_arguments(address, name))
     }
 
-    /// Writes to its standard input. A program that has ended does not read it, and its exit code tells the rest.
+    /// Writes to its standard input. Errors are ignored: if it has ended, its exit code tells why.
     pub fn write(&mut self, text: &str) {
         match self.stdin.as_ref().expect("its input is a pipe and open").write_all(text.as_bytes()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
@@ -93,7 +93,7 @@ impl Program {
         }
     }
 
-    /// The end of its standard input.
+    /// Closes its standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
@@ -102,13 +102,13 @@ impl Program {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it exits by itself.
     #[track_caller]
     pub fn finish(&mut self) -> Finished {
         self.finish_within(DEADLINE)
     }
 
-    /// Likewise, for so long.
+    /// Waits until it exits by itself, for this long at most.
     #[track_caller]
     pub fn finish_within(&mut self, limit: Duration) -> Finished {
         let pid = self.pid();
@@ -123,7 +123,7 @@ impl Program {
         Finished { code: status.code(), stdout: text(self.stdout.rest()), stderr: text(self.stderr.rest()) }
     }
 
-    /// Sends all of its input, ends it, and waits for the program to end.
+    /// Sends its whole input, closes it, and waits until the program exits.
     #[track_caller]
     pub fn finish_with(mut self, input: &str) -> Finished {
         self.write(input);
@@ -145,19 +145,19 @@ impl Drop for Program {
     }
 }
 
-/// What a program writes, as it comes.
+/// The output of a program, as it arrives.
 pub struct Output {
     incoming: Option<Receiver<Vec<u8>>>,
     waiting: Vec<u8>,
 }
 
 impl Output {
-    /// Reads `source` to its end, on a thread of its own, so that the writer never has to wait.
+    /// Reads `source` to its end on a thread, so that the writer never has to wait.
     pub fn of(source: impl Read + Send + 'static) -> Self {
         let (sender, incoming) = channel();
         thread::spawn(move || {
             let mut source = BufReader::new(source);
-            // A terminal ends with an error, when the last program has closed it.
+            // A terminal returns an error after the last program has closed it.
             while let Ok(bytes @ [_, ..]) = source.fill_buf() {
                 let count = bytes.len();
                 if sender.send(bytes.to_vec()).is_err() {
@@ -200,14 +200,14 @@ impl Output {
         assert_like(&self.line(), line);
     }
 
-    /// All to the end of the output.
+    /// Everything up to the end of the output.
     #[track_caller]
     pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.waiting)
     }
 
-    /// What comes next, in pieces as they come. `None` at the end, or when nothing comes for too long.
+    /// The next piece of output. `None` at the end, or after the deadline.
     pub fn next_within_deadline(&mut self) -> Option<Vec<u8>> {
         if !self.waiting.is_empty() {
             return Some(std::mem::take(&mut self.waiting));
@@ -215,7 +215,7 @@ impl Output {
         self.incoming.as_ref()?.recv_timeout(DEADLINE).ok()
     }
 
-    /// Waits for more; false at the end.
+    /// Waits for more output. Returns false at the end.
     #[track_caller]
     fn more(&mut self) -> bool {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
@@ -229,7 +229,7 @@ impl Output {
     }
 }
 
-/// The server program on a free port of this machine.
+/// The server program on a free local port.
 pub struct ServerProgram {
     pub program: Program,
     pub address: SocketAddr,
@@ -251,10 +251,10 @@ impl ServerProgram {
         Peer::connect(self.address).join(name)
     }
 
-    /// Reads the log until there is a record of this kind.
+    /// Reads the log until there is a record with this event.
     #[track_caller]
     pub fn wait_for_record(&mut self, event: &str) {
-        // Before it stands where it comes from, and the end of a style.
+        // It comes after the module path and the end of a style.
         while !self.program.stdout.line().ends_with(&format!("\x1b[0m {event}")) {}
     }
 }
@@ -262,7 +262,8 @@ impl ServerProgram {
 /// A user of this machine that is not the one who runs the tests.
 pub const NOBODY: u32 = 65534;
 
-/// The server program, run by another user, with a password file of that user. `None` if it cannot be, which is said aloud.
+/// The server program, run by another user, with a password file of that user. `None` if that is impossible; this
+/// prints a message then.
 pub fn server_of_another_user(address: SocketAddr, password: &Path, arguments: &[&str]) -> Option<Program> {
     if !geteuid().is_root() {
         skipped("a server of another user: only root can start it");
@@ -283,7 +284,7 @@ pub fn server_of_another_user(address: SocketAddr, password: &Path, arguments: &
     }
 }
 
-/// What is shown, without the `HH:MM ` before it, if there is one.
+/// The text without the leading `HH:MM `, if there is one.
 pub fn without_time(line: &str) -> &str {
     match line.as_bytes() {
         [a, b, b':', c, d, b' ', ..] if [a, b, c, d].into_iter().all(u8::is_ascii_digit) => &line[6..],

@@ -1,6 +1,6 @@
-//! The promises of the protocol, each as a function that panics when its input breaks it.
+//! The properties of the protocol, each as a function that panics if its input breaks it.
 //!
-//! The property tests and the fuzz targets call them, so they need nothing of a fuzzer.
+//! The property tests and the fuzz targets call them, so they do not depend on a fuzzer.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -14,7 +14,7 @@ use unicode_normalization::char::is_combining_mark;
 
 const IAC: u8 = 255;
 
-/// Whatever the bytes and wherever they are split, they make the same bounded lines and the same few answers.
+/// However bytes are split, they give the same bounded lines and the same few replies.
 pub fn decoder(bytes: &[u8], cuts: &[usize]) {
     let whole = Decoded::of([bytes]);
     check_lines(&whole.lines, bytes.len());
@@ -87,7 +87,7 @@ fn check_lines(lines: &[Line], input: usize) {
     assert!(bytes <= input, "{input} bytes made lines of {bytes}");
 }
 
-/// Every answer is one that we have, an option is refused once, and there are only so many.
+/// Every reply is a known one, an option is refused once, and the number of replies is bounded.
 fn check_answers(mut answers: &[u8]) {
     let (mut count, mut refused) = (0, HashSet::new());
     while !answers.is_empty() {
@@ -106,7 +106,7 @@ fn check_answers(mut answers: &[u8]) {
     assert!(count <= TELNET_ANSWERS, "{count} answers");
 }
 
-/// The rule of lines as one would say it, for bytes that are there as a whole and hold no telnet.
+/// The rule for lines, stated directly, for complete bytes without telnet commands.
 fn lines_of_plain(bytes: &[u8]) -> Vec<Line> {
     let (mut plain, mut bytes) = (Vec::new(), bytes.iter().copied().peekable());
     while let Some(byte) = bytes.next() {
@@ -130,7 +130,7 @@ fn plain_wants_crlf(bytes: &[u8]) -> bool {
     first.is_some_and(|end| bytes[end] == b'\r' && matches!(bytes.get(end + 1), Some(b'\n' | 0)))
 }
 
-/// Text that was made safe acts on no terminal, has lost nothing, and stays as it is when it is made safe again.
+/// Safe text does nothing to a terminal, has lost nothing, and stays the same when it is made safe again.
 pub fn text(text: &str, limit: usize) {
     let safe = SafeText::new(text.to_owned());
     check_harmless(safe.as_str());
@@ -159,7 +159,7 @@ fn check_harmless(text: &str) {
     }
 }
 
-/// How many marks are piled up after a character, when there were so many before it.
+/// The number of marks in a row after this character, if there were this many before it.
 fn pile(char: char, marks: usize) -> usize {
     match char {
         '\u{200c}' | '\u{200d}' => marks,
@@ -168,7 +168,7 @@ fn pile(char: char, marks: usize) -> usize {
     }
 }
 
-/// The rule of text as one would say it.
+/// The rule for text, stated directly.
 fn shown(text: &str) -> String {
     let mut marks = 0;
     let shown = text.chars().map(|char| {
@@ -185,7 +185,7 @@ fn shown(text: &str) -> String {
     shown.collect()
 }
 
-/// A name that was accepted is short, harmless, known by a key that is a name itself, and cannot forge a line.
+/// An accepted name is short and harmless, has a key that is a name with the same key, and cannot forge a line.
 pub fn name(text: &str, said: &str) {
     let name = match Name::parse(text) {
         Ok(name) => name,
@@ -212,7 +212,7 @@ pub fn name(text: &str, said: &str) {
     check_refusal(&Refusal::NameLooksTaken { name: (&name).into(), holder: (&name).into() });
 }
 
-/// A reader can tell who said what, in public or privately, and takes no message for a notice or a refusal.
+/// A reader can tell who said what, in public or in private, and cannot take a message for a notice or a refusal.
 fn check_spoken(from: &Name, text: &SafeText) {
     let said = Reply::Said { from, text }.to_string();
     let told = Reply::Told { from, text }.to_string();
@@ -226,8 +226,8 @@ fn check_spoken(from: &Name, text: &SafeText) {
     }
 }
 
-/// A line whose first visible character is one `/` is never said unless it is a `/me TEXT`, any other is said as it is but safe, and every refusal
-/// is one line.
+/// A line whose first visible character is a single `/` is never said, except `/me TEXT`. Any other line is said
+/// unchanged but safe. Every refusal is one line.
 pub fn command(text: &str) {
     let parse = |text: &str| Command::parse(Line::Text(text.to_owned()));
     let say = |text: &str| Ok(Command::Say(SafeText::new(text.to_owned())));
@@ -258,11 +258,11 @@ pub fn command(text: &str) {
             }
             ModerationCommand::Unban { .. } | ModerationCommand::Unmute { .. } => {}
         },
-        // These hold no text of a user that others read.
+        // These contain no user text that others read.
         Ok(_) => {}
         Err(refusal) => check_refusal(refusal),
     }
-    // Known without regard to case.
+    // Commands ignore case.
     let (word, rest) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
     let upper = parse(&format!("/{}{rest}", word.to_ascii_uppercase()));
     match (&command, &upper) {
@@ -271,7 +271,7 @@ pub fn command(text: &str) {
     }
 }
 
-/// Whether this is what `/me TEXT` says.
+/// Whether this is the message that `/me TEXT` sends.
 fn is_action(said: &str) -> bool {
     said.strip_prefix("/me ").is_some_and(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! A peer behind TLS, made of a bare socket and rustls: what it says is whole lines, what it hears too.
+//! A peer that uses TLS, made of a socket and rustls. It sends and receives whole lines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use crate::support::harness::DEADLINE;
 use crate::support::lines::assert_like;
 
-/// A certificate for localhost and its key, in files of this test's own.
+/// A certificate for localhost and its key, in files of this test.
 pub struct Certificate {
     pub certificate: PathBuf,
     pub key: PathBuf,
@@ -29,12 +29,12 @@ impl Certificate {
         made
     }
 
-    /// Puts another certificate, with another key, into the files.
+    /// Replaces the files with another certificate and key.
     pub fn renew(&self) {
         self.renew_for(1975, 4096);
     }
 
-    /// Likewise, valid from the beginning of one year to that of another.
+    /// Replaces the files with a certificate that is valid from the start of one year to the start of another.
     pub fn renew_for(&self, first: i32, last: i32) {
         let key = KeyPair::generate().unwrap();
         let mut wanted = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
@@ -44,13 +44,13 @@ impl Certificate {
         std::fs::set_permissions(&self.key, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// The options of a server that has it.
+    /// The options for a server that uses it.
     pub fn arguments(&self) -> [&str; 6] {
         let [certificate, key] = [&self.certificate, &self.key].map(|path| path.to_str().unwrap());
         ["--tls-port", "0", "--tls-cert", certificate, "--tls-key", key]
     }
 
-    /// What a client that trusts nothing else goes by.
+    /// The configuration of a client that trusts only this certificate.
     pub fn trust(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&self.certificate).unwrap()).unwrap();
@@ -99,7 +99,7 @@ impl TlsPeer {
         assert_like(&self.line(), line);
     }
 
-    /// All lines up to the server's close_notify. (rustls makes an error of an end without it.)
+    /// All lines up to the server's close_notify. (rustls returns an error if it is missing.)
     #[track_caller]
     pub fn rest(&mut self) -> Vec<String> {
         let mut text = String::new();
@@ -107,19 +107,19 @@ impl TlsPeer {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Says that this was all, and goes on listening.
+    /// Sends close_notify, and can still read.
     pub fn close_notify(&mut self) {
         let stream = self.stream.get_mut();
         stream.conn.send_close_notify();
         stream.flush().unwrap();
     }
 
-    /// The connection below ends without close_notify, as if somebody had cut it.
+    /// Closes the TCP connection without close_notify, as if an attacker had cut it.
     pub fn cut(self) {
         self.stream.get_ref().sock.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// By which certificate the server is known.
+    /// The certificate of the server.
     pub fn server_certificate(&self) -> Vec<u8> {
         self.stream.get_ref().conn.peer_certificates().unwrap()[0].to_vec()
     }

@@ -40,7 +40,7 @@ pub struct Admin {
 #[derive(Debug)]
 struct Request(String);
 
-/// clap knows the commands from the table too. It checks how many words there are; what they mean is for the server.
+/// clap also knows the commands from the table. It checks the number of words; the server checks their meaning.
 impl Subcommand for Request {
     fn augment_subcommands(command: Command) -> Command {
         command.subcommands(commands().map(subcommand))
@@ -80,7 +80,7 @@ fn subcommand(command: &'static CommandSpec) -> Command {
     Command::new(command.name()).about(help).args(command.arguments().split_whitespace().map(argument))
 }
 
-/// An argument, from its word in the usage. It is optional in brackets; in small letters it is to be typed as it stands.
+/// An argument, from its word in the usage. It is optional if in brackets, and literal if in small letters.
 fn argument(word: &'static str) -> Arg {
     let name = word.trim_matches(['[', ']']);
     let argument = Arg::new(name).required(name == word);
@@ -98,7 +98,7 @@ impl Subcommands {
             // The reader may have closed the pipe early, as `head` does.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
-                // If standard error is closed, the exit code has to do.
+                // If standard error is closed, the exit code must suffice.
                 let _ = writeln!(io::stderr(), "{}: {error:#}", program_name("server"));
                 return ExitCode::FAILURE;
             }
@@ -146,7 +146,7 @@ impl Request {
         let line = one_line(&self.0)?;
         match AdminCommand::parse(line) {
             Ok(AdminCommand::Register(_)) => Ok(Zeroizing::new(format!("{line}\n{}\n", *new_password()?))),
-            // What is wrong with any other request, the server says.
+            // The server reports what is wrong with other requests.
             _ => Ok(Zeroizing::new(format!("{line}\n"))),
         }
     }

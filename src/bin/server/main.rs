@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     match start(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is closed, the exit code has to do.
+            // If standard error is closed, the exit code must suffice.
             let _ = writeln!(io::stderr(), "{}: {error}", program_name("server"));
             ExitCode::FAILURE
         }

@@ -27,7 +27,7 @@ use crate::client::terminal::screen::Screen;
 use crate::client::terminal::theme::Theme;
 use crate::client::tls::TlsError;
 use crate::client::{ClientError, Config, Outcome, lines};
-use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_PATIENCE, QUOTED_CHARS, SECOND_INTERRUPT};
+use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QUOTED_CHARS, SECOND_INTERRUPT};
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
 use crate::protocol::{Command, Line, ServerLine};
@@ -347,7 +347,7 @@ impl App {
     }
 
     fn begin_to_leave(&mut self) {
-        let goodbye_due = Some(Instant::now() + GOODBYE_PATIENCE);
+        let goodbye_due = Some(Instant::now() + GOODBYE_WAIT);
         let state = match self.state.take() {
             State::InRoom(room) => State::Leaving { room, goodbye_due },
             state => state,

@@ -63,7 +63,7 @@ impl Connection {
     }
 
     pub(crate) fn new(events: Receiver<Event>, lines: Sender<Zeroizing<String>>) -> Self {
-        let session_state = SessionState::patient();
+        let session_state = SessionState::of_a_person();
         Self { events, lines: Some(lines), is_sending: false, session_state, remote_end: None }
     }
 

@@ -11,14 +11,14 @@ fn safe(text: &str) -> SafeText {
 }
 
 #[test]
-fn a_line_is_a_message_as_it_stands() {
+fn a_line_is_a_message_unchanged() {
     for line in [" hi  there ", "a /who", "\u{301}/who", "。/who", "／who", " ", ""] {
         assert_eq!(parse(line), Ok(Command::Say(safe(line))), "{line:?}");
     }
 }
 
 #[test]
-fn a_command_after_characters_that_cannot_be_seen_is_a_command() {
+fn a_command_after_invisible_characters_is_a_command() {
     let bob = Box::new(Name::parse("Bob").unwrap());
     for blanks in [
         " ",
@@ -53,7 +53,7 @@ fn two_slashes_say_one() {
 }
 
 #[test]
-fn commands_are_read_with_their_arguments() {
+fn commands_are_parsed_with_their_arguments() {
     let bob = Box::new(Name::parse("Bob").unwrap());
     assert_eq!(parse("/quit"), Ok(Command::Quit(None)));
     assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
@@ -97,7 +97,7 @@ fn an_alias_means_its_command() {
 }
 
 #[test]
-fn an_action_is_said_in_one_form_and_not_without_text() {
+fn an_action_has_one_form_and_needs_text() {
     for line in ["/me waves  twice", "/ME  waves  twice ", " \u{200b}/me\twaves  twice", "//me waves  twice"] {
         assert_eq!(parse(line), Ok(Command::Say(safe("/me waves  twice"))), "{line:?}");
     }
@@ -126,18 +126,18 @@ fn an_unknown_command_is_refused_and_never_said() {
 }
 
 #[test]
-fn a_private_message_to_an_impossible_name_finds_nobody() {
+fn a_private_message_to_an_invalid_name_is_refused() {
     assert_eq!(parse("/msg *** hi"), Err(Refusal::NoSuchUser(safe("***"))));
 }
 
 #[test]
-fn an_impossible_name_is_never_ignored() {
+fn an_invalid_name_cannot_be_ignored() {
     assert_eq!(parse("/ignore ***"), Err(Refusal::BadName(crate::model::BadName::Reserved('*'))));
     assert_eq!(parse("/unignore ***"), Err(Refusal::NotIgnored(safe("***"))));
 }
 
 #[test]
-fn lines_that_are_no_text_are_refused() {
+fn lines_that_are_not_text_are_refused() {
     assert_eq!(Command::parse(Line::NotUtf8), Err(Refusal::NotUtf8));
     assert_eq!(Command::parse(Line::TooLong), Err(Refusal::LineTooLong));
     assert_eq!(Command::parse(Line::Endless), Err(Refusal::Endless));
@@ -161,14 +161,14 @@ fn every_name_in_the_table_is_a_lowercase_word_and_means_one_command() {
 }
 
 #[test]
-fn the_room_knows_no_command_of_the_control_socket_and_the_other_way_round() {
+fn commands_are_known_only_where_they_may_be_used() {
     for word in ["op", "deop", "say", "list", "stats"] {
         assert_eq!(parse(&format!("/{word} Bob")), Err(Refusal::UnknownCommand(safe(&format!("/{word}")))));
     }
     for word in ["who", "msg", "quit", "q", "password", "/kick", ""] {
         assert_eq!(AdminCommand::parse(word), Err(Refusal::UnknownCommand(safe(word))));
     }
-    // The same word, with other arguments.
+    // The same word with different arguments.
     let bob = Name::parse("Bob").unwrap();
     assert_eq!(parse("/register Bob"), Ok(Command::Account(AccountCommand::Register)));
     assert_eq!(AdminCommand::parse("register Bob"), Ok(AdminCommand::Register(bob.clone())));
@@ -177,7 +177,7 @@ fn the_room_knows_no_command_of_the_control_socket_and_the_other_way_round() {
 }
 
 #[test]
-fn requests_of_server_admin_are_read_with_their_arguments() {
+fn requests_of_server_admin_are_parsed_with_their_arguments() {
     let bob = Name::parse("Bob").unwrap();
     let kick = ModerationCommand::Kick { whom: bob.clone(), reason: Some(safe("too loud")) };
     assert_eq!(AdminCommand::parse("kick Bob too loud"), Ok(AdminCommand::Moderation(kick.clone())));
@@ -198,7 +198,7 @@ fn requests_of_server_admin_are_read_with_their_arguments() {
 }
 
 #[test]
-fn a_wrong_request_of_server_admin_is_refused_with_its_usage_without_a_slash() {
+fn an_invalid_request_of_server_admin_is_refused_with_its_usage() {
     for (line, usage) in [
         ("op", "op NAME"),
         ("deop ", "deop NAME"),

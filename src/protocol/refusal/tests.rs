@@ -48,10 +48,10 @@ fn every_refusal_has_its_code_and_wording() {
             Refusal::Penalized(7),
             "penalized: too many wrong passwords or registrations from your address; try again in 7 s",
         ),
-        (Refusal::ThrownAway(1), "thrown-away: discarded 1 line sent after it, because it could contain passwords"),
+        (Refusal::Discarded(1), "discarded: discarded 1 line sent after it, because it could contain passwords"),
         (
             Refusal::UnfinishedPassword,
-            "thrown-away: passwords must end with a line ending; discarded the unfinished line",
+            "discarded: passwords must end with a line ending; discarded the unfinished line",
         ),
         (Refusal::Busy, "busy: too many passwords are being checked; try again in a moment"),
         (
@@ -74,9 +74,9 @@ fn every_refusal_has_its_code_and_wording() {
         ),
         (Refusal::NotRegistered, "not-registered: you have no registered name; use /register to register yours"),
         (Refusal::NoSuchAccount(bob()), "not-registered: Bob is not registered"),
-        (Refusal::NoRegistry, "no-registry: this server does not support registered names"),
+        (Refusal::NoAccounts, "no-registry: this server does not support registered names"),
         (Refusal::NotKept, "not-kept: the server could not save it; nothing was changed"),
-        (Refusal::RegistryFull, "not-kept: there are too many already; nothing was changed"),
+        (Refusal::AccountsFull, "not-kept: there are too many already; nothing was changed"),
         (Refusal::NotOperator, "not-operator: only operators can do that"),
         (Refusal::Suspended(safe("you are muted")), "not-operator: you are muted"),
         (
@@ -119,7 +119,7 @@ fn every_refusal_has_its_code_and_wording() {
         assert_eq!(format!("{}: {refusal}", refusal.code()), *line);
     }
     assert_eq!(
-        Refusal::ThrownAway(2).to_string(),
+        Refusal::Discarded(2).to_string(),
         "discarded 2 lines sent after it, because it could contain passwords"
     );
     let variants = include_str!("../refusal.rs").matches("    #[error(").count();

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::{Name, SafeText};
 use crate::protocol::{LeaveReason, Notice, Refusal, Reply};
 
-/// Words that try to be another line, or to end their own.
+/// Text that tries to look like another line, or to end its own.
 fn hostile_text() -> impl Strategy<Value = SafeText> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![
@@ -26,7 +26,7 @@ fn any_name() -> impl Strategy<Value = Name> {
     prop_oneof![chosen.prop_map(str::to_owned), "\\PC{1,6}"].prop_filter_map("no name", |text| Name::parse(&text).ok())
 }
 
-/// What is in the replies of a test.
+/// The content of the replies in a test.
 #[derive(Debug)]
 struct Words {
     names: Vec<Name>,
@@ -68,11 +68,11 @@ impl Words {
             Refusal::NameTaken,
         ];
         let mut refusals: Vec<_> = with_text.into_iter().map(|refusal| refusal(text.clone())).collect();
-        refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::ThrownAway(3)]);
+        refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::Discarded(3)]);
         Self { texts: vec![text.clone(); 3], names, text, reasons, notices, refusals, count }
     }
 
-    /// A reply of every kind, and with everything that can be in it.
+    /// A reply of every kind, with every field.
     fn replies<'a>(&'a self, named: &'a [&'a Name]) -> Vec<Reply<'a>> {
         let Self { names, text, count, .. } = self;
         let (name, new, many) = (&names[0], &names[1], names.len());
@@ -112,10 +112,10 @@ impl Words {
     }
 }
 
-/// How many kinds of replies there are.
+/// The number of kinds of replies.
 const KINDS: usize = 24;
 
-/// Reads a reply, and holds it against what it was made of.
+/// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
     let shown = reply.to_string();
     let lines: Vec<_> = shown.lines().map(ServerLine::parse).collect();
@@ -194,7 +194,7 @@ fn check(reply: Reply<'_>) {
 }
 
 proptest! {
-    /// Nothing that a user writes makes a line that can be taken for another one.
+    /// No user text makes a line look like another kind.
     #[test]
     fn every_reply_is_read_as_what_it_is_whatever_users_write(
         names in prop::collection::vec(any_name(), 2..30),
@@ -218,14 +218,14 @@ proptest! {
 }
 
 #[test]
-fn the_end_of_a_line_is_not_part_of_it() {
+fn the_line_ending_is_not_part_of_the_line() {
     for end in ["", "\n", "\r\n"] {
         assert_eq!(ServerLine::parse(&format!("Al: hi{end}")), ServerLine::Said { from: "Al", text: "hi" });
     }
 }
 
 #[test]
-fn what_is_not_a_message_is_not_read_as_one() {
+fn other_lines_are_not_parsed_as_messages() {
     for line in ["[yes]", "", ": hi", "a b: hi", "[yes]: hi", "Alice:hi", "Alice", "* ", "*"] {
         assert!(!matches!(ServerLine::parse(line), ServerLine::Said { .. } | ServerLine::Told { .. }), "{line:?}");
     }
@@ -243,7 +243,7 @@ fn a_muted_message_and_a_muted_name_are_told_apart() {
 }
 
 #[test]
-fn an_unknown_command_is_known() {
+fn the_name_of_an_unknown_command_is_found() {
     for command in ["/ping", "/pings", "/ping2", "/ping-x"] {
         let refusal = Reply::Refused(&Refusal::UnknownCommand(SafeText::new(command.to_owned()))).to_string();
         assert_eq!(ServerLine::parse(&refusal).unknown_command(), Some(command));

@@ -208,22 +208,22 @@ fn the_room_waits_for_those_who_read_and_not_for_those_who_have_stopped() {
     for _ in 0..4 {
         publish(&feed, Audience::Everyone, "00");
     }
-    assert_eq!(feed.laggards(Instant::now()), SlowReaders::None, "half a ring is not much");
+    assert_eq!(feed.slow_readers(Instant::now()), SlowReaders::None, "half a ring is not much");
     publish(&feed, Audience::Everyone, "00");
     publish(&feed, Audience::Everyone, "00");
     let now = Instant::now();
-    assert_eq!(feed.laggards(now), SlowReaders::Most, "all who read are more than half a ring behind");
-    assert_eq!(feed.laggards(now + 2 * ACTIVE), SlowReaders::None, "nobody reads any more");
+    assert_eq!(feed.slow_readers(now), SlowReaders::Most, "all who read are more than half a ring behind");
+    assert_eq!(feed.slow_readers(now + 2 * ACTIVE), SlowReaders::None, "nobody reads any more");
     read(&mut a).unwrap();
-    assert_eq!(feed.laggards(Instant::now()), SlowReaders::Most, "two of three are");
+    assert_eq!(feed.slow_readers(Instant::now()), SlowReaders::Most, "two of three are");
     read(&mut b).unwrap();
-    assert_eq!(feed.laggards(Instant::now()), SlowReaders::None, "one of three is, but not by three quarters");
+    assert_eq!(feed.slow_readers(Instant::now()), SlowReaders::None, "one of three is, but not by three quarters");
     publish(&feed, Audience::Everyone, "00");
     publish(&feed, Audience::Everyone, "00");
     [&mut a, &mut b].into_iter().for_each(|reader| drop(read(reader).unwrap()));
     let now = Instant::now();
-    assert_eq!(feed.laggards(now), SlowReaders::Some, "one of three is about to lose lines");
-    assert_eq!(feed.laggards(now + 2 * JUST_NOW), SlowReaders::None, "it has not read just now");
+    assert_eq!(feed.slow_readers(now), SlowReaders::Some, "one of three is about to lose lines");
+    assert_eq!(feed.slow_readers(now + 2 * JUST_NOW), SlowReaders::None, "it has not read just now");
 }
 
 #[test]

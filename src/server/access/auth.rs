@@ -1,6 +1,7 @@
-//! What a connection has to prove before it gets a name.
+//! What a connection must prove before it gets a name.
 //!
-//! It knows no sockets and no room. The login asks it whether a password is required, and whether the password is right.
+//! This knows neither sockets nor the room. The login asks it whether a password is required, and whether the password
+//! is right.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,26 +18,27 @@ use crate::room::policy::Ownership;
 /// What logins are checked against. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Auth {
-    /// What everybody has to know.
+    /// The password that everyone needs.
     pub room_password: Option<Arc<RoomPassword>>,
-    /// Who has registered a name, and who is banned.
+    /// Accounts and bans.
     pub policy: Policy,
-    /// What hashes the passwords.
+    /// Hashes passwords.
     pub hasher: Hasher,
 }
 
-/// What somebody has to prove.
+/// What a peer must prove.
 #[derive(Debug)]
 pub(crate) enum Requirement {
     Nothing,
     /// That it knows the room's password.
     Room(Arc<RoomPassword>),
-    /// That the name's account is its own. There may be no such account, and it is asked all the same.
+    /// That it owns the account with this name. `None` if there is no such account: the server still asks, so that the
+    /// peer cannot tell.
     Account(Option<Account>),
 }
 
 impl Auth {
-    /// Whether everybody needs a password.
+    /// Whether everyone needs a password.
     pub fn is_private(&self) -> bool {
         self.room_password.is_some() || self.policy.registered_only
     }
@@ -45,7 +47,7 @@ impl Auth {
         self.policy.accounts.as_ref()
     }
 
-    /// What whoever wants this name has to prove. Who has an account need not know the room's password.
+    /// What a peer must prove to use this name. Account owners do not need the room's password.
     pub(crate) fn requirement(&self, name: &Name) -> Requirement {
         match self.policy.ownership(name) {
             Ownership::Free => self.room_password.clone().map_or(Requirement::Nothing, Requirement::Room),
@@ -54,9 +56,10 @@ impl Auth {
         }
     }
 
-    /// Whether the password is what is wanted.
+    /// Whether the password meets the requirement.
     ///
-    /// What is wrong takes one run of the hash, whoever has an account and whoever has none: the time does not tell.
+    /// A wrong password always takes one run of the hash, whether or not the account exists. So the time does not
+    /// reveal it.
     pub(crate) async fn is_met(
         &self,
         requirement: &Requirement,
@@ -73,10 +76,11 @@ impl Auth {
         }
     }
 
-    /// The account's hash, if this is its password. Somebody may have been asked for it before it was changed, so the
-    /// hash is the one of now, and not one that was replaced while the password was hashed.
+    /// Returns the account's hash if this is its password. Without an account, no password is right, and the reply takes
+    /// as long.
     ///
-    /// Without an account no password is right, which takes as long to say.
+    /// The password may have been asked for before somebody changed it. So this compares it with the present hash, and
+    /// checks that the hash was not replaced meanwhile.
     pub(crate) async fn prove(
         &self,
         secret: Secret,
@@ -109,7 +113,7 @@ impl Requirement {
         matches!(self, Self::Nothing)
     }
 
-    /// How whoever wants this name is asked for it.
+    /// The question for a peer that wants this name.
     pub(crate) fn question(&self, name: &Name) -> Refusal {
         match self {
             Self::Account(Some(account)) if account.name.folded() != name.folded() => {
@@ -119,7 +123,7 @@ impl Requirement {
         }
     }
 
-    /// The account that whoever has met it has.
+    /// The account of a peer that has met the requirement.
     pub(crate) fn account(self) -> Option<AccountId> {
         match self {
             Self::Account(account) => account.map(|account| account.id),
@@ -128,7 +132,7 @@ impl Requirement {
     }
 }
 
-/// A password that everybody in the room knows.
+/// The password of the room.
 #[derive(Debug)]
 pub struct RoomPassword {
     file: PathBuf,
@@ -136,7 +140,7 @@ pub struct RoomPassword {
 }
 
 impl RoomPassword {
-    /// The password in a file. It blocks.
+    /// Reads the password from a file. Blocks.
     ///
     /// # Errors
     /// [`PasswordFileError`], worded for the operator.
@@ -144,10 +148,10 @@ impl RoomPassword {
         Ok(Self { file: file.to_owned(), current: Mutex::new(read(file)?) })
     }
 
-    /// Reads the file again. Whoever is in the room stays. It blocks.
+    /// Reads the file again. Peers in the room stay. Blocks.
     ///
     /// # Errors
-    /// [`PasswordFileError`]; then the password stays what it was.
+    /// [`PasswordFileError`]; the password does not change then.
     pub fn reload(&self) -> Result<(), PasswordFileError> {
         let read = read(&self.file)?;
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;

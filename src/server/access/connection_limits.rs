@@ -1,8 +1,8 @@
 //! Limits connections before they have a name.
 //!
-//! It limits the number of connections, in total and per network. When the server is full, a connection without a name makes
-//! room for a new one. It also refuses networks that guess passwords. It knows no sockets: the listener asks it, and each
-//! session holds a `Permit` for as long as it lasts.
+//! It limits the number of connections, in total and per network. When the server is full, an unnamed connection makes
+//! room for a new one. It also refuses networks that guess passwords. It knows no sockets: the listener asks it, and
+//! each session holds a `Permit` while it lasts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,22 +21,22 @@ use crate::protocol::Refusal;
 use crate::server::access::penalties::{Offence, Penalties};
 use crate::server::access::unnamed::Unnamed;
 
-/// How many connections there may be.
+/// The maximum number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// In all, those without a name included. When there are so many, one of those makes room for a newcomer.
+    /// In total, including unnamed ones. At this number, an unnamed connection makes room for a newcomer.
     pub connections: usize,
-    /// From one [source](crate::model::address::Network). Wider IPv6 networks may have [several times](crate::limits::PER_56) as many.
-    /// Connections from this machine itself do not count.
+    /// From one [source](crate::model::address::Network). Wider IPv6 networks may have [several
+    /// times](crate::limits::PER_56) as many. Connections from this machine do not count.
     pub per_source: usize,
 }
 
 #[derive(Debug)]
 pub(crate) struct ConnectionLimits {
     capacity: Capacity,
-    /// How many connections before the capacity is reached those without a name begin to make room, ...
+    /// Unnamed connections begin to make room this many connections before the capacity is reached, ...
     margin: usize,
-    /// ... and how many there may be beyond it, for as long as those that were evicted have not ended.
+    /// ... and this many connections may exceed it while evicted ones have not ended.
     excess: usize,
     state: Mutex<State>,
     refusing: Arc<Semaphore>,
@@ -45,24 +45,24 @@ pub(crate) struct ConnectionLimits {
 #[derive(Debug, Default)]
 struct State {
     connections: usize,
-    /// How many of these were evicted and have not ended.
+    /// The number of these that were evicted and have not ended.
     evicted: usize,
     by_network: HashMap<LimitKey, usize>,
     unnamed: Unnamed,
     penalties: Penalties,
-    /// How many passwords from there are being looked at.
+    /// The number of passwords that are being checked.
     tries: HashMap<LimitKey, usize>,
 }
 
-/// Passwords from somewhere are refused, for so long.
+/// Passwords are refused for this long.
 #[derive(Debug, Clone, Copy)]
 struct Refused {
     wait: Duration,
-    /// It is known that they were wrong.
+    /// No password from there is still being checked, so none can turn out to be right.
     is_final: bool,
 }
 
-/// A password that is being looked at, and counts as wrong.
+/// A password that is being checked. It counts as wrong until it is forgiven.
 #[derive(Debug)]
 pub(crate) struct Try {
     limits: Arc<ConnectionLimits>,
@@ -70,7 +70,7 @@ pub(crate) struct Try {
 }
 
 impl Try {
-    /// It was right, or nobody knows: then it costs nothing.
+    /// The password was right, or could not be checked: it costs nothing.
     pub(crate) fn forgive(self) {
         self.limits.state().penalties.refund(&self.keys, Offence::WrongPassword, Instant::now());
     }
@@ -82,7 +82,7 @@ impl Drop for Try {
     }
 }
 
-/// A connection's right to be there. Dropping it makes room for another.
+/// A connection's place. Dropping it makes room for another.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limits: Arc<ConnectionLimits>,
@@ -99,8 +99,8 @@ impl ConnectionLimits {
         Arc::new(Self { capacity, margin, excess: EVICTING.min(quarter), state: Mutex::default(), refusing })
     }
 
-    /// Lets a connection in. It has no name yet; when what it is given here is ready, it has to make room for
-    /// another.
+    /// Admits a connection, which has no name yet. The receiver is ready when the connection is evicted to make room
+    /// for another.
     pub(crate) fn enter(
         self: &Arc<Self>,
         peer: PeerId,
@@ -108,7 +108,7 @@ impl ConnectionLimits {
     ) -> Result<(Permit, oneshot::Receiver<()>), Refusal> {
         let source = from.network();
         let keys = LimitKeys::of(source);
-        // Whoever else sits at this machine has done nothing; there only the passwords are refused.
+        // Other users of this machine have done nothing wrong, so only passwords are refused here.
         if !from.is_this_machine() {
             self.may_try(&keys)?;
         }
@@ -121,7 +121,7 @@ impl ConnectionLimits {
         if staying >= self.capacity.connections && !has_made_room {
             return Err(Refusal::ServerFull);
         }
-        // The ones that were evicted still have their descriptors.
+        // Evicted connections still have their descriptors.
         if state.connections >= self.capacity.connections + self.excess {
             return Err(Refusal::ServerFull);
         }
@@ -131,7 +131,7 @@ impl ConnectionLimits {
         Ok((Permit { limits: Arc::clone(self), peer, source, has_name: false }, evicted))
     }
 
-    /// Whether a password from there would be looked at.
+    /// Whether a password from there would be checked.
     pub(crate) fn may_try(&self, keys: &LimitKeys) -> Result<(), Refusal> {
         match self.state().refusal(keys, Instant::now()) {
             Some(Refused { is_final: true, wait }) => Err(Refusal::Penalized(wait.as_secs() + 1)),
@@ -139,8 +139,9 @@ impl ConnectionLimits {
         }
     }
 
-    /// Waits until a password from there may be looked at. It counts as wrong until it is [forgiven](Try::forgive), so that
-    /// many connections at once have no more tries than one; while others are looked at that may be right, it waits.
+    /// Waits until a password may be checked. It counts as wrong until it is [forgiven](Try::forgive), so many
+    /// concurrent connections get no more tries than one. While other passwords from there are being checked, it waits,
+    /// because they may be right.
     pub(crate) async fn begin_try(self: &Arc<Self>, keys: &LimitKeys) -> Result<Try, Refusal> {
         loop {
             match self.try_at_once(keys) {
@@ -160,13 +161,13 @@ impl ConnectionLimits {
         Some(Ok(Try { limits: Arc::clone(self), keys: keys.clone() }))
     }
 
-    /// Notes that somebody there misbehaved.
+    /// Charges an offence.
     pub(crate) fn charge(&self, keys: &LimitKeys, offence: Offence) {
         self.state().penalties.charge(keys, offence, Instant::now());
     }
 
-    /// Waits a moment for connections that were evicted to end, if there are so many of them that a newcomer would be refused.
-    /// They end on other threads, in microseconds; a few may take longer, as when a password is being hashed.
+    /// If a newcomer would be refused, waits briefly for evicted connections to end. They end on other threads within
+    /// microseconds. Some take longer, for example while a password is being hashed.
     pub(crate) async fn wait_for_evicted(&self) {
         for _ in 0..EVICTING_LOOKS {
             if self.connections() < self.capacity.connections + self.excess {
@@ -176,17 +177,17 @@ impl ConnectionLimits {
         }
     }
 
-    /// How many connections there are.
+    /// The number of connections.
     pub(crate) fn connections(&self) -> usize {
         self.state().connections
     }
 
-    /// How many places have a penalty.
+    /// The number of penalties.
     pub(crate) fn penalized(&self) -> usize {
         self.state().penalties.len()
     }
 
-    /// A turn to be refused politely, which takes a descriptor for a moment. There are [`REFUSING`] of them at once.
+    /// A slot to refuse a connection politely, which takes a descriptor for a moment. There are [`REFUSING`] slots.
     pub(crate) fn turn(&self) -> Option<SemaphoreGuardArc> {
         self.refusing.try_acquire_arc()
     }
@@ -197,7 +198,7 @@ impl ConnectionLimits {
 }
 
 impl Permit {
-    /// The connection has a name now, and need not make room any more.
+    /// The connection now has a name, so it can no longer be evicted.
     pub(crate) fn is_named(&mut self) {
         self.has_name = true;
         self.limits.state().settle(self.peer, LimitKeys::of(self.source).widest());
@@ -220,11 +221,11 @@ impl State {
     /// Whether passwords from there are refused now.
     fn refusal(&self, keys: &LimitKeys, now: Instant) -> Option<Refused> {
         let (wait, network) = self.penalties.is_refused(keys, now)?;
-        // Those that are being looked at may turn out to be right.
+        // Passwords that are being checked may turn out to be right.
         Some(Refused { wait, is_final: !self.tries.contains_key(&network) })
     }
 
-    /// Whether one of these networks has all the connections that it may have.
+    /// Whether one of these networks has reached its limit.
     fn is_full(&self, keys: &LimitKeys, per_source: usize) -> bool {
         keys.limited().any(|(network, factor)| {
             let limit = per_source.saturating_mul(factor.try_into().unwrap_or(usize::MAX));
@@ -239,7 +240,7 @@ impl State {
         has_evicted
     }
 
-    /// A connection has a name now, or is gone. If it was evicted, it does not make room any more.
+    /// A connection got a name or ended. If it was evicted, it no longer counts as evicted.
     fn settle(&mut self, peer: PeerId, network: LimitKey) {
         if !self.unnamed.remove(peer, network) {
             self.evicted -= 1;
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_refuses_and_a_leave_makes_room() {
+    fn a_full_server_refuses_connections_and_a_leave_makes_room() {
         let limits = limits(2, 9);
         let first = enter(&limits, 1, "192.0.2.1").unwrap();
         let _second = enter(&limits, 2, "192.0.2.2").unwrap();
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_has_its_share_and_another_is_not_touched() {
+    fn the_limit_of_one_address_does_not_affect_another() {
         let limits = limits(99, 2);
         let held: Vec<_> = (1..=2).map(|peer| enter(&limits, peer, "192.0.2.1").unwrap()).collect();
         assert_eq!(enter(&limits, 3, "192.0.2.1").unwrap_err(), Refusal::SourceFull);
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_full_house_the_64s_of_a_48_count_together() {
+    fn in_a_full_server_the_64s_of_a_48_count_together() {
         let limits = limits(4, 99);
         let address = |peer| if peer < 2 { "192.0.2.1".to_owned() } else { format!("2001:db8:0:{peer}::1") };
         let mut held: Vec<_> = (0..3).map(|peer| enter(&limits, peer, &address(peer)).unwrap()).collect();
@@ -350,26 +351,26 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_has_no_share() {
+    fn connections_from_this_machine_do_not_count() {
         let limits = limits(99, 1);
         let held: Vec<_> = (0..50).map(|peer| enter(&limits, peer, "127.0.0.1")).collect();
         assert!(held.iter().all(Result::is_ok));
         assert!(enter(&limits, 50, "::1").is_ok());
     }
 
-    /// As long as a crowd fits, nobody makes room, however slow it is to give its names.
+    /// As long as all connections fit, none is evicted, however slow they are to give their names.
     #[test]
-    fn a_crowd_without_names_fills_all_the_room_there_is() {
+    fn unnamed_connections_may_fill_the_server() {
         let limits = limits(5000, 99);
-        let crowd: Vec<_> = (0..5000).map(|peer| enter(&limits, peer, "127.0.0.1").unwrap()).collect();
-        for (mut permit, mut evicted) in crowd {
+        let peers: Vec<_> = (0..5000).map(|peer| enter(&limits, peer, "127.0.0.1").unwrap()).collect();
+        for (mut permit, mut evicted) in peers {
             assert_eq!(evicted.try_recv(), Ok(None));
             permit.is_named();
         }
     }
 
     #[test]
-    fn in_a_full_house_an_unnamed_connection_of_a_busier_source_makes_room() {
+    fn in_a_full_server_an_unnamed_connection_of_a_busier_source_makes_room() {
         let limits = limits(4, 99);
         let mut held: Vec<_> = (0..4)
             .map(|peer| enter(&limits, peer, ["192.0.2.1", "192.0.2.2"][usize::from(peer > 0)]).unwrap())
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_house_lets_in_only_a_few_before_those_evicted_have_ended() {
+    fn a_full_server_admits_only_a_few_before_evicted_connections_end() {
         let limits = limits(100, 99);
         let mut held: Vec<_> = (0..100).map(|peer| enter(&limits, peer, "192.0.2.1").ok()).collect();
         held.truncate(99);
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_name_is_not_evicted() {
+    fn a_named_connection_is_not_evicted() {
         let limits = limits(1, 99);
         let (mut permit, mut evicted) = enter(&limits, 1, "192.0.2.1").unwrap();
         permit.is_named();
@@ -408,7 +409,7 @@ mod tests {
 
     /// Its name had arrived when it was evicted.
     #[test]
-    fn who_gets_a_name_after_all_has_its_place() {
+    fn an_evicted_connection_that_gets_a_name_stays() {
         let limits = limits(2, 99);
         let mut held = [1, 2].map(|peer| enter(&limits, peer, "192.0.2.1").unwrap());
         let mut newcomer = enter(&limits, 3, "192.0.2.2").unwrap();

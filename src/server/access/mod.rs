@@ -1,4 +1,4 @@
-//! Who may come in, and how much each may do: passwords, limits and penalties.
+//! Access control: passwords, connection limits, rate limits and penalties.
 
 pub mod auth;
 pub mod connection_limits;

@@ -1,10 +1,11 @@
-//! Penalties: for how long a source that misbehaved is not let in, as with OpenSSH's PerSourcePenalties
-//! (sshd_config(5)).
+//! Penalties: how long a source that misbehaved is refused, like OpenSSH's PerSourcePenalties (sshd_config(5)).
 //!
-//! Each offence costs a source some time, and its time runs off by itself. It is refused once the sum has come to more
-//! than [`PENALTIES_FROM`], and then until all of it has run off. The wider networks that the source belongs to pay too, but
-//! only a part of the time, so they have several times as many tries. It knows no socket and no clock, and it never holds
-//! more than [`PENALIZED_SOURCES`]: a flood of sources can only push out those whose time ends first.
+//! Each offence costs a source some time, which runs off by itself. A source is refused when the sum exceeds
+//! [`PENALTIES_FROM`], until all of it has run off. The wider networks that the source belongs to also pay, but only a
+//! fraction, so they have several times as many tries.
+//!
+//! It knows neither sockets nor the clock. It never keeps more than [`PENALIZED_SOURCES`]: a flood of sources can only
+//! push out those whose penalties end first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -15,16 +16,14 @@ use crate::limits::{
 };
 use crate::model::limit_key::{LimitKey, LimitKeys};
 
-/// What somebody there did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offence {
-    /// It gave a wrong password.
     WrongPassword,
-    /// It had to give a password, and its time ran out.
+    /// No password came in time.
     NoLogin,
-    /// It had to give a password, and left.
+    /// The peer left at the password prompt.
     NoPassword,
-    /// It registered a name: nothing bad, but not to be done by the hundred.
+    /// Registering a name is allowed, but not hundreds of times.
     Registration,
 }
 
@@ -43,17 +42,17 @@ impl Offence {
 #[derive(Debug)]
 pub(crate) struct Penalties {
     of: HashMap<LimitKey, Penalty>,
-    /// The same, by when they end, so that room is made without a look at all of them.
+    /// The same penalties by their end, so that making room does not search all of them.
     by_end: BTreeSet<(Instant, LimitKey)>,
     room: usize,
 }
 
-/// What one source has to wait.
+/// The penalty of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Penalty {
     until: Instant,
-    /// By how much the sum has gone beyond [`PENALTIES_FROM`], not less what ran off since. The source is refused unless
-    /// it is zero; what is given back counts against it, so that a refund undoes exactly what its charge did.
+    /// By how much the sum has exceeded [`PENALTIES_FROM`], without subtracting what has run off since. The source is
+    /// refused unless this is zero. Refunds are subtracted, so a refund undoes exactly its charge.
     excess: Duration,
 }
 
@@ -68,13 +67,13 @@ impl Penalties {
         Self { of: HashMap::new(), by_end: BTreeSet::new(), room }
     }
 
-    /// How many sources have one, or had one a moment ago.
+    /// The number of penalties, including some that have just ended.
     pub(crate) fn len(&self) -> usize {
         self.of.len()
     }
 
-    /// Adds what the offence costs, up to [`PENALTIES_MOST`]. A network with several times the limits of a single source
-    /// pays that part of it.
+    /// Adds the cost of an offence, up to [`PENALTIES_MOST`]. A network with several times the limits of a single
+    /// source pays that fraction of it.
     pub(crate) fn charge(&mut self, keys: &LimitKeys, offence: Offence, now: Instant) {
         for (network, factor) in keys.limited() {
             self.charge_one(network, offence.cost() / factor, now);
@@ -93,8 +92,8 @@ impl Penalties {
         self.make_room(now);
     }
 
-    /// Takes back what was charged when it turns out to have been none, as when a password is right after all. What has run
-    /// off meanwhile is not owed.
+    /// Takes back a charge, for example because a password turned out to be right. What has run off meanwhile is not
+    /// returned.
     pub(crate) fn refund(&mut self, keys: &LimitKeys, offence: Offence, now: Instant) {
         for (network, factor) in keys.limited() {
             self.refund_one(network, offence.cost() / factor, now);
@@ -109,7 +108,8 @@ impl Penalties {
         }
     }
 
-    /// For how long one of these networks is still to be refused, and which, if one is: the one that has to wait longest.
+    /// How long one of these networks is still refused, and which one: the one with the longest wait. `None` if none
+    /// is.
     pub(crate) fn is_refused(&self, keys: &LimitKeys, now: Instant) -> Option<(Duration, LimitKey)> {
         keys.limited().filter_map(|(network, _)| Some((self.wait_of(network, now)?, network))).max()
     }
@@ -120,7 +120,7 @@ impl Penalties {
         (!penalty.excess.is_zero() && !left.is_zero()).then_some(left)
     }
 
-    /// Removes the penalty of a network. What has run off is none.
+    /// Removes the penalty of a network. `None` if there is none, or it has run off.
     fn take(&mut self, network: LimitKey, now: Instant) -> Option<Penalty> {
         let penalty = self.of.remove(&network)?;
         self.by_end.remove(&(penalty.until, network));
@@ -132,8 +132,8 @@ impl Penalties {
         self.by_end.insert((penalty.until, network));
     }
 
-    /// Forgets what has run off, two at a time, which is faster than they come, so that no charge has to forget many; and
-    /// the one that ends first when there are too many all the same.
+    /// Forgets penalties that have run off, two per charge, so that no charge has to forget many. If there are too
+    /// many, also forgets the one that ends first.
     fn make_room(&mut self, now: Instant) {
         for _ in 0..2 {
             let Some(&(until, network)) = self.by_end.first() else { return };

@@ -1,8 +1,8 @@
-//! Rate limits: how fast a peer, and all peers of one network together, may talk.
+//! Rate limits: how fast a peer, and all peers of one network together, may send.
 //!
-//! Token buckets in lines and in bytes. A peer pays for the bytes that it sends, and for what they lead to where that is
-//! more, such as a long answer. Input beyond the limits is read later, so TCP slows the sender down; nothing is lost.
-//! It knows no socket and no clock: time is a parameter.
+//! There are token buckets for lines and for bytes. A peer pays for the bytes that it sends, or for their effect if
+//! that is larger, such as a long reply. Input beyond the limits is read later, so TCP slows down the sender and
+//! nothing is lost. It knows neither sockets nor the clock: time is a parameter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use crate::limits::{PACE_OF_A_NETWORK, PACE_OF_THIS_MACHINE, PACED_NETWORKS};
 use crate::model::address::{Network, PeerAddr};
 
-/// How fast peers may talk.
+/// A preset for how fast peers may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PacePreset {
-    /// For people and scripts that know each other: 200 lines at once, then 100 lines and 256 KiB a second.
+    /// For people and scripts that know each other: a burst of 200 lines, then 100 lines and 256 KiB per second.
     #[default]
     Open,
-    /// For the world: 10 lines and 64 KiB at once, then 2 lines and 8 KiB a second.
+    /// For the public: a burst of 10 lines and 64 KiB, then 2 lines and 8 KiB per second.
     Public,
-    /// As fast as it goes.
+    /// No limit.
     Off,
 }
 
-/// What a bucket holds, and what flows into it in a second.
+/// The capacity of a bucket, and how much flows in per second.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: u64,
@@ -50,12 +50,13 @@ impl PacePreset {
         }
     }
 
-    /// Whether the room waits for its readers. Where peers are paced nobody has to.
-    pub(crate) fn is_patient(self) -> bool {
+    /// Whether the room waits for slow readers without a time limit. It must not if there are rate limits: many slow
+    /// readers could then bring the others to a halt.
+    pub(crate) fn waits_for_readers(self) -> bool {
         self.rates().is_none()
     }
 
-    /// How many lines a second this comes to in the long run, if it is limited.
+    /// The number of lines per second in the long run. `None` if there is no limit.
     pub fn lines_per_second(self) -> Option<u32> {
         self.rates().map(|rates| rates.lines.per_second as u32)
     }
@@ -66,7 +67,7 @@ impl Rate {
         Self { burst: self.burst * factor, per_second: self.per_second * factor }
     }
 
-    /// How long it takes for so much to flow in.
+    /// How long it takes until this much has flowed in.
     fn time_for(self, count: u64) -> Duration {
         let nanos = u128::from(count) * 1_000_000_000 / u128::from(self.per_second);
         Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX))
@@ -74,15 +75,15 @@ impl Rate {
 }
 
 impl Rates {
-    /// Those of a network, or of this machine, where each peer has these.
+    /// The rates for all peers of the network together, or of this machine.
     fn of_all_from(self, from: PeerAddr) -> Self {
         let factor = if from.is_this_machine() { PACE_OF_THIS_MACHINE } else { PACE_OF_A_NETWORK };
         Self { lines: self.lines.times(factor), bytes: self.bytes.times(factor) }
     }
 }
 
-/// A token bucket: when it is full again, if nothing more is taken. It is overdrawn if that is later than an empty one
-/// would be full.
+/// A token bucket, stored as the time when it is full if nothing more is taken. It is overdrawn if that is later than
+/// an empty bucket would be full.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     full_at: Instant,
@@ -93,7 +94,7 @@ impl Bucket {
         self.full_at = self.full_at.max(now) + rate.time_for(count);
     }
 
-    /// When it holds so much. An overdrawn bucket holds less than nothing.
+    /// When it holds this much. An overdrawn bucket holds a negative amount.
     fn holds_at(self, rate: Rate, count: u64, now: Instant) -> Instant {
         self.full_at.checked_sub(rate.time_for(rate.burst - count)).unwrap_or(now)
     }
@@ -115,7 +116,7 @@ impl Buckets {
         self.lines.full_at <= now && self.bytes.full_at <= now
     }
 
-    /// When the bytes that were taken are paid for.
+    /// When the bytes taken are paid for.
     fn paid_at(&self, rates: Rates, now: Instant) -> Instant {
         self.bytes.holds_at(rates.bytes, 0, now)
     }
@@ -135,7 +136,7 @@ pub(crate) struct NetworkLimits {
 #[derive(Debug, Default)]
 struct Table {
     of: HashMap<Network, Buckets>,
-    /// How many there were when the full ones were last removed.
+    /// The number of entries after the full ones were last removed.
     swept: usize,
 }
 
@@ -144,8 +145,8 @@ impl NetworkLimits {
         self.table().of.get(&source).is_none_or(|buckets| buckets.are_full(now))
     }
 
-    /// Takes so many lines and bytes, and says when it is the turn of the connection that takes them: when all is paid
-    /// for that was taken so far. What others take later does not make it wait longer.
+    /// Takes lines and bytes. Returns when the connection that takes them may continue: when everything taken so far is
+    /// paid for. What others take later does not extend that time.
     fn take(&self, source: Network, rates: Rates, lines: u64, bytes: u64, now: Instant) -> Instant {
         let mut table = self.table();
         table.make_room(now);
@@ -161,7 +162,7 @@ impl NetworkLimits {
 }
 
 impl Table {
-    /// Removes the full ones, from time to time. If too many are left, all are forgotten: their networks may take another
+    /// Removes full buckets from time to time. If too many are left, all are forgotten, and their networks get another
     /// burst.
     fn make_room(&mut self, now: Instant) {
         if self.of.len() >= (2 * self.swept).clamp(64, PACED_NETWORKS) {
@@ -174,21 +175,21 @@ impl Table {
     }
 }
 
-/// How fast one connection may talk.
+/// The rate limit of one connection.
 #[derive(Debug)]
 pub(crate) struct RateLimit {
     profile: PacePreset,
     from: PeerAddr,
     own: Buckets,
     networks: Arc<NetworkLimits>,
-    /// When it is its turn among the connections of its network.
+    /// When this connection may continue, among those of its network.
     turn: Instant,
-    /// The peer has been told that it is too fast, and not all buckets have been full since.
+    /// The peer was told that it is too fast, and not all buckets have been full since.
     told: bool,
 }
 
 impl RateLimit {
-    /// A full bucket. `bytes` of the peer wait already.
+    /// Starts with full buckets. The peer has already sent `bytes` bytes.
     pub(crate) fn new(
         profile: PacePreset,
         from: PeerAddr,
@@ -198,12 +199,12 @@ impl RateLimit {
     ) -> Self {
         let (own, networks) = (Buckets::full(now), Arc::clone(networks));
         let mut pace = Self { profile, from, own, networks, turn: now, told: false };
-        // A new connection takes its turn behind those of its network that are there.
+        // A new connection waits for earlier ones of its network.
         pace.take_bytes(bytes, now);
         pace
     }
 
-    /// From now on the peer may talk as fast as it goes.
+    /// Removes all limits.
     pub(crate) fn turn_off(&mut self) {
         self.profile = PacePreset::Off;
     }
@@ -213,7 +214,7 @@ impl RateLimit {
         self.profile != PacePreset::Off
     }
 
-    /// Takes a line that is to be passed on, if one may be now.
+    /// Takes a line to pass on, if the limits allow one now.
     pub(crate) fn take_line(&mut self, now: Instant) -> bool {
         let Some(rates) = self.profile.rates() else { return true };
         if self.told && self.own.are_full(now) && self.networks.are_full(self.from.network(), now) {
@@ -226,14 +227,14 @@ impl RateLimit {
         true
     }
 
-    /// Takes so many bytes, which have been read, or written because of the peer. They may overdraw the buckets.
+    /// Takes bytes that were read, or written because of the peer. They may overdraw the buckets.
     pub(crate) fn take_bytes(&mut self, count: usize, now: Instant) {
         if let Some(rates) = self.profile.rates() {
             self.take(rates, 0, count as u64, now);
         }
     }
 
-    /// How long nothing more is to be read or passed on, if `lines` lines wait already.
+    /// How long nothing more may be read or passed on, if `lines` lines are waiting. `None` if input may be read now.
     pub(crate) fn pause(&self, lines: usize, now: Instant) -> Option<Duration> {
         let rates = self.profile.rates()?;
         let own = if lines > 0 { self.own.next_line_at(rates, now) } else { self.own.paid_at(rates, now) };
@@ -242,8 +243,9 @@ impl RateLimit {
         (lines > 0 || !pause.is_zero()).then_some(pause)
     }
 
-    /// Whether the peer is to be told now that it is too fast, if `lines` lines wait: once an episode, which ends when
-    /// all buckets are full again. A peer is not told when others of its network are too fast, unless its own lines wait.
+    /// Whether to tell the peer now that it is too fast, if `lines` lines are waiting. This happens once per episode,
+    /// which ends when all buckets are full again. A peer is not told when others of its network are too fast, unless
+    /// its own lines wait.
     pub(crate) fn is_news(&mut self, lines: usize, now: Instant) -> bool {
         let Some(rates) = self.profile.rates() else { return false };
         let is_slowed = lines > 0 || self.own.paid_at(rates, now) > now;

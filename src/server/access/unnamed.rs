@@ -1,7 +1,7 @@
 //! The connections that have not given a name yet, and which of them makes room for a newcomer when the server is full.
 //!
-//! It knows no limit and no socket: the connection limits decide when room is needed. Each change takes logarithmic time, since an
-//! attacker decides how many connections there are.
+//! It knows neither limits nor sockets: the connection limits decide when room is needed. Each change takes logarithmic
+//! time, because an attacker controls the number of connections.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -15,10 +15,10 @@ use crate::model::limit_key::LimitKey;
 
 #[derive(Debug, Default)]
 pub(crate) struct Unnamed {
-    /// By age, since later connections have higher numbers. No entry is empty.
+    /// By age, because later connections have higher numbers. No map is empty.
     by_network: HashMap<LimitKey, BTreeMap<PeerId, Waiting>>,
-    /// The number of connections of each network and its oldest connection: the busiest network is last, and of equally busy
-    /// ones the one with the oldest connection.
+    /// The number of connections of each network, and its oldest connection. The busiest network is last. Among equally
+    /// busy ones, the one with the oldest connection is last.
     order: BTreeMap<(usize, Reverse<PeerId>), LimitKey>,
 }
 
@@ -29,24 +29,24 @@ struct Waiting {
 }
 
 impl Unnamed {
-    /// Adds a connection. The receiver is ready when the connection has to make room.
+    /// Adds a connection. The receiver is ready when it is evicted.
     pub(crate) fn add(&mut self, peer: PeerId, network: LimitKey, now: Instant) -> oneshot::Receiver<()> {
         let (evict, evicted) = oneshot::channel();
         self.change(network, |waiting| waiting.insert(peer, Waiting { since: now, evict }));
         evicted
     }
 
-    /// Removes a connection, and says whether it was there: one that was evicted is not.
+    /// Removes a connection. Returns whether it was there; an evicted one is not.
     pub(crate) fn remove(&mut self, peer: PeerId, network: LimitKey) -> bool {
         self.change(network, |waiting| waiting.remove(&peer)).is_some()
     }
 
-    /// Evicts a connection for a newcomer from `newcomer`, if there is one that has to make room: the oldest of the network
-    /// that has the most of them. It has to if it is older than [`UNNAMED_GRACE`], or if its network has more connections
-    /// than the newcomer's would have.
+    /// Evicts a connection for a newcomer from `newcomer`, if one has to make room: the oldest of the network with the
+    /// most connections. It has to if it is older than [`UNNAMED_GRACE`], or if its network has more connections than
+    /// the newcomer's would have.
     ///
-    /// If the newcomer were always refused, a few idle connections could keep everybody out. If young connections always
-    /// had to make room, a crowd of honest clients would evict each other, and nobody would have the time to give a name.
+    /// If the newcomer were always refused, a few idle connections could keep everyone out. If young connections always
+    /// had to make room, many honest clients would evict each other before they could give a name.
     pub(crate) fn make_room(&mut self, newcomer: LimitKey, now: Instant) -> bool {
         let Some((&(count, Reverse(peer)), &network)) = self.order.last_key_value() else { return false };
         let newcomers = self.by_network.get(&newcomer).map_or(0, BTreeMap::len) + 1;
@@ -55,13 +55,13 @@ impl Unnamed {
             return false;
         }
         if let Some(waiting) = self.change(network, |waiting| waiting.remove(&peer)) {
-            // A session that is ending by itself does not listen any more.
+            // If the session is already ending, nobody listens.
             let _ = waiting.evict.send(());
         }
         true
     }
 
-    /// Changes the connections of a network, and keeps the order right.
+    /// Changes the connections of a network, and updates the order.
     fn change<T>(&mut self, network: LimitKey, change: impl FnOnce(&mut BTreeMap<PeerId, Waiting>) -> T) -> T {
         let waiting = self.by_network.entry(network).or_default();
         if let Some(key) = key(waiting) {
@@ -76,7 +76,7 @@ impl Unnamed {
     }
 }
 
-/// The place of a network in the order, if it has a connection.
+/// The key of a network in the order, if it has connections.
 fn key(waiting: &BTreeMap<PeerId, Waiting>) -> Option<(usize, Reverse<PeerId>)> {
     waiting.first_key_value().map(|(&oldest, _)| (waiting.len(), Reverse(oldest)))
 }
@@ -93,13 +93,13 @@ mod tests {
     const THREE: LimitKey = LimitKey::Network(Network::V4([192, 0, 2, 3]));
 
     /// Connections from these networks, all at `now`, numbered from 0.
-    fn crowd(keys: &[LimitKey], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
+    fn connections(keys: &[LimitKey], now: Instant) -> (Unnamed, Vec<oneshot::Receiver<()>>) {
         let mut unnamed = Unnamed::default();
         let receivers = (0..).zip(keys).map(|(peer, &network)| unnamed.add(PeerId(peer), network, now)).collect();
         (unnamed, receivers)
     }
 
-    /// The numbers of those that were evicted.
+    /// The numbers of the evicted connections.
     fn evicted(receivers: &mut [oneshot::Receiver<()>]) -> Vec<usize> {
         let is_evicted = |receiver: &mut oneshot::Receiver<()>| receiver.try_recv() == Ok(Some(()));
         (0..receivers.len()).filter(|&peer| is_evicted(&mut receivers[peer])).collect()
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_oldest_of_the_busiest_source_makes_room_for_a_source_that_has_fewer() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, TWO, TWO, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, TWO, TWO, TWO], now);
         assert!(unnamed.make_room(THREE, now));
         assert_eq!(evicted(&mut receivers), [1]);
         assert!(unnamed.make_room(THREE, now));
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_young_connection_does_not_make_room_for_the_same_source() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, ONE], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, ONE], now);
         let almost = now + UNNAMED_GRACE - Duration::from_nanos(1);
         assert!(!unnamed.make_room(ONE, almost));
         assert!(evicted(&mut receivers).is_empty());
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn of_equally_busy_networks_the_one_with_the_oldest_connection_makes_room() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[THREE, ONE, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[THREE, ONE, TWO], now);
         for expected in 0..3 {
             assert!(unnamed.make_room(ONE, now + UNNAMED_GRACE));
             assert_eq!(evicted(&mut receivers), [expected]);
@@ -139,9 +139,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_not_evicted_and_costs_nothing() {
+    fn a_removed_connection_is_not_evicted_and_leaves_nothing() {
         let now = Instant::now();
-        let (mut unnamed, mut receivers) = crowd(&[ONE, ONE, TWO], now);
+        let (mut unnamed, mut receivers) = connections(&[ONE, ONE, TWO], now);
         assert!(unnamed.remove(PeerId(0), ONE));
         assert!(!unnamed.remove(PeerId(0), ONE), "it was removed before");
         assert!(unnamed.make_room(THREE, now + UNNAMED_GRACE));

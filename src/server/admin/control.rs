@@ -1,8 +1,8 @@
-//! The control socket: whoever runs the server tells it what to do, through a socket in its folder.
+//! The control socket: lets those who run the server administer it, through a socket in the data folder.
 //!
-//! A connection is one request: a line, and behind it a second one where that is a password. The answer is `ok` and further
-//! lines, or a refusal as in the room. One is attended to at a time, so nothing piles up. Whoever asks may not take long; what
-//! was asked for is done to its end, also when nobody waits for it any more.
+//! A connection carries one request: a line, and a second line if the request needs a password. The reply is `ok` and
+//! further lines, or a refusal as in the room. Requests are handled one at a time, so nothing piles up. Clients have
+//! limited time. But a request that has arrived is carried out completely, even if nobody waits for the reply.
 
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
@@ -32,12 +32,12 @@ use crate::server::listen::BindError;
 use crate::server::listen::socket_file::SocketFile;
 use crate::server::shared::Shared;
 
-/// A control socket. Shown as the place where it is.
+/// A control socket. `Display` shows its path.
 #[derive(Debug)]
 pub struct Control(SocketFile);
 
 impl Control {
-    /// Listens for those who run the server, in its folder: they tell it what to do. Nobody else can connect.
+    /// Listens in the data folder. Only root and the user who runs the server can connect.
     ///
     /// # Errors
     /// [`BindError`], worded for the person who starts the server.
@@ -45,16 +45,16 @@ impl Control {
         SocketFile::bind(&Self::path(folder), 0o600).map(Self)
     }
 
-    /// Where that of a server with this folder is.
+    /// The path of the control socket of a server with this folder.
     pub fn path(folder: &Path) -> PathBuf {
         folder.join("control")
     }
 
-    /// Attends to all requests, for ever. Dropping it stops listening; what is being done goes on.
+    /// Handles all requests, forever. Dropping the future stops listening, but a request in progress is completed.
     pub(crate) async fn attend_all(self, shared: Arc<Shared>) -> Infallible {
         loop {
             if self.attend_next(&shared).await.is_err() {
-                // Whoever asked is gone, or there are no descriptors: nothing is gained by trying at once.
+                // The client is gone, or there are no descriptors. Retrying at once would gain nothing.
                 task::sleep(ACCEPT_PAUSE.0).await;
             }
         }
@@ -63,7 +63,7 @@ impl Control {
     async fn attend_next(&self, shared: &Arc<Shared>) -> io::Result<()> {
         let (stream, _) = self.0.socket.accept().await?;
         let user = socket_peercred(&stream)?.uid;
-        // The file's mode keeps others out; this is for those who have changed it.
+        // The file's mode keeps others out, unless someone has changed it.
         if !user.is_root() && user != geteuid() {
             return Ok(());
         }
@@ -78,13 +78,13 @@ impl fmt::Display for Control {
     }
 }
 
-/// Attends to one request. Its writer has `limit` to send it, and as long again to take the answer.
+/// Handles one request. The client has `limit` to send it, and the same time again to read the reply.
 async fn attend(mut stream: Transport, shared: &Arc<Shared>, by: Actor, limit: Duration) -> io::Result<()> {
-    // With room for all of it from the start, no copy of a password is left behind by a buffer that grew.
+    // The buffer never has to grow, which would leave a copy of a password in memory.
     let mut request = Zeroizing::new(Vec::with_capacity(CONTROL_BYTES + 1));
     timeout(limit, (&mut stream).take(CONTROL_BYTES as u64).read_to_end(&mut request)).await?;
     let shared = Arc::clone(shared);
-    // What is written down is also done and recorded, even if the server is told to stop between the two.
+    // A task of its own, so that a change on disk is also applied and logged if the server stops meanwhile.
     let answer = task::spawn(async move {
         match answer(&shared, &by, &request).await {
             Ok(text) => format!("ok\n{text}"),
@@ -103,7 +103,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
     let request = str::from_utf8(request).map_err(|_| Refusal::NotUtf8)?;
     let (line, secret) = request.split_once('\n').unwrap_or((request, ""));
     let command = AdminCommand::parse(line)?;
-    let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
+    let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
     match command {
         AdminCommand::Moderation(command) => shared.perform(by, command).await.map(|done| format!("{done}\n")),
         AdminCommand::Op(name) => set_operator(shared, accounts, by, true, &name).await,
@@ -128,7 +128,7 @@ async fn set_operator(
     Ok(format!("{name} is {} operator.\n", if is_operator { "an" } else { "not an" }))
 }
 
-/// Registers a name, or gives it another password.
+/// Registers a name, or changes its password.
 async fn register(
     shared: &Shared,
     accounts: &Accounts,
@@ -138,7 +138,7 @@ async fn register(
 ) -> Result<String, Refusal> {
     let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
     secret.check_strength()?;
-    // Whoever runs the server does not wait behind those who guess.
+    // These keys keep administrators from waiting for those who guess passwords.
     let keys = LimitKeys::of(Network::User(geteuid().as_raw()));
     let hash = shared.auth.hash(secret, &keys).await?;
     let account = accounts.account(&name);
@@ -178,7 +178,7 @@ async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String 
     let mut text = String::new();
     match listing {
         Listing::People => {
-            for person in shared.order(AdminRequest::ListPeople).await {
+            for person in shared.ask_room(AdminRequest::ListPeople).await {
                 let _ = writeln!(text, "{}", describe(accounts, &person));
             }
         }
@@ -225,7 +225,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
     let rows = [
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
-        ("people", shared.order(AdminRequest::ListPeople).await.len().to_string()),
+        ("people", shared.ask_room(AdminRequest::ListPeople).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
@@ -261,7 +261,7 @@ mod tests {
     use crate::server::Config;
     use crate::server::access::auth::Auth;
 
-    /// Both ends of a connection to the server, with a request on its way.
+    /// Both ends of a connection to the server. The request is already sent.
     fn request(text: &str) -> (UnixStream, Transport) {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(text.as_bytes()).unwrap();
@@ -269,7 +269,7 @@ mod tests {
         (ours, Transport::Unix(Arc::new(Async::new(theirs).unwrap())))
     }
 
-    /// A server with a registry, and the inbox of its room.
+    /// A server with accounts, and the inbox of its room.
     fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
@@ -282,11 +282,11 @@ mod tests {
         (Arc::new(Shared::new((Config::default(), auth), inbox, Log::off(), stop, alive)), events)
     }
 
-    /// The next one that is to be sent out, and where to say who was. Nobody else is here.
+    /// Where to reply to the next `Expel` request. Before that, requests to list the people get an empty list.
     async fn expelled(events: &Receiver<Event>) -> oneshot::Sender<Vec<Person>> {
         loop {
             match events.recv().await.unwrap() {
-                Event::AdminRequest(order) => match *order {
+                Event::AdminRequest(request) => match *request {
                     AdminRequest::ListPeople(answer) => answer.send(Vec::new()).expect("somebody waits for it"),
                     AdminRequest::Expel { answer, .. } => return answer,
                     other => panic!("{other:?}"),
@@ -297,13 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_done_to_its_end_however_long_it_takes() {
+    fn a_request_is_completed_after_its_time_limit() {
         let (shared, events) = shared("long");
         let (mut ours, theirs) = request("ban Bob\n");
         block_on(async {
             let attended = attend(theirs, &shared, Actor::Administrator(0), Duration::ZERO);
             let room = async { expelled(&events).await.send(Vec::new()).expect("somebody waits for it") };
-            // No time is left for the request, which is there, and none for the answer.
+            // The request is already there. There is no time left to read it, or to send the reply.
             let (attended, ()) = futures::join!(attended, room);
             attended.unwrap();
         });
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_done_to_its_end_though_the_server_is_told_to_stop() {
+    fn a_request_is_completed_when_the_server_stops() {
         let (shared, events) = shared("stop");
         let (_ours, theirs) = request("ban Bob\n");
         block_on(async {

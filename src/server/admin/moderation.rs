@@ -1,4 +1,4 @@
-//! What operators do to others: written down first, then done, then recorded with who, whom and why.
+//! Carries out moderation commands. Each is stored on disk, then applied in the room, then logged.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -14,12 +14,12 @@ use crate::room::sanctions::{banned, suspended, until};
 use crate::room::{AdminRequest, Event, Mute, Person};
 use crate::server::shared::Shared;
 
-/// Who does something to others, or about an account.
+/// Who moderates, or changes an account.
 #[derive(Debug, Clone)]
 pub(crate) enum Actor {
-    /// The user with this number, at the control socket.
+    /// The user with this ID, at the control socket.
     Administrator(u32),
-    /// Somebody in the room.
+    /// A peer in the room.
     Peer { peer: PeerId, name: Name, account: Option<Name> },
 }
 
@@ -46,7 +46,7 @@ impl Actor {
     }
 }
 
-/// The name, and the account if that has another one. No name holds a blank or a parenthesis.
+/// The name, and the account if it has a different name. Names contain neither blanks nor parentheses.
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -59,7 +59,7 @@ impl fmt::Display for Actor {
 }
 
 impl Shared {
-    /// Does what somebody in the room wants, and says what came of it.
+    /// Carries out a command of a peer in the room. Returns the text of the reply.
     pub(crate) async fn perform_for(&self, person: &Person, act: ModerationCommand) -> Result<SafeText, Refusal> {
         if !self.auth.is_operator(person.account_id) {
             return Err(Refusal::NotOperator);
@@ -75,14 +75,13 @@ impl Shared {
         self.perform(&by, act).await
     }
 
-    /// Somebody in the room as one who acts.
     pub(crate) fn actor(&self, person: &Person) -> Actor {
         Actor::Peer { peer: person.peer, name: person.name.clone(), account: self.account_name(person) }
     }
 
-    /// Does what `by` wants, and says what came of it.
+    /// Carries out a command. Returns the text of the reply.
     pub(crate) async fn perform(&self, by: &Actor, act: ModerationCommand) -> Result<SafeText, Refusal> {
-        let accounts = self.auth.accounts().ok_or(Refusal::NoRegistry)?;
+        let accounts = self.auth.accounts().ok_or(Refusal::NoAccounts)?;
         match act {
             ModerationCommand::Kick { whom, reason } => self.kick(by, whom, reason).await,
             ModerationCommand::Ban { whom, time, reason } => self.ban(accounts, by, whom, (time, reason)).await,
@@ -171,10 +170,11 @@ impl Shared {
         Ok(SafeText::new(format!("No longer muted: {whom}.")))
     }
 
-    /// Whom an act is against: also the account of whoever has the name now, or it would end with the next login.
+    /// The targets of a command: the name, and the account that its holder is logged in to. Without the account, a
+    /// sanction would end at the next login.
     async fn targets(&self, by: &Actor, whom: Banned) -> Result<Vec<Banned>, Refusal> {
         let Banned::Name(name) = &whom else { return Ok(vec![whom]) };
-        let people = self.order(AdminRequest::ListPeople).await;
+        let people = self.ask_room(AdminRequest::ListPeople).await;
         let holder = people.iter().find(|person| person.name == *name);
         let account = holder.and_then(|holder| self.account_name(holder)).filter(|account| account != name);
         if account.is_some() && account.as_ref() == by.account() {
@@ -183,7 +183,7 @@ impl Shared {
         Ok([whom].into_iter().chain(account.map(Banned::Name)).collect())
     }
 
-    /// The name of the account that somebody has logged in to.
+    /// The name of the account that a person is logged in to.
     fn account_name(&self, person: &Person) -> Option<Name> {
         let accounts = self.auth.accounts()?;
         Some(accounts.account_of(person.account_id?)?.name)
@@ -197,14 +197,14 @@ impl Shared {
         (act, why): (&str, Option<SafeText>),
     ) -> Vec<Person> {
         let reason = LeaveReason::Server { what: SafeText::new(format!("{act} by {by}")), why };
-        self.order(|answer| AdminRequest::Expel { whom, refusal, reason, by: by.peer(), answer }).await
+        self.ask_room(|answer| AdminRequest::Expel { whom, refusal, reason, by: by.peer(), answer }).await
     }
 
-    /// Everybody whom it concerns, once.
+    /// Mutes or unmutes the targets in the room. Returns each affected person once.
     async fn set_mute(&self, targets: &[Banned], mute: Option<Mute>) -> Vec<Person> {
         let mut people: Vec<Person> = Vec::new();
         for whom in names(targets).cloned() {
-            let concerned = self.order(|answer| AdminRequest::Mute { whom, mute, answer }).await;
+            let concerned = self.ask_room(|answer| AdminRequest::Mute { whom, mute, answer }).await;
             people.extend(concerned);
         }
         people.sort_by_key(|person| person.peer);
@@ -212,14 +212,17 @@ impl Shared {
         people
     }
 
-    /// Who it concerns. When the room is over, nobody.
-    pub(crate) async fn order(&self, order: impl FnOnce(oneshot::Sender<Vec<Person>>) -> AdminRequest) -> Vec<Person> {
+    /// Sends a request to the broker. Returns the people it concerns: nobody if the room has ended.
+    pub(crate) async fn ask_room(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Vec<Person>>) -> AdminRequest,
+    ) -> Vec<Person> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.inbox.send(Event::AdminRequest(Box::new(order(answer)))).await;
+        let _ = self.inbox.send(Event::AdminRequest(Box::new(request(answer)))).await;
         answered.await.unwrap_or_default()
     }
 
-    /// Notes an act in the log.
+    /// Logs a moderation command.
     pub(crate) fn record(
         &self,
         act: &'static str,
@@ -235,12 +238,11 @@ impl Shared {
 
 fn impose(by: &Actor, time: Option<Duration>, reason: Option<&SafeText>) -> Sanction {
     let now = SystemTime::now();
-    // Times are read with a limit, so it cannot be too late for a clock.
+    // Durations are limited when they are parsed, so this does not overflow.
     let end = time.and_then(|time| now.checked_add(time));
     Sanction::new(&by.to_string(), reason.map(SafeText::as_str), now, end)
 }
 
-/// What happened, and why.
 fn words(what: &str, reason: Option<&SafeText>) -> SafeText {
     SafeText::new(reason.map_or_else(|| what.to_owned(), |reason| format!("{what}: {reason}")))
 }
@@ -252,13 +254,13 @@ fn names(targets: &[Banned]) -> impl Iterator<Item = &Name> {
     })
 }
 
-/// Whom an act is against: a name, and perhaps the account of its holder.
+/// The targets, for replies and the log: a name, and possibly the account of its holder.
 fn describe(targets: &[Banned]) -> String {
     let each: Vec<_> = targets.iter().map(Banned::to_string).collect();
     each.join(" and the account ")
 }
 
-/// Who they are and where they come from, so that an operator can ban an address.
+/// Names and addresses, so that the operator can ban an address.
 fn list(people: &[Person]) -> String {
     if people.is_empty() {
         return "nobody here".to_owned();

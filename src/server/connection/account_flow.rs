@@ -1,7 +1,7 @@
-//! `/register`, `/password` and `/unregister`: what a peer does about its own account, one secret line at a time.
+//! `/register`, `/password` and `/unregister`: the steps in which a peer changes its own account.
 //!
-//! The session hands over the lines that are asked for here; none of them reaches the room. What the peer is told goes by way
-//! of the broker, so it stands behind what was said before.
+//! The session passes the requested lines to this module, and none of them reaches the room. Replies go through the
+//! broker, so they come after what was said before.
 
 use std::time::SystemTime;
 
@@ -20,12 +20,12 @@ use crate::server::access::penalties::Offence;
 use crate::server::admin::moderation::Actor;
 use crate::server::shared::Shared;
 
-/// A peer, and what it wants to do about its account.
+/// An account command in progress.
 #[derive(Debug)]
 pub(crate) struct AccountFlow {
     command: AccountCommand,
     by: Actor,
-    /// The name that is to be registered, or is.
+    /// The name to register, or the registered name.
     name: Name,
     from: PeerAddr,
     payer: Network,
@@ -35,19 +35,19 @@ pub(crate) struct AccountFlow {
     next: Next,
 }
 
-/// What the next line is to be.
+/// What the next line must be.
 #[derive(Debug)]
 enum Next {
     Present,
     New,
-    /// The same again.
+    /// The new password again.
     Again(Secret),
 }
 
 impl AccountFlow {
-    /// Begins one. `None`: the peer is not in the room any more.
+    /// Starts an account command. `None` if the peer has left the room.
     ///
-    /// Nobody on the way can read what the peer sends, if that `is_protected`.
+    /// `is_protected` means that nobody between the peer and the server can read what it sends.
     pub(crate) async fn begin(
         shared: &Shared,
         peer: PeerId,
@@ -57,11 +57,11 @@ impl AccountFlow {
         let asked = shared.who_is(peer).await?;
         let by = shared.actor(&asked);
         let (auth, from, account_id) = (&shared.auth, asked.from, asked.account_id);
-        let Some(accounts) = auth.accounts() else { return Some(Err(Refusal::NoRegistry)) };
+        let Some(accounts) = auth.accounts() else { return Some(Err(Refusal::NoAccounts)) };
         if !is_protected {
             return Some(Err(Refusal::Unprotected));
         }
-        // An operator may have taken the account away meanwhile.
+        // An operator may have deleted the account meanwhile.
         let account = account_id.and_then(|account_id| accounts.account_of(account_id));
         let (name, next) = match (command, account) {
             (AccountCommand::Register, None) => (asked.name, Next::New),
@@ -76,7 +76,7 @@ impl AccountFlow {
         Some(Ok(Step::Ask(Box::new(this))))
     }
 
-    /// Who pays for what is done.
+    /// The keys whose limits and penalties apply.
     fn keys(&self) -> LimitKeys {
         match self.command {
             AccountCommand::Register => LimitKeys::of(self.payer),
@@ -84,14 +84,14 @@ impl AccountFlow {
         }
     }
 
-    /// Takes the line that was asked for.
+    /// Handles the line that the peer was asked for.
     pub(crate) async fn take(mut self: Box<Self>, shared: &Shared, peer: PeerId, line: Line) -> Result<Step, Refusal> {
         let secret = read_secret(line)?;
-        let accounts = shared.auth.accounts().ok_or(Refusal::NoRegistry)?;
+        let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
         let keys = self.keys();
         match (std::mem::replace(&mut self.next, Next::New), self.command) {
             (Next::Present, command) => {
-                // What is too short is nobody's: it is a way out, and costs nothing.
+                // A short line is not a guess: it cancels the command, and costs nothing.
                 let secret = secret?;
                 secret.check_strength()?;
                 let tried = shared.connection_limits.begin_try(&keys).await?;
@@ -125,13 +125,13 @@ impl AccountFlow {
                 if !secret.is_ok_and(|secret| secret.is(&first)) {
                     return Err(Refusal::PasswordsDiffer);
                 }
-                // A source has no more hashes made at once than it has tries.
+                // So a source has no more concurrent hashes than it has tries.
                 let tried = shared.connection_limits.begin_try(&keys).await?;
                 let hash = shared.auth.hash(first, &keys).await;
                 tried.forgive();
                 let hash = hash?;
                 if shared.who_is(peer).await.is_none() {
-                    // An operator has sent it out meanwhile.
+                    // An operator has removed the peer meanwhile.
                     return Err(Refusal::NotRegistered);
                 }
                 match (command, self.account_id) {
@@ -147,16 +147,16 @@ impl AccountFlow {
     }
 }
 
-/// What a line has led to.
+/// The result of a line.
 pub(crate) enum Step {
-    /// The next line is asked for.
+    /// The peer is asked for another line.
     Ask(Box<AccountFlow>),
-    /// All is done.
+    /// The command is complete.
     Done(Notice),
 }
 
 impl Step {
-    /// What the peer is told.
+    /// The notice for the peer.
     pub(crate) fn notice(&self) -> Notice {
         match self {
             Self::Ask(flow) => flow.next.question(),
@@ -185,7 +185,7 @@ async fn register(
     let registered = accounts.register(name.clone(), hash, SystemTime::now()).await;
     let account = registered.map_err(|error| shared.not_done(error, (&name).into()))?;
     shared.connection_limits.charge(keys, Offence::Registration);
-    shared.enrol(peer, Some(account.id)).await;
+    shared.set_account(peer, Some(account.id)).await;
     let by = Actor::Peer { peer, name: name.clone(), account: Some(account.name) };
     shared.record("register", &by, name.as_str(), None, None);
     Ok(Notice::Registered(name))
@@ -213,7 +213,7 @@ async fn unregister(
 ) -> Result<Notice, Refusal> {
     let account_id = account_id.ok_or(Refusal::NotRegistered)?;
     accounts.unregister(account_id).await.map_err(|error| shared.not_done(error, (&name).into()))?;
-    shared.enrol(peer, None).await;
+    shared.set_account(peer, None).await;
     shared.record("unregister", by, name.as_str(), None, None);
     Ok(Notice::Unregistered(name))
 }

@@ -1,4 +1,4 @@
-//! A connection that was accepted, until TLS is negotiated where the port requires it.
+//! A connection from `accept` to the end of the TLS handshake, if its port requires one.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,19 +18,19 @@ use crate::server::connection::turn_away::turn_away;
 use crate::server::listen::Tls;
 use crate::server::shared::Shared;
 
-/// A connection, and what is known of it.
+/// An accepted connection.
 pub(crate) struct Accepted {
     pub(crate) transport: Transport,
     pub(crate) peer: PeerId,
     pub(crate) from: PeerAddr,
-    /// With what it is to become private, if its port is for that.
+    /// The TLS configuration, if the port requires TLS.
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// The first byte of a TLS connection (RFC 8446, section 5.1: a record of the type handshake).
 const HANDSHAKE: u8 = 0x16;
 
-/// What the peer began with.
+/// How the peer began.
 enum Greeting {
     Secured(Transport),
     /// It does not speak TLS.
@@ -38,7 +38,8 @@ enum Greeting {
 }
 
 impl Accepted {
-    /// The connection, once TLS is negotiated where that is wanted. `None`: it came to nothing, and is closed.
+    /// The connection, after TLS was negotiated if the port requires it. `None` if that failed; the connection is then
+    /// closed.
     pub(crate) async fn handshake(
         self,
         shared: &Shared,
@@ -48,7 +49,7 @@ impl Accepted {
         if self.tls.is_none() {
             return Some(self.transport);
         }
-        // It is large, and plain connections need not have room for it.
+        // The future is large, and plain connections should not need memory for it.
         Box::pin(self.negotiate(shared, evicted, deadline)).await
     }
 
@@ -81,7 +82,7 @@ impl Accepted {
     }
 }
 
-/// Waits for the first byte, and negotiates TLS if it is one of that.
+/// Waits for the first byte, and negotiates TLS if it starts a TLS handshake.
 async fn greet(tls: &Tls, socket: &TcpStream) -> std::io::Result<Greeting> {
     let mut first = [HANDSHAKE];
     while let Err(error) = socket.peek(&mut first).await {

@@ -1,9 +1,10 @@
-//! How long a peer is waited for that takes nothing of what is sent to it. All of that is decided here.
+//! How long the server waits for a peer that reads nothing. All of that is decided here.
 //!
-//! A peer that is lost acknowledges nothing, and the kernel ends its connection (TCP_USER_TIMEOUT, and keepalive when nothing is
-//! on its way). A peer that only rests has stopped reading, acknowledges what it gets, and is to have as long as the stall limit.
-//! But Linux takes it for lost, too, when its window stays closed. So the kernel is asked which of the two it is, and then given
-//! the time that the peer is to have. Where the kernel does not tell, as without sock_diag(7), both have the stall limit.
+//! If the connection is lost, the peer acknowledges nothing, and the kernel ends the connection (TCP_USER_TIMEOUT, or
+//! keepalive if nothing is in flight). A peer that has only stopped reading still acknowledges data, and gets the whole
+//! stall limit. But Linux also treats it as lost if its receive window stays closed. So the server asks the kernel
+//! which of the two it is, and sets the timeout accordingly. If the kernel does not tell, as without sock_diag(7), both
+//! get the stall limit.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use crate::net::tcp_info::{Health, diagnose};
 use crate::net::transport::Transport;
 use crate::server::connection::state::ConnectionState;
 
-/// Ends when the peer is lost, or has taken nothing for the stall limit although something waits for it. It costs
-/// nothing as long as nothing is sent.
+/// Returns when the peer is lost, or has read nothing for the stall limit although data is waiting for it. Costs
+/// nothing while nothing is sent.
 pub(crate) async fn watch(transport: &Transport, state: &ConnectionState, stall_limit: Duration) {
     let mut rest = None;
     loop {
@@ -37,20 +38,20 @@ pub(crate) async fn watch(transport: &Transport, state: &ConnectionState, stall_
         let is_resting = rest.is_some();
         allow_unacknowledged(transport, if is_resting { stall_limit + 2 * UNACKNOWLEDGED } else { UNACKNOWLEDGED });
         if is_resting || health.unacknowledged > Duration::ZERO {
-            state.note_sent(); // It is looked at again.
+            state.note_sent(); // Check again.
         }
     }
 }
 
-/// Since when the peer has rested, and what it had acknowledged then.
+/// Since when the peer has read nothing, and the number of bytes that it had acknowledged by then.
 fn rest_since(before: Option<(u64, Instant)>, health: Health, now: Instant) -> Option<(u64, Instant)> {
     let same = before.filter(|(acknowledged, _)| *acknowledged == health.acknowledged);
     health.is_resting.then(|| same.unwrap_or((health.acknowledged, now)))
 }
 
-/// Ends when a write has waited for the peer for long enough: for the stall limit, or, once it is leaving, for about as long as
-/// there is for a farewell.
-pub(crate) async fn end_of_patience(stall_limit: Duration, is_leaving: impl Fn() -> bool) {
+/// Returns when a write has waited too long: for the stall limit or, if the peer is leaving, for about the time limit
+/// of a farewell.
+pub(crate) async fn stall_deadline(stall_limit: Duration, is_leaving: impl Fn() -> bool) {
     let deadline = Instant::now() + stall_limit;
     let mut was_leaving = false;
     while !(was_leaving && is_leaving()) {
@@ -63,9 +64,9 @@ pub(crate) async fn end_of_patience(stall_limit: Duration, is_leaving: impl Fn()
     }
 }
 
-/// Sets how long what was sent may go unacknowledged.
+/// Sets how long sent data may stay unacknowledged.
 fn allow_unacknowledged(transport: &Transport, time: Duration) {
-    // It fails when the connection is gone, which the next write finds out.
+    // It fails if the connection is gone. The next write will notice.
     let _ = SockRef::from(transport).set_tcp_user_timeout(Some(time));
 }
 
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rest_begins_anew_when_something_is_taken() {
+    fn the_stall_limit_starts_again_when_the_peer_reads() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let health = |is_resting, acknowledged| Health { unacknowledged: Duration::ZERO, is_resting, acknowledged };
         let rest = rest_since(None, health(true, 5), start);

@@ -1,7 +1,7 @@
 //! The login: a connection from its first byte until it has a name and has proved that it may use it.
 //!
-//! Until then the peer is not in the room. It hears only replies, has limited time and a limited number of tries, and may have
-//! to make room for others.
+//! Until then the peer is not in the room. It receives only replies, has limited time and a limited number of tries,
+//! and may be evicted to make room for others.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,7 +18,7 @@ use crate::log::Record;
 use crate::model::address::PeerAddr;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
 use crate::protocol::{Line, LoginLine, Refusal, Reply};
 use crate::room::{Answer, Event, Reader};
@@ -36,21 +36,21 @@ pub(crate) struct Login<'a> {
     writer: &'a mut Writer,
     deadline: Instant,
     awaited: Awaited,
-    /// How many passwords it may still try.
+    /// How many more passwords the peer may try.
     passwords_left: usize,
-    /// It knows the room's password.
+    /// The peer has given the room's password.
     knows_room: bool,
-    /// How many bytes have come.
+    /// The number of bytes received.
     bytes: usize,
-    /// Is ready when this connection has to make room for another.
+    /// Ready when this connection is evicted to make room for another.
     evicted: Fuse<oneshot::Receiver<()>>,
-    /// How long the peer may be silent before it is told what to send, as long as it has been silent all the time.
+    /// How long the peer may be silent before it is prompted. `None` once it has sent a line or was prompted.
     prompt: Option<Duration>,
-    /// Where the broker is to count what the peer has to pay for.
+    /// The broker adds the bytes here that the peer must pay for.
     owed: Arc<AtomicU64>,
 }
 
-/// What the next line is to be.
+/// What the next line must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     Name,
@@ -58,7 +58,7 @@ enum Awaited {
 }
 
 impl<'a> Login<'a> {
-    /// It has until `deadline` to come to an end.
+    /// The login must be complete by `deadline`.
     pub(crate) fn new(
         shared: &'a Shared,
         (peer, from): (PeerId, PeerAddr),
@@ -83,7 +83,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Reads names until one is accepted. `None`: it came to nothing, and the connection is to be closed.
+    /// Reads names until one is accepted. `None` means that the login failed and the connection must be closed.
     pub(crate) async fn join(mut self) -> Option<Reader> {
         for tries_left in (0..NAME_TRIES).rev() {
             let refusal = match self.try_name().await {
@@ -92,20 +92,20 @@ impl<'a> Login<'a> {
                 Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
                     if refusal == Refusal::Evicted {
-                        // Another connection has its place already, and waits for its descriptor.
+                        // Another connection already has its place, and is waiting for its descriptor.
                         self.lines.cut();
                     }
                     return None;
                 }
                 Err(Failed::Gone) => return None,
             };
-            // Before it is told: what it says then is an answer.
+            // Checked before the refusal is sent: what the peer says after that is a reply to it.
             let has_said_more = self.has_said_more();
             self.refuse(&refusal).await?;
             if tries_left == 0 {
                 self.refuse(&Refusal::TooManyTries).await?;
             } else if !may_try_again(&refusal) || has_said_more {
-                // What follows was meant as a message; it must not become a name, nor what follows that a message.
+                // What follows was meant as a message. It must not become a name.
                 return None;
             } else {
                 self.writer.say(&Reply::PromptAgain).await.ok()?;
@@ -114,10 +114,10 @@ impl<'a> Login<'a> {
         None
     }
 
-    /// From a name to a place in the room.
+    /// Reads one name, and tries to join with it.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
         let LoginLine { name, auth } = parse_line(self.line().await?)?;
-        // With `auth` the next line is a password, which must not become another name.
+        // With `auth`, the next line is a password, which must not become another name.
         let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
         let requirement = match self.shared.auth.requirement(&name) {
             Requirement::Room(_) if self.knows_room => Requirement::Nothing,
@@ -125,20 +125,21 @@ impl<'a> Login<'a> {
         };
         let account_id = match requirement {
             Requirement::Nothing if !auth => None,
-            // It is large, and where there are no passwords nobody needs room for it.
+            // The future is large, and servers without passwords should not need memory for it.
             requirement => Box::pin(self.prove(&name, requirement)).await?,
         };
         let reader = self.ask_broker(name, account_id).await?;
         if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
-            // The disk may take its time: nobody waits for it.
+            // Nobody waits for this, because the disk may be slow.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
             task::spawn(async move { note_login(&log, &accounts, account_id).await });
         }
         Ok(reader)
     }
 
-    /// Has the peer prove that the name may be theirs. Gives the account that is theirs, if there is one. If there is nothing to
-    /// prove, a password is asked for and thrown away: the peer has said that it sends one.
+    /// Makes the peer prove that it may use the name. Returns its account, if it has one.
+    ///
+    /// If there is nothing to prove, a password is still read and discarded, because the peer has announced one.
     async fn prove(&mut self, name: &Name, requirement: Requirement) -> Result<Option<AccountId>, Failed> {
         if !self.shared.is_protected(self.from, self.lines.transport()) {
             return Err(Failed::Ended(Refusal::Unprotected));
@@ -159,13 +160,13 @@ impl<'a> Login<'a> {
                 return Err(Failed::Ended(Refusal::TooManyPasswords));
             }
             if has_said_more {
-                // It was meant as a message, by somebody who was sure of the password.
+                // What follows was meant as a message: the peer was sure of its password.
                 return Err(Failed::Gone);
             }
         }
     }
 
-    /// Lets somebody on this machine wait after a wrong password, so that many connections from there do not fill the queue.
+    /// Pauses after a wrong password from this machine, so that many local connections do not fill the queue.
     async fn pause(&mut self) -> Result<(), Failed> {
         if !self.from.is_this_machine() {
             return Ok(());
@@ -177,7 +178,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Who pays for a wrong password.
+    /// The keys that are charged for a wrong password.
     fn keys(&self, name: &Name, requirement: &Requirement) -> LimitKeys {
         let payer = Shared::payer(self.from, self.lines.transport());
         match requirement {
@@ -186,7 +187,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Whether a password is what is wanted. If it is not, these networks pay for it.
+    /// Whether the password meets the requirement. If not, it is charged to these keys.
     async fn is_right(
         &self,
         requirement: &Requirement,
@@ -205,7 +206,7 @@ impl<'a> Login<'a> {
         is_met
     }
 
-    /// Asks for a password, for which there is as much time as there was for the name.
+    /// Asks for a password. This restarts the time limit.
     async fn ask_password(
         &mut self,
         name: &Name,
@@ -215,7 +216,7 @@ impl<'a> Login<'a> {
         if !requirement.is_nothing() {
             self.shared.connection_limits.may_try(keys).map_err(Failed::Ended)?;
         }
-        // It is a question, and not logged as a refusal: everybody who has a password is asked for it.
+        // Not logged as a refusal, because everyone with a password gets this question.
         self.writer.say(&Reply::Refused(&requirement.question(name))).await.map_err(|_| Failed::Gone)?;
         self.lines.hide_typing();
         let _ = self.writer.answer().await;
@@ -225,7 +226,7 @@ impl<'a> Login<'a> {
         self.lines.show_typing();
         let _ = self.writer.answer().await;
         match &line {
-            // Whoever has tried one has paid for it.
+            // A password that was tried has already been charged.
             _ if self.passwords_left < PASSWORD_TRIES || requirement.is_nothing() => {}
             Err(Failed::Ended(Refusal::PasswordTimeout)) => {
                 self.shared.connection_limits.charge(keys, Offence::NoLogin)
@@ -238,10 +239,10 @@ impl<'a> Login<'a> {
         read_secret(line?).map_err(Failed::Ended)
     }
 
-    /// The next line. A peer that stays silent is told what to send.
+    /// The next line. A silent peer is prompted.
     async fn line(&mut self) -> Result<Line, Failed> {
         let mut stop = self.shared.stop.clone().fuse();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         while self.lines.waiting() == 0 && self.lines.end().is_none() {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -250,19 +251,20 @@ impl<'a> Login<'a> {
                     Awaited::Password => Refusal::PasswordTimeout,
                 }));
             }
-            let patience = self.prompt.map_or(left, |prompt| prompt.min(left));
-            // What the peer sends comes last, or it could keep the others from ever being looked at.
+            let wait = self.prompt.map_or(left, |prompt| prompt.min(left));
+            // The input comes last. Otherwise a peer that sends all the time could keep the other cases from being
+            // checked.
             let is_silent = futures::select_biased! {
                 () = stop => return Err(Failed::Ended(Refusal::ShuttingDown)),
                 _ = &mut self.evicted => {
-                    // In a storm of honest connections its name may have come while it waited for its turn.
+                    // When many honest clients connect at once, its name may have arrived while it waited.
                     let _ = self.lines.fill().now_or_never();
                     if self.lines.waiting() == 0 {
                         return Err(Failed::Ended(Refusal::Evicted));
                     }
                     false
                 }
-                filled = timeout(patience, self.lines.fill()).fuse() => {
+                filled = timeout(wait, self.lines.fill()).fuse() => {
                     self.bytes += filled.unwrap_or(0);
                     filled.is_err()
                 }
@@ -280,45 +282,45 @@ impl<'a> Login<'a> {
                 let _ = self.writer.say(&Reply::Prompt).await;
             }
             let _ = self.writer.answer().await;
-            turns.end_round().await;
+            budget.spend().await;
         }
         self.prompt = None;
         self.lines.next_line().ok_or(Failed::Gone)?.map_err(Failed::Ended)
     }
 
-    /// Asks the broker for a name.
+    /// Asks the broker to let the peer join with this name.
     async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
         let join =
             Event::Join { peer: self.peer, from: self.from, name, account_id, owed: Arc::clone(&self.owed), answer };
-        // The room is over when nobody takes the event, or nobody answers it.
+        // If nobody takes the event or replies to it, the room has ended.
         self.shared.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
         answered.await.map_err(|_| Refusal::ShuttingDown)?
     }
 
-    /// `None`: the connection is broken.
+    /// Sends and logs a refusal. `None` if the connection is broken.
     async fn refuse(&mut self, refusal: &Refusal) -> Option<()> {
         self.shared.log.note(Record::Refused { peer: self.peer, from: self.from, code: refusal.code() });
         self.writer.say(&Reply::Refused(refusal)).await.ok()
     }
 
-    /// Whether more has arrived than the lines that were handled, be it in the socket yet.
+    /// Whether anything has arrived after the handled lines, including data that is still in the socket.
     fn has_said_more(&mut self) -> bool {
         if !self.lines.has_more() {
-            // The reader has noted it.
+            // The reader keeps the result.
             let _ = self.lines.fill().now_or_never();
         }
         self.lines.has_more()
     }
 }
 
-/// Why a peer has no place in the room.
+/// Why a try to join failed.
 enum Failed {
-    /// It may try again.
+    /// The peer may try again.
     Refused(Refusal),
-    /// It may not.
+    /// The peer may not try again.
     Ended(Refusal),
-    /// It has said all, or is not there any more.
+    /// The input has ended, or the connection is gone.
     Gone,
 }
 
@@ -336,7 +338,8 @@ fn parse_line(line: Line) -> Result<LoginLine, Refusal> {
     }
 }
 
-/// Nobody who sends an endless first line is choosing a name, and at a shutdown, or for somebody banned, no name will do.
+/// Whether another name could be accepted. It could not after an overlong line, which is not an attempt at a name,
+/// during a shutdown, or for a banned peer.
 fn may_try_again(refusal: &Refusal) -> bool {
     !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown | Refusal::Banned(_))
 }

@@ -1,7 +1,7 @@
 //! Reads one socket and decodes its bytes into lines for the session.
 //!
-//! It owns the unfinished line, so a read that is cancelled loses nothing. While the peer is silent it holds no buffer: an
-//! idle connection costs no more than its unfinished line.
+//! It owns the unfinished line, so a cancelled read loses nothing. It holds no buffer while the peer is silent, so an
+//! idle connection costs only its unfinished line.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -26,12 +26,12 @@ pub(crate) struct LineReader {
     transport: Transport,
     telnet: Telnet,
     decoder: LineDecoder,
-    /// The lines that are complete and wait to be handled.
+    /// Complete lines that wait to be handled.
     lines: VecDeque<Line>,
-    /// What was read and is not decoded yet, because it held too many lines.
+    /// Bytes that were read but not decoded yet, because there are already enough lines.
     rest: Vec<u8>,
     end: Option<End>,
-    /// The last of the lines is one whose end did not come before the end of input.
+    /// The last line had no line ending at the end of input.
     is_last_unfinished: bool,
     /// The next line is a secret.
     expects_secret: bool,
@@ -43,15 +43,14 @@ pub(crate) struct LineReader {
 /// How a peer's input ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The peer has said everything, by a half-close or in telnet. It may still listen.
+    /// By a half-close or a telnet EOF. The peer may still read.
     Said,
     /// The connection broke.
     ClientError,
 }
 
 thread_local! {
-    /// Where bytes stay between the socket and the decoder, while no one waits: one for each thread instead of each
-    /// peer.
+    /// A buffer between the socket and the decoder. It is never held while a task waits, so each thread needs only one.
     static BYTES: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES].into());
 }
 
@@ -72,43 +71,42 @@ impl LineReader {
         }
     }
 
-    /// The connection.
     pub(crate) fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// How many lines are complete and wait to be handled.
+    /// The number of complete lines that wait to be handled.
     pub(crate) fn waiting(&self) -> usize {
         self.lines.len()
     }
 
-    /// Takes the next of these lines.
+    /// Takes the next complete line.
     ///
     /// # Errors
-    /// [`Refusal::UnfinishedPassword`] in place of an unfinished line at the end of input, when a secret is expected.
+    /// [`Refusal::UnfinishedPassword`] for an unfinished line at the end of input, if a secret is expected.
     pub(crate) fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
         let line = self.lines.pop_front()?;
         let is_unfinished = self.is_last_unfinished && self.lines.is_empty();
         Some(if is_unfinished && self.expects_secret { Err(Refusal::UnfinishedPassword) } else { Ok(line) })
     }
 
-    /// How the peer's input has ended, once it has. There may still be lines that wait.
+    /// How the input has ended, if it has. Lines may still be waiting.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Whether the peer has sent anything beyond the lines that were taken.
+    /// Whether the peer has sent anything after the lines that were taken.
     pub(crate) fn has_more(&self) -> bool {
         !self.lines.is_empty() || !self.rest.is_empty() || self.decoder.is_inside_line() || self.end.is_some()
     }
 
-    /// How many bytes of it were read and wait to be handled.
+    /// The number of bytes that were read and wait to be handled.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.lines.iter().map(Line::bytes).sum::<usize>() + self.rest.len()
     }
 
-    /// The protocol that the peer speaks instead of ours, if its first bytes have shown one, or the next line, which
-    /// should be a name.
+    /// The other protocol that the peer speaks, according to its first bytes or to the next line, which should be a
+    /// name.
     pub(crate) fn stranger(&self) -> Option<OtherProtocol> {
         self.opening.stranger().or_else(|| match self.lines.front() {
             Some(Line::Text(line)) => OtherProtocol::of_line(line),
@@ -116,11 +114,11 @@ impl LineReader {
         })
     }
 
-    /// Waits for bytes and makes lines of them: often one, and none of a part of one. Says how many bytes came from
-    /// the socket. Dropping the future loses nothing. Once the input has ended it must not be called.
+    /// Waits for bytes and decodes them into lines: often one, or none if it is incomplete. Returns the number of bytes
+    /// read from the socket. Cancel-safe. It must not be called after the end of input.
     ///
-    /// When all is said an unfinished line counts as a line; when the connection breaks it does not. Silence does not end
-    /// a secret, nor a line that was thrown away: half of it could become a message.
+    /// An unfinished line counts as a line at the end of input, but not if the connection breaks. Silence ends neither
+    /// a secret nor a discarded line, because half of it could become a message.
     pub(crate) async fn fill(&mut self) -> usize {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
@@ -128,9 +126,7 @@ impl LineReader {
             return 0;
         }
         match self.idle_line {
-            Some(silence)
-                if self.decoder.is_inside_line() && !self.expects_secret && !self.decoder.is_throwing_away() =>
-            {
+            Some(silence) if self.decoder.is_inside_line() && !self.expects_secret && !self.decoder.is_discarding() => {
                 let read = timeout(silence, self.read()).await;
                 read.unwrap_or_else(|_silent| {
                     self.decoder.finish(&mut self.lines);
@@ -141,8 +137,8 @@ impl LineReader {
         }
     }
 
-    /// The next line is a secret. Has a telnet client not show what its person types. It is known by its commands, or by its
-    /// line ends, since telnet is silent on a port other than its own.
+    /// Expects a secret as the next line, and makes a telnet client stop echoing what is typed. A telnet client is
+    /// recognised by its commands or by CR LF: on ports other than its own, it does not send commands first.
     pub(crate) fn hide_typing(&mut self) {
         self.expects_secret = true;
         if self.may_be_telnet() {
@@ -150,7 +146,7 @@ impl LineReader {
         }
     }
 
-    /// The next line is not a secret. Has a telnet client show that again.
+    /// Expects an ordinary line next, and makes a telnet client echo again.
     pub(crate) fn show_typing(&mut self) {
         self.expects_secret = false;
         if self.may_be_telnet() {
@@ -162,13 +158,13 @@ impl LineReader {
         matches!(self.transport, Transport::Tcp(_)) && self.state.wants_crlf()
     }
 
-    /// Throws away what has arrived and was not looked at, be it in the socket yet, with the rest of a line that has begun.
-    /// Says how many lines that were.
-    pub(crate) fn throw_away(&mut self) -> usize {
+    /// Discards everything that has arrived and was not handled, including data in the socket and the rest of an
+    /// unfinished line. Returns the number of lines.
+    pub(crate) fn discard(&mut self) -> usize {
         let (mut count, mut reads) = (0, 0);
         loop {
             count += self.lines.drain(..).count();
-            // What was read is decoded to its end, or more could follow the line that is thrown away.
+            // Everything that was read must be decoded, or more could follow the discarded line.
             if !self.rest.is_empty() {
                 let rest = std::mem::take(&mut self.rest);
                 self.decode(&rest);
@@ -179,13 +175,13 @@ impl LineReader {
                 break;
             }
         }
-        count + self.lines.drain(..).count() + usize::from(self.decoder.throw_away())
+        count + self.lines.drain(..).count() + usize::from(self.decoder.discard())
     }
 
-    /// Waits a moment for the peer to close its side too, and throws away what it sends until then: so that closing
-    /// ours destroys nothing that it has yet to read.
+    /// Waits briefly for the peer to close its side, and discards what it sends. Closing with unread input would
+    /// destroy data that the peer has yet to read.
     pub(crate) async fn linger(&mut self) {
-        // Time is up: the connection is closed as it is.
+        // After the time limit, the connection is closed as it is.
         let _ = timeout(LINGER_LIMIT, self.drain()).await;
     }
 
@@ -199,15 +195,15 @@ impl LineReader {
         }
     }
 
-    /// Whether the input has ended with the connection, and not by a half-close.
+    /// Whether the input ended because the connection broke, and not by a half-close.
     ///
-    /// The error of a reset is told once, and the writer may have got it: the kernel then shows us a plain end, but has
+    /// The kernel reports a reset only once, possibly to the writer. Then it shows us a normal end of input, but has
     /// forgotten the peer's address.
     pub(crate) fn is_broken(&self) -> bool {
         self.state.is_broken() || self.transport.is_reset()
     }
 
-    /// Ends the connection as it is, whatever is still on its way.
+    /// Closes the connection at once, whatever is still in flight.
     pub(crate) fn cut(&self) {
         self.transport.cut();
     }
@@ -227,7 +223,7 @@ impl LineReader {
         }
     }
 
-    /// The peer has said everything.
+    /// Handles the end of input.
     fn finish(&mut self) {
         let count = self.lines.len();
         self.decoder.finish(&mut self.lines);
@@ -235,7 +231,7 @@ impl LineReader {
         self.end = Some(End::Said);
     }
 
-    /// Makes lines of bytes, and keeps what would make too many.
+    /// Decodes bytes into lines, and keeps the rest when there are enough lines.
     fn decode(&mut self, bytes: &[u8]) {
         let Self { telnet, decoder, lines, opening, .. } = self;
         let mut chunks = bytes.chunks(DECODE_BYTES);
@@ -258,7 +254,7 @@ impl LineReader {
         self.tell_writer();
     }
 
-    /// Hands on what concerns the other side of the connection.
+    /// Passes the kind of line ending and replies to telnet commands to the writer.
     fn tell_writer(&mut self) {
         if self.decoder.wants_crlf() || self.telnet.is_spoken() {
             self.state.want_crlf();
@@ -270,7 +266,7 @@ impl LineReader {
     }
 }
 
-/// Waits for bytes, shows them to `look`, and says how many there were; none at the end of input.
+/// Waits for bytes and passes them to `look`. Returns their number, which is 0 at the end of input.
 async fn read_bytes(transport: &mut Transport, mut look: impl FnMut(&[u8])) -> io::Result<usize> {
     poll_fn(|context| {
         BYTES.with_borrow_mut(|buffer| {

@@ -1,7 +1,7 @@
 //! A session: the task of one connection, from its first byte to its close.
 //!
-//! It passes on what its peer sends, at the peer's pace, leaves exactly once, and sees the connection closed
-//! gently. When the broker's inbox is full it waits, so the kernel slows its peer, and only its peer.
+//! It passes the peer's lines to the broker at a limited rate, leaves the room exactly once, and closes the connection
+//! gracefully. When the broker's inbox is full, it waits, so the kernel slows down this peer only.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -20,7 +20,7 @@ use crate::limits::{FAREWELL_LIMIT, LAST_READS, LOGIN_LIMIT, LONG_LINES, PACE_CH
 use crate::log::Record;
 use crate::model::address::PeerAddr;
 use crate::model::{PeerId, SafeText};
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
 use crate::room::Event;
 use crate::server::access::connection_limits::Permit;
@@ -34,20 +34,20 @@ use crate::server::connection::state::ConnectionState;
 use crate::server::connection::writer::Writer;
 use crate::server::shared::Shared;
 
-/// Sees to one connection. Never fails: what goes wrong is its peer's trouble alone.
+/// Handles one connection. A failure affects only this peer.
 pub(crate) async fn attend(
     accepted: Accepted,
     shared: Arc<Shared>,
     (mut permit, evicted): (Permit, oneshot::Receiver<()>),
 ) {
-    // What a login needs is given back when it is over: most of a connection's time comes after it.
+    // The login's memory is freed afterwards, because a connection spends most of its time in the room.
     let Some((mut session, writing)) = Box::pin(enter(accepted, shared, evicted)).await else { return };
     permit.is_named();
     session.stay(writing).await;
     session.lines.linger().await;
 }
 
-/// From the first byte to the join, or to the end of a connection that does not get so far.
+/// From the first byte to the join. `None` if the connection does not get that far.
 async fn enter(
     accepted: Accepted,
     shared: Arc<Shared>,
@@ -71,7 +71,7 @@ async fn enter(
     Some((session, task::spawn(writer.follow(reader)).fuse()))
 }
 
-/// A connection that has a name.
+/// A connection in the room.
 struct Session {
     peer: PeerId,
     from: PeerAddr,
@@ -79,10 +79,10 @@ struct Session {
     state: Arc<ConnectionState>,
     lines: LineReader,
     pace: RateLimit,
-    /// What the broker has counted that the peer has to pay for, and it was not charged yet.
+    /// Bytes that the broker has charged to the peer and that are not paid for yet.
     owed: Arc<AtomicU64>,
     long_lines: LongLines,
-    /// What is being done about the peer's account. It is rare, and large.
+    /// An account command in progress. Boxed because it is rare and large.
     flow: Option<Box<AccountFlow>>,
 }
 
@@ -91,22 +91,22 @@ type Writing = Fuse<JoinHandle<()>>;
 
 /// Why a peer leaves.
 enum Leaving {
-    /// It said so, or has said everything.
+    /// `/quit`, or the end of input.
     Wish(Option<SafeText>),
-    /// It has sent what no chat client sends.
+    /// It has sent too many overlong lines.
     Expelled,
     /// The connection broke.
     ClientError,
-    /// The server stops, or the room is gone.
+    /// The server is stopping, or the room has ended.
     Stop,
 }
 
-/// When the latest lines that were too long came.
+/// The times of the latest overlong lines.
 #[derive(Default)]
 struct LongLines(VecDeque<Instant>);
 
 impl LongLines {
-    /// Notes another one, and says whether there were too many of them lately.
+    /// Records another overlong line. Returns whether there were too many recently.
     fn is_one_too_many(&mut self, now: Instant) -> bool {
         let (limit, period) = LONG_LINES;
         self.0.retain(|&then| now.duration_since(then) < period);
@@ -118,7 +118,7 @@ impl LongLines {
 impl Session {
     /// From the join to the farewell.
     async fn stay(&mut self, mut writing: Writing) {
-        // A panic of ours is this peer's trouble alone, and it still leaves.
+        // A panic here must affect only this peer, and the peer must still leave.
         let talked = AssertUnwindSafe(self.talk(&mut writing)).catch_unwind().await;
         let reason = match talked {
             Ok(Leaving::Wish(reason)) => reason.map(LeaveReason::Quit),
@@ -131,7 +131,7 @@ impl Session {
                 Some(LeaveReason::server("server error"))
             }
         };
-        // Without a broker there is nobody to tell, and the writer has ended with it.
+        // Without a broker, nobody needs this, and the writer has ended as well.
         let _ = self.shared.inbox.send(Event::Leave { peer: self.peer, reason }).await;
         if !writing.is_terminated() && timeout(FAREWELL_LIMIT, &mut writing).await.is_err() {
             // The peer does not read its last lines.
@@ -139,10 +139,10 @@ impl Session {
         }
     }
 
-    /// Passes on what the peer sends, at its pace, until there is a reason to leave.
+    /// Passes the peer's lines to the broker, at a limited rate, until there is a reason to leave.
     async fn talk(&mut self, mut writing: &mut Writing) -> Leaving {
         let mut stop = self.shared.stop.clone().fuse();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         let (transport, state) = (self.lines.transport().clone(), Arc::clone(&self.state));
         let watching = watch(&transport, &state, self.shared.config.stall_limit).fuse();
         futures::pin_mut!(watching);
@@ -169,7 +169,8 @@ impl Session {
                     None => self.lines.fill().await,
                 }
             };
-            // What the peer sends comes last, or it could keep the others from ever being looked at.
+            // The input comes last. Otherwise a peer that sends all the time could keep the other cases from being
+            // checked.
             let bytes = futures::select_biased! {
                 () = writing => return Leaving::ClientError,
                 () = watching => return Leaving::ClientError,
@@ -177,12 +178,12 @@ impl Session {
                 bytes = fill.fuse() => bytes,
             };
             self.pace.take_bytes(bytes, Instant::now());
-            turns.end_round().await;
+            budget.spend().await;
         }
         self.last_words().await
     }
 
-    /// Takes in what had arrived when the server was stopped.
+    /// Handles input that had arrived when the server stopped.
     async fn last_words(&mut self) -> Leaving {
         self.pace.turn_off();
         for _ in 0..LAST_READS {
@@ -196,7 +197,7 @@ impl Session {
         Leaving::Stop
     }
 
-    /// Sends the lines that wait to the broker, as one event: as many of them as the pace allows.
+    /// Sends waiting lines to the broker as one event, as many as the rate limit allows.
     async fn pass_on(&mut self) -> Option<Leaving> {
         self.charge_owed();
         let (mut lines, mut bytes) = (Vec::new(), 0);
@@ -212,7 +213,7 @@ impl Session {
             };
             bytes += line.bytes();
             if let Some(flow) = self.flow.take_if(|_| line != Line::Endless) {
-                // Nothing waits: no line is parsed while there is one.
+                // There are no earlier lines to send: no line is parsed while an account command is in progress.
                 Box::pin(self.go_on(flow, line)).await;
                 continue;
             }
@@ -222,7 +223,7 @@ impl Session {
                     break;
                 }
                 Ok(command @ (Command::Account(_) | Command::Moderation(_))) => {
-                    // What was said before comes before.
+                    // Earlier lines must reach the room first.
                     if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);
                     }
@@ -240,9 +241,9 @@ impl Session {
                 Err(Refusal::LineTooLong) if self.long_lines.is_one_too_many(Instant::now()) => Err(Refusal::LongLines),
                 parsed => parsed,
             };
-            let is_last_straw = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
+            let must_leave = matches!(parsed, Err(Refusal::Endless | Refusal::LongLines));
             lines.push(parsed);
-            if is_last_straw {
+            if must_leave {
                 leaving = Some(Leaving::Expelled);
                 break;
             }
@@ -258,12 +259,12 @@ impl Session {
         }
     }
 
-    /// The next line that waits, if the pace allows one.
+    /// The next waiting line, if the rate limit allows one.
     fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
         if self.lines.waiting() > 0 && self.pace.take_line(Instant::now()) { self.lines.next_line() } else { None }
     }
 
-    /// Sends lines of so many bytes to the broker, if there are any.
+    /// Sends lines to the broker, if there are any. `bytes` is their total size.
     async fn send(&self, lines: Vec<Result<Command, Refusal>>, bytes: usize) -> Result<(), SendError<Event>> {
         if lines.is_empty() {
             return Ok(());
@@ -271,14 +272,15 @@ impl Session {
         self.shared.inbox.send(Event::Lines { peer: self.peer, lines, bytes }).await
     }
 
-    /// Waits until the broker has answered what was sent to it. So a long answer is paid for before another is asked for.
+    /// Waits until the broker has handled everything sent so far. So a peer pays for a long reply before it can ask for
+    /// another.
     async fn wait_for_broker(&mut self) {
         // Without a broker the writer ends, which is noticed elsewhere.
         let _ = self.shared.who_is(self.peer).await;
         self.charge_owed();
     }
 
-    /// Has the peer pay for what the broker has written because of it.
+    /// Charges the peer for what the broker has written because of it.
     fn charge_owed(&mut self) {
         match self.owed.swap(0, Ordering::Relaxed) {
             0 => {}
@@ -286,7 +288,7 @@ impl Session {
         }
     }
 
-    /// Does what has to wait for a password, or for the disk.
+    /// Runs a command that has to wait for a password or the disk.
     async fn run(&mut self, command: Command) {
         match command {
             Command::Account(command) => {
@@ -308,7 +310,7 @@ impl Session {
         }
     }
 
-    /// Hands over a line that was asked for.
+    /// Passes a line to the account command that asked for it.
     async fn go_on(&mut self, flow: Box<AccountFlow>, line: Line) {
         let step = flow.take(&self.shared, self.peer, line).await;
         if !matches!(step, Ok(Step::Ask(_))) {
@@ -317,15 +319,15 @@ impl Session {
         self.answer(step).await;
     }
 
-    /// Tells the peer what has come of its line, and goes on with the dialogue or without it.
+    /// Sends the result of a step to the peer, and continues or ends the account command.
     ///
-    /// When it is refused, what was sent after it on trust could be passwords. That is thrown away, up to the end of the line
-    /// in progress, before the peer is told, or what it says then could be among it.
+    /// After a refusal, lines that were sent in advance could be passwords. They are discarded, up to the end of the
+    /// line in progress. This happens before the peer gets the refusal, so that what it sends in reply is kept.
     async fn answer(&mut self, step: Result<Step, Refusal>) {
-        let thrown_away = if step.is_err() { self.lines.throw_away() } else { 0 };
+        let discarded = if step.is_err() { self.lines.discard() } else { 0 };
         self.shared.tell(self.peer, step.as_ref().map(Step::notice).map_err(Refusal::clone)).await;
-        if thrown_away > 0 {
-            self.shared.tell(self.peer, Err(Refusal::ThrownAway(thrown_away))).await;
+        if discarded > 0 {
+            self.shared.tell(self.peer, Err(Refusal::Discarded(discarded))).await;
         }
         if let Ok(Step::Ask(flow)) = step {
             self.flow = Some(flow);

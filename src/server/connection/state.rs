@@ -7,25 +7,24 @@ use std::task::Poll;
 use futures::future::poll_fn;
 use futures::task::AtomicWaker;
 
-/// Shared by the reader and the writer of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionState {
     crlf: AtomicBool,
     broken: AtomicBool,
     stalled: AtomicBool,
-    /// Something was sent since the watch last looked.
+    /// Data was sent since the last liveness check.
     has_sent: AtomicBool,
-    /// The watch, when it waits for that.
+    /// Wakes the liveness check when data is sent.
     watch: AtomicWaker,
     has_answers: AtomicBool,
-    /// Bytes that the writer is to send as they are: answers to telnet commands, of which there are few.
+    /// Bytes for the writer to send: replies to telnet commands, of which there are few.
     answers: Mutex<Vec<u8>>,
-    /// The writer, when it waits for them.
+    /// Wakes the writer when there are some.
     writer: AtomicWaker,
 }
 
 impl ConnectionState {
-    /// The reader has seen that this peer's lines are to end in CR LF.
+    /// Makes the writer end lines with CR LF.
     pub(crate) fn want_crlf(&self) {
         self.crlf.store(true, Ordering::Relaxed);
     }
@@ -34,14 +33,14 @@ impl ConnectionState {
         self.crlf.load(Ordering::Relaxed)
     }
 
-    /// The reader has something for the writer to send.
+    /// Gives the writer bytes to send.
     pub(crate) fn answer(&self, bytes: &[u8]) {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
         self.has_answers.store(true, Ordering::Release);
         self.writer.wake();
     }
 
-    /// What the reader has to send, without waiting.
+    /// Takes the bytes to send. Does not wait.
     pub(crate) fn take_answers(&self) -> Vec<u8> {
         if !self.has_answers.load(Ordering::Relaxed) || !self.has_answers.swap(false, Ordering::Acquire) {
             return Vec::new();
@@ -49,7 +48,7 @@ impl ConnectionState {
         std::mem::take(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until the reader has something to send.
+    /// Waits until there are bytes to send.
     pub(crate) async fn has_answers(&self) {
         poll_fn(|context| {
             self.writer.register(context.waker());
@@ -58,7 +57,7 @@ impl ConnectionState {
         .await
     }
 
-    /// Something is sent to the peer.
+    /// Records that data is being sent.
     pub(crate) fn note_sent(&self) {
         if !self.has_sent.load(Ordering::Relaxed) {
             self.has_sent.store(true, Ordering::Release);
@@ -66,7 +65,7 @@ impl ConnectionState {
         }
     }
 
-    /// Waits until something is sent. Dropping the future loses nothing.
+    /// Waits until data is sent. Cancel-safe.
     pub(crate) async fn sent(&self) {
         poll_fn(|context| {
             self.watch.register(context.waker());
@@ -75,12 +74,12 @@ impl ConnectionState {
         .await
     }
 
-    /// The writer has found the connection broken: when its input ends now, that is no half-close.
+    /// Records that the connection is broken, so that the end of its input is not taken for a half-close.
     pub(crate) fn note_broken(&self) {
         self.broken.store(true, Ordering::Release);
     }
 
-    /// The writer has given the peer up, because it took nothing for too long.
+    /// Records that the peer has read nothing for too long.
     pub(crate) fn note_stalled(&self) {
         self.stalled.store(true, Ordering::Release);
     }

@@ -1,8 +1,7 @@
-//! The writer: the one that writes to a socket.
+//! The writer: sends everything that a peer reads.
 //!
-//! Before its peer has joined, the session tells it what to say; from then on it is a task of its own, which
-//! follows the feed from its peer's place and sends what waits with one system call. Only its own peer can make it
-//! wait.
+//! Before the peer joins, the session uses it to send replies. After the join it is a task of its own, which reads the
+//! feed from the peer's position and sends what is waiting with one system call. Only its own peer can make it wait.
 
 use std::io::{self, IoSlice};
 use std::pin::pin;
@@ -17,10 +16,10 @@ use crate::log::{Log, Record};
 use crate::model::PeerId;
 use crate::model::address::PeerAddr;
 use crate::net::transport::Transport;
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::protocol::Reply;
 use crate::room::{Portion, Progress, Reader};
-use crate::server::connection::liveness::end_of_patience;
+use crate::server::connection::liveness::stall_deadline;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -33,16 +32,16 @@ pub(crate) struct Writer {
     log: Log,
     stall_limit: Duration,
     state: Arc<ConnectionState>,
-    /// Where progress is noted, once the peer has joined.
-    pulse: Option<Progress>,
+    /// Records progress. `None` until the peer has joined.
+    progress: Option<Progress>,
 }
 
-/// How much of a portion is sent.
+/// How much of a portion was sent.
 enum Sent {
     All {
         is_last: bool,
     },
-    /// So many bytes.
+    /// The number of bytes sent.
     Part(usize),
 }
 
@@ -60,29 +59,29 @@ impl Writer {
             log: shared.log.clone(),
             stall_limit: shared.config.stall_limit,
             state,
-            pulse: None,
+            progress: None,
         }
     }
 
-    /// Says one thing to a peer that is not in the room.
+    /// Sends one reply to a peer that is not in the room.
     pub(crate) async fn say(&mut self, reply: &Reply<'_>) -> io::Result<()> {
         let line = format!("{reply}\n");
         self.write(&mut [IoSlice::new(line.as_bytes())]).await
     }
 
-    /// Sends what the reader has answered to telnet commands of a peer that is not in the room.
+    /// Sends replies to telnet commands of a peer that is not in the room.
     pub(crate) async fn answer(&mut self) -> io::Result<()> {
         self.write_all(&mut [IoSlice::new(&self.state.take_answers())]).await
     }
 
-    /// Sends all that the feed has for the peer, to its farewell or the end of the feed, and then ends this side of
+    /// Sends everything in the feed for the peer, until its farewell or the end of the feed. Then closes this side of
     /// the connection.
     ///
-    /// When the connection fails, both its sides are ended, so that the session notices too.
+    /// If the connection fails, both sides are closed so that the session notices.
     pub(crate) async fn follow(mut self, mut reader: Reader) {
-        self.pulse = Some(reader.pulse());
+        self.progress = Some(reader.progress());
         match self.follow_to_end(&mut reader).await {
-            // It fails when the peer is gone already, which is just as well. If it takes too long, the session cuts it.
+            // An error means that the peer is already gone. If closing takes too long, the session cuts the connection.
             Ok(()) => drop(self.transport.close().await),
             Err(_lost) => {
                 self.state.note_broken();
@@ -91,14 +90,14 @@ impl Writer {
         }
     }
 
-    /// Ends this side of the connection of a peer that is not in the room.
+    /// Closes this side of the connection of a peer that is not in the room.
     pub(crate) async fn end(mut self) {
-        // As above.
+        // An error means that the peer is already gone.
         let _ = timeout(FAREWELL_LIMIT, self.transport.close()).await;
     }
 
     async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         loop {
             let next = futures::select_biased! {
                 next = reader.next().fuse() => Some(next),
@@ -113,20 +112,20 @@ impl Writer {
             if !answers.is_empty() {
                 Box::pin(self.write_all(&mut [IoSlice::new(&answers)])).await?;
             }
-            turns.end_round().await;
+            budget.spend().await;
         }
     }
 
-    /// Sends a portion, and says whether it is the last.
+    /// Sends a portion. Returns whether it was the last one.
     async fn send(&mut self, portion: &Portion) -> io::Result<bool> {
         match self.send_at_once(portion)? {
             Sent::All { is_last } => Ok(is_last),
-            // It is rare, and its future is large: the others need not have room for it.
+            // Boxed because it is rare and the future is large.
             Sent::Part(written) => Box::pin(self.send_rest(portion, written)).await,
         }
     }
 
-    /// Sends what the kernel takes at once, which is nearly always all.
+    /// Sends what the kernel accepts at once, which is nearly always everything.
     fn send_at_once(&mut self, portion: &Portion) -> io::Result<Sent> {
         if portion.missed() > 0 || self.state.wants_crlf() {
             return Ok(Sent::Part(0));
@@ -143,7 +142,7 @@ impl Writer {
         Ok(if is_all { Sent::All { is_last } } else { Sent::Part(written) })
     }
 
-    /// Sends the portion from byte `written` on, as long as that takes.
+    /// Sends the portion from byte `written` on. May wait.
     async fn send_rest(&mut self, portion: &Portion, written: usize) -> io::Result<bool> {
         if portion.missed() > 0 {
             let (peer, from, lines) = (self.peer, self.from, portion.missed());
@@ -167,7 +166,7 @@ impl Writer {
     }
 
     async fn write_all(&mut self, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
-        // Empty slices are left out, or a write of nothing could be taken for a closed connection.
+        // Skip empty slices: a write of nothing would look like a closed connection.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             match self.write_some(slices).await? {
@@ -178,7 +177,7 @@ impl Writer {
         self.flush().await
     }
 
-    /// Writes what the socket takes, and waits for that no longer than the stall limit.
+    /// Writes what the socket accepts. Waits no longer than the stall limit.
     async fn write_some(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.state.note_sent();
         if let Some(written) = self.transport.write_vectored(slices).now_or_never() {
@@ -188,7 +187,7 @@ impl Writer {
         self.within_limits(transport.write_vectored(slices)).await
     }
 
-    /// Waits until what was written is on its way, likewise.
+    /// Flushes the transport. Waits no longer than the stall limit.
     async fn flush(&mut self) -> io::Result<()> {
         if let Some(flushed) = self.transport.flush().now_or_never() {
             return flushed;
@@ -197,25 +196,25 @@ impl Writer {
         self.within_limits(transport.flush()).await
     }
 
-    /// Waits for the socket, no longer than the stall limit.
-    async fn within_limits<T>(&mut self, progress: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        let pulse = self.pulse.as_ref();
-        let is_leaving = || pulse.is_some_and(Progress::is_leaving);
+    /// Waits for a socket operation, but no longer than the stall limit. Records progress.
+    async fn within_limits<T>(&mut self, operation: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let progress = self.progress.as_ref();
+        let is_leaving = || progress.is_some_and(Progress::is_leaving);
         let made = futures::select_biased! {
-            made = pin!(progress.fuse()) => made,
-            () = pin!(end_of_patience(self.stall_limit, is_leaving).fuse()) => {
+            made = pin!(operation.fuse()) => made,
+            () = pin!(stall_deadline(self.stall_limit, is_leaving).fuse()) => {
                 if !is_leaving() {
                     self.state.note_stalled();
                 }
                 Err(io::ErrorKind::TimedOut.into())
             }
         };
-        pulse.into_iter().for_each(Progress::beat);
+        progress.into_iter().for_each(Progress::note);
         made
     }
 }
 
-/// The text with each LF as CR LF. Every LF is the end of a line, since safe text holds none.
+/// The text with each LF replaced by CR LF. In safe text, every LF is a line ending.
 fn with_crlf(slices: &[IoSlice<'_>]) -> Vec<u8> {
     let mut text = Vec::with_capacity(slices.iter().map(|slice| slice.len() + slice.len() / 16 + 1).sum());
     for &byte in slices.iter().flat_map(|slice| slice.iter()) {
@@ -232,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_ends_are_mirrored_across_slices() {
+    fn line_endings_become_crlf_across_slices() {
         let slices = [IoSlice::new(b"a: x\nb"), IoSlice::new(b": y\n"), IoSlice::new(b"")];
         assert_eq!(with_crlf(&slices), b"a: x\r\nb: y\r\n");
     }

@@ -9,18 +9,13 @@ use thiserror::Error;
 use crate::net::resolve::lacks_zone;
 use crate::os::io_error;
 
-/// Why a server cannot listen where it was told to, and what to do about it.
+/// Why the server cannot listen, and what to do about it.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// The host is no address, and no name that is known.
+    /// The host is neither an address nor a known name.
     #[error("cannot find the host {host:?}: {}; --host takes an address of this machine, such as 0.0.0.0 or ::", io_error::describe(.source))]
-    UnknownHost {
-        /// The host as given.
-        host: String,
-        /// What the resolver said.
-        source: io::Error,
-    },
-    /// Somebody listens there.
+    UnknownHost { host: String, source: io::Error },
+    /// Another program listens there.
     #[error("{0} is in use; is another server running? Choose another port with --port (0 takes any free one)")]
     InUse(SocketAddr),
     /// Ports below 1024 are for root.
@@ -31,31 +26,21 @@ pub enum BindError {
         "{0} is not an address of this machine; use --host 0.0.0.0 for all IPv4 addresses, or --host :: for IPv6 too"
     )]
     NotHere(SocketAddr),
-    /// Each of several networks may have that link-local address, and nothing says which network is meant.
+    /// Several networks may have that link-local address, and the zone that tells them apart is missing.
     #[error("cannot listen on {0}: a link-local address needs its zone, as in fe80::1%eth0")]
     Zoneless(SocketAddr),
     /// Anything else.
     #[error("cannot listen on {address}: {}", io_error::describe(.source))]
-    Other {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Somebody listens at that path.
+    Other { address: SocketAddr, source: io::Error },
+    /// Another program listens at that path.
     #[error("{} is in use; is another server running?", .0.display())]
     PathInUse(PathBuf),
-    /// There is something else, and it is not ours to remove.
+    /// The path exists and is not a socket, so it is not removed.
     #[error("{} exists and is not a socket; choose another path", .0.display())]
     NoSocket(PathBuf),
     /// Anything else about a path.
     #[error("cannot listen at {}: {}", .path.display(), io_error::describe_at(.path, .source))]
-    Path {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Path { path: PathBuf, source: io::Error },
 }
 
 impl BindError {

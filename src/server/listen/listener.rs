@@ -1,7 +1,6 @@
-//! The listener: where connections come in.
+//! The listener: accepts connections.
 //!
-//! It hands each connection to a session of its own and knows nothing of what is said there. A failed `accept`
-//! never ends it.
+//! It starts a session for each connection, and does not know what is said there. A failed `accept` never ends it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -26,7 +25,7 @@ use crate::net::resolve::resolve;
 use crate::net::tcp;
 use crate::net::transport::Transport;
 use crate::os::io_error;
-use crate::os::yielding::Turns;
+use crate::os::yielding::Budget;
 use crate::server::connection::handshake::Accepted;
 use crate::server::connection::session;
 use crate::server::connection::turn_away::turn_away;
@@ -34,7 +33,7 @@ use crate::server::listen::socket_file::SocketFile;
 use crate::server::listen::{BindError, Tls};
 use crate::server::shared::Shared;
 
-/// A socket that listens. Shown as the place where it does.
+/// A socket that listens. `Display` shows its address or path.
 #[derive(Debug)]
 pub struct Listener {
     socket: ListenSocket,
@@ -48,7 +47,7 @@ enum ListenSocket {
 }
 
 impl Listener {
-    /// Listens on the first address of `host` that can be had. Port 0 takes any free port; `::` listens on IPv4 too.
+    /// Listens on the first address of `host` that works. Port 0 means any free port; `::` also listens on IPv4.
     ///
     /// # Errors
     /// [`BindError`], worded for the person who starts the server.
@@ -68,21 +67,21 @@ impl Listener {
         Err(error.expect("a host that resolves has an address"))
     }
 
-    /// Listens at a path of the file system. The file gets this mode, takes the place of one that was left behind, and is
-    /// removed when this is dropped.
+    /// Listens at a path of the file system. The file gets this mode. A stale socket is replaced, and the file is
+    /// removed on drop.
     ///
     /// # Errors
-    /// [`BindError`], as above.
+    /// [`BindError`], worded for the person who starts the server.
     pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
         Ok(Self { socket: ListenSocket::Path(SocketFile::bind(path, mode)?), tls: None })
     }
 
-    /// Whoever connects has to negotiate TLS first. It is for addresses only, not for a path.
+    /// Requires TLS. For addresses only, not for paths.
     pub fn with_tls(self, tls: Arc<Tls>) -> Self {
         Self { tls: Some(tls), ..self }
     }
 
-    /// The address it really has, unless it is a path.
+    /// The actual address. `None` for a path.
     pub fn address(&self) -> Option<SocketAddr> {
         match self.socket {
             ListenSocket::Net(_, address) => Some(address),
@@ -90,15 +89,15 @@ impl Listener {
         }
     }
 
-    /// Whether others than this machine can connect to it.
+    /// Whether other machines can connect to it.
     pub fn is_reachable(&self) -> bool {
         self.address().is_some_and(|address| !address.ip().to_canonical().is_loopback())
     }
 
-    /// Gives each connection a session, for ever. Dropping it stops listening; the sessions go on.
+    /// Starts a session for each connection, forever. Dropping the future stops listening, but the sessions continue.
     pub(crate) async fn accept_all(self, shared: Arc<Shared>) -> Infallible {
         let mut recovery = Recovery::new();
-        let mut turns = Turns::default();
+        let mut budget = Budget::default();
         loop {
             match self.socket.accept().await {
                 Ok((transport, from)) => {
@@ -112,8 +111,8 @@ impl Listener {
                     recovery.from(&error, &self.socket).await;
                 }
             }
-            // In a storm of connections, those that send their names at once are to get to say them.
-            turns.end_round().await;
+            // When many clients connect at once, the sessions that already have input must get their turn.
+            budget.spend().await;
         }
     }
 }
@@ -149,29 +148,29 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Without it a restarted server has to wait for the connections of the former one to time out.
+    // Otherwise a restarted server must wait until connections of the previous one time out.
     socket.set_reuse_address(true)?;
-    // It must be set before a connection is made; those that are accepted inherit it.
+    // It must be set before a connection is made. Accepted sockets inherit it.
     socket.set_tcp_mss(SEGMENT_BYTES)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(TcpListener::from(std::net::TcpListener::from(socket)))
 }
 
-/// What is done after `accept` has failed.
+/// Recovers from errors of `accept`.
 #[derive(Debug)]
 struct Recovery {
     spare: Spare,
-    /// How long it is to wait the next time that nothing is gained by trying at once.
+    /// How long to pause after the next error that retrying at once would not solve.
     pause: Duration,
 }
 
 /// What an error of `accept` means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// The next connection has failed, and the ones after it have not.
+    /// Only this connection has failed.
     Connection,
-    /// There are no descriptors, or there is no memory. The next connection waits, and goes on waiting.
+    /// There are no descriptors, or there is no memory. The next connection keeps waiting.
     Exhausted,
     Other,
 }
@@ -181,7 +180,7 @@ impl Recovery {
         Self { spare: Spare::new(), pause: ACCEPT_PAUSE.0 }
     }
 
-    /// Does what the error calls for. Then `accept` may be called again.
+    /// Handles an error. Then `accept` may be called again.
     async fn from(&mut self, error: &io::Error, socket: &ListenSocket) {
         match Failure::of(error) {
             Failure::Connection => return,
@@ -194,8 +193,8 @@ impl Recovery {
 }
 
 impl Failure {
-    /// See accept(2), also for the errors of the network that Linux passes on from the new connection. EPERM is not among
-    /// them: a security module may forbid every accept, and then trying at once would use all of the processor.
+    /// See accept(2), also for network errors that Linux passes on from the new connection. EPERM is not among them: a
+    /// security module may forbid every accept, and retrying at once would then use all CPU time.
     fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
@@ -217,8 +216,8 @@ impl Failure {
     }
 }
 
-/// A descriptor kept for when there are none left: with it a waiting connection can at least be closed, so that its
-/// owner knows.
+/// A spare descriptor. When there are none left, it is used to accept and close a waiting connection, so that the
+/// client notices.
 #[derive(Debug)]
 struct Spare(Option<File>);
 
@@ -237,7 +236,7 @@ impl Spare {
 fn admit(accepted: Accepted, shared: &Arc<Shared>) {
     let Accepted { peer, from, .. } = accepted;
     shared.log.note(Record::Connected { peer, from });
-    // A connection that is gone already cannot be set up; its session finds out.
+    // This fails if the connection is already gone. Its session will notice.
     let _ = set_up(&accepted.transport);
     let may_connect = shared.auth.policy.may_connect(from, SystemTime::now());
     match may_connect.and_then(|()| shared.connection_limits.enter(peer, from)) {
@@ -246,7 +245,7 @@ fn admit(accepted: Accepted, shared: &Arc<Shared>) {
         }
         Err(refusal) => {
             shared.log.note(Record::Refused { peer, from, code: refusal.code() });
-            // Without TLS it could not read why.
+            // A client that expects TLS could not read the reason.
             if accepted.tls.is_none()
                 && let Some(turn) = shared.connection_limits.turn()
             {
@@ -282,14 +281,14 @@ mod tests {
     use crate::limits::KEEPALIVE;
 
     #[test]
-    fn a_connection_is_set_up_to_be_quick_small_and_watched() {
+    fn accepted_sockets_have_the_right_options() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
         set_up(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
-        // Linux doubles what it is asked for.
+        // Linux doubles the requested size.
         assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
         assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER);
         assert!(socket.keepalive().unwrap());
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_use_is_named_with_a_way_out() {
+    fn an_address_in_use_is_reported_with_a_solution() {
         let first = Listener::bind("127.0.0.1", 0).unwrap();
         let error = Listener::bind("127.0.0.1", first.address().unwrap().port()).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{first} is in use")), "{error}");
@@ -309,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_host_is_named() {
+    fn an_unknown_host_is_reported() {
         let error = Listener::bind("no.such.host.invalid", 0).unwrap_err().to_string();
         assert!(error.starts_with("cannot find the host \"no.such.host.invalid\": "), "{error}");
     }
@@ -323,7 +322,7 @@ mod tests {
         );
     }
 
-    /// A listener, and a client that waits to be accepted by it.
+    /// A listener, and a client that waits to be accepted.
     fn waiting() -> (Listener, std::net::TcpStream) {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let client = std::net::TcpStream::connect(listener.address().unwrap()).unwrap();
@@ -353,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn without_descriptors_or_memory_one_connection_is_closed_and_it_pauses() {
+    fn without_descriptors_or_memory_it_closes_one_connection_and_pauses() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             let (listener, mut client) = waiting();
             let mut recovery = Recovery::new();

@@ -1,4 +1,4 @@
-//! The sockets where connections come in.
+//! The sockets that accept connections.
 
 mod bind_error;
 pub mod listener;

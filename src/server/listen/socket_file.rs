@@ -1,7 +1,6 @@
-//! Sockets of the file system: who may connect is a matter of the file's mode.
+//! Unix sockets in the file system. The mode of the file decides who may connect.
 //!
-//! A server holds a lock for as long as it listens at a path. So a socket at that path that nobody listens at was left behind,
-//! and is replaced.
+//! A server holds a lock while it listens at a path. So a socket without a listener was left behind, and is replaced.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Permissions};
@@ -20,28 +19,28 @@ use crate::os::path::parent;
 use crate::os::safe_file::{Lock, Sticky, lock, safe_folder};
 use crate::server::listen::BindError;
 
-/// A socket that listens at a path. The file is removed when it is dropped.
+/// A socket that listens at a path. The file is removed on drop.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     pub(crate) socket: Async<UnixListener>,
-    /// As it was given.
+    /// The path as given.
     path: PathBuf,
     file: PathBuf,
-    /// The file's number: somebody may have put another file at the path since.
+    /// The inode of the file. Another file may have been put at the path since.
     inode: u64,
     lock_file: PathBuf,
     _lock: Lock,
 }
 
 impl SocketFile {
-    /// Listens at `path`. A file that a server left behind when it was killed is replaced; nothing else is.
+    /// Listens at `path`. Replaces the socket of a server that was killed, but nothing else.
     pub(crate) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
         let in_use = || BindError::PathInUse(path.to_owned());
-        // Clients have to be able to connect to it by this path.
+        // Clients must be able to connect with this path.
         SockAddr::unix(path).map_err(failed)?;
         let name = path.file_name().ok_or_else(|| BindError::NoSocket(path.to_owned()))?;
-        // No other user can replace a file of ours there.
+        // In a safe folder, no other user can replace our files.
         let folder = safe_folder(parent(path), Sticky::Allowed).map_err(failed)?;
         let (file, lock_file) = (folder.join(name), folder.join(hidden(name, ".lock")));
         let lock = lock(&lock_file).map_err(failed)?.ok_or_else(in_use)?;
@@ -61,7 +60,7 @@ impl SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // What cannot be removed stays, and the next server replaces it.
+        // If a file cannot be removed, the next server replaces it.
         if self.file.symlink_metadata().is_ok_and(|file| file.ino() == self.inode) {
             let _ = std::fs::remove_file(&self.file);
         }
@@ -69,7 +68,7 @@ impl Drop for SocketFile {
     }
 }
 
-/// Removes a socket at which nobody listens any more.
+/// Removes a socket that nobody listens on any more.
 fn remove_stale(folder: &Path, name: &OsStr, path: &Path) -> Result<(), BindError> {
     let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
     let file = folder.join(name);
@@ -79,7 +78,7 @@ fn remove_stale(folder: &Path, name: &OsStr, path: &Path) -> Result<(), BindErro
         Ok(file) if !file.file_type().is_socket() => return Err(BindError::NoSocket(path.to_owned())),
         Ok(_) => {}
     }
-    // A program that takes no lock may listen there.
+    // A program that takes no lock may be listening there.
     let client = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
     match with_address(folder, name, |address| client.connect(address)) {
         Ok(()) => Err(BindError::PathInUse(path.to_owned())),
@@ -88,13 +87,13 @@ fn remove_stale(folder: &Path, name: &OsStr, path: &Path) -> Result<(), BindErro
     }
 }
 
-/// Listens at a path where nothing is, and gives the number of the file.
+/// Listens at a path where nothing exists. Returns the inode of the file.
 ///
-/// The file gets its name only when its mode is set and it listens: who finds it can connect.
+/// The file gets its name only after its mode is set and it listens, so anyone who finds it can connect.
 fn listen(folder: &Path, name: &OsStr, mode: u32) -> io::Result<(UnixListener, u64)> {
     let new_name = hidden(name, ".new");
     let new = folder.join(&new_name);
-    // The lock is ours, so it was left behind.
+    // We hold the lock, so a killed server left it behind.
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -108,7 +107,7 @@ fn listen(folder: &Path, name: &OsStr, mode: u32) -> io::Result<(UnixListener, u
     Ok((socket.into(), inode))
 }
 
-/// Gives a file its name, unless there is something by now.
+/// Renames a file, unless the new name exists by now.
 fn publish(new: &Path, file: &Path) -> io::Result<()> {
     renameat_with(CWD, new, CWD, file, RenameFlags::NOREPLACE).map_err(|error| {
         // The next server removes what is left.
@@ -117,13 +116,13 @@ fn publish(new: &Path, file: &Path) -> io::Result<()> {
     })
 }
 
-/// The name of a file that belongs to the one with this name.
+/// The name of a hidden file that belongs to the one with this name.
 fn hidden(name: &OsStr, extension: &str) -> OsString {
     [OsStr::new("."), name, OsStr::new(extension)].into_iter().collect()
 }
 
-/// Calls `act` with the address of a socket in a folder, which has a limit of some hundred bytes (unix(7)). A longer one is
-/// written in a shorter way (proc(5)).
+/// Calls `act` with the address of a socket in a folder. An address is limited to about a hundred bytes (unix(7)), so a
+/// longer one is written as a path in /proc (proc(5)).
 fn with_address<T>(folder: &Path, name: &OsStr, act: impl FnOnce(&SockAddr) -> io::Result<T>) -> io::Result<T> {
     if let Ok(address) = SockAddr::unix(folder.join(name)) {
         return act(&address);

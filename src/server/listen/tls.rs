@@ -1,7 +1,7 @@
-//! TLS at the server: its certificate, which can be changed while it runs, and the handshake.
+//! TLS at the server: its certificate, which can be replaced while the server runs, and the handshake.
 //!
-//! A handshake is work for a processor: a signature and a key exchange, most of a millisecond with RSA. So it is done on
-//! the pool of threads for what blocks, a few at a time, and the room's thread only waits for it.
+//! A handshake takes CPU time for a signature and a key exchange, nearly a millisecond with RSA. So it runs on the pool
+//! for blocking work, a few at a time, and the room's thread only waits for it.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -35,10 +35,10 @@ use crate::net::transport::{Transport, Uninterrupted};
 use crate::os::io_error;
 use crate::os::safe_file::{check_owner, open_regular};
 
-/// The certificate of a server, and how many handshakes it works on at once.
+/// The certificate of a server, and a limit on concurrent handshakes.
 #[derive(Debug)]
 pub struct Tls {
-    /// Where the certificate and its key are, unless it was made for trying out.
+    /// The files of the certificate and its key. `None` for a self-signed certificate.
     files: Option<(PathBuf, PathBuf)>,
     current: Mutex<Arc<Current>>,
     slots: Arc<Semaphore>,
@@ -50,51 +50,38 @@ struct Current {
     certificate: CertificateDer<'static>,
 }
 
-/// Why there is no TLS, and what to do about it.
+/// Why TLS cannot be used, and what to do about it.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file cannot be read, or holds nothing of the kind.
+    /// A file cannot be read, or lacks the expected content.
     #[error("cannot read {what} in {}: {why}", .path.display())]
-    File {
-        /// What should be there.
-        what: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// Whoever can read the key can pose as this server.
+    File { what: &'static str, path: PathBuf, why: String },
+    /// Anyone who can read the key can impersonate this server.
     #[error("others can read or write the private key in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    /// There is nobody here who could be asked for its password.
+    /// The server cannot ask anyone for the password of the key.
     #[error("the private key in {} is encrypted; decrypt it with openssl pkey -in {} -out FILE", .0.display(), .0.display())]
     Encrypted(PathBuf),
-    /// The two do not fit, or are of a kind that nobody could use.
+    /// The certificate and key do not match, or no client could use them.
     #[error("cannot use the certificate in {}: {why}", .path.display())]
-    Unusable {
-        /// Where the certificate is.
-        path: PathBuf,
-        /// Why not.
-        why: String,
-    },
+    Unusable { path: PathBuf, why: String },
     /// No certificate could be made.
     #[error("cannot make a certificate: {0}")]
     NotMade(String),
 }
 
-/// It is not the time of a certificate.
+/// Why clients reject a certificate because of its validity period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Untimely {
-    /// It is over.
     #[error("the certificate has expired, so clients reject it")]
     Expired,
-    /// It has not come, or this machine's clock is late.
+    /// Perhaps the clock of this machine is slow.
     #[error("the certificate is not valid yet, so clients reject it")]
     TooEarly,
 }
 
 impl Tls {
-    /// A certificate, with those that lead to its issuer behind it, and its key: two files of PEM blocks.
+    /// Reads a certificate chain, the server's own certificate first, and its key from PEM files.
     ///
     /// # Errors
     /// [`TlsError`], worded for the operator.
@@ -103,7 +90,7 @@ impl Tls {
         Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
     }
 
-    /// A new certificate, signed by itself, for a server with these names and addresses, each as a person writes a host.
+    /// Creates a self-signed certificate for these names and addresses, each as a person writes a host.
     ///
     /// # Errors
     /// [`TlsError::NotMade`].
@@ -128,25 +115,25 @@ impl Tls {
         }
     }
 
-    /// By what a client knows the certificate.
+    /// The fingerprint by which clients can recognise the certificate.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.current().certificate)
     }
 
-    /// Why clients with the right time refuse the certificate now, if they do because of its time.
+    /// Why clients reject the certificate now because of its validity period. `None` if they do not.
     pub fn untimely(&self) -> Option<Untimely> {
         untimely(&self.current().certificate)
     }
 
-    /// Whether there are files to read again.
+    /// Whether there are files to reload.
     pub fn has_files(&self) -> bool {
         self.files.is_some()
     }
 
-    /// Reads the files again. Handshakes from now on have what is in them; connections that stand go on. It blocks.
+    /// Reloads the files. New handshakes use them; existing connections continue. Blocks.
     ///
     /// # Errors
-    /// [`TlsError`]; then all stays as it was.
+    /// [`TlsError`]; nothing changes then.
     pub fn reload(&self) -> Result<(), TlsError> {
         if let Some((certificate, key)) = &self.files {
             let read = read(certificate, key)?;
@@ -155,10 +142,10 @@ impl Tls {
         Ok(())
     }
 
-    /// Negotiates TLS with whoever has connected. Whoever calls it limits its time.
+    /// Negotiates TLS with a client. The caller limits the time.
     ///
     /// # Errors
-    /// When the peer does not, or cannot.
+    /// If the handshake fails.
     pub(crate) async fn shake_hands(&self, socket: TcpStream) -> io::Result<Transport> {
         let accept = TlsAcceptor::from(Arc::clone(&self.current().config)).accept(Uninterrupted(socket.clone()));
         let stream = poll_on_the_pool(accept, &self.slots).await?;
@@ -177,7 +164,7 @@ impl Current {
             .with_protocol_versions(&[&TLS13, &TLS12])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        // A chat is joined for hours. To resume a session would save little, and means keys that are kept.
+        // Chat connections last for hours. Session resumption would save little, and would require stored keys.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config), certificate })
@@ -204,7 +191,7 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
     let opened = open_regular(key, OpenOptions::new().read(true), OFlags::empty());
     let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
     check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
-    // A group may read it, so that a service that is not root's can.
+    // The group may read it, for services that do not run as root.
     if metadata.mode() & 0o027 != 0 {
         return Err(TlsError::Exposed(key.to_owned()));
     }
@@ -222,7 +209,7 @@ fn why_unusable(error: &rustls::Error) -> String {
         rustls::Error::InconsistentKeys(_) => {
             "the key does not match the first certificate in the file, which must be the server's own".to_owned()
         }
-        // The library says so of a key that it cannot use.
+        // rustls reports this for a key that it cannot use.
         rustls::Error::General(_) => {
             "the key must be RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519".to_owned()
         }
@@ -246,9 +233,10 @@ impl TlsError {
     }
 }
 
-/// Polls a future on the pool of threads for what blocks, whenever it asks for it and there is a slot.
+/// Polls a future on the pool for blocking work, whenever it is woken and there is a slot.
 ///
-/// Only work takes up a slot, not the wait for the peer: otherwise a few that say nothing would keep all others out.
+/// A slot is taken only while polling, not while waiting for the peer. Otherwise a few silent peers could block all
+/// others.
 async fn poll_on_the_pool<F>(mut future: F, slots: &Arc<Semaphore>) -> F::Output
 where
     F: Future<Output: Send> + Unpin + Send + 'static,
@@ -270,7 +258,7 @@ where
     }
 }
 
-/// Whether the future wants to be polled.
+/// Whether the future was woken.
 #[derive(Debug, Default)]
 struct Calls {
     is_called: AtomicBool,
@@ -305,7 +293,7 @@ mod tests {
 
     use super::*;
 
-    /// Work in three portions, each asked for by the one before it; how many of its kind are at it is counted.
+    /// Work in three portions, each of which wakes the next. It counts how many run at once.
     struct Work {
         portions: usize,
         at_it: Arc<AtomicUsize>,
@@ -327,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_handshakes_are_worked_on_at_once_than_there_are_slots_and_all_come_to_their_end() {
+    fn handshakes_run_only_in_the_available_slots_and_all_complete() {
         let (slots, at_it, most) = (Arc::new(Semaphore::new(3)), Arc::default(), Arc::default());
         let work = || Work { portions: 3, at_it: Arc::clone(&at_it), most: Arc::clone(&most) };
         block_on(join_all((0..40).map(|_| poll_on_the_pool(work(), &slots))));

@@ -1,19 +1,19 @@
-//! Curves as a picture, on logarithmic axes.
+//! Draws curves on logarithmic axes.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
-/// What one server costs.
+/// The cost of one server.
 #[derive(Debug)]
 pub struct Curve {
     pub name: &'static str,
-    /// Nanoseconds of processor time for each delivery, by what the axis shows.
+    /// Nanoseconds of CPU time per delivered line, by the value on the axis.
     pub points: Vec<(usize, f64)>,
 }
 
-/// Both light and dark pages show them well.
+/// Colours that are visible on light and dark pages.
 const COLOURS: [RGBColor; 3] = [RGBColor(120, 120, 120), RGBColor(200, 60, 30), RGBColor(40, 110, 200)];
 
 /// Draws the curves into an SVG file.

@@ -1,7 +1,7 @@
-//! The comparison: the same loads on every server there is, in turns, and what each costs beside the floor.
+//! The comparison: runs the same loads on every server in turn, and relates the costs to those of the floor.
 //!
-//! Machines differ, and one machine differs from minute to minute; so what counts are ratios, each of two runs that
-//! followed each other, and of several such ratios the median.
+//! Machines differ, and one machine differs from minute to minute. So only ratios count: each is of two consecutive
+//! runs, and the result is the median of several ratios.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,20 +17,20 @@ use crate::target::Target;
 
 #[derive(Debug, Args)]
 pub struct Compare {
-    /// How often each load is put on each server
+    /// How many times to run each load on each server
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 
-    /// For how many seconds it is measured each time
+    /// Seconds to measure each time
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
 
-    /// Where the page is whose tables are written anew, and the charts
+    /// The page whose tables and charts are updated
     #[arg(long, value_name = "FOLDER", default_value = "docs")]
     docs: PathBuf,
 }
 
-/// The loads of the table: how many peers, and how many lines are on their way.
+/// The loads of the table: the number of peers, and the number of lines in flight.
 const LOADS: [(usize, usize); 5] = [(1000, 512), (1000, 32), (100, 1), (5000, 64), (15_000, 64)];
 
 /// The curves: the numbers of peers with 10 senders, and of senders among 1000 peers.
@@ -38,10 +38,10 @@ const PEERS: [usize; 8] = [10, 30, 100, 300, 1000, 3000, 5000, 15_000];
 const SENDERS: [usize; 4] = [1, 10, 100, 1000];
 const CURVES: [Target; 3] = [Target::Floor, Target::Linechat, Target::Nats];
 
-/// How many lines are on their way in the curves.
+/// The number of lines in flight for the curves.
 const IN_FLIGHT: usize = 64;
 
-/// What the figures of several rounds come to.
+/// The summary of several rounds.
 type Rounds = HashMap<Target, Vec<Figures>>;
 
 impl Compare {
@@ -100,7 +100,7 @@ impl Compare {
         Ok(curves)
     }
 
-    /// Puts the load on all of them in turns. One that fails has no figures, and it is said why.
+    /// Runs the load on all servers in turn. If one fails, it gets no figures, and the reason is printed.
     fn rounds(&self, binary: &Path, targets: &[Target], load: &Load) -> Result<Rounds> {
         let mut rounds: Rounds = targets.iter().map(|&target| (target, Vec::new())).collect();
         for _ in 0..self.rounds {
@@ -117,7 +117,7 @@ impl Compare {
                         eprintln!("{:.1} ns", figures.talk.map_or(0.0, |talk| talk.cpu_per_delivery));
                         rounds.get_mut(&target).context("it was put in above")?.push(figures);
                     }
-                    // Ours and the floor have to hold.
+                    // Our server and the floor must not fail.
                     Err(error) if matches!(target, Target::Linechat | Target::Floor) => return Err(error),
                     Err(error) => eprintln!("{error:#}"),
                 }
@@ -145,7 +145,7 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 fn write_row(out: &mut String, peers: usize, in_flight: usize, target: Target, rounds: &Rounds) -> Result<()> {
     let (own, floor) = (&rounds[&target], &rounds[&Target::Floor]);
     let name = target.name();
-    // A server that failed once has no pairs that could be trusted.
+    // A server that failed once has no complete pairs.
     if own.len() < floor.len() {
         writeln!(out, "| {peers} | {in_flight} | {name} | lost lines, or ended | | | | |")?;
         return Ok(());
@@ -190,7 +190,7 @@ fn write_curves(out: &mut String, what: &str, points: &[usize], curves: &[Curve]
     Ok(())
 }
 
-/// The tables stand between two comments, which stay.
+/// The tables are between two comments, which stay.
 fn replace_tables(page: &Path, tables: &str) -> Result<()> {
     const BEGIN: &str = "<!-- written by benches/compare: begin -->\n";
     const END: &str = "<!-- end -->";

@@ -1,17 +1,17 @@
-//! How a client of each server speaks, as far as the swarm needs it.
+//! The protocols of the servers, as far as the swarm needs them.
 //!
-//! What is said carries a mark, so that a line of the load is found in any protocol's framing: see [`Words`].
+//! Messages carry a mark, so that a line of the load is found in any protocol's framing: see [`Words`].
 
 use std::fmt::Write;
 
-/// A protocol of lines.
+/// A line-based protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// linechat: the first line is the name.
     Linechat,
-    /// The floor: a line goes to all others as it is.
+    /// The floor: a line goes to all others unchanged.
     Bare,
-    /// `ncat --chat`: like that, and who said it is put before it.
+    /// `ncat --chat`: the same, but with the sender before it.
     Ncat,
     /// RFC 2812, with one channel.
     Irc,
@@ -19,27 +19,27 @@ pub enum Dialect {
     Nats,
 }
 
-/// What a line of a server means.
+/// The meaning of a line from a server.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard<'a> {
-    /// Somebody's words.
+    /// A message of the load.
     Said(&'a [u8]),
-    /// The client is in the room now, with so many others.
+    /// The client is now in the room, with this many others.
     Ready(usize),
-    /// So many others have come.
+    /// This many others have joined.
     Joined(usize),
-    /// The server wants this said.
+    /// The server wants this line from the client.
     Answer(Vec<u8>),
     /// The server refuses something.
     Refused,
-    /// Nothing that matters here.
+    /// Irrelevant here.
     Other,
 }
 
-/// Begins what is said. No protocol here uses it in its framing.
+/// Starts a message. No protocol here uses it in its framing.
 const MARK: u8 = b'|';
 
-/// One line of the load: who says it, which of its lines it is, and filling.
+/// One line of the load: its sender, its number, and padding.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Words {
     pub sender: usize,
@@ -47,17 +47,17 @@ pub struct Words {
 }
 
 impl Words {
-    /// How short they can be.
+    /// The minimum length.
     pub const LEAST: usize = 18;
 
-    /// The words, `size` bytes long.
+    /// The message, `size` bytes long.
     pub fn write(&self, size: usize, out: &mut String) {
         let start = out.len();
         write!(out, "{}{:06} {:010}", MARK as char, self.sender, self.number).expect("a String takes it");
         out.extend(std::iter::repeat_n('x', size - (out.len() - start)));
     }
 
-    /// The words in `text`, if they are whole.
+    /// The message in `text`, if it is complete.
     pub fn read(text: &[u8], size: usize) -> Option<Self> {
         let (sender, number) = (decimal(text.get(1..7)?)?, decimal(text.get(8..18)?)?);
         let is_whole = text.len() == size && text[18..].iter().all(|&byte| byte == b'x');
@@ -72,7 +72,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 impl Dialect {
-    /// What a client says first.
+    /// What a client sends first.
     pub fn hello(self, client: usize) -> String {
         match self {
             Self::Linechat => format!("s{client:05}\n"),
@@ -84,11 +84,11 @@ impl Dialect {
         }
     }
 
-    /// How a client says something.
+    /// How a client sends a message.
     pub fn say(self, words: &Words, size: usize, out: &mut String) {
         match self {
             Self::Linechat | Self::Ncat => {}
-            // The floor adds no name, so the client does: all deliver the same bytes.
+            // The floor adds no name, so the client does. So all servers deliver the same bytes.
             Self::Bare => write!(out, "s{:05}: ", words.sender).expect("a String takes it"),
             Self::Irc => out.push_str("PRIVMSG #room :"),
             Self::Nats => write!(out, "PUB room {size}\r\n").expect("a String takes it"),
@@ -97,7 +97,7 @@ impl Dialect {
         out.push_str(if matches!(self, Self::Irc | Self::Nats) { "\r\n" } else { "\n" });
     }
 
-    /// Understands a line, given without its end.
+    /// Parses a line without its line ending.
     pub fn hear(self, line: &[u8]) -> Heard<'_> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if let Some(at) = memchr::memchr(MARK, line) {

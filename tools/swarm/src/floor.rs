@@ -1,8 +1,8 @@
-//! The floor: the least that a program has to do to pass lines on, and nothing more.
+//! The floor: the minimum that a program must do to pass lines on.
 //!
-//! One thread and one epoll. In each round it reads once from all that have something, and sends once to each peer. It
-//! knows no names, checks nothing, and gives up when a peer does not take what it is sent: no server to use, but what
-//! servers are measured against.
+//! It has one thread and one epoll. In each round, it reads once from all sockets that have input, and sends once to
+//! each peer. It knows no names, checks nothing, and gives up if a peer does not accept its data. So it is not a usable
+//! server, but a baseline for others.
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,13 +14,13 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 
 struct Peer {
     stream: TcpStream,
-    /// A line that has not ended yet.
+    /// An unfinished line.
     tail: Vec<u8>,
-    /// What it said in this round.
+    /// What it sent in this round.
     own: Range<usize>,
 }
 
-/// The peers, each at the place of its descriptor.
+/// The peers, indexed by descriptor.
 type Peers = Vec<Option<Peer>>;
 
 /// Serves until it is killed.
@@ -54,7 +54,7 @@ pub fn serve(port: u16) -> Result<()> {
     }
 }
 
-/// Takes what a peer has sent; false when it is gone.
+/// Reads what a peer has sent. Returns false if it is gone.
 fn hear(peer: &mut Option<Peer>, input: &mut [u8], round: &mut Vec<u8>) -> bool {
     let Some(peer) = peer else { return false };
     let Ok(count @ 1..) = peer.stream.read(input) else { return false };

@@ -1,34 +1,34 @@
-//! The books of a load: which lines are on their way, who has heard them, and how long that took.
+//! The ledger of a load: which lines are in flight, who has received them, and how long that took.
 
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
 
 use crate::dialect::Words;
 
-/// What every peer is to hear, and has heard.
+/// What every peer must receive, and has received.
 #[derive(Debug)]
 pub struct Ledger {
     peers: usize,
     /// The first peers are the senders.
     senders: usize,
     window: usize,
-    /// How many lines each sender has sent.
+    /// The number of lines that each sender has sent.
     sent: Vec<u32>,
-    /// The lines that are on their way: `window` places for each sender.
+    /// The lines in flight: `window` places for each sender.
     flights: Vec<Flight>,
     /// For each peer, the number of the next line of each sender.
     next: Vec<u32>,
-    /// How many lines are on their way.
+    /// The number of lines in flight.
     in_flight: usize,
-    /// How many lines were heard, by all peers together.
+    /// The number of lines received, by all peers together.
     pub deliveries: u64,
-    /// How long a line took to a peer, in nanoseconds.
+    /// The latencies of lines to a peer, in nanoseconds.
     pub latency: Histogram<u64>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Flight {
-    /// How many peers have still to hear it.
+    /// The number of peers that have yet to receive it.
     left: usize,
     /// When it was sent, in nanoseconds.
     sent_at: u64,
@@ -53,12 +53,12 @@ impl Ledger {
         self.senders
     }
 
-    /// How many more lines may go out.
+    /// How many more lines may be sent.
     pub fn room(&self) -> usize {
         self.window - self.in_flight
     }
 
-    /// The next line of a sender, which goes out now.
+    /// The next line of a sender, which is sent now.
     pub fn send(&mut self, sender: usize, now: u64) -> Words {
         let number = self.sent[sender];
         self.sent[sender] += 1;
@@ -68,10 +68,10 @@ impl Ledger {
         Words { sender, number }
     }
 
-    /// A peer has heard this.
+    /// Records that a peer received this.
     ///
     /// # Errors
-    /// When it should have heard something else: a line is lost, twice, or out of order.
+    /// If it should have received something else: a line is lost, duplicated or out of order.
     pub fn hear(&mut self, peer: usize, words: &Words, now: u64) -> Result<()> {
         let &Words { sender, number } = words;
         ensure!(sender < self.senders && sender != peer, "{peer} heard {words:?}, which nobody said to it");
@@ -86,12 +86,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether nothing is on its way.
+    /// Whether no lines are in flight.
     pub fn is_quiet(&self) -> bool {
         self.in_flight == 0
     }
 
-    /// Whether all have heard all.
+    /// Whether everyone has received everything.
     pub fn is_settled(&self) -> bool {
         let has_all = |peer: usize| {
             let heard = &self.next[peer * self.senders..][..self.senders];

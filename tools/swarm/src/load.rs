@@ -1,4 +1,4 @@
-//! A load: so many peers, who say so much, and what that costs a server.
+//! A load: a number of peers and senders, and what they cost a server.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,61 +7,61 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::crowd::{Crowd, Drive, Joining};
+use crate::clients::{Clients, Drive, Joining};
 use crate::dialect::Words;
 use crate::ledger::Ledger;
 use crate::target::Target;
 
-/// How many lines may be on their way when they go out at a fixed rate; more means that the server cannot keep up.
+/// The maximum number of lines in flight at a fixed rate. More means that the server cannot keep up.
 const WINDOW_AT_A_RATE: usize = 4096;
 
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Load {
-    /// How many peers there are
+    /// Number of peers
     #[arg(long, default_value_t = 1000)]
     pub peers: usize,
 
-    /// How many of them talk, in turns
+    /// Number of peers that send, in turn
     #[arg(long, default_value_t = 10)]
     pub senders: usize,
 
-    /// How many bytes a line has, without name and line end
+    /// Length of a line in bytes, without name and line ending
     #[arg(long, default_value_t = 64)]
     pub size: usize,
 
-    /// How many lines are on their way at any time: the next goes out when one has reached all
+    /// Number of lines in flight: the next one is sent when one has reached everyone
     #[arg(long, default_value_t = 32)]
     pub in_flight: usize,
 
-    /// How many lines go out in a second, instead of --in-flight
+    /// Lines per second, instead of --in-flight
     #[arg(long, value_name = "LINES")]
     pub rate: Option<f64>,
 
-    /// For how many seconds it is measured, after a quarter of that to warm up; 0 only lets the peers join
+    /// Seconds to measure, after a quarter of that to warm up; with 0, the peers only join
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
 }
 
-/// What a load has cost.
+/// The cost of a load.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     pub joining: Joining,
-    /// Nanoseconds of the server's processor time for each peer that joined, until all knew.
+    /// Nanoseconds of the server's CPU time per peer that joined, until everyone knew.
     pub cpu_per_join: f64,
-    /// Bytes of memory for each peer that has joined and is silent.
+    /// Bytes of memory per peer that has joined and is silent.
     pub idle_memory: f64,
     pub talk: Option<Talk>,
 }
 
-/// What the talking has cost.
+/// The cost of sending.
 #[derive(Debug, Clone, Copy)]
 pub struct Talk {
     pub deliveries_per_second: f64,
-    /// Nanoseconds of the server's processor time for each line that reached a peer.
+    /// Nanoseconds of the server's CPU time per line that reached a peer.
     pub cpu_per_delivery: f64,
-    /// How many lines reached a peer with one system call.
+    /// Lines that reached a peer per system call.
     pub deliveries_per_write: f64,
-    /// Of the time that a line took to a peer.
+    /// Latencies of lines to a peer.
     pub latency: Latency,
     /// Bytes of memory of the server at the end.
     pub memory: f64,
@@ -76,7 +76,7 @@ pub struct Latency {
 }
 
 impl Load {
-    /// Puts the load on a server of its own. `binary` is ours.
+    /// Runs the load on a new server. `binary` is our server program.
     pub fn put_on(&self, target: Target, binary: &Path) -> Result<Figures> {
         ensure!(self.size >= Words::LEAST, "a line needs {} bytes", Words::LEAST);
         ensure!(
@@ -85,8 +85,8 @@ impl Load {
         );
         let server = target.start(binary)?;
         let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
-        let mut crowd = Crowd::new(target.dialect(), self.size)?;
-        let joining = crowd.join(server.address, self.peers, target.has_short_backlog())?;
+        let mut clients = Clients::new(target.dialect(), self.size)?;
+        let joining = clients.join(server.address, self.peers, target.has_short_backlog())?;
         let cpu_per_join = (server.cpu()? - idle_cpu) as f64 / self.peers as f64;
         let idle_memory = (server.resident()? as f64 - empty as f64) / self.peers as f64;
         let mut figures = Figures { joining, cpu_per_join, idle_memory, talk: None };
@@ -100,7 +100,7 @@ impl Load {
         let mut ledger = Ledger::new(self.peers, self.senders, window);
         let (start, mut measured) = (Instant::now(), None);
         let (warm_up, seconds) = [self.seconds / 4.0, self.seconds].map(Duration::from_secs_f64).into();
-        crowd.talk(&mut ledger, drive, |ledger| {
+        clients.talk(&mut ledger, drive, |ledger| {
             let (cpu, writes, deliveries, now) = match (start.elapsed(), measured) {
                 (elapsed, None) if elapsed >= warm_up => {
                     ledger.latency.reset();

@@ -1,11 +1,11 @@
-//! The swarm: a crowd of peers that drives a chat server over loopback, and measures what that costs the server.
+//! The swarm: many peers that drive a chat server over loopback, to measure its cost.
 //!
-//! Every peer checks that it hears every line, whole and in order; a server that loses one has no figures.
+//! Every peer checks that it receives every line, complete and in order. A server that loses one gets no figures.
 #![allow(missing_docs, missing_debug_implementations)]
 
 mod chart;
+mod clients;
 mod compare;
-mod crowd;
 mod dialect;
 mod floor;
 mod ledger;
@@ -22,7 +22,7 @@ use compare::Compare;
 use load::{Figures, Load};
 use target::Target;
 
-/// Puts a load on a chat server and measures what that costs it.
+/// Puts a load on a chat server and measures its cost.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Our server's program
@@ -35,7 +35,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// One load on one server
+    /// Run one load on one server
     Drive {
         /// The server
         #[arg(long, value_enum, default_value_t = Target::Linechat)]
@@ -44,9 +44,9 @@ enum What {
         #[command(flatten)]
         load: Load,
     },
-    /// Many loads on all servers that are installed, written into docs/performance.md
+    /// Run many loads on all installed servers, and write the results to docs/performance.md
     Compare(Compare),
-    /// Be the floor that servers are measured against
+    /// Run the floor, the baseline for servers
     #[command(hide = true)]
     Floor { port: u16 },
 }
@@ -54,7 +54,7 @@ enum What {
 fn main() -> Result<()> {
     let Arguments { binary, what } = Arguments::parse();
     let binary = move || binary.map_or_else(our_server, Ok);
-    // The servers inherit it.
+    // The servers inherit this limit.
     raise_descriptor_limit();
     match what {
         What::Drive { server, load } => print(&load, &load.put_on(server, &binary()?)?),
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The server that was built beside this program.
+/// The server program that was built next to this one.
 fn our_server() -> Result<PathBuf> {
     let this = std::env::current_exe()?;
     let server = this.with_file_name("server");

@@ -1,4 +1,4 @@
-//! The servers that can be loaded, each as a process of its own, and what the kernel says of it.
+//! The servers that can be measured, each as a process of its own, and its statistics from the kernel.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -17,7 +17,7 @@ use crate::dialect::Dialect;
 pub enum Target {
     /// Ours
     Linechat,
-    /// The least that a program has to do
+    /// The minimum that a program must do
     Floor,
     /// `ncat --chat`
     Ncat,
@@ -29,7 +29,7 @@ pub enum Target {
     Nats,
 }
 
-/// A server that runs. Dropping it ends it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
@@ -59,7 +59,8 @@ impl Target {
         }
     }
 
-    /// How many peers it is made for. ncat waits with select(2), and an IRC server tells each join to each peer.
+    /// The number of peers that it is made for. ncat uses select(2), and an IRC server announces each join to each
+    /// peer.
     pub fn most_peers(self) -> usize {
         match self {
             Self::Ncat | Self::Ngircd | Self::Inspircd => 1000,
@@ -67,12 +68,12 @@ impl Target {
         }
     }
 
-    /// Whether few connections can wait to be accepted.
+    /// Whether its listen backlog is short.
     pub fn has_short_backlog(self) -> bool {
         matches!(self, Self::Ncat | Self::Ngircd)
     }
 
-    /// Whether the program is on this machine.
+    /// Whether the program is installed.
     pub fn is_installed(self) -> bool {
         let mut probe = match self {
             Self::Linechat | Self::Floor => return true,
@@ -84,7 +85,7 @@ impl Target {
         probe.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
-    /// Starts it on a free port, with every limit off that could stand in the way of the load. `binary` is ours.
+    /// Starts it on a free port, with every limit off that could affect the load. `binary` is our server program.
     pub fn start(self, binary: &Path) -> Result<Server> {
         let folder = std::env::temp_dir().join(format!("swarm-{}-{}", std::process::id(), self.name()));
         fs::create_dir_all(&folder)?;
@@ -122,7 +123,7 @@ impl Target {
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
         let output = child.stdout.take().expect("it is piped");
-        // What it writes is read, or it would have to wait at some time.
+        // Its output is read, or it would block at some point.
         std::thread::spawn(move || BufReader::new(output).lines().for_each(drop));
         let mut server = Server { child, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), folder };
         server.wait_until_it_listens()?;
@@ -178,18 +179,18 @@ impl Server {
             ensure!(Instant::now() < deadline, "the server does not listen");
             pause();
         };
-        // ncat ends when a peer has gone before it could look at it.
+        // ncat exits if a peer has gone before it could accept it.
         pause();
         drop(probe);
         pause();
         Ok(())
     }
 
-    /// The time that its threads have spent on a processor, in nanoseconds.
+    /// The CPU time of its threads, in nanoseconds.
     pub fn cpu(&self) -> Result<u64> {
         let mut nanoseconds = 0;
         for thread in fs::read_dir(self.proc("task"))? {
-            // A thread that has just ended has no more to say.
+            // A thread that has just ended is not counted.
             let Ok(times) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
             let on_processor = times.split(' ').next().context("schedstat has three numbers")?;
             nanoseconds += on_processor.parse::<u64>()?;
@@ -197,14 +198,14 @@ impl Server {
         Ok(nanoseconds)
     }
 
-    /// The memory that it holds, in bytes.
+    /// Its memory, in bytes.
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
-    /// How often it has written to a descriptor. What is sent by `send` and its kin does not count.
+    /// The number of its write system calls. `send` and similar calls are not counted.
     pub fn writes(&self) -> Result<u64> {
         let io = fs::read_to_string(self.proc("io"))?;
         let line = io.lines().find_map(|line| line.strip_prefix("syscw: ")).context("no syscw")?;
@@ -218,7 +219,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);

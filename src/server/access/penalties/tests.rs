@@ -11,12 +11,12 @@ fn source(number: u32) -> LimitKeys {
     LimitKeys::of(Network::V4(number.to_be_bytes()))
 }
 
-/// How long somebody there has to wait.
+/// How long passwords with these keys are refused.
 fn wait(penalties: &Penalties, keys: &LimitKeys, now: Instant) -> Option<Duration> {
     penalties.is_refused(keys, now).map(|(wait, _)| wait)
 }
 
-/// How many wrong passwords are looked at, each from the next one of these networks, before one is refused.
+/// How many wrong passwords are accepted before one is refused. Each is from the next of these networks.
 fn tries(penalties: &mut Penalties, keys: impl Iterator<Item = LimitKeys>, now: Instant) -> usize {
     let try_one = |keys| {
         let may_try = penalties.is_refused(&keys, now).is_none();
@@ -43,7 +43,7 @@ fn a_48_has_eleven_times_the_tries_of_a_64_however_many_64s_it_has() {
 }
 
 #[test]
-fn on_this_machine_guesses_at_one_name_do_not_keep_others_from_theirs() {
+fn local_guesses_at_one_name_do_not_block_other_names() {
     let (mut penalties, now) = (Penalties::default(), Instant::now());
     let [bob, eve] = ["Bob", "Eve"].map(|name| LimitKeys::with_name(Network::Loopback, &Name::parse(name).unwrap()));
     assert_eq!(tries(&mut penalties, std::iter::repeat(bob.clone()), now), 3);
@@ -52,7 +52,7 @@ fn on_this_machine_guesses_at_one_name_do_not_keep_others_from_theirs() {
 }
 
 #[test]
-fn two_wrong_passwords_are_forgiven_and_a_third_is_refused_until_all_has_run_off() {
+fn three_wrong_passwords_are_penalized_until_the_penalty_has_run_off() {
     let (mut penalties, start) = (Penalties::default(), Instant::now());
     for _ in 0..2 {
         penalties.charge(&source(1), WrongPassword, start);
@@ -66,7 +66,7 @@ fn two_wrong_passwords_are_forgiven_and_a_third_is_refused_until_all_has_run_off
 }
 
 #[test]
-fn what_has_run_off_counts_no_more() {
+fn expired_penalties_no_longer_count() {
     let (mut penalties, start) = (Penalties::default(), Instant::now());
     for typo in 0..20 {
         penalties.charge(&source(1), WrongPassword, start + typo * 20 * S);
@@ -92,7 +92,7 @@ fn no_source_waits_longer_than_the_cap() {
 }
 
 #[test]
-fn a_refund_lifts_the_refusal_that_its_charge_began_and_no_earlier_one() {
+fn a_refund_lifts_only_the_refusal_of_its_own_charge() {
     let (mut penalties, start) = (Penalties::default(), Instant::now());
     for _ in 0..3 {
         penalties.charge(&source(1), WrongPassword, start);
@@ -109,7 +109,7 @@ fn a_refund_lifts_the_refusal_that_its_charge_began_and_no_earlier_one() {
 }
 
 #[test]
-fn a_refund_to_one_who_owes_nothing_is_nothing() {
+fn a_refund_without_a_penalty_has_no_effect() {
     let (mut penalties, start) = (Penalties::default(), Instant::now());
     penalties.refund(&source(1), WrongPassword, start);
     penalties.charge(&source(1), WrongPassword, start);
@@ -121,7 +121,7 @@ fn a_refund_to_one_who_owes_nothing_is_nothing() {
 }
 
 #[test]
-fn a_flood_of_sources_does_not_lift_the_heaviest_penalty_and_the_table_stays_bounded() {
+fn a_flood_of_sources_keeps_the_heaviest_penalty_and_the_bound() {
     let (mut penalties, start) = (Penalties::default(), Instant::now());
     let heaviest = source(u32::MAX);
     for _ in 0..4 {
@@ -136,7 +136,7 @@ fn a_flood_of_sources_does_not_lift_the_heaviest_penalty_and_the_table_stays_bou
 }
 
 #[test]
-fn what_has_run_off_makes_room_a_little_with_every_charge() {
+fn each_charge_removes_some_expired_penalties() {
     let (mut penalties, start) = (Penalties::with_room(100), Instant::now());
     for number in 0..100 {
         penalties.charge(&source(number), NoLogin, start);
@@ -154,7 +154,7 @@ fn offence() -> impl Strategy<Value = Offence> {
 
 proptest! {
     #[test]
-    fn whatever_happens_the_two_tables_agree_and_the_bounds_hold(
+    fn both_tables_always_agree_and_stay_bounded(
         acts in prop::collection::vec((0..20u32, offence(), any::<bool>(), 0..30u32), 1..300)
     ) {
         let (mut penalties, mut now) = (Penalties::with_room(8), Instant::now());
@@ -188,7 +188,7 @@ proptest! {
             let penalty = penalties.of.get(&source(1).widest()).filter(|penalty| penalty.until > now);
             (penalty.map(|penalty| penalty.until - now), wait(penalties, &source(1), now))
         };
-        // What it would have been without the charge, at a time when neither has run off to nothing.
+        // The penalty without the charge, at a time when neither has run off.
         let owed = left(&penalties, now).0.unwrap_or_default();
         let then = now + (elapsed * S).min(owed);
         let expected = left(&penalties, then);

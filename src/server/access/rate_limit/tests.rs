@@ -12,15 +12,15 @@ fn from(profile: PacePreset, ip: &str, networks: &Arc<NetworkLimits>, now: Insta
     RateLimit::new(profile, PeerAddr::Net((ip.parse::<std::net::IpAddr>().unwrap(), 7).into()), networks, 0, now)
 }
 
-/// Takes as many lines as may be passed on now, of so many that wait.
+/// Takes as many of the waiting lines as the limits allow now.
 fn take_lines(pace: &mut RateLimit, waiting: usize, now: Instant) -> usize {
     (0..waiting).take_while(|_| pace.take_line(now)).count()
 }
 
 #[test]
-fn the_room_waits_only_where_peers_may_talk_as_fast_as_it_goes() {
+fn the_room_waits_without_limit_only_if_pace_is_off() {
     assert_eq!(
-        [PacePreset::Open, PacePreset::Public, PacePreset::Off].map(PacePreset::is_patient),
+        [PacePreset::Open, PacePreset::Public, PacePreset::Off].map(PacePreset::waits_for_readers),
         [false, false, true]
     );
 }
@@ -50,7 +50,7 @@ fn bytes_may_be_overdrawn_and_are_paid_back_before_another_line_passes() {
 }
 
 #[test]
-fn strangers_may_send_fewer_bytes_than_friends() {
+fn public_allows_fewer_bytes_than_open() {
     let start = Instant::now();
     let mut pace = pace(PacePreset::Public, start);
     pace.take_bytes(64 * 1024, start);
@@ -60,7 +60,7 @@ fn strangers_may_send_fewer_bytes_than_friends() {
 }
 
 #[test]
-fn a_person_never_notices() {
+fn a_person_who_types_is_never_limited() {
     let start = Instant::now();
     let mut pace = pace(PacePreset::Public, start);
     for second in 0..100 {
@@ -72,7 +72,7 @@ fn a_person_never_notices() {
 }
 
 #[test]
-fn it_is_told_once_an_episode() {
+fn a_peer_is_told_once_per_episode() {
     let start = Instant::now();
     let mut pace = pace(PacePreset::Public, start);
     take_lines(&mut pace, 11, start);
@@ -84,12 +84,12 @@ fn it_is_told_once_an_episode() {
 }
 
 #[test]
-fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs() {
+fn connections_of_one_network_share_a_limit() {
     let (start, networks) = (Instant::now(), Arc::default());
     for (ip, factor) in [("192.0.2.1", PACE_OF_A_NETWORK), ("127.0.0.1", PACE_OF_THIS_MACHINE)] {
-        let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, ip, &networks, start)).collect();
-        let mut taken = |now| crowd.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
-        // Each has one line that it had not to wait for.
+        let mut peers: Vec<_> = (0..64).map(|_| from(PacePreset::Open, ip, &networks, start)).collect();
+        let mut taken = |now| peers.iter_mut().map(|pace| take_lines(pace, 1000, now)).sum::<usize>() as u64;
+        // Each connection may take one line without waiting.
         let burst = taken(start);
         assert!((200 * factor..200 * factor + 64).contains(&burst), "{burst} lines of {ip} at once");
         let more: u64 = (1..=10_000).map(|at| taken(start + at * MS)).sum();
@@ -102,30 +102,30 @@ fn the_connections_of_a_network_share_a_limit_and_those_of_another_have_theirs()
 #[test]
 fn the_bytes_of_a_network_are_limited_too() {
     let (start, networks) = (Instant::now(), Arc::default());
-    let mut crowd: Vec<_> = (0..64).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+    let mut peers: Vec<_> = (0..64).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
     let mut lines = 0;
     for at in 0..10_000 {
-        for pace in &mut crowd {
+        for pace in &mut peers {
             if pace.take_line(start + at * MS) {
                 pace.take_bytes(16 * 1024, start + at * MS);
                 lines += 1;
             }
         }
     }
-    // A burst, ten seconds, and what each connection may overdraw.
+    // A burst, ten seconds, and the overdraft of each connection.
     let (least, most) = (11 * 64, 11 * 64 + 64);
     assert!((least..=most).contains(&lines), "{lines} lines of 16 KiB");
 }
 
-/// Others of its network talk all the time.
+/// The other peers of its network send all the time.
 #[test]
 fn a_quiet_peer_of_a_busy_network_does_not_wait_long() {
     let (start, networks) = (Instant::now(), Arc::default());
-    let mut crowd: Vec<_> = (0..63).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
+    let mut peers: Vec<_> = (0..63).map(|_| from(PacePreset::Open, "192.0.2.1", &networks, start)).collect();
     let mut quiet = from(PacePreset::Open, "192.0.2.1", &networks, start);
     for at in 0..10_000 {
         let now = start + at * MS;
-        crowd.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
+        peers.iter_mut().for_each(|pace| _ = take_lines(pace, 1000, now));
         if at % 500 == 0 {
             assert!(quiet.take_line(now), "after {at} ms");
             assert!(!quiet.is_news(0, now));
@@ -143,7 +143,7 @@ fn a_new_connection_of_a_busy_network_has_no_line_free() {
 }
 
 #[test]
-fn only_networks_that_are_not_full_are_kept_and_not_too_many() {
+fn the_number_of_networks_kept_is_bounded() {
     let (start, networks) = (Instant::now(), NetworkLimits::default());
     let rates = PacePreset::Open.rates().unwrap();
     for number in 0..200_000_u32 {
@@ -159,7 +159,7 @@ fn only_networks_that_are_not_full_are_kept_and_not_too_many() {
 }
 
 #[test]
-fn off_is_off() {
+fn off_limits_nothing() {
     let start = Instant::now();
     let mut pace = pace(PacePreset::Off, start);
     pace.take_bytes(usize::MAX, start);
@@ -168,7 +168,7 @@ fn off_is_off() {
 }
 
 proptest! {
-    /// Whatever is taken, a peer that waits for its pauses goes on.
+    /// After each pause, the peer may send another line.
     #[test]
     fn a_pause_is_long_enough(acts in prop::collection::vec((0..100_000_usize, 0..3000_u32), 1..100)) {
         let mut now = Instant::now();

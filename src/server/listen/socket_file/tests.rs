@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use super::*;
 
-/// A path of this test's own.
+/// A path for this test.
 fn path(test: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-{test}-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     path
 }
 
-/// A folder of this test's own. It is gone with this.
+/// A folder for this test, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -30,7 +30,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn the_file_is_there_for_as_long_as_somebody_listens_and_has_the_mode_asked_for() {
+fn the_file_has_the_given_mode_and_is_removed_on_drop() {
     let path = path("mode");
     let listening = SocketFile::bind(&path, 0o600).unwrap();
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -39,7 +39,7 @@ fn the_file_is_there_for_as_long_as_somebody_listens_and_has_the_mode_asked_for(
 }
 
 #[test]
-fn whoever_finds_the_file_can_connect() {
+fn a_client_that_finds_the_file_can_connect() {
     for number in 0..1000 {
         let path = path(&format!("ready-{number}"));
         let (tried, has_tried) = channel();
@@ -61,7 +61,7 @@ fn whoever_finds_the_file_can_connect() {
 }
 
 #[test]
-fn a_file_that_appears_at_the_path_meanwhile_is_not_replaced_and_nothing_else_stays() {
+fn a_file_that_appears_meanwhile_is_not_replaced() {
     let folder = Folder::new("meanwhile");
     let path = folder.0.join("socket");
     std::fs::write(&path, "dear diary").unwrap();
@@ -72,7 +72,7 @@ fn a_file_that_appears_at_the_path_meanwhile_is_not_replaced_and_nothing_else_st
 }
 
 #[test]
-fn of_many_servers_that_start_at_once_where_a_socket_was_left_behind_one_listens() {
+fn of_many_servers_that_replace_a_stale_socket_one_listens() {
     let folder = Folder::new("at-once");
     let path = folder.0.join("socket");
     for _ in 0..20 {
@@ -99,7 +99,7 @@ fn of_many_servers_that_start_at_once_where_a_socket_was_left_behind_one_listens
 }
 
 #[test]
-fn what_a_killed_server_left_behind_is_replaced_and_the_mode_of_a_file_behind_a_symlink_is_not_changed() {
+fn files_of_a_killed_server_are_replaced_without_following_symlinks() {
     let folder = Folder::new("symlink");
     let (secret, left, path) = (folder.0.join("secret"), folder.0.join(".socket.new"), folder.0.join("socket"));
     std::fs::write(&secret, "dear diary").unwrap();
@@ -116,7 +116,7 @@ fn what_a_killed_server_left_behind_is_replaced_and_the_mode_of_a_file_behind_a_
 }
 
 #[test]
-fn another_user_who_locks_the_folder_does_not_keep_a_server_from_listening() {
+fn a_lock_on_the_folder_does_not_prevent_listening() {
     let folder = Folder::new("locked");
     let held = File::open(&folder.0).unwrap();
     held.lock().unwrap();
@@ -124,7 +124,7 @@ fn another_user_who_locks_the_folder_does_not_keep_a_server_from_listening() {
 }
 
 #[test]
-fn a_short_path_to_a_folder_with_a_long_one_will_do() {
+fn a_symlink_makes_a_long_path_usable() {
     let folder = Folder::new("long");
     let (deep, short) = (folder.0.join("x".repeat(108)), folder.0.join("short"));
     std::fs::create_dir(&deep).unwrap();
@@ -138,7 +138,7 @@ fn a_short_path_to_a_folder_with_a_long_one_will_do() {
 }
 
 #[test]
-fn below_what_is_no_folder_it_does_not_wait_for_anybody() {
+fn a_path_below_a_fifo_fails_at_once() {
     let folder = Folder::new("no-folder");
     let pipe = folder.0.join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
@@ -151,14 +151,14 @@ fn below_what_is_no_folder_it_does_not_wait_for_anybody() {
 }
 
 #[test]
-fn a_path_that_is_too_long_is_told() {
+fn a_path_that_is_too_long_is_reported() {
     let path = path("long").join("x".repeat(108));
     let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()) && error.contains("SUN_LEN"), "{error}");
 }
 
 #[test]
-fn a_file_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
+fn a_stale_file_is_replaced_and_one_in_use_is_not() {
     let path = path("stale");
     // Dropping a listener of the standard library leaves its file behind.
     drop(UnixListener::bind(&path).unwrap());
@@ -170,7 +170,7 @@ fn a_file_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
 }
 
 #[test]
-fn what_is_no_socket_is_not_touched() {
+fn a_file_that_is_not_a_socket_is_kept() {
     let path = path("file");
     std::fs::write(&path, "dear diary").unwrap();
     let error = SocketFile::bind(&path, 0o600).unwrap_err().to_string();
@@ -180,7 +180,7 @@ fn what_is_no_socket_is_not_touched() {
 }
 
 #[test]
-fn a_file_that_somebody_else_has_put_at_the_path_stays() {
+fn a_file_that_replaced_the_socket_is_kept() {
     let path = path("another");
     let listening = SocketFile::bind(&path, 0o600).unwrap();
     std::fs::remove_file(&path).unwrap();

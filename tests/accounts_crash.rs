@@ -1,8 +1,8 @@
-//! What becomes of the registry when its process is killed, or its disk is full.
+//! The accounts file after its process is killed, and when the disk is full.
 //!
-//! Each test starts itself again as a child, which does the damage; the parent looks at what is left. The child's acts are a
-//! fixed sequence, so after a crash the file must hold exactly what the acts came to that were acknowledged, or those
-//! and the next one, which was being done.
+//! Each test starts itself again as a child process, and then checks the file that the child left. The child makes a
+//! fixed sequence of changes. After a crash, the file must contain all changes that were acknowledged. The next change,
+//! which was in progress, may be there or not.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write, stdout};
@@ -19,9 +19,9 @@ use linechat::model::address::Network;
 use linechat::protocol::Banned;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// How long a child may take for anything.
+/// How long a child may take for one step.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Where the child's registry is, and from which act on it is to go on.
+/// Environment variables for the child: the folder of its accounts, and the number of its first change.
 const FOLDER: &str = "LINECHAT_CRASH_FOLDER";
 const FROM: &str = "LINECHAT_CRASH_FROM";
 
@@ -39,7 +39,7 @@ fn source(number: u64) -> Network {
     Network::V4((number as u32).to_be_bytes())
 }
 
-/// What is in a registry: accounts with their hashes, who is banned, and who is muted.
+/// The content of an accounts file: accounts with their hashes, bans and mutes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct State {
     accounts: BTreeMap<String, (u64, String, bool)>,
@@ -49,17 +49,17 @@ struct State {
 }
 
 impl State {
-    fn of(registry: &Accounts) -> Self {
+    fn of(accounts: &Accounts) -> Self {
         let listed = |all: Vec<(Banned, Sanction)>| {
             all.into_iter().map(|(banned, sanction)| (banned.to_string(), sanction.by().to_string())).collect()
         };
-        let accounts = registry.accounts().into_iter();
-        let accounts = accounts.map(|it| (it.name.to_string(), (it.id.0, it.hash, it.is_operator))).collect();
-        Self { accounts, banned: listed(registry.bans(now())), muted: listed(registry.mutes(now())), next: 0 }
+        let by_name = accounts.accounts().into_iter();
+        let by_name = by_name.map(|it| (it.name.to_string(), (it.id.0, it.hash, it.is_operator))).collect();
+        Self { accounts: by_name, banned: listed(accounts.bans(now())), muted: listed(accounts.mutes(now())), next: 0 }
     }
 
-    /// What the act of this number makes of it.
-    fn act(&mut self, number: u64) {
+    /// Applies the change of this number.
+    fn apply(&mut self, number: u64) {
         let at = number / 8;
         match number % 8 {
             0 | 1 => {
@@ -76,57 +76,57 @@ impl State {
         }
     }
 
-    /// What a registry that was read can say of it.
+    /// Without what cannot be read from a file.
     fn seen(&self) -> Self {
         Self { next: 0, ..self.clone() }
     }
 }
 
-/// Does the act of this number.
-async fn act(registry: &Accounts, number: u64) -> Result<(), ChangeError> {
+/// Makes the change of this number.
+async fn change(accounts: &Accounts, number: u64) -> Result<(), ChangeError> {
     let at = number / 8;
     let sanction = Sanction::new(&number.to_string(), None, now(), None);
-    let id = |name: &Name| registry.account(name).expect("it was registered").id;
+    let id = |name: &Name| accounts.account(name).expect("it was registered").id;
     match number % 8 {
-        0 | 1 => registry.register(name(number), format!("hash {number}"), now()).await.map(drop),
-        2 => registry.change_password(id(&name(8 * at)), None, format!("hash {number}")).await,
-        3 => registry.set_operator(&name(8 * at), true).await,
-        4 => registry.ban(Banned::Network(source(at)), sanction).await,
-        5 => registry.mute(name(number), sanction).await,
-        6 => registry.unregister(id(&name(8 * at + 1))).await,
-        _ => registry.unban(Banned::Network(source(at / 2)), now()).await.map(drop),
+        0 | 1 => accounts.register(name(number), format!("hash {number}"), now()).await.map(drop),
+        2 => accounts.change_password(id(&name(8 * at)), None, format!("hash {number}")).await,
+        3 => accounts.set_operator(&name(8 * at), true).await,
+        4 => accounts.ban(Banned::Network(source(at)), sanction).await,
+        5 => accounts.mute(name(number), sanction).await,
+        6 => accounts.unregister(id(&name(8 * at + 1))).await,
+        _ => accounts.unban(Banned::Network(source(at / 2)), now()).await.map(drop),
     }
 }
 
-/// The test of this name, again, in a process of its own.
+/// A command that runs the test of this name in a child process.
 fn child(test: &str, folder: &Path, from: u64) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, folder).env(FROM, from.to_string());
     command
 }
 
-/// Where this process is to do its damage, if it is the child, and from which act on.
-fn errand() -> Option<(PathBuf, u64)> {
+/// In the child, the folder of the accounts and the number of the first change.
+fn child_task() -> Option<(PathBuf, u64)> {
     let folder = std::env::var_os(FOLDER)?;
     Some((folder.into(), std::env::var(FROM).unwrap().parse().unwrap()))
 }
 
 fn folder(test: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{test}-{}", std::process::id()));
-    // What a former run with this number has left, if anything.
+    // A former process with this number may have left it.
     let _ = std::fs::remove_dir_all(&folder);
     folder
 }
 
-/// The numbers that the child says it has done. They end with it.
+/// The numbers of the changes that the child reports as done. The channel closes when the child ends.
 fn acknowledged(child: &mut Child) -> Receiver<u64> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (said, heard) = channel();
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
-            // The test harness says things of its own.
+            // The test harness prints other lines.
             if let Some(number) = line.strip_prefix("done ") {
-                // The test may have failed, and be gone.
+                // The receiver is gone if the test has failed.
                 let _ = said.send(number.parse().unwrap());
             }
         }
@@ -135,12 +135,12 @@ fn acknowledged(child: &mut Child) -> Receiver<u64> {
 }
 
 #[test]
-fn whatever_was_acknowledged_is_there_after_the_server_is_killed() {
-    let test = "whatever_was_acknowledged_is_there_after_the_server_is_killed";
-    if let Some((folder, from)) = errand() {
-        let registry = Accounts::open(&folder, now()).unwrap();
+fn acknowledged_changes_survive_kill_9() {
+    let test = "acknowledged_changes_survive_kill_9";
+    if let Some((folder, from)) = child_task() {
+        let accounts = Accounts::open(&folder, now()).unwrap();
         for number in from.. {
-            block_on(act(&registry, number)).unwrap();
+            block_on(change(&accounts, number)).unwrap();
             writeln!(stdout(), "\ndone {number}").unwrap();
         }
     }
@@ -149,20 +149,20 @@ fn whatever_was_acknowledged_is_there_after_the_server_is_killed() {
     let (mut state, mut from) = (State::default(), 0);
     for _ in 0..if is_long { 50 } else { 5 } {
         let done = kill_one(test, &folder, from);
-        (from..done).for_each(|number| state.act(number));
-        let registry = Accounts::open(&folder, now()).unwrap();
+        (from..done).for_each(|number| state.apply(number));
+        let accounts = Accounts::open(&folder, now()).unwrap();
         let mut with_next = state.clone();
-        with_next.act(done);
-        let found = State::of(&registry);
+        with_next.apply(done);
+        let found = State::of(&accounts);
         let is_next_done = found == with_next.seen();
-        assert!(is_next_done || found == state.seen(), "after {done} acts: {found:#?}\nnot {:#?}", state.seen());
+        assert!(is_next_done || found == state.seen(), "after {done} changes: {found:#?}\nnot {:#?}", state.seen());
         (state, from) = if is_next_done { (with_next, done + 1) } else { (state, done) };
     }
     assert!(from > 0);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Lets a child act for a while, kills it, and says up to which act it came.
+/// Runs a child for a while and kills it. Returns the number of changes that it reported as done.
 fn kill_one(test: &str, folder: &Path, from: u64) -> u64 {
     let mut child = child(test, folder, from).stdout(Stdio::piped()).spawn().unwrap();
     let acknowledged = acknowledged(&mut child);
@@ -170,7 +170,7 @@ fn kill_one(test: &str, folder: &Path, from: u64) -> u64 {
     for _ in 0..fastrand::u64(1..40) {
         done = acknowledged.recv_timeout(DEADLINE).unwrap() + 1;
     }
-    // Not to wait for anything, but so that it is killed anywhere within an act.
+    // A random pause, so that the child is killed at any point of a change.
     thread::sleep(Duration::from_micros(fastrand::u64(..3000)));
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
@@ -178,13 +178,13 @@ fn kill_one(test: &str, folder: &Path, from: u64) -> u64 {
 }
 
 #[test]
-fn a_full_disk_refuses_acts_and_forgets_nothing_and_is_used_again_when_there_is_room() {
-    let test = "a_full_disk_refuses_acts_and_forgets_nothing_and_is_used_again_when_there_is_room";
-    if let Some((folder, _)) = errand() {
+fn a_full_disk_refuses_changes_and_loses_nothing() {
+    let test = "a_full_disk_refuses_changes_and_loses_nothing";
+    if let Some((folder, _)) = child_task() {
         return fill_the_disk(&folder);
     }
     let folder = folder("full");
-    // A process is killed when it goes beyond the size that its files may have, unless it ignores that.
+    // A process is killed when it exceeds its file size limit, unless it ignores the signal.
     let inner = child(test, &folder, 0);
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(inner.get_program()).args(inner.get_args());
@@ -200,28 +200,28 @@ fn a_full_disk_refuses_acts_and_forgets_nothing_and_is_used_again_when_there_is_
         }
         thread::sleep(Duration::from_millis(10));
     };
-    assert!(status.success(), "see what the child says above");
+    assert!(status.success(), "see the output of the child above");
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Takes the room away at several sizes of the file, down to nothing, and gives it back.
+/// Limits the file to several sizes, down to 0, and lifts the limit again.
 fn fill_the_disk(folder: &Path) {
-    let registry = Accounts::open(folder, now()).unwrap();
-    let mut crowd = Crowd { registry, state: State::default(), number: 0 };
+    let accounts = Accounts::open(folder, now()).unwrap();
+    let mut workload = Workload { accounts, state: State::default(), number: 0 };
     let size = std::fs::metadata(folder.join("registry.redb")).unwrap().len();
     for room in [0, size / 2, size / 4, 4096, 8192, size - 1, size] {
         allow(Some(room));
-        let refused = (0..2000).find_map(|_| crowd.act().err()).expect("the disk is full at last");
+        let refused = (0..2000).find_map(|_| workload.change().err()).expect("the disk is full at last");
         assert!(refused.to_string().ends_with("registry.redb: File too large"), "{refused}");
         for _ in 0..3 {
-            // With some room, an act may find some that the one before has given back.
-            assert!(crowd.act().is_err() || room > 0, "there is no room");
+            // A change may find space that the previous one has freed, unless the limit is 0.
+            assert!(workload.change().is_err() || room > 0, "there is no room");
         }
         allow(None);
-        crowd.act().unwrap();
+        workload.change().unwrap();
     }
-    let Crowd { registry, state, .. } = crowd;
-    drop(registry);
+    let Workload { accounts, state, .. } = workload;
+    drop(accounts);
     assert_eq!(State::of(&Accounts::open(folder, now()).unwrap()), state.seen());
     allow(Some(0));
     let refusal = Accounts::open(folder, now()).unwrap_err().to_string();
@@ -229,22 +229,22 @@ fn fill_the_disk(folder: &Path) {
     allow(None);
 }
 
-/// Those who act, and what it must have come to.
-struct Crowd {
-    registry: Accounts,
+/// Makes changes, and checks their result.
+struct Workload {
+    accounts: Accounts,
     state: State,
     number: u64,
 }
 
-impl Crowd {
-    /// Does the next act, and looks whether the registry is what it was before it or, if it was acknowledged, after it.
-    fn act(&mut self) -> Result<(), ChangeError> {
-        let outcome = block_on(act(&self.registry, self.number));
+impl Workload {
+    /// Makes the next change. Checks that the accounts contain it if it was acknowledged, and are unchanged if not.
+    fn change(&mut self) -> Result<(), ChangeError> {
+        let outcome = block_on(change(&self.accounts, self.number));
         if outcome.is_ok() {
-            self.state.act(self.number);
+            self.state.apply(self.number);
             self.number += 1;
         }
-        assert_eq!(State::of(&self.registry), self.state.seen(), "after {outcome:?}");
+        assert_eq!(State::of(&self.accounts), self.state.seen(), "after {outcome:?}");
         outcome
     }
 }

@@ -1,4 +1,4 @@
-//! The crowd: all the peers of a load, in one thread with one epoll.
+//! The peers of a load, all in one thread with one epoll.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,62 +14,62 @@ use socket2::{Domain, Socket, Type};
 use crate::dialect::{Dialect, Heard, Words};
 use crate::ledger::Ledger;
 
-/// How many peers connect before those that are there are listened to.
+/// How many peers connect before existing connections are read again.
 const AT_ONCE: usize = 64;
 
-/// How many peers may be on their way into the room of a server that listens with a backlog of ten: a SYN that finds it
-/// full is sent again only after a second.
+/// How many peers may be joining a server with a listen backlog of ten. A SYN that finds it full is retried only after
+/// a second.
 const FEW_AT_ONCE: usize = 5;
 
-/// How many peers share a source address, so that none runs out of ports.
+/// How many peers share a source address, so that no address runs out of ports.
 const PER_ADDRESS: usize = 5000;
 
-/// How long nothing may happen.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long there may be no events.
+const SILENCE_LIMIT: Duration = Duration::from_secs(120);
 
 /// The peers, connected to one server.
-pub struct Crowd {
+pub struct Clients {
     dialect: Dialect,
-    /// How long the words are.
+    /// The length of the messages.
     size: usize,
     peers: Vec<Peer>,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
     input: Box<[u8]>,
     start: Instant,
-    /// How many peers are in the room.
+    /// The number of peers in the room.
     ready: usize,
 }
 
 struct Peer {
     stream: TcpStream,
-    /// A line that has not ended yet.
+    /// An unfinished line.
     tail: Vec<u8>,
-    /// What is still to be sent.
+    /// Data that is still to be sent.
     out: String,
     is_ready: bool,
-    /// How many others it knows of.
+    /// The number of others that it knows of.
     knows: usize,
 }
 
-/// How long it took until all were in the room, and until all knew.
+/// How long it took until all were in the room, and until all knew about each other.
 #[derive(Debug, Clone, Copy)]
 pub struct Joining {
     pub ready: Duration,
-    /// Where the protocol tells who comes.
+    /// `None` if the protocol does not announce joins.
     pub informed: Option<Duration>,
 }
 
-/// How the senders send.
+/// How senders are paced.
 #[derive(Debug, Clone, Copy)]
 pub enum Drive {
-    /// As many lines as the ledger has room for are on their way at any time.
+    /// Keeps as many lines in flight as the ledger has room for.
     Window,
-    /// So many lines go out in a second, as long as there is room.
+    /// Sends this many lines per second, while there is room.
     Rate(f64),
 }
 
-impl Crowd {
+impl Clients {
     pub fn new(dialect: Dialect, size: usize) -> Result<Self> {
         Ok(Self {
             dialect,
@@ -83,7 +83,7 @@ impl Crowd {
         })
     }
 
-    /// Connects all, and waits until all are in the room and know of each other.
+    /// Connects all peers, and waits until all are in the room and know of each other.
     pub fn join(&mut self, server: SocketAddr, count: usize, has_short_backlog: bool) -> Result<Joining> {
         let start = Instant::now();
         let mut ledger = Ledger::new(count, 0, 1);
@@ -103,12 +103,13 @@ impl Crowd {
             self.listen(&mut ledger, None)?;
         }
         let informed = (self.dialect == Dialect::Linechat).then(|| start.elapsed());
-        // What the server still has to tell of the joins is no part of the load.
+        // Notices of joins that are still to come are not part of the load.
         while self.listen(&mut ledger, Some(Duration::from_millis(300)))? > 0 {}
         Ok(Joining { ready, informed })
     }
 
-    /// Lets the senders of the ledger send, and all hear, until `watch` has seen enough; then until all have heard all.
+    /// Lets the senders of the ledger send, and everyone receive, until `watch` has seen enough. Then waits until
+    /// everyone has received everything.
     pub fn talk(
         &mut self,
         ledger: &mut Ledger,
@@ -150,7 +151,8 @@ impl Crowd {
         socket.bind(&SocketAddr::from((source, 0)).into())?;
         socket.connect(&server.into()).with_context(|| format!("cannot connect peer {number}"))?;
         socket.set_tcp_nodelay(true)?;
-        // It is reset in the end: the next crowd would have to search for ports among thousands in TIME-WAIT.
+        // Reset the connections at the end. Otherwise the next load would search for ports among thousands in
+        // TIME-WAIT.
         socket.set_linger(Some(Duration::ZERO))?;
         socket.set_nonblocking(true)?;
         epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
@@ -161,12 +163,12 @@ impl Crowd {
         Ok(())
     }
 
-    /// Hears what has come, or waits for it. Says how many peers heard something.
+    /// Receives what has arrived, or waits for it. Returns how many peers received something.
     fn listen(&mut self, ledger: &mut Ledger, wait: Option<Duration>) -> Result<usize> {
         self.events.clear();
-        let timeout = Timespec::try_from(wait.unwrap_or(PATIENCE))?;
+        let timeout = Timespec::try_from(wait.unwrap_or(SILENCE_LIMIT))?;
         epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&timeout))?;
-        ensure!(wait.is_some() || !self.events.is_empty(), "nothing was heard for {PATIENCE:?}");
+        ensure!(wait.is_some() || !self.events.is_empty(), "nothing was heard for {SILENCE_LIMIT:?}");
         let events = std::mem::take(&mut self.events);
         let now = self.now();
         for event in &events {
@@ -176,7 +178,7 @@ impl Crowd {
         Ok(self.events.len())
     }
 
-    /// Hears what has come to one peer.
+    /// Receives what has arrived for one peer.
     fn hear(&mut self, number: usize, ledger: &mut Ledger, now: u64) -> Result<()> {
         let peer = &mut self.peers[number];
         let count = match peer.stream.read(&mut self.input) {
@@ -225,7 +227,7 @@ impl Crowd {
 }
 
 impl Peer {
-    /// Sends what it has to say; false when the kernel does not take all of it now.
+    /// Sends pending data. Returns false if the kernel does not accept all of it now.
     fn flush(&mut self) -> Result<bool> {
         if self.out.is_empty() {
             return Ok(true);

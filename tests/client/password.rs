@@ -146,8 +146,8 @@ fn a_password_is_not_sent_again_to_a_server_of_another_user() {
     assert_eq!(first, "Bob auth\nopen sesame\n");
     std::fs::rename(&other, &path).unwrap();
     rest.get_ref().write_all(b"! name-taken: Bob is taken\n").unwrap();
-    let why = "password-required: send the password as the next line; it was not sent, because this may be another \
-               server than before (the same socket, user 65534)";
+    let why = "password-required: send the password as the next line; it was not sent, because this may be a different \
+               server (the same socket, user 65534)";
     let stderr = format!("client: the server refused Bob: {why}\n");
     let done = client.finish();
     assert_eq!((done.code, done.stderr), (Some(1), stderr));

@@ -18,15 +18,16 @@ pub fn server_alone() -> ServerProgram {
 
 #[test]
 fn a_loss_is_reported_once_and_typed_lines_are_sent_after_reconnecting() {
-    for signal in [Signal::TERM, Signal::KILL] {
-        let server = server_alone();
+    let causes = [(Signal::TERM, "-- The server has shut down"), (Signal::KILL, "-- The connection was lost")];
+    for (signal, reported) in causes {
+        let mut server = server_alone();
         let address = server.address;
         let Some(client) = TmuxClient::start(address, &[]) else { return };
         client.keys("half a li");
         client.has_typed("half a li");
         server.program.signal(signal);
-        drop(server);
-        client.sees("-- The connection was lost");
+        server.program.finish();
+        client.sees(reported);
         client.has_typed("half a li");
         client.keys("ne\n");
         client.sees("-- Not connected; your line will be sent after reconnecting.");
@@ -35,7 +36,7 @@ fn a_loss_is_reported_once_and_typed_lines_are_sent_after_reconnecting() {
         alice.send("Alice\n");
         client.sees("-- Reconnected. You were away since ");
         let screen = client.sees("Bob: half a line");
-        assert_eq!(screen.iter().filter(|line| line.starts_with("-- The connection was lost")).count(), 1);
+        assert_eq!(screen.iter().filter(|line| line.starts_with(reported)).count(), 1);
         while alice.line() != "Bob: half a line" {}
         drop(again);
     }

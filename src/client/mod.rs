@@ -40,6 +40,7 @@ use crate::client::input::InputError;
 use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
+use crate::protocol::words::lines;
 
 /// What every kind of client needs to join the room.
 #[derive(Debug, Clone)]
@@ -118,9 +119,4 @@ pub enum ClientError {
 /// The line that logs in with the name. If `announced`, it makes the server ask for a password in any case.
 fn login_line(name: &Name, announced: bool) -> String {
     format!("{name}{}\n", if announced { " auth" } else { "" })
-}
-
-/// Formats a number of lines.
-fn lines(count: usize) -> String {
-    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }

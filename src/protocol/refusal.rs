@@ -66,7 +66,7 @@ pub enum Refusal {
     #[error("too many wrong passwords or registrations from your address; try again in {0} s")]
     Penalized(u64),
     /// A command about an account was refused. The lines sent after it could have been passwords.
-    #[error("discarded {0} {lines} sent after it, because it could contain passwords", lines = lines(*.0 as u64))]
+    #[error("discarded {} sent after it, because they might be passwords", lines(*.0))]
     Discarded(usize),
     #[error("passwords must end with a line ending; discarded the unfinished line")]
     UnfinishedPassword,

@@ -167,9 +167,9 @@ impl fmt::Display for Reply<'_> {
             Self::Pong(None) => write!(f, "* {PONG}"),
             Self::Pong(Some(token)) => write!(f, "* {PONG_WITH_TOKEN}{token}"),
             Self::Slowed => write!(f, "* You are sending too fast: your lines will be delayed, but none will be lost."),
-            Self::Missed(count) => write!(f, "* {MISSED}{count} {}.", lines(count)),
+            Self::Missed(count) => write!(f, "* {MISSED}{}.", lines(count)),
             Self::Bye { name, accepted, refused } => {
-                write!(f, "* {BYE}{name}: {accepted} {}{ACCEPTED}{refused} refused.", lines(accepted))
+                write!(f, "* {BYE}{name}: {}{ACCEPTED}{refused} refused.", lines(accepted))
             }
             Self::ShuttingDown => write!(f, "* {SHUTTING_DOWN}"),
             Self::Announced(text) => write!(f, "* {ANNOUNCED}{text}"),

@@ -1,4 +1,6 @@
-//! Splits lines into words.
+//! Splits lines into words, and counts lines in words.
+
+use std::fmt::Display;
 
 use crate::model::text::is_invisible;
 
@@ -16,6 +18,7 @@ pub(crate) fn split_word(text: &str) -> (&str, &str) {
     text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
-pub(crate) fn lines(count: u64) -> &'static str {
-    if count == 1 { "line" } else { "lines" }
+/// Formats a number of lines: `1 line`, `2 lines`.
+pub(crate) fn lines<N: Display + PartialEq + From<u8>>(count: N) -> String {
+    if count == N::from(1) { "1 line".to_owned() } else { format!("{count} lines") }
 }

@@ -26,10 +26,11 @@ use crate::client::terminal::reconnect::{Absence, Connection, Event};
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::theme::Theme;
 use crate::client::tls::TlsError;
-use crate::client::{ClientError, Config, Outcome, lines};
+use crate::client::{ClientError, Config, Outcome};
 use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QUOTED_CHARS, SECOND_INTERRUPT};
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
+use crate::protocol::words::lines;
 use crate::protocol::{Command, Line, ServerLine};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";

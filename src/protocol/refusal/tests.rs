@@ -48,7 +48,7 @@ fn every_refusal_has_its_code_and_wording() {
             Refusal::Penalized(7),
             "penalized: too many wrong passwords or registrations from your address; try again in 7 s",
         ),
-        (Refusal::Discarded(1), "discarded: discarded 1 line sent after it, because it could contain passwords"),
+        (Refusal::Discarded(1), "discarded: discarded 1 line sent after it, because they might be passwords"),
         (
             Refusal::UnfinishedPassword,
             "discarded: passwords must end with a line ending; discarded the unfinished line",
@@ -118,10 +118,7 @@ fn every_refusal_has_its_code_and_wording() {
     for (refusal, line) in &table {
         assert_eq!(format!("{}: {refusal}", refusal.code()), *line);
     }
-    assert_eq!(
-        Refusal::Discarded(2).to_string(),
-        "discarded 2 lines sent after it, because it could contain passwords"
-    );
+    assert_eq!(Refusal::Discarded(2).to_string(), "discarded 2 lines sent after it, because they might be passwords");
     let variants = include_str!("../refusal.rs").matches("    #[error(").count();
     assert_eq!(table.len(), variants, "a refusal is missing in the table");
 }

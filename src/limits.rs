@@ -343,6 +343,12 @@ pub const CONTROL_BYTES: usize = 2 * (LINE_BYTES + 1);
 /// How long such a request may take to arrive, and its reply to be read. The request itself is always completed.
 pub const CONTROL_LIMIT: Duration = Duration::from_secs(10);
 
+/// Length of the token of the control channel on Windows.
+pub const CONTROL_TOKEN_BYTES: usize = 32;
+
+/// How long the server waits for that token. Others wait meanwhile.
+pub const CONTROL_TOKEN_LIMIT: Duration = Duration::from_secs(1);
+
 // ---- The log --------------------------------------------------------------------------------------------------------
 
 /// The number of log records that wait for a slow standard output. Further ones are dropped and counted.
@@ -411,6 +417,10 @@ pub const EXEC_MESSAGES: usize = 64;
 
 /// How much of the program's output for one message is sent, in bytes.
 pub const EXEC_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// How long the client waits for more output of a program of `--exec` that has ended, if a background process keeps its
+/// output open.
+pub const EXEC_SILENCE: Duration = Duration::from_millis(500);
 
 // ---- The client: terminal -------------------------------------------------------------------------------------------
 

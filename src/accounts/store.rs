@@ -5,10 +5,9 @@
 //! contains everything that was acknowledged. The store does not know who may do what.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,7 +16,6 @@ use redb::{
     Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
     WriteTransaction,
 };
-use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::accounts::state::{Change, Kind, State};
@@ -27,7 +25,8 @@ use crate::model::address::Network;
 use crate::model::{AccountId, Name};
 use crate::os::io_error;
 use crate::os::path::parent;
-use crate::os::safe_file::{Lock, Sticky, check_owner, lock, open_regular, safe_folder};
+use crate::os::safe_file::{Links, Lock, Sticky, check_owner, lock, open_regular, safe_folder};
+use crate::os::system::files;
 use crate::protocol::Banned;
 
 /// Why the accounts cannot be opened, worded for the operator.
@@ -147,17 +146,13 @@ fn folder(path: &Path) -> io::Result<PathBuf> {
     match safe_folder(path, Sticky::Refused) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let parent = safe_folder(parent(path), Sticky::Allowed)?;
-            DirBuilder::new().mode(0o700).create(path)?;
+            files::create_private_folder(path)?;
             // So that it survives a crash.
-            sync(&parent)?;
+            files::sync_folder(&parent)?;
             safe_folder(path, Sticky::Refused)
         }
         found => found,
     }
-}
-
-fn sync(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 /// Creates an empty database under another name first. If that is interrupted, the next start begins again.
@@ -168,10 +163,10 @@ fn create(path: &Path) -> Result<Database, AccountsError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
         _ => {}
     }
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&draft);
+    let file = files::create_private(OpenOptions::new().read(true).write(true)).create_new(true).open(&draft);
     let database = database(path, file.map_err(unusable)?)?;
     begin(&database).map_err(|error| refine(path, error))?;
-    fs::rename(&draft, path).and_then(|()| sync(parent(path))).map_err(unusable)?;
+    fs::rename(&draft, path).and_then(|()| files::sync_folder(parent(path))).map_err(unusable)?;
     Ok(database)
 }
 
@@ -179,9 +174,9 @@ fn open(path: &Path) -> Result<Database, AccountsError> {
     let unusable = |error| AccountsError::Io { path: path.to_owned(), error };
     // Checks the opened file, because the path could be given to another file meanwhile.
     let mut options = OpenOptions::new();
-    let (file, metadata) = open_regular(path, options.read(true).write(true), OFlags::empty()).map_err(unusable)?;
+    let (file, metadata) = open_regular(path, options.read(true).write(true), Links::Followed).map_err(unusable)?;
     check_owner(&metadata).map_err(unusable)?;
-    if metadata.mode() & 0o077 != 0 {
+    if files::is_exposed(&metadata) {
         return Err(AccountsError::Exposed(path.to_owned()));
     }
     // redb would create a new one.

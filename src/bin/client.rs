@@ -18,17 +18,16 @@ use linechat::client::bot::program;
 use linechat::client::bot::program::Program;
 use linechat::client::connection::ConnectError;
 use linechat::client::display::Display;
-use linechat::client::input::{Input, InputError};
+use linechat::client::input::Input;
 use linechat::client::target::parse_port;
 use linechat::client::{
-    ClientError, Config, Endpoint, IfTaken, Outcome, PASSWORD_VARIABLE, Target, Trust, bot, pipe, process_1, startup,
-    terminal,
+    ClientError, Config, Endpoint, IfTaken, Outcome, PASSWORD_VARIABLE, Target, Trust, bot, pipe, startup, terminal,
 };
 use linechat::limits::WAIT_LIMIT;
 use linechat::model::{BadSecret, Name, Secret};
 use linechat::net::tls::Fingerprint;
 use linechat::os::io_error;
-use linechat::os::password_file;
+use linechat::os::{password_file, paths};
 
 /// Join a linechat room: send lines from standard input, and print what others say.
 ///
@@ -152,7 +151,7 @@ const MANUAL: Manual = Manual {
     synopsis: &["[OPTION]... [HOST[:PORT]]", "[OPTION]... [HOST[:PORT]] --exec CMD [--reply] [--] [ARG]..."],
     exit_codes: &[
         ("0", "everything was sent, and you left"),
-        ("1", "the server refused the name, the password or, in a pipe, a line; or the input is UTF-16"),
+        ("1", "the server refused the name, the password or, in a pipe, a line"),
         ("2", "invalid usage"),
         ("3", "could not start or connect, or lost the connection, standard input or standard output"),
     ],
@@ -218,7 +217,7 @@ impl Arguments {
         if let Some(name) = variable(NAME_VARIABLE) {
             return Name::parse(&name).map_err(|why| format!("{NAME_VARIABLE}: {why}"));
         }
-        let user = if self.is_at_a_terminal() { variable("USER") } else { None };
+        let user = if self.is_at_a_terminal() { variable(paths::USER_VARIABLE) } else { None };
         match user {
             Some(user) => Name::parse(&user).map_err(|why| {
                 let advice = advice_for_a_name(words);
@@ -330,11 +329,9 @@ impl Arguments {
     }
 }
 
-/// The history file (XDG Base Directory Specification 0.8), if the person has a home.
+/// The history file, if the person has a home.
 fn history_file() -> Option<PathBuf> {
-    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")));
-    state.map(|state| state.join("linechat/history"))
+    paths::state_folder().map(|folder| folder.join("linechat").join("history"))
 }
 
 fn main() -> ExitCode {
@@ -353,7 +350,6 @@ fn main() -> ExitCode {
         Ok(Outcome::LinesRefused(..)) if interactive => ExitCode::SUCCESS,
         Ok(Outcome::LinesRefused(count, last)) => fail(REFUSED, &format!("{count} refused, the last: {last}")),
         Ok(Outcome::PasswordKept) => fail(REFUSED, &format!("{name} needs a password, and {PASSWORD_KEPT}")),
-        Ok(Outcome::InputIsUtf16) => fail(REFUSED, &InputError::Utf16.to_string()),
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // The reader of our output closed it early, as `head` does. That is not an error to report.
         Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
@@ -400,8 +396,7 @@ fn wrong_usage(why: impl fmt::Display) -> ! {
 
 fn session(arguments: Arguments, name: Name, target: Target, display: Display) -> Result<Outcome, ClientError> {
     let at_a_terminal = arguments.is_at_a_terminal();
-    startup::start()?;
-    process_1::start(!at_a_terminal)?;
+    startup::start(!at_a_terminal)?;
     let config = Config {
         name,
         endpoint: arguments.endpoint(target)?,

@@ -15,8 +15,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::program_name::program_name;
-use crate::cli::{status, stdio};
+use crate::cli::status;
 use crate::os::io_error;
+use crate::os::system::stdio;
 
 /// The parts of a program's manual that clap does not have.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +94,7 @@ impl Manual {
 
     /// Prints to standard output, and returns the exit code.
     fn print(&self, command: Command, form: Form) -> u8 {
-        let written = self.generate(command, form).and_then(|text| stdio::write_all(io::stdout(), &text));
+        let written = self.generate(command, form).and_then(|text| stdio::write_output(&text));
         match written {
             Ok(()) => 0,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,

@@ -3,4 +3,3 @@
 pub mod manual;
 pub mod program_name;
 pub mod status;
-pub mod stdio;

@@ -1,9 +1,7 @@
 //! Status lines of the client on standard error.
 
-use std::io;
-
 use crate::cli::program_name::program_name;
-use crate::cli::stdio;
+use crate::os::system::stdio;
 
 /// How much the client reports. Errors are always reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +18,7 @@ pub enum Verbosity {
 /// would panic.)
 pub fn say(text: &str) {
     // In one write, so that lines of other programs do not interrupt it.
-    let _ = stdio::write_all(io::stderr(), format!("{text}\n").as_bytes());
+    let _ = stdio::write_error(format!("{text}\n").as_bytes());
 }
 
 /// Prints an error after the name of this program.

@@ -3,17 +3,14 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_io::Async;
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use futures::stream::FuturesUnordered;
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use rustix::net::sockopt::socket_peercred;
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::SockRef;
 use thiserror::Error;
 
 use crate::client::Endpoint;
@@ -26,6 +23,7 @@ use crate::net::tcp;
 use crate::net::tcp_info::diagnose;
 use crate::net::transport::Transport;
 use crate::os::io_error;
+use crate::os::local_socket;
 use crate::protocol::IAC;
 
 /// Why there is no connection, and what to do about it.
@@ -154,22 +152,10 @@ fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     (0..longer).flat_map(|at| first.get(at).into_iter().chain(second.get(at))).copied().collect()
 }
 
-/// Connects to a Unix socket, with a blocking call on another thread. Only a blocking connect waits while the server's
-/// accept queue is full.
+/// Connects to a Unix socket, with a blocking call on another thread.
 async fn open(path: &Path) -> io::Result<Transport> {
-    let address = SockAddr::unix(path)?;
-    let socket = off_thread(move || {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.set_write_timeout(Some(CONNECT_LIMIT))?;
-        // Because of the timeout, even a signal that has a handler interrupts it (signal(7)).
-        while let Err(error) = socket.connect(&address) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
-            }
-        }
-        Ok::<_, io::Error>(socket)
-    });
-    let socket = Async::new(UnixStream::from(socket.await?))?;
+    let path = path.to_owned();
+    let socket = off_thread(move || local_socket::connect(&path, CONNECT_LIMIT)).await?;
     Ok(Transport::Unix(Arc::new(socket)))
 }
 
@@ -263,9 +249,7 @@ impl Outgoing {
     pub(crate) fn remote_end(&self) -> Option<RemoteEnd> {
         match &self.transport {
             Transport::Tls(_) => Some(RemoteEnd::Verified),
-            Transport::Unix(socket) => {
-                Some(RemoteEnd::Unix(socket_peercred(&**socket).ok().map(|server| server.uid.as_raw())))
-            }
+            Transport::Unix(socket) => Some(RemoteEnd::Unix(local_socket::peer_user(&**socket).ok())),
             Transport::Tcp(socket) => {
                 Some(RemoteEnd::Tcp { local: socket.local_addr().ok()?, peer: socket.peer_addr().ok()? })
             }

@@ -10,9 +10,10 @@ use std::thread;
 use async_channel::{Receiver, Sender, bounded};
 use futures::channel::oneshot;
 
+use crate::cli::status;
 use crate::cli::status::Verbosity;
-use crate::cli::{status, stdio};
 use crate::model::SafeText;
+use crate::os::system::stdio;
 
 /// Standard output and standard error.
 #[derive(Debug)]
@@ -129,8 +130,8 @@ impl Writer {
         let write = move || {
             while let Ok((stream, bytes)) = to_write.recv_blocking() {
                 let result = match stream {
-                    Stream::Output => stdio::write_all(io::stdout(), &bytes),
-                    Stream::Error => stdio::write_all(io::stderr(), &bytes),
+                    Stream::Output => stdio::write_output(&bytes),
+                    Stream::Error => stdio::write_error(&bytes),
                 };
                 if done.send_blocking(result).is_err() {
                     return;

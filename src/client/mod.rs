@@ -16,7 +16,6 @@ pub mod input;
 mod message;
 mod off_thread;
 pub mod pipe;
-pub mod process_1;
 mod recipient;
 mod session;
 mod session_state;
@@ -70,8 +69,6 @@ pub enum Outcome {
     PasswordKept,
     /// How many lines the server refused, and the last refusal.
     LinesRefused(u64, SafeText),
-    /// The input was UTF-16, so none of it was sent.
-    InputIsUtf16,
 }
 
 /// Why a session failed.

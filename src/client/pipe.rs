@@ -29,15 +29,7 @@ pub struct Options {
 /// # Errors
 ///
 /// [`ClientError`], when some of the input may not have been sent.
-pub async fn run(
-    config: &Config,
-    options: &Options,
-    mut input: Input,
-    display: Display,
-) -> Result<Outcome, ClientError> {
-    if let Err(error) = input.check().await {
-        return stopped_by(error);
-    }
+pub async fn run(config: &Config, options: &Options, input: Input, display: Display) -> Result<Outcome, ClientError> {
     let all_said = Cell::new(false);
     let (mut session, outgoing) = Session::join(config, options.lines_only, display, None, &all_said).await?;
     let Some(outgoing) = outgoing else { return session.outcome() };
@@ -52,15 +44,8 @@ pub async fn run(
         Either::Right((listened, _)) => listened?,
     }
     let outcome = session.outcome()?;
-    read.map_or_else(stopped_by, |()| Ok(outcome))
-}
-
-/// The result when the input cannot be read.
-fn stopped_by(error: InputError) -> Result<Outcome, ClientError> {
-    match error {
-        InputError::Utf16 => Ok(Outcome::InputIsUtf16),
-        failed => Err(ClientError::Input(failed)),
-    }
+    read.map_err(ClientError::Input)?;
+    Ok(outcome)
 }
 
 /// Sends the whole input, stays for `wait`, and half-closes the connection.

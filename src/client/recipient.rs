@@ -6,9 +6,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use rustix::process::geteuid;
-
 use crate::net::tcp_info::owner_of_peer;
+use crate::os::system::user;
 
 /// The remote end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +74,7 @@ impl Recipient {
 }
 
 fn is_trusted(user: u32) -> bool {
-    user == 0 || user == geteuid().as_raw()
+    user == 0 || Some(user) == user::id()
 }
 
 impl fmt::Display for Recipient {
@@ -107,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_password_is_sent_again_only_to_the_same_address() {
-        let own = Some(geteuid().as_raw());
+        let own = user::id();
         let remote = |address: &str| Recipient::Remote(address.parse().unwrap());
         let socket = Recipient::Local { address: None, owner: own };
         let all = [
@@ -127,9 +126,10 @@ mod tests {
         }
     }
 
+    #[cfg_attr(windows, ignore = "Windows does not tell the user of a connection")]
     #[test]
     fn a_local_server_must_belong_to_root_to_us_or_to_the_same_user() {
-        let (own, stranger, other) = (geteuid().as_raw(), geteuid().as_raw() + 1, geteuid().as_raw() + 2);
+        let (own, stranger, other) = (user::id().unwrap(), user::id().unwrap() + 1, user::id().unwrap() + 2);
         for address in [Some("127.0.0.1:5000".parse().unwrap()), None] {
             let owned = |owner| Recipient::Local { address, owner };
             for (first, now, may_have) in [

@@ -12,7 +12,6 @@ use futures::channel::oneshot;
 use futures::future::select;
 use zeroize::Zeroizing;
 
-use crate::cli::stdio::is_unread;
 use crate::client::bot::queue::MessageQueue;
 use crate::client::connection::{Incoming, Outgoing};
 use crate::client::display::Display;
@@ -23,6 +22,7 @@ use crate::client::taken::Tries;
 use crate::client::{ClientError, Config, IfTaken, Outcome, connection, login_line};
 use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, Secret};
+use crate::os::io_error::is_unread;
 use crate::protocol::ServerLine;
 
 /// A connection, and the state of its session.

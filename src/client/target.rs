@@ -4,11 +4,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::Ipv6Addr;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use thiserror::Error;
+
+use crate::os::paths::without_prefix;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -68,11 +69,8 @@ impl Target {
     ///
     /// [`BadTarget`], worded for the user.
     pub fn parse(text: &OsStr) -> Result<Self, BadTarget> {
-        if let Some(path) = text.as_bytes().strip_prefix(b"unix:") {
-            return match path {
-                [] => Err(BadTarget::NoPath),
-                path => Ok(Self::Unix(OsString::from_vec(path.to_owned()).into())),
-            };
+        if let Some(path) = without_prefix(text, "unix:") {
+            return if path.is_empty() { Err(BadTarget::NoPath) } else { Ok(Self::Unix(path.into())) };
         }
         let text = text.to_str().ok_or_else(|| BadTarget::NotText(text.to_owned()))?;
         let (authority, tls) = match text.split_once("://") {
@@ -210,8 +208,11 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_path_need_not_be_utf_8() {
+        use std::os::unix::ffi::OsStrExt;
+
         for (text, path) in [
             (&b"unix:/run/linechat/socket"[..], &b"/run/linechat/socket"[..]),
             (b"unix:socket", b"socket"),
@@ -221,6 +222,7 @@ mod tests {
             let target = Target::parse(OsStr::from_bytes(text));
             assert_eq!(target, Ok(Target::Unix(OsStr::from_bytes(path).into())));
         }
+        assert_eq!(Target::parse(OsStr::from_bytes(b"a\xff")).unwrap_err().to_string(), "\"a\\xFF\" is not UTF-8");
     }
 
     #[test]
@@ -253,6 +255,5 @@ mod tests {
             let why = format!("{text:?} is not an IPv6 address in brackets; write [ADDRESS] or [ADDRESS]:PORT");
             assert_eq!(parse(text).unwrap_err().to_string(), why);
         }
-        assert_eq!(Target::parse(OsStr::from_bytes(b"a\xff")).unwrap_err().to_string(), "\"a\\xFF\" is not UTF-8");
     }
 }

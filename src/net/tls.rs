@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, LazyLock};
@@ -14,13 +14,12 @@ use futures_rustls::rustls::crypto::{CryptoProvider, ring};
 use futures_rustls::rustls::server::ParsedCertificate;
 use futures_rustls::rustls::time_provider::TimeProvider;
 use futures_rustls::rustls::{CertificateError, Error as RustlsError, RootCertStore};
-use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::os::safe_file::open_regular;
-use crate::os::text_file::{UTF8_MARK, without_mark};
+use crate::os::safe_file::{Links, open_regular};
+use crate::os::text_file::{UTF8_MARK, to_utf8};
 
 /// The provider of the algorithms for TLS 1.2 and 1.3 (RFC 9325), whatever else this process has installed.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -31,9 +30,9 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 /// Reads a PEM file.
 ///
 /// # Errors
-/// If the file is not a regular one, cannot be read, or is UTF-16.
+/// If the file is not a regular one or cannot be read.
 pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
-    let opened = open_regular(path, OpenOptions::new().read(true), OFlags::empty());
+    let opened = open_regular(path, OpenOptions::new().read(true), Links::Followed);
     let (mut file, metadata) = opened.map_err(pem::Error::Io)?;
     read_opened_pem(&mut file, &metadata)
 }
@@ -41,12 +40,12 @@ pub(crate) fn read_pem(path: &Path) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
 /// Reads a PEM file that is open. It may contain several byte order marks, because people join such files with cat(1).
 ///
 /// # Errors
-/// If it cannot be read or is UTF-16.
+/// If it cannot be read.
 pub(crate) fn read_opened_pem(file: &mut File, metadata: &Metadata) -> Result<Zeroizing<Vec<u8>>, pem::Error> {
     // The capacity is large enough from the start. A buffer that grew would leave copies of a key in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1));
     file.read_to_end(&mut bytes).map_err(pem::Error::Io)?;
-    let text = without_mark(&bytes).map_err(|error| pem::Error::Io(io::Error::other(error)))?;
+    let text = to_utf8(&bytes);
     let mut pem = Zeroizing::new(Vec::with_capacity(text.len()));
     for line in text.split_inclusive(|&byte| byte == b'\n') {
         pem.extend_from_slice(line.strip_prefix(UTF8_MARK).unwrap_or(line));

@@ -7,25 +7,27 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+#[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use async_io::Async;
 use async_std::net::TcpStream;
 use futures::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsStream;
 use socket2::SockRef;
 
 use crate::limits::TLS_BUFFER_BYTES;
+use crate::os::local_socket::LocalStream;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Transport {
     Tcp(TcpStream),
     Tls(Arc<Tls>),
-    Unix(Arc<Async<UnixStream>>),
+    Unix(Arc<LocalStream>),
 }
 
 /// A TLS connection after its handshake.
@@ -86,12 +88,24 @@ impl Tls {
     }
 }
 
+#[cfg(unix)]
 impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Tls(tls) => tls.socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
+
+#[cfg(windows)]
+impl AsSocket for Transport {
+    fn as_socket(&self) -> BorrowedSocket<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_socket(),
+            Self::Tls(tls) => tls.socket.as_socket(),
+            Self::Unix(socket) => match socket.0 {},
         }
     }
 }

@@ -1,26 +1,29 @@
-//! Limits of file descriptors.
+//! File descriptors: how many connections they are enough for.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io;
 
 use crate::limits::RESERVED_DESCRIPTORS;
+use crate::os::system::descriptors;
 
 /// The number of connections that this process has descriptors for, besides those it needs itself.
 pub fn spare_descriptors() -> usize {
-    descriptor_limit() - reserved_descriptors()
+    descriptors::limit() - reserved_descriptors()
 }
 
 /// The number of reserved descriptors.
 pub(crate) fn reserved_descriptors() -> usize {
-    RESERVED_DESCRIPTORS.min(descriptor_limit() / 4)
+    RESERVED_DESCRIPTORS.min(descriptors::limit() / 4)
 }
 
-fn descriptor_limit() -> usize {
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit.try_into().unwrap_or(usize::MAX))
-}
-
-/// Raises the limit of descriptors as far as allowed. The usual 1024 are few for a chat.
+/// Raises the limit of descriptors as far as allowed.
 pub fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    // Not granted, so there is room for fewer connections.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    descriptors::raise_limit();
+}
+
+/// Opens this many descriptors at once, and closes them.
+///
+/// # Errors
+/// If there are not enough.
+pub fn try_descriptors(count: usize) -> io::Result<()> {
+    descriptors::try_out(count)
 }

@@ -2,18 +2,17 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::limits::LINE_BYTES;
 use crate::model::{BadSecret, Secret};
 use crate::os::io_error;
-use crate::os::safe_file::{check_owner, open_regular};
-use crate::os::text_file::{Utf16, without_mark};
+use crate::os::safe_file::{Links, check_owner, open_regular};
+use crate::os::system::files;
+use crate::os::text_file::to_utf8;
 
 /// Why a file has no usable password, and what to do about it.
 #[derive(Debug, Error)]
@@ -22,8 +21,6 @@ pub enum PasswordFileError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("others can read the password in {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    #[error("cannot read the password in {}: {Utf16}", .0.display())]
-    Utf16(PathBuf),
     #[error("the first line of {} is not a valid password: {why}", .path.display())]
     NoPassword { path: PathBuf, why: BadSecret },
 }
@@ -39,16 +36,16 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
     let unreadable = |source| PasswordFileError::Unreadable { path: path.to_owned(), source };
     // Checks the opened file, because the path could be given to another file meanwhile.
     let (mut file, metadata) =
-        open_regular(path, OpenOptions::new().read(true), OFlags::empty()).map_err(unreadable)?;
+        open_regular(path, OpenOptions::new().read(true), Links::Followed).map_err(unreadable)?;
     check_owner(&metadata).map_err(unreadable)?;
-    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
-    if metadata.mode() & others != 0 {
+    let is_exposed = if files::is_of_root(&metadata) { files::is_exposed_beyond_group } else { files::is_exposed };
+    if is_exposed(&metadata) {
         return Err(PasswordFileError::Exposed(path.to_owned()));
     }
     // The capacity is large enough from the start. A buffer that grew would leave copies in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LINE_BYTES + 1));
     file.by_ref().take(LINE_BYTES as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    let text = without_mark(&bytes).map_err(|Utf16| PasswordFileError::Utf16(path.to_owned()))?;
+    let text = to_utf8(&bytes);
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     str::from_utf8(line)
@@ -57,7 +54,7 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
         .map_err(|why| PasswordFileError::NoPassword { path: path.to_owned(), why })
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
@@ -73,9 +70,11 @@ mod tests {
 
     #[test]
     fn the_first_line_is_the_password() {
-        for content in ["tell nobody", "tell nobody\n", "tell nobody\r\nand nothing of this", "\u{feff}tell nobody\n"] {
-            let path = file("first-line", content.as_bytes(), 0o600);
-            assert!(read(&path).unwrap().is(&Secret::parse("tell nobody").unwrap()), "{content:?}");
+        let texts = ["tell nobody", "tell nobody\n", "tell nobody\r\nand nothing of this", "\u{feff}tell nobody\n"];
+        let utf16: Vec<u8> = "\u{feff}tell nobody\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for content in texts.map(str::as_bytes).into_iter().chain([&utf16[..]]) {
+            let path = file("first-line", content, 0o600);
+            assert!(read(&path).unwrap().is(&Secret::parse("tell nobody").unwrap()), "{}", content.escape_ascii());
         }
     }
 
@@ -94,12 +93,6 @@ mod tests {
             let error = read(&file("no-password", content, 0o600)).unwrap_err().to_string();
             assert!(error.contains("is not a valid password") && error.contains(why), "{error}");
         }
-        let path = file("utf-16", b"\xff\xfet\0e\0l\0l\0 \0n\0o\0b\0o\0d\0y\0", 0o600);
-        let why = "it is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8";
-        assert_eq!(
-            read(&path).unwrap_err().to_string(),
-            format!("cannot read the password in {}: {why}", path.display())
-        );
         let error = read(Path::new("/no/such/file")).unwrap_err().to_string();
         assert_eq!(error, "cannot read the password in /no/such/file: No such file or directory");
     }

@@ -1,14 +1,10 @@
 //! The client in a pipe with input that is not plain UTF-8.
 
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::support::harness::{Peer, Server};
 use crate::support::program::{CLIENT, Program, ServerProgram};
-
-const UTF16: &str = "client: standard input is UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8\n";
 
 /// A client in a pipe, and the end that writes to it.
 fn start(arguments: &[&str]) -> (Program, ChildStdin) {
@@ -78,36 +74,24 @@ fn no_byte_of_a_reply_is_a_telnet_command() {
 }
 
 #[test]
-fn a_utf16_file_is_refused_before_joining() {
+fn utf16_is_sent_as_utf8() {
     let server = Server::start();
     let mut alice = server.join("Alice");
     let address = Program::client_arguments(server.address, "Bob");
-    for mark in [b"\xff\xfeh\0i\0\n\0", b"\xfe\xff\0h\0i\0\n"] {
-        let path = Temporary::write("utf16", mark);
-        let mut command = Command::new(CLIENT);
-        command.args(&address).stdin(File::open(&path.0).unwrap()).stdout(Stdio::piped());
-        let done = Program::spawn(command).finish();
-        assert_eq!((done.code, done.stdout.as_str(), done.stderr.as_str()), (Some(1), "", UTF16));
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let text: Vec<u8> = "\u{feff}zoë 世界\r\n👩‍👧\r\n".encode_utf16().flat_map(bytes).collect();
+        let (mut client, mut stdin) = start(&at(&address, &[]));
+        alice.expect("* Bob has joined");
+        // It may be split anywhere.
+        for piece in text.chunks(3) {
+            stdin.write_all(piece).unwrap();
+        }
+        drop(stdin);
+        alice.expect("Bob: zoë 世界");
+        alice.expect("Bob: 👩‍👧");
+        alice.expect("* Bob has left");
+        assert_eq!(client.finish().code, Some(0));
     }
-    alice.expect_nothing_new();
-}
-
-/// For each way to split the mark.
-#[test]
-fn utf16_that_arrives_after_joining_is_refused_and_not_sent() {
-    let server = Server::start();
-    let mut alice = server.join("Alice");
-    let address = Program::client_arguments(server.address, "Bob");
-    let (mut client, mut stdin) = start(&at(&address, &[]));
-    alice.expect("* Bob has joined");
-    stdin.write_all(b"\xff").unwrap();
-    alice.expect_nothing_new();
-    stdin.write_all(b"\xfeh\0i\0\n\0").unwrap();
-    let done = client.finish();
-    assert!(done.stderr.ends_with(UTF16), "{}", done.stderr);
-    assert!(done.stdout.ends_with("* Bye, Bob: 0 lines accepted, 0 refused.\n"), "{}", done.stdout);
-    assert_eq!(done.code, Some(1));
-    alice.expect("* Bob has left");
 }
 
 #[test]
@@ -154,22 +138,5 @@ fn an_incomplete_mark_is_data() {
         let done = client.finish();
         assert!(done.stdout.ends_with("* Bye, Bob: 0 lines accepted, 1 refused.\n"), "{}", done.stdout);
         assert_eq!(done.code, Some(1));
-    }
-}
-
-/// A file that is deleted with this.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn write(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("linechat-{name}-{}", std::process::id()));
-        fs::write(&path, bytes).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
     }
 }

@@ -248,8 +248,11 @@ fn admin_sends_no_request_to_a_server_of_another_user() {
     set_mode(&format!("{data}/control"), 0o666);
     let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
     let refused = admin(OTHER + 1);
-    let why = format!("belongs to user {OTHER}; only that user and root can administer it");
-    assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: the server at {data}/control {why}\n")));
+    let why = format!("it belongs to user {OTHER}; only that user and root can administer it");
+    assert_eq!(
+        (refused.code, refused.stderr),
+        (Some(1), format!("server: cannot connect to a server at {data}/control: {why}\n"))
+    );
     for user in [OTHER, 0] {
         assert_eq!(admin(user).code, Some(0));
     }

@@ -1,9 +1,7 @@
 //! `server admin`: sends a request to a running server and prints the reply.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
@@ -12,12 +10,11 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use linechat::cli::program_name::program_name;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
+use linechat::net::control;
+use linechat::net::control::ControlStream;
 use linechat::os::io_error;
 use linechat::protocol::AdminCommand;
 use linechat::protocol::command::{Access, COMMANDS, CommandSpec};
-use linechat::server::admin::Control;
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::{Uid, geteuid};
 use zeroize::Zeroizing;
 
 #[derive(Debug, Subcommand)]
@@ -109,15 +106,12 @@ impl Subcommands {
 
 impl Admin {
     fn ask(self) -> anyhow::Result<String> {
-        let path = Control::path(&self.data);
-        let mut server = UnixStream::connect(&path).map_err(|error| {
+        let mut server = ControlStream::connect(&self.data, 2 * CONTROL_LIMIT).map_err(|error| {
+            let path = control::path(&self.data);
             anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
         })?;
-        check_owner(&path, socket_peercred(&server)?.uid)?;
         let request = self.request.text()?;
-        server.set_read_timeout(Some(2 * CONTROL_LIMIT))?;
-        server.write_all(request.as_bytes())?;
-        server.shutdown(Shutdown::Write)?;
+        server.send(request.as_bytes())?;
         let mut answer = String::new();
         server.read_to_string(&mut answer).context("the server did not respond")?;
         match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
@@ -126,19 +120,6 @@ impl Admin {
             (None, None) => bail!("the server did not respond"),
         }
     }
-}
-
-/// Refuses a server that another user runs: it would get the password that is typed. It would refuse the request anyway.
-fn check_owner(path: &Path, owner: Uid) -> anyhow::Result<()> {
-    let own = geteuid();
-    if owner == own || owner.is_root() || own.is_root() {
-        return Ok(());
-    }
-    bail!(
-        "the server at {} belongs to user {}; only that user and root can administer it",
-        path.display(),
-        owner.as_raw()
-    )
 }
 
 impl Request {

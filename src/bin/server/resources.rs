@@ -1,7 +1,6 @@
 //! Checks the resources that the server needs before it starts anything: code that uses threads and descriptors panics
 //! or waits forever when it gets none.
 
-use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
@@ -9,6 +8,7 @@ use std::{io, iter};
 
 use anyhow::{anyhow, bail};
 use linechat::limits::DESCRIPTORS_TO_START;
+use linechat::os::descriptors::try_descriptors;
 use linechat::os::io_error;
 
 /// Threads besides those of the room: for the log, for the sockets, and for blocking work.
@@ -22,7 +22,7 @@ pub fn check(room_threads: usize) -> anyhow::Result<()> {
     if SystemTime::now() < SystemTime::UNIX_EPOCH {
         bail!("the clock of this machine shows a time before 1970; set it first");
     }
-    check_descriptors(DESCRIPTORS_TO_START).map_err(|error| {
+    try_descriptors(DESCRIPTORS_TO_START).map_err(|error| {
         let why = io_error::describe(&error);
         anyhow!(
             "cannot open {DESCRIPTORS_TO_START} files at once: {why}; raise the limit (ulimit -n, or LimitNOFILE= in systemd)"
@@ -33,12 +33,6 @@ pub fn check(room_threads: usize) -> anyhow::Result<()> {
         let why = io_error::describe(&error);
         anyhow!("cannot start {threads} threads: {why}; raise the limit (ulimit -u, or TasksMax= in systemd)")
     })
-}
-
-/// Opens this many descriptors at once, and closes them.
-fn check_descriptors(count: usize) -> io::Result<()> {
-    iter::repeat_with(|| io::stderr().as_fd().try_clone_to_owned()).take(count).collect::<io::Result<Vec<_>>>()?;
-    Ok(())
 }
 
 /// Starts this many threads at once, and waits until they have ended.

@@ -1,20 +1,18 @@
 //! Signals that stop the server or reload files.
 
-use std::fs::{self, File};
 use std::io;
 use std::process::exit;
 
-use async_signal::Signal;
 use async_std::task;
 use futures::{Stream, StreamExt};
 use linechat::limits::SIGNALS_PAUSE;
 use linechat::log::{Log, Record};
-use linechat::os::io_error;
-use rustix::io::Errno;
+use linechat::os::signals::{Signal, has_terminal, is_hangup_ignored};
+use linechat::os::{io_error, signals};
 
 #[derive(Debug)]
 pub struct Signals {
-    signals: async_signal::Signals,
+    signals: signals::Signals,
     hangup: Hangup,
 }
 
@@ -38,7 +36,7 @@ impl Signals {
         let hangup = Hangup { can_reload, is_ignored: is_hangup_ignored(), had_terminal: has_terminal() };
         let listens = can_reload || !hangup.is_ignored;
         let signals = [Signal::Int, Signal::Term].into_iter().chain(listens.then_some(Signal::Hup));
-        Ok(Self { signals: async_signal::Signals::new(signals)?, hangup })
+        Ok(Self { signals: signals::Signals::new(signals)?, hangup })
     }
 
     /// Waits for a signal to stop, and calls `reload` at each signal to reload. After that, another signal to stop ends
@@ -105,20 +103,6 @@ async fn next(signals: &mut (impl Stream<Item = io::Result<Signal>> + Unpin), lo
     }
 }
 
-/// Whether this process has a controlling terminal. A closed one does not count: the kernel removes it (ENXIO) or
-/// refuses to open it (EIO). Other errors do not tell.
-fn has_terminal() -> bool {
-    let errno = File::open("/dev/tty").err().and_then(|error| Errno::from_io_error(&error));
-    !matches!(errno, Some(Errno::NXIO | Errno::IO))
-}
-
-/// Whether SIGHUP is ignored, according to proc(5). Without /proc it counts as not ignored.
-fn is_hangup_ignored() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -131,7 +115,7 @@ mod tests {
 
     #[test]
     fn an_error_of_the_signal_stream_is_not_a_signal() {
-        let errors = [Errno::INTR, Errno::IO].map(|errno| Err(errno.into()));
+        let errors = [io::ErrorKind::Interrupted, io::ErrorKind::Other].map(|kind| Err(kind.into()));
         let mut signals = stream::iter(errors.into_iter().chain([Ok(Signal::Term)]));
         assert_eq!(task::block_on(next(&mut signals, &Log::off())), Signal::Term);
     }

@@ -2,19 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{Errno, ioctl_fionbio};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
+use crate::client::PASSWORD_VARIABLE;
 use crate::client::message::Message;
-use crate::client::{PASSWORD_VARIABLE, process_1};
-use crate::limits::EXEC_OUTPUT_BYTES;
+use crate::limits::{EXEC_OUTPUT_BYTES, EXEC_SILENCE, READ_BYTES};
+use crate::os::system::{paths, process_1};
 
 #[derive(Debug, Clone)]
 pub struct Program {
@@ -40,24 +35,7 @@ pub(crate) struct Ran {
 ///
 /// Why it cannot be run, as far as that is known without running it.
 pub fn check(path: &OsStr) -> io::Result<()> {
-    if path.as_bytes().contains(&b'/') {
-        return is_executable(Path::new(path));
-    }
-    // Like execvp(3), which searches only `PATH` for a name without a slash.
-    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    let places: Vec<PathBuf> = std::env::split_paths(&folders).map(|folder| folder.join(path)).collect();
-    if path.is_empty() || !places.iter().any(|endpoint| is_executable(endpoint).is_ok()) {
-        return Err(io::Error::other("there is no such program in PATH"));
-    }
-    Ok(())
-}
-
-fn is_executable(path: &Path) -> io::Result<()> {
-    let file = path.metadata()?;
-    if !file.is_file() || file.permissions().mode() & 0o111 == 0 {
-        return Err(Errno::ACCESS.into());
-    }
-    Ok(())
+    paths::check_program(path)
 }
 
 impl Program {
@@ -67,15 +45,14 @@ impl Program {
     ///
     /// When it cannot be started, or its output cannot be read.
     pub(crate) fn run(&self, message: &Message, keep_output: bool) -> io::Result<Ran> {
-        let (mut child, end) = process_1::spawn(|| {
-            let child = self.start(message, keep_output)?;
-            let end = pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
-            Ok((child, end))
+        let (mut child, output) = process_1::spawn(|| {
+            let mut child = self.start(message, keep_output)?;
+            let output = child.stdout.take().map(read_output).transpose();
+            Ok((child, output))
         })?;
-        let output = read_output(&mut child, end);
         // Wait even after an error, or the program would stay as a zombie.
         let status = process_1::wait_for(&mut child)?;
-        let (output, is_cut) = output?;
+        let (output, is_cut) = output?.map(collect).unwrap_or_default();
         Ok(Ran { status, output, is_cut })
     }
 
@@ -94,14 +71,29 @@ impl Program {
     }
 }
 
-/// Reads the output until the program ends, up to the limit. Returns whether there was more. At the limit the pipe is
-/// closed, which ends most programs.
+/// Starts a thread that reads the output up to the limit. At the limit the pipe is closed, which ends most programs.
+fn read_output(stdout: ChildStdout) -> io::Result<Receiver<Vec<u8>>> {
+    let (sender, output) = channel();
+    let mut stdout = stdout.take(EXEC_OUTPUT_BYTES as u64 + 1);
+    let read = move || {
+        let mut bytes = vec![0; READ_BYTES];
+        while let Ok(count @ 1..) = stdout.read(&mut bytes) {
+            if sender.send(bytes[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new().spawn(read)?;
+    Ok(output)
+}
+
+/// The output of a program that has ended, and whether there was more.
 ///
-/// The end of the program counts, not that of the pipe: a background process may keep the pipe open forever.
-fn read_output(child: &mut Child, end: Result<OwnedFd, Errno>) -> io::Result<(Vec<u8>, bool)> {
+/// A background process may keep the pipe open forever, so a silence ends the output too.
+fn collect(pieces: Receiver<Vec<u8>>) -> (Vec<u8>, bool) {
     let mut output = Vec::new();
-    if let Some(stdout) = child.stdout.take() {
-        read_until_it_ends(&end?, stdout, &mut output)?;
+    while let Ok(piece) = pieces.recv_timeout(EXEC_SILENCE) {
+        output.extend(piece);
     }
     let is_cut = output.len() > EXEC_OUTPUT_BYTES;
     output.truncate(EXEC_OUTPUT_BYTES);
@@ -112,28 +104,5 @@ fn read_output(child: &mut Child, end: Result<OwnedFd, Errno>) -> io::Result<(Ve
     {
         output.truncate(error.valid_up_to());
     }
-    Ok((output, is_cut))
-}
-
-fn read_until_it_ends(end: &OwnedFd, mut stdout: ChildStdout, output: &mut Vec<u8>) -> io::Result<()> {
-    ioctl_fionbio(&stdout, true)?;
-    loop {
-        let mut ready = [PollFd::new(end, PollFlags::IN), PollFd::new(&stdout, PollFlags::IN)];
-        match poll(&mut ready, None) {
-            Err(Errno::INTR) => continue,
-            polled => polled?,
-        };
-        // Checked before the pipe is read: everything that it wrote is in the pipe by now.
-        let has_ended = !ready[0].revents().is_empty();
-        let room = (EXEC_OUTPUT_BYTES + 1 - output.len()) as u64;
-        match stdout.by_ref().take(room).read_to_end(output) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-            // The limit is reached, or all writers have closed the pipe.
-            Ok(_) => return Ok(()),
-        }
-        if has_ended {
-            return Ok(());
-        }
-    }
+    (output, is_cut)
 }

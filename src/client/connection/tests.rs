@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 use std::{iter, thread};
 
 use async_std::task::block_on;
+use socket2::{Domain, Socket, Type};
 
 use super::*;
-use crate::limits::KEEPALIVE;
 
 fn connected(port: u16) -> (Incoming, Outgoing) {
     block_on(connect(&Endpoint::Tcp { host: "127.0.0.1".to_owned(), port })).unwrap()
@@ -40,13 +40,14 @@ fn every_iac_is_doubled() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_socket_options_of_a_connection_are_set() {
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let (incoming, _outgoing) = connected(server.local_addr().unwrap().port());
     let socket = SockRef::from(&incoming.transport);
     assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-    let (time, interval, retries) = KEEPALIVE;
+    let (time, interval, retries) = crate::limits::KEEPALIVE;
     assert_eq!(socket.tcp_keepalive_time().unwrap(), time);
     assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
     assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);

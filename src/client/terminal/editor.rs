@@ -26,14 +26,13 @@ use crate::client::startup::no_thread;
 use crate::client::terminal::completion::{Completion, commands_that_begin_with};
 use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
-use crate::client::terminal::keyboard;
 use crate::client::terminal::keys::{Keys, Press, Typed};
 use crate::client::terminal::password_prompt::{CANCELLED, KeyEffect, PasswordPrompt};
 use crate::client::terminal::reflow::{Recent, Reflow, visible};
 use crate::client::terminal::screen::Screen;
-use crate::client::terminal::termios::SavedModes;
 use crate::client::terminal::theme::Prompt;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
+use crate::os::system::terminal::SavedModes;
 use crate::protocol::words::find_slash;
 
 /// What the key handlers need.
@@ -68,8 +67,7 @@ impl Editing {
         prompt: Prompt,
         recent: Recent,
     ) -> Result<impl ExternalPrinter + Send + 'static, ClientError> {
-        modes.begin_editing();
-        modes.terminal().and_then(keyboard::start).map_err(|error| ClientError::Input(error.into()))?;
+        modes.begin_editing().map_err(|error| ClientError::Input(error.into()))?;
         self.modes = Some(modes);
         let (ready, started) = mpsc::channel();
         let edit = move || {

@@ -1,33 +1,15 @@
-//! Job control: the client uses its terminal only in the foreground.
-//!
-//! The system stops a background process that reads its terminal or changes the terminal's modes. A stopped process cannot
-//! handle SIGTERM. So the client blocks those stop signals, and waits for the foreground before it uses the terminal.
+//! Waits until the client is in the foreground, where it may use its terminal.
 
-use std::io;
+use std::panic;
 use std::thread;
 
 use async_std::task::sleep;
-use nix::sys::signal::{SigSet, Signal};
-use rustix::process::getpgrp;
-use rustix::termios::tcgetpgrp;
+use futures::StreamExt;
 
 use crate::limits::FOREGROUND_LOOK;
+use crate::os::signals::Signals;
 
-/// Blocks SIGTTIN and SIGTTOU in this thread and in the threads that it starts. In the background, reading the terminal then
-/// fails with EIO instead of stopping the process. This covers the moment between checking for the foreground and reading.
-pub(crate) fn never_stop() {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTTIN);
-    signals.add(Signal::SIGTTOU);
-    // It does not fail with valid signal numbers.
-    let _ = signals.thread_block();
-}
-
-/// Whether this process may use the terminal. True without job control. It asks standard output, because the editor's
-/// standard input is a pseudo-terminal.
-pub(crate) fn is_foreground() -> bool {
-    tcgetpgrp(io::stdout()).map_or(true, |group| group == getpgrp())
-}
+pub(crate) use crate::os::system::terminal::is_foreground;
 
 /// Waits for the foreground. It polls, because no signal announces it.
 pub(crate) async fn until_foreground() {
@@ -41,4 +23,22 @@ pub(crate) fn wait_for_foreground() {
     while !is_foreground() {
         thread::sleep(FOREGROUND_LOOK);
     }
+}
+
+/// Calls `take_back` after each SIGCONT, which says that the process continues. A shell sends it after setting the
+/// modes.
+pub(crate) async fn take_back_after(mut continued: Signals, take_back: impl Fn()) {
+    while continued.next().await.is_some() {
+        until_foreground().await;
+        take_back();
+    }
+}
+
+/// Calls `restore` when the program panics, before the panic is reported.
+pub(crate) fn before_panic(restore: impl Fn() + Send + Sync + 'static) {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        restore();
+        report(info);
+    }));
 }

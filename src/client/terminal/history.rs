@@ -3,18 +3,17 @@
 use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::OFlags;
 use rustyline::history::{SearchDirection, SearchResult};
 use rustyline::{Cmd, Result};
 
 use crate::client::terminal::account::account_command;
 use crate::limits::CLIENT_HISTORY_LINES;
 use crate::os::io_error;
-use crate::os::safe_file::open_regular;
+use crate::os::safe_file::{Links, open_regular};
+use crate::os::system::files;
 
 /// The position after the last line.
 const END: usize = usize::MAX;
@@ -137,8 +136,8 @@ fn open(path: &Path) -> io::Result<Lines> {
 /// Opens a file for reading and appending, readable only by this user. Refuses anything but a regular file.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).append(true).create(true).mode(0o600);
-    open_regular(path, &mut options, OFlags::empty()).map(|(file, _)| file)
+    files::create_private(options.read(true).append(true));
+    open_regular(path, &mut options, Links::Followed).map(|(file, _)| file)
 }
 
 /// The interface that the editor searches (Ctrl-R). It ignores additions. Its own position is always the end, however
@@ -223,7 +222,7 @@ fn found(line: &str, idx: usize, pos: usize) -> SearchResult<'static> {
     SearchResult { entry: Cow::Owned(line.to_owned()), idx, pos }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::os::unix::net::UnixListener;

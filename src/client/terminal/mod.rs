@@ -6,12 +6,10 @@
 
 mod account;
 mod app;
-mod blocking;
 mod completion;
 mod editor;
 mod foreground;
 mod history;
-mod keyboard;
 mod keys;
 mod login;
 mod outbox;
@@ -21,7 +19,6 @@ mod plain;
 mod reconnect;
 mod reflow;
 mod screen;
-mod termios;
 mod theme;
 mod wrap;
 
@@ -32,7 +29,6 @@ use std::pin::pin;
 use std::process::exit;
 
 use async_channel::bounded;
-use async_signal::{Signal, Signals};
 use async_std::task::{block_on, spawn};
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -41,20 +37,21 @@ use jiff::civil::Date;
 
 use crate::cli::status;
 use crate::client::terminal::app::App;
-use crate::client::terminal::blocking::make_blocking;
 use crate::client::terminal::completion::Completion;
 use crate::client::terminal::editor::Editing;
-use crate::client::terminal::foreground::{is_foreground, never_stop, until_foreground};
+use crate::client::terminal::foreground::{before_panic, is_foreground, take_back_after, until_foreground};
 use crate::client::terminal::history::History;
 use crate::client::terminal::keys::{Keys, Typed};
 use crate::client::terminal::password_prompt::{CANCELLED, PasswordPrompt};
 use crate::client::terminal::paste::Paste;
 use crate::client::terminal::plain::PlainPrinter;
 use crate::client::terminal::screen::Screen;
-use crate::client::terminal::termios::{SavedModes, before_panic, take_back_after};
 use crate::client::terminal::theme::Theme;
 use crate::client::{ClientError, Config, Outcome};
 use crate::limits::CLIENT_TYPED_LINES;
+use crate::os::signals::{Signal, Signals};
+use crate::os::system::terminal;
+use crate::os::system::terminal::{SavedModes, make_blocking, never_stop};
 
 /// It fits into 80 columns.
 const GREETING: &str = "Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.";
@@ -83,6 +80,8 @@ pub struct Options {
 pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     take_terminal()?;
     let modes = SavedModes::save().map_err(ClientError::Output)?;
+    let at_panic = modes.clone();
+    before_panic(move || at_panic.restore());
     let (history, complaint) = History::open(options.history.clone());
     let completion = Completion::default();
     let (screen, showing) = Screen::new(false, today);
@@ -207,7 +206,7 @@ pub fn is_there() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Whether the terminal cannot move its cursor, according to `TERM`.
+/// Whether the terminal cannot move its cursor.
 pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb")
+    terminal::is_dumb()
 }

@@ -4,10 +4,8 @@
 //! command such as `/register`, or when the [app](crate::client::terminal::app) opens it. From then on, no key can
 //! become part of a message.
 
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr};
 use rustyline::{KeyCode, KeyEvent, Modifiers, RepeatCount};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -16,6 +14,7 @@ use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::keys::Typed;
 use crate::limits::LINE_BYTES;
 use crate::model::{BadSecret, Secret};
+use crate::os::system::terminal;
 
 /// The message after Ctrl-C.
 pub(crate) const CANCELLED: &str = "Cancelled; nothing was sent.";
@@ -135,8 +134,7 @@ impl PasswordPrompt {
         let mut state = self.lock();
         state.question = None;
         if state.is_muted && is_foreground() {
-            // It fails when the terminal is gone.
-            let _ = tcflush(io::stdin(), QueueSelector::IFlush);
+            terminal::discard_input();
         }
         state.set_echo(false);
     }
@@ -233,13 +231,12 @@ impl State {
         if be_mute == self.is_muted && !(be_mute && again) || !is_foreground() {
             return;
         }
-        let Ok(mut modes) = tcgetattr(io::stdin()) else { return };
-        if be_mute && !self.is_muted && !modes.local_modes.contains(LocalModes::ECHO) {
+        let Ok(has_echo) = terminal::has_echo() else { return };
+        if be_mute && !self.is_muted && !has_echo {
             return; // The echo was off before, and must stay off afterwards.
         }
-        modes.local_modes.set(LocalModes::ECHO, !be_mute);
         self.is_muted = be_mute;
-        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &modes);
+        let _ = terminal::set_echo(!be_mute);
     }
 }
 

@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Instant;
 
 use async_channel::Sender;
-use rustix::termios::{LocalModes, tcgetattr};
 use rustyline::{ExternalPrinter, KeyCode, KeyEvent, Modifiers};
 use zeroize::Zeroizing;
 
@@ -20,6 +19,7 @@ use crate::client::terminal::keys::{Keys, Typed};
 use crate::client::terminal::password_prompt::PasswordPrompt;
 use crate::client::terminal::screen::{NOTHING, Screen};
 use crate::limits::LINE_BYTES;
+use crate::os::system::terminal;
 
 const GREETING: &str = "Connected to server. You can start typing messages.\n";
 
@@ -96,7 +96,7 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
             ends += 1;
             let _ = typed.send_blocking(Typed::Leave);
             // A terminal that is gone returns the end of input every time, which must not count as a second Ctrl-D.
-            if read.is_err() || tcgetattr(io::stdin()).is_err() {
+            if read.is_err() || terminal::has_echo().is_err() {
                 return;
             }
         }
@@ -113,7 +113,7 @@ impl ExternalPrinter for PlainPrinter {
             return Ok(()); // There is no typed line to draw again.
         }
         // Half a line may be typed, which cannot be detected. Without echo, it is not visible and needs no line break.
-        let may_be_typed = tcgetattr(io::stdin()).is_ok_and(|modes| modes.local_modes.contains(LocalModes::ECHO));
+        let may_be_typed = terminal::has_echo().unwrap_or(false);
         let start = if may_be_typed { "\n" } else { "" };
         Ok(write(&format!("{start}{text}"))?)
     }

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthChar;
 
 use crate::client::terminal::wrap::without_colors;
 use crate::limits::{CLIENT_RECENT_LINES, RESIZE_DRAWN, RESIZE_LOOK};
 use crate::model::SafeText;
+use crate::os::system::terminal;
 
 /// The lines above the typed line, as they were shown.
 #[derive(Clone, Default)]
@@ -225,7 +225,7 @@ fn rows_of(line: &str, columns: usize) -> usize {
 }
 
 fn size() -> Size {
-    let size = tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    let size = terminal::size();
     // Some terminals report no size, and then the editor assumes this one.
     let (columns, rows) = if size.0 == 0 { (80, 24) } else { size };
     Size { columns: columns.into(), rows: rows.into() }

@@ -3,6 +3,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
 use super::*;
 
 /// A folder of this test's own. It is gone with this.
@@ -33,7 +36,7 @@ impl Drop for Folder {
 #[test]
 fn only_a_regular_file_is_opened() {
     let folder = Folder::new("regular");
-    let open = |path: &Path| open_regular(path, OpenOptions::new().read(true), OFlags::empty());
+    let open = |path: &Path| open_regular(path, OpenOptions::new().read(true), Links::Followed);
     let fifo = folder.0.join("fifo");
     mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     for path in [&fifo, Path::new("/dev/null"), &folder.0] {

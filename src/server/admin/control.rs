@@ -7,15 +7,13 @@
 use std::convert::Infallible;
 use std::fmt::{self, Write as _};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_std::io::timeout;
 use async_std::task;
 use futures::{AsyncReadExt, AsyncWriteExt};
-use rustix::net::sockopt::socket_peercred;
-use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, ChangeError, Sanction};
@@ -23,18 +21,20 @@ use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
 use crate::model::address::Network;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{Name, SafeText, Secret};
+use crate::net::control;
+use crate::net::control::ControlListener;
 use crate::net::transport::Transport;
+use crate::os::system::user;
 use crate::protocol::{AdminCommand, Listing, Refusal};
 use crate::room::sanctions::until;
 use crate::room::{AdminRequest, Event, Person};
 use crate::server::admin::moderation::Actor;
 use crate::server::listen::BindError;
-use crate::server::listen::socket_file::SocketFile;
 use crate::server::shared::Shared;
 
 /// A control socket. `Display` shows its path.
 #[derive(Debug)]
-pub struct Control(SocketFile);
+pub struct Control(ControlListener);
 
 impl Control {
     /// Listens in the data folder. Only root and the user who runs the server can connect.
@@ -42,12 +42,7 @@ impl Control {
     /// # Errors
     /// [`BindError`], worded for the person who starts the server.
     pub fn bind(folder: &Path) -> Result<Self, BindError> {
-        SocketFile::bind(&Self::path(folder), 0o600).map(Self)
-    }
-
-    /// The path of the control socket of a server with this folder.
-    pub fn path(folder: &Path) -> PathBuf {
-        folder.join("control")
+        ControlListener::bind(folder).map(Self).map_err(|error| BindError::at(&control::path(folder), error))
     }
 
     /// Handles all requests, forever. Dropping the future stops listening, but a request in progress is completed.
@@ -61,14 +56,8 @@ impl Control {
     }
 
     async fn attend_next(&self, shared: &Arc<Shared>) -> io::Result<()> {
-        let (stream, _) = self.0.socket.accept().await?;
-        let user = socket_peercred(&stream)?.uid;
-        // The file's mode keeps others out, unless someone has changed it.
-        if !user.is_root() && user != geteuid() {
-            return Ok(());
-        }
-        let by = Actor::Administrator(user.as_raw());
-        attend(Transport::Unix(Arc::new(stream)), shared, by, CONTROL_LIMIT).await
+        let Some((stream, user)) = self.0.accept().await? else { return Ok(()) };
+        attend(stream, shared, Actor::Administrator(user), CONTROL_LIMIT).await
     }
 }
 
@@ -139,7 +128,7 @@ async fn register(
     let secret = Secret::parse(secret.strip_suffix('\n').unwrap_or(secret))?;
     secret.check_strength()?;
     // These keys keep administrators from waiting for those who guess passwords.
-    let keys = LimitKeys::of(Network::User(geteuid().as_raw()));
+    let keys = LimitKeys::of(user::id().map_or(Network::Loopback, Network::User));
     let hash = shared.auth.hash(secret, &keys).await?;
     let account = accounts.account(&name);
     let (act, done) = match &account {
@@ -243,7 +232,7 @@ fn not_done(shared: &Shared, error: ChangeError, name: &Name) -> Refusal {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::io::{Read, Write};
     use std::net::Shutdown;
@@ -301,7 +290,7 @@ mod tests {
         let (shared, events) = shared("long");
         let (mut ours, theirs) = request("ban Bob\n");
         block_on(async {
-            let attended = attend(theirs, &shared, Actor::Administrator(0), Duration::ZERO);
+            let attended = attend(theirs, &shared, Actor::Administrator(Some(0)), Duration::ZERO);
             let room = async { expelled(&events).await.send(Vec::new()).expect("somebody waits for it") };
             // The request is already there. There is no time left to read it, or to send the reply.
             let (attended, ()) = futures::join!(attended, room);
@@ -317,7 +306,7 @@ mod tests {
         let (shared, events) = shared("stop");
         let (_ours, theirs) = request("ban Bob\n");
         block_on(async {
-            let attended = attend(theirs, &shared, Actor::Administrator(0), CONTROL_LIMIT).fuse();
+            let attended = attend(theirs, &shared, Actor::Administrator(Some(0)), CONTROL_LIMIT).fuse();
             let mut attended = Box::pin(attended);
             let answer = select! {
                 ended = attended => panic!("it waits for the room: {ended:?}"),

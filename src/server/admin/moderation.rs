@@ -17,8 +17,8 @@ use crate::server::shared::Shared;
 /// Who moderates, or changes an account.
 #[derive(Debug, Clone)]
 pub(crate) enum Actor {
-    /// The user with this ID, at the control socket.
-    Administrator(u32),
+    /// The user with this ID at the control socket. Windows does not tell it.
+    Administrator(Option<u32>),
     /// A peer in the room.
     Peer { peer: PeerId, name: Name, account: Option<Name> },
 }
@@ -40,7 +40,8 @@ impl Actor {
 
     fn name(&self) -> SafeText {
         match self {
-            Self::Administrator(user) => SafeText::new(format!("server admin (user {user})")),
+            Self::Administrator(Some(user)) => SafeText::new(format!("server admin (user {user})")),
+            Self::Administrator(None) => SafeText::new("server admin".to_owned()),
             Self::Peer { name, .. } => name.into(),
         }
     }

@@ -12,6 +12,7 @@ use async_std::task;
 use socket2::SockRef;
 
 use crate::limits::{FAREWELL_LIMIT, LINK_LOOK, UNACKNOWLEDGED};
+use crate::net::tcp;
 use crate::net::tcp_info::{Health, diagnose};
 use crate::net::transport::Transport;
 use crate::server::connection::state::ConnectionState;
@@ -67,7 +68,7 @@ pub(crate) async fn stall_deadline(stall_limit: Duration, is_leaving: impl Fn() 
 /// Sets how long sent data may stay unacknowledged.
 fn allow_unacknowledged(transport: &Transport, time: Duration) {
     // It fails if the connection is gone. The next write will notice.
-    let _ = SockRef::from(transport).set_tcp_user_timeout(Some(time));
+    let _ = tcp::limit_unacknowledged(&SockRef::from(transport), time);
 }
 
 #[cfg(test)]

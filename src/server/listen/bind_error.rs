@@ -2,12 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::net::resolve::lacks_zone;
 use crate::os::io_error;
+use crate::os::local_socket::ListenError;
 
 /// Why the server cannot listen, and what to do about it.
 #[derive(Debug, Error)]
@@ -51,6 +52,15 @@ impl BindError {
             io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
             _ if lacks_zone(&address) => Self::Zoneless(address),
             _ => Self::Other { address, source },
+        }
+    }
+
+    pub(crate) fn at(path: &Path, error: ListenError) -> Self {
+        let path = path.to_owned();
+        match error {
+            ListenError::InUse => Self::PathInUse(path),
+            ListenError::NoSocket => Self::NoSocket(path),
+            ListenError::Io(source) => Self::Path { path, source },
         }
     }
 }

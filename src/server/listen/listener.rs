@@ -14,22 +14,21 @@ use std::time::{Duration, SystemTime};
 use async_std::net::TcpListener;
 use async_std::task;
 use futures::FutureExt;
-use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEGMENT_BYTES, SEND_BUFFER, UNACKNOWLEDGED};
+use crate::limits::{ACCEPT_PAUSE, LISTEN_BACKLOG, RECEIVE_BUFFER, SEND_BUFFER, UNACKNOWLEDGED};
 use crate::log::Record;
 use crate::model::address::PeerAddr;
 use crate::net::resolve::resolve;
 use crate::net::tcp;
 use crate::net::transport::Transport;
 use crate::os::io_error;
+use crate::os::io_error::AcceptFailure;
+use crate::os::local_socket::SocketFile;
 use crate::os::yielding::Budget;
 use crate::server::connection::handshake::Accepted;
 use crate::server::connection::session;
 use crate::server::connection::turn_away::turn_away;
-use crate::server::listen::socket_file::SocketFile;
 use crate::server::listen::{BindError, Tls};
 use crate::server::shared::Shared;
 
@@ -73,7 +72,8 @@ impl Listener {
     /// # Errors
     /// [`BindError`], worded for the person who starts the server.
     pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
-        Ok(Self { socket: ListenSocket::Path(SocketFile::bind(path, mode)?), tls: None })
+        let file = SocketFile::bind(path, mode).map_err(|error| BindError::at(path, error))?;
+        Ok(Self { socket: ListenSocket::Path(file), tls: None })
     }
 
     /// Requires TLS. For addresses only, not for paths.
@@ -135,8 +135,7 @@ impl ListenSocket {
                 Ok((Transport::Tcp(stream), from.into()))
             }
             Self::Path(file) => {
-                let (stream, _) = file.socket.accept().await?;
-                let user = socket_peercred(&stream)?.uid.as_raw();
+                let (stream, user) = file.accept().await?;
                 Ok((Transport::Unix(Arc::new(stream)), PeerAddr::Unix { user }))
             }
         }
@@ -148,10 +147,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Otherwise a restarted server must wait until connections of the previous one time out.
-    socket.set_reuse_address(true)?;
-    // It must be set before a connection is made. Accepted sockets inherit it.
-    socket.set_tcp_mss(SEGMENT_BYTES)?;
+    tcp::set_up_listener(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(LISTEN_BACKLOG)?;
     Ok(TcpListener::from(std::net::TcpListener::from(socket)))
@@ -165,16 +161,6 @@ struct Recovery {
     pause: Duration,
 }
 
-/// What an error of `accept` means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
-    /// Only this connection has failed.
-    Connection,
-    /// There are no descriptors, or there is no memory. The next connection keeps waiting.
-    Exhausted,
-    Other,
-}
-
 impl Recovery {
     fn new() -> Self {
         Self { spare: Spare::new(), pause: ACCEPT_PAUSE.0 }
@@ -182,37 +168,13 @@ impl Recovery {
 
     /// Handles an error. Then `accept` may be called again.
     async fn from(&mut self, error: &io::Error, socket: &ListenSocket) {
-        match Failure::of(error) {
-            Failure::Connection => return,
-            Failure::Exhausted => self.spare.turn_one_away(socket),
-            Failure::Other => {}
+        match AcceptFailure::of(error) {
+            AcceptFailure::Connection => return,
+            AcceptFailure::Exhausted => self.spare.turn_one_away(socket),
+            AcceptFailure::Other => {}
         }
         task::sleep(self.pause).await;
         self.pause = longer(self.pause);
-    }
-}
-
-impl Failure {
-    /// See accept(2), also for network errors that Linux passes on from the new connection. EPERM is not among them: a
-    /// security module may forbid every accept, and retrying at once would then use all CPU time.
-    fn of(error: &io::Error) -> Self {
-        match Errno::from_io_error(error) {
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Exhausted,
-            Some(
-                Errno::CONNABORTED
-                | Errno::NETDOWN
-                | Errno::PROTO
-                | Errno::NOPROTOOPT
-                | Errno::HOSTDOWN
-                | Errno::NONET
-                | Errno::HOSTUNREACH
-                | Errno::OPNOTSUPP
-                | Errno::NETUNREACH
-                | Errno::TIMEDOUT
-                | Errno::INTR,
-            ) => Self::Connection,
-            _ => Self::Other,
-        }
     }
 }
 
@@ -264,7 +226,7 @@ fn set_up(transport: &Transport) -> io::Result<()> {
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     if transport.tcp().is_some() {
         tcp::set_up(&socket)?;
-        socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+        tcp::limit_unacknowledged(&socket, UNACKNOWLEDGED)?;
     }
     Ok(())
 }
@@ -275,16 +237,15 @@ fn longer(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use async_std::net::TcpStream;
-
     use super::*;
-    use crate::limits::KEEPALIVE;
+    use crate::os::system::errors;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn accepted_sockets_have_the_right_options() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let stream = Transport::Tcp(TcpStream::from(listener.accept().unwrap().0));
+        let stream = Transport::Tcp(listener.accept().unwrap().0.into());
         set_up(&stream).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
@@ -292,7 +253,7 @@ mod tests {
         assert_eq!(socket.send_buffer_size().unwrap(), 2 * SEND_BUFFER);
         assert_eq!(socket.recv_buffer_size().unwrap(), 2 * RECEIVE_BUFFER);
         assert!(socket.keepalive().unwrap());
-        let (time, interval, retries) = KEEPALIVE;
+        let (time, interval, retries) = crate::limits::KEEPALIVE;
         assert_eq!(socket.tcp_keepalive_time().unwrap(), time);
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), interval);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), retries);
@@ -333,19 +294,10 @@ mod tests {
     fn the_failure_of_one_connection_neither_pauses_nor_closes_the_next() {
         let (listener, _client) = waiting();
         let mut recovery = Recovery::new();
-        for errno in [
-            Errno::CONNABORTED,
-            Errno::NETDOWN,
-            Errno::PROTO,
-            Errno::NOPROTOOPT,
-            Errno::HOSTDOWN,
-            Errno::NONET,
-            Errno::HOSTUNREACH,
-            Errno::OPNOTSUPP,
-            Errno::NETUNREACH,
-        ] {
-            let recovered = recovery.from(&errno.into(), &listener.socket).now_or_never();
-            assert!(recovered.is_some(), "it pauses after {errno:?}");
+        for &code in errors::CONNECTION_FAILED {
+            let error = io::Error::from_raw_os_error(code);
+            let recovered = recovery.from(&error, &listener.socket).now_or_never();
+            assert!(recovered.is_some(), "it pauses after {error}");
         }
         assert_eq!(recovery.pause, ACCEPT_PAUSE.0);
         assert!(task::block_on(listener.socket.accept()).is_ok(), "the client that waits is still there");
@@ -353,14 +305,10 @@ mod tests {
 
     #[test]
     fn without_descriptors_or_memory_it_closes_one_connection_and_pauses() {
-        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+        for &code in errors::EXHAUSTED {
             let (listener, mut client) = waiting();
-            let mut recovery = Recovery::new();
-            assert_eq!(
-                recovery.from(&errno.into(), &listener.socket).now_or_never(),
-                None,
-                "it pauses after {errno:?}"
-            );
+            let (mut recovery, error) = (Recovery::new(), io::Error::from_raw_os_error(code));
+            assert_eq!(recovery.from(&error, &listener.socket).now_or_never(), None, "it pauses after {error}");
             client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             assert_eq!(std::io::Read::read(&mut client, &mut [0]).unwrap(), 0, "the client knows");
         }
@@ -370,7 +318,7 @@ mod tests {
     fn any_other_error_pauses_and_closes_no_connection() {
         let (listener, _client) = waiting();
         let mut recovery = Recovery::new();
-        assert_eq!(recovery.from(&Errno::INVAL.into(), &listener.socket).now_or_never(), None);
+        assert_eq!(recovery.from(&io::ErrorKind::InvalidInput.into(), &listener.socket).now_or_never(), None);
         assert!(task::block_on(listener.socket.accept()).is_ok());
     }
 

@@ -2,7 +2,6 @@
 
 mod bind_error;
 pub mod listener;
-pub(crate) mod socket_file;
 pub mod tls;
 
 pub use bind_error::BindError;

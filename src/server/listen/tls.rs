@@ -5,7 +5,6 @@
 
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +24,6 @@ use futures_rustls::rustls::version::{TLS12, TLS13};
 use futures_rustls::rustls::{self, CertificateError, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsStream};
 use memchr::memmem;
-use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::limits::HANDSHAKES_A_CORE;
@@ -33,7 +31,8 @@ use crate::net::resolve::server_name;
 use crate::net::tls::{Fingerprint, is_version_1, provider, read_opened_pem, read_pem, verify_itself};
 use crate::net::transport::{Transport, Uninterrupted};
 use crate::os::io_error;
-use crate::os::safe_file::{check_owner, open_regular};
+use crate::os::safe_file::{Links, check_owner, open_regular};
+use crate::os::system::files::is_exposed_beyond_group;
 
 /// The certificate of a server, and a limit on concurrent handshakes.
 #[derive(Debug)]
@@ -188,11 +187,11 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
         .map_err(|error| TlsError::file("a certificate", certificate, error))?;
     let unreadable = |error| TlsError::file("a private key", key, error);
-    let opened = open_regular(key, OpenOptions::new().read(true), OFlags::empty());
+    let opened = open_regular(key, OpenOptions::new().read(true), Links::Followed);
     let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
     check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
     // The group may read it, for services that do not run as root.
-    if metadata.mode() & 0o027 != 0 {
+    if is_exposed_beyond_group(&metadata) {
         return Err(TlsError::Exposed(key.to_owned()));
     }
     let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;

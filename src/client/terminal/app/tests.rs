@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::client::Endpoint;
-use crate::client::recipient::RemoteEnd;
 use crate::client::terminal::screen::Showing;
 use crate::limits::RECONNECT_PAUSE;
 use crate::protocol::AccountCommand;
@@ -383,16 +382,18 @@ fn after_lost_answers_an_account_command_waits_for_another_pong() {
 }
 
 /// A program of another user may be listening there by now.
+#[cfg(unix)]
 #[test]
 fn a_remembered_password_is_not_sent_to_another_server() {
     const ASKS: &str = "! password-required: send the password as the next line\n";
-    let own = rustix::process::geteuid().as_raw();
+    let own = crate::os::system::user::id().unwrap();
     for is_typed in [false, true] {
         let mut scene = Scene::set();
         let returns_to = |scene: &mut Scene, owner| {
             scene.happens(Event::Ended(Ok(())));
             (scene.sent, scene._events) = connect(&mut scene.app);
-            scene.app.state.connection().unwrap().remote_end = Some(RemoteEnd::Unix(Some(owner)));
+            scene.app.state.connection().unwrap().remote_end =
+                Some(crate::client::recipient::RemoteEnd::Unix(Some(owner)));
             scene.hears(ASKS);
         };
         let sends_it = |scene: &mut Scene| {

@@ -1,4 +1,4 @@
-//! What the client does as process 1 of a container.
+//! The duties of process 1 of a container.
 //!
 //! The kernel ignores a signal to process 1 that has no handler. It also makes process 1 the parent of all orphans,
 //! which stay as zombies until process 1 waits for them.
@@ -14,9 +14,6 @@ use async_std::task::block_on;
 use futures::StreamExt;
 use rustix::process::{Pid, WaitOptions, getpid, wait};
 
-use crate::client::ClientError;
-use crate::client::startup::no_thread;
-
 /// The signals that end a program that does not handle them.
 const ENDING: [Signal; 4] = [Signal::Term, Signal::Int, Signal::Hup, Signal::Quit];
 
@@ -31,14 +28,13 @@ static HAS_ENDED: Condvar = Condvar::new();
 /// # Errors
 ///
 /// When the handlers or the thread cannot be set up.
-pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
+pub(crate) fn start(ends_by_signals: bool) -> io::Result<()> {
     if !getpid().is_init() {
         return Ok(());
     }
     let ending: &[Signal] = if ends_by_signals { &ENDING } else { &[] };
     let handled = [Signal::Child].iter().chain(ending);
-    let mut signals =
-        Signals::new(handled).map_err(|source| ClientError::NoResources { what: "signal handlers", source })?;
+    let mut signals = Signals::new(handled)?;
     let work = async move {
         // Some children may have ended before the handler was set up.
         reap();
@@ -49,7 +45,7 @@ pub fn start(ends_by_signals: bool) -> Result<(), ClientError> {
             }
         }
     };
-    thread::Builder::new().name("process 1".to_owned()).spawn(|| block_on(work)).map_err(no_thread)?;
+    thread::Builder::new().name("process 1".to_owned()).spawn(|| block_on(work))?;
     Ok(())
 }
 

@@ -11,18 +11,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use async_io::Async;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::limits::LISTEN_BACKLOG;
+use crate::os::local_socket::{ListenError, LocalStream, peer_user};
 use crate::os::path::parent;
 use crate::os::safe_file::{Lock, Sticky, lock, safe_folder};
-use crate::server::listen::BindError;
 
 /// A socket that listens at a path. The file is removed on drop.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
-    pub(crate) socket: Async<UnixListener>,
+    socket: Async<UnixListener>,
     /// The path as given.
     path: PathBuf,
     file: PathBuf,
@@ -34,23 +33,28 @@ pub(crate) struct SocketFile {
 
 impl SocketFile {
     /// Listens at `path`. Replaces the socket of a server that was killed, but nothing else.
-    pub(crate) fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
-        let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
-        let in_use = || BindError::PathInUse(path.to_owned());
+    pub(crate) fn bind(path: &Path, mode: u32) -> Result<Self, ListenError> {
         // Clients must be able to connect with this path.
-        SockAddr::unix(path).map_err(failed)?;
-        let name = path.file_name().ok_or_else(|| BindError::NoSocket(path.to_owned()))?;
+        SockAddr::unix(path)?;
+        let name = path.file_name().ok_or(ListenError::NoSocket)?;
         // In a safe folder, no other user can replace our files.
-        let folder = safe_folder(parent(path), Sticky::Allowed).map_err(failed)?;
+        let folder = safe_folder(parent(path), Sticky::Allowed)?;
         let (file, lock_file) = (folder.join(name), folder.join(hidden(name, ".lock")));
-        let lock = lock(&lock_file).map_err(failed)?.ok_or_else(in_use)?;
-        remove_stale(&folder, name, path)?;
+        let lock = lock(&lock_file)?.ok_or(ListenError::InUse)?;
+        remove_stale(&folder, name)?;
         let (socket, inode) = listen(&folder, name, mode).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => in_use(),
-            _ => failed(error),
+            io::ErrorKind::AlreadyExists => ListenError::InUse,
+            _ => error.into(),
         })?;
-        let socket = Async::new(socket).map_err(failed)?;
+        let socket = Async::new(socket)?;
         Ok(Self { socket, path: path.to_owned(), file, inode, lock_file, _lock: lock })
+    }
+
+    /// The next connection, and the user at its other end.
+    pub(crate) async fn accept(&self) -> io::Result<(LocalStream, u32)> {
+        let (stream, _) = self.socket.accept().await?;
+        let user = peer_user(&stream)?;
+        Ok((stream, user))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -69,21 +73,20 @@ impl Drop for SocketFile {
 }
 
 /// Removes a socket that nobody listens on any more.
-fn remove_stale(folder: &Path, name: &OsStr, path: &Path) -> Result<(), BindError> {
-    let failed = |source: io::Error| BindError::Path { path: path.to_owned(), source };
+fn remove_stale(folder: &Path, name: &OsStr) -> Result<(), ListenError> {
     let file = folder.join(name);
     match file.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-        Ok(file) if !file.file_type().is_socket() => return Err(BindError::NoSocket(path.to_owned())),
+        Err(error) => return Err(error.into()),
+        Ok(file) if !file.file_type().is_socket() => return Err(ListenError::NoSocket),
         Ok(_) => {}
     }
     // A program that takes no lock may be listening there.
-    let client = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(failed)?;
+    let client = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match with_address(folder, name, |address| client.connect(address)) {
-        Ok(()) => Err(BindError::PathInUse(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(file).map_err(failed),
-        Err(error) => Err(failed(error)),
+        Ok(()) => Err(ListenError::InUse),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(std::fs::remove_file(file)?),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -109,11 +112,26 @@ fn listen(folder: &Path, name: &OsStr, mode: u32) -> io::Result<(UnixListener, u
 
 /// Renames a file, unless the new name exists by now.
 fn publish(new: &Path, file: &Path) -> io::Result<()> {
-    renameat_with(CWD, new, CWD, file, RenameFlags::NOREPLACE).map_err(|error| {
+    rename_new(new, file).inspect_err(|_| {
         // The next server removes what is left.
         let _ = std::fs::remove_file(new);
-        error.into()
     })
+}
+
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+/// FreeBSD cannot do it in one step. A socket that another program creates at this very moment is replaced.
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    if to.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
 }
 
 /// The name of a hidden file that belongs to the one with this name.
@@ -122,7 +140,7 @@ fn hidden(name: &OsStr, extension: &str) -> OsString {
 }
 
 /// Calls `act` with the address of a socket in a folder. An address is limited to about a hundred bytes (unix(7)), so a
-/// longer one is written as a path in /proc (proc(5)).
+/// longer one is written as a path in /proc (proc(5)). Without /proc it is too long.
 fn with_address<T>(folder: &Path, name: &OsStr, act: impl FnOnce(&SockAddr) -> io::Result<T>) -> io::Result<T> {
     if let Ok(address) = SockAddr::unix(folder.join(name)) {
         return act(&address);

@@ -19,12 +19,6 @@ pub(crate) fn read_input(bytes: &mut [u8]) -> io::Result<usize> {
     try_until_ready(&stdin, PollFlags::IN, || read(&stdin, &mut *bytes)).map(|count| count.unwrap_or(0))
 }
 
-/// Whether a read from standard input would not block. The end of input counts as well.
-pub(crate) fn has_input() -> bool {
-    let stdin = io::stdin();
-    poll(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(&Default::default())).is_ok_and(|ready| ready > 0)
-}
-
 /// Waits until nobody can read standard output any more. Blocks.
 ///
 /// # Errors
@@ -40,16 +34,23 @@ pub(crate) fn wait_until_output_is_unread() -> io::Result<()> {
     }
 }
 
-/// Whether a write failed because there is no reader.
-pub(crate) fn is_unread(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-}
-
-/// Writes everything to standard output or standard error. Blocks.
+/// Writes everything to standard output. Blocks.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(crate) fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_output(bytes: &[u8]) -> io::Result<()> {
+    write_all(io::stdout(), bytes)
+}
+
+/// Writes everything to standard error. Blocks.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn write_error(bytes: &[u8]) -> io::Result<()> {
+    write_all(io::stderr(), bytes)
+}
+
+fn write_all(stream: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let count = try_until_ready(&stream, PollFlags::OUT, || write(&stream, bytes))?;
         // A stream that is not open for writing discards everything, as in the standard library.

@@ -1,8 +1,4 @@
-//! What the kernel knows about a connection (sock_diag(7)): whether the peer still acknowledges data, and which user
-//! owns the other end on this machine.
-//!
-//! A peer that has stopped reading and a peer whose connection is lost look the same to a waiting write. The kernel can
-//! tell them apart: the first one acknowledges data, the second does not.
+//! Asks the kernel of Linux (sock_diag(7)).
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,18 +11,8 @@ use netlink_packet_sock_diag::inet::nlas::Nla;
 use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
+use crate::net::tcp_info::Health;
 use crate::net::transport::Transport;
-
-/// The state of the bytes that were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Health {
-    /// How long the peer has acknowledged nothing, if data is in flight.
-    pub(crate) unacknowledged: Duration,
-    /// Everything in flight is acknowledged, but the peer accepts no more, and more is waiting.
-    pub(crate) is_resting: bool,
-    /// The total number of bytes that the peer has acknowledged.
-    pub(crate) acknowledged: u64,
-}
 
 /// Asks the kernel. Never waits.
 ///
@@ -46,12 +32,6 @@ pub(crate) fn diagnose(transport: &Transport) -> io::Result<Health> {
         is_resting: !is_waited_for && info.notsent_bytes > 0,
         acknowledged: info.bytes_acked,
     })
-}
-
-/// The user who owns the other end of a local TCP connection. See [`owner_of_peer`].
-pub(crate) fn user_of_peer(transport: &Transport) -> Option<u32> {
-    let socket = transport.tcp()?;
-    owner_of_peer(socket.local_addr().ok()?, socket.peer_addr().ok()?)
 }
 
 /// The user who owns the other end of a local connection. `None` if the kernel does not tell, or the other end is
@@ -119,6 +99,7 @@ mod tests {
     use futures::{AsyncWriteExt, FutureExt};
 
     use super::*;
+    use crate::net::tcp_info::user_of_peer;
 
     #[test]
     fn the_owner_of_a_connection_is_known_once_it_was_accepted() {

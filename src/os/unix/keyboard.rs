@@ -17,10 +17,9 @@ use rustix::stdio::dup2_stdin;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::client::terminal::foreground::{is_foreground, wait_for_foreground};
-use crate::client::terminal::termios::of_editor;
-use crate::limits::{KEY_SILENCE, PASTE_SILENCE};
+use crate::limits::{FOREGROUND_LOOK, KEY_SILENCE, PASTE_SILENCE};
 use crate::model::SafeText;
+use crate::os::unix::terminal::{is_foreground, of_editor};
 
 const ESC: char = '\x1b';
 const CTRL_C: char = '\x03';
@@ -33,7 +32,7 @@ const PASTE_END: &str = "\x1b[201~";
 /// # Errors
 /// When no pseudo-terminal can be created.
 pub(crate) fn start(terminal: OwnedFd) -> io::Result<()> {
-    let editor = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let editor = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&editor)?;
     unlockpt(&editor)?;
     let path = ptsname(&editor, Vec::new())?.into_string().map_err(io::Error::other)?;
@@ -59,7 +58,7 @@ fn copy(mut terminal: &File, mut editor: &File) {
             Ok(0) => filter.silence(),
             // The input is for the foreground process.
             Ok(_) if !is_foreground() => {
-                wait_for_foreground();
+                thread::sleep(FOREGROUND_LOOK);
                 continue;
             }
             Ok(_) => match terminal.read(&mut *buffer) {

@@ -1,0 +1,14 @@
+//! Linux, macOS and FreeBSD.
+
+pub(crate) mod descriptors;
+pub(crate) mod errors;
+pub(crate) mod files;
+pub(crate) mod keyboard;
+pub(crate) mod local_socket;
+pub mod paths;
+pub(crate) mod process_1;
+pub mod signals;
+pub(crate) mod socket_file;
+pub(crate) mod stdio;
+pub(crate) mod terminal;
+pub(crate) mod user;

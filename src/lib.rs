@@ -12,6 +12,7 @@
 //! * [`model`]: values that all layers share, such as names and safe text.
 //! * [`protocol`]: bytes to lines to commands, and replies to lines. It knows no sockets and no tasks.
 //! * [`room`]: who is here and who hears what, in one order for everyone. Only its broker owns the peers.
+//! * [`history`]: keeps the messages of the room, in memory or in a file.
 //! * [`accounts`]: stores accounts, bans and mutes in a file, and hashes passwords.
 //! * [`server`]: the sockets and tasks: listeners, sessions, writers.
 //! * [`client`]: the client for people and scripts.
@@ -40,6 +41,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod client;
+pub mod history;
 pub mod limits;
 pub mod log;
 pub mod model;

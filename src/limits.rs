@@ -287,6 +287,17 @@ pub const WELCOME_NAMES: usize = 10;
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.
 pub const IGNORED_NAMES: usize = 100;
 
+// ---- History --------------------------------------------------------------------------------------------------------
+
+/// The most messages that are kept in memory without a data folder.
+pub const MEMORY_HISTORY_MESSAGES: usize = 10_000;
+
+/// The most bytes that these messages may take.
+pub const MEMORY_HISTORY_BYTES: usize = 8 * 1024 * 1024;
+
+/// The number of bytes after which a page of stored messages ends. The last message may exceed it.
+pub const HISTORY_PAGE_BYTES: usize = 256 * 1024;
+
 // ---- Sockets, and peers that are gone -------------------------------------------------------------------------------
 
 /// The kernel's send buffer per peer, in bytes. Linux doubles it for its own bookkeeping.

@@ -12,6 +12,7 @@
 //! * [`model`]: values that all layers share, such as names and safe text.
 //! * [`protocol`]: bytes to lines to commands, and replies to lines. It knows no sockets and no tasks.
 //! * [`room`]: who is here and who hears what, in one order for everyone. Only its broker owns the peers.
+//! * [`history`]: keeps the messages of the room, in memory or in a file.
 //! * [`accounts`]: stores accounts, bans and mutes in a file, and hashes passwords.
 //! * [`server`]: the sockets and tasks: listeners, sessions, writers.
 //! * [`client`]: the client for people and scripts.
@@ -23,6 +24,7 @@
 //! To run a server within another program or a test:
 //!
 //! ```
+//! use linechat::history::History;
 //! use linechat::log::Log;
 //! use linechat::server::access::auth::Auth;
 //! use linechat::server::{self, Config, Listener};
@@ -32,7 +34,8 @@
 //! println!("Server listening on {listener}");
 //! let log = Log::off();
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Auth::default(), log, shutdown))?;
+//! let auth = (Auth::default(), History::in_memory());
+//! async_std::task::block_on(server::run(vec![listener], None, Config::default(), auth, log, shutdown))?;
 //! # Ok(())
 //! # }
 //! ```
@@ -40,6 +43,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod client;
+pub mod history;
 pub mod limits;
 pub mod log;
 pub mod model;

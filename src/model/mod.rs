@@ -3,11 +3,13 @@
 pub mod address;
 pub mod ids;
 pub mod limit_key;
+pub mod message;
 pub mod name;
 pub mod secret;
 pub mod text;
 
 pub use ids::{AccountId, PeerId};
+pub use message::{Message, Timestamp};
 pub use name::{BadName, Name};
 pub use secret::{BadSecret, Secret};
 pub use text::SafeText;

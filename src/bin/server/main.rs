@@ -14,6 +14,7 @@ use anyhow::anyhow;
 use async_std::task;
 use blocking::unblock;
 use linechat::cli::program_name::program_name;
+use linechat::history::History;
 use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
 use linechat::server;
@@ -63,6 +64,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let reloading = log.clone();
     let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
+    let auth = (auth, History::in_memory());
     let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
     writer.flush();
     Ok(served?)

@@ -9,7 +9,9 @@ use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::accounts::{Accounts, Hasher};
 use linechat::cli::manual::Manual;
-use linechat::limits::{ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE};
+use linechat::limits::{
+    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, REPLAY, REPLAY_MOST, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE,
+};
 use linechat::log::LevelFilter;
 use linechat::os::descriptors::spare_descriptors;
 use linechat::room::Policy;
@@ -98,6 +100,12 @@ pub struct Options {
     /// Accept passwords over unencrypted connections from other machines, where others could read them
     #[arg(long, help_heading = WHO)]
     allow_plain_password: bool,
+
+    /// Show this many of the newest messages to everyone who joins; 0 shows none
+    ///
+    /// A client that sends more than its name at once, as in a pipe, does not get them.
+    #[arg(long, value_name = "N", default_value_t = REPLAY, value_parser = parse_replay)]
+    replay: usize,
 
     /// Treat an unfinished line as complete after MS milliseconds of silence
     ///
@@ -241,6 +249,7 @@ impl Options {
             allow_plain_password: self.allow_plain_password,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,
+            replay: self.replay,
             account_unused: self.account_unused,
             wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
@@ -257,6 +266,13 @@ fn parse_mode(text: &str) -> Result<u32, String> {
 fn parse_unused(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|_| "write 90days or 1year".to_owned())?;
     if time < ACCOUNT_UNUSED_LEAST { Err("must be at least 2days".to_owned()) } else { Ok(time) }
+}
+
+fn parse_replay(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= REPLAY_MOST => Ok(count),
+        _ => Err(format!("must be from 0 to {REPLAY_MOST}")),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -245,6 +245,7 @@ mod tests {
     use futures::{FutureExt, select};
 
     use super::*;
+    use crate::history::History;
     use crate::log::Log;
     use crate::room::Policy;
     use crate::server::Config;
@@ -268,7 +269,7 @@ mod tests {
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
-        (Arc::new(Shared::new((Config::default(), auth), inbox, Log::off(), stop, alive)), events)
+        (Arc::new(Shared::new((Config::default(), auth, History::off()), inbox, Log::off(), stop, alive)), events)
     }
 
     /// Where to reply to the next `Expel` request. Before that, requests to list the people get an empty list.

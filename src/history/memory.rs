@@ -1,0 +1,126 @@
+//! The newest messages, in memory.
+
+use std::collections::VecDeque;
+use std::mem::size_of;
+use std::sync::Arc;
+
+use crate::history::needle::Needle;
+use crate::history::{Extent, Found, Page};
+use crate::limits::HISTORY_PAGE_BYTES;
+use crate::model::message::{Message, Timestamp};
+
+/// The newest messages, at most `limit` of them and about `bytes`. They stay in the batches in which they came, so that
+/// none is copied.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limit: usize,
+    most_bytes: usize,
+    batches: VecDeque<Arc<[Message]>>,
+    /// How many messages of the first batch are not counted any more.
+    forgotten: usize,
+    messages: usize,
+    /// Those of the counted messages.
+    bytes: usize,
+}
+
+impl Memory {
+    pub(super) fn new(limit: usize, most_bytes: usize) -> Self {
+        Self { limit, most_bytes, batches: VecDeque::new(), forgotten: 0, messages: 0, bytes: 0 }
+    }
+
+    pub(super) fn push(&mut self, messages: Arc<[Message]>) {
+        if messages.is_empty() {
+            return;
+        }
+        debug_assert!(messages.is_sorted_by(|one, next| one.number < next.number), "numbers rise");
+        self.messages += messages.len();
+        self.bytes += messages.iter().map(size).sum::<usize>();
+        self.batches.push_back(messages);
+        while self.messages > self.limit || self.bytes > self.most_bytes {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let Some(batch) = self.batches.front() else { return };
+        if let Some(message) = batch.get(self.forgotten) {
+            self.bytes -= size(message);
+            self.messages -= 1;
+            self.forgotten += 1;
+        }
+        if self.forgotten >= batch.len() {
+            self.batches.pop_front();
+            self.forgotten = 0;
+        }
+    }
+
+    pub(super) fn extent(&self) -> Option<Extent> {
+        let oldest = self.newest_first().next_back()?.number;
+        Some(Extent { oldest, newest: self.newest_first().next()?.number })
+    }
+
+    /// See [`History::after`](super::History::after).
+    pub(super) fn after(&self, after: u64, up_to: u64, limit: usize) -> Page {
+        let mut messages = self.from(after.saturating_add(1)).take_while(|message| message.number <= up_to).peekable();
+        let mut page = Page { messages: Vec::new(), missing: 0, end: up_to };
+        let mut bytes = 0;
+        while page.messages.len() < limit && bytes < HISTORY_PAGE_BYTES {
+            let Some(message) = messages.next() else { break };
+            bytes += size(message);
+            page.messages.push(message.clone());
+        }
+        if messages.peek().is_some() {
+            page.end = page.messages.last().map_or(after, |last| last.number);
+        }
+        page.missing = page.end.saturating_sub(after) - page.messages.len() as u64;
+        page
+    }
+
+    /// See [`History::newest_messages`](super::History::newest_messages).
+    pub(super) fn newest_messages(&self, count: usize, up_to: u64) -> Page {
+        let mut bytes = 0;
+        let mut messages = Vec::new();
+        for message in self.newest_first().skip_while(|message| message.number > up_to).take(count) {
+            if bytes >= HISTORY_PAGE_BYTES {
+                break;
+            }
+            bytes += size(message);
+            messages.push(message.clone());
+        }
+        messages.reverse();
+        Page::of_newest(messages, up_to)
+    }
+
+    /// See [`History::last_before`](super::History::last_before).
+    pub(super) fn last_before(&self, at: Timestamp) -> u64 {
+        let found = self.newest_first().find(|message| message.at <= at).map(|message| message.number);
+        found.or_else(|| self.extent().map(|extent| extent.oldest - 1)).unwrap_or_default()
+    }
+
+    /// See [`History::search`](super::History::search).
+    pub(super) fn search(&self, needle: &mut Needle, count: usize, before: u64) -> Found {
+        let older = self.newest_first().skip_while(|message| message.number >= before);
+        let mut matching = older.filter(|message| needle.is_in(message.text.as_str())).cloned();
+        let mut messages: Vec<_> = matching.by_ref().take(count).collect();
+        messages.reverse();
+        Found { has_more: messages.len() >= count, messages }
+    }
+
+    /// The messages from this number on, oldest first.
+    fn from(&self, number: u64) -> impl Iterator<Item = &Message> {
+        let first = self.batches.partition_point(|batch| batch.last().is_none_or(|last| last.number < number));
+        let forgotten = if first == 0 { self.forgotten } else { 0 };
+        let batches = self.batches.range(first..).flat_map(|batch| batch.iter());
+        batches.skip(forgotten).skip_while(move |message| message.number < number)
+    }
+
+    fn newest_first(&self) -> impl DoubleEndedIterator<Item = &Message> {
+        let batches = self.batches.iter().enumerate().rev();
+        batches.flat_map(|(at, batch)| batch[if at == 0 { self.forgotten } else { 0 }..].iter().rev())
+    }
+}
+
+/// About how much memory a message takes. A name consists of three strings.
+fn size(message: &Message) -> usize {
+    size_of::<Message>() + 4 * message.from.as_str().len() + message.text.as_str().len()
+}

@@ -1,0 +1,232 @@
+//! The messages of the room that are kept: in memory or in a file.
+//!
+//! The broker numbers the messages and appends them here before it shows them. Readers ask for ranges of numbers, and
+//! learn how many messages of a range are not stored. Nothing here knows peers or sockets.
+
+mod memory;
+mod needle;
+
+use std::future::{self, Future};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use thiserror::Error;
+
+use crate::history::memory::Memory;
+use crate::history::needle::Needle;
+#[cfg(any(doc, test))]
+use crate::limits::HISTORY_PAGE_BYTES;
+use crate::limits::{MEMORY_HISTORY_BYTES, MEMORY_HISTORY_MESSAGES};
+use crate::model::message::{Message, Timestamp};
+
+/// A handle to the stored messages. Clones share them.
+#[derive(Debug, Clone)]
+pub struct History(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Off,
+    InMemory(Mutex<Memory>),
+}
+
+/// How long messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Nothing is stored.
+    Nothing,
+    /// The newest messages are kept in memory, until the server stops.
+    InMemory,
+    /// For this long on disk, or until they take too many bytes. `None` means forever.
+    OnDisk(Option<Duration>),
+}
+
+/// The range of stored numbers. Numbers within it may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    pub oldest: u64,
+    pub newest: u64,
+}
+
+/// A part of a range of messages.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// How many messages of the part are not stored: removed, never written, or numbers that were skipped after a
+    /// crash.
+    pub missing: u64,
+    /// The last number of the part. The rest of the range comes after it.
+    pub end: u64,
+}
+
+/// What a search has found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Oldest first.
+    pub messages: Vec<Message>,
+    /// Whether the search ended because it had found enough. Older messages may match too.
+    pub has_more: bool,
+}
+
+/// Why messages were not stored.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotStored {
+    /// The disk is too slow, and too much waits for it already.
+    #[error("too many messages wait for the disk")]
+    Overloaded,
+    #[error("{0}")]
+    Failed(String),
+    /// [`History::close`] was called.
+    #[error("the history is closed")]
+    Closed,
+}
+
+/// Messages cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("cannot read the history: {0}")]
+pub struct ReadError(String);
+
+impl History {
+    /// A history that stores nothing.
+    pub fn off() -> Self {
+        Self(Arc::new(Kind::Off))
+    }
+
+    /// Keeps the newest messages until the last handle is dropped: at most [`MEMORY_HISTORY_MESSAGES`] and
+    /// [`MEMORY_HISTORY_BYTES`].
+    pub fn in_memory() -> Self {
+        let memory = Memory::new(MEMORY_HISTORY_MESSAGES, MEMORY_HISTORY_BYTES);
+        Self(Arc::new(Kind::InMemory(Mutex::new(memory))))
+    }
+
+    /// The number of the first message from now on. It is higher than any number ever given, whatever has crashed.
+    pub fn first_number(&self) -> u64 {
+        1
+    }
+
+    /// The highest number that may be given now. It rises long before it is reached, unless the disk fails.
+    ///
+    /// A higher number could be given again after a crash, so a message that would need one must be refused.
+    pub fn ceiling(&self) -> u64 {
+        u64::MAX
+    }
+
+    pub fn retention(&self) -> Retention {
+        match &*self.0 {
+            Kind::Off => Retention::Nothing,
+            Kind::InMemory(_) => Retention::InMemory,
+        }
+    }
+
+    /// Whether a message may only be shown after it was stored (`--sync always`). If it cannot be stored, it must be
+    /// refused.
+    pub fn must_store(&self) -> bool {
+        false
+    }
+
+    /// Stores messages. Their numbers must follow those of the messages appended before.
+    ///
+    /// The messages are queued by the call itself, so the future need not be polled. It is ready when they may be shown: they survive
+    /// a crash of this process, and with `--sync always` a crash of the machine.
+    ///
+    /// # Errors
+    /// [`NotStored`]. The numbers count as used nevertheless, because the disk may have kept the messages.
+    pub fn append(&self, messages: Arc<[Message]>) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        match &*self.0 {
+            Kind::Off => {}
+            Kind::InMemory(memory) => lock(memory).push(messages),
+        }
+        let done: BoxFuture<'static, Result<(), NotStored>> = future::ready(Ok(())).boxed();
+        done
+    }
+
+    /// The range of what is stored. `None` if nothing is. It does not wait for the disk.
+    pub fn extent(&self) -> Option<Extent> {
+        match &*self.0 {
+            Kind::Off => None,
+            Kind::InMemory(memory) => lock(memory).extent(),
+        }
+    }
+
+    /// The first messages with numbers above `after` and up to `up_to`: at most `limit`, and about
+    /// [`HISTORY_PAGE_BYTES`].
+    ///
+    /// To read a whole range, ask again with the [`end`](Page::end) of each page, until it is `up_to`.
+    ///
+    /// # Errors
+    /// [`ReadError`], such as for a damaged file.
+    pub async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
+        Ok(match &*self.0 {
+            Kind::Off => Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to },
+            Kind::InMemory(memory) => lock(memory).after(after, up_to, limit),
+        })
+    }
+
+    /// The newest `count` messages up to a number, or of all with [`u64::MAX`]; limited as in [`after`](Self::after).
+    /// [`missing`](Page::missing) counts those between the oldest of them and that number.
+    ///
+    /// # Errors
+    /// [`ReadError`], such as for a damaged file.
+    pub async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
+        Ok(match &*self.0 {
+            Kind::Off => Page::of_newest(Vec::new(), up_to),
+            Kind::InMemory(memory) => lock(memory).newest_messages(count, up_to),
+        })
+    }
+
+    /// The number of the newest message that is not after this time, or the number before the oldest stored message.
+    /// If the clock was set back, it is one of the numbers that this could be.
+    ///
+    /// # Errors
+    /// [`ReadError`], such as for a damaged file.
+    pub async fn last_before(&self, at: Timestamp) -> Result<u64, ReadError> {
+        Ok(match &*self.0 {
+            Kind::Off => 0,
+            Kind::InMemory(memory) => lock(memory).last_before(at),
+        })
+    }
+
+    /// The newest `count` messages that contain a text, without regard to case and normal form; with `before`, only
+    /// those with lower numbers.
+    ///
+    /// It looks through the messages in steps, newest first. To end it, drop the future.
+    ///
+    /// # Errors
+    /// [`ReadError`], such as for a damaged file.
+    pub async fn search(&self, text: &str, count: usize, before: Option<u64>) -> Result<Found, ReadError> {
+        let (mut needle, before) = (Needle::new(text), before.unwrap_or(u64::MAX));
+        Ok(match &*self.0 {
+            Kind::Off => Found { messages: Vec::new(), has_more: false },
+            Kind::InMemory(memory) => lock(memory).search(&mut needle, count, before),
+        })
+    }
+
+    /// Stops storing, when everything that waits is on the disk. Then numbering continues without a gap at the next
+    /// start.
+    ///
+    /// # Errors
+    /// [`NotStored`] for what could not be stored.
+    pub async fn close(&self) -> Result<(), NotStored> {
+        Ok(())
+    }
+}
+
+impl Page {
+    /// The newest messages up to a number, or the newest of all if that is the highest number there is.
+    fn of_newest(messages: Vec<Message>, up_to: u64) -> Self {
+        let last = messages.last().map_or(0, |last| last.number);
+        let end = if up_to == u64::MAX { last } else { up_to };
+        let range = messages.first().map_or(0, |first| end.saturating_sub(first.number).saturating_add(1));
+        let missing = range.saturating_sub(messages.len() as u64);
+        Self { messages, missing, end }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_std::task;
-use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PathBufValueParser, StringValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
 use linechat::cli::manual::Manual;
 use linechat::cli::program_name::program_name;
@@ -21,13 +21,15 @@ use linechat::client::display::Display;
 use linechat::client::input::Input;
 use linechat::client::target::parse_port;
 use linechat::client::{
-    ClientError, Config, Endpoint, IfTaken, Outcome, PASSWORD_VARIABLE, Target, Trust, bot, pipe, startup, terminal,
+    ClientError, Config, Endpoint, IfTaken, Outcome, PASSWORD_VARIABLE, Target, Trust, Wanted, bot, pipe, startup,
+    terminal,
 };
 use linechat::limits::WAIT_LIMIT;
 use linechat::model::{BadSecret, Name, Secret};
 use linechat::net::tls::Fingerprint;
 use linechat::os::io_error;
 use linechat::os::{password_file, paths};
+use linechat::protocol::Since;
 
 /// Join a linechat room: send lines from standard input, and print what others say.
 ///
@@ -95,6 +97,19 @@ struct Arguments {
     #[arg(long, help_heading = PASSWORDS)]
     allow_plain_password: bool,
 
+    /// Show what was said after WHEN: the number of a message, a duration such as 2h, or a time such as 12:03 (UTC)
+    #[arg(long, value_name = "WHEN", value_parser = a_since(), help_heading = HISTORY)]
+    since: Option<String>,
+
+    /// Show the newest N messages from before you joined [default at a terminal: as many as the server chooses;
+    /// otherwise 0]
+    #[arg(long, value_name = "N", help_heading = HISTORY)]
+    replay: Option<usize>,
+
+    /// In a pipe, print messages with their numbers and times, also your own: [88120 2026-11-26T12:03:11Z] Alice: hello
+    #[arg(long, help_heading = HISTORY)]
+    ids: bool,
+
     /// When to use colours; auto means at a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = AT_A_TERMINAL)]
     color: ColorChoice,
@@ -143,6 +158,7 @@ struct Arguments {
 
 const OVER_TLS: &str = "Over TLS";
 const PASSWORDS: &str = "Passwords";
+const HISTORY: &str = "History";
 const AT_A_TERMINAL: &str = "At a terminal";
 
 const MANUAL: Manual = Manual {
@@ -403,6 +419,11 @@ fn session(arguments: Arguments, name: Name, target: Target, display: Display) -
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
         if_taken: arguments.if_taken,
+        wanted: Wanted {
+            ids: arguments.ids,
+            since: arguments.since.clone(),
+            replay: arguments.replay.or((!at_a_terminal).then_some(0)),
+        },
     };
     if at_a_terminal {
         let run = if arguments.is_plain() { terminal::run_plain } else { terminal::run };
@@ -423,6 +444,13 @@ fn fail(code: u8, why: &str) -> ExitCode {
 
 fn a_target() -> impl TypedValueParser<Value = Target> {
     OsStringValueParser::new().try_map(|text| Target::parse(&text))
+}
+
+fn a_since() -> impl TypedValueParser<Value = String> {
+    StringValueParser::new().try_map(|text| match Since::parse(&text) {
+        Ok(_) => Ok(text),
+        Err(why) => Err(why.to_string()),
+    })
 }
 
 fn authorities() -> impl TypedValueParser<Value = Trust> {

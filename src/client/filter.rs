@@ -16,9 +16,13 @@ enum Kind {
 impl Kind {
     fn of(line: &[u8]) -> Self {
         match ServerLine::parse(&String::from_utf8_lossy(line)) {
-            ServerLine::Said { .. } | ServerLine::Told { .. } | ServerLine::Other(_) => Self::Message,
+            ServerLine::Said { .. }
+            | ServerLine::Numbered { .. }
+            | ServerLine::Replayed { .. }
+            | ServerLine::Told { .. }
+            | ServerLine::Other(_) => Self::Message,
             ServerLine::Refused { code: "password-required", .. } => Self::Notice,
-            ServerLine::Refused { .. } | ServerLine::Missed(_) => Self::Warning,
+            ServerLine::Refused { .. } | ServerLine::Missed { .. } => Self::Warning,
             _ => Self::Notice,
         }
     }

@@ -1,5 +1,6 @@
 //! A message, as parsed from a line of the server.
 
+use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -13,17 +14,20 @@ pub(crate) struct Message {
     /// Safe for a terminal if the server works correctly. Invalid UTF-8 became U+FFFD.
     pub(crate) text: String,
     pub(crate) private: bool,
+    /// When it was said, if the server tells.
+    pub(crate) at: Option<Timestamp>,
 }
 
 impl Message {
     /// Parses a complete line. `None` if it is not a message.
     pub(crate) fn of(line: ServerLine<'_>) -> Option<Self> {
-        let (from, text, private) = match line {
-            ServerLine::Said { from, text } => (from, text, false),
-            ServerLine::Told { from, text } => (from, text, true),
+        let (from, text, private, at) = match line {
+            ServerLine::Said { from, text } => (from, text, false, None),
+            ServerLine::Numbered { from, text, at, .. } => (from, text, false, at.parse().ok()),
+            ServerLine::Told { from, text } => (from, text, true, None),
             _ => return None,
         };
-        Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private })
+        Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private, at })
     }
 
     /// Whether the text contains the name as a word, ignoring case, width and normal form (see [`folded`]).
@@ -49,7 +53,7 @@ mod tests {
     use super::*;
 
     fn message(from: &str, text: &str, private: bool) -> Option<Message> {
-        Some(Message { from: Name::parse(from).unwrap(), text: text.to_owned(), private })
+        Some(Message { from: Name::parse(from).unwrap(), text: text.to_owned(), private, at: None })
     }
 
     #[test]
@@ -59,6 +63,9 @@ mod tests {
         assert_eq!(read("Alice (privately):  hi"), message("Alice", " hi", true));
         assert_eq!(read("Alice: Bob (privately): hi"), message("Alice", "Bob (privately): hi", false));
         assert_eq!(read("Дмитрий: да"), message("Дмитрий", "да", false));
+        let numbered = read("[7 2026-11-26T12:03:11Z] Alice: hi: there");
+        let at = Some("2026-11-26T12:03:11Z".parse().unwrap());
+        assert_eq!(numbered, Some(Message { at, ..message("Alice", "hi: there", false).unwrap() }));
     }
 
     #[test]
@@ -72,7 +79,7 @@ mod tests {
     fn mentions_ignore_case_width_and_normal_form() {
         let name = |text: &str| Name::parse(text).unwrap();
         let mentions = |text: &str, who: &str| {
-            Message { from: name("Alice"), text: text.to_owned(), private: false }.mentions(&name(who))
+            Message { from: name("Alice"), text: text.to_owned(), private: false, at: None }.mentions(&name(who))
         };
         for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
             assert!(mentions(text, "Zoë"), "{text:?}");

@@ -53,6 +53,29 @@ pub struct Config {
     /// What to do when the name is taken. `None` means [`IfTaken::Wait`] for a pipe and a bot, and asking for a name at
     /// a terminal.
     pub if_taken: Option<IfTaken>,
+    /// What to get of the history.
+    pub wanted: Wanted,
+}
+
+/// What to get of the server's history when joining.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Messages with their numbers and times, also one's own.
+    pub ids: bool,
+    /// Everything that was said after this.
+    pub since: Option<String>,
+    /// This many of the newest messages. `None` for the server's usual number.
+    pub replay: Option<usize>,
+}
+
+impl Wanted {
+    /// The options of the login line, each after a blank.
+    fn options(&self) -> String {
+        let ids = if self.ids { " ids=on" } else { "" };
+        let since = self.since.as_ref().map(|since| format!(" since={since}")).unwrap_or_default();
+        let replay = self.replay.map(|count| format!(" replay={count}")).unwrap_or_default();
+        format!("{ids}{since}{replay}")
+    }
 }
 
 /// The environment variable that may hold the password. Programs that the client runs do not get it.
@@ -113,7 +136,8 @@ pub enum ClientError {
     Output(io::Error),
 }
 
-/// The line that logs in with the name. If `announced`, it makes the server ask for a password in any case.
-fn login_line(name: &Name, announced: bool) -> String {
-    format!("{name}{}\n", if announced { " auth" } else { "" })
+/// The line that logs in with the name and these options, each after a blank. If `announced`, it makes the server ask
+/// for a password in any case.
+fn login_line(name: &Name, options: &str, announced: bool) -> String {
+    format!("{name}{options}{}\n", if announced { " auth" } else { "" })
 }

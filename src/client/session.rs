@@ -86,7 +86,8 @@ impl<'a> Session<'a> {
             unshown: None,
         };
         let mut name = config.name.clone();
-        while !session.give_name(&name, &outgoing).await? {
+        let options = config.wanted.options();
+        while !session.give_name(&name, &options, &outgoing).await? {
             let next = if session.session_state.is_name_taken() { tries.next().await } else { None };
             let Some(next) = next else {
                 let withheld = std::mem::take(&mut session.withheld);
@@ -115,9 +116,9 @@ impl<'a> Session<'a> {
     /// Sends the name and waits for the welcome. False if the server did not accept it.
     ///
     /// Nothing may be sent before: if the name is refused, the server would take the next line for another name.
-    async fn give_name(&mut self, name: &Name, outgoing: &Outgoing) -> Result<bool, ClientError> {
+    async fn give_name(&mut self, name: &Name, options: &str, outgoing: &Outgoing) -> Result<bool, ClientError> {
         let has_password = self.password.is_some() && outgoing.may_carry_password(self.allow_plain_password);
-        outgoing.send(login_line(name, has_password).as_bytes()).await.map_err(ClientError::Failed)?;
+        outgoing.send(login_line(name, options, has_password).as_bytes()).await.map_err(ClientError::Failed)?;
         while !self.session_state.joined {
             // The time limit applies to the server, not to a slow reader of our output.
             let left = self.welcome_by.saturating_duration_since(Instant::now());

@@ -219,8 +219,9 @@ impl fmt::Display for Reply<'_> {
             }
             Self::NothingAfter(number) => write!(f, "* {NOTHING_AFTER}{number}."),
             Self::NothingStored => write!(f, "* Nothing is recorded yet."),
-            Self::NoLongerKept(1) => write!(f, "* 1 of these lines is no longer kept."),
-            Self::NoLongerKept(count) => write!(f, "* {count} of these lines are no longer kept."),
+            Self::NoLongerKept(count) => {
+                write!(f, "* {count}{OF_THESE}{} no longer kept.", if count == 1 { "is" } else { "are" })
+            }
             Self::Found { count: 0, .. } => write!(f, "* Found nothing."),
             Self::Found { count, has_more } => {
                 let older = if has_more { "; there may be older ones" } else { "" };

@@ -30,6 +30,7 @@ pub(crate) mod fixed {
     pub(crate) const THAT_WAS: &str = "That was ";
     pub(crate) const TO: &str = " to ";
     pub(crate) const NOTHING_AFTER: &str = "Nothing was said after ";
+    pub(crate) const OF_THESE: &str = " of these lines ";
     pub(crate) const ACCEPTED: &str = " accepted, ";
     pub(crate) const SHUTTING_DOWN: &str = "The server is shutting down";
     pub(crate) const ANNOUNCED: &str = "The operator says: ";
@@ -78,6 +79,8 @@ pub enum ServerLine<'a> {
         lines: Option<u64>,
     },
     NothingAfter(u64),
+    /// How many messages of a range are not stored.
+    NoLongerKept(u64),
     Prompt,
     PromptAgain,
     Welcome {
@@ -182,9 +185,13 @@ impl<'a> ServerLine<'a> {
         matches!(self, Self::SendPassword | Self::SendNewPassword | Self::SendItAgain)
     }
 
-    /// Whether it refuses a message because the sender is muted.
-    pub fn refuses_muted_message(self) -> bool {
-        matches!(self, Self::Refused { code: "muted", text } if !text.starts_with(KEEP_NAME))
+    /// Whether it refuses a message: the sender is muted, or the server cannot store it.
+    pub fn refuses_message(self) -> bool {
+        match self {
+            Self::Refused { code: "muted", text } => !text.starts_with(KEEP_NAME),
+            Self::Refused { code, .. } => code == "not-kept",
+            _ => false,
+        }
     }
 
     /// The unknown command that was refused, such as `/foo`.
@@ -308,7 +315,8 @@ fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
     let joined = || names(HAVE_JOINED).map(|names| ServerLine::ManyJoined { count, names });
     let left = || names(HAVE_LEFT).map(|names| ServerLine::ManyLeft { count, names });
     let here = || names(HERE).map(|names| ServerLine::Here { count, names });
-    joined().or_else(left).or_else(here)
+    let not_kept = || rest.starts_with(OF_THESE).then_some(ServerLine::NoLongerKept(count as u64));
+    joined().or_else(left).or_else(here).or_else(not_kept)
 }
 
 /// The text if it could be a name: if it contains neither blanks nor `:`, and begins like a name.

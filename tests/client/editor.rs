@@ -10,7 +10,7 @@ use std::thread;
 use async_signal::{Signal as Awaited, Signals};
 use async_std::task::block_on;
 use futures::StreamExt;
-use linechat::client::{ClientError, Config, Endpoint, Outcome, terminal};
+use linechat::client::{ClientError, Config, Endpoint, Outcome, Wanted, terminal};
 use linechat::model::Name;
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, Winsize, tcgetattr, tcsetwinsize};
@@ -370,7 +370,14 @@ pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Clie
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
     let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port() };
-    let config = Config { name, endpoint, password: None, allow_plain_password: false, if_taken: None };
+    let config = Config {
+        name,
+        endpoint,
+        password: None,
+        allow_plain_password: false,
+        if_taken: None,
+        wanted: Wanted::default(),
+    };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true, greeting: true };
     thread::spawn(move || run(&config, &options));
     block_on(asked.into_future());
@@ -556,7 +563,7 @@ fn a_hostile_server_cannot_act_on_the_screen() {
 }
 
 #[test]
-fn lines_sent_just_before_a_loss_are_reported() {
+fn without_a_history_messages_sent_just_before_a_loss_are_reported() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (mut bob, mut server) = start_before(&listener, b"* Welcome, Bob.\n");
     for line in ["one", "two"] {
@@ -565,12 +572,14 @@ fn lines_sent_just_before_a_loss_are_reported() {
     }
     bob.sees("Bob: two");
     drop(server);
-    bob.sees("-- Up to 2 of the lines you sent may not have arrived");
+    bob.sees("-- The connection was lost");
+    let _server = welcome(listener, b"* Welcome, Bob.\n! no-history: this server does not record messages\n");
+    bob.sees("-- Up to 2 of the lines you sent may not have arrived,");
 }
 
-/// The server has the lines, but the client may not know yet that they were sent.
+/// The server has the messages, but the client may not know yet which of them it accepted.
 #[test]
-fn lines_sent_just_before_a_loss_are_not_sent_again() {
+fn messages_sent_just_before_a_loss_arrive_once() {
     let fake = FakeServer::start();
     let mut bob = Person::start_without_waiting(client(fake.address, &[]));
     let mut server = fake.welcome("Bob");
@@ -581,8 +590,18 @@ fn lines_sent_just_before_a_loss_are_not_sent_again() {
         bob.type_in(&format!("{one}\r{two}\r"));
         server.expect_said(&one);
         server.expect_said(&two);
+        let [first, second] = [&one, &two].map(|text| format!("[{} 2026-11-26T12:03:11Z] Bob: {text}\n", loss + 1));
+        server.send(&first);
         drop(server);
-        server = fake.welcome("Bob");
+        server = fake.accept("Bob");
+        server.send("* Welcome, Bob.\n");
+        if loss % 2 == 0 {
+            // It was accepted after all.
+            server.send(&format!("{second}* That was 1 to 2, 1 line.\n"));
+        } else {
+            server.send("* Nothing was said after 1.\n");
+            server.expect_said(&two);
+        }
         bob.type_in(&format!("back {loss}\r"));
         server.expect_said(&format!("back {loss}"));
     }
@@ -621,11 +640,11 @@ fn the_client_reconnects_with_the_current_name() {
     let mut server = within(move || {
         // The first connections fail.
         let mut servers = (0..3).map(|_| Peer::new(listener.accept().unwrap().0));
-        servers.by_ref().take(2).for_each(|mut server| server.expect("Rob"));
+        servers.by_ref().take(2).for_each(|mut server| server.expect("Rob ids=on since=…"));
         servers.next().unwrap()
     });
-    server.expect("Rob");
-    server.send("* Welcome, Rob.\n");
+    server.expect("Rob ids=on since=…");
+    server.send("* Welcome, Rob.\n* Nothing was said after 0.\n");
     let screen = bob.sees("-- Reconnected. You were away since ");
     assert_eq!(screen.iter().filter(|row| row.starts_with("-- The connection was lost")).count(), 1, "{screen:#?}");
     bob.sees("* Welcome, Rob.");

@@ -143,7 +143,7 @@ fn a_password_is_not_sent_again_to_a_server_of_another_user() {
         socket.read_line(&mut password).unwrap();
         (name + &password, socket)
     });
-    assert_eq!(first, "Bob auth\nopen sesame\n");
+    assert_eq!(first, "Bob replay=0 auth\nopen sesame\n");
     std::fs::rename(&other, &path).unwrap();
     rest.get_ref().write_all(b"! name-taken: Bob is taken\n").unwrap();
     let why = "password-required: send the password as the next line; it was not sent, because this may be a different \

@@ -274,11 +274,11 @@ fn the_client_reconnects_and_sends_what_was_typed() {
     bob.screen.expect("-- The connection was lost. Trying to reconnect; what you type will be sent later.");
     bob.type_in("are you there?\n");
     bob.screen.expect("-- Not connected; your line will be sent after reconnecting.");
-    let mut second = welcome(listener, b"* Welcome, Bob.\n");
+    let mut second = welcome(listener, b"* Welcome, Bob.\n* Nothing was said after 0.\n");
     assert!(bob.screen.line().starts_with("-- Reconnected. You were away since "));
     bob.sees("* Welcome, Bob.");
     second.expect("are you there?");
-    second.send("Alice: yes, Bob\n");
+    second.send("[1 2026-11-26T12:03:11Z] Bob: are you there?\nAlice: yes, Bob\n");
     bob.sees("Alice: yes, Bob\x07");
     bob.type_in(CTRL_D);
     second.expect_end();
@@ -361,7 +361,8 @@ pub fn read_until(mut screen: File, text: &str) -> File {
 pub fn welcome(listener: TcpListener, words: &[u8]) -> Peer {
     let mut server = within(move || {
         let mut server = Peer::new(listener.accept().unwrap().0);
-        server.expect("Bob");
+        let login = server.line();
+        assert!(login.starts_with("Bob "), "{login}");
         server
     });
     server.send_bytes(words);

@@ -19,6 +19,7 @@ use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_
 const SECRET: &str = "ζξψζξψξζ";
 const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
+const WELCOME_BACK: &str = "* Welcome, Bob. You are the first here.\n* Nothing was said after 0.\n";
 
 fn shows_secret(text: &[u8]) -> bool {
     String::from_utf8_lossy(text).contains(['ζ', 'ξ', 'ψ'])
@@ -72,7 +73,7 @@ fn a_wrong_password_is_asked_for_again_and_a_right_one_is_remembered() {
     let mut server = fake.accept("Bob auth");
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
-    server.send(WELCOME);
+    server.send(WELCOME_BACK);
     bob.sees("-- Reconnected.");
     bob.type_in("hello\r");
     server.expect("hello");
@@ -213,7 +214,7 @@ fn a_half_typed_password_stays_hidden_when_the_question_ends() {
     bob.sees(ASKED);
     bob.type_in("ζξ");
     all_keys_are_read(&mut bob);
-    server.send(WELCOME);
+    server.send(WELCOME_BACK);
     bob.sees("-- Reconnected.");
     bob.type_in("ψ\r");
     bob.sees("-- Not sent: the server is no longer asking for a password.");
@@ -264,7 +265,7 @@ fn a_half_typed_line_stays_unchanged_during_the_question() {
     bob.type_in("ζζ\x7f\x7fζξψ\r");
     server.expect("ζξψ");
     bob.has_typed("half a li");
-    server.send(WELCOME);
+    server.send(WELCOME_BACK);
     bob.sees("-- Reconnected.");
     bob.type_in("ne");
     bob.has_typed("half a line");
@@ -438,7 +439,7 @@ fn a_question_before_the_welcome_causes_a_warning() {
     bob.has_typed("hello");
     bob.type_in("\r");
     bob.sees("-- Not connected; your line will be sent after reconnecting.");
-    server.send(WELCOME);
+    server.send(WELCOME_BACK);
     server.expect("hello");
     bob.sees("Bob: hello");
 }
@@ -663,7 +664,7 @@ fn a_plain_terminal_discards_a_half_typed_password_when_the_question_ends() {
     bob.sees(ASKED);
     bob.echoes(false);
     bob.type_in("ζξ");
-    server.send(WELCOME);
+    server.send(WELCOME_BACK);
     bob.sees("-- Reconnected.");
     bob.echoes(true);
     bob.type_in("hello\n");

@@ -403,21 +403,32 @@ impl FakeServer {
         Self { listener, address }
     }
 
-    /// Accepts the next connection, which must send this name.
+    /// Accepts the next connection, which must send this name. Options about the history do not matter.
     #[track_caller]
     pub fn accept(&self, name: &str) -> Peer {
-        let listener = self.listener.try_clone().unwrap();
-        let mut peer = within(move || Peer::new(listener.accept().unwrap().0));
-        peer.expect(name);
+        self.login(name).0
+    }
+
+    /// Accepts the next connection and welcomes it. Nothing was missed.
+    #[track_caller]
+    pub fn welcome(&self, name: &str) -> Peer {
+        let (mut peer, options) = self.login(name);
+        peer.send(&format!("* Welcome, {name}. You are the first here.\n"));
+        if options.iter().any(|option| option.starts_with("since=")) {
+            peer.send("* Nothing was said after 0.\n");
+        }
         peer
     }
 
-    /// Accepts the next connection and welcomes it.
+    /// The next connection, and its options about the history.
     #[track_caller]
-    pub fn welcome(&self, name: &str) -> Peer {
-        let mut peer = self.accept(name);
-        peer.send(&format!("* Welcome, {name}. You are the first here.\n"));
-        peer
+    fn login(&self, name: &str) -> (Peer, Vec<String>) {
+        let listener = self.listener.try_clone().unwrap();
+        let mut peer = within(move || Peer::new(listener.accept().unwrap().0));
+        let (options, words): (Vec<_>, Vec<_>) =
+            peer.line().split(' ').map(str::to_owned).partition(|word| word.contains('='));
+        assert_eq!(words.join(" "), name);
+        (peer, options)
     }
 }
 

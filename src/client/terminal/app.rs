@@ -2,6 +2,7 @@
 //!
 //! It knows neither keys nor the terminal. A typed line is sent, kept until it can be sent, or refused with a reason.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
+use jiff::tz::TimeZone;
 
 use crate::client::connection::ConnectError;
 use crate::client::message::Message;
@@ -19,14 +21,14 @@ use crate::client::terminal::account::{AccountRequest, Step, account_command};
 use crate::client::terminal::completion::{Completion, renaming};
 use crate::client::terminal::keys::Typed;
 use crate::client::terminal::login::{Login, Remembered};
-use crate::client::terminal::outbox::{Delivery, Fate, Heard, Outbox, ToSend, is_private};
+use crate::client::terminal::outbox::{Delivery, Fate, Heard, Outbox, ToSend, Uncertain, is_private};
 use crate::client::terminal::password_prompt::PasswordPrompt;
 use crate::client::terminal::paste::{Paste, Verdict};
 use crate::client::terminal::reconnect::{Absence, Connection, Event};
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::theme::Theme;
 use crate::client::tls::TlsError;
-use crate::client::{ClientError, Config, Outcome};
+use crate::client::{ClientError, Config, Outcome, Wanted};
 use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QUOTED_CHARS, SECOND_INTERRUPT};
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
@@ -57,6 +59,9 @@ pub(crate) struct App {
     /// What to do when the name is taken. `None` to ask the person.
     tries: Option<Tries>,
     outbox: Outbox,
+    /// The messages that were sent on a lost connection, until the history tells whether they were accepted.
+    uncertain: VecDeque<Uncertain>,
+    position: Position,
     state: State,
     /// From the loss of the connection until the server has taken the name again. `None` at the first login.
     absence: Option<Absence>,
@@ -84,6 +89,30 @@ enum State {
     },
 }
 
+/// How far this person has read, so that nothing is missed after a loss.
+#[derive(Debug, Default)]
+struct Position {
+    /// The number of the last message.
+    number: Option<u64>,
+    /// When the person first joined.
+    joined: Option<Instant>,
+    /// The server could not continue from there.
+    is_void: bool,
+}
+
+impl Position {
+    /// The options of the next login.
+    fn options(&self, first: &Wanted) -> String {
+        match (self.number, self.joined) {
+            (_, None) => Wanted { ids: true, ..first.clone() }.options(),
+            _ if self.is_void => " ids=on replay=0".to_owned(),
+            (Some(number), _) => format!(" ids=on since={number}"),
+            // Nothing was said yet.
+            (None, Some(joined)) => format!(" ids=on since={}s", joined.elapsed().as_secs() + 1),
+        }
+    }
+}
+
 /// A connection on which the server has taken the name.
 struct Room {
     connection: Connection,
@@ -92,6 +121,14 @@ struct Room {
     has_quit: bool,
     /// The account request that the server has not finished yet.
     account: Option<AccountRequest>,
+    /// The server is sending what was missed. Nothing is sent before its end, which tells what was accepted.
+    resuming: Option<Resuming>,
+}
+
+#[derive(Debug, Default)]
+struct Resuming {
+    /// Some of it is no longer stored.
+    has_gap: bool,
 }
 
 enum Next {
@@ -136,7 +173,7 @@ impl State {
 
 impl Room {
     fn can_send(&self) -> bool {
-        self.connection.can_send() && !self.has_quit
+        self.connection.can_send() && !self.has_quit && self.resuming.is_none()
     }
 
     fn ping_due(&self) -> Option<Instant> {
@@ -164,6 +201,8 @@ impl App {
             password_prompt,
             refused_name: None,
             outbox: Outbox::default(),
+            uncertain: VecDeque::new(),
+            position: Position::default(),
             state: State::AskingName,
             absence: None,
             greeting: Some(Vec::new()),
@@ -251,7 +290,8 @@ impl App {
     fn connect(&mut self) {
         let (endpoint, name) = (self.config.endpoint.clone(), self.theme.own_name().clone());
         let has_password = self.remembered.password.is_some();
-        let connection = Connection::begin(endpoint, name, has_password, self.config.allow_plain_password);
+        let login = (name, self.position.options(&self.config.wanted));
+        let connection = Connection::begin(endpoint, login, has_password, self.config.allow_plain_password);
         self.enter(State::Connecting(Login::new(connection)));
     }
 
@@ -336,12 +376,12 @@ impl App {
     }
 
     /// The final result. Tells the person about lines that were not sent or may not have arrived, which make it an error.
-    async fn done(&self, done: Done) -> Done {
+    async fn done(&mut self, done: Done) -> Done {
         let unsent = self.outbox.len() + self.paste.len();
         if unsent > 0 {
             self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        match unsent + self.tell_missing().await {
+        match unsent + self.tell_missing().await + self.tell_uncertain().await {
             0 => done,
             unsaid => done.and(Err(ClientError::Unsaid(unsaid))),
         }
@@ -472,6 +512,13 @@ impl App {
             self.ask_for_name(refusal).await;
             return Continue(());
         }
+        if !is_first && session.last_refusal.code == "bad-since" {
+            // The server has another history by now, so it cannot tell what was missed.
+            self.position = Position { number: None, is_void: true, ..self.position };
+            self.tell_uncertain().await;
+            self.connect();
+            return Continue(());
+        }
         if is_first || session.is_unprotected {
             return Break(self.done(session.outcome()).await);
         }
@@ -490,7 +537,11 @@ impl App {
     fn joined(&mut self) {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
-        self.enter(State::InRoom(Room { connection, delivery: Delivery::default(), has_quit: false, account: None }));
+        let is_resuming = self.absence.is_some() && !std::mem::take(&mut self.position.is_void);
+        let resuming = is_resuming.then(Resuming::default);
+        let delivery = Delivery::default();
+        self.enter(State::InRoom(Room { connection, delivery, has_quit: false, account: None, resuming }));
+        self.position.joined = Some(Instant::now());
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
@@ -551,12 +602,21 @@ impl App {
         let mut is_asked = false;
         for raw in String::from_utf8_lossy(bytes).lines() {
             let line = ServerLine::parse(raw);
-            let heard = self.state.room().map(|room| room.delivery.hear(line, Instant::now()));
-            let Heard { is_pong, private } = heard.unwrap_or_default();
+            let is_leaving = matches!(&self.state, State::Leaving { .. });
+            let own = self.theme.own_name();
+            let mut heard =
+                self.state.room().map(|room| room.delivery.hear(line, own, Instant::now())).unwrap_or_default();
+            if is_leaving && matches!(line, ServerLine::Bye { .. }) {
+                heard.private = self.state.room().and_then(|room| room.delivery.all_handled());
+            }
+            let Heard { is_receipt, private } = heard;
             if let Some((line, fate)) = private {
                 self.show_private(&line, fate).await;
             }
-            if is_pong {
+            if let ServerLine::Numbered { number, .. } = line {
+                self.position.number = Some(number.max(self.position.number.unwrap_or_default()));
+            }
+            if is_receipt || self.resume(line).await {
                 continue;
             }
             if matches!(line, ServerLine::Refused { code: "password-required", .. }) {
@@ -574,7 +634,11 @@ impl App {
             if let Some((old, new)) = renaming(line) {
                 self.theme.rename(&old, new);
             }
-            self.screen.show(self.theme.show(raw, line, message.as_ref())).await;
+            let shown = self.theme.show(raw, line, message.as_ref());
+            match message.and_then(|message| message.at) {
+                Some(at) => self.screen.show_at(at.to_zoned_datetime(TimeZone::system()).date(), shown).await,
+                None => self.screen.show(shown).await,
+            }
             if let Some(warning) = warning {
                 self.screen.tell(warning).await;
             }
@@ -583,6 +647,44 @@ impl App {
         if is_asked && matches!(&self.state, State::LoggingIn(login) if login.is_asked) {
             self.screen.tell(PASSWORD).await;
         }
+    }
+
+    /// Handles a line of what was missed. At its end, sends again what the server has not accepted. Returns whether the
+    /// line is on the screen already.
+    async fn resume(&mut self, line: ServerLine<'_>) -> bool {
+        let own = self.theme.own_name();
+        let Some(room) = self.state.room() else { return false };
+        let Some(resuming) = &mut room.resuming else { return false };
+        match line {
+            ServerLine::Numbered { from, text, .. } if from == own.as_str() => {
+                let accepted = self.uncertain.iter().position(|uncertain| uncertain.text.as_str() == text);
+                return accepted.and_then(|at| self.uncertain.remove(at)).is_some();
+            }
+            ServerLine::NoLongerKept(_) => resuming.has_gap = true,
+            ServerLine::ThatWas { .. } | ServerLine::NothingAfter(_) if !resuming.has_gap => {
+                room.resuming = None;
+                let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
+                self.outbox.add_first(again);
+            }
+            ServerLine::ThatWas { .. }
+            | ServerLine::NothingAfter(_)
+            | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
+                room.resuming = None;
+                self.tell_uncertain().await;
+            }
+            _ => {}
+        }
+        // Nobody has asked for it.
+        matches!(line, ServerLine::NothingAfter(_))
+    }
+
+    /// Tells which messages may not have arrived, and forgets them. Returns their number.
+    async fn tell_uncertain(&mut self) -> usize {
+        let lost: Vec<_> = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
+        if let Some(first) = lost.first() {
+            self.tell_lost(lost.len(), first).await;
+        }
+        lost.len()
     }
 
     /// Shows a private message that this person sent, if it was accepted.
@@ -623,7 +725,7 @@ impl App {
             }
             Some(Step::Unasked) => Some(UNASKED),
             Some(Step::Done(None)) => None,
-            None => matches!(line, ServerLine::Missed(_)).then_some(MISSED),
+            None => matches!(line, ServerLine::Missed { .. }).then_some(MISSED),
         }
     }
 
@@ -655,7 +757,7 @@ impl App {
         };
         room.connection.send(next.line());
         match next {
-            ToSend::Ping(_) => {}
+            ToSend::Ping(_) | ToSend::Again(_) => {}
             ToSend::Account(request) => room.account = Some(request),
             ToSend::Line(line) => {
                 room.has_quit = is_quit(&line);
@@ -707,21 +809,24 @@ impl App {
         Continue(())
     }
 
-    /// Tells how many of the sent lines may not have arrived, and returns that number.
-    async fn tell_missing(&self) -> usize {
-        let (State::InRoom(room) | State::Leaving { room, .. }) = &self.state else { return 0 };
-        let Some((lines, first)) = room.delivery.missing() else { return 0 };
-        let first = first.map(|first| SafeText::excerpt(first, QUOTED_CHARS));
-        let words = match (lines, first) {
-            (1, Some(line)) => format!("A line that you sent may not have arrived: {line}"),
-            (1, None) => "The last line that you sent may not have arrived.".to_owned(),
-            (_, Some(first)) => {
-                format!("Up to {lines} of the lines you sent may not have arrived, starting with: {first}")
-            }
-            (_, None) => format!("Up to the last {lines} lines that you sent may not have arrived."),
+    /// Tells how many of the sent lines may not have arrived, and returns that number. The history will tell about
+    /// messages.
+    async fn tell_missing(&mut self) -> usize {
+        let Some(room) = self.state.room() else { return 0 };
+        self.uncertain.extend(room.delivery.uncertain());
+        let Some((count, first)) = room.delivery.missing() else { return 0 };
+        let first = first.to_owned();
+        self.tell_lost(count, &first).await;
+        count
+    }
+
+    async fn tell_lost(&self, count: usize, first: &str) {
+        let first = SafeText::excerpt(first, QUOTED_CHARS);
+        let words = match count {
+            1 => format!("A line that you sent may not have arrived: {first}"),
+            _ => format!("Up to {count} of the lines you sent may not have arrived, starting with: {first}"),
         };
         self.screen.tell(&words).await;
-        lines
     }
 
     /// Tells the person once that the server's certificate is not trusted, because waiting does not help.

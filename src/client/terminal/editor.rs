@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(complete("/wh"), (0, vec!["/whisper ".to_owned(), "/who".to_owned()]));
         assert_eq!(complete("x /m"), (2, vec![]));
         assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
-        assert_eq!(complete("/i"), (0, vec!["/ignore ".to_owned()]));
+        assert_eq!(complete("/ig"), (0, vec!["/ignore ".to_owned()]));
         assert_eq!(complete("/unignore ali"), (10, vec!["Alice ".to_owned()]));
         assert_eq!(complete("zoë"), (0, vec![]));
     }

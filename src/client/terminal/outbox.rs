@@ -1,14 +1,15 @@
 //! The lines to be sent, and which of the sent lines the server has handled.
 //!
-//! The server does not confirm a message, but it handles lines in order. So the client sends a `/ping`, and the pong
-//! confirms all lines before it. A private message that was not refused by then was accepted. This module knows neither
-//! the connection nor the clock.
+//! An accepted message comes back with its number, which is the receipt. The server does not confirm other lines, but it
+//! handles lines in order. So the client sends a `/ping`, and the pong confirms all lines before it. A private message
+//! that was not refused by then was accepted. This module knows neither the connection nor the clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::client::terminal::account::AccountRequest;
-use crate::limits::{CLIENT_UNSENT_LINES, LINE_BYTES, RECEIPT_AFTER, RECEIPT_LINES, RECEIPTS_WAITING};
+use crate::limits::{CLIENT_UNSENT_LINES, LINE_BYTES, RECEIPT_AFTER, RECEIPTS_WAITING};
+use crate::model::{Name, SafeText};
 use crate::protocol::{Command, Line, Refusal, ServerLine};
 
 /// The lines that have not been sent.
@@ -18,6 +19,8 @@ pub(crate) struct Outbox(VecDeque<ToSend>);
 #[derive(Debug)]
 pub(crate) enum ToSend {
     Line(String),
+    /// A message that was sent before, on a connection that was lost. It is on the screen already.
+    Again(String),
     Account(AccountRequest),
     /// Sent by the client itself. It is never queued.
     Ping(String),
@@ -35,6 +38,11 @@ impl Outbox {
         refused
     }
 
+    /// Puts messages before all others, to be sent again. The limit does not count.
+    pub(crate) fn add_first(&mut self, lines: Vec<String>) {
+        lines.into_iter().rev().for_each(|line| self.0.push_front(ToSend::Again(line)));
+    }
+
     pub(crate) fn add_account(&mut self, request: AccountRequest) {
         self.0.push_back(ToSend::Account(request));
     }
@@ -42,11 +50,11 @@ impl Outbox {
     /// Removes what was meant only for the lost connection. False if there was nothing.
     pub(crate) fn drop_account_requests(&mut self) -> bool {
         let count = self.0.len();
-        self.0.retain(|unsent| matches!(unsent, ToSend::Line(_)));
+        self.0.retain(|unsent| !matches!(unsent, ToSend::Account(_)));
         self.0.len() < count
     }
 
-    /// Takes the next line to send. It is never sent again, because the server may have received it.
+    /// Takes the next line to send.
     pub(crate) fn next(&mut self, delivery: &mut Delivery, is_leaving: bool, now: Instant) -> Option<ToSend> {
         let first = self.0.front();
         // Its refusal must not be mixed up with that of another line.
@@ -69,32 +77,40 @@ impl Outbox {
 impl ToSend {
     pub(crate) fn line(&self) -> &str {
         match self {
-            Self::Line(line) | Self::Ping(line) => line,
+            Self::Line(line) | Self::Again(line) | Self::Ping(line) => line,
             Self::Account(request) => request.line(),
         }
     }
 }
 
-/// What is known about the lines that were sent on one connection.
+/// What was sent on one connection and is not answered yet, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery {
-    /// The unanswered pings, each with its token and the lines before it.
-    asked: VecDeque<(String, Batch)>,
-    /// The lines after the last ping.
-    unasked: Batch,
+    sent: VecDeque<Sent>,
     /// When to send the next ping.
     ask_at: Option<Instant>,
-    /// How many lines the server should have accepted.
-    messages: usize,
-    /// How many the server says it has accepted.
-    accepted: Option<usize>,
-    /// The private message whose fate is unknown. Everything before it has been answered, and only pings follow it. So
-    /// a refusal belongs to it.
-    private: Option<(String, Fate)>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    line: String,
+    kind: Kind,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// A message, with the text that comes back when it is accepted.
+    Said(SafeText),
+    /// A private message. Everything before it has been answered, and only pings follow it. So a refusal belongs to it.
+    Private(Fate),
+    /// A ping of the client itself, with its token.
+    Ping(String),
+    /// Any other line.
+    Other,
 }
 
 /// Whether a private message was accepted.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fate {
     Accepted,
     /// The code of the refusal.
@@ -106,122 +122,150 @@ pub(crate) enum Fate {
 /// What a line of the server says about the sent lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Heard {
-    /// It answers a ping of the client itself, and is not shown.
-    pub(crate) is_pong: bool,
+    /// It is a receipt: an answer to a ping of the client itself, or a message of this person that is on the screen
+    /// already. It is not shown.
+    pub(crate) is_receipt: bool,
     /// The private message whose fate is known now.
     pub(crate) private: Option<(String, Fate)>,
-}
-
-#[derive(Debug, Default)]
-struct Batch {
-    lines: usize,
-    first: Option<String>,
 }
 
 impl Delivery {
     /// Records a line that is about to be sent.
     pub(crate) fn sent(&mut self, line: &str, now: Instant) {
-        self.unasked.lines += 1;
-        self.unasked.first.get_or_insert_with(|| line.to_owned());
-        if self.unasked.lines >= RECEIPT_LINES {
+        let kind = match parse(line) {
+            _ if is_private(line) => Kind::Private(Fate::Accepted),
+            // A line that is too long is refused.
+            Ok(Command::Say(text)) if line.len() <= LINE_BYTES => Kind::Said(text),
+            _ => Kind::Other,
+        };
+        if matches!(kind, Kind::Private(_)) {
             self.ask_at = Some(now);
         }
         self.ask_at.get_or_insert(now + RECEIPT_AFTER);
-        let is_private = is_private(line);
-        if is_private {
-            self.ask_at = Some(now);
-            self.private = Some((line.to_owned(), Fate::Accepted));
-        }
-        // A line that is too long is refused. A private message is counted once it is accepted.
-        let is_said = || line.len() <= LINE_BYTES && matches!(parse(line), Ok(Command::Say(_)));
-        self.messages += usize::from(is_private || is_said());
+        self.sent.push_back(Sent { line: line.to_owned(), kind });
     }
 
     /// When to send the next ping, if any. A server that does not answer gets only a limited number of pings.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.ask_at.filter(|_| self.asked.len() < RECEIPTS_WAITING)
+        self.ask_at.filter(|_| self.pings().count() < RECEIPTS_WAITING)
     }
 
     /// Whether a ping is unanswered.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.asked.is_empty()
+        self.pings().next().is_some()
+    }
+
+    fn pings(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.iter().filter(|sent| matches!(sent.kind, Kind::Ping(_)))
     }
 
     /// Whether the fate of a private message is unknown.
     pub(crate) fn has_private(&self) -> bool {
-        self.private.is_some()
+        self.sent.iter().any(|sent| matches!(sent.kind, Kind::Private(_)))
     }
 
     /// Makes a ping, to be sent now. Its token is random, so a `/ping` that the person types cannot match it.
     pub(crate) fn ask(&mut self) -> String {
         let token = format!("{:016x}", fastrand::u64(..));
-        let ping = format!("/ping {token}");
-        self.asked.push_back((token, std::mem::take(&mut self.unasked)));
+        let line = format!("/ping {token}");
+        self.sent.push_back(Sent { line: line.clone(), kind: Kind::Ping(token) });
         self.ask_at = None;
-        ping
+        line
     }
 
-    /// Handles a line of the server.
-    pub(crate) fn hear(&mut self, line: ServerLine<'_>, now: Instant) -> Heard {
-        let mut heard = Heard::default();
-        if let Some(at) = self.answered_by(line) {
-            self.asked.drain(..=at);
-            if self.asked.is_empty() && self.unasked.lines == 0 {
-                self.ask_at = None;
-            }
-            heard.is_pong = true;
-            heard.private = self.private.take();
-        } else if let ServerLine::Bye { accepted, .. } = line {
-            self.accepted = accepted.and_then(|accepted| accepted.try_into().ok());
-            heard.private = self.last_fate();
-        } else if let ServerLine::Missed(_) = line {
-            if let Some((_, fate @ Fate::Accepted)) = &mut self.private {
-                *fate = Fate::Unknown;
-            }
-            if self.is_waiting() {
-                // The pong may be among the lost lines. Another one confirms just as much.
-                self.ask_at.get_or_insert(now + RECEIPT_AFTER);
-            }
-        } else if let (ServerLine::Refused { code, .. }, Some((_, fate))) = (line, &mut self.private) {
-            if !matches!(fate, Fate::Refused(_)) {
-                *fate = Fate::Refused(code.to_owned());
-            }
-        } else if line.refuses_muted_message() {
-            self.messages = self.messages.saturating_sub(1);
+    /// Handles a line of the server. `own` is the name of this person.
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>, own: &Name, now: Instant) -> Heard {
+        if let Some(at) = self.answered_by(line, own) {
+            let private = self.answer(at + 1);
+            return Heard { is_receipt: true, private };
         }
-        if matches!(heard.private, Some((_, Fate::Refused(_)))) {
-            self.messages = self.messages.saturating_sub(1);
+        match line {
+            ServerLine::Missed { .. } => {
+                let fates = self.sent.iter_mut().filter_map(|sent| match &mut sent.kind {
+                    Kind::Private(fate) => Some(fate),
+                    _ => None,
+                });
+                fates.filter(|fate| **fate == Fate::Accepted).for_each(|fate| *fate = Fate::Unknown);
+                if self.missing().is_some() {
+                    // A receipt may be among the lost lines. Another one confirms just as much.
+                    self.ask_at.get_or_insert(now + RECEIPT_AFTER);
+                }
+            }
+            ServerLine::Refused { code, .. } => {
+                if let Some(Sent { kind: Kind::Private(fate @ (Fate::Accepted | Fate::Unknown)), .. }) =
+                    self.sent.iter_mut().find(|sent| matches!(sent.kind, Kind::Private(_)))
+                {
+                    *fate = Fate::Refused(code.to_owned());
+                } else if line.refuses_message()
+                    && let Some(at) = self.sent.iter().position(|sent| matches!(sent.kind, Kind::Said(_)))
+                {
+                    self.sent.remove(at);
+                }
+            }
+            _ => {}
         }
-        heard
+        Heard::default()
     }
 
-    /// Derives the fate of a private message without a pong from the count in the goodbye. A refusal may be about the
-    /// person, as after `/kick`, but then the message is counted.
-    fn last_fate(&mut self) -> Option<(String, Fate)> {
-        if self.accepted.is_some_and(|accepted| accepted >= self.messages) {
-            return self.private.take().map(|(line, _)| (line, Fate::Accepted));
-        }
-        self.private.take_if(|(_, fate)| matches!(fate, Fate::Refused(_)))
+    /// The server has said goodbye after all of them, so it has handled all but the messages that did not come back.
+    pub(crate) fn all_handled(&mut self) -> Option<(String, Fate)> {
+        let (said, others) =
+            std::mem::take(&mut self.sent).into_iter().partition(|sent| matches!(sent.kind, Kind::Said(_)));
+        self.sent = others;
+        let private = self.answer(self.sent.len());
+        self.sent = said;
+        private
     }
 
-    /// Which ping this line answers. A server without `/ping` refuses the pings in order.
-    fn answered_by(&self, line: ServerLine<'_>) -> Option<usize> {
+    /// The server has handled the first lines.
+    fn answer(&mut self, count: usize) -> Option<(String, Fate)> {
+        let private = self.sent.drain(..count).fold(None, |found, sent| match sent.kind {
+            Kind::Private(fate) => Some((sent.line, fate)),
+            _ => found,
+        });
+        if self.sent.iter().all(|sent| matches!(sent.kind, Kind::Ping(_))) {
+            self.ask_at = None;
+        }
+        private
+    }
+
+    /// Which line this is the receipt for. A server without `/ping` refuses the pings in order.
+    fn answered_by(&self, line: ServerLine<'_>, own: &Name) -> Option<usize> {
         let is_unknown = line.unknown_command() == Some("/ping");
-        self.asked.iter().position(|(asked, _)| is_unknown || line == ServerLine::Pong(Some(asked)))
+        self.sent.iter().position(|sent| match (&sent.kind, line) {
+            (Kind::Said(text), ServerLine::Numbered { from, text: came_back, .. }) => {
+                from == own.as_str() && came_back == text.as_str()
+            }
+            (Kind::Ping(token), ServerLine::Pong(Some(answered))) => answered == token,
+            (Kind::Ping(_), _) => is_unknown,
+            _ => false,
+        })
     }
 
-    /// How many lines may not have arrived, if any, and the first of them if it is known.
-    pub(crate) fn missing(&self) -> Option<(usize, Option<&str>)> {
-        let batches = || self.asked.iter().map(|(_, batch)| batch).chain([&self.unasked]);
-        let lines = batches().map(|batch| batch.lines).sum();
-        let first = batches().find_map(|batch| batch.first.as_deref());
-        let not_accepted = self.accepted.map(|accepted| self.messages.saturating_sub(accepted));
-        let missing = match not_accepted {
-            Some(fewer) if fewer < lines => (fewer, None),
-            _ => (lines, first),
-        };
-        (missing.0 > 0).then_some(missing)
+    /// The messages that the server may not have accepted. Only its history tells.
+    pub(crate) fn uncertain(&mut self) -> Vec<Uncertain> {
+        let mut uncertain = Vec::new();
+        self.sent.retain_mut(|sent| {
+            let Kind::Said(text) = &sent.kind else { return true };
+            uncertain.push(Uncertain { line: std::mem::take(&mut sent.line), text: text.clone() });
+            false
+        });
+        uncertain
     }
+
+    /// How many lines may not have arrived, if any, and the first of them.
+    pub(crate) fn missing(&self) -> Option<(usize, &str)> {
+        let mut lines = self.sent.iter().filter(|sent| !matches!(sent.kind, Kind::Ping(_)));
+        let first = lines.next()?;
+        Some((1 + lines.count(), &first.line))
+    }
+}
+
+/// A message that was sent on a lost connection, and that the server may have accepted.
+#[derive(Debug)]
+pub(crate) struct Uncertain {
+    pub(crate) line: String,
+    pub(crate) text: SafeText,
 }
 
 /// Whether a line is a private message, even to an invalid name. (This includes an operator's command with an invalid

@@ -44,8 +44,13 @@ pub(crate) enum Event {
 }
 
 impl Connection {
-    /// Starts connecting. If `is_password` and a password may be sent, announces it with the name.
-    pub(crate) fn begin(endpoint: Endpoint, name: Name, is_password: bool, allow_plain_password: bool) -> Self {
+    /// Starts connecting, to log in with the name and options. If `is_password` and a password may be sent, announces it.
+    pub(crate) fn begin(
+        endpoint: Endpoint,
+        (name, options): (Name, String),
+        is_password: bool,
+        allow_plain_password: bool,
+    ) -> Self {
         let ((events, happening), (lines, typed)) = (bounded(CLIENT_LINK_EVENTS), bounded(1));
         task::spawn(async move {
             let (incoming, outgoing) = match connection::connect(&endpoint).await {
@@ -55,7 +60,7 @@ impl Connection {
             let _ = events.send(Event::Connected(outgoing.remote_end())).await;
             let has_password = is_password && outgoing.may_carry_password(allow_plain_password);
             // If this fails, the receiving half reports it.
-            let _ = outgoing.send(login_line(&name, has_password).as_bytes()).await;
+            let _ = outgoing.send(login_line(&name, &options, has_password).as_bytes()).await;
             task::spawn(send_lines(outgoing, typed, events.clone()));
             hear_lines(incoming, events).await;
         });

@@ -109,8 +109,13 @@ impl Screen {
 
     /// Shows a line. Waits while the queue is full, which slows down the server.
     pub(crate) async fn show(&self, line: Painted) {
+        self.show_at((self.today)(), line).await;
+    }
+
+    /// Shows a line of this day.
+    pub(crate) async fn show_at(&self, day: Date, line: Painted) {
         // The receiving end is not dropped before the program ends.
-        let _ = self.lines.send(Shown::Line((self.today)(), line)).await;
+        let _ = self.lines.send(Shown::Line(day, line)).await;
     }
 
     /// Shows a line that this person sent, unless the terminal shows it already.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::ZonedDateTime;
+use jiff::tz::TimeZone;
 
 use crate::client::message::Message;
 use crate::client::terminal::screen::{Painted, Style};
@@ -55,7 +56,7 @@ impl Theme {
         let text = SafeText::new(raw.to_owned());
         match (message, line) {
             (Some(message), _) => self.message(message),
-            (None, ServerLine::Refused { .. }) => self.paint(self.timed(), RED, &Painted::default().text(&text)),
+            (None, ServerLine::Refused { .. }) => self.paint(self.timed(&time()), RED, &Painted::default().text(&text)),
             (None, _) => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(&text)),
         }
     }
@@ -64,10 +65,10 @@ impl Theme {
     pub(crate) fn said(&self, line: &str) -> Option<Painted> {
         let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
         match Command::parse(Line::Text(line.to_owned())) {
-            Ok(Command::Say(text)) => Some(self.spoken(own, None, text.as_str(), Style::Plain)),
+            Ok(Command::Say(text)) => Some(self.spoken(time(), own, None, text.as_str(), Style::Plain)),
             Ok(Command::Tell { to, text }) => {
                 let to = Painted::default().own("(to ").text(&(&*to).into()).own(")");
-                Some(self.spoken(own, Some(to), text.as_str(), Style::Plain))
+                Some(self.spoken(time(), own, Some(to), text.as_str(), Style::Plain))
             }
             _ => None,
         }
@@ -79,26 +80,27 @@ impl Theme {
         let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
         let is_for_us = message.private || message.mentions(&self.own);
         let mark = message.private.then(|| Painted::default().own("(privately)"));
-        let said = self.spoken(name, mark, text, if is_for_us { BOLD } else { Style::Plain });
+        let at = message.at.map_or_else(time, |at| time_of(&at.to_zoned_datetime(TimeZone::system())));
+        let said = self.spoken(at, name, mark, text, if is_for_us { BOLD } else { Style::Plain });
         said.own(if is_for_us && self.bell { "\x07" } else { "" })
     }
 
     /// Formats a message, with a mark if it is private. An action starts with `~`, which no name can start with. Its
     /// mark comes before the name, because text after the name could imitate it.
-    fn spoken(&self, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
+    fn spoken(&self, at: SafeText, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
         let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
         let said = match (action(text), mark) {
-            (Some(_), None) => self.timed().own("~ ").add(&name).own(" "),
-            (Some(_), Some(mark)) => self.timed().own("~ ").add(&mark).own(" ").add(&name).own(" "),
-            (None, None) => self.timed().add(&name).own(": "),
-            (None, Some(mark)) => self.timed().add(&name).own(" ").add(&mark).own(": "),
+            (Some(_), None) => self.timed(&at).own("~ ").add(&name).own(" "),
+            (Some(_), Some(mark)) => self.timed(&at).own("~ ").add(&mark).own(" ").add(&name).own(" "),
+            (None, None) => self.timed(&at).add(&name).own(": "),
+            (None, Some(mark)) => self.timed(&at).add(&name).own(" ").add(&mark).own(": "),
         };
         self.paint(said, style, &safe(action(text).unwrap_or(text)))
     }
 
     /// The time and a space.
-    fn timed(&self) -> Painted {
-        self.paint(Painted::default(), DIM, &Painted::default().text(&time())).own(" ")
+    fn timed(&self, at: &SafeText) -> Painted {
+        self.paint(Painted::default(), DIM, &Painted::default().text(at)).own(" ")
     }
 
     fn paint(&self, before: Painted, style: Style, painted: &Painted) -> Painted {
@@ -107,7 +109,11 @@ impl Theme {
 }
 
 fn time() -> SafeText {
-    SafeText::new(ZonedDateTime::now().strftime("%H:%M").to_string())
+    time_of(&ZonedDateTime::now())
+}
+
+fn time_of(at: &ZonedDateTime) -> SafeText {
+    SafeText::new(at.strftime("%H:%M").to_string())
 }
 
 /// The colour of a name, the same on every screen, by FNV-1a (RFC 9923).

@@ -158,6 +158,7 @@ fn check(reply: Reply<'_>) {
         Reply::Earlier => is(ServerLine::Earlier),
         Reply::ThatWas { first, last, lines } => is(ServerLine::ThatWas { first, last, lines: Some(lines) }),
         Reply::NothingAfter(number) => is(ServerLine::NothingAfter(number)),
+        Reply::NoLongerKept(count) => is(ServerLine::NoLongerKept(count)),
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
         Reply::Welcome { name, named, .. } => match lines[..] {
@@ -217,7 +218,6 @@ fn check(reply: Reply<'_>) {
         | Reply::Ignored(_)
         | Reply::Help
         | Reply::NothingStored
-        | Reply::NoLongerKept(_)
         | Reply::Found { .. }
         | Reply::Ids(_)
         | Reply::Slowed => {
@@ -283,9 +283,9 @@ fn other_lines_are_not_parsed_as_messages() {
 #[test]
 fn a_muted_message_and_a_muted_name_are_told_apart() {
     let muted = |text| ServerLine::Refused { code: "muted", text };
-    assert!(muted("you may listen, but say nothing").refuses_muted_message());
-    assert!(!muted("you keep your name, because you are muted forever").refuses_muted_message());
-    assert!(!ServerLine::Refused { code: "not-operator", text: "" }.refuses_muted_message());
+    assert!(muted("you may listen, but say nothing").refuses_message());
+    assert!(!muted("you keep your name, because you are muted forever").refuses_message());
+    assert!(!ServerLine::Refused { code: "not-operator", text: "" }.refuses_message());
 }
 
 #[test]

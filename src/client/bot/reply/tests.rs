@@ -3,7 +3,7 @@ use crate::model::{Name, SafeText};
 use crate::protocol::{Command, Line};
 
 fn message(private: bool) -> Message {
-    Message { from: Name::parse("Alice").unwrap(), text: String::new(), private }
+    Message { from: Name::parse("Alice").unwrap(), text: String::new(), private, at: None }
 }
 
 #[test]

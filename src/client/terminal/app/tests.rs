@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_channel::{Sender, bounded};
 use async_std::task::block_on;
-use jiff::civil::Date;
+use jiff::civil::date;
 use rustyline::ExternalPrinter;
 use zeroize::Zeroizing;
 
@@ -55,13 +55,14 @@ impl Scene {
     fn set() -> Self {
         let name = Name::parse("Bob").unwrap();
         let theme = Theme::new(name.clone(), false, false);
-        let (screen, showing) = Screen::new(false, Date::default);
+        let (screen, showing) = Screen::new(false, || date(2026, 11, 26));
         let config = Config {
             name,
             endpoint: Endpoint::Unix(PathBuf::new()),
             password: None,
             allow_plain_password: false,
             if_taken: None,
+            wanted: Wanted::default(),
         };
         let (typing, typed) = bounded(1);
         let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
@@ -107,12 +108,19 @@ impl Scene {
         assert!(block_on(self.app.happen(event)).is_continue());
     }
 
-    /// Loses the connection and makes another.
+    /// Loses the connection and makes another. The server has yet to tell what was missed.
     #[track_caller]
-    fn comes_back(&mut self) {
+    fn loses_connection(&mut self) {
         self.happens(Event::Ended(Ok(())));
         (self.sent, self._events) = connect(&mut self.app);
         self.hears("* Welcome, Bob.\n");
+    }
+
+    /// Loses the connection and makes another. Nothing was missed.
+    #[track_caller]
+    fn comes_back(&mut self) {
+        self.loses_connection();
+        self.hears("* Nothing was said after 7.\n");
     }
 
     /// The lines on the screen, without the times.
@@ -128,9 +136,9 @@ impl Scene {
     }
 }
 
-/// The server may or may not have received it.
+/// The server may or may not have received them.
 #[test]
-fn a_line_in_transit_at_a_loss_is_reported_and_not_sent_again() {
+fn after_a_loss_messages_are_found_in_the_history_or_sent_again() {
     for is_written in [false, true] {
         let mut scene = Scene::set();
         scene.app.keep(vec!["one".to_owned(), "two".to_owned(), "three".to_owned()]);
@@ -138,18 +146,24 @@ fn a_line_in_transit_at_a_loss_is_reported_and_not_sent_again() {
         block_on(scene.app.send_next());
         // The sending task has not taken it yet, or has not reported that it was sent.
         assert!(!is_written || scene.sent.try_recv().is_ok());
-        scene.comes_back();
-        assert_eq!(scene.next().as_deref(), Some("three"));
-        assert_eq!(scene.next(), None);
+        scene.loses_connection();
+        assert_eq!(scene.next(), None, "it does not know yet what was accepted");
+        scene.hears("[8 2026-11-26T12:03:11Z] Alice: meanwhile\n[9 2026-11-26T12:03:11Z] Bob: one\n");
+        scene.hears("* That was 8 to 9, 2 lines.\n");
+        assert_eq!(
+            [scene.next(), scene.next(), scene.next()].map(|line| line.unwrap_or_default()),
+            ["two", "three", ""]
+        );
         assert_eq!(
             scene.shown(),
             [
                 "Bob: one",
                 "Bob: two",
                 "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
-                "-- Up to 2 of the lines you sent may not have arrived, starting with: one",
                 "-- Reconnected.",
                 "* Welcome, Bob.",
+                "Alice: meanwhile",
+                "* That was 8 to 9, 2 lines.",
                 "Bob: three",
             ]
         );
@@ -158,14 +172,43 @@ fn a_line_in_transit_at_a_loss_is_reported_and_not_sent_again() {
 
 /// The sending task is gone.
 #[test]
-fn a_line_for_a_closed_connection_is_not_sent_again() {
+fn a_message_for_a_closed_connection_is_sent_again() {
     let mut scene = Scene::set();
     scene.sent = bounded(1).1;
     scene.app.keep(vec!["one".to_owned()]);
     assert_eq!(scene.next(), None);
     scene.comes_back();
-    assert_eq!(scene.next(), None);
-    assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()));
+    assert_eq!(scene.next().as_deref(), Some("one"));
+}
+
+#[test]
+fn what_the_history_cannot_tell_is_reported_and_not_sent_again() {
+    for answer in [
+        "! no-history: this server does not record messages\n",
+        "! history-failed: try again later\n",
+        "* 7 of these lines are no longer kept.\n* That was 8 to 9, 2 lines.\n",
+        "* 7 of these lines are no longer kept.\n* Nothing was said after 9.\n",
+    ] {
+        let mut scene = Scene::set();
+        scene.app.keep(vec!["one".to_owned()]);
+        assert_eq!(scene.next().as_deref(), Some("one"));
+        scene.loses_connection();
+        scene.app.keep(vec!["two".to_owned()]);
+        scene.hears(answer);
+        assert_eq!(scene.next().as_deref(), Some("two"), "{answer}");
+        assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()), "{answer}");
+    }
+}
+
+#[test]
+fn a_login_continues_after_the_last_message() {
+    let mut scene = Scene::set();
+    let options = |scene: &Scene| scene.app.position.options(&Wanted { replay: Some(5), ..Wanted::default() });
+    assert_eq!(options(&scene), " ids=on since=1s", "nothing was said yet");
+    scene
+        .hears("[8 2026-11-26T12:03:11Z] Alice: one\n[7 2026-11-26T12:03:11Z] Alice: an earlier one, found by /grep\n");
+    assert_eq!(options(&scene), " ids=on since=8");
+    assert_eq!(Position::default().options(&Wanted { replay: Some(5), ..Wanted::default() }), " ids=on replay=5");
 }
 
 #[test]
@@ -294,6 +337,7 @@ fn a_private_message_before_a_loss_is_quoted_and_not_sent_again() {
             "-- A line that you sent may not have arrived: /msg Alice hi",
             "-- Reconnected.",
             "* Welcome, Bob.",
+            "* Nothing was said after 7.",
             "Bob: later",
         ]
     );
@@ -510,7 +554,7 @@ fn an_account_command_is_not_kept_for_another_connection() {
     scene.types(request(AccountCommand::ChangePassword));
     scene.app.keep(vec!["later".to_owned()]);
     (scene.sent, scene._events) = connect(&mut scene.app);
-    scene.hears("* Welcome, Bob.\n");
+    scene.hears("* Welcome, Bob.\n* Nothing was said after 7.\n");
     assert_eq!([scene.next(), scene.next(), scene.next()], [Some("hello".to_owned()), Some("later".to_owned()), None]);
     assert_eq!(
         scene.shown()[..3],
@@ -545,6 +589,7 @@ fn a_shutdown_is_not_reported_as_a_lost_connection() {
             "-- The server has shut down. Trying to reconnect; what you type will be sent later.",
             "-- Reconnected.",
             "* Welcome, Bob.",
+            "* Nothing was said after 7.",
         ]
     );
 }

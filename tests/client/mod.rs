@@ -9,6 +9,7 @@ mod pipes;
 pub mod plain;
 mod process_1;
 mod resources;
+mod resume;
 mod stdout;
 mod taken_name;
 mod tls;

@@ -5,4 +5,5 @@ pub mod lines;
 pub mod process_stats;
 pub mod program;
 pub mod properties;
+pub mod relay;
 pub mod tls_peer;

@@ -480,11 +480,9 @@ pub const CLIENT_LINK_EVENTS: usize = 16;
 /// The number of the client's own pings that may be unanswered before it sends no more.
 pub const RECEIPTS_WAITING: usize = 100;
 
-/// How long after sending a line the client sends a ping to learn whether the line arrived, ...
+/// How long after sending a line the client sends a ping to learn whether the line arrived. The ping counts towards the
+/// rate limit.
 pub const RECEIPT_AFTER: Duration = Duration::from_secs(1);
-
-/// ... unless it has sent this many lines: then it pings at once. The ping counts towards the rate limit.
-pub const RECEIPT_LINES: usize = 10;
 
 /// The number of lines in the client's history.
 pub const CLIENT_HISTORY_LINES: usize = 1000;

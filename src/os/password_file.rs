@@ -19,7 +19,7 @@ use crate::os::text_file::to_utf8;
 pub enum PasswordFileError {
     #[error("cannot read the password in {}: {}", .path.display(), io_error::describe(.source))]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("others can read the password in {}; run chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read the password in {}; run {}", .0.display(), files::protection(.0))]
     Exposed(PathBuf),
     #[error("the first line of {} is not a valid password: {why}", .path.display())]
     NoPassword { path: PathBuf, why: BadSecret },
@@ -27,8 +27,7 @@ pub enum PasswordFileError {
 
 /// Reads the password in the first line of a file, without the line ending. Blocks.
 ///
-/// It must be a regular file that belongs to root or this user, and that only its owner can read or write. If root is
-/// the owner, a group may read it: systemd passes passwords to services that way (systemd.exec(5), LoadCredential=).
+/// It must be a regular file that belongs to root or this user, and that others cannot read or write.
 ///
 /// # Errors
 /// [`PasswordFileError`], worded for the person who wrote the file.
@@ -38,8 +37,7 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
     let (mut file, metadata) =
         open_regular(path, OpenOptions::new().read(true), Links::Followed).map_err(unreadable)?;
     check_owner(&metadata).map_err(unreadable)?;
-    let is_exposed = if files::is_of_root(&metadata) { files::is_exposed_beyond_group } else { files::is_exposed };
-    if is_exposed(&metadata) {
+    if files::is_password_exposed(&file, &metadata) {
         return Err(PasswordFileError::Exposed(path.to_owned()));
     }
     // The capacity is large enough from the start. A buffer that grew would leave copies in memory.

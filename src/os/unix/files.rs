@@ -56,14 +56,22 @@ pub(crate) fn is_exposed(metadata: &Metadata) -> bool {
     metadata.mode() & 0o077 != 0
 }
 
-/// Whether other users can read or change a file, apart from a group that may only read it.
-pub(crate) fn is_exposed_beyond_group(metadata: &Metadata) -> bool {
+/// Whether other users can read or change a file with a password. If root is the owner, a group may read it:
+/// systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
+pub(crate) fn is_password_exposed(_: &File, metadata: &Metadata) -> bool {
+    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+    metadata.mode() & others != 0
+}
+
+/// Whether other users can read or change a file with a private key. The group may read it, for services that do not run
+/// as root.
+pub(crate) fn is_key_exposed(_: &File, metadata: &Metadata) -> bool {
     metadata.mode() & 0o027 != 0
 }
 
-/// Whether root owns the file.
-pub(crate) fn is_of_root(metadata: &Metadata) -> bool {
-    metadata.uid() == 0
+/// The command that keeps others from reading a file.
+pub(crate) fn protection(path: &Path) -> String {
+    format!("chmod 600 {}", path.display())
 }
 
 /// Whether the path still leads to this file.

@@ -1,11 +1,12 @@
-//! Who may read and change files. Windows keeps that in access control lists, which are not checked here: a file in the
-//! user's own profile is private unless somebody has changed its list. docs/security.md says so.
+//! Who may read and change files. Windows keeps that in access control lists, which a file inherits from its folder. In
+//! the user's own profile, nobody else may read it. docs/systems.md says what is checked.
 
-use std::fs::{DirBuilder, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::os::safe_file::{Links, Sticky};
+use crate::os::windows::api;
 
 /// Nothing: opening a file never waits.
 pub(crate) fn never_wait(options: &mut OpenOptions, _: Links) -> &mut OpenOptions {
@@ -34,16 +35,26 @@ pub(crate) fn check_owner(_: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the lock or the accounts are exposed. That is not checked: a folder outside a profile may let everybody read
+/// what is created in it.
 pub(crate) fn is_exposed(_: &Metadata) -> bool {
     false
 }
 
-pub(crate) fn is_exposed_beyond_group(_: &Metadata) -> bool {
-    false
+/// Whether everybody on this machine may read or change a file with a password. A file whose list cannot be read counts
+/// as exposed.
+pub(crate) fn is_password_exposed(file: &File, _: &Metadata) -> bool {
+    api::is_open_to_everybody(file).unwrap_or(true)
 }
 
-pub(crate) fn is_of_root(_: &Metadata) -> bool {
-    false
+/// The same for a private key.
+pub(crate) fn is_key_exposed(file: &File, metadata: &Metadata) -> bool {
+    is_password_exposed(file, metadata)
+}
+
+/// The command that keeps others from reading a file.
+pub(crate) fn protection(path: &Path) -> String {
+    format!("icacls \"{}\" /inheritance:r /grant:r \"%USERNAME%:F\"", path.display())
 }
 
 /// An open file cannot be replaced.

@@ -32,7 +32,7 @@ use crate::net::tls::{Fingerprint, is_version_1, provider, read_opened_pem, read
 use crate::net::transport::{Transport, Uninterrupted};
 use crate::os::io_error;
 use crate::os::safe_file::{Links, check_owner, open_regular};
-use crate::os::system::files::is_exposed_beyond_group;
+use crate::os::system::files;
 
 /// The certificate of a server, and a limit on concurrent handshakes.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub enum TlsError {
     #[error("cannot read {what} in {}: {why}", .path.display())]
     File { what: &'static str, path: PathBuf, why: String },
     /// Anyone who can read the key can impersonate this server.
-    #[error("others can read or write the private key in {}; run chmod 600 {}", .0.display(), .0.display())]
+    #[error("others can read or write the private key in {}; run {}", .0.display(), files::protection(.0))]
     Exposed(PathBuf),
     /// The server cannot ask anyone for the password of the key.
     #[error("the private key in {} is encrypted; decrypt it with openssl pkey -in {} -out FILE", .0.display(), .0.display())]
@@ -190,8 +190,7 @@ fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
     let opened = open_regular(key, OpenOptions::new().read(true), Links::Followed);
     let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
     check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
-    // The group may read it, for services that do not run as root.
-    if is_exposed_beyond_group(&metadata) {
+    if files::is_key_exposed(&file, &metadata) {
         return Err(TlsError::Exposed(key.to_owned()));
     }
     let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;

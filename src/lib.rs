@@ -41,6 +41,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod client;
+pub mod database;
 pub mod history;
 pub mod limits;
 pub mod log;

@@ -10,9 +10,9 @@ use futures::channel::oneshot;
 use linechat::log::Log;
 use linechat::model::PeerId;
 use linechat::model::address::PeerAddr;
-use linechat::model::{Name, SafeText};
-use linechat::protocol::{Command, Line, Reply};
-use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, Reader};
+use linechat::model::{Message, Name, SafeText, Timestamp};
+use linechat::protocol::{Command, Line};
+use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, Join, Reader, Uses};
 
 /// The number of lines in a turn.
 const LINES: usize = 32;
@@ -27,10 +27,16 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
     let mut readers: Vec<_> = (0..peers)
         .map(|peer| {
             let (answer, mut answered) = oneshot::channel();
-            let name = Name::parse(&format!("peer{peer}")).expect("it is a name");
-            let from = PeerAddr::Net("192.0.2.1:7".parse().expect("it is an address"));
-            let owed = Default::default();
-            broker.handle(Event::Join { peer: PeerId(peer as u64), from, name, account_id: None, owed, answer });
+            let join = Join {
+                peer: PeerId(peer as u64),
+                from: PeerAddr::Net("192.0.2.1:7".parse().expect("it is an address")),
+                name: Name::parse(&format!("peer{peer}")).expect("it is a name"),
+                account_id: None,
+                options: Default::default(),
+                is_waiting: false,
+                owed: Default::default(),
+            };
+            broker.handle(Event::Join { join: Box::new(join), answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
         })
         .collect();
@@ -43,7 +49,7 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
 fn read_all(readers: &mut [Reader]) {
     for reader in readers {
         while let Some(Some(portion)) = reader.next().now_or_never() {
-            black_box(portion.text());
+            black_box(portion.text(&mut portion.start()));
         }
     }
 }
@@ -96,11 +102,13 @@ fn turn_and_readers_ignored(bencher: Bencher<'_, '_>, peers: usize) {
 #[divan::bench(args = [1, 2, 32])]
 fn render(bencher: Bencher<'_, '_>, senders: u64) {
     let (name, text) = (Name::parse("Alice").expect("it is a name"), SafeText::new("x".repeat(64)));
-    bencher.counter(ItemsCount::new(LINES)).bench_local(|| {
+    let message = Message { number: 1, at: Timestamp::from_millis(0), from: name, text };
+    let messages = || vec![message.clone(); LINES];
+    bencher.counter(ItemsCount::new(LINES)).with_inputs(messages).bench_local_values(|messages| {
         let mut batch = BatchBuilder::default();
-        for line in 0..LINES as u64 {
-            batch.push(Audience::AllBut(PeerId(line % senders)), &Reply::Said { from: &name, text: &text });
+        for (message, sender) in messages.into_iter().zip((0..senders).cycle().map(PeerId)) {
+            batch.say(Audience::AllBut(sender), sender, message);
         }
-        batch.take()
+        batch.take(Uses::default())
     });
 }

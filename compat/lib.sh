@@ -451,15 +451,14 @@ welcome() { # NAME [OTHER...]
         1) list="1 other here: ${list:2}." ;;
         *) list="$# others here: ${list:2}." ;;
     esac
-    echo "* Welcome, $name. $list /help lists the commands."
+    echo "* Welcome, $name. $list /help lists the commands. The newest 10000 messages are recorded."
 }
 
-farewell() { # NAME LINES
-    if (($2 == 1)); then
-        echo "* Bye, $1: 1 line accepted, 0 refused."
-    else
-        echo "* Bye, $1: $2 lines accepted, 0 refused."
-    fi
+# The newest message is number NEWEST; without it, only NAME has said anything.
+farewell() { # NAME LINES [NEWEST]
+    local lines=lines
+    (($2 != 1)) || lines=line
+    echo "* Bye, $1: $2 $lines accepted, 0 refused. since=${3:-$2} brings you back here."
 }
 
 # What the party's client has shown. Telnet begins with three lines of its own. Plink speaks telnet, so each line must

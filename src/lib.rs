@@ -24,6 +24,7 @@
 //! To run a server within another program or a test:
 //!
 //! ```
+//! use linechat::history::History;
 //! use linechat::log::Log;
 //! use linechat::server::access::auth::Auth;
 //! use linechat::server::{self, Config, Listener};
@@ -33,7 +34,8 @@
 //! println!("Server listening on {listener}");
 //! let log = Log::off();
 //! let shutdown = async {}; // It would be ready when the server is to stop; this one is at once.
-//! async_std::task::block_on(crate::server::run(vec![listener], None, Config::default(), Auth::default(), log, shutdown))?;
+//! let auth = (Auth::default(), History::in_memory());
+//! async_std::task::block_on(server::run(vec![listener], None, Config::default(), auth, log, shutdown))?;
 //! # Ok(())
 //! # }
 //! ```

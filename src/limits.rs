@@ -239,6 +239,9 @@ pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 /// The number of bytes that a writer takes from the feed at once, rounded up to whole batches.
 pub const PORTION_BYTES: usize = 64 * 1024;
 
+/// How many separate ranges of messages that are not for a slow reader are remembered.
+pub const SKIPPED_RANGES: usize = 1024;
+
 /// The room waits if half or more of the readers that made progress within this time lag by more than half of the feed.
 pub const ACTIVE: Duration = Duration::from_secs(1);
 
@@ -368,6 +371,36 @@ pub const PROBLEM_PERIOD: Duration = Duration::from_secs(60);
 
 /// The number of bytes after which a page of stored messages ends. The last message may exceed it.
 pub const HISTORY_PAGE_BYTES: usize = 256 * 1024;
+
+/// How many messages a peer can ask for by `/last`, `last=` and `replay=`.
+pub const LAST_MOST: usize = 10_000;
+
+/// How many `/last` and `/grep` show if they are not told.
+pub const LAST_DEFAULT: usize = 20;
+
+/// How many messages a `/grep` can show.
+pub const GREP_MOST: usize = 100;
+
+/// How many messages a newcomer is shown (`--replay`), and the most that can be set.
+pub const REPLAY: usize = 10;
+pub const REPLAY_MOST: usize = 100;
+
+/// The number of messages that a writer reads from the history at once.
+pub const REPLAY_PAGE: usize = 256;
+
+/// How many `/since` and `/last` of one peer may be waiting or running.
+pub const REPLAYS_WAITING: usize = 4;
+
+/// How many pages of the history are read at once, for all peers together, and how long a reader that was too slow
+/// waits for its turn.
+pub const HISTORY_READS: usize = 8;
+pub const HISTORY_WAIT: Duration = Duration::from_secs(2);
+
+/// How many searches may run at once.
+pub const SEARCHES: usize = 2;
+
+/// How long the room waits for the history to store what was said.
+pub const STORE_WAIT: Duration = Duration::from_millis(100);
 
 // ---- Sockets, and peers that are gone -------------------------------------------------------------------------------
 

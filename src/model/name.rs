@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use precis_profiles::UsernameCaseMapped;
 use precis_profiles::precis_core::profile::Profile;
@@ -27,9 +27,12 @@ use crate::model::text::is_unsafe;
 /// A valid name: 1 to [`NAME_CHARS`] characters, starting with a letter or digit, in Unicode form NFC.
 ///
 /// Two names are equal if their [`identity`](Name::identity) is the same. To compare their spelling, compare
-/// [`as_str`](Name::as_str).
+/// [`as_str`](Name::as_str). Clones share their text, because every message has the name of its author.
 #[derive(Debug, Clone)]
-pub struct Name {
+pub struct Name(Arc<Forms>);
+
+#[derive(Debug)]
+struct Forms {
     shown: String,
     folded: String,
     identity: String,
@@ -157,29 +160,29 @@ impl Name {
             return Err(BadName::ReservedLook);
         }
         let identity = identity(&shown);
-        Ok(Self { shown, folded, identity })
+        Ok(Self(Arc::new(Forms { shown, folded, identity })))
     }
 
     /// The name as its holder spells it.
     pub fn as_str(&self) -> &str {
-        &self.shown
+        &self.0.shown
     }
 
     /// The name with case and width folded, for sorting and searching. It does not decide whether two names are the
     /// same.
     pub fn folded(&self) -> &str {
-        &self.folded
+        &self.0.folded
     }
 
     /// Equal for names that are the same.
     pub fn identity(&self) -> &str {
-        &self.identity
+        &self.0.identity
     }
 }
 
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
-        self.identity == other.identity
+        self.0.identity == other.0.identity
     }
 }
 
@@ -193,26 +196,26 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.identity.cmp(&other.identity)
+        self.0.identity.cmp(&other.0.identity)
     }
 }
 
 impl Hash for Name {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.identity.hash(state);
+        self.0.identity.hash(state);
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.0.shown)
     }
 }
 
 /// Names contain only safe characters, so nothing is escaped.
 impl From<&Name> for SafeText {
     fn from(name: &Name) -> Self {
-        Self::new(name.shown.clone())
+        Self::new(name.0.shown.clone())
     }
 }
 

@@ -4,11 +4,12 @@
 //! visible character is `/` is a command. It is never passed on, not even if it is unknown: it may be a mistyped
 //! private message.
 
-use crate::limits::{PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
+use crate::limits::{GREP_MOST, LAST_DEFAULT, PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
 use crate::model::{Name, SafeText};
 use crate::protocol::arguments::Arguments;
+use crate::protocol::login_line::{parse_count, parse_switch};
 use crate::protocol::words::{find_slash, split_word};
-use crate::protocol::{Line, ModerationCommand, Refusal};
+use crate::protocol::{Line, ModerationCommand, Refusal, Since};
 
 /// All commands, in the order in which `/help`, `server admin --help` and the docs list them.
 ///
@@ -20,6 +21,10 @@ pub static COMMANDS: &[CommandSpec] = &[
     everyone("/nick NEWNAME", &[], "change your name", |args| Ok(Command::Rename(args.name()?.into()))),
     everyone("/ignore [NAME]", &[], "hide what NAME says, or list whom you ignore", ignore),
     everyone("/unignore NAME", &[], "show again what NAME says", unignore),
+    everyone("/last [N]", &[], "show the newest N messages", last),
+    everyone("/since NUMBER|2h|12:03", &[], "show what was said after that", since),
+    everyone("/grep [-N] TEXT", &[], "show the newest N messages with TEXT in them", grep),
+    everyone("/ids on|off", &[], "show each message with its number and time", ids),
     everyone("/register", &[], "protect your name with a password", |_| Ok(Command::Account(AccountCommand::Register))),
     everyone("/password", &[], "change your password", |_| Ok(Command::Account(AccountCommand::ChangePassword))),
     everyone("/unregister", &[], "give up your registered name", |_| Ok(Command::Account(AccountCommand::Unregister))),
@@ -102,6 +107,14 @@ pub enum Command {
     Ignored,
     /// List who is here.
     Who,
+    /// Show messages with numbers, or without.
+    Ids(bool),
+    /// Show everything that was said after this.
+    Since(Since),
+    /// Show this many of the newest messages.
+    Last(usize),
+    /// Search the messages.
+    Grep(Box<Grep>),
     Account(AccountCommand),
     Moderation(Box<ModerationCommand>),
     Help,
@@ -109,6 +122,14 @@ pub enum Command {
     Ping(Option<SafeText>),
     /// Leave. The reason is cut to [`REASON_CHARS`] characters.
     Quit(Option<SafeText>),
+}
+
+/// What to search for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grep {
+    pub text: SafeText,
+    /// How many messages to show.
+    pub count: usize,
 }
 
 /// A command about one's own account. Each secret follows on a line of its own.
@@ -273,6 +294,33 @@ fn unignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
     // An invalid name cannot be ignored either.
     let name = Name::parse(name).map_err(|_| Refusal::NotIgnored(SafeText::excerpt(name, QUOTED_CHARS)))?;
     Ok(Command::Unignore(Box::new(name)))
+}
+
+fn last(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let count = arguments.optional().map_or(Some(LAST_DEFAULT), parse_count).filter(|&count| count > 0);
+    count.map(Command::Last).ok_or(arguments.wrong())
+}
+
+fn since(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Since::parse(arguments.required()?).map(Command::Since)
+}
+
+fn grep(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let (first, rest) = arguments.split()?;
+    let count = first.strip_prefix('-').filter(|count| count.bytes().all(|byte| byte.is_ascii_digit()));
+    let (count, text) = match count.map(parse_count) {
+        None => (LAST_DEFAULT, arguments.required()?),
+        Some(Some(count @ 1..=GREP_MOST)) => (count, rest),
+        Some(_) => return Err(arguments.wrong()),
+    };
+    if text.is_empty() {
+        return Err(arguments.wrong());
+    }
+    Ok(Command::Grep(Box::new(Grep { text: SafeText::new(text.to_owned()), count })))
+}
+
+fn ids(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    parse_switch(arguments.required()?).map(Command::Ids).ok_or(arguments.wrong())
 }
 
 fn quit(arguments: Arguments<'_>) -> Result<Command, Refusal> {

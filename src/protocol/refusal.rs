@@ -11,14 +11,35 @@ use crate::model::{BadName, BadSecret, Name, SafeText};
 use crate::protocol::OtherProtocol;
 use crate::protocol::words::lines;
 
+const OPTIONS: &str = "options are auth, ids=on, since=WHEN, last=N and replay=N";
+
 /// Why something that a peer sent was refused, and what the peer can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
     #[error("{0}")]
     BadName(#[from] BadName),
     /// The word after the name is not an option.
-    #[error("names cannot contain spaces, and \"{0}\" is not an option; the only option is auth")]
+    #[error("names cannot contain spaces, and \"{0}\" is not an option; {OPTIONS}")]
     UnknownOption(SafeText),
+    /// An option with `=` that does not exist, or has an invalid value.
+    #[error("\"{0}\" is not an option; {OPTIONS}")]
+    BadOption(SafeText),
+    /// The number of a message that is yet to come. The newest number is given.
+    #[error("the newest is {0}")]
+    BadSince(u64),
+    #[error("write the number of a message, a duration such as 2h, or a time such as 12:03 (UTC)")]
+    UnreadableSince,
+    #[error("this server does not record messages")]
+    NoHistory,
+    #[error("the server cannot read its history; try again later")]
+    HistoryFailed,
+    #[error("too many searches are running; try again in a moment")]
+    TooManySearches,
+    #[error("wait for the messages that you have asked for already")]
+    TooManyReplays,
+    /// The history must keep every message, and cannot.
+    #[error("the server could not store this message; it was not sent")]
+    MessageNotKept,
     #[error("{0} is taken")]
     NameTaken(SafeText),
     /// The name is taken by a peer that spells it differently.
@@ -179,6 +200,10 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::BadName(_) | Self::UnknownOption(_) => "bad-name",
+            Self::BadOption(_) => "bad-option",
+            Self::BadSince(_) | Self::UnreadableSince => "bad-since",
+            Self::NoHistory => "no-history",
+            Self::HistoryFailed => "history-failed",
             Self::NameTaken(_) | Self::NameLooksTaken { .. } => "name-taken",
             Self::TooManyTries | Self::Nameless | Self::TooManyPasswords => "too-many-tries",
             Self::LineTooLong | Self::Endless | Self::LongLines => "line-too-long",
@@ -195,7 +220,7 @@ impl Refusal {
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
             Self::Discarded(_) | Self::UnfinishedPassword => "discarded",
-            Self::Busy => "busy",
+            Self::Busy | Self::TooManySearches | Self::TooManyReplays => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",
             Self::NameRegistered(_) | Self::NameLooksRegistered { .. } => "name-registered",
@@ -203,7 +228,7 @@ impl Refusal {
             Self::AlreadyRegistered(_) => "already-registered",
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoAccounts => "no-registry",
-            Self::NotKept | Self::AccountsFull => "not-kept",
+            Self::NotKept | Self::AccountsFull | Self::MessageNotKept => "not-kept",
             Self::NotOperator | Self::Suspended(_) => "not-operator",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",

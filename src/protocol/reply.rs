@@ -6,11 +6,43 @@
 use std::fmt;
 
 use crate::limits::{WELCOME_NAMES, WHO_LINE_BYTES};
-use crate::model::{Name, SafeText};
+use crate::model::{Message, Name, SafeText, Timestamp};
 use crate::protocol::Refusal;
 use crate::protocol::command::{Access, COMMANDS};
 use crate::protocol::server_line::fixed::*;
 use crate::protocol::words::lines;
+
+/// How messages are written for a peer. All other lines are the same in every dialect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `Alice: hello`. The sender does not get its own messages.
+    #[default]
+    Plain,
+    /// `[88120 2026-11-26T12:03:11Z] Alice: hello`. The sender gets its own messages too, as receipts.
+    Ids,
+}
+
+impl Dialect {
+    pub(crate) const COUNT: usize = 2;
+
+    /// A message from the history. Without numbers it is a notice, so that a script does not take it for a new one.
+    ///
+    /// `now` decides whether its date is shown.
+    pub fn replayed(self, message: &Message, now: Timestamp) -> Reply<'_> {
+        match self {
+            Self::Plain => Reply::Replayed { message, now },
+            Self::Ids => Reply::Numbered(message),
+        }
+    }
+
+    /// A message that reaches the peer as if it had just been said.
+    pub fn said(self, message: &Message) -> Reply<'_> {
+        match self {
+            Self::Plain => Reply::Said { from: &message.from, text: &message.text },
+            Self::Ids => Reply::Numbered(message),
+        }
+    }
+}
 
 /// A reply or a line for a peer. Displayed without the last line ending.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +55,35 @@ pub enum Reply<'a> {
         from: &'a Name,
         text: &'a SafeText,
     },
+    /// A message with its number and time.
+    Numbered(&'a Message),
+    /// A message that was said earlier, as a notice.
+    Replayed {
+        message: &'a Message,
+        now: Timestamp,
+    },
+    /// What follows was said before the peer came.
+    Earlier,
+    /// What came before are these messages.
+    ThatWas {
+        first: u64,
+        last: u64,
+        lines: u64,
+    },
+    /// Nothing was said after this message.
+    NothingAfter(u64),
+    /// Nothing is stored.
+    NothingStored,
+    /// This many messages of a range are not stored.
+    NoLongerKept(u64),
+    /// The end of what a search found.
+    Found {
+        count: u64,
+        /// Older messages may match too.
+        has_more: bool,
+    },
+    /// The reply to `/ids`.
+    Ids(bool),
     /// Asks a silent connection for its name.
     Prompt,
     /// Asks again after a name was refused.
@@ -32,6 +93,8 @@ pub enum Reply<'a> {
         others: usize,
         /// The names of the others, at most [`WELCOME_NAMES`].
         named: &'a [&'a Name],
+        /// Which messages are recorded, as a sentence.
+        recorded: Option<&'a str>,
     },
     Joined(&'a Name),
     Left {
@@ -71,12 +134,18 @@ pub enum Reply<'a> {
     /// The peer exceeded its rate limit.
     Slowed,
     /// How many lines were lost because the peer read too slowly.
-    Missed(u64),
+    Missed {
+        count: u64,
+        /// The number after which they are stored.
+        since: Option<u64>,
+    },
     /// The last line to a peer that leaves.
     Bye {
         name: &'a Name,
         accepted: u64,
         refused: u64,
+        /// The number after which the peer can continue.
+        since: Option<u64>,
     },
     ShuttingDown,
     /// An announcement by the operator of the server.
@@ -142,9 +211,29 @@ impl fmt::Display for Reply<'_> {
         match *self {
             Self::Said { from, text } => write!(f, "{from}: {text}"),
             Self::Told { from, text } => write!(f, "{from}{PRIVATELY}: {text}"),
+            Self::Numbered(Message { number, at, from, text }) => write!(f, "[{number} {at}] {from}: {text}"),
+            Self::Replayed { message, now } => write_replayed(f, message, now),
+            Self::Earlier => write!(f, "* {EARLIER}"),
+            Self::ThatWas { first, last, lines: count } => {
+                write!(f, "* {THAT_WAS}{first}{TO}{last}, {}.", lines(count))
+            }
+            Self::NothingAfter(number) => write!(f, "* {NOTHING_AFTER}{number}."),
+            Self::NothingStored => write!(f, "* Nothing is recorded yet."),
+            Self::NoLongerKept(1) => write!(f, "* 1 of these lines is no longer kept."),
+            Self::NoLongerKept(count) => write!(f, "* {count} of these lines are no longer kept."),
+            Self::Found { count: 0, .. } => write!(f, "* Found nothing."),
+            Self::Found { count, has_more } => {
+                let older = if has_more { "; there may be older ones" } else { "" };
+                write!(f, "* Found {}{older}.", lines(count))
+            }
+            Self::Ids(true) => write!(f, "* Messages now have numbers, and you get your own."),
+            Self::Ids(false) => write!(f, "* Messages no longer have numbers."),
             Self::Prompt => write!(f, "* {PROMPT}"),
             Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
-            Self::Welcome { name, others, named } => write_welcome(f, name, others, named),
+            Self::Welcome { name, others, named, recorded } => {
+                write_welcome(f, name, others, named)?;
+                recorded.map_or(Ok(()), |recorded| write!(f, " {recorded}"))
+            }
             Self::Joined(name) => write!(f, "* {name}{HAS_JOINED}"),
             Self::Left { name, reason } => {
                 write!(f, "* {name}{HAS_LEFT}")?;
@@ -167,9 +256,14 @@ impl fmt::Display for Reply<'_> {
             Self::Pong(None) => write!(f, "* {PONG}"),
             Self::Pong(Some(token)) => write!(f, "* {PONG_WITH_TOKEN}{token}"),
             Self::Slowed => write!(f, "* You are sending too fast: your lines will be delayed, but none will be lost."),
-            Self::Missed(count) => write!(f, "* {MISSED}{}.", lines(count)),
-            Self::Bye { name, accepted, refused } => {
-                write!(f, "* {BYE}{name}: {}{ACCEPTED}{refused} refused.", lines(accepted))
+            Self::Missed { count, since: None } => write!(f, "* {MISSED}{}.", lines(count)),
+            Self::Missed { count, since: Some(since) } => {
+                let them = if count == 1 { "it" } else { "them" };
+                write!(f, "* {MISSED}{}; /since {since} shows {them}.", lines(count))
+            }
+            Self::Bye { name, accepted, refused, since } => {
+                write!(f, "* {BYE}{name}: {}{ACCEPTED}{refused} refused.", lines(accepted))?;
+                since.map_or(Ok(()), |since| write!(f, "{SINCE}{since}{COMES_BACK}"))
             }
             Self::ShuttingDown => write!(f, "* {SHUTTING_DOWN}"),
             Self::Announced(text) => write!(f, "* {ANNOUNCED}{text}"),
@@ -191,6 +285,19 @@ impl fmt::Display for Notice {
             Self::Text(text) => text.fmt(f),
         }
     }
+}
+
+/// The time is in UTC. The date is shown unless it is today's.
+fn write_replayed(f: &mut fmt::Formatter<'_>, message: &Message, now: Timestamp) -> fmt::Result {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let at = message.at.to_string();
+    let (date, time) = at.split_once('T').unwrap_or_default();
+    let time = time.get(..5).unwrap_or_default();
+    f.write_str("* ")?;
+    if message.at.as_millis() / DAY != now.as_millis() / DAY {
+        write!(f, "{date} ")?;
+    }
+    write!(f, "{time} {}: {}", message.from, message.text)
 }
 
 fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: &[&Name]) -> fmt::Result {

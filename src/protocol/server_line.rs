@@ -24,6 +24,12 @@ pub(crate) mod fixed {
     pub(crate) const PONG_WITH_TOKEN: &str = "Pong ";
     pub(crate) const MISSED: &str = "You missed ";
     pub(crate) const BYE: &str = "Bye, ";
+    pub(crate) const SINCE: &str = " since=";
+    pub(crate) const COMES_BACK: &str = " brings you back here.";
+    pub(crate) const EARLIER: &str = "Earlier messages:";
+    pub(crate) const THAT_WAS: &str = "That was ";
+    pub(crate) const TO: &str = " to ";
+    pub(crate) const NOTHING_AFTER: &str = "Nothing was said after ";
     pub(crate) const ACCEPTED: &str = " accepted, ";
     pub(crate) const SHUTTING_DOWN: &str = "The server is shutting down";
     pub(crate) const ANNOUNCED: &str = "The operator says: ";
@@ -51,6 +57,27 @@ pub enum ServerLine<'a> {
         from: &'a str,
         text: &'a str,
     },
+    /// A message with its number and its time, such as `2026-11-26T12:03:11Z`.
+    Numbered {
+        number: u64,
+        at: &'a str,
+        from: &'a str,
+        text: &'a str,
+    },
+    /// A message that was said earlier. The time is `12:03` or `2026-11-26 12:03`, in UTC.
+    Replayed {
+        at: &'a str,
+        from: &'a str,
+        text: &'a str,
+    },
+    Earlier,
+    /// The lines are `None` if the server writes them differently.
+    ThatWas {
+        first: u64,
+        last: u64,
+        lines: Option<u64>,
+    },
+    NothingAfter(u64),
     Prompt,
     PromptAgain,
     Welcome {
@@ -87,6 +114,8 @@ pub enum ServerLine<'a> {
         name: &'a str,
         accepted: Option<u64>,
         refused: Option<u64>,
+        /// The number after which the peer can continue.
+        since: Option<u64>,
     },
     ShuttingDown,
     Announced(&'a str),
@@ -136,6 +165,7 @@ impl<'a> ServerLine<'a> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         if let Some(notice) = line.strip_prefix("* ") {
             return parse_fixed(notice)
+                .or_else(|| parse_replayed(notice))
                 .or_else(|| parse_about_one(notice))
                 .or_else(|| parse_about_many(notice))
                 .unwrap_or(Self::Notice(notice));
@@ -144,7 +174,7 @@ impl<'a> ServerLine<'a> {
             let (code, text) = refusal.split_once(": ").unwrap_or((refusal, ""));
             return Self::Refused { code, text };
         }
-        parse_message(line).unwrap_or(Self::Other(line))
+        parse_numbered(line).or_else(|| parse_message(line)).unwrap_or(Self::Other(line))
     }
 
     /// Whether the server asks a peer in the room for a password.
@@ -173,18 +203,43 @@ fn parse_message(line: &str) -> Option<ServerLine<'_>> {
     })
 }
 
+fn parse_numbered(line: &str) -> Option<ServerLine<'_>> {
+    let (stamp, message) = line.strip_prefix('[')?.split_once("] ")?;
+    let (number, at) = stamp.split_once(' ')?;
+    let (from, text) = message.split_once(": ")?;
+    Some(ServerLine::Numbered { number: number.parse().ok()?, at, from: name(from)?, text })
+}
+
+/// `12:03 Alice: hello`, or the same after a date. No name contains `:`, so nothing else begins like this.
+fn parse_replayed(notice: &str) -> Option<ServerLine<'_>> {
+    let is_like = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(byte, like)| byte == like || like == b'0' && byte.is_ascii_digit())
+    };
+    let (first, rest) = notice.split_once(' ')?;
+    let at = if is_like(first, "0000-00-00") { &notice[..first.len() + 1 + rest.find(' ')?] } else { first };
+    if !at.rsplit(' ').next().is_some_and(|time| is_like(time, "00:00")) {
+        return None;
+    }
+    let (from, text) = notice[at.len() + 1..].split_once(": ")?;
+    Some(ServerLine::Replayed { at, from: name(from)?, text })
+}
+
 /// Notices that begin with words of the server.
 fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
     type Read<'a> = fn(&'a str) -> ServerLine<'a>;
     let exact = [
         (PROMPT, ServerLine::Prompt),
         (PROMPT_AGAIN, ServerLine::PromptAgain),
+        (EARLIER, ServerLine::Earlier),
         (PONG, ServerLine::Pong(None)),
         (SHUTTING_DOWN, ServerLine::ShuttingDown),
     ];
-    let beginnings: [(&str, Read<'a>); 12] = [
+    let beginnings: [(&str, Read<'a>); 14] = [
         (WELCOME, parse_welcome),
         (BYE, parse_bye),
+        (THAT_WAS, parse_that_was),
+        (NOTHING_AFTER, |rest| ServerLine::NothingAfter(number(rest.trim_end_matches('.')).unwrap_or_default())),
         (PONG_WITH_TOKEN, |token| ServerLine::Pong(Some(token))),
         (MISSED, |rest| ServerLine::Missed(number(rest).unwrap_or_default())),
         (ANNOUNCED, ServerLine::Announced),
@@ -209,8 +264,16 @@ fn parse_welcome(rest: &str) -> ServerLine<'_> {
 
 fn parse_bye(rest: &str) -> ServerLine<'_> {
     let (name, counts) = rest.split_once(": ").unwrap_or((rest, ""));
-    let (accepted, refused) = counts.split_once(ACCEPTED).unwrap_or((counts, ""));
-    ServerLine::Bye { name, accepted: number(accepted), refused: number(refused) }
+    let (accepted, rest) = counts.split_once(ACCEPTED).unwrap_or((counts, ""));
+    let since = rest.split_once(SINCE).and_then(|(_, since)| number(since));
+    ServerLine::Bye { name, accepted: number(accepted), refused: number(rest), since }
+}
+
+fn parse_that_was(rest: &str) -> ServerLine<'_> {
+    let (first, rest) = rest.split_once(TO).unwrap_or((rest, ""));
+    let (last, lines) = rest.split_once(", ").unwrap_or((rest, ""));
+    let [first, last] = [first, last].map(|number| number.parse().unwrap_or_default());
+    ServerLine::ThatWas { first, last, lines: number(lines) }
 }
 
 /// Notices that begin with a name.

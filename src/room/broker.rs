@@ -4,9 +4,10 @@
 //! and for the readers when half or more of the active ones are far behind; for a single reader it waits only a little.
 //! `handle` is synchronous, so the room can be tested without an executor.
 
+mod history;
 mod moderation;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -15,18 +16,22 @@ use async_channel::Receiver;
 use async_io::Timer;
 use futures::FutureExt;
 
+use crate::history::History;
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Name, PeerId};
+use crate::model::{AccountId, Message, Name, PeerId};
 use crate::os::yielding::let_others_run;
-use crate::protocol::{Command, LeaveReason, Refusal, Reply};
+use crate::protocol::{Command, Dialect, LeaveReason, Refusal, Reply};
 use crate::room::backpressure::Backpressure;
+use crate::room::broker::history::{Stored, Unpublished};
 use crate::room::ignores::Ignores;
 use crate::room::names::NameTable;
 use crate::room::presence::{Leave, PresenceNotices};
+use crate::room::recent::Recent;
+use crate::room::replay::Waiting;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Mute, PeerSet, Policy, SlowReaders};
+use crate::room::{Answer, Audience, BatchBuilder, Event, Feed, Join, Mute, PeerSet, Policy, SlowReaders};
 
 /// The state of the room, and what is being said in this turn.
 #[derive(Debug)]
@@ -49,6 +54,18 @@ pub struct Broker {
     /// The same in wall-clock time, which bans and mutes use.
     date: SystemTime,
     policy: Policy,
+    history: History,
+    /// What newcomers are told about the history.
+    recorded: Option<String>,
+    /// The number of the next message.
+    next_number: u64,
+    recent: Recent,
+    /// How many peers use the dialect with numbers.
+    ids_peers: usize,
+    /// Batches that wait for the history.
+    unpublished: VecDeque<Unpublished>,
+    /// The history has not stored this yet, and the room does not wait for it.
+    late: Option<Stored>,
     /// The server is stopping. Peers that leave still receive the lines of those who leave later. The room ends with
     /// the last of them.
     closing: bool,
@@ -60,12 +77,15 @@ struct Peer {
     from: PeerAddr,
     account_id: Option<AccountId>,
     mute: Option<Mute>,
+    dialect: Dialect,
     accepted: u64,
     refused: u64,
     /// The number of its join, while that is not announced.
     unannounced: Option<u64>,
     /// Bytes that the peer must pay for besides those that it sent. Its session takes them from here.
     owed: Arc<AtomicU64>,
+    /// The replays that it waits for.
+    waiting: Waiting,
     /// It has left while the server is stopping.
     is_done: bool,
 }
@@ -88,6 +108,13 @@ impl Broker {
             now,
             date: SystemTime::UNIX_EPOCH,
             policy: Policy::default(),
+            history: History::off(),
+            recorded: None,
+            next_number: 1,
+            recent: Recent::default(),
+            ids_peers: 0,
+            unpublished: VecDeque::new(),
+            late: None,
             closing: false,
         }
     }
@@ -118,6 +145,7 @@ impl Broker {
     /// A turn takes all waiting events, up to about a batch of text, and publishes the result. The next turn begins
     /// when the round is over: when all readers that were woken have come.
     pub async fn run(mut self, inbox: Receiver<Event>) {
+        self.load_recent().await;
         while !self.is_over() {
             let event = futures::select_biased! {
                 event = inbox.recv().fuse() => match event {
@@ -135,6 +163,7 @@ impl Broker {
                 self.handle(event);
             }
             self.publish();
+            self.publish_when_stored().await;
             self.is_turn_over = false;
             self.feed.round().await;
             // If the inbox is never empty, the broker would occupy its thread forever. Also, what others read meanwhile
@@ -150,6 +179,7 @@ impl Broker {
             self.handle(event);
         }
         self.publish();
+        self.publish_when_stored().await;
     }
 
     /// Whether no events are taken until the readers have caught up.
@@ -198,10 +228,9 @@ impl Broker {
     /// Handles one event. The resulting lines go into the batch of this turn, which is published when it is full.
     pub fn handle(&mut self, event: Event) {
         match event {
-            Event::Join { peer, from, name, account_id, owed, answer } => {
-                let joined = self.join((peer, from), name, account_id, owed);
+            Event::Join { join, answer } => {
                 // If the session is gone, nobody receives the answer; its leave follows.
-                let _ = answer.send(joined);
+                let _ = answer.send(self.join(*join));
             }
             Event::Lines { peer, lines, bytes } => {
                 let mut written = 0;
@@ -228,6 +257,15 @@ impl Broker {
                     let _ = answer.send(asked.as_person(peer, self.date));
                 }
             }
+            Event::AskIgnored { peer, answer } => {
+                // The session may be gone.
+                let _ = answer.send(self.ignored_by(peer));
+            }
+            Event::Found { peer, messages, has_more } => {
+                let before = self.batch.len();
+                self.show_found(peer, &messages, has_more);
+                self.charge(peer, self.batch.len() - before);
+            }
             Event::Tell { peer, told } => {
                 let before = self.batch.len();
                 self.tell(peer, told);
@@ -247,13 +285,6 @@ impl Broker {
         }
     }
 
-    /// Publishes the lines of this turn.
-    pub fn publish(&mut self) {
-        if !self.batch.is_empty() {
-            self.feed.publish(self.batch.take());
-        }
-    }
-
     fn is_over(&self) -> bool {
         self.closing && self.peers.is_empty()
     }
@@ -266,32 +297,45 @@ impl Broker {
         }
     }
 
-    fn join(
-        &mut self,
-        (peer, from): (PeerId, PeerAddr),
-        name: Name,
-        account_id: Option<AccountId>,
-        owed: Arc<AtomicU64>,
-    ) -> Answer {
+    fn join(&mut self, join: Join) -> Answer {
+        let Join { peer, from, name, account_id, options, is_waiting, owed } = join;
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
         self.policy.may_connect(from, self.date)?;
         self.policy.may_have(&name, account_id, self.date)?;
+        options.since.map_or(Ok(()), |since| self.check_since(since))?;
         self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
         self.presence.tell_leaves_of(&name, peer, &mut self.batch);
-        let reader = self.feed.subscribe(peer, &self.batch);
+        let dialect = if options.ids == Some(true) { Dialect::Ids } else { Dialect::Plain };
+        let reader = self.feed.subscribe(peer, dialect, &mut self.batch);
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
-        let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named };
+        let recorded = self.recorded.as_deref();
+        self.batch.use_dialect(dialect);
+        let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named, recorded };
         self.batch.push(Audience::Only(peer), &welcome);
         self.log.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
         self.ignores.came(peer, &name);
         let mute = self.policy.mute_of(&name, self.date);
         let unannounced = Some(self.unannounced.add(peer, self.now));
-        let (accepted, refused, is_done) = (0, 0, false);
-        self.peers.insert(peer, Peer { name, from, account_id, mute, accepted, refused, unannounced, owed, is_done });
+        self.ids_peers += usize::from(dialect == Dialect::Ids);
+        let newcomer = Peer {
+            name,
+            from,
+            account_id,
+            mute,
+            dialect,
+            accepted: 0,
+            refused: 0,
+            unannounced,
+            owed,
+            waiting: Waiting::default(),
+            is_done: false,
+        };
+        self.peers.insert(peer, newcomer);
+        self.replay_to_newcomer(peer, options, is_waiting);
         self.announce_due();
         Ok(reader)
     }
@@ -325,11 +369,12 @@ impl Broker {
     /// Removes a peer from the room, with its farewell. Its name is free now.
     fn dismiss(&mut self, peer: PeerId, reason: Option<LeaveReason>) -> Option<Peer> {
         let left = self.peers.remove(&peer)?;
-        let Peer { ref name, from, accepted, refused, unannounced, .. } = left;
+        let Peer { ref name, from, dialect, accepted, refused, unannounced, .. } = left;
+        self.ids_peers -= usize::from(dialect == Dialect::Ids);
         unannounced.into_iter().for_each(|join| self.unannounced.remove(join));
         self.names.remove(name);
         self.ignores.left(peer, &self.names);
-        self.batch.push(Audience::Farewell(peer), &Reply::Bye { name, accepted, refused });
+        self.batch.push(Audience::Farewell(peer), &Reply::Bye { name, accepted, refused, since: self.position() });
         self.log.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
         Some(left)
     }
@@ -360,9 +405,16 @@ impl Broker {
         }
         match command {
             Command::Say(text) => {
+                let number = self.next_number;
+                if number > self.history.ceiling() {
+                    return Err(Refusal::MessageNotKept);
+                }
+                self.next_number += 1;
                 sender.accepted += 1;
                 self.presence.tell_join_of(peer, &mut self.batch);
-                self.batch.push(self.ignores.audience(peer), &Reply::Said { from: &sender.name, text: &text });
+                let audience = self.ignores.audience(peer, sender.dialect == Dialect::Ids);
+                let message = Message { number, at: self.date.into(), from: sender.name.clone(), text };
+                self.batch.say(audience, peer, message);
             }
             Command::Tell { to, text } => {
                 let Some(receiver) = self.names.holder(&to) else {
@@ -385,9 +437,15 @@ impl Broker {
             }
             Command::Help => self.batch.push(Audience::Only(peer), &Reply::Help),
             Command::Ping(token) => self.batch.push(Audience::Only(peer), &Reply::Pong(token.as_ref())),
+            Command::Ids(has_ids) => self.use_ids(peer, has_ids),
+            Command::Since(since) => {
+                self.check_since(since)?;
+                self.replay(peer, Some(since), None)?;
+            }
+            Command::Last(count) => self.replay(peer, None, Some(count))?,
             // The session leaves by an event of its own, so that there is only one way out. It also does what must wait
             // for a password or the disk.
-            Command::Quit(_) | Command::Account(_) | Command::Moderation(_) => {}
+            Command::Quit(_) | Command::Account(_) | Command::Moderation(_) | Command::Grep(_) => {}
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicU64;
 use futures::channel::oneshot;
 
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Name, PeerId};
-use crate::protocol::{Command, LeaveReason, Notice, Refusal};
+use crate::model::{AccountId, Message, Name, PeerId};
+use crate::protocol::{Command, JoinOptions, LeaveReason, Notice, Refusal};
 use crate::room::{AdminRequest, Person, Reader};
 
 /// The answer to a join: a reader of the feed, or a refusal.
@@ -17,13 +17,7 @@ pub type Answer = Result<Reader, Refusal>;
 pub enum Event {
     /// A connection wants to join with a valid name.
     Join {
-        peer: PeerId,
-        from: PeerAddr,
-        name: Name,
-        /// The account whose password it has given.
-        account_id: Option<AccountId>,
-        /// Where the broker counts bytes that the peer must pay for besides those that it sent.
-        owed: Arc<AtomicU64>,
+        join: Box<Join>,
         /// Receives the answer. Every join is answered.
         answer: oneshot::Sender<Answer>,
     },
@@ -44,6 +38,18 @@ pub enum Event {
         /// Receives nothing if the peer is not in the room any more.
         answer: oneshot::Sender<Person>,
     },
+    /// A session asks whose messages its peer does not want.
+    AskIgnored {
+        peer: PeerId,
+        answer: oneshot::Sender<Vec<Name>>,
+    },
+    /// A session sends its peer what a search has found.
+    Found {
+        peer: PeerId,
+        messages: Vec<Message>,
+        /// Older messages may match too.
+        has_more: bool,
+    },
     /// A session sends its peer a notice or refusal, in order with the other lines.
     Tell {
         peer: PeerId,
@@ -63,4 +69,19 @@ pub enum Event {
     },
     /// The server is stopping: nobody can join any more, and all sessions are about to leave.
     Shutdown,
+}
+
+/// How somebody joins.
+#[derive(Debug)]
+pub struct Join {
+    pub peer: PeerId,
+    pub from: PeerAddr,
+    pub name: Name,
+    /// The account whose password it has given.
+    pub account_id: Option<AccountId>,
+    pub options: JoinOptions,
+    /// It has sent nothing after its name yet, so it may be shown what was said before.
+    pub is_waiting: bool,
+    /// Where the broker counts bytes that the peer must pay for besides those that it sent.
+    pub owed: Arc<AtomicU64>,
 }

@@ -8,6 +8,7 @@
 //! every item, and cannot count the lost lines that were meant for a given reader.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -16,9 +17,11 @@ use std::time::{Duration, Instant};
 use futures::future::poll_fn;
 use rustc_hash::FxHashMap;
 
-use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES};
+use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES, SKIPPED_RANGES};
 use crate::model::PeerId;
-use crate::room::{Audience, Batch, BatchBuilder};
+use crate::protocol::Dialect;
+use crate::room::batch::{Control, Place, Reached};
+use crate::room::{Audience, Batch, BatchBuilder, Replay};
 
 /// A handle to the ring. Clones share it.
 #[derive(Debug, Clone)]
@@ -45,12 +48,46 @@ struct Next<'a> {
 #[derive(Debug)]
 pub struct Portion {
     peer: PeerId,
-    missed: u64,
+    /// What was lost before these batches. Boxed because it is rare.
+    lost: Option<Box<Lost>>,
     batches: Vec<Arc<Batch>>,
-    /// How many bytes of the first batch come before the reader's own join.
-    skip: usize,
+    /// Where the reader is in the first batch: after its own join, if that is in it.
+    start: Place,
     /// The reader's farewell was lost.
     lost_farewell: bool,
+}
+
+/// What a reader lost because it was too slow.
+#[derive(Debug, Default)]
+pub struct Lost {
+    /// How many lines for the reader were lost, other than the messages below.
+    pub others: u64,
+    /// The numbers of the lost messages, which may still be in the history.
+    pub messages: Range<u64>,
+    /// Which of these were not for this reader, in order.
+    pub not_for_it: Vec<Range<u64>>,
+    /// What the peer had asked for.
+    pub(crate) replays: Vec<Arc<Replay>>,
+    /// The dialect of the messages.
+    pub dialect: Dialect,
+}
+
+/// A position in a portion.
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    batch: usize,
+    place: Place,
+}
+
+/// What comes after the text of a portion.
+#[derive(Debug)]
+pub enum Then {
+    /// The next portion.
+    Next,
+    /// Nothing: the text ends with the farewell.
+    End,
+    /// Messages from the history, and then the rest of this portion.
+    Replay(Arc<Replay>),
 }
 
 /// Records progress of a reader in sending what it took to its peer.
@@ -82,6 +119,8 @@ struct Ring {
     total: u64,
     /// The number of public lines ever published.
     public_lines: u64,
+    /// The number of the next message to be published.
+    next_number: u64,
     /// Keyed by our own numbers, so peers cannot choose what they hash to.
     cursors: FxHashMap<PeerId, Cursor>,
     /// The number of cursors that are not waiting.
@@ -98,6 +137,8 @@ struct Entry {
     batch: Arc<Batch>,
     /// The number of its first public line.
     first_line: u64,
+    /// The number of its first message.
+    first_number: u64,
     /// The total cost of all earlier entries.
     offset: u64,
     /// How many readers have yet to take it.
@@ -106,16 +147,22 @@ struct Entry {
 
 #[derive(Debug)]
 struct Cursor {
-    place: Position,
+    next: NextEntry,
     /// The number of the next public line for this reader, while it is reading.
     line: u64,
+    /// The number of the next message for this reader, while it is reading.
+    number: u64,
+    /// The lost messages that were not for this reader.
+    not_for_it: Vec<Range<u64>>,
     /// Correction to the count of public lines: plus lost private lines, minus public lines that were not addressed to
     /// this reader.
     lost: i64,
-    skip: usize,
-    /// If its farewell is lost: the number of the next public line after it. That line and later ones are not for this
-    /// reader.
-    lost_farewell: Option<u64>,
+    lost_replays: Vec<Arc<Replay>>,
+    /// Where it starts in the next batch.
+    start: Place,
+    /// If its farewell is lost: the numbers of the next public line and of the next message after it. These and later
+    /// ones are not for this reader.
+    lost_farewell: Option<(u64, u64)>,
     /// Its farewell was published.
     is_leaving: bool,
     /// It was woken and has not come yet.
@@ -125,7 +172,7 @@ struct Cursor {
 }
 
 #[derive(Debug)]
-enum Position {
+enum NextEntry {
     /// The reader has taken everything. It is woken when there is more.
     Waiting(Option<Waker>),
     /// The number of the next entry to take.
@@ -133,7 +180,7 @@ enum Position {
 }
 
 impl Feed {
-    /// An empty feed that keeps about `capacity` bytes for readers that lag.
+    /// An empty feed that keeps about `capacity` bytes for readers that lag. Messages are numbered from 1.
     pub fn new(capacity: usize) -> Self {
         let ring = Ring {
             entries: VecDeque::new(),
@@ -142,6 +189,7 @@ impl Feed {
             total: 0,
             capacity,
             public_lines: 0,
+            next_number: 1,
             cursors: FxHashMap::default(),
             reading: 0,
             awake: 0,
@@ -155,14 +203,18 @@ impl Feed {
     ///
     /// # Panics
     /// If the peer already has a cursor: the broker creates one per peer.
-    pub fn subscribe(&self, peer: PeerId, batch: &BatchBuilder) -> Reader {
+    pub fn subscribe(&self, peer: PeerId, dialect: Dialect, batch: &mut BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
+        let number = ring.next_number + batch.messages();
         let cursor = Cursor {
-            place: Position::Waiting(None),
+            next: NextEntry::Waiting(None),
             line,
+            number,
+            not_for_it: Vec::new(),
             lost: 0,
-            skip: batch.len(),
+            lost_replays: Vec::new(),
+            start: Place::new(batch.close_segment(), dialect),
             lost_farewell: None,
             is_leaving: false,
             is_awake: false,
@@ -170,6 +222,11 @@ impl Feed {
         };
         assert!(ring.cursors.insert(peer, cursor).is_none(), "a peer joins once");
         Reader { peer, ring: Arc::clone(&self.ring) }
+    }
+
+    /// Numbers further messages from here on. It is called before anything is published.
+    pub fn start_numbers_at(&self, number: u64) {
+        lock(&self.ring).next_number = number;
     }
 
     /// Publishes a batch to all readers that it concerns. Never waits.
@@ -257,21 +314,62 @@ impl Progress {
 }
 
 impl Portion {
-    /// How many lines for the reader were lost before these.
-    pub fn missed(&self) -> u64 {
-        self.missed
+    /// What was lost before these lines.
+    pub fn lost(&self) -> Option<&Lost> {
+        self.lost.as_deref()
     }
 
-    /// The text for the reader in order, in a few non-empty pieces, and whether it ends with the farewell.
-    pub fn text(&self) -> (Vec<&[u8]>, bool) {
+    /// How many lines for the reader were lost before these.
+    pub fn missed(&self) -> u64 {
+        self.lost().map_or(0, |lost| lost.others + lost.count())
+    }
+
+    /// Where the text begins.
+    pub fn start(&self) -> Position {
+        Position { batch: 0, place: self.start }
+    }
+
+    /// The text for the reader from a position on, in a few non-empty pieces, and what comes after it. Moves the
+    /// position.
+    pub fn text(&self, position: &mut Position) -> (Vec<&[u8]>, Then) {
         let mut text = Vec::new();
-        let mut skip = self.skip;
-        for batch in &self.batches {
-            if batch.portion_for(self.peer, std::mem::take(&mut skip), &mut text) {
-                return (text, true);
+        while let Some(batch) = self.batches.get(position.batch) {
+            match batch.portion_for(self.peer, &mut position.place, &mut text) {
+                Reached::End => {}
+                Reached::Farewell => return (text, Then::End),
+                Reached::Replay(replay) => return (text, Then::Replay(Arc::clone(replay))),
             }
+            position.batch += 1;
+            position.place = Place::new(0, position.place.dialect);
         }
-        (text, self.lost_farewell)
+        (text, if self.lost_farewell { Then::End } else { Then::Next })
+    }
+}
+
+impl Position {
+    /// The dialect of the reader here.
+    pub fn dialect(&self) -> Dialect {
+        self.place.dialect
+    }
+}
+
+impl Lost {
+    /// The number of lost messages for the reader.
+    pub fn count(&self) -> u64 {
+        self.count_in(self.messages.clone())
+    }
+
+    /// How many of the messages with these numbers are for the reader.
+    pub fn count_in(&self, numbers: Range<u64>) -> u64 {
+        let overlap = |other: &Range<u64>| numbers.end.min(other.end).saturating_sub(numbers.start.max(other.start));
+        let others: u64 = self.not_for_it.iter().map(overlap).sum();
+        numbers.end.saturating_sub(numbers.start).saturating_sub(others)
+    }
+
+    /// Whether a lost message is for the reader.
+    pub fn is_for_it(&self, number: u64) -> bool {
+        let after = self.not_for_it.partition_point(|range| range.end <= number);
+        self.not_for_it.get(after).is_none_or(|range| number < range.start)
     }
 }
 
@@ -285,12 +383,20 @@ impl Ring {
     fn publish(&mut self, batch: Batch) -> Vec<Waker> {
         let (number, first_line) = (self.first + self.entries.len() as u64, self.public_lines);
         let wakers = self.wake_readers(&batch, number);
+        let first_number = self.next_number;
         self.public_lines += batch.public_lines();
+        self.next_number += batch.messages();
         if self.reading > 0 {
             let (cost, offset) = (batch.cost(), self.total);
             self.bytes += cost;
             self.total += cost as u64;
-            self.entries.push_back(Entry { batch: Arc::new(batch), first_line, offset, unread: self.reading });
+            self.entries.push_back(Entry {
+                batch: Arc::new(batch),
+                first_line,
+                first_number,
+                offset,
+                unread: self.reading,
+            });
             while self.bytes > self.capacity && self.entries.len() > 1 {
                 self.lose_first();
             }
@@ -302,15 +408,16 @@ impl Ring {
 
     /// Makes all waiting readers that the batch concerns read it. Returns their wakers.
     fn wake_readers(&mut self, batch: &Batch, number: u64) -> Vec<Waker> {
-        let public_lines = self.public_lines;
+        let (public_lines, next_number) = (self.public_lines, self.next_number);
         let mut wakers = Vec::new();
         let mut wake = |cursor: &mut Cursor| {
-            let Position::Waiting(waker) = &mut cursor.place else { return };
+            let NextEntry::Waiting(waker) = &mut cursor.next else { return };
             cursor.is_awake = waker.is_some();
             self.awake += usize::from(cursor.is_awake);
             wakers.extend(waker.take());
-            cursor.place = Position::Reading(number);
+            cursor.next = NextEntry::Reading(number);
             cursor.line = cursor.line.max(public_lines);
+            cursor.number = cursor.number.max(next_number);
             self.reading += 1;
         };
         if batch.public_lines() > 0 {
@@ -331,38 +438,52 @@ impl Ring {
                 Audience::Everyone | Audience::AllBut(_) | Audience::AllButThese(_) => {}
             }
         }
+        for step in batch.steps() {
+            self.cursors.get_mut(&step.peer).into_iter().for_each(&mut wake);
+        }
         wakers
     }
 
     /// Drops the oldest entry, and counts what readers lose by that.
     fn lose_first(&mut self) {
         let entry = self.drop_first();
-        let (number, mut line) = (self.first - 1, entry.first_line);
+        let (number, mut line, mut message) = (self.first - 1, entry.first_line, entry.first_number);
         for segment in entry.batch.segments() {
-            line += if segment.audience.is_public() { segment.lines } else { 0 };
-            let lines = segment.lines as i64;
+            let lines = i64::from(segment.lines);
+            line += if segment.audience.is_public() { lines as u64 } else { 0 };
+            let first = message;
+            message += if segment.is_messages { lines as u64 } else { 0 };
+            let not_for_it = |cursor: &mut Cursor| {
+                cursor.lost -= lines;
+                cursor.skip(first..message);
+            };
             match &segment.audience {
                 Audience::Everyone => {}
-                Audience::AllBut(peer) => self.charge(*peer, number, |cursor| cursor.lost -= lines),
-                Audience::AllButThese(peers) => {
-                    peers.iter().for_each(|peer| self.charge(peer, number, |cursor| cursor.lost -= lines));
-                }
+                Audience::AllBut(peer) => self.charge(*peer, number, not_for_it),
+                Audience::AllButThese(peers) => peers.iter().for_each(|peer| self.charge(peer, number, not_for_it)),
                 Audience::These(peers) => {
                     peers.iter().for_each(|peer| self.charge(peer, number, |cursor| cursor.lost += lines));
                 }
                 Audience::Only(peer) => self.charge(*peer, number, |cursor| cursor.lost += lines),
                 Audience::Farewell(peer) => self.charge(*peer, number, |cursor| {
                     cursor.lost += lines;
-                    cursor.lost_farewell = Some(line);
+                    cursor.lost_farewell = Some((line, message));
                 }),
             }
+        }
+        for step in entry.batch.steps() {
+            self.charge(step.peer, number, |cursor| match &step.control {
+                Control::Use(dialect) => cursor.start.dialect = *dialect,
+                Control::Replay(replay) => cursor.lost_replays.push(Arc::clone(replay)),
+                Control::Send(_) => {}
+            });
         }
     }
 
     /// Counts what is lost with entry `number`, unless the reader has taken it or has already lost its farewell.
     fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Cursor)) {
         let Some(cursor) = self.cursors.get_mut(&peer) else { return };
-        let has_come_to_it = !matches!(cursor.place, Position::Reading(next) if next <= number);
+        let has_come_to_it = !matches!(cursor.next, NextEntry::Reading(next) if next <= number);
         if !has_come_to_it && cursor.lost_farewell.is_none() {
             note(cursor);
         }
@@ -380,27 +501,30 @@ impl Ring {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
         let cursor = self.cursors.get_mut(&peer).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
-        let Position::Reading(next) = cursor.place else {
+        let NextEntry::Reading(next) = cursor.next else {
             if self.closed {
                 return Poll::Ready(None);
             }
-            cursor.place = Position::Waiting(Some(waker.clone()));
+            cursor.next = NextEntry::Waiting(Some(waker.clone()));
             return Poll::Pending;
         };
         cursor.progress = Some(Instant::now());
         let mut portion = Portion {
             peer,
-            missed: 0,
+            lost: None,
             batches: Vec::new(),
-            skip: std::mem::take(&mut cursor.skip),
+            start: cursor.start,
             lost_farewell: cursor.lost_farewell.is_some(),
         };
         let mut next_to_take = next;
         if next < first {
-            let oldest = self.entries.front().map_or(self.public_lines, |entry| entry.first_line);
-            let line = cursor.lost_farewell.unwrap_or(oldest);
-            portion.missed = (line as i64 - cursor.line as i64 + std::mem::take(&mut cursor.lost)).max(0) as u64;
-            portion.skip = 0;
+            let oldest = self
+                .entries
+                .front()
+                .map_or((self.public_lines, self.next_number), |entry| (entry.first_line, entry.first_number));
+            let (line, number) = cursor.lost_farewell.unwrap_or(oldest);
+            portion.lost = Some(Box::new(cursor.take_lost(line, number)));
+            portion.start = Place::new(0, cursor.start.dialect);
             next_to_take = first;
         }
         let mut bytes = 0;
@@ -409,15 +533,22 @@ impl Ring {
             entry.unread -= 1;
             // Many small batches cost more than their text.
             bytes += entry.batch.len().max(entry.batch.cost() / 4);
+            for step in entry.batch.steps().iter().filter(|step| step.peer == peer) {
+                if let Control::Use(dialect) = step.control {
+                    cursor.start.dialect = dialect;
+                }
+            }
             portion.batches.push(Arc::clone(&entry.batch));
             next_to_take += 1;
         }
+        cursor.start = Place::new(0, cursor.start.dialect);
         if next_to_take == end {
-            cursor.place = Position::Waiting(None);
+            cursor.next = NextEntry::Waiting(None);
             self.reading -= 1;
         } else {
-            cursor.place = Position::Reading(next_to_take);
-            cursor.line = self.entries[(next_to_take - first) as usize].first_line;
+            cursor.next = NextEntry::Reading(next_to_take);
+            let entry = &self.entries[(next_to_take - first) as usize];
+            (cursor.line, cursor.number) = (entry.first_line, entry.first_number);
         }
         self.drop_read();
         Poll::Ready(Some(portion))
@@ -431,7 +562,7 @@ impl Ring {
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
         for cursor in self.cursors.values() {
             // A reader that has taken everything could not make progress.
-            let has_all = matches!(cursor.place, Position::Waiting(_));
+            let has_all = matches!(cursor.next, NextEntry::Waiting(_));
             if !has_all && !cursor.made_progress(ACTIVE, now) {
                 continue;
             }
@@ -451,7 +582,7 @@ impl Ring {
 
     /// The cost of the entries that this reader has yet to take.
     fn lag(&self, cursor: &Cursor) -> u64 {
-        let Position::Reading(next) = cursor.place else { return 0 };
+        let NextEntry::Reading(next) = cursor.next else { return 0 };
         let at = next.saturating_sub(self.first) as usize;
         self.entries.get(at).map_or(0, |entry| self.total - entry.offset)
     }
@@ -459,7 +590,7 @@ impl Ring {
     fn remove(&mut self, peer: PeerId) {
         let mut cursor = self.cursors.remove(&peer).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
-        if let Position::Reading(next) = cursor.place {
+        if let NextEntry::Reading(next) = cursor.next {
             self.reading -= 1;
             let unread = next.saturating_sub(self.first) as usize;
             self.entries.range_mut(unread..).for_each(|entry| entry.unread -= 1);
@@ -498,10 +629,40 @@ impl Cursor {
         }
     }
 
+    /// These messages, which were lost, were not for this reader.
+    fn skip(&mut self, numbers: Range<u64>) {
+        let count = self.not_for_it.len();
+        match self.not_for_it.last_mut() {
+            _ if numbers.is_empty() => {}
+            Some(last) if last.end == numbers.start => last.end = numbers.end,
+            // One more than the limit says that there were too many.
+            _ if count > SKIPPED_RANGES => {}
+            _ => self.not_for_it.push(numbers),
+        }
+    }
+
+    /// What was lost before this public line and this message.
+    fn take_lost(&mut self, line: u64, number: u64) -> Lost {
+        let total = (line as i64 - self.line as i64 + std::mem::take(&mut self.lost)).max(0) as u64;
+        let mut lost = Lost {
+            others: 0,
+            messages: self.number.min(number)..number,
+            not_for_it: std::mem::take(&mut self.not_for_it),
+            replays: std::mem::take(&mut self.lost_replays),
+            dialect: self.start.dialect,
+        };
+        if lost.not_for_it.len() > SKIPPED_RANGES {
+            // Nobody knows any more which messages were for it.
+            (lost.messages, lost.not_for_it) = (number..number, Vec::new());
+        }
+        lost.others = total.saturating_sub(lost.count());
+        lost
+    }
+
     fn take_waker(&mut self) -> Option<Waker> {
-        match &mut self.place {
-            Position::Waiting(waker) => waker.take(),
-            Position::Reading(_) => None,
+        match &mut self.next {
+            NextEntry::Waiting(waker) => waker.take(),
+            NextEntry::Reading(_) => None,
         }
     }
 }

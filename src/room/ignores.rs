@@ -24,6 +24,8 @@ pub(crate) struct Ignores {
     /// By present peer that is ignored: the peers that ignore it, and itself. This is the set to exclude from its
     /// audience.
     deaf: FxHashMap<PeerId, Arc<PeerSet>>,
+    /// The same without the peer itself, for those who hear themselves. Made when it is needed.
+    deaf_others: FxHashMap<PeerId, Arc<PeerSet>>,
 }
 
 /// What one peer ignores.
@@ -36,9 +38,14 @@ struct Choices {
 
 impl Ignores {
     /// The audience of `sender`'s public messages.
-    pub(crate) fn audience(&self, sender: PeerId) -> Audience {
+    pub(crate) fn audience(&mut self, sender: PeerId, hears_itself: bool) -> Audience {
         match self.deaf.get(&sender) {
+            None if hears_itself => Audience::Everyone,
             None => Audience::AllBut(sender),
+            Some(deaf) if hears_itself => {
+                let others = || Arc::new(deaf.iter().filter(|peer| *peer != sender).collect());
+                Audience::AllButThese(Arc::clone(self.deaf_others.entry(sender).or_insert_with(others)))
+            }
             Some(deaf) => Audience::AllButThese(Arc::clone(deaf)),
         }
     }
@@ -91,6 +98,13 @@ impl Ignores {
         Ok(())
     }
 
+    /// The names whose messages `peer` does not want: those that it gave, and the current names of peers that it follows.
+    pub(crate) fn names<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<Name> {
+        let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
+        let followed = choices.followed.iter().map(|&followed| name_of(followed));
+        followed.chain(choices.names.iter().map(Arc::as_ref)).cloned().collect()
+    }
+
     /// What `peer` ignores, sorted by name: the names that it gave, and the current names of peers that it follows.
     pub(crate) fn list<'a>(&self, peer: PeerId, name_of: impl Fn(PeerId) -> &'a Name) -> Vec<SafeText> {
         let Some(choices) = self.choices.get(&peer) else { return Vec::new() };
@@ -120,6 +134,7 @@ impl Ignores {
 
     /// `peer`, which had this name, has left. The name table may or may not still contain it.
     pub(crate) fn left(&mut self, peer: PeerId, names: &NameTable) {
+        self.deaf_others.remove(&peer);
         for other in self.deaf.remove(&peer).iter().flat_map(|deaf| deaf.iter()) {
             self.unfollow(other, peer);
         }
@@ -174,6 +189,7 @@ impl Ignores {
 
     /// Adds `peer` to the set of those who ignore `sender`. Batches that hold the old set keep it.
     fn deafen(&mut self, peer: PeerId, sender: PeerId) {
+        self.deaf_others.remove(&sender);
         let deaf = self.deaf.entry(sender).or_insert_with(|| Arc::new(PeerSet::from_iter([sender])));
         if !deaf.contains(peer) {
             Arc::make_mut(deaf).insert(peer);
@@ -181,6 +197,7 @@ impl Ignores {
     }
 
     fn undeafen(&mut self, peer: PeerId, sender: PeerId) {
+        self.deaf_others.remove(&sender);
         let Some(deaf) = self.deaf.get_mut(&sender) else { return };
         if peer != sender && deaf.contains(peer) {
             Arc::make_mut(deaf).remove(peer);
@@ -192,6 +209,6 @@ impl Ignores {
 
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.choices.is_empty() && self.by_name.is_empty() && self.deaf.is_empty()
+        self.choices.is_empty() && self.by_name.is_empty() && self.deaf.is_empty() && self.deaf_others.is_empty()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
+use crate::limits::{ANNOUNCE_AFTER, PER_SOURCE, REPLAY, STALL_LIMIT, WRONG_PASSWORD_PAUSE};
 use crate::os::descriptors::spare_descriptors;
 use crate::server::access::connection_limits::Capacity;
 use crate::server::access::rate_limit::PacePreset;
@@ -32,6 +32,9 @@ pub struct Config {
     /// announced. With zero, joins are announced at once.
     pub announce_after: Duration,
 
+    /// How many of the newest messages a newcomer is shown.
+    pub replay: usize,
+
     /// Remove accounts that nobody has logged in with for this long. `None` means never.
     pub account_unused: Option<Duration>,
 
@@ -49,6 +52,7 @@ impl Default for Config {
             allow_plain_password: false,
             stall_limit: STALL_LIMIT,
             announce_after: ANNOUNCE_AFTER,
+            replay: REPLAY,
             account_unused: None,
             wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }

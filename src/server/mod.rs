@@ -32,6 +32,7 @@ use futures::future::select_all;
 use thiserror::Error;
 
 use crate::accounts::{Account, Accounts};
+use crate::history::History;
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::log::{Log, Record};
 use crate::room::{AdminRequest, Broker, Event, Feed};
@@ -71,15 +72,15 @@ pub async fn run(
     listeners: Vec<Listener>,
     control: Option<Control>,
     config: Config,
-    auth: Auth,
+    (auth, history): (Auth, History),
     log: Log,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BrokerPanicked> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
     let broker = Broker::new(Feed::new(FEED_BYTES), log.clone(), Instant::now());
     let broker = broker.wait_for_readers(config.pace.waits_for_readers()).announce_after(config.announce_after);
-    let broker = broker.with_policy(auth.policy.clone());
-    serve(listeners, control, (config, auth), log, shutdown, inbox, broker.run(events)).await
+    let broker = broker.with_policy(auth.policy.clone()).with_history(history.clone(), config.replay);
+    serve(listeners, control, (config, auth, history), log, shutdown, inbox, broker.run(events)).await
 }
 
 /// Removes unused accounts, now and once a day. An account is in use while its owner is in the room.
@@ -103,7 +104,7 @@ async fn remove_unused(shared: Arc<Shared>, accounts: Accounts, time: Duration) 
 async fn serve(
     listeners: Vec<Listener>,
     control: Option<Control>,
-    settings: (Config, Auth),
+    settings: (Config, Auth, History),
     log: Log,
     shutdown: impl Future<Output = ()>,
     inbox: Sender<Event>,
@@ -160,10 +161,15 @@ mod tests {
     fn a_panic_of_the_broker_ends_the_server_with_an_error() {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
-        let served =
-            serve(vec![listener], None, Default::default(), Log::off(), futures::future::pending(), inbox, async {
-                panic!("as a test")
-            });
+        let served = serve(
+            vec![listener],
+            None,
+            (Config::default(), Auth::default(), History::off()),
+            Log::off(),
+            futures::future::pending(),
+            inbox,
+            async { panic!("as a test") },
+        );
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");
         assert!(matches!(ended, Err(BrokerPanicked)));
     }

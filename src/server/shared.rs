@@ -1,26 +1,31 @@
 //! State shared by the tasks of the server.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use async_channel::Sender;
+use async_lock::Semaphore;
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, Shared as SharedFuture};
 
 use crate::accounts::{Accounts, ChangeError};
+use crate::history::{History, Retention};
+use crate::limits::SEARCHES;
 use crate::log::{Log, Record};
 use crate::model::address::{Network, PeerAddr};
 use crate::model::{AccountId, PeerId, SafeText};
 use crate::net::tcp_info::user_of_peer;
 use crate::net::transport::Transport;
-use crate::protocol::{Notice, Refusal};
+use crate::protocol::{Grep, Notice, Refusal};
 use crate::room::{Event, Person};
 use crate::server::Config;
 use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
+use crate::server::connection::replay::HistoryReader;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -30,6 +35,9 @@ pub(crate) struct Shared {
     /// The rate limits of the networks.
     pub(crate) networks: Arc<NetworkLimits>,
     pub(crate) inbox: Sender<Event>,
+    pub(crate) history: History,
+    pub(crate) pages: HistoryReader,
+    searches: Semaphore,
     pub(crate) log: Log,
     /// When the server started.
     pub(crate) since: Instant,
@@ -43,7 +51,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        (config, auth): (Config, Auth),
+        (config, auth, history): (Config, Auth, History),
         inbox: Sender<Event>,
         log: Log,
         stop: SharedFuture<BoxFuture<'static, ()>>,
@@ -51,7 +59,22 @@ impl Shared {
     ) -> Self {
         let (connection_limits, networks) = (ConnectionLimits::new(config.capacity), Arc::default());
         let (since, arrivals) = (Instant::now(), AtomicU64::new(0));
-        Self { config, auth, connection_limits, networks, inbox, log, since, arrivals, stop, alive }
+        let (pages, searches) = (HistoryReader::new(history.clone()), Semaphore::new(SEARCHES));
+        Self {
+            config,
+            auth,
+            connection_limits,
+            networks,
+            inbox,
+            history,
+            pages,
+            searches,
+            log,
+            since,
+            arrivals,
+            stop,
+            alive,
+        }
     }
 
     /// The number of connections so far.
@@ -83,6 +106,29 @@ impl Shared {
         let (answer, answered) = oneshot::channel();
         self.inbox.send(Event::Ask { peer, answer }).await.ok()?;
         answered.await.ok()
+    }
+
+    /// Searches the history for a peer in the room, and sends it what is found.
+    pub(crate) async fn search(&self, peer: PeerId, grep: &Grep) -> Result<(), Refusal> {
+        if self.history.retention() == Retention::Nothing {
+            return Err(Refusal::NoHistory);
+        }
+        let Some(_permit) = self.searches.try_acquire() else { return Err(Refusal::TooManySearches) };
+        let (answer, answered) = oneshot::channel();
+        // If the room has ended or the peer has left, nobody needs the result.
+        let _ = self.inbox.send(Event::AskIgnored { peer, answer }).await;
+        let Ok(ignored) = answered.await else { return Ok(()) };
+        let (mut messages, mut has_more, mut before) = (VecDeque::new(), true, None);
+        while has_more && messages.len() < grep.count {
+            let found = self.history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
+            let found = found.map_err(|_| Refusal::HistoryFailed)?;
+            has_more = found.has_more && !found.messages.is_empty();
+            before = found.messages.first().map(|oldest| oldest.number).or(before);
+            let wanted = found.messages.into_iter().filter(|message| !ignored.contains(&message.from));
+            wanted.rev().for_each(|message| messages.push_front(message));
+        }
+        let _ = self.inbox.send(Event::Found { peer, messages: messages.into(), has_more }).await;
+        Ok(())
     }
 
     /// Sends a notice or refusal to a peer in the room. If the room has ended, nobody needs it.

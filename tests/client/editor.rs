@@ -407,8 +407,8 @@ fn each_kind_of_line_has_its_style() {
 
 #[test]
 fn no_color_turns_colours_off() {
-    let server = Server::start();
     for (is_set, is_coloured) in [("", true), ("1", false)] {
+        let server = Server::start();
         let mut command = client(server.address, &[]);
         command.env("NO_COLOR", is_set);
         let mut bob = Person::at(command);
@@ -519,7 +519,7 @@ fn the_greeting_fits_into_80_columns() {
     let written = String::from_utf8_lossy(&bob.bytes).into_owned();
     for line in [
         "-- Connected. Enter sends, Tab completes, /help lists commands, Ctrl-D leaves.\r\n",
-        " * Welcome, Bob. 1 other here: Alice. /help lists the commands.\r\n",
+        " * Welcome, Bob. 1 other here: Alice. /help lists the commands. The",
     ] {
         assert!(written.contains(line), "{line:?} is wrapped: {written:?}");
     }

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use super::plain::terminal;
 use crate::support::harness::{DEADLINE, Peer, Server, within};
-use crate::support::lines::assert_all_like;
+use crate::support::lines::{assert_all_like, without_history};
 use crate::support::process_stats::ProcessStats;
 use crate::support::program::{CLIENT, Finished, Program};
 
@@ -286,7 +286,7 @@ fn standard_input_and_output_may_be_a_socket() {
         said
     });
     let welcome = "* Welcome, Bob. 1 other here: Alice. /help lists the commands.\n";
-    assert_eq!(said, format!("{welcome}Alice: tab\t\n* Bye, Bob: 2 lines accepted, 0 refused.\n"));
+    assert_eq!(without_history(&said), format!("{welcome}Alice: tab\t\n* Bye, Bob: 2 lines accepted, 0 refused.\n"));
     assert_eq!(client.finish(), finished(0, "", ""));
     alice.expect("Bob: last words");
     alice.expect("* Bob has left");

@@ -136,7 +136,7 @@ fn quit_leaves_with_code_0() {
     let done = bob.program.finish();
     assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
     let screen = String::from_utf8(bob.screen.rest()).unwrap();
-    let last = "* Bye, Bob: 0 lines accepted, 0 refused.";
+    let last = "* Bye, Bob: 0 lines accepted, 0 refused. since=0 brings you back here.";
     assert_eq!(screen.lines().next_back().map(|line| &line[6..]), Some(last));
     alice.expect("* Bob has joined");
     alice.expect("* Bob has left (\"tea time\")");

@@ -6,6 +6,7 @@ mod announcements;
 mod commands;
 mod framing;
 mod half_close;
+mod history;
 mod idle_line;
 mod ignore;
 mod leave;

@@ -129,7 +129,7 @@ fn many_talking_peers_receive_every_line_once_and_in_the_same_order() {
 }
 
 #[test]
-fn a_newcomer_receives_no_earlier_messages() {
+fn a_newcomer_receives_no_earlier_messages_with_replay_0() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);
     alice.send("before\n");

@@ -64,7 +64,7 @@ fn a_unix_socket_leads_into_the_same_room() {
     assert_eq!(bob.line(), "Alice: hello\n");
     bob.send("the last word");
     bob.0.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(bob.line(), "* Bye, Bob: 2 lines accepted, 0 refused.\n");
+    assert_eq!(bob.line(), "* Bye, Bob: 2 lines accepted, 0 refused. since=3 brings you back here.\n");
     assert_eq!(bob.line(), "");
     alice.expect("Bob: the last word");
     alice.expect("* Bob has left");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_std::task;
 use futures::channel::oneshot;
+use linechat::history::History;
 use linechat::log::Log;
 use linechat::server;
 use linechat::server::access::auth::Auth;
@@ -17,7 +18,7 @@ use linechat::server::listen::Listener;
 use linechat::server::{BrokerPanicked, Config};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::lines::{assert_all_like, assert_like};
+use super::lines::{assert_all_like, assert_like, without_history};
 
 /// A server without rate limits that announces each join at once, so that tests are quick.
 pub fn unpaced() -> Config {
@@ -81,13 +82,22 @@ impl Server {
         Self::serve(vec![Listener::bind("127.0.0.1", 0).unwrap(), other], unpaced())
     }
 
+    /// A server that records nothing.
+    pub fn start_without_history() -> Self {
+        Self::serve_with(vec![Listener::bind("127.0.0.1", 0).unwrap()], unpaced(), History::off())
+    }
+
     /// A server with all these listeners. The first one must have an address.
     pub fn serve(listeners: Vec<Listener>, settings: impl Into<Settings>) -> Self {
+        Self::serve_with(listeners, settings, History::in_memory())
+    }
+
+    fn serve_with(listeners: Vec<Listener>, settings: impl Into<Settings>, history: History) -> Self {
         let Settings(config, auth) = settings.into();
         let address = listeners[0].address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = thread::spawn(move || {
-            task::block_on(server::run(listeners, None, config, auth, Log::off(), async {
+            task::block_on(server::run(listeners, None, config, (auth, history), Log::off(), async {
                 let _ = stopped.await;
             }))
         });
@@ -196,10 +206,10 @@ impl Peer {
         fchown(self.stream(), Some(user), None).is_ok()
     }
 
-    /// Sends this name and reads the welcome.
+    /// Sends this name and reads the welcome. What was said before is not shown.
     #[track_caller]
     pub fn join(mut self, name: &str) -> Self {
-        self.send(&format!("{name}\n"));
+        self.send(&format!("{name} replay=0\n"));
         let welcome = self.line();
         assert!(welcome.starts_with(&format!("* Welcome, {name}. ")), "{welcome:?}");
         self
@@ -290,7 +300,7 @@ impl Peer {
     /// Expects exactly these bytes as the next line, with its line ending.
     #[track_caller]
     pub fn expect_bytes(&mut self, line: &[u8]) {
-        assert_eq!(String::from_utf8_lossy(&self.raw_line()), String::from_utf8_lossy(line));
+        assert_eq!(without_history(&String::from_utf8_lossy(&self.raw_line())), String::from_utf8_lossy(line));
     }
 
     /// Half-closes the connection, and can still read.
@@ -304,11 +314,11 @@ impl Peer {
         assert_eq!(String::from_utf8_lossy(&self.raw_line()), "", "expected the end of the stream");
     }
 
-    /// All lines to the end of the stream.
+    /// All lines to the end of the stream, apart from [what a history adds](without_history).
     pub fn rest(&mut self) -> Vec<String> {
         let mut text = String::new();
         self.reader.read_to_string(&mut text).expect("the stream ends gently");
-        text.lines().map(str::to_owned).collect()
+        without_history(&text).lines().map(str::to_owned).collect()
     }
 
     /// Breaks the connection with a reset, as after a crash.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::support::harness::{DEADLINE, Peer, skipped};
-use crate::support::lines::assert_like;
+use crate::support::lines::{assert_like, without_history};
 
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
 pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
@@ -120,7 +120,11 @@ impl Program {
             panic!("it has not ended within {limit:?}");
         };
         let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
-        Finished { code: status.code(), stdout: text(self.stdout.rest()), stderr: text(self.stderr.rest()) }
+        Finished {
+            code: status.code(),
+            stdout: without_history(&text(self.stdout.rest())),
+            stderr: text(self.stderr.rest()),
+        }
     }
 
     /// Sends its whole input, closes it, and waits until the program exits.

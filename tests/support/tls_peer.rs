@@ -12,7 +12,7 @@ use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stre
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use crate::support::harness::DEADLINE;
-use crate::support::lines::assert_like;
+use crate::support::lines::{assert_like, without_history};
 
 /// A certificate for localhost and its key, in files of this test.
 pub struct Certificate {
@@ -75,7 +75,7 @@ impl TlsPeer {
 
     #[track_caller]
     pub fn join(mut self, name: &str) -> Self {
-        self.send(&format!("{name}\n"));
+        self.send(&format!("{name} replay=0\n"));
         let welcome = self.line();
         assert!(welcome.starts_with(&format!("* Welcome, {name}. ")), "{welcome:?}");
         self
@@ -104,7 +104,7 @@ impl TlsPeer {
     pub fn rest(&mut self) -> Vec<String> {
         let mut text = String::new();
         self.stream.read_to_string(&mut text).expect("the stream ends with close_notify");
-        text.lines().map(str::to_owned).collect()
+        without_history(&text).lines().map(str::to_owned).collect()
     }
 
     /// Sends close_notify, and can still read.

@@ -69,6 +69,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let reloading = log.clone();
     let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
+    let auth = (auth, history.clone());
     let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
     // If this fails, numbering continues after a gap. The problem was reported.
     let _ = history.close().await;

@@ -12,8 +12,8 @@ use linechat::cli::manual::Manual;
 use linechat::database::{Database, Sync};
 use linechat::history::{History, Keep, Settings};
 use linechat::limits::{
-    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, STALL_LIMIT, SYNC_MOST, TLS_PORT,
-    WRONG_PASSWORD_PAUSE,
+    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, STALL_LIMIT, SYNC_MOST,
+    TLS_PORT, WRONG_PASSWORD_PAUSE,
 };
 use linechat::log::LevelFilter;
 use linechat::os::descriptors::spare_descriptors;
@@ -120,6 +120,12 @@ pub struct Options {
     /// Accept passwords over unencrypted connections from other machines, where others could read them
     #[arg(long, help_heading = WHO)]
     allow_plain_password: bool,
+
+    /// Show this many of the newest messages to everyone who joins; 0 shows none
+    ///
+    /// A client that sends more than its name at once, as in a pipe, does not get them.
+    #[arg(long, value_name = "N", default_value_t = REPLAY, value_parser = parse_replay)]
+    replay: usize,
 
     /// Treat an unfinished line as complete after MS milliseconds of silence
     ///
@@ -279,6 +285,7 @@ impl Options {
             allow_plain_password: self.allow_plain_password,
             stall_limit: Duration::from_secs(self.stall_limit),
             announce_after: ANNOUNCE_AFTER,
+            replay: self.replay,
             account_unused: self.account_unused,
             wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
@@ -329,6 +336,13 @@ fn parse_sync(text: &str) -> Result<Sync, String> {
             Ok(time) if time <= SYNC_MOST => Ok(Sync::Within(time)),
             _ => Err("write 200ms, 1s or always; at most 1min".to_owned()),
         },
+    }
+}
+
+fn parse_replay(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= REPLAY_MOST => Ok(count),
+        _ => Err(format!("must be from 0 to {REPLAY_MOST}")),
     }
 }
 

@@ -12,8 +12,23 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::BadName(BadName::Blank), "bad-name: names cannot contain spaces"),
         (
             Refusal::UnknownOption(safe("x")),
-            "bad-name: names cannot contain spaces, and \"x\" is not an option; the only option is auth",
+            "bad-name: names cannot contain spaces, and \"x\" is not an option; options are auth, ids=on, since=WHEN, \
+             last=N and replay=N",
         ),
+        (
+            Refusal::BadOption(safe("x=1")),
+            "bad-option: \"x=1\" is not an option; options are auth, ids=on, since=WHEN, last=N and replay=N",
+        ),
+        (Refusal::BadSince(88_390), "bad-since: the newest is 88390"),
+        (
+            Refusal::UnreadableSince,
+            "bad-since: write the number of a message, a duration such as 2h, or a time such as 12:03 (UTC)",
+        ),
+        (Refusal::NoHistory, "no-history: this server does not record messages"),
+        (Refusal::HistoryFailed, "history-failed: the server cannot read its history; try again later"),
+        (Refusal::TooManySearches, "busy: too many searches are running; try again in a moment"),
+        (Refusal::TooManyReplays, "busy: wait for the messages that you have asked for already"),
+        (Refusal::MessageNotKept, "not-kept: the server could not store this message; it was not sent"),
         (Refusal::NameTaken(bob()), "name-taken: Bob is taken"),
         (
             Refusal::NameLooksTaken { name: safe("c0py"), holder: copy() },

@@ -40,6 +40,15 @@ fn every_notice_has_its_wording() {
         (Reply::Slowed, "* You are sending too fast: your lines will be delayed, but none will be lost."),
         (Reply::ShuttingDown, "* The server is shutting down"),
         (Reply::Announced(&safe("hi")), "* The operator says: hi"),
+        (Reply::Earlier, "* Earlier messages:"),
+        (Reply::ThatWas { first: 88_121, last: 88_390, lines: 270 }, "* That was 88121 to 88390, 270 lines."),
+        (Reply::NothingAfter(88_390), "* Nothing was said after 88390."),
+        (Reply::NothingStored, "* Nothing is recorded yet."),
+        (Reply::Found { count: 0, has_more: false }, "* Found nothing."),
+        (Reply::Found { count: 1, has_more: false }, "* Found 1 line."),
+        (Reply::Found { count: 20, has_more: true }, "* Found 20 lines; there may be older ones."),
+        (Reply::Ids(true), "* Messages now have numbers, and you get your own."),
+        (Reply::Ids(false), "* Messages no longer have numbers."),
     ] {
         assert_eq!(reply.to_string(), line);
     }
@@ -49,7 +58,7 @@ fn every_notice_has_its_wording() {
 fn the_welcome_counts_and_names_the_others() {
     let names: Vec<_> = (0..14).map(|at| name(&format!("p{at}"))).collect();
     let all: Vec<_> = names.iter().collect();
-    let welcome = |others, named| Reply::Welcome { name: &all[0].clone(), others, named }.to_string();
+    let welcome = |others, named| Reply::Welcome { name: &all[0].clone(), others, named, recorded: None }.to_string();
     assert_eq!(welcome(0, &[]), "* Welcome, p0. You are the first here. /help lists the commands.");
     assert_eq!(welcome(1, &all[1..2]), "* Welcome, p0. 1 other here: p1. /help lists the commands.");
     assert_eq!(welcome(2, &all[1..3]), "* Welcome, p0. 2 others here: p1, p2. /help lists the commands.");
@@ -90,10 +99,16 @@ fn a_long_ignore_list_is_split_into_readable_lines() {
 
 #[test]
 fn counts_agree_with_their_nouns() {
-    assert_eq!(Reply::Missed(1).to_string(), "* You missed 1 line.");
-    assert_eq!(Reply::Missed(2).to_string(), "* You missed 2 lines.");
-    let bye = Reply::Bye { name: &name("Al"), accepted: 1, refused: 0 };
-    assert_eq!(bye.to_string(), "* Bye, Al: 1 line accepted, 0 refused.");
+    let missed = |count, since| Reply::Missed { count, since }.to_string();
+    assert_eq!(missed(1, None), "* You missed 1 line.");
+    assert_eq!(missed(2, None), "* You missed 2 lines.");
+    assert_eq!(missed(1, Some(7)), "* You missed 1 line; /since 7 shows it.");
+    assert_eq!(missed(120, Some(88_270)), "* You missed 120 lines; /since 88270 shows them.");
+    let bye = |since| Reply::Bye { name: &name("Al"), accepted: 1, refused: 0, since }.to_string();
+    assert_eq!(bye(None), "* Bye, Al: 1 line accepted, 0 refused.");
+    assert_eq!(bye(Some(7)), "* Bye, Al: 1 line accepted, 0 refused. since=7 brings you back here.");
+    assert_eq!(Reply::NoLongerKept(1).to_string(), "* 1 of these lines is no longer kept.");
+    assert_eq!(Reply::NoLongerKept(340).to_string(), "* 340 of these lines are no longer kept.");
 }
 
 #[test]
@@ -127,4 +142,18 @@ fn the_help_has_a_line_for_each_command_of_everyone_and_one_for_those_of_operato
     assert_eq!(lines.next(), Some("* For operators: /kick, /ban, /unban, /mute, /unmute"));
     assert_eq!(lines.next(), Some("* Any other line is a message to everyone else; to begin it with /, type //"));
     assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn a_message_shows_its_number_and_time() {
+    const NOON: u64 = 1_795_694_591_000;
+    let message =
+        Message { number: 88_120, at: Timestamp::from_millis(NOON), from: name("Alice"), text: safe("hello") };
+    assert_eq!(Dialect::Plain.said(&message).to_string(), "Alice: hello");
+    let numbered = "[88120 2026-11-26T12:03:11Z] Alice: hello";
+    assert_eq!(Dialect::Ids.said(&message).to_string(), numbered);
+    assert_eq!(Dialect::Ids.replayed(&message, message.at).to_string(), numbered);
+    let replayed = |now| Dialect::Plain.replayed(&message, Timestamp::from_millis(now)).to_string();
+    assert_eq!(replayed(NOON + 11 * 60 * 60 * 1000), "* 12:03 Alice: hello");
+    assert_eq!(replayed(NOON + 13 * 60 * 60 * 1000), "* 2026-11-26 12:03 Alice: hello");
 }

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Name, SafeText};
+use crate::model::{Message, Name, SafeText, Timestamp};
 use crate::protocol::{LeaveReason, Notice, Refusal, Reply};
 
 /// Text that tries to look like another line, or to end its own.
@@ -29,6 +29,7 @@ fn any_name() -> impl Strategy<Value = Name> {
 /// The content of the replies in a test.
 #[derive(Debug)]
 struct Words {
+    message: Message,
     names: Vec<Name>,
     text: SafeText,
     texts: Vec<SafeText>,
@@ -57,7 +58,8 @@ impl Words {
             Notice::Unregistered(who.clone()),
         ];
         notices.extend(done.map(|done| Notice::Text(SafeText::new(done))));
-        let with_text: [fn(SafeText) -> Refusal; 8] = [
+        let with_text: [fn(SafeText) -> Refusal; 9] = [
+            Refusal::BadOption,
             Refusal::Kicked,
             Refusal::Banned,
             Refusal::Muted,
@@ -69,7 +71,9 @@ impl Words {
         ];
         let mut refusals: Vec<_> = with_text.into_iter().map(|refusal| refusal(text.clone())).collect();
         refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::Discarded(3)]);
-        Self { texts: vec![text.clone(); 3], names, text, reasons, notices, refusals, count }
+        let at = Timestamp::from_millis(count);
+        let message = Message { number: count, at, from: names[0].clone(), text: text.clone() };
+        Self { texts: vec![text.clone(); 3], message, names, text, reasons, notices, refusals, count }
     }
 
     /// A reply of every kind, with every field.
@@ -81,9 +85,9 @@ impl Words {
             Reply::Told { from: name, text },
             Reply::Prompt,
             Reply::PromptAgain,
-            Reply::Welcome { name, others: 0, named: &[] },
-            Reply::Welcome { name, others: many, named },
-            Reply::Welcome { name, others: many + 500, named },
+            Reply::Welcome { name, others: 0, named: &[], recorded: None },
+            Reply::Welcome { name, others: many, named, recorded: None },
+            Reply::Welcome { name, others: many + 500, named, recorded: Some("Messages are recorded.") },
             Reply::Joined(name),
             Reply::Left { name, reason: None },
             Reply::ManyJoined { count: many, names },
@@ -100,8 +104,23 @@ impl Words {
             Reply::Pong(None),
             Reply::Pong(Some(text)),
             Reply::Slowed,
-            Reply::Missed(*count),
-            Reply::Bye { name, accepted: *count, refused: 1 },
+            Reply::Missed { count: *count, since: None },
+            Reply::Missed { count: *count, since: Some(7) },
+            Reply::Bye { name, accepted: *count, refused: 1, since: None },
+            Reply::Bye { name, accepted: *count, refused: 1, since: Some(*count) },
+            Reply::Numbered(&self.message),
+            Reply::Replayed { message: &self.message, now: self.message.at },
+            Reply::Replayed { message: &self.message, now: Timestamp::from_millis(0) },
+            Reply::Earlier,
+            Reply::ThatWas { first: 1, last: *count, lines: *count },
+            Reply::NothingAfter(*count),
+            Reply::NothingStored,
+            Reply::NoLongerKept(1),
+            Reply::NoLongerKept(*count),
+            Reply::Found { count: 0, has_more: false },
+            Reply::Found { count: *count, has_more: true },
+            Reply::Ids(true),
+            Reply::Ids(false),
             Reply::ShuttingDown,
             Reply::Announced(text),
         ];
@@ -113,7 +132,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 24;
+const KINDS: usize = 33;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -127,6 +146,18 @@ fn check(reply: Reply<'_>) {
     match reply {
         Reply::Said { from, text } => is(ServerLine::Said { from: from.as_str(), text: text.as_str() }),
         Reply::Told { from, text } => is(ServerLine::Told { from: from.as_str(), text: text.as_str() }),
+        Reply::Numbered(Message { number, at, from, text }) => {
+            is(ServerLine::Numbered { number: *number, at: &at.to_string(), from: from.as_str(), text: text.as_str() })
+        }
+        Reply::Replayed { message, now } => {
+            let at = message.at.to_string().replace('T', " ");
+            let is_today = message.at.as_millis() / 86_400_000 == now.as_millis() / 86_400_000;
+            let at = if is_today { &at[11..16] } else { &at[..16] };
+            is(ServerLine::Replayed { at, from: message.from.as_str(), text: message.text.as_str() });
+        }
+        Reply::Earlier => is(ServerLine::Earlier),
+        Reply::ThatWas { first, last, lines } => is(ServerLine::ThatWas { first, last, lines: Some(lines) }),
+        Reply::NothingAfter(number) => is(ServerLine::NothingAfter(number)),
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
         Reply::Welcome { name, named, .. } => match lines[..] {
@@ -166,9 +197,9 @@ fn check(reply: Reply<'_>) {
             names_are(names, lines.iter().enumerate().map(list).collect());
         }
         Reply::Pong(token) => is(ServerLine::Pong(token.map(SafeText::as_str))),
-        Reply::Missed(count) => is(ServerLine::Missed(count)),
-        Reply::Bye { name, accepted, refused } => {
-            is(ServerLine::Bye { name: name.as_str(), accepted: Some(accepted), refused: Some(refused) });
+        Reply::Missed { count, .. } => is(ServerLine::Missed(count)),
+        Reply::Bye { name, accepted, refused, since } => {
+            is(ServerLine::Bye { name: name.as_str(), accepted: Some(accepted), refused: Some(refused), since });
         }
         Reply::ShuttingDown => is(ServerLine::ShuttingDown),
         Reply::Announced(text) => is(ServerLine::Announced(text.as_str())),
@@ -185,6 +216,10 @@ fn check(reply: Reply<'_>) {
         | Reply::NoLongerIgnoring(_)
         | Reply::Ignored(_)
         | Reply::Help
+        | Reply::NothingStored
+        | Reply::NoLongerKept(_)
+        | Reply::Found { .. }
+        | Reply::Ids(_)
         | Reply::Slowed => {
             for (raw, line) in shown.lines().zip(lines) {
                 assert_eq!(line, ServerLine::Notice(&raw[2..]));
@@ -226,10 +261,21 @@ fn the_line_ending_is_not_part_of_the_line() {
 
 #[test]
 fn other_lines_are_not_parsed_as_messages() {
-    for line in ["[yes]", "", ": hi", "a b: hi", "[yes]: hi", "Alice:hi", "Alice", "* ", "*"] {
+    for line in
+        ["[yes]", "", ": hi", "a b: hi", "[yes]: hi", "[1 x] : hi", "[x 1] Al: hi", "Alice:hi", "Alice", "* ", "*"]
+    {
         assert!(!matches!(ServerLine::parse(line), ServerLine::Said { .. } | ServerLine::Told { .. }), "{line:?}");
     }
-    for line in ["* Bob has joined: x", "* Bob is now a b", "* Bob has left us", "* x here: Bob", "* a b has joined"] {
+    for line in [
+        "* Bob has joined: x",
+        "* Bob is now a b",
+        "* Bob has left us",
+        "* x here: Bob",
+        "* a b has joined",
+        "* 12:3 Al: x",
+        "* 2026-11-26 Al: x",
+        "* 12:03 a b: x",
+    ] {
         assert_eq!(ServerLine::parse(line), ServerLine::Notice(&line[2..]));
     }
 }

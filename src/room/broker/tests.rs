@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
-use crate::protocol::Line;
-use crate::room::Reader;
+use crate::protocol::{JoinOptions, Line};
+use crate::room::{Reader, Then};
 
 /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
 struct Room {
@@ -30,9 +30,9 @@ impl Room {
 
     fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
         let (answer, mut answered) = oneshot::channel();
-        let (from, name) = (somewhere(), Name::parse(name).unwrap());
         let owed = Arc::clone(self.owed.entry(peer).or_default());
-        self.broker.handle(Event::Join { peer: PeerId(peer), from, name, account_id: None, owed, answer });
+        let join = Box::new(Join { owed, ..a_join(peer, name) });
+        self.broker.handle(Event::Join { join, answer });
         let reader = answered.try_recv().unwrap().expect("every join is answered")?;
         self.readers.insert(peer, reader);
         Ok(())
@@ -62,10 +62,10 @@ impl Room {
         self.readers.retain(|&peer, reader| {
             while let Some(Some(portion)) = reader.next().now_or_never() {
                 assert_eq!(portion.missed(), 0);
-                let (text, is_last) = portion.text();
+                let (text, then) = portion.text(&mut portion.start());
                 let text = String::from_utf8(text.concat()).unwrap();
                 heard.entry(peer).or_default().extend(text.lines().map(str::to_owned));
-                if is_last {
+                if let Then::End = then {
                     return false;
                 }
             }
@@ -77,6 +77,19 @@ impl Room {
     fn heard(&mut self, peer: u64) -> Vec<String> {
         self.publish();
         self.heard.remove(&peer).unwrap_or_default()
+    }
+}
+
+/// How a client joins that gives no options and has sent more than its name.
+fn a_join(peer: u64, name: &str) -> Join {
+    Join {
+        peer: PeerId(peer),
+        from: somewhere(),
+        name: Name::parse(name).unwrap(),
+        account_id: None,
+        options: JoinOptions::default(),
+        is_waiting: false,
+        owed: Arc::default(),
     }
 }
 
@@ -692,9 +705,7 @@ fn a_join_that_comes_at_the_very_end_is_answered() {
     // The room is over with this turn, but its task has not come to that yet.
     assert!((&mut running).now_or_never().is_none());
     let (answer, answered) = oneshot::channel();
-    let (from, name) = (somewhere(), Name::parse("Late").unwrap());
-    let owed = Arc::default();
-    inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
+    inbox.try_send(Event::Join { join: Box::new(a_join(1, "Late")), answer }).unwrap();
     assert!(running.now_or_never().is_some());
     let refusal = answered.now_or_never().expect("it is answered").unwrap().unwrap_err();
     assert_eq!(refusal, Refusal::ShuttingDown);
@@ -706,9 +717,7 @@ fn a_turn_ends_with_a_full_batch_although_more_waits() {
     let (inbox, events) = async_channel::unbounded();
     let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).run(events));
     let (answer, answered) = oneshot::channel();
-    let (from, name) = (somewhere(), Name::parse("Alice").unwrap());
-    let owed = Arc::default();
-    inbox.try_send(Event::Join { peer: PeerId(1), from, name, account_id: None, owed, answer }).unwrap();
+    inbox.try_send(Event::Join { join: Box::new(a_join(1, "Alice")), answer }).unwrap();
     for _ in 0..100 {
         let lines = vec![Ok(Command::Say(SafeText::new("x".repeat(1000)))); 100];
         inbox.try_send(Event::Lines { peer: PeerId(1), lines, bytes: 0 }).unwrap();
@@ -723,7 +732,7 @@ fn a_turn_ends_with_a_full_batch_although_more_waits() {
 fn the_room_ends_when_nobody_can_send_any_more() {
     let (inbox, events) = async_channel::bounded(1);
     let feed = Feed::new(1);
-    let mut reader = feed.subscribe(PeerId(1), &BatchBuilder::default());
+    let mut reader = feed.subscribe(PeerId(1), Dialect::Plain, &mut BatchBuilder::default());
     drop(inbox);
     futures::executor::block_on(Broker::new(feed, Log::off(), Instant::now()).run(events));
     assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");

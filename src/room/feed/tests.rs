@@ -1,32 +1,37 @@
 use futures::FutureExt;
 
 use super::*;
-use crate::model::{Name, SafeText};
+use crate::model::{Message, Name, SafeText, Timestamp};
 use crate::protocol::Reply;
+use crate::room::Uses;
 
 const A: PeerId = PeerId(1);
 const B: PeerId = PeerId(2);
 
 fn say(builder: &mut BatchBuilder, audience: Audience, text: &str) {
     let (from, text) = (Name::parse("X").unwrap(), SafeText::new(text.to_owned()));
-    builder.push(audience, &Reply::Said { from: &from, text: &text });
+    if !audience.is_public() {
+        return builder.push(audience, &Reply::Said { from: &from, text: &text });
+    }
+    let message = Message { number: 0, at: Timestamp::from_millis(0), from, text };
+    builder.say(audience, PeerId(0), message);
 }
 
 fn publish(feed: &Feed, audience: Audience, text: &str) {
     let mut builder = BatchBuilder::default();
     say(&mut builder, audience, text);
-    feed.publish(builder.take());
+    feed.publish(builder.take(Uses::default()).batch);
 }
 
 fn subscribe(feed: &Feed, peer: PeerId) -> Reader {
-    feed.subscribe(peer, &BatchBuilder::default())
+    feed.subscribe(peer, Dialect::Plain, &mut BatchBuilder::default())
 }
 
 /// What waits for the reader now: how many lines it missed, its text, and whether that was the last.
 fn read(reader: &mut Reader) -> Option<(u64, String, bool)> {
     let portion = reader.next().now_or_never()??;
-    let (text, is_last) = portion.text();
-    Some((portion.missed(), String::from_utf8(text.concat()).unwrap(), is_last))
+    let (text, then) = portion.text(&mut portion.start());
+    Some((portion.missed(), String::from_utf8(text.concat()).unwrap(), matches!(then, Then::End)))
 }
 
 fn kept(feed: &Feed) -> (usize, usize) {
@@ -73,9 +78,9 @@ fn who_comes_in_the_middle_of_a_turn_hears_nothing_from_before() {
     let feed = Feed::new(1 << 20);
     let mut builder = BatchBuilder::default();
     say(&mut builder, Audience::Everyone, "before");
-    let mut a = feed.subscribe(A, &builder);
+    let mut a = feed.subscribe(A, Dialect::Plain, &mut builder);
     say(&mut builder, Audience::Everyone, "welcome");
-    feed.publish(builder.take());
+    feed.publish(builder.take(Uses::default()).batch);
     // The segment before the join and the one after it have the same audience, and stay apart.
     assert_eq!(read(&mut a), Some((0, "X: welcome\n".into(), false)));
 }
@@ -84,7 +89,7 @@ fn who_comes_in_the_middle_of_a_turn_hears_nothing_from_before() {
 fn small_feed() -> Feed {
     let mut builder = BatchBuilder::default();
     say(&mut builder, Audience::Everyone, "00");
-    Feed::new(10 * builder.take().cost())
+    Feed::new(10 * builder.take(Uses::default()).batch.cost())
 }
 
 #[test]
@@ -139,10 +144,10 @@ fn a_newcomer_who_falls_off_is_not_charged_with_lines_from_before_its_join() {
     let feed = small_feed();
     let mut builder = BatchBuilder::default();
     say(&mut builder, Audience::Everyone, "before");
-    let mut a = feed.subscribe(A, &builder);
+    let mut a = feed.subscribe(A, Dialect::Plain, &mut builder);
     say(&mut builder, Audience::Only(A), "welcome");
     say(&mut builder, Audience::AllBut(A), "A has joined");
-    feed.publish(builder.take());
+    feed.publish(builder.take(Uses::default()).batch);
     for number in 10..40 {
         publish(&feed, Audience::Everyone, &number.to_string());
     }
@@ -171,7 +176,7 @@ fn a_lost_farewell_still_ends_its_reader() {
         say(&mut builder, Audience::AllBut(A), "not for it");
         say(&mut builder, Audience::Farewell(A), "bye");
         say(&mut builder, later.clone(), "in the same batch");
-        feed.publish(builder.take());
+        feed.publish(builder.take(Uses::default()).batch);
         for number in 10..40 {
             publish(&feed, later.clone(), &number.to_string());
         }

@@ -257,6 +257,7 @@ mod tests {
 
     use super::*;
     use crate::database::Database;
+    use crate::history::History;
     use crate::log::Log;
     use crate::room::Policy;
     use crate::server::Config;
@@ -280,7 +281,7 @@ mod tests {
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
-        (Arc::new(Shared::new((Config::default(), auth), inbox, Log::off(), stop, alive)), events)
+        (Arc::new(Shared::new((Config::default(), auth, History::off()), inbox, Log::off(), stop, alive)), events)
     }
 
     /// Where to reply to the next `Expel` request. Before that, requests to list the people get an empty list.

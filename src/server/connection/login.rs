@@ -20,8 +20,8 @@ use crate::model::limit_key::LimitKeys;
 use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
 use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
-use crate::protocol::{Line, LoginLine, Refusal, Reply};
-use crate::room::{Answer, Event, Reader};
+use crate::protocol::{JoinOptions, Line, LoginLine, Refusal, Reply};
+use crate::room::{Answer, Event, Join, Reader};
 use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
@@ -46,6 +46,8 @@ pub(crate) struct Login<'a> {
     evicted: Fuse<oneshot::Receiver<()>>,
     /// How long the peer may be silent before it is prompted. `None` once it has sent a line or was prompted.
     prompt: Option<Duration>,
+    /// The options of all first lines so far.
+    options: JoinOptions,
     /// The broker adds the bytes here that the peer must pay for.
     owed: Arc<AtomicU64>,
 }
@@ -79,6 +81,7 @@ impl<'a> Login<'a> {
             bytes: 0,
             evicted: evicted.fuse(),
             prompt: Some(PROMPT_AFTER),
+            options: JoinOptions::default(),
             owed: Arc::clone(owed),
         }
     }
@@ -116,7 +119,8 @@ impl<'a> Login<'a> {
 
     /// Reads one name, and tries to join with it.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
-        let LoginLine { name, auth } = parse_line(self.line().await?)?;
+        let LoginLine { name, auth, options } = parse_line(self.line().await?)?;
+        self.options = options.or(self.options);
         // With `auth`, the next line is a password, which must not become another name.
         let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
         let requirement = match self.shared.auth.requirement(&name) {
@@ -291,11 +295,18 @@ impl<'a> Login<'a> {
     /// Asks the broker to let the peer join with this name.
     async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let join =
-            Event::Join { peer: self.peer, from: self.from, name, account_id, owed: Arc::clone(&self.owed), answer };
+        let (peer, from, options, owed) = (self.peer, self.from, self.options, Arc::clone(&self.owed));
+        let is_waiting = !self.has_said_more();
+        let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, owed });
+        let join = Event::Join { join, answer };
         // If nobody takes the event or replies to it, the room has ended.
         self.shared.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
-        answered.await.map_err(|_| Refusal::ShuttingDown)?
+        let answer = answered.await.map_err(|_| Refusal::ShuttingDown)?;
+        if let Err(Refusal::BadSince(_)) = answer {
+            // Another name would be refused for the same reason.
+            self.options.since = None;
+        }
+        answer
     }
 
     /// Sends and logs a refusal. `None` if the connection is broken.

@@ -5,6 +5,7 @@ pub(crate) mod handshake;
 pub(crate) mod liveness;
 pub(crate) mod login;
 pub(crate) mod reader;
+pub(crate) mod replay;
 pub(crate) mod session;
 pub(crate) mod state;
 pub(crate) mod turn_away;

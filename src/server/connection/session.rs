@@ -133,9 +133,15 @@ impl Session {
         };
         // Without a broker, nobody needs this, and the writer has ended as well.
         let _ = self.shared.inbox.send(Event::Leave { peer: self.peer, reason }).await;
-        if !writing.is_terminated() && timeout(FAREWELL_LIMIT, &mut writing).await.is_err() {
-            // The peer does not read its last lines.
-            self.lines.cut();
+        let mut pages = self.state.pages();
+        while !writing.is_terminated() && timeout(FAREWELL_LIMIT, &mut writing).await.is_err() {
+            // A peer that reads what it has asked for may take its time, unless the server is stopping.
+            let is_stopping = self.shared.stop.clone().now_or_never().is_some();
+            if is_stopping || std::mem::replace(&mut pages, self.state.pages()) == self.state.pages() {
+                // The peer does not read its last lines.
+                self.lines.cut();
+                return;
+            }
         }
     }
 
@@ -222,7 +228,7 @@ impl Session {
                     leaving = Some(Leaving::Wish(reason));
                     break;
                 }
-                Ok(command @ (Command::Account(_) | Command::Moderation(_))) => {
+                Ok(command @ (Command::Account(_) | Command::Moderation(_) | Command::Grep(_))) => {
                     // Earlier lines must reach the room first.
                     if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);
@@ -305,6 +311,12 @@ impl Session {
                 let Some(asked) = self.shared.who_is(self.peer).await else { return };
                 let told = self.shared.perform_for(&asked, *act).await;
                 self.shared.tell(self.peer, told.map(Notice::Text)).await;
+            }
+            Command::Grep(grep) => {
+                if let Err(refusal) = self.shared.search(self.peer, &grep).await {
+                    self.shared.tell(self.peer, Err(refusal)).await;
+                }
+                self.wait_for_broker().await;
             }
             _ => {}
         }

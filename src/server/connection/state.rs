@@ -1,6 +1,6 @@
 //! What the reader and the writer of one connection share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 
@@ -16,6 +16,8 @@ pub(crate) struct ConnectionState {
     has_sent: AtomicBool,
     /// Wakes the liveness check when data is sent.
     watch: AtomicWaker,
+    /// The number of pages of the history that were sent.
+    pages: AtomicU64,
     has_answers: AtomicBool,
     /// Bytes for the writer to send: replies to telnet commands, of which there are few.
     answers: Mutex<Vec<u8>>,
@@ -72,6 +74,15 @@ impl ConnectionState {
             if self.has_sent.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Records that a page of the history was sent.
+    pub(crate) fn note_page(&self) {
+        self.pages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Relaxed)
     }
 
     /// Records that the connection is broken, so that the end of its input is not taken for a half-close.

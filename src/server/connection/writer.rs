@@ -9,17 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_std::future::timeout;
+use futures::future::{BoxFuture, Shared as SharedFuture};
 use futures::{AsyncWriteExt, FutureExt};
 
 use crate::limits::FAREWELL_LIMIT;
-use crate::log::{Log, Record};
+use crate::log::Log;
 use crate::model::PeerId;
 use crate::model::address::PeerAddr;
 use crate::net::transport::Transport;
 use crate::os::yielding::Budget;
 use crate::protocol::Reply;
-use crate::room::{Portion, Progress, Reader};
+use crate::room::{Portion, Progress, Reader, Then};
 use crate::server::connection::liveness::stall_deadline;
+use crate::server::connection::replay::HistoryReader;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -27,11 +29,14 @@ use crate::server::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Writer {
     transport: Transport,
-    peer: PeerId,
-    from: PeerAddr,
-    log: Log,
+    pub(super) peer: PeerId,
+    pub(super) from: PeerAddr,
+    pub(super) log: Log,
     stall_limit: Duration,
-    state: Arc<ConnectionState>,
+    pub(super) state: Arc<ConnectionState>,
+    pub(super) pages: HistoryReader,
+    /// Ready once the server stops.
+    pub(super) stop: SharedFuture<BoxFuture<'static, ()>>,
     /// Records progress. `None` until the peer has joined.
     progress: Option<Progress>,
 }
@@ -59,6 +64,8 @@ impl Writer {
             log: shared.log.clone(),
             stall_limit: shared.config.stall_limit,
             state,
+            pages: shared.pages.clone(),
+            stop: shared.stop.clone(),
             progress: None,
         }
     }
@@ -127,34 +134,55 @@ impl Writer {
 
     /// Sends what the kernel accepts at once, which is nearly always everything.
     fn send_at_once(&mut self, portion: &Portion) -> io::Result<Sent> {
-        if portion.missed() > 0 || self.state.wants_crlf() {
+        if portion.lost().is_some() || self.state.wants_crlf() {
             return Ok(Sent::Part(0));
         }
-        let (text, is_last) = portion.text();
-        let slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
-        if slices.is_empty() {
-            return Ok(Sent::All { is_last });
+        let (pieces, then) = portion.text(&mut portion.start());
+        if let Then::Replay(_) = then {
+            return Ok(Sent::Part(0));
         }
-        self.state.note_sent();
-        let written = self.transport.write_vectored(&slices).now_or_never().transpose()?.unwrap_or(0);
-        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let is_last = matches!(then, Then::End);
+        let written = match pieces[..] {
+            [] => return Ok(Sent::All { is_last }),
+            [piece] => {
+                self.state.note_sent();
+                self.transport.write(piece).now_or_never()
+            }
+            _ => {
+                self.state.note_sent();
+                let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+                self.transport.write_vectored(&slices).now_or_never()
+            }
+        };
+        let written = written.transpose()?.unwrap_or(0);
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         let is_all = written == length && self.transport.flush().now_or_never().transpose()?.is_some();
         Ok(if is_all { Sent::All { is_last } } else { Sent::Part(written) })
     }
 
     /// Sends the portion from byte `written` on. May wait.
-    async fn send_rest(&mut self, portion: &Portion, written: usize) -> io::Result<bool> {
-        if portion.missed() > 0 {
-            let (peer, from, lines) = (self.peer, self.from, portion.missed());
-            self.log.note(Record::Missed { peer, from, lines });
-            self.say(&Reply::Missed(portion.missed())).await?;
+    async fn send_rest(&mut self, portion: &Portion, mut written: usize) -> io::Result<bool> {
+        if let Some(lost) = portion.lost() {
+            self.make_up_for(lost).await?;
         }
-        let (text, is_last) = portion.text();
-        let mut slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
-        let mut rest = &mut slices[..];
-        IoSlice::advance_slices(&mut rest, written);
-        self.write(rest).await?;
-        Ok(is_last)
+        let mut position = portion.start();
+        loop {
+            let (text, then) = portion.text(&mut position);
+            let mut slices: Vec<_> = text.into_iter().map(IoSlice::new).collect();
+            let mut rest = &mut slices[..];
+            IoSlice::advance_slices(&mut rest, std::mem::take(&mut written));
+            self.write(rest).await?;
+            match then {
+                Then::Next => return Ok(false),
+                Then::End => return Ok(true),
+                Then::Replay(replay) => self.replay(&replay, position.dialect()).await?,
+            }
+        }
+    }
+
+    /// Sends complete lines.
+    pub(super) async fn send_text(&mut self, text: &str) -> io::Result<()> {
+        self.write(&mut [IoSlice::new(text.as_bytes())]).await
     }
 
     async fn write(&mut self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {

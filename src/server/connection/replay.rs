@@ -1,0 +1,194 @@
+//! Sends messages from the history: those that the peer has asked for, and those that it was too slow for.
+//!
+//! The writer reads them in pages, at the speed of its peer, and holds one page at a time.
+
+use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
+
+use async_lock::Semaphore;
+use async_std::future::timeout;
+use futures::FutureExt;
+
+use crate::history::{History, Page, ReadError};
+use crate::limits::{HISTORY_READS, HISTORY_WAIT, PORTION_BYTES, REPLAY_PAGE};
+use crate::log::Record;
+use crate::model::Message;
+use crate::protocol::{Dialect, Refusal, Reply};
+use crate::room::{Lost, Replay};
+use crate::server::connection::writer::Writer;
+
+/// Reads pages of the history, a few at once for all connections together.
+#[derive(Debug, Clone)]
+pub(crate) struct HistoryReader {
+    history: History,
+    permits: Arc<Semaphore>,
+}
+
+/// A part of a range of messages, rendered.
+struct Part {
+    text: String,
+    /// How many messages are in the text.
+    lines: u64,
+    /// How many messages of the part are not stored.
+    missing: u64,
+    /// The number of the last message of the part.
+    end: u64,
+}
+
+impl HistoryReader {
+    pub(crate) fn new(history: History) -> Self {
+        Self { history, permits: Arc::new(Semaphore::new(HISTORY_READS)) }
+    }
+
+    /// A part of the messages with numbers above `after` and up to `up_to`, of about [`PORTION_BYTES`].
+    async fn read(
+        &self,
+        after: u64,
+        up_to: u64,
+        render: impl Fn(&Message, &mut String) -> bool,
+    ) -> Result<Part, ReadError> {
+        let _permit = self.permits.acquire().await;
+        let Page { messages, missing, end } = self.history.after(after, up_to, REPLAY_PAGE).await?;
+        let mut part = Part { text: String::new(), lines: 0, missing, end: end.max(after + 1) };
+        for (read, message) in (1..).zip(&messages) {
+            part.lines += u64::from(render(message, &mut part.text));
+            if part.text.len() >= PORTION_BYTES && read < messages.len() as u64 {
+                part.end = message.number;
+                part.missing = (part.end - after).saturating_sub(read);
+                break;
+            }
+        }
+        Ok(part)
+    }
+
+    /// The number before the newest `count` messages up to `up_to`. `None` if there are none.
+    async fn before_newest(&self, count: usize, up_to: u64) -> Result<Option<u64>, ReadError> {
+        let (mut before, mut left) = (None, count);
+        while left > 0 {
+            let _permit = self.permits.acquire().await;
+            let to = before.unwrap_or(up_to);
+            let page = self.history.newest_messages(left.min(REPLAY_PAGE), to).await?;
+            let Some(first) = page.messages.first() else { break };
+            left = left.saturating_sub(page.messages.len());
+            before = Some(first.number.saturating_sub(1));
+        }
+        Ok(before)
+    }
+
+    /// The number after which the replay begins. `None` if there is nothing to send.
+    async fn start_of(&self, replay: &Replay) -> Result<Option<u64>, ReadError> {
+        let after = match replay.after {
+            None => 0,
+            Some(Ok(number)) => number,
+            Some(Err(at)) => self.history.last_before(at).await?.min(replay.up_to),
+        };
+        match replay.newest {
+            None => Ok(Some(after)),
+            Some(count) => Ok(self.before_newest(count, replay.up_to).await?.map(|before| before.max(after))),
+        }
+    }
+}
+
+impl Writer {
+    /// Sends what a peer has asked for.
+    pub(super) async fn replay(&mut self, replay: &Replay, dialect: Dialect) -> io::Result<()> {
+        let sent = self.send_replay(replay, dialect).await;
+        replay.waiting.remove();
+        sent
+    }
+
+    async fn send_replay(&mut self, replay: &Replay, dialect: Dialect) -> io::Result<()> {
+        let pages = self.pages.clone();
+        let Ok(start) = pages.start_of(replay).await else {
+            return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
+        };
+        let Some(start) = start.filter(|&start| start < replay.up_to) else {
+            return match replay.after {
+                Some(Ok(number)) => self.say(&Reply::NothingAfter(number)).await,
+                Some(Err(_)) => self.say(&Reply::NothingAfter(replay.up_to)).await,
+                None if replay.is_unasked => Ok(()),
+                None => self.say(&Reply::NothingStored).await,
+            };
+        };
+        if replay.is_unasked {
+            self.say(&Reply::Earlier).await?;
+        }
+        let render = |message: &Message, text: &mut String| {
+            let is_wanted = !replay.ignored.contains(&message.from);
+            if is_wanted {
+                write_line(text, &dialect.replayed(message, replay.now));
+            }
+            is_wanted
+        };
+        let (mut after, mut lines) = (start, 0);
+        while after < replay.up_to {
+            if self.stop.clone().now_or_never().is_some() {
+                // The farewell must still be sent.
+                let count = replay.up_to - after;
+                return self.say(&Reply::Missed { count, since: Some(after) }).await;
+            }
+            let Ok(part) = pages.read(after, replay.up_to, render).await else {
+                return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
+            };
+            if part.missing > 0 && replay.after.is_some() {
+                self.say(&Reply::NoLongerKept(part.missing)).await?;
+            }
+            self.send_text(&part.text).await?;
+            self.state.note_page();
+            replay.charge(part.text.len());
+            (after, lines) = (part.end, lines + part.lines);
+        }
+        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines }).await
+    }
+
+    /// Sends the messages that the peer was too slow for, if they are stored, and tells it how many lines it has
+    /// missed.
+    pub(super) async fn make_up_for(&mut self, lost: &Lost) -> io::Result<()> {
+        for replay in &lost.replays {
+            self.replay(replay, lost.dialect).await?;
+        }
+        let (not_stored, since) = self.send_lost(lost).await?;
+        let count = lost.others + not_stored;
+        if count > 0 {
+            let (peer, from) = (self.peer, self.from);
+            self.log.note(Record::Missed { peer, from, lines: count });
+            self.say(&Reply::Missed { count, since }).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends lost messages. Returns how many could not be sent, and the number after which they are stored.
+    async fn send_lost(&mut self, lost: &Lost) -> io::Result<(u64, Option<u64>)> {
+        let pages = self.pages.clone();
+        let Some(extent) = pages.history.extent() else { return Ok((lost.count(), None)) };
+        let up_to = lost.messages.end - 1;
+        if extent.oldest > up_to || lost.messages.is_empty() {
+            return Ok((lost.count(), None));
+        }
+        let (mut after, mut not_stored) = (lost.messages.start - 1, 0);
+        let render = |message: &Message, text: &mut String| {
+            let is_for_it = lost.is_for_it(message.number);
+            if is_for_it {
+                write_line(text, &lost.dialect.said(message));
+            }
+            is_for_it
+        };
+        while after < up_to {
+            let read = timeout(HISTORY_WAIT, pages.read(after, up_to, render)).await;
+            let is_stopping = self.stop.clone().now_or_never().is_some();
+            let Some(part) = read.ok().and_then(Result::ok).filter(|_| !is_stopping) else {
+                return Ok((not_stored + lost.count_in(after + 1..up_to + 1), Some(after)));
+            };
+            not_stored += lost.count_in(after + 1..part.end + 1).saturating_sub(part.lines);
+            self.send_text(&part.text).await?;
+            self.state.note_page();
+            after = part.end;
+        }
+        Ok((not_stored, None))
+    }
+}
+
+fn write_line(text: &mut String, reply: &Reply<'_>) {
+    writeln!(text, "{reply}").expect("a String takes all that is written to it");
+}

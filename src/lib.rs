@@ -43,6 +43,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod client;
+pub mod database;
 pub mod history;
 pub mod limits;
 pub mod log;

@@ -71,9 +71,6 @@ pub const SANCTION_MOST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60)
 /// The longest name of the imposer of a ban or mute, in characters: `NAME (account NAME)`.
 pub const IMPOSER_CHARS: usize = 2 * NAME_CHARS + " (account )".len();
 
-/// The memory for caching the accounts file, in bytes, besides what is read at startup.
-pub const ACCOUNTS_CACHE_BYTES: usize = 4 * 1024 * 1024;
-
 /// How often locking is retried while the previous holder removes the lock file.
 pub const LOCK_TRIES: usize = 16;
 
@@ -297,6 +294,80 @@ pub const MEMORY_HISTORY_MESSAGES: usize = 10_000;
 
 /// The most bytes that these messages may take.
 pub const MEMORY_HISTORY_BYTES: usize = 8 * 1024 * 1024;
+
+/// How far ahead of the newest number the ceiling of numbers is kept on the disk. After a crash, numbering continues
+/// above the ceiling, so this is the most that a crash can skip, twice. It is also how many messages the room can still
+/// number when the disk fails.
+pub const NUMBERS_AHEAD: u64 = 65_536;
+
+/// The number of bytes of messages that wait for the disk. Further ones are not stored.
+pub const HISTORY_WAITING_BYTES: usize = 16 * 1024 * 1024;
+
+/// The newest messages that are also kept in memory, so that joining peers need nothing from the disk.
+pub const HISTORY_TAIL_MESSAGES: usize = 1000;
+
+/// The most bytes that these may take.
+pub const HISTORY_TAIL_BYTES: usize = 1024 * 1024;
+
+/// The number of messages that a search looks through at once, before it lets others read, ...
+pub const SEARCH_STEP_MESSAGES: usize = 16_384;
+
+/// ... and of bytes, rounded up to a message.
+pub const SEARCH_STEP_BYTES: usize = 2 * 1024 * 1024;
+
+/// How often old messages are removed, ...
+pub const RETENTION_CHECK: Duration = Duration::from_secs(10);
+
+/// ... how many at once, ...
+pub const RETENTION_MESSAGES: usize = 1000;
+
+/// ... and the pause before the next of them.
+pub const RETENTION_PAUSE: Duration = Duration::from_millis(20);
+
+/// The number of free pages of 4 KiB that stay in the file for new messages.
+pub const FREE_PAGES: u64 = 256;
+
+/// The number of pages that are given back to the disk at once.
+pub const VACUUMED_PAGES: u64 = 256;
+
+/// The default age at which messages are removed.
+pub const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// The default size of all messages on disk. The oldest are removed beyond it.
+pub const KEEP_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// The smallest `--keep-bytes`.
+pub const KEEP_BYTES_LEAST: u64 = 1024 * 1024;
+
+/// The longest `--sync`.
+pub const SYNC_MOST: Duration = Duration::from_secs(60);
+
+/// The default time after which what was written is synced to the disk.
+pub const SYNC_WITHIN: Duration = Duration::from_millis(200);
+
+/// The memory for caching the database file, in bytes, for the writer.
+pub const DATABASE_CACHE_BYTES: usize = 2 * 1024 * 1024;
+
+/// The same for each reader.
+pub const DATABASE_READER_CACHE_BYTES: usize = 256 * 1024;
+
+/// The number of connections for reading that stay open.
+pub const DATABASE_READERS: usize = 2;
+
+/// How long the server waits while another program writes to the database.
+pub const DATABASE_BUSY: Duration = Duration::from_secs(5);
+
+/// The size to which the write-ahead log is cut when it is emptied.
+pub const WAL_KEPT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The size of the write-ahead log above which nothing is stored.
+pub const WAL_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How often its size is checked while the server writes.
+pub const WAL_CHECK: Duration = Duration::from_secs(1);
+
+/// How often a problem with the database is logged.
+pub const PROBLEM_PERIOD: Duration = Duration::from_secs(60);
 
 /// The number of bytes after which a page of stored messages ends. The last message may exceed it.
 pub const HISTORY_PAGE_BYTES: usize = 256 * 1024;

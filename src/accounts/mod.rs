@@ -1,18 +1,15 @@
-//! Accounts, bans, mutes and operators, in memory and in a file.
+//! Accounts, bans, mutes and operators, in memory and in the database.
 //!
 //! The server and the broker ask for them at every login, so all of them are in memory and every answer is immediate. A
-//! change waits for the disk: first the file is written, then the memory. Nothing here knows the room or a socket.
-//!
-//! The file is a redb database. A commit is either in the file or not, whenever the machine stops, and every page has a
-//! checksum.
+//! change waits for the disk: first the database is written, then the memory. Nothing here knows the room or a socket.
 
 mod error;
 mod hash_queue;
 pub mod hasher;
+mod import;
 mod state;
 mod store;
 
-use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
@@ -21,6 +18,7 @@ use blocking::unblock;
 
 use crate::accounts::state::{Change, Kind, State};
 use crate::accounts::store::Store;
+use crate::database::{Database, DatabaseError, OpenError};
 #[cfg(doc)]
 use crate::limits::LOGINS_NOTED;
 use crate::model::address::Network;
@@ -31,9 +29,8 @@ pub use error::ChangeError;
 pub use hash_queue::{Busy, Turn};
 pub use hasher::Hasher;
 pub use state::{Account, Sanction};
-pub use store::AccountsError;
 
-/// A handle to all accounts. Clones share them; the file is closed with the last one.
+/// A handle to all accounts. Clones share them.
 ///
 /// All questions are answered from memory. All acts are asynchronous, one after the other, and return when they are on the
 /// disk. To stop waiting for one stops nothing: it is done altogether, or not at all.
@@ -45,16 +42,19 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Opens the accounts in a folder, and forgets the sanctions that are over. If the folder is missing it is made, with
-    /// mode 0700, and in it `registry.redb` with mode 0600. It reads all of the file, so it blocks for a moment.
+    /// Reads the accounts from the database, and forgets the sanctions that are over. Accounts of an earlier version are
+    /// imported from `registry.redb`. It reads all accounts, so it blocks for a moment.
     ///
     /// # Errors
-    /// [`AccountsError`], as when another server has it open, or others can read it.
-    pub fn open(folder: &Path, now: SystemTime) -> Result<Self, AccountsError> {
-        let (mut store, mut content) = Store::open(folder, now)?;
+    /// [`OpenError`], such as for damaged accounts.
+    pub fn open(database: &Database, now: SystemTime) -> Result<Self, OpenError> {
+        let (mut store, content) = Store::open(database)?;
+        import::import(&mut store, &content.state, now)?;
+        let mut content = store.reread()?;
         let mut changes = content.superseded;
         changes.extend(content.state.sweep(now));
-        store.write(&changes)?;
+        let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
+        store.write(&changes).map_err(failed)?;
         changes.into_iter().for_each(|change| content.state.apply(change));
         Ok(Self { state: Arc::new(RwLock::new(content.state)), store: Arc::new(Mutex::new(store)) })
     }
@@ -248,10 +248,10 @@ impl Accounts {
         .await
     }
 
-    /// After a commit failed: opens the file again, and holds what is in it.
-    fn recover(&self, store: &mut Store) -> Result<(), AccountsError> {
-        if store.is_closed() {
-            let content = store.reopen(SystemTime::now())?;
+    /// After a write failed: reads the accounts again, and holds what is in the database.
+    fn recover(&self, store: &mut Store) -> Result<(), OpenError> {
+        if store.is_uncertain() {
+            let content = store.reread()?;
             self.change(|state| *state = content.state);
         }
         Ok(())
@@ -270,7 +270,7 @@ impl Accounts {
     }
 }
 
-fn not_kept(error: AccountsError) -> ChangeError {
+fn not_kept(error: impl ToString) -> ChangeError {
     ChangeError::NotKept(error.to_string())
 }
 

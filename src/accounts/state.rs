@@ -101,8 +101,6 @@ pub(crate) enum Change {
     Keep(Account),
     /// An account was removed.
     Forget(AccountId),
-    /// Logins are recorded from now on.
-    NoteLogins(SystemTime),
     /// A ban or mute was imposed.
     Impose(Kind, Banned, Sanction),
     /// A ban or mute with this spelling was removed. The same name may have another one with a different spelling.
@@ -248,6 +246,27 @@ impl State {
         self.next = self.next.max(next);
     }
 
+    /// The number of the next account.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Whether there is no account and no sanction, and never was an account.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The changes that make this out of nothing.
+    pub(crate) fn changes(&self) -> Vec<Change> {
+        let accounts = self.accounts.values().chain(self.set_aside.values()).cloned().map(Change::Keep);
+        let sanctions = [Kind::Ban, Kind::Mute].into_iter().flat_map(|kind| {
+            let impose =
+                move |(banned, sanction): &(Banned, Sanction)| Change::Impose(kind, banned.clone(), sanction.clone());
+            self.sanctions(kind).values().map(impose)
+        });
+        accounts.chain(sanctions).collect()
+    }
+
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
             Change::Keep(account) => {
@@ -261,7 +280,6 @@ impl State {
                 }
             }
             Change::Forget(id) => self.forget(id),
-            Change::NoteLogins(_) => {}
             Change::Impose(kind, banned, sanction) => {
                 let sanctions = self.sanctions_mut(kind);
                 sanctions.remove(&banned);

@@ -1,95 +1,32 @@
-//! The file of accounts, bans and mutes.
+//! Accounts, bans and mutes in the database.
 //!
-//! It is a redb database: a B-tree that is never changed in place. A commit writes new pages, flushes them, and then
-//! switches to them with one page that is flushed again. So after a crash the file is in the state of some commit, and
-//! contains everything that was acknowledged. The store does not know who may do what.
+//! SQLite has no checksums. So the sum of the fingerprints of all rows is stored too, and a damaged row is detected
+//! before anybody logs in with it. The store does not know who may do what.
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use redb::backends::FileBackend;
-use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
-    WriteTransaction,
-};
-use thiserror::Error;
+use futures::executor::block_on;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use sha2::{Digest, Sha256};
 
 use crate::accounts::state::{Change, Kind, State};
 use crate::accounts::{Account, Sanction};
-use crate::limits::ACCOUNTS_CACHE_BYTES;
-use crate::model::address::Network;
+use crate::database::{Database, DatabaseError, OpenError, refine};
 use crate::model::{AccountId, Name};
-use crate::os::io_error;
-use crate::os::path::parent;
-use crate::os::safe_file::{Links, Lock, Sticky, check_owner, lock, open_regular, safe_folder};
-use crate::os::system::files;
 use crate::protocol::Banned;
 
-/// Why the accounts cannot be opened, worded for the operator.
-#[derive(Debug, Error)]
-pub enum AccountsError {
-    #[error("cannot use the accounts in {}: {}", path.display(), io_error::describe_at(path, error))]
-    Io { path: PathBuf, error: io::Error },
-    #[error("the accounts in {} are in use by another server", .0.display())]
-    InUse(PathBuf),
-    /// Readers of the file get the hashes of all passwords, and writers can become operators.
-    #[error("others can read or write the accounts in {}; run chmod 600 {}", .0.display(), .0.display())]
-    Exposed(PathBuf),
-    #[error("{} is not a linechat accounts file", .0.display())]
-    NotOurs(PathBuf),
-    #[error("{} was written by a newer linechat: its format is {format}, not {FORMAT}", path.display())]
-    Newer { path: PathBuf, format: u64 },
-    #[error("the accounts in {} are corrupt ({why}); restore a backup", path.display())]
-    Damaged { path: PathBuf, why: String },
-}
-
-/// The newest format that can be read. A change of the tables increases it, and must still read the older ones.
-///
-/// A file of format 1 contains no [`LINK`]. It keeps that format until there is one, so that an older program can read
-/// it.
-const FORMAT: u64 = 2;
-
-/// Numbers about the file itself: its [`FORMAT_ROW`] and the [`NEXT_ROW`].
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("linechat");
-const FORMAT_ROW: &str = "format";
 /// The number of the next account, so that numbers are never reused.
-const NEXT_ROW: &str = "next account";
-/// Since when logins are recorded. An account from an older program may be in use without a recorded login.
-const LOGINS_ROW: &str = "logins since";
-
-/// An account: its name, its password hash, whether it is an operator, and its registration time.
-const ACCOUNTS: TableDefinition<'_, u64, AccountRow<'_>> = TableDefinition::new("accounts");
-type AccountRow<'a> = (&'a str, &'a str, bool, u64);
-
-/// The last login of each account. Older programs ignore this table.
-const LOGINS: TableDefinition<'_, u64, u64> = TableDefinition::new("logins");
-
-/// Who is banned or muted, as a kind and bytes: see [`write_banned`].
-type BannedRow<'a> = (u8, &'a [u8]);
-/// By whom, why, since when, and until when.
-type SanctionRow<'a> = (&'a str, Option<&'a str>, u64, Option<u64>);
-type SanctionTable = TableDefinition<'static, BannedRow<'static>, SanctionRow<'static>>;
-const BANS: SanctionTable = TableDefinition::new("bans");
-const MUTES: SanctionTable = TableDefinition::new("mutes");
-
-fn table(kind: Kind) -> SanctionTable {
-    match kind {
-        Kind::Ban => BANS,
-        Kind::Mute => MUTES,
-    }
-}
+pub(super) const NEXT: &str = "next account";
+/// The sum of all fingerprints. Without it, all rows are trusted.
+const CHECKSUM: &str = "checksum";
 
 #[derive(Debug)]
 pub(crate) struct Store {
-    path: PathBuf,
-    /// Closed after a failed commit: redb then refuses everything until it is reopened.
-    database: Option<Database>,
-    /// Held while this lives, even while the database is closed.
-    _lock: Lock,
+    database: Database,
+    /// A write has failed, and may have succeeded after all.
+    is_uncertain: bool,
 }
 
 #[derive(Debug, Default)]
@@ -99,312 +36,323 @@ pub(crate) struct Content {
     pub(crate) superseded: Vec<Change>,
 }
 
+/// Why the rows cannot be used.
+enum ReadError {
+    Damaged(String),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
 impl Store {
-    /// Opens the accounts in a folder. Creates both if they are missing, so that nobody else can read them.
-    pub(crate) fn open(folder: &Path, now: SystemTime) -> Result<(Self, Content), AccountsError> {
-        let unusable = |error| AccountsError::Io { path: folder.to_owned(), error };
-        let folder = self::folder(folder).map_err(unusable)?;
-        let path = folder.join("registry.redb");
-        // The folder itself is not locked, because others may be able to open and lock it.
-        let lock = lock(&folder.join("lock")).map_err(unusable)?.ok_or_else(|| AccountsError::InUse(path.clone()))?;
-        let is_there = path.try_exists().map_err(unusable)?;
-        let database = if is_there { open(&path) } else { create(&path) }?;
-        let content = read(&path, &database, now)?;
-        Ok((Self { path, database: Some(database), _lock: lock }, content))
+    pub(crate) fn open(database: &Database) -> Result<(Self, Content), OpenError> {
+        let store = Self { database: database.clone(), is_uncertain: false };
+        let content = store.read()?;
+        Ok((store, content))
     }
 
-    /// Whether it must be reopened.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.database.is_none()
+    pub(super) fn path(&self) -> &Path {
+        self.database.path()
     }
 
-    /// Reopens it and returns its content: a failed commit may have succeeded after all.
-    pub(crate) fn reopen(&mut self, now: SystemTime) -> Result<Content, AccountsError> {
-        self.database = None;
-        let database = open(&self.path)?;
-        let content = read(&self.path, &database, now)?;
-        self.database = Some(database);
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.is_uncertain
+    }
+
+    /// Reads the content again: a failed write may have succeeded after all.
+    pub(crate) fn reread(&mut self) -> Result<Content, OpenError> {
+        let content = self.read()?;
+        self.is_uncertain = false;
         Ok(content)
+    }
+
+    fn read(&self) -> Result<Content, OpenError> {
+        let path = self.database.path();
+        let failed = |why: String| OpenError::Failed { path: path.to_owned(), why };
+        let read = |connection: &Connection| Ok(in_transaction(connection, Content::read));
+        match self.database.read_blocking(read).map_err(|error| failed(error.to_string()))? {
+            Ok(content) => Ok(content),
+            Err(ReadError::Damaged(why)) => Err(OpenError::Damaged { path: path.to_owned(), why }),
+            Err(ReadError::Sqlite(error)) => Err(refine(path, &error)),
+        }
     }
 
     /// Writes all these changes or, on an error, most likely none. Returns when they are on the disk.
-    pub(crate) fn write(&mut self, changes: &[Change]) -> Result<(), AccountsError> {
+    pub(crate) fn write(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
         if changes.is_empty() {
             return Ok(());
         }
-        let database = self.database.as_ref().expect("it is reopened before anything is written");
-        let written = commit(database, changes).map_err(|error| refine(&self.path, error));
-        if written.is_err() {
-            self.database = None;
-        }
+        let changes = changes.to_vec();
+        self.change(move |table| changes.iter().try_for_each(|change| table.make(change)))
+    }
+
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Tables<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), DatabaseError> {
+        let written = block_on(self.database.write(move |connection| {
+            let mut tables = Tables::begin(connection)?;
+            change(&mut tables)?;
+            tables.finish()
+        }));
+        self.is_uncertain |= written.is_err();
         written
     }
+
+    pub(super) fn setting(&self, name: &'static str) -> Result<Option<i64>, DatabaseError> {
+        self.database.read_blocking(|connection| setting(connection, name))
+    }
 }
 
-/// The real path of the folder, which is created if it is missing. No other user can change what is in it.
-fn folder(path: &Path) -> io::Result<PathBuf> {
-    match safe_folder(path, Sticky::Refused) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let parent = safe_folder(parent(path), Sticky::Allowed)?;
-            files::create_private_folder(path)?;
-            // So that it survives a crash.
-            files::sync_folder(&parent)?;
-            safe_folder(path, Sticky::Refused)
+/// Reads in one transaction, so that all rows are of the same moment.
+fn in_transaction<T>(
+    connection: &Connection,
+    read: impl FnOnce(&Connection) -> Result<T, ReadError>,
+) -> Result<T, ReadError> {
+    let transaction = connection.unchecked_transaction()?;
+    read(&transaction)
+}
+
+fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT value FROM settings WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get(0)).optional()
+}
+
+const ACCOUNTS: &str = "SELECT 'account', id, name, hash, is_operator, registered, used FROM accounts";
+const SANCTIONS: &str = "SELECT kind, type, target, imposed_by, reason, since, until FROM sanctions";
+const SETTINGS: &str = "SELECT 'setting', name, value FROM settings";
+
+/// The tables of accounts and sanctions, within a transaction.
+pub(super) struct Tables<'a> {
+    connection: &'a Connection,
+    checksum: u64,
+}
+
+impl<'a> Tables<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        let checksum = match setting(connection, CHECKSUM)? {
+            Some(checksum) => checksum.cast_unsigned(),
+            None => checksum(connection)?,
+        };
+        Ok(Self { connection, checksum })
+    }
+
+    fn finish(self) -> rusqlite::Result<()> {
+        set(self.connection, CHECKSUM, self.checksum.cast_signed())
+    }
+
+    pub(super) fn make(&mut self, change: &Change) -> rusqlite::Result<()> {
+        match change {
+            Change::Keep(account) => self.keep(account),
+            Change::Forget(id) => {
+                let key = id.0.cast_signed();
+                self.change_row(&format!("{ACCOUNTS} WHERE id = ?1"), &[&key], |connection| {
+                    connection.prepare_cached("DELETE FROM accounts WHERE id = ?1")?.execute([key])
+                })
+            }
+            Change::Impose(kind, banned, sanction) => self.impose(*kind, banned, sanction),
+            Change::Lift(kind, banned) => self.change_sanction(*kind, banned, |connection, key| {
+                let sql = "DELETE FROM sanctions WHERE kind = ?1 AND type = ?2 AND target = ?3";
+                connection.prepare_cached(sql)?.execute(key)
+            }),
         }
-        found => found,
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: i64) -> rusqlite::Result<()> {
+        let select = format!("{SETTINGS} WHERE name = ?1");
+        self.change_row(&select, &[&name], |connection| set(connection, name, value).map(|()| 1))
+    }
+
+    /// The next account gets this number or a higher one.
+    pub(super) fn number_from(&mut self, next: u64) -> rusqlite::Result<()> {
+        let next = i64::try_from(next).unwrap_or(i64::MAX);
+        if setting(self.connection, NEXT)?.is_none_or(|found| found < next) { self.set(NEXT, next) } else { Ok(()) }
+    }
+
+    fn keep(&mut self, account: &Account) -> rusqlite::Result<()> {
+        let Account { id, name, hash, is_operator, registered, used } = account;
+        let key = id.0.cast_signed();
+        self.change_row(&format!("{ACCOUNTS} WHERE id = ?1"), &[&key], |connection| {
+            let sql = "INSERT OR REPLACE INTO accounts (id, name, hash, is_operator, registered, used)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let row = params![key, name.as_str(), hash, is_operator, write_time(*registered), write_time(*used)];
+            connection.prepare_cached(sql)?.execute(row)
+        })?;
+        self.number_from(id.0.saturating_add(1))
+    }
+
+    fn impose(&mut self, kind: Kind, banned: &Banned, sanction: &Sanction) -> rusqlite::Result<()> {
+        let reason = sanction.reason().map(|reason| reason.as_str());
+        let (since, until) = (write_time(sanction.since()), sanction.until().map(write_time));
+        self.change_sanction(kind, banned, |connection, [kind, of, target]| {
+            let sql = "INSERT OR REPLACE INTO sanctions (kind, type, target, imposed_by, reason, since, until)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let row = params![kind, of, target, sanction.by().as_str(), reason, since, until];
+            connection.prepare_cached(sql)?.execute(row)
+        })
+    }
+
+    fn change_sanction(
+        &mut self,
+        kind: Kind,
+        banned: &Banned,
+        change: impl FnOnce(&Connection, [&str; 3]) -> rusqlite::Result<usize>,
+    ) -> rusqlite::Result<()> {
+        let select = format!("{SANCTIONS} WHERE kind = ?1 AND type = ?2 AND target = ?3");
+        let (of, target) = write_banned(banned);
+        let kind = write_kind(kind);
+        self.change_row(&select, &[&kind, &of, &target], |connection| change(connection, [kind, of, &target]))
+    }
+
+    /// Changes the row that a query selects, and the checksum with it.
+    fn change_row(
+        &mut self,
+        select: &str,
+        key: &[&dyn ToSql],
+        change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> rusqlite::Result<()> {
+        let mut select = self.connection.prepare_cached(select)?;
+        let mut sum = || select.query_row(key, |row| Ok(fingerprint(row))).optional().map(Option::unwrap_or_default);
+        let before = sum()?;
+        change(self.connection)?;
+        self.checksum = self.checksum.wrapping_sub(before).wrapping_add(sum()?);
+        Ok(())
     }
 }
 
-/// Creates an empty database under another name first. If that is interrupted, the next start begins again.
-fn create(path: &Path) -> Result<Database, AccountsError> {
-    let unusable = |error| AccountsError::Io { path: path.to_owned(), error };
-    let draft = path.with_extension("new");
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
-        _ => {}
-    }
-    let file = files::create_private(OpenOptions::new().read(true).write(true)).create_new(true).open(&draft);
-    let database = database(path, file.map_err(unusable)?)?;
-    begin(&database).map_err(|error| refine(path, error))?;
-    fs::rename(&draft, path).and_then(|()| files::sync_folder(parent(path))).map_err(unusable)?;
-    Ok(database)
+fn set(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![name, value]).map(drop)
 }
 
-fn open(path: &Path) -> Result<Database, AccountsError> {
-    let unusable = |error| AccountsError::Io { path: path.to_owned(), error };
-    // Checks the opened file, because the path could be given to another file meanwhile.
-    let mut options = OpenOptions::new();
-    let (file, metadata) = open_regular(path, options.read(true).write(true), Links::Followed).map_err(unusable)?;
-    check_owner(&metadata).map_err(unusable)?;
-    if files::is_exposed(&metadata) {
-        return Err(AccountsError::Exposed(path.to_owned()));
-    }
-    // redb would create a new one.
-    if metadata.len() == 0 {
-        return Err(AccountsError::NotOurs(path.to_owned()));
-    }
-    database(path, file)
-}
-
-fn database(path: &Path, file: File) -> Result<Database, AccountsError> {
-    let mut builder = Database::builder();
-    // All of it is read anyway, and foreign changes must cause an error, not a panic.
-    builder.set_cache_size(ACCOUNTS_CACHE_BYTES).set_check_integrity_on_open(true);
-    FileBackend::new(file)
-        .and_then(|backend| builder.create_with_backend(backend))
-        .map_err(|error| refine(path, error.into()))
-}
-
-fn commit(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_durability(Durability::Immediate)?;
-    // Otherwise only checksums distinguish a complete commit from a torn one, and an attacker who chooses names could
-    // defeat them.
-    transaction.set_two_phase_commit(true);
-    for change in changes {
-        make(&transaction, change)?;
-    }
-    Ok(transaction.commit()?)
-}
-
-fn begin(database: &Database) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
-    transaction.open_table(ACCOUNTS)?;
-    transaction.open_table(BANS)?;
-    transaction.open_table(MUTES)?;
-    Ok(transaction.commit()?)
-}
-
-fn make(transaction: &WriteTransaction, change: &Change) -> Result<(), redb::Error> {
-    match change {
-        Change::Keep(account) => keep(transaction, account)?,
-        Change::Forget(id) => {
-            transaction.open_table(ACCOUNTS)?.remove(id.0)?;
-            transaction.open_table(LOGINS)?.remove(id.0)?;
+/// The sum of the fingerprints of all rows.
+fn checksum(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut sum = 0u64;
+    for select in [ACCOUNTS, SANCTIONS, &format!("{SETTINGS} WHERE name != '{CHECKSUM}'")] {
+        let mut statement = connection.prepare(select)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            sum = sum.wrapping_add(fingerprint(row));
         }
-        Change::NoteLogins(since) => {
-            transaction.open_table(META)?.insert(LOGINS_ROW, write_time(*since))?;
+    }
+    Ok(sum)
+}
+
+/// A number that depends on all values of a row and on their types.
+fn fingerprint(row: &Row<'_>) -> u64 {
+    let mut hash = Sha256::new();
+    for column in 0.. {
+        let Ok(value) = row.get_ref(column) else { break };
+        match value {
+            ValueRef::Null => hash.update([0]),
+            ValueRef::Integer(number) => hash.update([&[1], &number.to_le_bytes()[..]].concat()),
+            ValueRef::Real(number) => hash.update([&[2], &number.to_le_bytes()[..]].concat()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                hash.update([3]);
+                hash.update(bytes.len().to_le_bytes());
+                hash.update(bytes);
+            }
         }
-        Change::Impose(kind, banned, sanction) => impose(transaction, *kind, banned, sanction)?,
-        Change::Lift(kind, banned) => lift(transaction, *kind, banned)?,
     }
-    Ok(())
-}
-
-fn keep(transaction: &WriteTransaction, account: &Account) -> Result<(), redb::Error> {
-    let Account { id, name, hash, is_operator, registered, used } = account;
-    let row = (name.as_str(), hash.as_str(), *is_operator, write_time(*registered));
-    transaction.open_table(ACCOUNTS)?.insert(id.0, row)?;
-    transaction.open_table(LOGINS)?.insert(id.0, write_time(*used))?;
-    let mut meta = transaction.open_table(META)?;
-    let next = meta.get(NEXT_ROW)?.map_or(0, |next| next.value()).max(id.0.saturating_add(1));
-    meta.insert(NEXT_ROW, next)?;
-    Ok(())
-}
-
-fn lift(transaction: &WriteTransaction, kind: Kind, banned: &Banned) -> Result<(), redb::Error> {
-    let mut sanctions = transaction.open_table(table(kind))?;
-    if *banned == Banned::Network(Network::Loopback) {
-        // An older version has a row for each address.
-        sanctions.retain(|row, _| !matches!(read_banned(row), Ok(of) if of == *banned))?;
-    } else {
-        let (of, bytes) = write_banned(banned);
-        sanctions.remove((of, bytes.as_slice()))?;
-    }
-    Ok(())
-}
-
-fn impose(transaction: &WriteTransaction, kind: Kind, banned: &Banned, sanction: &Sanction) -> Result<(), redb::Error> {
-    let (of, bytes) = write_banned(banned);
-    let reason = sanction.reason().map(|reason| reason.as_str());
-    let row = (sanction.by().as_str(), reason, write_time(sanction.since()), sanction.until().map(write_time));
-    if of == LINK {
-        transaction.open_table(META)?.insert(FORMAT_ROW, FORMAT)?;
-    }
-    transaction.open_table(table(kind))?.insert((of, bytes.as_slice()), row)?;
-    Ok(())
-}
-
-fn read(path: &Path, database: &Database, now: SystemTime) -> Result<Content, AccountsError> {
-    let transaction = database.begin_read().map_err(|error| refine(path, error.into()))?;
-    match meta(&transaction, FORMAT_ROW).map_err(|error| refine(path, error))? {
-        Some(1..=FORMAT) => Content::read(&transaction, now).map_err(|error| refine(path, error)),
-        Some(format) if format > FORMAT => Err(AccountsError::Newer { path: path.to_owned(), format }),
-        _ => Err(AccountsError::NotOurs(path.to_owned())),
-    }
-}
-
-/// A number about the file itself, if it is a linechat file.
-fn meta(transaction: &ReadTransaction, row: &str) -> Result<Option<u64>, redb::Error> {
-    match transaction.open_table(META) {
-        Ok(meta) => Ok(meta.get(row)?.map(|number| number.value())),
-        Err(TableError::Storage(error)) => Err(error.into()),
-        Err(_) => Ok(None),
-    }
-}
-
-/// The last login of each account. A file of an older program has none.
-fn logins(transaction: &ReadTransaction) -> Result<HashMap<u64, SystemTime>, redb::Error> {
-    let logins = match transaction.open_table(LOGINS) {
-        Ok(logins) => logins,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(HashMap::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let each = logins.iter()?.map(|row| row.map(|(id, time)| (id.value(), read_time(time.value()))));
-    Ok(each.collect::<Result<_, _>>()?)
+    let hash: [u8; 32] = hash.finalize().into();
+    u64::from_le_bytes(hash[..8].try_into().expect("it has 32 bytes"))
 }
 
 impl Content {
-    fn read(transaction: &ReadTransaction, now: SystemTime) -> Result<Self, redb::Error> {
+    fn read(connection: &Connection) -> Result<Self, ReadError> {
+        let stored = setting(connection, CHECKSUM)?.map(i64::cast_unsigned);
+        if stored.is_some_and(|stored| checksum(connection).ok() != Some(stored)) {
+            return Err(ReadError::Damaged("the checksum of the accounts is wrong".to_owned()));
+        }
         let mut content = Self::default();
-        content.state.number_from(meta(transaction, NEXT_ROW)?.unwrap_or_default());
-        let logins = logins(transaction)?;
-        let since = meta(transaction, LOGINS_ROW)?.map(read_time);
-        if since.is_none() {
-            content.superseded.push(Change::NoteLogins(now));
+        content.state.number_from(setting(connection, NEXT)?.unwrap_or_default().cast_unsigned());
+        let mut statement = connection.prepare(ACCOUNTS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            content.add_account(row)?;
         }
-        for row in transaction.open_table(ACCOUNTS)?.iter()? {
-            let (id, row) = row?;
-            let used = logins.get(&id.value()).copied().or(since).unwrap_or(now);
-            content.add_account(id.value(), row.value(), used).map_err(redb::Error::Corrupted)?;
-        }
-        for kind in [Kind::Ban, Kind::Mute] {
-            for row in transaction.open_table(table(kind))?.iter()? {
-                let (banned, row) = row?;
-                content.add_sanction(kind, banned.value(), row.value()).map_err(redb::Error::Corrupted)?;
-            }
+        let mut statement = connection.prepare(SANCTIONS)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            content.add_sanction(row)?;
         }
         Ok(content)
     }
 
-    fn add_account(&mut self, id: u64, row: AccountRow<'_>, used: SystemTime) -> Result<(), String> {
-        let (name, hash, is_operator, registered) = row;
-        let name = read_name(name)?;
-        let (id, registered) = (AccountId(id), read_time(registered));
-        let (hash, used) = (hash.to_owned(), used.max(registered));
-        self.state.apply(Change::Keep(Account { id, name, hash, is_operator, registered, used }));
+    fn add_account(&mut self, row: &Row<'_>) -> Result<(), ReadError> {
+        let name: String = row.get(2)?;
+        let account = Account {
+            id: AccountId(row.get::<_, i64>(1)?.cast_unsigned()),
+            name: read_name(&name).map_err(ReadError::Damaged)?,
+            hash: row.get(3)?,
+            is_operator: row.get(4)?,
+            registered: read_time(row.get(5)?),
+            used: read_time(row.get(6)?),
+        };
+        self.state.apply(Change::Keep(account));
         Ok(())
     }
 
-    fn add_sanction(&mut self, kind: Kind, banned: BannedRow<'_>, row: SanctionRow<'_>) -> Result<(), String> {
-        let (by, reason, since, until) = row;
-        let banned = read_banned(banned)?;
-        let sanction = Sanction::new(by, reason, read_time(since), until.map(read_time));
+    fn add_sanction(&mut self, row: &Row<'_>) -> Result<(), ReadError> {
+        let kind = read_kind(row.get_ref(0)?.as_str().unwrap_or_default()).map_err(ReadError::Damaged)?;
+        let (of, target): (String, String) = (row.get(1)?, row.get(2)?);
+        let banned = read_banned(&of, &target).map_err(ReadError::Damaged)?;
+        let (by, reason): (String, Option<String>) = (row.get(3)?, row.get(4)?);
+        let until = row.get::<_, Option<i64>>(6)?.map(read_time);
+        let sanction = Sanction::new(&by, reason.as_deref(), read_time(row.get(5)?), until);
         self.superseded.extend(self.state.take_in(kind, banned, sanction));
         Ok(())
     }
 }
 
-fn read_name(text: &str) -> Result<Name, String> {
+pub(super) fn read_name(text: &str) -> Result<Name, String> {
     Name::parse(text).map_err(|why| format!("{text:?} is not a valid name: {why}"))
 }
 
-const NAME: u8 = 0;
-const USER: u8 = 1;
-const V4: u8 = 4;
-const V6: u8 = 6;
-const LINK: u8 = 7;
+fn write_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ban => "ban",
+        Kind::Mute => "mute",
+    }
+}
+
+fn read_kind(text: &str) -> Result<Kind, String> {
+    match text {
+        "ban" => Ok(Kind::Ban),
+        "mute" => Ok(Kind::Mute),
+        _ => Err(format!("{text:?} is neither a ban nor a mute")),
+    }
+}
+
+const NAME: &str = "name";
+const NETWORK: &str = "network";
 
 /// Names are stored as they were written, because what looks alike changes with Unicode.
-fn write_banned(banned: &Banned) -> (u8, Vec<u8>) {
+fn write_banned(banned: &Banned) -> (&'static str, String) {
     match banned {
-        Banned::Name(name) => (NAME, name.as_str().as_bytes().to_vec()),
-        Banned::Network(Network::User(user)) => (USER, user.to_be_bytes().to_vec()),
-        Banned::Network(Network::Loopback) => (V4, Ipv4Addr::LOCALHOST.octets().to_vec()),
-        Banned::Network(Network::V4(octets)) => (V4, octets.to_vec()),
-        Banned::Network(Network::V6(octets)) => (V6, octets.to_vec()),
-        Banned::Network(Network::Link(octets, zone)) => (LINK, [&octets[..], &zone.to_be_bytes()].concat()),
+        Banned::Name(name) => (NAME, name.to_string()),
+        Banned::Network(network) => (NETWORK, network.to_string()),
     }
 }
 
-fn read_banned((kind, bytes): BannedRow<'_>) -> Result<Banned, String> {
-    let no_place = |_| format!("{kind} {bytes:?} is not a valid address");
-    Ok(match kind {
-        NAME => Banned::Name(read_name(std::str::from_utf8(bytes).map_err(|why| why.to_string())?)?),
-        USER => Banned::Network(Network::User(u32::from_be_bytes(bytes.try_into().map_err(no_place)?))),
-        V4 => Banned::Network(read_v4(bytes.try_into().map_err(no_place)?)),
-        V6 => Banned::Network(read_v6(bytes.try_into().map_err(no_place)?)),
-        LINK => {
-            let (octets, zone) = bytes.split_at(bytes.len().min(16));
-            let octets = octets.try_into().map_err(no_place)?;
-            Banned::Network(Network::Link(octets, u32::from_be_bytes(zone.try_into().map_err(no_place)?)))
-        }
-        _ => return Err(format!("{kind} is not a valid address type")),
-    })
+fn read_banned(of: &str, target: &str) -> Result<Banned, String> {
+    match of {
+        NAME => read_name(target).map(Banned::Name),
+        NETWORK => target.parse().map(Banned::Network).map_err(|_| format!("{target:?} is not a valid address")),
+        _ => Err(format!("{of:?} is neither a name nor a network")),
+    }
 }
 
-fn read_v4(octets: [u8; 4]) -> Network {
-    if Ipv4Addr::from(octets).is_loopback() { Network::Loopback } else { Network::V4(octets) }
-}
-
-fn read_v6(octets: [u8; 8]) -> Network {
-    if octets == [0; 8] { Network::Loopback } else { Network::V6(octets) }
-}
-
-/// Nanoseconds since 1970. Earlier times become 1970, and times after 2554 become that.
-fn write_time(time: SystemTime) -> u64 {
+/// Nanoseconds since 1970. Earlier times become 1970, and times after 2262 become that.
+fn write_time(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-fn read_time(nanos: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_nanos(nanos)
-}
-
-fn damaged(path: &Path, why: impl Into<String>) -> AccountsError {
-    AccountsError::Damaged { path: path.to_owned(), why: why.into() }
-}
-
-/// Turns an error of redb into one for the operator.
-fn refine(path: &Path, error: redb::Error) -> AccountsError {
-    let path = path.to_owned();
-    match error {
-        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => AccountsError::InUse(path),
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => AccountsError::NotOurs(path),
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(&path, "it ends too early"),
-        redb::Error::Io(error) => AccountsError::Io { path, error },
-        redb::Error::Corrupted(why) => damaged(&path, why),
-        other => damaged(&path, other.to_string()),
-    }
+fn read_time(nanos: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(nanos.max(0).cast_unsigned())
 }

@@ -1,55 +1,25 @@
-use std::fs;
 use std::future::Future;
-#[cfg(unix)]
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::UNIX_EPOCH;
 
 use async_std::task::block_on;
 use futures::FutureExt;
-use redb::{Database, ReadableDatabase, TableDefinition, WriteTransaction};
+use rusqlite::{Connection, params};
 
 use super::*;
+use crate::database::tests::Folder;
 
 const S: Duration = Duration::from_secs(1);
 
-/// A folder that is not there yet, and is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self(std::env::temp_dir().join(format!("linechat-accounts-{}-{count}", std::process::id())))
-    }
-
-    fn open(&self) -> Accounts {
-        Accounts::open(&self.0, now()).unwrap()
-    }
-
-    fn refusal(&self) -> String {
-        let refusal = Accounts::open(&self.0, now()).unwrap_err().to_string();
-        refusal.replace(self.0.to_str().unwrap(), "DIR").replace('\\', "/")
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("registry.redb")
-    }
-
-    #[cfg(unix)]
-    fn set_mode(&self, mode: u32) {
-        fs::set_permissions(self.file(), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    #[cfg(windows)]
-    fn set_mode(&self, _: u32) {}
+fn try_open(folder: &Folder, now: SystemTime) -> Result<Accounts, OpenError> {
+    Accounts::open(&Database::open(&folder.0)?, now)
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
+fn open(folder: &Folder) -> Accounts {
+    try_open(folder, now()).unwrap()
+}
+
+fn refusal(folder: &Folder) -> String {
+    folder.shown(try_open(folder, now()).unwrap_err())
 }
 
 fn now() -> SystemTime {
@@ -74,7 +44,7 @@ fn link(address: &str) -> Network {
 
 /// Accounts, bans and mutes of every kind.
 fn filled(folder: &Folder) -> Accounts {
-    let accounts = folder.open();
+    let accounts = open(folder);
     block_on(async {
         let bob = register(&accounts, "Bob").await.unwrap();
         let zoe = register(&accounts, "Zoë").await.unwrap();
@@ -102,7 +72,7 @@ fn changes_survive_a_restart() {
     let accounts = filled(&folder);
     let before = accounts.read().clone();
     drop(accounts);
-    let accounts = folder.open();
+    let accounts = open(&folder);
     assert_eq!(*accounts.read(), before);
     assert!(accounts.account(&name("ZOË")).unwrap().is_operator);
     assert_eq!(accounts.account(&name("ZOË")).unwrap().hash, "another hash");
@@ -121,13 +91,13 @@ fn changes_survive_a_restart() {
 fn the_number_of_a_lost_account_is_not_given_again_after_a_restart() {
     let folder = Folder::new();
     let lost = block_on(async {
-        let accounts = folder.open();
+        let accounts = open(&folder);
         let bob = register(&accounts, "Bob").await.unwrap();
         accounts.unregister(bob.id).await.unwrap();
         assert_eq!(accounts.unregister(bob.id).await, Err(ChangeError::NotRegistered));
         bob.id
     });
-    let accounts = folder.open();
+    let accounts = open(&folder);
     assert!(block_on(register(&accounts, "Bob")).unwrap().id > lost);
     assert_eq!(block_on(accounts.change_password(lost, None, String::new())), Err(ChangeError::NotRegistered));
     assert_eq!(block_on(accounts.set_operator(&name("Eve"), true)), Err(ChangeError::NotRegistered));
@@ -142,7 +112,7 @@ fn names(accounts: Vec<Account>) -> Vec<String> {
 #[test]
 fn an_account_that_nobody_logs_in_with_is_removed_also_after_a_restart_and_no_other_is() {
     let folder = Folder::new();
-    let accounts = folder.open();
+    let accounts = open(&folder);
     block_on(async {
         for text in ["Bob", "Zoe"] {
             register(&accounts, text).await.unwrap();
@@ -152,11 +122,11 @@ fn an_account_that_nobody_logs_in_with_is_removed_also_after_a_restart_and_no_ot
         accounts.note_login(zoe, now() + 5 * DAY).await.unwrap();
     });
     drop(accounts);
-    let accounts = folder.open();
+    let accounts = open(&folder);
     let removed = block_on(accounts.remove_unused(10 * DAY, now() + 10 * DAY)).unwrap();
     assert_eq!(names(removed), ["Bob"]);
     drop(accounts);
-    let accounts = folder.open();
+    let accounts = open(&folder);
     assert_eq!(names(accounts.accounts()), ["Zoe"]);
     assert_eq!(names(block_on(accounts.remove_unused(10 * DAY, now() + 15 * DAY)).unwrap()), ["Zoe"]);
 }
@@ -164,7 +134,7 @@ fn an_account_that_nobody_logs_in_with_is_removed_also_after_a_restart_and_no_ot
 #[test]
 fn a_login_is_written_once_a_day() {
     let folder = Folder::new();
-    let accounts = folder.open();
+    let accounts = open(&folder);
     let bob = block_on(register(&accounts, "Bob")).unwrap().id;
     let used = |after| {
         block_on(accounts.note_login(bob, now() + after)).unwrap();
@@ -176,221 +146,74 @@ fn a_login_is_written_once_a_day() {
 }
 
 #[test]
-fn accounts_of_an_older_program_count_as_used_when_logins_began_to_be_noted() {
-    let folder = Folder::new();
-    drop(filled(&folder));
-    write(&folder, |transaction| {
-        assert!(transaction.delete_table(TableDefinition::<u64, u64>::new("logins")).unwrap());
-        let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
-        meta.remove("logins since").unwrap();
-    });
-    drop(Accounts::open(&folder.0, now() + 400 * DAY).unwrap());
-    let accounts = Accounts::open(&folder.0, now() + 700 * DAY).unwrap();
-    assert_eq!(block_on(accounts.remove_unused(365 * DAY, now() + 764 * DAY)).unwrap(), []);
-    assert_eq!(names(block_on(accounts.remove_unused(365 * DAY, now() + 765 * DAY)).unwrap()), ["Zoë", "Eve"]);
-}
-
-#[test]
 fn sanctions_that_are_over_leave_the_file_with_the_start_and_with_the_next_one() {
     let folder = Folder::new();
     drop(filled(&folder));
     let later = now() + 60 * S;
-    drop(Accounts::open(&folder.0, later).unwrap());
+    drop(try_open(&folder, later).unwrap());
     // The clock is set back: what was swept is still gone.
-    let accounts = folder.open();
+    let accounts = open(&folder);
     assert_eq!(accounts.bans(now()), []);
     block_on(async {
         accounts.mute(name("Peggy"), sanction(Some(now() + S))).await.unwrap();
         assert_eq!(accounts.unban(Banned::Name(name("Nobody2")), later).await, Ok(false));
     });
     drop(accounts);
-    assert_eq!(folder.open().mutes(now()).len(), 1);
+    assert_eq!(open(&folder).mutes(now()).len(), 1);
 }
 
-#[cfg(unix)]
-#[test]
-fn nobody_else_can_read_it() {
-    let folder = Folder::new();
-    drop(folder.open());
-    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(folder.0.clone()), mode(folder.file())), (0o700, 0o600));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_file_that_others_can_read_or_write_is_refused() {
-    let folder = Folder::new();
-    drop(folder.open());
-    for mode in [0o604, 0o640, 0o602, 0o620] {
-        folder.set_mode(mode);
-        assert_eq!(
-            folder.refusal(),
-            "others can read or write the accounts in DIR/registry.redb; run chmod 600 DIR/registry.redb",
-            "{mode:o}"
-        );
-    }
-    folder.set_mode(0o600);
-    folder.open();
-}
-
-#[test]
-fn accounts_in_use_are_refused_and_free_again_when_the_last_handle_is_dropped() {
-    let folder = Folder::new();
-    let accounts = folder.open();
-    let other = accounts.clone();
-    drop(accounts);
-    assert_eq!(folder.refusal(), "the accounts in DIR/registry.redb are in use by another server");
-    drop(other);
-    folder.open();
-}
-
-#[test]
-fn a_beginning_that_was_cut_short_is_begun_anew() {
-    let folder = Folder::new();
-    fs::create_dir(&folder.0).unwrap();
-    fs::write(folder.0.join("registry.new"), [0; 5000]).unwrap();
-    block_on(register(&folder.open(), "Bob")).unwrap();
-    assert!(folder.open().account(&name("Bob")).is_some());
-    // The accounts file and its lock.
-    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 2);
-}
-
-#[test]
-fn a_file_of_something_else_is_refused_and_not_touched() {
-    let folder = Folder::new();
-    fs::create_dir(&folder.0).unwrap();
-    for content in ["", "hello", &"SQLite format 3\0".repeat(1000)] {
-        fs::write(folder.file(), content).unwrap();
-        folder.set_mode(0o600);
-        assert_eq!(folder.refusal(), "DIR/registry.redb is not a linechat accounts file", "{content:.20}");
-        assert_eq!(fs::read_to_string(folder.file()).unwrap(), content);
-    }
-    fs::remove_file(folder.file()).unwrap();
-    write(&folder, |transaction| {
-        transaction.open_table(TableDefinition::<u64, u64>::new("others")).unwrap().insert(1, 1).unwrap();
-    });
-    folder.set_mode(0o600);
-    assert_eq!(folder.refusal(), "DIR/registry.redb is not a linechat accounts file");
-}
-
-#[test]
-fn a_newer_format_is_refused() {
-    let folder = Folder::new();
-    drop(folder.open());
-    set_format(&folder, 7);
-    assert_eq!(folder.refusal(), "DIR/registry.redb was written by a newer linechat: its format is 7, not 2");
-}
-
-#[test]
-fn a_file_of_the_first_format_is_converted_only_once_an_older_program_could_not_read_it() {
-    let folder = Folder::new();
-    let ban = |banned: Network| {
-        let accounts = folder.open();
-        block_on(accounts.ban(Banned::Network(banned), sanction(None))).unwrap();
-    };
-    ban(Network::V6([0xfe, 0x80, 0, 0, 0, 0, 0, 0]));
-    set_format(&folder, 1);
-    ban(Network::User(1000));
-    assert_eq!(format(&folder), 1);
-    let accounts = folder.open();
-    assert_eq!(accounts.bans(now()).len(), 2);
-    assert_eq!(accounts.ban_on(link("fe80::1%2"), now()), Some(sanction(None)), "the ban on all links still holds");
-    drop(accounts);
-    ban(link("fe80::1%2"));
-    assert_eq!(format(&folder), 2);
-    assert_eq!(folder.open().bans(now()).len(), 3);
-}
-
-fn format(folder: &Folder) -> u64 {
-    let database = Database::create(folder.file()).unwrap();
-    let meta = database.begin_read().unwrap().open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
-    meta.get("format").unwrap().unwrap().value()
-}
-
-fn set_format(folder: &Folder, format: u64) {
-    write(folder, |transaction| {
-        let mut meta = transaction.open_table(TableDefinition::<&str, u64>::new("linechat")).unwrap();
-        meta.insert("format", format).unwrap();
-    });
-}
-
-/// Writes into the file as another program would.
-fn write(folder: &Folder, rows: impl FnOnce(&WriteTransaction)) {
-    let database = Database::create(folder.file()).unwrap();
-    let transaction = database.begin_write().unwrap();
-    rows(&transaction);
-    transaction.commit().unwrap();
-}
-
-/// Writes bans as they are in the file: what is banned, and until when.
-fn write_bans(folder: &Folder, bans: &[(u8, &[u8], Option<u64>)]) {
-    write(folder, |transaction| {
-        let table = TableDefinition::<(u8, &[u8]), (&str, Option<&str>, u64, Option<u64>)>::new("bans");
-        let mut rows = transaction.open_table(table).unwrap();
-        for &(kind, banned, until) in bans {
-            rows.insert((kind, banned), ("Olga", None, 0, until)).unwrap();
-        }
-    });
+/// Writes into the database as another program would. Without a checksum, all rows are trusted.
+fn write(folder: &Folder, rows: impl FnOnce(&Connection)) {
+    let connection = Connection::open(folder.file()).unwrap();
+    rows(&connection);
+    connection.execute("DELETE FROM settings WHERE name = 'checksum'", []).unwrap();
 }
 
 #[test]
 fn a_name_that_is_none_any_more_is_told_instead_of_forgotten() {
     let folder = Folder::new();
-    drop(folder.open());
-    write(&folder, |transaction| {
-        let accounts = TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
-        transaction.open_table(accounts).unwrap().insert(1, ("admin", "", false, 0)).unwrap();
+    drop(open(&folder));
+    write(&folder, |connection| {
+        connection.execute("INSERT INTO accounts VALUES (1, 'admin', '', 0, 0, 0)", []).unwrap();
     });
     assert_eq!(
-        folder.refusal(),
-        "the accounts in DIR/registry.redb are corrupt (\"admin\" is not a valid name: that name is reserved); restore a backup"
+        refusal(&folder),
+        "DIR/linechat.db is corrupt (\"admin\" is not a valid name: that name is reserved); restore a backup, or move it away to start with an empty one"
     );
 }
 
 #[test]
 fn of_two_bans_that_have_come_to_look_alike_the_longer_one_holds_and_is_lifted_for_good() {
     let folder = Folder::new();
-    drop(folder.open());
-    write_bans(&folder, &[(0, b"B0b", Some(u64::MAX)), (0, b"Bob", None), (0, b"bob", Some(u64::MAX))]);
-    let accounts = folder.open();
+    drop(open(&folder));
+    write(&folder, |connection| {
+        for (name, until) in [("B0b", Some(i64::MAX)), ("Bob", None), ("bob", Some(i64::MAX))] {
+            let sql = "INSERT INTO sanctions VALUES ('ban', 'name', ?1, 'Olga', NULL, 0, ?2)";
+            connection.execute(sql, params![name, until]).unwrap();
+        }
+    });
+    let accounts = open(&folder);
     assert_eq!(accounts.ban_of(&name("B0b"), now()).unwrap().until(), None);
     assert_eq!(block_on(accounts.unban(Banned::Name(name("bob")), now())), Ok(true));
     drop(accounts);
-    assert_eq!(folder.open().bans(now()), []);
+    assert_eq!(open(&folder).bans(now()), []);
 }
 
 #[test]
-fn bans_of_single_loopback_addresses_are_one_ban_and_are_lifted_for_good() {
+fn a_row_that_was_changed_or_removed_is_detected() {
     let folder = Folder::new();
-    drop(folder.open());
-    write_bans(
-        &folder,
-        &[
-            (4, &[127, 0, 0, 2], Some(u64::MAX)),
-            (4, &[127, 0, 0, 3], None),
-            (4, &[127, 9, 0, 1], Some(u64::MAX)),
-            (6, &[0; 8], Some(u64::MAX)),
-        ],
-    );
-    drop(folder.open());
-    let accounts = folder.open();
-    assert_eq!(accounts.ban_on(Network::Loopback, now()).unwrap().until(), None);
-    assert_eq!(accounts.bans(now()).len(), 1);
-    assert_eq!(block_on(accounts.unban(Banned::Network(Network::Loopback), now())), Ok(true));
-    drop(accounts);
-    assert_eq!(folder.open().bans(now()), []);
-}
-
-#[test]
-fn a_folder_that_cannot_be_used_is_told() {
-    let folder = Folder::new();
-    fs::create_dir(&folder.0).unwrap();
-    let refusal = |path: &str| Accounts::open(&folder.0.join(path), now()).unwrap_err().to_string().replace('\\', "/");
-    assert!(refusal("no/such").ends_with("/no does not exist"), "{}", refusal("no/such"));
-    fs::write(folder.0.join("file"), "").unwrap();
-    assert!(refusal("file").ends_with("/file: Not a directory"), "{}", refusal("file"));
-    fs::create_dir(folder.file()).unwrap();
-    assert_eq!(folder.refusal(), "cannot use the accounts in DIR/registry.redb: it is not a regular file");
+    for change in [
+        "UPDATE accounts SET is_operator = 1 WHERE name = 'Eve'",
+        "DELETE FROM accounts WHERE name = 'Eve'",
+        "INSERT INTO accounts VALUES (9, 'Mallory', '', 1, 0, 0)",
+        "DELETE FROM sanctions WHERE kind = 'mute'",
+        "UPDATE settings SET value = 0 WHERE name = 'next account'",
+    ] {
+        drop(filled(&folder));
+        Connection::open(folder.file()).unwrap().execute(change, []).unwrap();
+        assert!(refusal(&folder).contains("is corrupt (the checksum of the accounts is wrong)"), "{change}");
+        std::fs::remove_file(folder.file()).unwrap();
+    }
 }
 
 #[test]
@@ -399,7 +222,7 @@ fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
     let accounts = filled(&folder);
     let whole = accounts.read().clone();
     drop(accounts);
-    let intact = fs::read(folder.file()).unwrap();
+    let intact = std::fs::read(folder.file()).unwrap();
     let mut random = fastrand::Rng::with_seed(7);
     let mut refused = 0;
     for _ in 0..100 {
@@ -412,8 +235,8 @@ fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
         if random.u8(..) < 64 {
             bytes.truncate(random.usize(0..bytes.len()));
         }
-        fs::write(folder.file(), bytes).unwrap();
-        match Accounts::open(&folder.0, now()) {
+        std::fs::write(folder.file(), bytes).unwrap();
+        match try_open(&folder, now()) {
             Ok(accounts) => assert_eq!(*accounts.read(), whole),
             Err(_) => refused += 1,
         }
@@ -424,7 +247,7 @@ fn a_damaged_file_is_refused_or_read_and_never_a_panic() {
 #[test]
 fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
     let folder = Folder::new();
-    let accounts = folder.open();
+    let accounts = open(&folder);
     for number in 0..50 {
         let other = format!("other-{number}");
         // It may have begun, or wait for its turn.
@@ -434,13 +257,13 @@ fn an_act_that_nobody_waits_for_is_done_altogether_or_not_at_all() {
     let before = accounts.read().clone();
     assert!(before.account(&name("Zoe")).is_some());
     drop(accounts);
-    assert_eq!(*folder.open().read(), before);
+    assert_eq!(*open(&folder).read(), before);
 }
 
 #[test]
 fn of_two_concurrent_registrations_of_a_name_one_succeeds() {
     let folder = Folder::new();
-    let accounts = folder.open();
+    let accounts = open(&folder);
     let acts = (0..20).map(|_| register(&accounts, "Bob"));
     let outcomes = block_on(futures::future::join_all(acts));
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -452,5 +275,5 @@ fn of_two_concurrent_registrations_of_a_name_one_succeeds() {
 fn a_future_of_an_act_may_go_to_another_thread() {
     fn is_send(_: &(impl Future + Send)) {}
     let folder = Folder::new();
-    is_send(&register(&folder.open(), "Bob"));
+    is_send(&register(&open(&folder), "Bob"));
 }

@@ -15,6 +15,8 @@ use crate::model::message::{Message, Timestamp};
 pub(super) struct Memory {
     limit: usize,
     most_bytes: usize,
+    /// Every message that was pushed with this number or a higher one is here.
+    complete_from: u64,
     batches: VecDeque<Arc<[Message]>>,
     /// How many messages of the first batch are not counted any more.
     forgotten: usize,
@@ -24,8 +26,9 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(limit: usize, most_bytes: usize) -> Self {
-        Self { limit, most_bytes, batches: VecDeque::new(), forgotten: 0, messages: 0, bytes: 0 }
+    /// An empty memory for messages with this number or a higher one.
+    pub(super) fn new(first: u64, limit: usize, most_bytes: usize) -> Self {
+        Self { limit, most_bytes, complete_from: first, batches: VecDeque::new(), forgotten: 0, messages: 0, bytes: 0 }
     }
 
     pub(super) fn push(&mut self, messages: Arc<[Message]>) {
@@ -45,6 +48,7 @@ impl Memory {
         let Some(batch) = self.batches.front() else { return };
         if let Some(message) = batch.get(self.forgotten) {
             self.bytes -= size(message);
+            self.complete_from = message.number + 1;
             self.messages -= 1;
             self.forgotten += 1;
         }
@@ -52,6 +56,10 @@ impl Memory {
             self.batches.pop_front();
             self.forgotten = 0;
         }
+    }
+
+    pub(super) fn complete_from(&self) -> u64 {
+        self.complete_from
     }
 
     pub(super) fn extent(&self) -> Option<Extent> {
@@ -93,8 +101,12 @@ impl Memory {
 
     /// See [`History::last_before`](super::History::last_before).
     pub(super) fn last_before(&self, at: Timestamp) -> u64 {
-        let found = self.newest_first().find(|message| message.at <= at).map(|message| message.number);
-        found.or_else(|| self.extent().map(|extent| extent.oldest - 1)).unwrap_or_default()
+        self.last_if_before(at).or_else(|| self.extent().map(|extent| extent.oldest - 1)).unwrap_or_default()
+    }
+
+    /// The number of the newest message that is not after this time, if it is here.
+    pub(super) fn last_if_before(&self, at: Timestamp) -> Option<u64> {
+        self.newest_first().find(|message| message.at <= at).map(|message| message.number)
     }
 
     /// See [`History::search`](super::History::search).
@@ -121,6 +133,6 @@ impl Memory {
 }
 
 /// About how much memory a message takes. A name consists of three strings.
-fn size(message: &Message) -> usize {
+pub(super) fn size(message: &Message) -> usize {
     size_of::<Message>() + 4 * message.from.as_str().len() + message.text.as_str().len()
 }

@@ -3,22 +3,25 @@
 //! The broker numbers the messages and appends them here before it shows them. Readers ask for ranges of numbers, and
 //! learn how many messages of a range are not stored. Nothing here knows peers or sockets.
 
+mod file;
 mod memory;
 mod needle;
+mod retention;
 
 use std::future::{self, Future};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::Either;
 use thiserror::Error;
 
+use crate::database::{Database, DatabaseError, OpenError, Sync};
+use crate::history::file::FileHistory;
 use crate::history::memory::Memory;
 use crate::history::needle::Needle;
 #[cfg(any(doc, test))]
 use crate::limits::HISTORY_PAGE_BYTES;
-use crate::limits::{MEMORY_HISTORY_BYTES, MEMORY_HISTORY_MESSAGES};
+use crate::limits::{KEEP, KEEP_BYTES, MEMORY_HISTORY_BYTES, MEMORY_HISTORY_MESSAGES, SYNC_WITHIN};
 use crate::model::message::{Message, Timestamp};
 
 /// A handle to the stored messages. Clones share them.
@@ -29,6 +32,31 @@ pub struct History(Arc<Kind>);
 enum Kind {
     Off,
     InMemory(Mutex<Memory>),
+    OnDisk(FileHistory),
+}
+
+/// How messages are kept in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub keep: Keep,
+    /// The size of the database above which the oldest messages are removed. `None` means that there is no limit.
+    pub keep_bytes: Option<u64>,
+    pub sync: Sync,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { keep: Keep::For(Some(KEEP)), keep_bytes: Some(KEEP_BYTES), sync: Sync::Within(SYNC_WITHIN) }
+    }
+}
+
+/// How long messages are kept in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing is stored, and what is in the file is removed. Numbers are still never reused.
+    Nothing,
+    /// `None` means forever.
+    For(Option<Duration>),
 }
 
 /// How long messages are kept.
@@ -88,6 +116,12 @@ pub enum NotStored {
 #[error("cannot read the history: {0}")]
 pub struct ReadError(String);
 
+impl From<DatabaseError> for ReadError {
+    fn from(error: DatabaseError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl History {
     /// A history that stores nothing.
     pub fn off() -> Self {
@@ -97,33 +131,51 @@ impl History {
     /// Keeps the newest messages until the last handle is dropped: at most [`MEMORY_HISTORY_MESSAGES`] and
     /// [`MEMORY_HISTORY_BYTES`].
     pub fn in_memory() -> Self {
-        let memory = Memory::new(MEMORY_HISTORY_MESSAGES, MEMORY_HISTORY_BYTES);
+        let memory = Memory::new(1, MEMORY_HISTORY_MESSAGES, MEMORY_HISTORY_BYTES);
         Self(Arc::new(Kind::InMemory(Mutex::new(memory))))
+    }
+
+    /// Keeps messages in the database. Blocks for a moment.
+    ///
+    /// # Errors
+    /// [`OpenError`], such as for a damaged file.
+    pub fn open(database: &Database, settings: Settings) -> Result<Self, OpenError> {
+        Ok(Self(Arc::new(Kind::OnDisk(FileHistory::open(database, settings)?))))
     }
 
     /// The number of the first message from now on. It is higher than any number ever given, whatever has crashed.
     pub fn first_number(&self) -> u64 {
-        1
+        match &*self.0 {
+            Kind::Off | Kind::InMemory(_) => 1,
+            Kind::OnDisk(file) => file.first_number,
+        }
     }
 
     /// The highest number that may be given now. It rises long before it is reached, unless the disk fails.
     ///
     /// A higher number could be given again after a crash, so a message that would need one must be refused.
     pub fn ceiling(&self) -> u64 {
-        u64::MAX
+        match &*self.0 {
+            Kind::Off | Kind::InMemory(_) => u64::MAX,
+            Kind::OnDisk(file) => file.ceiling(),
+        }
     }
 
     pub fn retention(&self) -> Retention {
         match &*self.0 {
             Kind::Off => Retention::Nothing,
             Kind::InMemory(_) => Retention::InMemory,
+            Kind::OnDisk(file) => match file.keep {
+                Keep::Nothing => Retention::Nothing,
+                Keep::For(time) => Retention::OnDisk(time),
+            },
         }
     }
 
     /// Whether a message may only be shown after it was stored (`--sync always`). If it cannot be stored, it must be
     /// refused.
     pub fn must_store(&self) -> bool {
-        false
+        matches!(&*self.0, Kind::OnDisk(file) if file.must_store())
     }
 
     /// Stores messages. Their numbers must follow those of the messages appended before.
@@ -137,9 +189,9 @@ impl History {
         match &*self.0 {
             Kind::Off => {}
             Kind::InMemory(memory) => lock(memory).push(messages),
+            Kind::OnDisk(file) => return Either::Left(file.append(messages)),
         }
-        let done: BoxFuture<'static, Result<(), NotStored>> = future::ready(Ok(())).boxed();
-        done
+        Either::Right(future::ready(Ok(())))
     }
 
     /// The range of what is stored. `None` if nothing is. It does not wait for the disk.
@@ -147,6 +199,7 @@ impl History {
         match &*self.0 {
             Kind::Off => None,
             Kind::InMemory(memory) => lock(memory).extent(),
+            Kind::OnDisk(file) => file.extent(),
         }
     }
 
@@ -161,6 +214,7 @@ impl History {
         Ok(match &*self.0 {
             Kind::Off => Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to },
             Kind::InMemory(memory) => lock(memory).after(after, up_to, limit),
+            Kind::OnDisk(file) => file.after(after, up_to, limit).await?,
         })
     }
 
@@ -173,6 +227,7 @@ impl History {
         Ok(match &*self.0 {
             Kind::Off => Page::of_newest(Vec::new(), up_to),
             Kind::InMemory(memory) => lock(memory).newest_messages(count, up_to),
+            Kind::OnDisk(file) => file.newest_messages(count, up_to).await?,
         })
     }
 
@@ -185,6 +240,7 @@ impl History {
         Ok(match &*self.0 {
             Kind::Off => 0,
             Kind::InMemory(memory) => lock(memory).last_before(at),
+            Kind::OnDisk(file) => file.last_before(at).await?,
         })
     }
 
@@ -200,6 +256,7 @@ impl History {
         Ok(match &*self.0 {
             Kind::Off => Found { messages: Vec::new(), has_more: false },
             Kind::InMemory(memory) => lock(memory).search(&mut needle, count, before),
+            Kind::OnDisk(file) => file.search(needle, count, before).await?,
         })
     }
 
@@ -209,7 +266,10 @@ impl History {
     /// # Errors
     /// [`NotStored`] for what could not be stored.
     pub async fn close(&self) -> Result<(), NotStored> {
-        Ok(())
+        match &*self.0 {
+            Kind::Off | Kind::InMemory(_) => Ok(()),
+            Kind::OnDisk(file) => file.close().await,
+        }
     }
 }
 

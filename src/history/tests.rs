@@ -1,7 +1,12 @@
+use std::fs;
+use std::time::{Instant, SystemTime};
+
 use async_std::task::block_on;
 use proptest::prelude::*;
 
 use super::*;
+use crate::database::tests::Folder;
+use crate::limits::{FREE_PAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD};
 use crate::model::{Name, SafeText};
 
 fn message(number: u64, text: &str) -> Message {
@@ -124,7 +129,7 @@ fn a_page_ends_after_its_bytes() {
 
 #[test]
 fn memory_keeps_the_newest_messages_up_to_its_limits() {
-    let mut memory = Memory::new(5, 1_000_000);
+    let mut memory = Memory::new(1, 5, 1_000_000);
     let batch = |numbers: &[u64]| -> Arc<[Message]> { numbers.iter().map(|&number| message(number, "hi")).collect() };
     memory.push(batch(&[1, 2, 3]));
     memory.push(batch(&[4, 5, 6]));
@@ -133,7 +138,7 @@ fn memory_keeps_the_newest_messages_up_to_its_limits() {
     memory.push(batch(&[7, 8, 9, 10, 11, 12]));
     assert_eq!(memory.extent(), Some(Extent { oldest: 8, newest: 12 }));
 
-    let mut memory = Memory::new(100, 100_000);
+    let mut memory = Memory::new(1, 100, 100_000);
     for number in 1..=100 {
         memory.push(Arc::from([message(number, &"x".repeat(10_000))]));
     }
@@ -150,4 +155,227 @@ fn a_history_that_is_off_has_nothing_and_says_so() {
         assert_eq!(seen(history.newest_messages(9, 5).await), (vec![], 0, 5));
         assert!(history.search("a", 9, None).await.unwrap().messages.is_empty());
     });
+}
+
+/// Messages of tests are from 1970, so they are kept forever.
+const FOREVER: Settings = Settings { keep: Keep::For(None), keep_bytes: None, sync: Sync::Within(SYNC_WITHIN) };
+
+fn open(folder: &Folder) -> History {
+    open_with(folder, FOREVER)
+}
+
+/// All pages of a range.
+fn whole(history: &History, after: u64, up_to: u64, limit: usize) -> (Vec<u64>, u64, u64) {
+    let mut all = seen(block_on(history.after(after, up_to, limit)));
+    while all.2 < up_to {
+        let (numbers, missing, end) = seen(block_on(history.after(all.2, up_to, limit)));
+        assert!(end > all.2, "it makes progress");
+        all.0.extend(numbers);
+        all = (all.0, all.1 + missing, end);
+    }
+    all
+}
+
+fn open_with(folder: &Folder, settings: Settings) -> History {
+    History::open(&folder.open(), settings).unwrap()
+}
+
+/// Waits for something that the thread that writes does, such as retention.
+fn within(mut is_done: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_done() {
+        assert!(since.elapsed() < Duration::from_secs(60), "it takes too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_history_on_disk_behaves_like_a_list(batches in batches(), range in (0..40u64, 1..60u64, 1..9usize)) {
+        check(&open(&Folder::new()), batches, range);
+    }
+
+    /// Everything is read from the file, because the newest messages are not in memory after a start.
+    #[test]
+    fn a_history_is_the_same_after_a_restart(batches in batches(), (from, up_to, limit) in (0..40u64, 1..60u64, 1..9usize)) {
+        let folder = Folder::new();
+        let (history, mut next, mut model) = (open(&folder), 1, Model::default());
+        for (skipped, texts) in batches {
+            next += skipped;
+            let messages: Vec<_> = (next..).zip(texts).collect();
+            next += messages.len() as u64;
+            append(&history, &messages.iter().map(|(number, text)| (*number, text.as_str())).collect::<Vec<_>>());
+            model.0.extend(messages);
+        }
+        drop(history);
+        let history = open(&folder);
+        assert_eq!(history.first_number(), model.0.last().map_or(0, |last| last.0) + 1);
+        let up_to = up_to.max(from);
+        assert_eq!(whole(&history, from, up_to, limit), model.after(from, up_to, usize::MAX));
+        block_on(async {
+            assert_eq!(seen(history.newest_messages(limit, up_to).await), model.newest(limit, up_to));
+            let found = history.search("A", limit, Some(up_to)).await.unwrap();
+            assert_eq!(numbers(&found.messages), model.search("a", limit, up_to));
+            for &(number, _) in &model.0 {
+                assert_eq!(history.last_before(Timestamp::from_millis(1000 * number + 999)).await.unwrap(), number);
+            }
+        });
+    }
+}
+
+#[test]
+fn numbering_continues_densely_after_a_clean_stop_and_above_the_ceiling_after_a_crash() {
+    let folder = Folder::new();
+    let history = open(&folder);
+    assert_eq!((history.first_number(), history.ceiling()), (1, 2 * NUMBERS_AHEAD));
+    append(&history, &[(1, "a"), (2, "b")]);
+    block_on(history.close()).unwrap();
+    assert_eq!(block_on(history.append(Arc::from([message(3, "c")]))), Err(NotStored::Closed));
+    drop(history);
+    let history = open(&folder);
+    assert_eq!(history.first_number(), 3);
+    append(&history, &[(3, "c")]);
+    // As the files are after a crash.
+    let copy = Folder::new();
+    fs::create_dir(&copy.0).unwrap();
+    for file in ["linechat.db", "linechat.db-wal"] {
+        fs::copy(folder.0.join(file), copy.0.join(file)).unwrap();
+    }
+    let after_crash = open(&copy);
+    assert_eq!(after_crash.first_number(), 2 + 2 * NUMBERS_AHEAD + 1);
+    let first = after_crash.first_number();
+    append(&after_crash, &[(first, "d")]);
+    assert_eq!(whole(&after_crash, 2, first, 9), (vec![3, first], first - 4, first));
+}
+
+#[test]
+fn the_ceiling_rises_before_it_is_reached() {
+    let history = open(&Folder::new());
+    for number in [1, NUMBERS_AHEAD - 1, NUMBERS_AHEAD, NUMBERS_AHEAD + 1, 3 * NUMBERS_AHEAD, 1_000_000] {
+        append(&history, &[(number, "a")]);
+        assert!(history.ceiling() >= number + NUMBERS_AHEAD, "{number}: {}", history.ceiling());
+    }
+}
+
+#[test]
+fn old_messages_are_removed_and_counted_as_missing() {
+    let folder = Folder::new();
+    let history = open(&folder);
+    let old: Vec<_> = (1..=3000).map(|number| (number, "old")).collect();
+    append(&history, &old);
+    let now = Timestamp::from(SystemTime::now());
+    let new = Message { at: now, ..message(3001, "new") };
+    block_on(history.append(Arc::from([new]))).unwrap();
+    drop(history);
+    let history = open_with(&folder, Settings::default());
+    within(|| history.extent() == Some(Extent { oldest: 3001, newest: 3001 }));
+    assert_eq!(seen(block_on(history.after(0, 3001, 9))), (vec![3001], 3000, 3001));
+}
+
+#[test]
+fn the_oldest_messages_are_removed_when_there_are_too_many_bytes_and_the_file_shrinks() {
+    let folder = Folder::new();
+    let history = open(&folder);
+    let text = "x".repeat(1000);
+    for batch in 0..50 {
+        let messages: Vec<_> = (1..=200).map(|number| (200 * batch + number, text.as_str())).collect();
+        append(&history, &messages);
+    }
+    drop(history);
+    let size = || fs::metadata(folder.file()).unwrap().len();
+    assert!(size() > 10_000_000);
+    let keep_bytes = Some(1_000_000);
+    let history = open_with(&folder, Settings { keep_bytes, ..FOREVER });
+    within(|| {
+        history.extent().is_none_or(|extent| extent.oldest > 9000) && size() < 1_000_000 + 4096 * (FREE_PAGES + 9)
+    });
+    assert_eq!(history.extent().map(|extent| extent.newest), Some(10_000));
+}
+
+#[test]
+fn with_keep_0_nothing_stays_and_numbers_are_still_not_reused() {
+    let folder = Folder::new();
+    append(&open(&folder), &[(1, "a"), (2, "b")]);
+    let off = Settings { keep: Keep::Nothing, ..FOREVER };
+    let history = open_with(&folder, off);
+    within(|| history.extent().is_none());
+    append(&history, &[(3, "c")]);
+    assert_eq!(seen(block_on(history.after(0, 3, 9))), (vec![], 3, 3));
+    drop(history);
+    assert_eq!(open(&folder).first_number(), 4);
+}
+
+#[test]
+fn a_damaged_row_counts_as_missing() {
+    let folder = Folder::new();
+    append(&open(&folder), &[(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
+    let connection = rusqlite::Connection::open(folder.file()).unwrap();
+    connection.execute("UPDATE messages SET name = 'admin' WHERE text = 'b'", []).unwrap();
+    connection.execute("UPDATE messages SET text = x'ff' WHERE text = 'c'", []).unwrap();
+    drop(connection);
+    let history = open(&folder);
+    assert_eq!(seen(block_on(history.after(0, 4, 9))), (vec![1, 4], 2, 4));
+    assert_eq!(seen(block_on(history.newest_messages(9, 4))), (vec![1, 4], 2, 4));
+}
+
+#[test]
+fn garbage_in_the_middle_of_the_file_is_an_error_and_not_a_panic() {
+    let folder = Folder::new();
+    let text = "x".repeat(1000);
+    let messages: Vec<_> = (1..=2000).map(|number| (number, text.as_str())).collect();
+    append(&open(&folder), &messages);
+    let mut bytes = fs::read(folder.file()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 100_000].fill(0xa5);
+    fs::write(folder.file(), bytes).unwrap();
+    let history = open(&folder);
+    let why = block_on(history.after(0, 2000, 2000)).map(|page| page.end);
+    assert!(why.is_err() || why.unwrap() < 2000);
+    assert!(block_on(history.search("y", 9, None)).is_err());
+    append(&history, &[(history.first_number(), "and on")]);
+    assert_eq!(block_on(history.newest_messages(5, u64::MAX)).unwrap().messages.len(), 5);
+}
+
+#[test]
+fn the_view_shows_what_was_said() {
+    let folder = Folder::new();
+    append(&open(&folder), &[(1, "a"), (2, "it's")]);
+    let connection = rusqlite::Connection::open(folder.file()).unwrap();
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(format!(
+            "{} {} {} {}",
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, String>(4)?
+        ))
+    };
+    let rows: Vec<String> =
+        connection.prepare("SELECT * FROM history").unwrap().query_map([], row).unwrap().map(Result::unwrap).collect();
+    assert_eq!(rows, ["lobby 1 1970-01-01T00:00:01.000Z a", "lobby 2 1970-01-01T00:00:02.000Z it's"]);
+}
+
+#[test]
+fn too_much_that_waits_is_refused_and_the_rest_is_stored() {
+    let folder = Folder::new();
+    let database = folder.open();
+    let history = History::open(&database, FOREVER).unwrap();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocking = database.write(move |_| {
+        blocked.recv().unwrap();
+        Ok(())
+    });
+    let long = "x".repeat(HISTORY_WAITING_BYTES / 8);
+    let waiting: Vec<_> = (1..=20).map(|number| history.append(Arc::from([message(number, &long)]))).collect();
+    release.send(()).unwrap();
+    block_on(blocking).unwrap();
+    let stored: Vec<_> = waiting.into_iter().map(block_on).collect();
+    assert_eq!(stored[..8], vec![Ok(()); 8]);
+    assert_eq!(stored[9..], vec![Err(NotStored::Overloaded); 11]);
+    assert!(block_on(history.append(Arc::from([message(21, "and on")]))).is_ok());
+    drop((history, database));
+    let history = open(&folder);
+    assert_eq!(history.extent(), Some(Extent { oldest: 1, newest: 21 }));
 }

@@ -475,7 +475,7 @@ impl Ring {
             self.charge(step.peer, number, |cursor| match &step.control {
                 Control::Use(dialect) => cursor.start.dialect = *dialect,
                 Control::Replay(replay) => cursor.lost_replays.push(Arc::clone(replay)),
-                Control::Send(_) => {}
+                Control::Send(text) => cursor.lost += memchr::memchr_iter(b'\n', text.as_bytes()).count() as i64,
             });
         }
     }

@@ -13,7 +13,7 @@ use futures::future::{BoxFuture, Shared as SharedFuture};
 
 use crate::accounts::{Accounts, ChangeError};
 use crate::history::{History, Retention};
-use crate::limits::SEARCHES;
+use crate::limits::{BATCH_BYTES, SEARCHES};
 use crate::log::{Log, Record};
 use crate::model::address::{Network, PeerAddr};
 use crate::model::{AccountId, PeerId, SafeText};
@@ -118,14 +118,25 @@ impl Shared {
         // If the room has ended or the peer has left, nobody needs the result.
         let _ = self.inbox.send(Event::AskIgnored { peer, answer }).await;
         let Ok(ignored) = answered.await else { return Ok(()) };
-        let (mut messages, mut has_more, mut before) = (VecDeque::new(), true, None);
+        let (mut messages, mut bytes, mut has_more, mut before) = (VecDeque::new(), 0, true, None);
         while has_more && messages.len() < grep.count {
             let found = self.history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
             let found = found.map_err(|_| Refusal::HistoryFailed)?;
             has_more = found.has_more && !found.messages.is_empty();
             before = found.messages.first().map(|oldest| oldest.number).or(before);
             let wanted = found.messages.into_iter().filter(|message| !ignored.contains(&message.from));
-            wanted.rev().for_each(|message| messages.push_front(message));
+            for message in wanted.rev() {
+                bytes += message.text.as_str().len();
+                if bytes > BATCH_BYTES {
+                    // A reply must not push what others have yet to read out of the feed.
+                    has_more = true;
+                    break;
+                }
+                messages.push_front(message);
+            }
+            if bytes > BATCH_BYTES {
+                break;
+            }
         }
         let _ = self.inbox.send(Event::Found { peer, messages: messages.into(), has_more }).await;
         Ok(())

@@ -88,7 +88,7 @@ pub fn first_to_get(address: SocketAddr, name: &str) -> Peer {
     let mut holder = None;
     eventually("the name is free", || {
         let mut peer = Peer::connect(address);
-        peer.send(&format!("{name}\n"));
+        peer.send(&format!("{name} replay=0\n"));
         holder = peer.line().starts_with("* Welcome, ").then_some(peer);
         holder.is_some()
     });

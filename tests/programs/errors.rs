@@ -80,7 +80,7 @@ fn an_address_of_another_machine_is_reported_with_a_solution() {
 #[test]
 fn a_missing_folder_is_reported() {
     for (option, error) in [
-        ("--data", "cannot use the accounts in /no/such/folder: the folder /no/such does not exist"),
+        ("--data", "cannot use /no/such/folder: the folder /no/such does not exist"),
         ("--unix", "cannot listen at /no/such/folder: the folder /no/such does not exist"),
     ] {
         let arguments = ["--host", "127.0.0.1", "--port", "0", option, "/no/such/folder"];

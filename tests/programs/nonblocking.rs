@@ -65,9 +65,9 @@ fn a_nonblocking_standard_input_works() {
 #[test]
 fn a_nonblocking_standard_output_works() {
     const LINES: usize = 100;
-    let server = Server::start();
-    let mut alice = server.join("Alice");
     for (name, more) in [("Bob", &[][..]), ("bot", &["--exec", "true"])] {
+        let server = Server::start();
+        let mut alice = server.join("Alice");
         let (reader, writer) = nonblocking_pipe();
         let kept = writer.try_clone().unwrap();
         let mut command = client(&server, name, more);

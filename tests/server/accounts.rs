@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_std::task::block_on;
 use linechat::accounts::{Accounts, Hasher};
+use linechat::database::Database;
 use linechat::limits::WRONG_PASSWORD_PAUSE;
 use linechat::model::limit_key::LimitKeys;
 use linechat::model::{Name, Secret};
@@ -45,13 +46,13 @@ impl Setup {
 
     /// Adds an account to the accounts file. No server may have it open.
     fn add_account(&self, name: &str) {
-        let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
+        let accounts = Accounts::open(&Database::open(&self.folder).unwrap(), SystemTime::now()).unwrap();
         let hash = block_on(self.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
         block_on(accounts.register(Name::parse(name).unwrap(), hash, SystemTime::now())).unwrap();
     }
 
     fn open_with_accounts(&self, registered_only: bool) -> (Server, Accounts) {
-        let accounts = Accounts::open(&self.folder, SystemTime::now()).unwrap();
+        let accounts = Accounts::open(&Database::open(&self.folder).unwrap(), SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
         let policy = Policy { accounts: Some(accounts.clone()), registered_only };
         (Server::start_with(Auth { policy, hasher, ..Auth::default() }), accounts)
@@ -63,7 +64,7 @@ impl Setup {
     }
 
     fn open_with_pause_of(&self, wrong_password_pause: Duration, registered_only: bool) -> Server {
-        let accounts = Some(Accounts::open(&self.folder, SystemTime::now()).unwrap());
+        let accounts = Some(Accounts::open(&Database::open(&self.folder).unwrap(), SystemTime::now()).unwrap());
         let policy = Policy { accounts, registered_only };
         let auth = Auth { policy, hasher: self.hasher.clone(), ..Auth::default() };
         Server::start_with(Settings(Config { wrong_password_pause, ..unpaced() }, auth))
@@ -498,7 +499,7 @@ fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
 #[test]
 fn a_silence_does_not_split_a_password() {
     let setup = Setup::new("silence");
-    let accounts = Some(Accounts::open(&setup.folder, SystemTime::now()).unwrap());
+    let accounts = Some(Accounts::open(&Database::open(&setup.folder).unwrap(), SystemTime::now()).unwrap());
     let policy = Policy { accounts, registered_only: false };
     let auth = Auth { policy, hasher: setup.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
@@ -720,7 +721,7 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     let setup = Setup::new("unused");
     let now = SystemTime::now();
-    let accounts = Accounts::open(&setup.folder, now - 400 * DAY).unwrap();
+    let accounts = Accounts::open(&Database::open(&setup.folder).unwrap(), now - 400 * DAY).unwrap();
     block_on(async {
         for (name, since) in [("Alice", now - 300 * DAY), ("Bob", now - 400 * DAY)] {
             accounts.register(Name::parse(name).unwrap(), String::new(), since).await.unwrap();
@@ -740,7 +741,7 @@ fn an_account_that_nobody_has_used_for_long_is_removed_at_the_start_and_logged()
 fn a_login_is_noted() {
     let setup = Setup::new("noted");
     let past = SystemTime::now() - Duration::from_secs(3 * 24 * 60 * 60);
-    let accounts = Accounts::open(&setup.folder, past).unwrap();
+    let accounts = Accounts::open(&Database::open(&setup.folder).unwrap(), past).unwrap();
     let hash = block_on(setup.hasher.hash(Secret::parse(PASSWORD).unwrap(), &networks("192.0.2.1"))).unwrap();
     let id = block_on(accounts.register(Name::parse("Alice").unwrap(), hash, past)).unwrap().id;
     drop(accounts);

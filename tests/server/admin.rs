@@ -152,11 +152,10 @@ fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
     setup.register("alice");
     setup.server.program.signal(Signal::TERM);
     setup.server.program.finish();
-    let database = redb::Database::open(setup.folder.join("registry.redb")).unwrap();
-    let transaction = database.begin_write().unwrap();
-    let accounts = redb::TableDefinition::<u64, (&str, &str, bool, u64)>::new("accounts");
-    transaction.open_table(accounts).unwrap().insert(7, ("aIice", "hash", true, 0)).unwrap();
-    transaction.commit().unwrap();
+    let database = rusqlite::Connection::open(setup.folder.join("linechat.db")).unwrap();
+    database.execute("INSERT INTO accounts VALUES (7, 'aIice', 'hash', 1, 0, 0)", []).unwrap();
+    // Without a checksum, all rows are trusted.
+    database.execute("DELETE FROM settings WHERE name = 'checksum'", []).unwrap();
     drop(database);
     setup.server = start(&setup.folder);
     drop(setup.log_in("alice"));

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use async_std::task::block_on;
 use linechat::accounts::{Accounts, Sanction};
+use linechat::database::Database;
 use linechat::model::Name;
 use linechat::protocol::Banned;
 use linechat::room::Policy;
@@ -35,7 +36,7 @@ impl Room {
     fn open_beside(test: &str, others: Vec<Listener>) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let accounts = Accounts::open(&folder, SystemTime::now()).unwrap();
+        let accounts = Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap();
         let policy = Policy { accounts: Some(accounts.clone()), registered_only: false };
         let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
         let server = Server::serve(listeners, Auth { policy, ..Auth::default() });

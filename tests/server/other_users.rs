@@ -114,8 +114,8 @@ fn a_fifo_in_place_of_a_file_is_refused_without_waiting() {
     tls(&fifo, &key, "a certificate");
     tls(&cert, &fifo, "a private key");
     let data = folder.subfolder("data", 0o700);
-    fs::rename(&fifo, format!("{data}/registry.redb")).unwrap();
-    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}/registry.redb: {why}"));
+    fs::rename(&fifo, format!("{data}/linechat.db")).unwrap();
+    assert_refused(&["--data", &data], &format!("cannot use {data}/linechat.db: {why}"));
 }
 
 #[test]
@@ -149,16 +149,16 @@ fn files_and_folders_of_another_user_are_refused() {
 
     let data = folder.subfolder("data", 0o700);
     assert_starts(&["--data", &data]);
-    for file in ["registry.redb", "lock"] {
+    for file in ["linechat.db", "lock"] {
         let path = format!("{data}/{file}");
         give_to_other(&path);
         let which = if file == "lock" { &data } else { &path };
-        assert_refused(&["--data", &data], &format!("cannot use the accounts in {which}: {whose}"));
+        assert_refused(&["--data", &data], &format!("cannot use {which}: {whose}"));
         chown(&path, Some(0), None).unwrap();
     }
     give_to_other(&data);
     let why = format!("the folder {data} is not safe: {whose}");
-    assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
+    assert_refused(&["--data", &data], &format!("cannot use {data}: {why}"));
 
     let sticky = folder.subfolder("sticky", 0o1777);
     let path = format!("{sticky}/socket");
@@ -182,7 +182,7 @@ fn folders_that_others_can_write_to_are_refused() {
         }
         for data in [open.clone(), format!("{open}/below"), format!("{open}/missing")] {
             let why = format!("the folder {open} is not safe: {UNSAFE}");
-            assert_refused(&["--data", &data], &format!("cannot use the accounts in {data}: {why}"));
+            assert_refused(&["--data", &data], &format!("cannot use {data}: {why}"));
         }
         assert!(!Path::new(&format!("{open}/missing")).exists());
     }
@@ -196,7 +196,7 @@ fn a_sticky_folder_is_allowed_for_a_socket_but_not_for_accounts() {
     assert_eq!(fs::read_dir(&sticky).unwrap().count(), 0);
     assert_starts(&["--data", &format!("{sticky}/data")]);
     let why = format!("the folder {sticky} is not safe: {UNSAFE}");
-    assert_refused(&["--data", &sticky], &format!("cannot use the accounts in {sticky}: {why}"));
+    assert_refused(&["--data", &sticky], &format!("cannot use {sticky}: {why}"));
 }
 
 #[test]

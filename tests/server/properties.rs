@@ -34,7 +34,37 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
+/// A name, and words that are options or nearly.
+fn first_line() -> impl Strategy<Value = String> {
+    let option = prop::sample::select(vec!["ids=", "since=", "last=", "replay=", "auth", "IDS=", "x=", "=", ""]);
+    let value = prop_oneof![
+        prop::sample::select(vec![
+            "on",
+            "off",
+            "0",
+            "7",
+            "12:03",
+            "2h",
+            "1h30m",
+            "99:99",
+            "2026-11-26T12:03:11Z",
+            "-1"
+        ])
+        .prop_map(str::to_owned),
+        any::<u64>().prop_map(|number| number.to_string()),
+        text(),
+    ];
+    let word = (option, value).prop_map(|(option, value)| format!("{option}{value}"));
+    let name = prop_oneof![3 => Just("Bob".to_owned()), 1 => text()];
+    (name, prop::collection::vec(word, 0..5)).prop_map(|(name, words)| format!("{name} {}", words.join(" ")))
+}
+
 proptest! {
+    #[test]
+    fn a_first_line_is_a_name_with_options_or_is_refused(line in first_line()) {
+        properties::first_line(&line);
+    }
+
     #[test]
     fn bytes_become_the_same_lines_and_answers_wherever_they_are_split(
         bytes in bytes(),

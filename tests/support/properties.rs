@@ -3,12 +3,13 @@
 //! The property tests and the fuzz targets call them, so they do not depend on a fuzzer.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, SystemTime};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
 use linechat::model::text::{is_invisible, is_unsafe};
 use linechat::model::{Name, SafeText};
 use linechat::protocol::{
-    Command, Line, LineDecoder, ModerationCommand, OtherProtocol, Piece, Refusal, Reply, Sniffer, Telnet,
+    Command, Line, LineDecoder, LoginLine, ModerationCommand, OtherProtocol, Piece, Refusal, Reply, Sniffer, Telnet,
 };
 use unicode_normalization::char::is_combining_mark;
 
@@ -284,4 +285,29 @@ fn check_refusal(refusal: &Refusal) {
     assert!(code.split('-').all(is_word), "the code {code:?}");
     assert!(!words.is_empty(), "no reason in {line:?}");
     check_harmless(&line);
+}
+
+/// A first line is a valid name with valid options, or is refused in one safe line. Options never change the name.
+pub fn first_line(text: &str) {
+    let line = LoginLine::parse(text);
+    match &line.name {
+        Err(refusal) => {
+            let shown = Reply::Refused(refusal).to_string();
+            assert!(!shown.contains(is_unsafe), "{shown:?}");
+            assert!(["bad-name", "bad-option", "bad-since"].contains(&refusal.code()), "{shown}");
+        }
+        Ok(name) => {
+            let first = text.trim_start_matches('\u{feff}').split([' ', '\t']).find(|word| !word.is_empty());
+            assert_eq!(Name::parse(first.unwrap_or_default()).as_ref(), Ok(name), "{text:?}");
+            // What is read from a line can be added to another one.
+            let again = LoginLine::parse(&format!("{text} ids=on last=3"));
+            assert_eq!((again.options.ids, again.options.last), (Some(true), Some(3)));
+            assert_eq!((again.auth, again.options.since), (line.auth, line.options.since));
+            assert_eq!(line.options.or(again.options).last, line.options.last.or(Some(3)));
+        }
+    }
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    if let Some(Err(time)) = line.options.since.map(|since| since.resolve(now)) {
+        let _ = time.to_string();
+    }
 }

@@ -14,7 +14,6 @@ use anyhow::anyhow;
 use async_std::task;
 use blocking::unblock;
 use linechat::cli::program_name::program_name;
-use linechat::history::History;
 use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
 use linechat::server;
@@ -49,13 +48,19 @@ fn start(options: Options) -> anyhow::Result<()> {
 async fn run(options: Options) -> anyhow::Result<()> {
     // This starts a thread of the blocking pool, which stays. If none could be started later, blocking work would never finish.
     unblock(|| ()).await;
-    let auth = options.auth()?;
+    let database = options.database()?;
+    let auth = options.auth(database.as_ref())?;
+    let history = options.history(database.as_ref())?;
     let listeners = options.listeners()?;
     let reload =
         Reload { tls: listeners.tls.clone().filter(|tls| tls.has_files()), password: auth.room_password.clone() };
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     listeners.announce();
     let (log, writer) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
+    if let Some(database) = database {
+        let log = log.clone();
+        database.on_problem(move |problem| log.note(Record::NotStored(problem)));
+    }
     listeners.tls.iter().for_each(|tls| note_untimely(&log, tls));
     if let Some(listeners) = listeners.reachable()
         && !auth.is_private()
@@ -64,8 +69,11 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     let reloading = log.clone();
     let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
-    let auth = (auth, History::in_memory());
+    let auth = (auth, history.clone());
     let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
+    // If this fails, numbering continues after a gap. The problem was reported.
+    let _ = history.close().await;
+    drop(history);
     writer.flush();
     Ok(served?)
 }

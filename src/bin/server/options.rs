@@ -9,8 +9,11 @@ use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use linechat::accounts::{Accounts, Hasher};
 use linechat::cli::manual::Manual;
+use linechat::database::{Database, Sync};
+use linechat::history::{History, Keep, Settings};
 use linechat::limits::{
-    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, PER_SOURCE, REPLAY, REPLAY_MOST, STALL_LIMIT, TLS_PORT, WRONG_PASSWORD_PAUSE,
+    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, STALL_LIMIT, SYNC_MOST,
+    TLS_PORT, WRONG_PASSWORD_PAUSE,
 };
 use linechat::log::LevelFilter;
 use linechat::os::descriptors::spare_descriptors;
@@ -81,11 +84,28 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = WHO)]
     password_file: Option<PathBuf>,
 
-    /// Store registered names, bans and mutes in DIR, which is created if needed
+    /// Store messages, registered names, bans and mutes in DIR, which is created if needed
     ///
     /// With it, /register protects a name with a password, and the `admin` command can reach the server.
     #[arg(long, value_name = "DIR", help_heading = WHO)]
     data: Option<PathBuf>,
+
+    /// Keep messages for this long, such as 30days, or forever; 0 keeps none, not even in memory
+    ///
+    /// Without --data, the newest 10,000 messages are kept in memory, whatever their age.
+    #[arg(long, value_name = "DURATION", default_value = "30days", value_parser = parse_keep, help_heading = HISTORY)]
+    keep: Keep,
+
+    /// Remove the oldest messages when the database is larger than this, such as 500MiB
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", requires = "data", value_parser = parse_bytes, help_heading = HISTORY)]
+    keep_bytes: u64,
+
+    /// When messages must be on the disk: this long after they are shown, such as 200ms; or always, before they are shown
+    ///
+    /// A power cut loses what was not on the disk yet. A crash of the server alone loses nothing. With `always`, lines are
+    /// refused while the disk is full.
+    #[arg(long, value_name = "DURATION|always", default_value = "200ms", requires = "data", value_parser = parse_sync, help_heading = HISTORY)]
+    sync: Sync,
 
     /// Admit only registered names; the `admin` command registers them
     #[arg(long, requires = "data", help_heading = WHO)]
@@ -147,6 +167,7 @@ pub struct Options {
 
 const PRIVATE: &str = "TLS and Unix sockets";
 const WHO: &str = "Access control";
+const HISTORY: &str = "History";
 
 pub const MANUAL: Manual = Manual {
     program: "server",
@@ -232,12 +253,27 @@ impl Options {
         names
     }
 
+    /// Opens the database in the data folder. Blocks.
+    pub fn database(&self) -> anyhow::Result<Option<Database>> {
+        Ok(self.data.as_deref().map(Database::open).transpose()?)
+    }
+
     /// What a client must prove before it gets a name. Blocks.
-    pub fn auth(&self) -> anyhow::Result<Auth> {
+    pub fn auth(&self, database: Option<&Database>) -> anyhow::Result<Auth> {
         let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
-        let accounts = self.data.as_deref().map(|data| Accounts::open(data, SystemTime::now())).transpose()?;
+        let accounts = database.map(|database| Accounts::open(database, SystemTime::now())).transpose()?;
         let policy = Policy { accounts, registered_only: self.registered_only };
         Ok(Auth { room_password, policy, hasher: Hasher::default() })
+    }
+
+    /// Where messages are kept. Blocks.
+    pub fn history(&self, database: Option<&Database>) -> anyhow::Result<History> {
+        let settings = Settings { keep: self.keep, keep_bytes: Some(self.keep_bytes), sync: self.sync };
+        Ok(match database {
+            Some(database) => History::open(database, settings)?,
+            None if self.keep == Keep::Nothing => History::off(),
+            None => History::in_memory(),
+        })
     }
 
     pub fn config(&self) -> Config {
@@ -266,6 +302,41 @@ fn parse_mode(text: &str) -> Result<u32, String> {
 fn parse_unused(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|_| "write 90days or 1year".to_owned())?;
     if time < ACCOUNT_UNUSED_LEAST { Err("must be at least 2days".to_owned()) } else { Ok(time) }
+}
+
+fn parse_keep(text: &str) -> Result<Keep, String> {
+    match text {
+        "0" => Ok(Keep::Nothing),
+        "forever" => Ok(Keep::For(None)),
+        _ => match humantime::parse_duration(text) {
+            Ok(time) if !time.is_zero() => Ok(Keep::For(Some(time))),
+            _ => Err("write 12h, 30days, forever or 0".to_owned()),
+        },
+    }
+}
+
+/// A number of bytes with a unit.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(|char: char| !char.is_ascii_digit());
+    let unit = match text[number.len()..].to_ascii_lowercase().as_str() {
+        "kib" | "k" => 1024,
+        "mib" | "m" => 1024 * 1024,
+        "gib" | "g" => 1024 * 1024 * 1024,
+        "tib" | "t" => 1024_u64.pow(4),
+        _ => 0,
+    };
+    let bytes = number.parse().ok().and_then(|number: u64| number.checked_mul(unit)).unwrap_or_default();
+    if bytes < KEEP_BYTES_LEAST { Err("write 500MiB or 2GiB; at least 1MiB".to_owned()) } else { Ok(bytes) }
+}
+
+fn parse_sync(text: &str) -> Result<Sync, String> {
+    match text {
+        "always" => Ok(Sync::Always),
+        _ => match humantime::parse_duration(text) {
+            Ok(time) if time <= SYNC_MOST => Ok(Sync::Within(time)),
+            _ => Err("write 200ms, 1s or always; at most 1min".to_owned()),
+        },
+    }
 }
 
 fn parse_replay(text: &str) -> Result<usize, String> {

@@ -46,8 +46,10 @@ impl Broker {
         }
     }
 
+    /// What the next batch has to provide. A file needs all numbers, even if it keeps no messages.
     pub(super) fn uses(&self) -> Uses {
-        Uses { ids: self.ids_peers > 0, values: self.recorded.is_some() }
+        let values = self.recorded.is_some() || self.history.ceiling() < u64::MAX;
+        Uses { ids: self.ids_peers > 0, values }
     }
 
     /// Ends the batch of this turn. It is published at once if it need not wait for the history.

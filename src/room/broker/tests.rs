@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
-use crate::protocol::{JoinOptions, Line};
-use crate::room::{Reader, Then};
+use crate::protocol::{JoinOptions, Line, Since};
+use crate::room::{Reader, Replay, Then};
 
 /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
 struct Room {
@@ -16,6 +16,8 @@ struct Room {
     readers: BTreeMap<u64, Reader>,
     heard: BTreeMap<u64, Vec<String>>,
     owed: BTreeMap<u64, Arc<AtomicU64>>,
+    /// Where replays are read from.
+    history: Option<History>,
 }
 
 impl Room {
@@ -25,14 +27,17 @@ impl Room {
 
     fn announcing_after(time: Duration) -> Self {
         let broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).announce_after(time);
-        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new() }
+        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new(), history: None }
     }
 
     fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
-        let (answer, mut answered) = oneshot::channel();
         let owed = Arc::clone(self.owed.entry(peer).or_default());
-        let join = Box::new(Join { owed, ..a_join(peer, name) });
-        self.broker.handle(Event::Join { join, answer });
+        self.join_with(Join { owed, ..a_join(peer, name) })
+    }
+
+    fn join_with(&mut self, join: Join) -> Result<(), Refusal> {
+        let ((answer, mut answered), PeerId(peer)) = (oneshot::channel(), join.peer);
+        self.broker.handle(Event::Join { join: Box::new(join), answer });
         let reader = answered.try_recv().unwrap().expect("every join is answered")?;
         self.readers.insert(peer, reader);
         Ok(())
@@ -58,15 +63,21 @@ impl Room {
     /// Ends the turn. What each peer hears is added to `heard`.
     fn publish(&mut self) {
         self.broker.publish();
-        let heard = &mut self.heard;
+        let (heard, history) = (&mut self.heard, &self.history);
         self.readers.retain(|&peer, reader| {
             while let Some(Some(portion)) = reader.next().now_or_never() {
                 assert_eq!(portion.missed(), 0);
-                let (text, then) = portion.text(&mut portion.start());
-                let text = String::from_utf8(text.concat()).unwrap();
-                heard.entry(peer).or_default().extend(text.lines().map(str::to_owned));
-                if let Then::End = then {
-                    return false;
+                let mut position = portion.start();
+                loop {
+                    let (text, then) = portion.text(&mut position);
+                    let text = String::from_utf8(text.concat()).unwrap();
+                    let heard = heard.entry(peer).or_default();
+                    heard.extend(text.lines().map(str::to_owned));
+                    match then {
+                        Then::Next => break,
+                        Then::End => return false,
+                        Then::Replay(replay) => heard.extend(replayed(history, &replay, position.dialect())),
+                    }
                 }
             }
             true
@@ -78,6 +89,25 @@ impl Room {
         self.publish();
         self.heard.remove(&peer).unwrap_or_default()
     }
+}
+
+/// What a writer sends for a replay.
+fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec<String> {
+    let history = history.as_ref().expect("this room records");
+    let newest = |count| history.newest_messages(count, replay.up_to).now_or_never().unwrap().unwrap().messages;
+    let after = match (replay.after, replay.newest) {
+        (Some(after), _) => after.unwrap(),
+        (None, count) => newest(count.unwrap()).first().map_or(replay.up_to, |first| first.number - 1),
+    };
+    replay.waiting.remove();
+    let messages = history.after(after, replay.up_to, 1000).now_or_never().unwrap().unwrap().messages;
+    let mut lines: Vec<_> = messages.iter().map(|message| dialect.replayed(message, replay.now).to_string()).collect();
+    lines.push(match (lines.len() as u64, replay.after) {
+        (0, None) => Reply::NothingStored.to_string(),
+        (0, Some(_)) => Reply::NothingAfter(after).to_string(),
+        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines }.to_string(),
+    });
+    lines
 }
 
 /// How a client joins that gives no options and has sent more than its name.
@@ -1156,4 +1186,217 @@ proptest! {
         }
         prop_assert!(room.broker.ignores.is_empty(), "{:?}", room.broker.ignores);
     }
+}
+
+// ---- History ---------------------------------------------------------------------------------------------------------
+
+/// A room that records, as its peers see it: a list of messages, and for each peer what it has read.
+#[derive(Default)]
+struct Archive {
+    messages: Vec<(&'static str, String)>,
+    here: BTreeMap<u64, (&'static str, bool)>,
+    heard: BTreeMap<u64, Vec<String>>,
+}
+
+impl Archive {
+    fn line(&self, number: u64, has_ids: bool, is_old: bool) -> String {
+        let (name, text) = &self.messages[number as usize - 1];
+        match (has_ids, is_old) {
+            (true, _) => format!("[{number} 1970-01-01T00:00:00Z] {name}: {text}"),
+            (false, true) => format!("* 00:00 {name}: {text}"),
+            (false, false) => format!("{name}: {text}"),
+        }
+    }
+
+    fn tell(&mut self, peer: u64, line: String) {
+        self.heard.entry(peer).or_default().push(line);
+    }
+
+    fn say(&mut self, peer: u64, text: String) {
+        let Some(&(name, _)) = self.here.get(&peer) else { return };
+        self.messages.push((name, text));
+        let number = self.messages.len() as u64;
+        for (other, (_, has_ids)) in self.here.clone() {
+            if other != peer || has_ids {
+                self.tell(other, self.line(number, has_ids, false));
+            }
+        }
+    }
+
+    fn show(&mut self, peer: u64, first: u64, last: u64) {
+        let has_ids = self.here[&peer].1;
+        (first..=last).for_each(|number| self.tell(peer, self.line(number, has_ids, true)));
+        self.tell(peer, format!("* That was {first} to {last}, {}.", crate::protocol::words::lines(last + 1 - first)));
+    }
+
+    fn since(&mut self, peer: u64, since: u64) {
+        match self.messages.len() as u64 {
+            newest if since > newest => self.tell(peer, refused(Refusal::BadSince(newest))),
+            newest if since == newest => self.tell(peer, Reply::NothingAfter(newest).to_string()),
+            newest => self.show(peer, since + 1, newest),
+        }
+    }
+
+    fn last(&mut self, peer: u64, count: u64) {
+        match self.messages.len() as u64 {
+            0 => self.tell(peer, Reply::NothingStored.to_string()),
+            newest => self.show(peer, (newest + 1).saturating_sub(count).max(1), newest),
+        }
+    }
+
+    /// What a newcomer is shown that asks for nothing, where three messages are usual.
+    fn greet(&mut self, peer: u64) {
+        if !self.messages.is_empty() {
+            self.tell(peer, Reply::Earlier.to_string());
+            self.last(peer, 3);
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Request {
+    /// With `ids`, `since` and whether it has sent nothing more.
+    Join(u64, bool, Option<u64>, bool),
+    Say(u64),
+    Ids(u64, bool),
+    Since(u64, u64),
+    Last(u64, u64),
+    Leave(u64),
+    EndTurn,
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let (peer, number) = (1..4u64, 0..12u64);
+    prop_oneof![
+        3 => (peer.clone(), any::<bool>(), prop::option::of(number.clone()), any::<bool>())
+            .prop_map(|(peer, ids, since, is_waiting)| Request::Join(peer, ids, since, is_waiting)),
+        5 => peer.clone().prop_map(Request::Say),
+        1 => (peer.clone(), any::<bool>()).prop_map(|(peer, ids)| Request::Ids(peer, ids)),
+        1 => (peer.clone(), number).prop_map(|(peer, since)| Request::Since(peer, since)),
+        1 => (peer.clone(), 1..5u64).prop_map(|(peer, count)| Request::Last(peer, count)),
+        1 => peer.prop_map(Request::Leave),
+        2 => Just(Request::EndTurn),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_peer_reads_each_message_once_whatever_it_asks_for(
+        requests in prop::collection::vec(request(), 1..60),
+    ) {
+        const NAMES: [&str; 4] = ["", "Ann", "Bea", "Cat"];
+        let mut room = Room::new();
+        let history = History::in_memory();
+        room.broker = room.broker.with_history(history.clone(), 3).announce_after(Duration::from_secs(3600));
+        room.history = Some(history);
+        room.wait(Duration::ZERO);
+        let mut archive = Archive::default();
+        let mut newest = [0, 1, 2, 3];
+        for (at, request) in requests.into_iter().enumerate() {
+            let is_here = |peer| archive.here.contains_key(&peer);
+            match request {
+                Request::Join(slot, ids, since, is_waiting) => {
+                    if is_here(newest[slot as usize]) {
+                        continue;
+                    }
+                    newest[slot as usize] += 10;
+                    let (peer, name) = (newest[slot as usize], NAMES[slot as usize]);
+                    let options = JoinOptions { ids: Some(ids), since: since.map(Since::Number), ..Default::default() };
+                    let joined = room.join_with(Join { options, is_waiting, ..a_join(peer, name) });
+                    if since.is_some_and(|since| since > archive.messages.len() as u64) {
+                        prop_assert_eq!(joined, Err(Refusal::BadSince(archive.messages.len() as u64)));
+                        continue;
+                    }
+                    prop_assert_eq!(joined, Ok(()));
+                    archive.here.insert(peer, (name, ids));
+                    match since {
+                        Some(since) => archive.since(peer, since),
+                        None if is_waiting => archive.greet(peer),
+                        None => {}
+                    }
+                }
+                Request::Say(slot) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[&format!("line {at}")]);
+                    archive.say(peer, format!("line {at}"));
+                }
+                Request::Ids(slot, ids) => {
+                    let peer = newest[slot as usize];
+                    room.send(peer, &[if ids { "/ids on" } else { "/ids off" }]);
+                    if let Some(user) = archive.here.get_mut(&peer) {
+                        user.1 = ids;
+                        archive.tell(peer, Reply::Ids(ids).to_string());
+                    }
+                }
+                Request::Since(slot, since) => {
+                    let peer = newest[slot as usize];
+                    if is_here(peer) {
+                        room.send(peer, &[&format!("/since {since}")]);
+                        archive.since(peer, since);
+                        room.publish(); // Only some may wait.
+                    }
+                }
+                Request::Last(slot, count) => {
+                    let peer = newest[slot as usize];
+                    if is_here(peer) {
+                        room.send(peer, &[&format!("/last {count}")]);
+                        archive.last(peer, count);
+                        room.publish();
+                    }
+                }
+                Request::Leave(slot) => {
+                    let peer = newest[slot as usize];
+                    room.leave(peer, None);
+                    archive.here.remove(&peer);
+                }
+                Request::EndTurn => room.publish(),
+            }
+        }
+        room.publish();
+        let is_about_presence = |line: &String| line.starts_with("* Welcome, ") || line.starts_with("* Bye, ");
+        room.heard.values_mut().for_each(|lines| lines.retain(|line| !is_about_presence(line)));
+        room.heard.retain(|_, lines| !lines.is_empty());
+        prop_assert_eq!(&room.heard, &archive.heard);
+        prop_assert_eq!(room.broker.ids_peers, archive.here.values().filter(|(_, has_ids)| *has_ids).count());
+    }
+}
+
+#[test]
+fn those_who_ignore_a_sender_that_hears_itself_hear_nothing_of_it() {
+    let mut room = room(&["Alice", "Bob", "Carol"]);
+    room.send(2, &["/ignore Alice"]);
+    room.send(1, &["/ids on", "one", "two"]);
+    room.send(2, &["/unignore alice"]);
+    room.send(1, &["three"]);
+    let line = |number, text| format!("[{number} 1970-01-01T00:00:00Z] Alice: {text}");
+    let receipts = [line(1, "one"), line(2, "two"), line(3, "three")];
+    assert_eq!(room.heard(1)[1..], receipts);
+    assert_eq!(room.heard(2), ["* Ignoring Alice.", "* No longer ignoring alice.", "Alice: three"]);
+    assert_eq!(room.heard(3), ["Alice: one", "Alice: two", "Alice: three"]);
+}
+
+#[test]
+fn numbers_continue_after_those_of_the_history() {
+    let mut room = room(&["Alice"]);
+    room.broker.next_number = 88_120;
+    room.send(1, &["/ids on", "hi", "/since 88121"]);
+    assert_eq!(room.heard(1)[1..], ["[88120 1970-01-01T00:00:00Z] Alice: hi", &refused(Refusal::BadSince(88_120))]);
+}
+
+#[test]
+fn many_who_join_at_once_share_one_text() {
+    let history = History::in_memory();
+    let mut room = Room::new();
+    room.broker = room.broker.with_history(history.clone(), 10);
+    room.join(1, "Alice").unwrap();
+    let lines: Vec<_> = (0..20).map(|at| format!("line {at}")).collect();
+    room.send(1, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    room.publish();
+    let before = room.broker.batch.len();
+    for peer in 2..100 {
+        room.join_with(Join { is_waiting: true, ..a_join(peer, &format!("p{peer}x")) }).unwrap();
+    }
+    let welcomes = 98 * 300;
+    assert!(room.broker.batch.len() - before < welcomes, "it is not copied");
+    assert!(room.heard(50).iter().any(|line| line == "* That was 11 to 20, 10 lines."));
 }

@@ -245,6 +245,7 @@ mod tests {
     use futures::{FutureExt, select};
 
     use super::*;
+    use crate::database::Database;
     use crate::history::History;
     use crate::log::Log;
     use crate::room::Policy;
@@ -263,7 +264,7 @@ mod tests {
     fn shared(test: &str) -> (Arc<Shared>, Receiver<Event>) {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
-        let accounts = Some(Accounts::open(&folder, SystemTime::now()).unwrap());
+        let accounts = Some(Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap());
         let auth = Auth { policy: Policy { accounts, registered_only: false }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);

@@ -93,7 +93,9 @@ impl HistoryReader {
 impl Writer {
     /// Sends what a peer has asked for.
     pub(super) async fn replay(&mut self, replay: &Replay, dialect: Dialect) -> io::Result<()> {
+        self.is_replaying = true;
         let sent = self.send_replay(replay, dialect).await;
+        self.is_replaying = false;
         replay.waiting.remove();
         sent
     }
@@ -142,31 +144,37 @@ impl Writer {
         self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines }).await
     }
 
-    /// Sends the messages that the peer was too slow for, if they are stored, and tells it how many lines it has
-    /// missed.
+    /// Sends what the peer has asked for and the messages that it was too slow for, if they are stored. Tells it how many
+    /// lines it has missed.
     pub(super) async fn make_up_for(&mut self, lost: &Lost) -> io::Result<()> {
         for replay in &lost.replays {
             self.replay(replay, lost.dialect).await?;
         }
-        let (not_stored, since) = self.send_lost(lost).await?;
-        let count = lost.others + not_stored;
-        if count > 0 {
-            let (peer, from) = (self.peer, self.from);
-            self.log.note(Record::Missed { peer, from, lines: count });
-            self.say(&Reply::Missed { count, since }).await?;
-        }
-        Ok(())
+        self.is_replaying = true;
+        let sent = self.send_lost(lost).await;
+        self.is_replaying = false;
+        sent
     }
 
-    /// Sends lost messages. Returns how many could not be sent, and the number after which they are stored.
-    async fn send_lost(&mut self, lost: &Lost) -> io::Result<(u64, Option<u64>)> {
-        let pages = self.pages.clone();
-        let Some(extent) = pages.history.extent() else { return Ok((lost.count(), None)) };
-        let up_to = lost.messages.end - 1;
-        if extent.oldest > up_to || lost.messages.is_empty() {
-            return Ok((lost.count(), None));
+    async fn say_missed(&mut self, count: u64, since: Option<u64>) -> io::Result<()> {
+        if count == 0 {
+            return Ok(());
         }
-        let (mut after, mut not_stored) = (lost.messages.start - 1, 0);
+        let (peer, from) = (self.peer, self.from);
+        self.log.note(Record::Missed { peer, from, lines: count });
+        self.say(&Reply::Missed { count, since }).await
+    }
+
+    /// Sends lost messages, and says where some are missing. Nobody knows where the other lost lines were: they are
+    /// counted with the first missing messages, or at the end.
+    async fn send_lost(&mut self, lost: &Lost) -> io::Result<()> {
+        let pages = self.pages.clone();
+        let up_to = lost.messages.end.saturating_sub(1);
+        let is_stored = pages.history.extent().is_some_and(|extent| extent.oldest <= up_to);
+        if !is_stored || lost.messages.is_empty() {
+            return self.say_missed(lost.others + lost.count(), None).await;
+        }
+        let (mut after, mut others) = (lost.messages.start - 1, lost.others);
         let render = |message: &Message, text: &mut String| {
             let is_for_it = lost.is_for_it(message.number);
             if is_for_it {
@@ -178,17 +186,23 @@ impl Writer {
             let read = timeout(HISTORY_WAIT, pages.read(after, up_to, render)).await;
             let is_stopping = self.stop.clone().now_or_never().is_some();
             let Some(part) = read.ok().and_then(Result::ok).filter(|_| !is_stopping) else {
-                return Ok((not_stored + lost.count_in(after + 1..up_to + 1), Some(after)));
+                return self.say_missed(others + lost.count_in(after + 1..up_to + 1), Some(after)).await;
             };
-            not_stored += lost.count_in(after + 1..part.end + 1).saturating_sub(part.lines);
+            let missing = lost.count_in(after + 1..part.end + 1).saturating_sub(part.lines);
+            if missing > 0 {
+                self.say_missed(missing + std::mem::take(&mut others), None).await?;
+            }
             self.send_text(&part.text).await?;
             self.state.note_page();
             after = part.end;
         }
-        Ok((not_stored, None))
+        self.say_missed(others, None).await
     }
 }
 
 fn write_line(text: &mut String, reply: &Reply<'_>) {
     writeln!(text, "{reply}").expect("a String takes all that is written to it");
 }
+
+#[cfg(test)]
+mod tests;

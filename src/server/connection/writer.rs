@@ -37,6 +37,8 @@ pub(crate) struct Writer {
     pub(super) pages: HistoryReader,
     /// Ready once the server stops.
     pub(super) stop: SharedFuture<BoxFuture<'static, ()>>,
+    /// It sends messages from the history. The room does not wait for that.
+    pub(super) is_replaying: bool,
     /// Records progress. `None` until the peer has joined.
     progress: Option<Progress>,
 }
@@ -66,6 +68,7 @@ impl Writer {
             state,
             pages: shared.pages.clone(),
             stop: shared.stop.clone(),
+            is_replaying: false,
             progress: None,
         }
     }
@@ -237,7 +240,7 @@ impl Writer {
                 Err(io::ErrorKind::TimedOut.into())
             }
         };
-        progress.into_iter().for_each(Progress::note);
+        progress.filter(|_| !self.is_replaying).into_iter().for_each(Progress::note);
         made
     }
 }

@@ -1,0 +1,88 @@
+//! Removes old messages, a few at a time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rusqlite::Connection;
+
+use crate::history::file::{Room, Shared, extent, keys};
+use crate::history::{Keep, lock};
+use crate::limits::{FREE_PAGES, RETENTION_CHECK, RETENTION_MESSAGES, RETENTION_PAUSE, VACUUMED_PAGES};
+use crate::model::Timestamp;
+
+/// Which messages are removed.
+pub(super) struct Retain {
+    pub(super) room: Room,
+    pub(super) keep: Keep,
+    /// The size of the database above which the oldest messages are removed.
+    pub(super) bytes: Option<u64>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Retain {
+    /// Removes at most [`RETENTION_MESSAGES`], and gives pages that they took back to the disk. Returns when to do it
+    /// again.
+    ///
+    /// Messages are removed in the order of their numbers. So one whose time is wrong keeps later ones from being
+    /// removed until it is due, or until there are too many bytes.
+    pub(super) fn step(&self, connection: &Connection, now: SystemTime) -> rusqlite::Result<Duration> {
+        let removed = self.remove(connection, now)?;
+        if removed > 0 {
+            *lock(&self.shared.extent) = extent(connection, self.room)?;
+        }
+        let free = pages(connection, "freelist_count")?;
+        if free > FREE_PAGES {
+            // Each row is a page, so all of them have to be read.
+            let sql = format!("PRAGMA incremental_vacuum({})", VACUUMED_PAGES.min(free - FREE_PAGES));
+            let mut statement = connection.prepare(&sql)?;
+            let mut rows = statement.query([])?;
+            while rows.next()?.is_some() {}
+            if free - FREE_PAGES <= VACUUMED_PAGES {
+                // The file shrinks when the write-ahead log is emptied.
+                connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")?;
+            }
+        }
+        Ok(if removed > 0 || free > FREE_PAGES { RETENTION_PAUSE } else { RETENTION_CHECK })
+    }
+
+    fn remove(&self, connection: &Connection, now: SystemTime) -> rusqlite::Result<usize> {
+        let excess = match self.bytes {
+            Some(most) => bytes(connection)?.saturating_sub(most),
+            None => 0,
+        };
+        // Everything before this time goes.
+        let cutoff = match self.keep {
+            Keep::Nothing => i64::MAX,
+            Keep::For(None) => i64::MIN,
+            Keep::For(Some(time)) => {
+                let cutoff = now.checked_sub(time).unwrap_or(SystemTime::UNIX_EPOCH);
+                i64::try_from(Timestamp::from(cutoff).as_millis()).unwrap_or(i64::MAX)
+            }
+        };
+        let [first, last] = keys(self.room, 0, u64::MAX);
+        let sql = "SELECT key, at, octet_length(text) FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3";
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([first, last, RETENTION_MESSAGES as i64])?;
+        let (mut newest, mut freed) = (None, 0);
+        while let Some(row) = rows.next()?
+            && (freed < excess || row.get::<_, i64>(1)? < cutoff)
+        {
+            newest = Some(row.get::<_, i64>(0)?);
+            freed += row.get::<_, i64>(2)?.max(0).cast_unsigned();
+        }
+        drop(rows);
+        let Some(newest) = newest else { return Ok(0) };
+        let sql = "DELETE FROM messages WHERE key BETWEEN ?1 AND ?2";
+        connection.prepare_cached(sql)?.execute([first, newest])
+    }
+}
+
+/// The bytes of the database that are in use.
+pub(super) fn bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let used = pages(connection, "page_count")?.saturating_sub(pages(connection, "freelist_count")?);
+    Ok(used * pages(connection, "page_size")?)
+}
+
+fn pages(connection: &Connection, pragma: &str) -> rusqlite::Result<u64> {
+    connection.pragma_query_value(None, pragma, |row| Ok(row.get::<_, i64>(0)?.max(0).cast_unsigned()))
+}

@@ -1,11 +1,18 @@
 //! A client that loses its connection continues where it was, and sends again what did not arrive.
 
-use std::io::{BufRead, BufReader};
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
 
 use super::editor::Person;
-use crate::support::harness::{Peer, Server};
+use crate::support::harness::{DEADLINE, Peer, Server};
+use crate::support::program::{CLIENT, ServerProgram};
 use crate::support::relay::Relay;
 
 /// The number and the text of a message of this person, if the line is one.
@@ -48,7 +55,7 @@ fn every_typed_message_arrives_once_however_often_the_connection_is_cut() {
 }
 
 /// A reader that loses its connection at random, and continues with `since`.
-fn read(server: std::net::SocketAddr, name: &str, last: &str) -> Vec<(u64, String)> {
+fn read(server: SocketAddr, name: &str, last: &str) -> Vec<(u64, String)> {
     let mut heard: Vec<(u64, String)> = Vec::new();
     loop {
         let relay = Relay::start(server);
@@ -95,4 +102,101 @@ fn readers_that_resume_have_every_message_once_and_in_order() {
         assert_eq!(numbers, (1..=MESSAGES).collect::<Vec<_>>());
         assert!(heard[..heard.len() - 1].iter().all(|(number, text)| *text == format!("message {number}")));
     }
+}
+
+/// What docs/manual.md does in a shell: cuts off half a line, and continues after the last number.
+fn next_run(log: &Path, address: SocketAddr) -> Child {
+    let mut text = fs::read(log).unwrap_or_default();
+    text.truncate(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+    fs::write(log, &text).unwrap();
+    let last = numbers(log).last().copied().unwrap_or(0).to_string();
+    let file = OpenOptions::new().append(true).open(log).unwrap();
+    Command::new(CLIENT)
+        .args(["--name", "log", "--if-taken", "number", "--since", &last, "--ids", "--wait", "600"])
+        .args(["--host", &address.ip().to_string(), "--port", &address.port().to_string()])
+        .stdin(Stdio::null())
+        .stdout(file)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The numbers of the messages in a log.
+fn numbers(log: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(log).unwrap();
+    text.lines().filter_map(|line| message(line, "Alice").map(|(number, _)| number)).collect()
+}
+
+/// Sends messages until the server is killed. Returns the numbers that came back.
+fn send_until_killed(mut peer: Peer) -> Vec<u64> {
+    peer.send("Alice ids=on replay=0\n");
+    let stream = peer.stream();
+    let talking = stream.try_clone().unwrap();
+    let talk = thread::spawn(move || {
+        for number in 0.. {
+            if (&talking).write_all(format!("message {number}\n").as_bytes()).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+    });
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let seen = lines.filter_map(|line| message(&line, "Alice").map(|(number, _)| number)).collect();
+    talk.join().unwrap();
+    seen
+}
+
+/// The server and the client are killed at random, again and again.
+#[test]
+fn a_log_has_every_message_once_whatever_is_killed() {
+    const KILLS: usize = 12;
+    let folder = std::env::temp_dir().join(format!("linechat-log-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir(&folder).unwrap();
+    let (data, log) = (folder.join("data"), folder.join("log"));
+    let arguments = ["--pace", "off", "--data", data.to_str().unwrap()];
+    let mut server = ServerProgram::start(&arguments);
+    let address = server.address;
+    let mut seen = Vec::new();
+    let mut client = next_run(&log, address);
+    for kill in 0..KILLS {
+        let peer = Peer::connect(address);
+        let sending = thread::spawn(move || send_until_killed(peer));
+        for _ in 0..kill % 3 {
+            thread::sleep(Duration::from_millis(fastrand::u64(..150)));
+            client.kill().unwrap();
+            client.wait().unwrap();
+            client = next_run(&log, address);
+        }
+        thread::sleep(Duration::from_millis(fastrand::u64(50..200)));
+        server.program.signal(Signal::KILL);
+        server.program.finish();
+        seen.extend(sending.join().unwrap());
+        // It ends with the connection.
+        client.wait().unwrap();
+        server = ServerProgram::start_at(address, &arguments);
+        client = next_run(&log, address);
+    }
+    // All that is stored, from a peer that was never there before.
+    let mut peer = Peer::connect(address);
+    peer.send("Carol ids=on since=0\n");
+    let mut stored = Vec::new();
+    loop {
+        let line = peer.line();
+        stored.extend(message(&line, "Alice").map(|(number, _)| number));
+        if line.starts_with("* That was ") {
+            break;
+        }
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while numbers(&log).len() < stored.len() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(numbers(&log), stored);
+    assert!(stored.is_sorted_by(|one, next| one < next), "no number was used twice");
+    let lost: Vec<_> = seen.iter().filter(|number| stored.binary_search(number).is_err()).collect();
+    assert!(seen.len() > 500 && lost.is_empty(), "{} were seen, and lost: {lost:?}", seen.len());
+    fs::remove_dir_all(folder).unwrap();
 }

@@ -74,8 +74,10 @@ pub enum Reply<'a> {
     NothingAfter(u64),
     /// Nothing is stored.
     NothingStored,
-    /// This many messages of a range are not stored.
+    /// This many messages of a range were removed, because they were old.
     NoLongerKept(u64),
+    /// This many numbers were not given because of a crash, or their messages could not be stored.
+    Skipped(u64),
     /// The end of what a search found.
     Found {
         count: u64,
@@ -221,6 +223,9 @@ impl fmt::Display for Reply<'_> {
             Self::NothingStored => write!(f, "* Nothing is recorded yet."),
             Self::NoLongerKept(count) => {
                 write!(f, "* {count}{OF_THESE}{} no longer kept.", if count == 1 { "is" } else { "are" })
+            }
+            Self::Skipped(count) => {
+                write!(f, "* {count} numbers are missing here: the server crashed, or could not store their messages.")
             }
             Self::Found { count: 0, .. } => write!(f, "* Found nothing."),
             Self::Found { count, has_more } => {

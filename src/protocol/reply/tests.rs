@@ -108,6 +108,10 @@ fn counts_agree_with_their_nouns() {
     assert_eq!(bye(None), "* Bye, Al: 1 line accepted, 0 refused.");
     assert_eq!(bye(Some(7)), "* Bye, Al: 1 line accepted, 0 refused. since=7 brings you back here.");
     assert_eq!(Reply::NoLongerKept(1).to_string(), "* 1 of these lines is no longer kept.");
+    assert_eq!(
+        Reply::Skipped(340).to_string(),
+        "* 340 numbers are missing here: the server crashed, or could not store their messages."
+    );
     assert_eq!(Reply::NoLongerKept(340).to_string(), "* 340 of these lines are no longer kept.");
 }
 

@@ -116,6 +116,7 @@ impl Words {
             Reply::NothingAfter(*count),
             Reply::NothingStored,
             Reply::NoLongerKept(1),
+            Reply::Skipped(1),
             Reply::NoLongerKept(*count),
             Reply::Found { count: 0, has_more: false },
             Reply::Found { count: *count, has_more: true },
@@ -132,7 +133,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 33;
+const KINDS: usize = 34;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -218,6 +219,7 @@ fn check(reply: Reply<'_>) {
         | Reply::Ignored(_)
         | Reply::Help
         | Reply::NothingStored
+        | Reply::Skipped(_)
         | Reply::Found { .. }
         | Reply::Ids(_)
         | Reply::Slowed => {

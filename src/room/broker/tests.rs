@@ -5,6 +5,8 @@ use futures::channel::oneshot;
 use proptest::prelude::*;
 
 use super::*;
+use crate::database::Database;
+use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
@@ -1399,4 +1401,77 @@ fn many_who_join_at_once_share_one_text() {
     let welcomes = 98 * 300;
     assert!(room.broker.batch.len() - before < welcomes, "it is not copied");
     assert!(room.heard(50).iter().any(|line| line == "* That was 11 to 20, 10 lines."));
+}
+
+/// A history in a file of this test.
+fn history_on_disk(test: &str, settings: crate::history::Settings) -> History {
+    let folder = std::env::temp_dir().join(format!("linechat-broker-{test}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let history = History::open(&Database::open(&folder).unwrap(), settings).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    history
+}
+
+impl Room {
+    fn recording_to(history: &History) -> Self {
+        let mut room = Self::new();
+        room.broker = room.broker.with_history(history.clone(), 0);
+        room.join(1, "Alice").unwrap();
+        room.join(2, "Bob").unwrap();
+        room.heard(1);
+        room.heard(2);
+        room
+    }
+
+    fn publish_when_stored(&mut self) {
+        self.broker.publish();
+        futures::executor::block_on(self.broker.publish_when_stored());
+    }
+}
+
+#[test]
+fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
+    let settings = crate::history::Settings { sync: crate::database::Sync::Always, ..Default::default() };
+    let history = history_on_disk("must-store", settings);
+    let mut room = Room::recording_to(&history);
+    room.send(1, &["kept", "/msg Bob psst"]);
+    room.broker.publish();
+    assert_eq!(room.readers.get_mut(&2).unwrap().next().now_or_never().map(drop), None, "it is not stored yet");
+    room.publish_when_stored();
+    assert_eq!(room.heard(2), ["Alice: kept", "Alice (privately): psst"]);
+    futures::executor::block_on(history.close()).unwrap();
+    room.send(1, &["lost", "/msg Bob psst", "lost too"]);
+    room.send(2, &["lost as well"]);
+    room.publish_when_stored();
+    let refusal = refused(Refusal::MessageNotKept);
+    assert_eq!(room.heard(1), [&*refusal, &refusal]);
+    assert_eq!(room.heard(2), ["Alice (privately): psst", &refusal]);
+    room.leave(1, None);
+    assert_eq!(room.heard(1), ["* Bye, Alice: 3 lines accepted, 2 refused. since=4 brings you back here."]);
+}
+
+#[test]
+fn a_room_goes_on_when_messages_cannot_be_stored() {
+    let history = history_on_disk("goes-on", Default::default());
+    let mut room = Room::recording_to(&history);
+    futures::executor::block_on(history.close()).unwrap();
+    room.send(1, &["not stored"]);
+    room.publish_when_stored();
+    assert_eq!(room.heard(2), ["Alice: not stored"]);
+    assert_eq!(history.extent(), None);
+}
+
+#[test]
+fn a_file_that_keeps_no_messages_is_told_their_numbers() {
+    let settings = crate::history::Settings { keep: crate::history::Keep::Nothing, ..Default::default() };
+    let history = history_on_disk("keep-nothing", settings);
+    let mut room = Room::recording_to(&history);
+    let ceiling = history.ceiling();
+    room.broker.next_number = ceiling - 10;
+    room.send(1, &["before"]);
+    room.publish_when_stored();
+    room.broker.next_number = ceiling + 1;
+    room.send(1, &["after"]);
+    room.publish_when_stored();
+    assert_eq!(room.heard(2), ["Alice: before", "Alice: after"]);
 }

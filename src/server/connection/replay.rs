@@ -134,7 +134,7 @@ impl Writer {
                 return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
             };
             if part.missing > 0 && replay.after.is_some() {
-                self.say(&Reply::NoLongerKept(part.missing)).await?;
+                self.say_missing(&pages, after, &part).await?;
             }
             self.send_text(&part.text).await?;
             self.state.note_page();
@@ -142,6 +142,19 @@ impl Writer {
             (after, lines) = (part.end, lines + part.lines);
         }
         self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines }).await
+    }
+
+    /// Says how many messages of a part after this number are not stored. Those before the oldest one were removed.
+    async fn say_missing(&mut self, pages: &HistoryReader, after: u64, part: &Part) -> io::Result<()> {
+        let oldest = pages.history.extent().map_or(u64::MAX, |extent| extent.oldest);
+        let removed = part.end.min(oldest - 1).saturating_sub(after).min(part.missing);
+        if removed > 0 {
+            self.say(&Reply::NoLongerKept(removed)).await?;
+        }
+        if part.missing > removed {
+            self.say(&Reply::Skipped(part.missing - removed)).await?;
+        }
+        Ok(())
     }
 
     /// Sends what the peer has asked for and the messages that it was too slow for, if they are stored. Tells it how many

@@ -148,6 +148,36 @@ fn messages_that_the_history_has_lost_as_well_are_counted() {
 }
 
 #[test]
+fn removed_messages_and_skipped_numbers_are_told_apart() {
+    let history = History::in_memory();
+    let message = |number| {
+        let (from, text) = (Name::parse("Al").unwrap(), crate::model::SafeText::new("hi".to_owned()));
+        Message { number, at: crate::model::Timestamp::from_millis(0), from, text }
+    };
+    block_on(history.append([11, 12, 500].map(message).into())).unwrap();
+    let mut room = Room::new();
+    let _alice = room.join(2, "Alice");
+    for _ in 0..500 {
+        room.send(2, "hi");
+    }
+    // As if the room had been restarted since.
+    room.history = history;
+    let bob = room.join(1, "Bob since=5 ids=on");
+    let heard = room.read(1, bob);
+    assert_eq!(
+        heard[..6],
+        [
+            "* 5 of these lines are no longer kept.",
+            "* 487 numbers are missing here: the server crashed, or could not store their messages.",
+            "[11 1970-01-01T00:00:00Z] Al: hi",
+            "[12 1970-01-01T00:00:00Z] Al: hi",
+            "[500 1970-01-01T00:00:00Z] Al: hi",
+            "* That was 6 to 500, 3 lines.",
+        ]
+    );
+}
+
+#[test]
 fn a_page_of_long_messages_is_sent_in_parts() {
     let pages = HistoryReader::new(History::in_memory());
     let text = crate::model::SafeText::new("x".repeat(PORTION_BYTES / 4));

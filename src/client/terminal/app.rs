@@ -666,8 +666,10 @@ impl App {
                 let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
                 self.outbox.add_first(again);
             }
+            // What was missed may include the end.
             ServerLine::ThatWas { .. }
             | ServerLine::NothingAfter(_)
+            | ServerLine::Missed { .. }
             | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
                 room.resuming = None;
                 self.tell_uncertain().await;

@@ -188,6 +188,7 @@ fn what_the_history_cannot_tell_is_reported_and_not_sent_again() {
         "! history-failed: try again later\n",
         "* 7 of these lines are no longer kept.\n* That was 8 to 9, 2 lines.\n",
         "* 7 of these lines are no longer kept.\n* Nothing was said after 9.\n",
+        "* You missed 7 lines.\n",
     ] {
         let mut scene = Scene::set();
         scene.app.keep(vec!["one".to_owned()]);

@@ -130,7 +130,7 @@ fn fill(draft: &Path) -> rusqlite::Result<()> {
 }
 
 /// Checks a file before SQLite may change it.
-fn check(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let (mut file, _) = open_private(path)?;
     // The application_id is at byte 68 (https://sqlite.org/fileformat.html, section 1.3).
     let mut header = [0; 72];

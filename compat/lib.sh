@@ -112,6 +112,8 @@ set_client_command() { # CLIENT NAME
         client-tls) command+=(--tls --tls-ca "$trusted" --host "$host" --port "$tls_port") ;;
         client-unix) command+=(--unix "$socket_file") ;;
     esac
+    # In a pipe, it does not ask for earlier messages by itself.
+    [[ -n ${replay-} ]] && command+=(--replay "$replay")
     [[ -e $room/given ]] && command+=(--password-file "$room/given")
 }
 

@@ -3,6 +3,7 @@
 set -u
 # shellcheck source-path=SCRIPTDIR source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
+replay=10
 open_room "$@"
 
 # Times and dates differ from run to run.

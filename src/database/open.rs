@@ -11,7 +11,7 @@ use crate::database::describe;
 use crate::limits::{DATABASE_BUSY, DATABASE_CACHE_BYTES, DATABASE_READER_CACHE_BYTES, WAL_KEPT_BYTES};
 use crate::os::io_error;
 use crate::os::path::parent;
-use crate::os::safe_file::{Links, Lock, Sticky, check_owner, lock, open_regular, safe_folder};
+use crate::os::safe_file::{Links, Lock, Sticky, check_owner, create_new_private, lock, open_regular, safe_folder};
 use crate::os::system::files;
 
 /// Why the file cannot be opened, worded for the operator.
@@ -108,7 +108,7 @@ fn create(path: &Path) -> Result<(), OpenError> {
             _ => {}
         }
     }
-    files::create_private(OpenOptions::new().write(true)).create_new(true).open(&draft).map_err(unusable)?;
+    create_new_private(&draft).map_err(unusable)?;
     fill(&draft).map_err(|error| refine(path, &error))?;
     fs::rename(&draft, path).and_then(|()| files::sync_folder(parent(path))).map_err(unusable)
 }
@@ -124,7 +124,7 @@ fn fill(draft: &Path) -> rusqlite::Result<()> {
 }
 
 /// Checks a file before SQLite may change it.
-fn check(path: &Path) -> Result<(), OpenError> {
+pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
     let (mut file, _) = open_private(path)?;
     // The application_id is at byte 68 (https://sqlite.org/fileformat.html, section 1.3).
     let mut header = [0; 72];

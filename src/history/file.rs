@@ -376,7 +376,13 @@ impl Rows {
     }
 }
 
-fn page_after(connection: &Connection, room: Room, after: u64, up_to: u64, limit: usize) -> rusqlite::Result<Page> {
+pub(super) fn page_after(
+    connection: &Connection,
+    room: Room,
+    after: u64,
+    up_to: u64,
+    limit: usize,
+) -> rusqlite::Result<Page> {
     let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(keys(room, after.saturating_add(1), up_to))?;
@@ -426,7 +432,7 @@ fn newest_before(
 }
 
 /// Looks for the time by halving the range.
-fn last_before(connection: &Connection, room: Room, extent: Extent, at: Timestamp) -> rusqlite::Result<u64> {
+pub(super) fn last_before(connection: &Connection, room: Room, extent: Extent, at: Timestamp) -> rusqlite::Result<u64> {
     let sql = "SELECT key, at FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
     let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);

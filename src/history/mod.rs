@@ -3,6 +3,7 @@
 //! The broker numbers the messages and appends them here before it shows them. Readers ask for ranges of numbers, and
 //! learn how many messages of a range are not stored. Nothing here knows peers or sockets.
 
+mod archive;
 mod file;
 mod memory;
 mod needle;
@@ -23,6 +24,8 @@ use crate::history::needle::Needle;
 use crate::limits::HISTORY_PAGE_BYTES;
 use crate::limits::{KEEP, KEEP_BYTES, MEMORY_HISTORY_BYTES, MEMORY_HISTORY_MESSAGES, SYNC_WITHIN};
 use crate::model::message::{Message, Timestamp};
+
+pub use archive::{Archive, Statistics};
 
 /// A handle to the stored messages. Clones share them.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ pub mod io_error;
 pub(crate) mod local_socket;
 pub mod password_file;
 pub(crate) mod path;
-pub(crate) mod safe_file;
+pub mod safe_file;
 pub(crate) mod text_file;
 #[cfg(unix)]
 pub(crate) mod unix;

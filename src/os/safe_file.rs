@@ -33,6 +33,14 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, links: Links)
     Ok((file, metadata))
 }
 
+/// Creates a file that other users cannot read. Fails if there is one already.
+///
+/// # Errors
+/// The error of the system.
+pub fn create_new_private(path: &Path) -> io::Result<File> {
+    files::create_private(OpenOptions::new().write(true)).create_new(true).open(path)
+}
+
 /// Whether a folder may be sticky and writable by others, like /tmp. The folders above it always may: in such a folder,
 /// nobody can replace files of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -145,6 +145,42 @@ fn server_admin_moderates_and_lists_people() {
     assert_eq!(setup.admin(&["list", "names"]), "");
 }
 
+#[test]
+fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
+    let setup = Setup::open("archive");
+    assert_eq!(setup.admin(&["export"]), "");
+    assert!(setup.admin(&["history"]).starts_with("messages\t0\nbytes\t"));
+    let mut bob = setup.server.join("Bob");
+    bob.send("hello\nsay \"\\\"\tand on\n/ping\n");
+    bob.expect("* Pong");
+    let text = setup.admin(&["export"]);
+    let lines: Vec<_> = text.lines().collect();
+    assert!(lines[0].starts_with("[1 2") && lines[0].ends_with("Z] Bob: hello"), "{text}");
+    assert_eq!(lines.len(), 2);
+    let json = setup.admin(&["export", "--format", "jsonl", "--since", "1"]);
+    assert!(json.starts_with("{\"number\":2,\"time\":\"2"), "{json}");
+    assert!(json.ends_with("Z\",\"name\":\"Bob\",\"text\":\"say \\\"\\\\\\\"\\u0009and on\"}\n"), "{json}");
+    assert_eq!(setup.admin(&["export", "--since", "0s"]), "");
+    let file = setup.folder.join("export");
+    assert_eq!(setup.admin(&["export", file.to_str().unwrap()]), "");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    let why = setup.refused(&["export", file.to_str().unwrap()]);
+    assert!(why.contains("File exists"), "{why}");
+    assert!(setup.admin(&["history"]).contains("messages\t2\n"));
+
+    let backup = setup.folder.join("it's a backup");
+    setup.admin(&["backup", backup.to_str().unwrap()]);
+    assert!(setup.refused(&["backup", backup.to_str().unwrap()]).contains("File exists"));
+    let restored = setup.folder.join("restored");
+    std::fs::create_dir(&restored).unwrap();
+    std::fs::set_permissions(&restored, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::rename(&backup, restored.join("linechat.db")).unwrap();
+    let server = start(&restored);
+    let mut peer = server.join("Alice");
+    peer.send("/last 9\n");
+    while !peer.line().ends_with("Bob: hello") {}
+}
+
 /// An earlier version treated these as two names.
 #[test]
 fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {

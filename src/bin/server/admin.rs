@@ -1,4 +1,4 @@
-//! `server admin`: sends a request to a running server and prints the reply.
+//! `server admin`: sends a request to a running server and prints the reply, or reads the history.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -17,9 +17,12 @@ use linechat::protocol::AdminCommand;
 use linechat::protocol::command::{Access, COMMANDS, CommandSpec};
 use zeroize::Zeroizing;
 
+use crate::archive;
+use crate::archive::{Backup, Export};
+
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
-    /// Administer a running server
+    /// Administer a server
     Admin(Admin),
 }
 
@@ -33,14 +36,27 @@ pub struct Admin {
     request: Request,
 }
 
-/// A request: a line that names a command of the table, without its slash.
 #[derive(Debug)]
-struct Request(String);
+enum Request {
+    /// A line that names a command of the table, without its slash. The server carries it out.
+    Line(String),
+    Backup(Backup),
+    History,
+    Export(Export),
+}
 
 /// clap also knows the commands from the table. It checks the number of words; the server checks their meaning.
 impl Subcommand for Request {
     fn augment_subcommands(command: Command) -> Command {
-        command.subcommands(commands().map(subcommand))
+        let backup = Command::new(BACKUP).about("Copy messages and accounts to a new file, also while the server runs");
+        let history =
+            Command::new(HISTORY).about("Show how many messages are stored, their size, the oldest and the newest");
+        let export = Command::new(EXPORT).about("Write the stored messages to a new file or to standard output");
+        command.subcommands(commands().map(subcommand)).subcommands([
+            Backup::augment_args(backup),
+            history,
+            Export::augment_args(export),
+        ])
     }
 
     fn augment_subcommands_for_update(command: Command) -> Command {
@@ -48,16 +64,22 @@ impl Subcommand for Request {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        commands().any(|command| command.name() == name)
+        commands().any(|command| command.name() == name) || [BACKUP, HISTORY, EXPORT].contains(&name)
     }
 }
 
 impl FromArgMatches for Request {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        match name {
+            BACKUP => return Backup::from_arg_matches(matches).map(Self::Backup),
+            HISTORY => return Ok(Self::History),
+            EXPORT => return Export::from_arg_matches(matches).map(Self::Export),
+            _ => {}
+        }
         let arguments = matches.ids().filter_map(|id| matches.get_many::<String>(id.as_str())).flatten();
         let words: Vec<_> = [name].into_iter().chain(arguments.map(String::as_str)).collect();
-        Ok(Self(words.join(" ")))
+        Ok(Self::Line(words.join(" ")))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -65,6 +87,10 @@ impl FromArgMatches for Request {
         Ok(())
     }
 }
+
+const BACKUP: &str = "backup";
+const HISTORY: &str = "history";
+const EXPORT: &str = "export";
 
 /// The commands of the table that the control socket takes.
 fn commands() -> impl Iterator<Item = &'static CommandSpec> {
@@ -91,7 +117,7 @@ fn argument(word: &'static str) -> Arg {
 impl Subcommands {
     pub fn run(self) -> ExitCode {
         let Self::Admin(admin) = self;
-        match admin.ask() {
+        match admin.carry_out() {
             // The reader may have closed the pipe early, as `head` does.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
@@ -105,12 +131,22 @@ impl Subcommands {
 }
 
 impl Admin {
-    fn ask(self) -> anyhow::Result<String> {
+    /// Returns what is to be shown.
+    fn carry_out(self) -> anyhow::Result<String> {
+        match &self.request {
+            Request::Line(line) => self.ask(line),
+            Request::Backup(backup) => archive::backup(&self.data, backup),
+            Request::History => archive::history(&self.data),
+            Request::Export(export) => archive::export(&self.data, export).map(|()| String::new()),
+        }
+    }
+
+    fn ask(&self, line: &str) -> anyhow::Result<String> {
         let mut server = ControlStream::connect(&self.data, 2 * CONTROL_LIMIT).map_err(|error| {
             let path = control::path(&self.data);
             anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
         })?;
-        let request = self.request.text()?;
+        let request = request(line)?;
         server.send(request.as_bytes())?;
         let mut answer = String::new();
         server.read_to_string(&mut answer).context("the server did not respond")?;
@@ -122,14 +158,12 @@ impl Admin {
     }
 }
 
-impl Request {
-    fn text(self) -> anyhow::Result<Zeroizing<String>> {
-        let line = one_line(&self.0)?;
-        match AdminCommand::parse(line) {
-            Ok(AdminCommand::Register(_)) => Ok(Zeroizing::new(format!("{line}\n{}\n", *new_password()?))),
-            // The server reports what is wrong with other requests.
-            _ => Ok(Zeroizing::new(format!("{line}\n"))),
-        }
+fn request(line: &str) -> anyhow::Result<Zeroizing<String>> {
+    let line = one_line(line)?;
+    match AdminCommand::parse(line) {
+        Ok(AdminCommand::Register(_)) => Ok(Zeroizing::new(format!("{line}\n{}\n", *new_password()?))),
+        // The server reports what is wrong with other requests.
+        _ => Ok(Zeroizing::new(format!("{line}\n"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server's command line: arguments to a configuration, signals to a shutdown, an error to an exit code.
 
 mod admin;
+mod archive;
 mod listeners;
 mod options;
 mod reload;

@@ -1,0 +1,136 @@
+//! `server admin backup`, `history` and `export`: they read the database themselves, whether a server runs or not.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use linechat::history::Archive;
+use linechat::model::Message;
+use linechat::os::io_error;
+use linechat::os::safe_file::create_new_private;
+use linechat::protocol::Since;
+
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// A new file; a server with a copy of it as linechat.db has the same messages and accounts
+    file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Only messages after this number, time or duration, such as 88120, 2026-11-26T12:00:00Z or 2h
+    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    since: Option<Since>,
+
+    /// Lines as clients see them, or a JSON object per line
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// A new file [default: standard output]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Jsonl,
+}
+
+fn parse_since(text: &str) -> Result<Since, String> {
+    Since::parse(text).map_err(|refusal| refusal.to_string())
+}
+
+pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
+    Archive::open(data)?.backup(file)?;
+    Ok(format!("Saved to {}.\n", file.display()))
+}
+
+pub fn history(data: &Path) -> anyhow::Result<String> {
+    let statistics = Archive::open(data)?.statistics()?;
+    let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
+    if let Some(range) = statistics.range {
+        for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
+            text += &format!("{what}\t{number}\t{at}\n");
+        }
+    }
+    Ok(text)
+}
+
+pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
+    let archive = Archive::open(data)?;
+    let Some(extent) = archive.extent()? else { return Ok(()) };
+    let mut after = match export.since.map(|since| since.resolve(SystemTime::now())) {
+        None => 0,
+        Some(Ok(number)) => number,
+        Some(Err(at)) => archive.last_before(at)?,
+    };
+    after = after.max(extent.oldest - 1);
+    let mut output: Box<dyn Write> = match &export.file {
+        None => Box::new(io::stdout().lock()),
+        Some(file) => Box::new(create(file)?),
+    };
+    let mut output = BufWriter::with_capacity(64 * 1024, &mut output);
+    let bar = progress_bar(extent.newest.saturating_sub(after));
+    let mut text = String::new();
+    while after < extent.newest {
+        let (messages, end) = archive.page(after, extent.newest)?;
+        text.clear();
+        messages.iter().for_each(|message| write_message(&mut text, message, export.format));
+        match output.write_all(text.as_bytes()) {
+            // The reader has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot write")?,
+        }
+        bar.inc(end - after);
+        after = end;
+    }
+    bar.finish_and_clear();
+    match output.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write"),
+        _ => Ok(()),
+    }
+}
+
+fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {
+    let created = create_new_private(file);
+    created.map_err(|error| anyhow!("cannot create {}: {}", file.display(), io_error::describe_at(file, &error)))
+}
+
+/// A bar on standard error, if that is a terminal and the messages do not go to one too.
+fn progress_bar(messages: u64) -> ProgressBar {
+    if io::stdout().is_terminal() && io::stderr().is_terminal() && messages < 100_000 {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} messages, {eta} left");
+    // indicatif hides it if standard error is not a terminal.
+    ProgressBar::new(messages).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn write_message(text: &mut String, message: &Message, format: Format) {
+    let Message { number, at, from, text: said } = message;
+    *text += &match format {
+        Format::Text => format!("[{number} {at}] {from}: {said}\n"),
+        Format::Jsonl => {
+            let (from, said) = (json(from.as_str()), json(said.as_str()));
+            format!("{{\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")
+        }
+    };
+}
+
+/// A text as a JSON string (RFC 8259, section 7).
+fn json(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => json.extend(['\\', char]),
+            '\0'..='\x1f' => json.push_str(&format!("\\u{:04x}", u32::from(char))),
+            _ => json.push(char),
+        }
+    }
+    json.push('"');
+    json
+}

@@ -1,14 +1,16 @@
 //! The name of this program.
 
 use std::env;
+use std::env::consts::EXE_SUFFIX;
 use std::ffi::OsStr;
 use std::path::Path;
 
 /// The file name under which this process was started if it is a plain word, otherwise `default`.
 pub fn program_name(default: &str) -> String {
     let path = env::args_os().next().unwrap_or_default();
-    let name = Path::new(&path).file_name().and_then(OsStr::to_str).filter(|name| is_plain(name));
-    name.unwrap_or(default).to_owned()
+    let name = Path::new(&path).file_name().and_then(OsStr::to_str).filter(|name| is_plain(name)).unwrap_or(default);
+    // As people type it on Windows.
+    name.strip_suffix(EXE_SUFFIX).unwrap_or(name).to_owned()
 }
 
 /// Whether it can be used in a shell script and a man page without quoting.

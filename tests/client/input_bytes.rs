@@ -4,7 +4,9 @@ use std::io::Write;
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::support::harness::{Peer, Server};
-use crate::support::program::{CLIENT, Program, ServerProgram};
+#[cfg(unix)]
+use crate::support::program::ServerProgram;
+use crate::support::program::{CLIENT, Program};
 
 /// A client in a pipe, and the end that writes to it.
 fn start(arguments: &[&str]) -> (Program, ChildStdin) {
@@ -25,6 +27,7 @@ fn at<'a>(address: &'a [String; 6], more: &[&'a str]) -> Vec<&'a str> {
 
 /// In telnet, 0xFF 0xEC ends the input. 0xFF 0xF7 erases a character, 0xFF 0xF8 erases a line, and 0xFF 0xFB starts an
 /// option.
+#[cfg(unix)]
 #[test]
 fn no_byte_of_the_input_is_a_telnet_command() {
     let socket = std::env::temp_dir().join(format!("linechat-bytes-{}.socket", std::process::id()));
@@ -59,6 +62,7 @@ fn no_byte_of_the_input_is_a_telnet_command() {
 }
 
 /// The output of a program of `--exec` is made valid UTF-8 first.
+#[cfg(unix)]
 #[test]
 fn no_byte_of_a_reply_is_a_telnet_command() {
     let server = Server::start();

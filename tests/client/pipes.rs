@@ -1,17 +1,24 @@
 //! The client in scripts, with all kinds of standard streams.
 
+#[cfg(unix)]
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+#[cfg(unix)]
 use std::net::Shutdown;
+#[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::process::{ChildStdout, Command, Stdio};
+#[cfg(unix)]
 use std::thread;
 use std::time::Instant;
 
+#[cfg(unix)]
 use super::plain::terminal;
 use crate::support::harness::{DEADLINE, Peer, Server, within};
 use crate::support::lines::{assert_all_like, without_history};
+#[cfg(unix)]
 use crate::support::process_stats::ProcessStats;
 use crate::support::program::{CLIENT, Finished, Program};
 
@@ -21,6 +28,7 @@ fn client(server: &Server, name: &str, more: &[&str]) -> Program {
 }
 
 /// The client under `sh`, as `"$@"` in `script`.
+#[cfg(unix)]
 fn shell(script: &str, server: &Server, name: &str) -> Program {
     let arguments = Program::client_arguments(server.address, name);
     let all = ["-c", script, "sh", CLIENT].into_iter().chain(arguments.iter().map(String::as_str));
@@ -135,6 +143,7 @@ fn all_input_is_sent_although_the_output_is_closed() {
 }
 
 /// `client | head -1` at a terminal, where the input never ends.
+#[cfg(unix)]
 #[test]
 fn with_terminal_input_the_client_leaves_when_its_output_is_closed() {
     let server = Server::start();
@@ -151,6 +160,7 @@ fn with_terminal_input_the_client_leaves_when_its_output_is_closed() {
     alice.expect("* Bob has left");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_bot_leaves_when_its_output_is_closed() {
     let server = Server::start();
@@ -191,6 +201,7 @@ fn an_invalid_wait_is_a_usage_error() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn the_client_works_with_closed_standard_streams() {
     let server = Server::start();
@@ -218,6 +229,7 @@ fn the_client_works_when_nobody_reads_standard_error() {
     assert_eq!(within(move || child.wait().unwrap()).code(), Some(1));
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_disk_is_reported_with_code_3() {
     let server = Server::start();
@@ -229,6 +241,7 @@ fn a_full_disk_is_reported_with_code_3() {
 }
 
 /// Everything was sent, but the replies were lost.
+#[cfg(unix)]
 #[test]
 fn a_full_disk_is_reported_even_after_the_end_of_the_input() {
     let server = Server::start();
@@ -247,6 +260,7 @@ fn a_full_disk_is_reported_even_after_the_end_of_the_input() {
     alice.expect("* poll has left");
 }
 
+#[cfg(unix)]
 #[test]
 fn unreadable_input_is_reported_with_code_3() {
     let server = Server::start();
@@ -258,6 +272,7 @@ fn unreadable_input_is_reported_with_code_3() {
     assert_eq!(Program::spawn(command).finish(), finished(3, &said, why));
 }
 
+#[cfg(unix)]
 #[test]
 fn the_client_needs_neither_a_terminal_nor_an_environment() {
     let server = Server::start();
@@ -269,6 +284,7 @@ fn the_client_needs_neither_a_terminal_nor_an_environment() {
 }
 
 /// Some versions of sshd, and inetd, use one socket for both.
+#[cfg(unix)]
 #[test]
 fn standard_input_and_output_may_be_a_socket() {
     let server = Server::start();
@@ -293,6 +309,7 @@ fn standard_input_and_output_may_be_a_socket() {
 }
 
 /// This happens when ssh is killed: the other end neither reads nor writes.
+#[cfg(unix)]
 #[test]
 fn a_closed_socket_for_standard_streams_ends_the_session() {
     let server = Server::start();
@@ -308,6 +325,7 @@ fn a_closed_socket_for_standard_streams_ends_the_session() {
     assert_eq!(client.finish(), finished(3, "", why));
 }
 
+#[cfg(unix)]
 fn client_at_a_socket(server: &Server) -> (UnixStream, Program) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut command = Command::new(CLIENT);
@@ -316,6 +334,7 @@ fn client_at_a_socket(server: &Server) -> (UnixStream, Program) {
     (ours, Program::spawn(command))
 }
 
+#[cfg(unix)]
 #[test]
 fn a_line_is_shown_at_once_to_the_next_program_in_a_pipe() {
     let server = Server::start();
@@ -329,8 +348,10 @@ fn a_line_is_shown_at_once_to_the_next_program_in_a_pipe() {
 }
 
 /// By how many bytes the memory of a client may grow after its start.
+#[cfg(unix)]
 const GROWTH: u64 = 2 << 20;
 
+#[cfg(unix)]
 #[track_caller]
 fn assert_flat(client: &Program, before: u64, what: &str) {
     let after = ProcessStats(client.pid()).peak_resident();
@@ -338,6 +359,7 @@ fn assert_flat(client: &Program, before: u64, what: &str) {
 }
 
 /// `client --name log < access.log`. LINECHAT_LONG_TESTS=1 sends a million lines.
+#[cfg(unix)]
 #[test]
 fn a_long_input_uses_bounded_memory() {
     let is_long = std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1");
@@ -363,6 +385,7 @@ fn a_long_input_uses_bounded_memory() {
 }
 
 /// The server buffers what the client cannot write, up to a limit, and then says how much was missed.
+#[cfg(unix)]
 #[test]
 fn a_slow_reader_uses_bounded_memory_and_learns_what_it_missed() {
     const LINES: usize = 10_000;
@@ -398,6 +421,7 @@ fn a_slow_reader_uses_bounded_memory_and_learns_what_it_missed() {
 }
 
 /// Sends more than the room can buffer for a reader, and a last line. Returns when the server has read it.
+#[cfg(unix)]
 fn say_numbers(peer: &mut Peer, lines: usize) {
     let padding = "x".repeat(4000);
     (0..lines).for_each(|number| peer.send(&format!("{number} {padding}\n")));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use linechat::server::listen::{Listener, Tls};
 
+#[cfg(unix)]
 use crate::client::plain::terminal;
 use crate::support::harness::{Peer, Server, has_ipv6, unpaced};
 use crate::support::program::{CLIENT, Finished, Program, SERVER, listening_on};
@@ -29,6 +30,7 @@ fn run(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
 }
 
 /// Runs it at a terminal, and ignores what that shows.
+#[cfg(unix)]
 fn run_at_a_terminal(variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
     let (_screen, side) = terminal();
     let mut command = command(variables, arguments);
@@ -86,6 +88,7 @@ fn a_host_is_an_argument_and_may_have_a_port() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn tls_can_be_requested_as_a_scheme() {
     let tls = Arc::new(Tls::self_signed(vec!["localhost".to_owned()]).unwrap());
@@ -103,6 +106,7 @@ fn tls_can_be_requested_as_a_scheme() {
     assert!(done.stderr.starts_with("client: this system has no trusted certificates"), "{}", done.stderr);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_unix_socket_can_be_requested_as_a_scheme() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("scheme-{}", std::process::id()));
@@ -111,6 +115,7 @@ fn a_unix_socket_can_be_requested_as_a_scheme() {
     assert_joins(&["-n", "Bob", "--host", &format!("unix:{}", path.display())]);
 }
 
+#[cfg(unix)]
 #[test]
 fn the_host_comes_before_exec_and_arguments_of_the_program_after_it() {
     let server = Server::start();
@@ -133,6 +138,7 @@ fn the_host_comes_before_exec_and_arguments_of_the_program_after_it() {
 }
 
 /// Asserts that a bot with these arguments replies to `hi` with this.
+#[cfg(unix)]
 #[track_caller]
 fn assert_answers(alice: &mut Peer, arguments: &[&str], answer: &str) {
     let bot = Program::start(CLIENT, arguments);
@@ -187,6 +193,7 @@ fn the_port_option_has_a_short_form() {
     let _alice = Peer::connect(address).join("Alice");
 }
 
+#[cfg(unix)]
 #[test]
 fn the_environment_gives_the_name_and_the_server() {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("variable-{}", std::process::id()));
@@ -234,6 +241,7 @@ fn a_bad_variable_is_reported_by_its_name() {
     assert_is_wrong_usage(&run(&variables, &["--tls"]), why);
 }
 
+#[cfg(unix)]
 #[test]
 fn at_a_terminal_the_default_name_is_the_user_name() {
     let server = Server::start();
@@ -254,6 +262,7 @@ fn at_a_terminal_the_default_name_is_the_user_name() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_user_name_that_cannot_be_a_name_is_an_error_that_says_why() {
     let advice = "choose one with --name NAME";
@@ -266,6 +275,7 @@ fn a_user_name_that_cannot_be_a_name_is_an_error_that_says_why() {
     assert_is_wrong_usage(&run_at_a_terminal(&[], &[]), required);
 }
 
+#[cfg(unix)]
 #[test]
 fn without_a_terminal_there_is_no_default_name() {
     let required = "a name is required: give --name NAME, or set LINECHAT_NAME";

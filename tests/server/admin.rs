@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::{Read, Write};
+#[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+#[cfg(unix)]
 use rustix::process::Signal;
 
 use crate::support::harness::{DEADLINE, Peer};
@@ -63,7 +66,7 @@ impl Setup {
     }
 
     fn kill_and_restart(&mut self) {
-        self.server.program.signal(Signal::KILL);
+        self.server.program.kill();
         self.server.program.finish();
         self.server = start(&self.folder);
     }
@@ -71,6 +74,9 @@ impl Setup {
 
 /// How the server calls the user who runs this test.
 fn administrator() -> String {
+    #[cfg(windows)]
+    return "server admin".to_owned();
+    #[cfg(unix)]
     format!("server admin (user {})", rustix::process::getuid().as_raw())
 }
 
@@ -182,6 +188,7 @@ fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
 }
 
 /// An earlier version treated these as two names.
+#[cfg(unix)]
 #[test]
 fn an_account_with_the_name_of_an_older_one_is_set_aside_and_reported() {
     let mut setup = Setup::open("aside");
@@ -254,6 +261,7 @@ fn an_invalid_request_is_refused_with_the_reason() {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn the_control_socket_is_private_and_survives_bad_clients() {
     let setup = Setup::open("socket");
@@ -282,6 +290,7 @@ fn a_second_server_with_the_same_folder_is_refused() {
     setup.admin(&["stats"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn every_moderation_command_is_logged_with_operator_target_and_reason() {
     let mut setup = Setup::open("log");
@@ -332,6 +341,7 @@ fn server_admin_can_unmute_an_operator() {
     olga.expect("! no-such-user: … Nobody1…");
 }
 
+#[cfg(unix)]
 #[test]
 fn the_log_separates_user_text_from_server_text() {
     let mut setup = Setup::open("reasons");
@@ -359,6 +369,7 @@ fn a_password_from_a_file_may_begin_with_a_byte_order_mark() {
     setup.log_in("Olga");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_password_appears_in_no_log_process_list_or_file() {
     let mut setup = Setup::open("secret");

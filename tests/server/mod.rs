@@ -13,17 +13,22 @@ mod leave;
 mod login;
 mod names;
 mod operators;
+#[cfg(unix)]
 mod other_users;
 mod pace;
 pub mod password;
 mod program;
 mod properties;
+#[cfg(unix)]
 mod resources;
 mod scalars;
 mod shutdown;
+#[cfg(unix)]
 mod signals;
 mod stall;
 mod strangers;
 mod talk;
+#[cfg(unix)]
 mod tls;
+#[cfg(unix)]
 mod unix_socket;

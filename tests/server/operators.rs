@@ -15,6 +15,7 @@ use linechat::server::access::auth::Auth;
 use linechat::server::listen::Listener;
 
 use super::password::connect_from;
+#[cfg(unix)]
 use super::unix_socket::{self, UnixPeer};
 use crate::support::harness::{Peer, Server, link_local, within};
 use crate::support::lines::{assert_like, bye, is_like};
@@ -214,6 +215,7 @@ fn a_mistyped_duration_bans_nobody() {
     assert_like(&room.answer_to("Carol"), "! banned: …forever: 2 much");
 }
 
+#[cfg(unix)]
 #[test]
 fn an_address_ban_disconnects_its_peers_and_refuses_new_connections() {
     let path = unix_socket::path("ban-address");

@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
+#[cfg(unix)]
 use rustix::process::Signal;
 
-use crate::support::harness::{Peer, Server, Settings, skipped, unpaced};
+use crate::support::harness::{Peer, Server, Settings, make_private, skipped, unpaced};
 use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
+#[cfg(unix)]
 use crate::support::program::{Program, SERVER, ServerProgram};
 
 // Tests of the client also send these lines.
@@ -23,7 +26,7 @@ pub fn password_file(test: &str, content: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("linechat-password-{test}-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    make_private(&path);
     path
 }
 
@@ -227,10 +230,12 @@ fn after_wrong_passwords_new_connections_from_that_address_are_refused() {
     server.connect().expect("! penalized");
 }
 
+#[cfg(unix)]
 fn start(file: &Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--password-file", file.to_str().unwrap()])
 }
 
+#[cfg(unix)]
 #[test]
 fn sighup_reloads_the_password_and_a_bad_file_changes_nothing() {
     let file = password_file("renewed", "open sesame\n");
@@ -251,10 +256,11 @@ fn sighup_reloads_the_password_and_a_bad_file_changes_nothing() {
     assert_like(&try_password("four", "open sesame", "not reloaded"), WRONG);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_password_file_that_others_can_read_is_refused_at_startup() {
     let file = password_file("exposed", "open sesame\n");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let finished = Program::start(SERVER, ["--port", "0", "--password-file", file.to_str().unwrap()]).finish();
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));
     let path = file.display();
@@ -283,6 +289,7 @@ fn leaving_at_the_password_question_is_hardly_penalized() {
     assert!(alice.line().starts_with("* Welcome, Alice. "));
 }
 
+#[cfg(unix)]
 #[test]
 fn the_question_for_a_password_is_not_logged_as_a_refusal() {
     let mut server = start(&password_file("asked", "open sesame\n"));

@@ -1,13 +1,21 @@
 //! The server program: its first line, its log and its listeners.
 
+#[cfg(unix)]
 use std::io::{BufRead, BufReader};
+#[cfg(unix)]
 use std::process::ChildStdout;
 
+#[cfg(unix)]
 use rustix::process::Signal;
 
+#[cfg(unix)]
 use super::password::password_file;
-use crate::support::harness::{Peer, has_ipv6, within};
-use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
+#[cfg(unix)]
+use crate::support::harness::within;
+use crate::support::harness::{Peer, has_ipv6};
+#[cfg(unix)]
+use crate::support::program::ServerProgram;
+use crate::support::program::{Program, SERVER, listening_on};
 
 #[test]
 fn the_first_line_names_the_address_that_answers() {
@@ -57,6 +65,7 @@ fn listening_on_ipv6_wildcard_also_accepts_ipv4() {
 }
 
 /// Causes a log record of every kind, and returns the output of the server.
+#[cfg(unix)]
 fn log_of_a_visit(arguments: &[&str]) -> String {
     let mut server = ServerProgram::start(arguments);
     let mut alice = server.join("Alice");
@@ -70,6 +79,7 @@ fn log_of_a_visit(arguments: &[&str]) -> String {
 }
 
 /// The log contains these words in this order, whatever its format.
+#[cfg(unix)]
 #[track_caller]
 fn assert_in_order(log: &str, words: &[&str]) {
     let mut rest = log;
@@ -78,6 +88,7 @@ fn assert_in_order(log: &str, words: &[&str]) {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn start_join_refusal_leave_and_stop_are_logged() {
     let log = log_of_a_visit(&[]);
@@ -88,17 +99,20 @@ fn start_join_refusal_leave_and_stop_are_logged() {
     assert!(!log.contains("connected"), "that belongs to debug:\n{log}");
 }
 
+#[cfg(unix)]
 #[test]
 fn debug_also_logs_connections() {
     assert_in_order(&log_of_a_visit(&["--log-level", "debug"]), &["started", "connected", "joined"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn messages_are_not_logged() {
     let log = log_of_a_visit(&["--log-level", "debug"]);
     assert!(!log.contains("hush"), "{log}");
 }
 
+#[cfg(unix)]
 #[test]
 fn users_cannot_forge_log_lines() {
     let log = log_of_a_visit(&[]);
@@ -106,12 +120,14 @@ fn users_cannot_forge_log_lines() {
     assert!(!log.contains("\x1b[2J") && !log.contains('\u{2028}'), "{log:?}");
 }
 
+#[cfg(unix)]
 #[test]
 fn the_first_line_appears_even_if_the_log_is_off() {
     assert_eq!(log_of_a_visit(&["--log-level", "off"]), "");
 }
 
 /// A server whose standard output the test reads after the first line.
+#[cfg(unix)]
 fn server_with_its_stdout(arguments: &[&str]) -> (ServerProgram, BufReader<ChildStdout>) {
     let arguments = ["--host", "127.0.0.1", "--port", "0"].iter().chain(arguments);
     let (program, stdout) = Program::start_unread(SERVER, arguments);
@@ -124,6 +140,7 @@ fn server_with_its_stdout(arguments: &[&str]) -> (ServerProgram, BufReader<Child
 }
 
 /// The server still works and stops as it should, after writing much to the log.
+#[cfg(unix)]
 #[track_caller]
 fn assert_serves_without_a_log(mut server: ServerProgram) {
     let mut alice = server.join("Alice");
@@ -141,6 +158,7 @@ fn assert_serves_without_a_log(mut server: ServerProgram) {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
 }
 
+#[cfg(unix)]
 #[test]
 fn it_keeps_serving_when_stdout_is_closed_after_the_first_line() {
     let (server, stdout) = server_with_its_stdout(&["--log-level", "debug", "--pace", "off"]);
@@ -148,6 +166,7 @@ fn it_keeps_serving_when_stdout_is_closed_after_the_first_line() {
     assert_serves_without_a_log(server);
 }
 
+#[cfg(unix)]
 #[test]
 fn it_keeps_serving_when_nobody_reads_stdout() {
     let (server, _unread) = server_with_its_stdout(&["--log-level", "debug", "--pace", "off"]);
@@ -155,6 +174,7 @@ fn it_keeps_serving_when_nobody_reads_stdout() {
 }
 
 /// The addresses of a server with these arguments, and its log.
+#[cfg(unix)]
 fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
     let mut server = Program::start(SERVER, ["--port", "0"].iter().chain(arguments));
     // After it has logged its addresses, it has also logged the warning, if there is one.
@@ -171,6 +191,7 @@ fn addresses_and_log(arguments: &[&str]) -> (Vec<String>, String) {
     (addresses, log)
 }
 
+#[cfg(unix)]
 #[test]
 fn a_reachable_room_without_a_password_causes_one_warning() {
     const WARNING: &str = "no password required";

@@ -4,10 +4,12 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 
+#[cfg(unix)]
 use rustix::process::Signal;
 
 use crate::support::harness::{Peer, Server, accepted, own_address, unpaced, within};
 use crate::support::lines::{assert_all_like, bye, is_like};
+#[cfg(unix)]
 use crate::support::program::ServerProgram;
 
 const STOPPING: &str = "* The server is shutting down";
@@ -188,6 +190,7 @@ fn stall(address: std::net::SocketAddr) -> Peer {
     stalled
 }
 
+#[cfg(unix)]
 #[test]
 fn peers_that_keep_talking_do_not_delay_the_shutdown_and_none_is_cut_off() {
     let mut server = ServerProgram::start(&[]);
@@ -206,6 +209,7 @@ fn peers_that_keep_talking_do_not_delay_the_shutdown_and_none_is_cut_off() {
 }
 
 /// The text without escape sequences for colours.
+#[cfg(unix)]
 fn without_colours(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -221,6 +225,7 @@ fn a_peer_that_keeps_its_side_open_does_not_delay_the_shutdown() {
     server.wait().unwrap();
 }
 
+#[cfg(unix)]
 #[track_caller]
 fn assert_stops_at(signal: Signal) {
     let mut server = ServerProgram::start(&[]);
@@ -234,16 +239,19 @@ fn assert_stops_at(signal: Signal) {
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
 }
 
+#[cfg(unix)]
 #[test]
 fn sigterm_stops_the_program_gracefully_with_code_0() {
     assert_stops_at(Signal::TERM);
 }
 
+#[cfg(unix)]
 #[test]
 fn sigint_stops_the_program_gracefully_with_code_0() {
     assert_stops_at(Signal::INT);
 }
 
+#[cfg(unix)]
 #[track_caller]
 fn assert_a_second_signal_ends_at_once(signal: Signal, code: i32) {
     let mut server = ServerProgram::start(&["--pace", "off"]);
@@ -257,16 +265,19 @@ fn assert_a_second_signal_ends_at_once(signal: Signal, code: i32) {
     drop(stalled);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_sigterm_ends_the_program_at_once() {
     assert_a_second_signal_ends_at_once(Signal::TERM, 143);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_second_signal_may_be_ctrl_c() {
     assert_a_second_signal_ends_at_once(Signal::INT, 130);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_peer_that_never_reads_does_not_delay_the_end_of_the_program() {
     let mut server = ServerProgram::start(&["--pace", "off"]);

@@ -103,6 +103,7 @@ fn a_storm_of_connections_is_queued_until_it_is_accepted() {
 }
 
 /// If a segment is as long as the send buffer, it is acknowledged 40 ms late, and the peer gets only 3 MB/s.
+#[cfg(unix)]
 #[test]
 fn several_segments_fit_into_the_send_buffer() {
     let server = Server::start();

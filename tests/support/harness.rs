@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+#[cfg(unix)]
 use std::os::unix::fs::fchown;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -203,7 +205,13 @@ impl Peer {
     /// Makes this end of the connection belong to another user of this machine. Returns whether that was possible: it
     /// needs root.
     pub fn belongs_to(&self, user: u32) -> bool {
-        fchown(self.stream(), Some(user), None).is_ok()
+        #[cfg(unix)]
+        return fchown(self.stream(), Some(user), None).is_ok();
+        #[cfg(windows)]
+        return {
+            let _ = user;
+            false
+        };
     }
 
     /// Sends this name and reads the welcome. What was said before is not shown.
@@ -379,6 +387,14 @@ pub fn link_local() -> Option<(Ipv6Addr, String)> {
         skipped("this machine has no link-local IPv6 address");
     }
     found
+}
+
+/// Lets nobody else read a file. On Windows it already is like that.
+pub fn make_private(path: &Path) {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    #[cfg(windows)]
+    let _ = path;
 }
 
 /// Prints that something was not tested. (The output of `eprintln!` is hidden when a test passes.)

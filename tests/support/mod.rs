@@ -2,6 +2,7 @@
 
 pub mod harness;
 pub mod lines;
+#[cfg(unix)]
 pub mod process_stats;
 pub mod program;
 pub mod properties;

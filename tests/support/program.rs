@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+#[cfg(unix)]
 use std::os::unix::fs::chown;
+#[cfg(unix)]
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,9 +13,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(unix)]
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use crate::support::harness::{DEADLINE, Peer, skipped};
+#[cfg(unix)]
+use crate::support::harness::skipped;
+use crate::support::harness::{DEADLINE, Peer};
 use crate::support::lines::{assert_like, without_history};
 
 pub const CLIENT: &str = env!("CARGO_BIN_EXE_client");
@@ -22,6 +27,7 @@ pub const SERVER: &str = env!("CARGO_BIN_EXE_server");
 /// Copies a program to a place where other users can run it. A separate process makes the copy. If this process opened
 /// the copy for writing, a child forked by another test could have it open too, and running it would fail with "Text
 /// file busy".
+#[cfg(unix)]
 pub fn install(program: &str, to: &Path) {
     let status = Command::new("install").args(["-m", "755", program]).arg(to).status().expect("install can be started");
     assert!(status.success(), "{program} is not copied to {}", to.display());
@@ -98,8 +104,14 @@ impl Program {
         self.stdin = None;
     }
 
+    #[cfg(unix)]
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        self.child.as_mut().expect("it has not been waited for").kill().unwrap();
     }
 
     /// Waits until it exits by itself.
@@ -111,12 +123,12 @@ impl Program {
     /// Waits until it exits by itself, for this long at most.
     #[track_caller]
     pub fn finish_within(&mut self, limit: Duration) -> Finished {
-        let pid = self.pid();
+        let id = self.child.as_ref().expect("it is waited for once").id();
         let mut child = self.child.take().expect("it is waited for once");
         let (done, ended) = channel();
         thread::spawn(move || done.send(child.wait().unwrap()));
         let Ok(status) = ended.recv_timeout(limit) else {
-            let _ = kill_process(pid, Signal::KILL);
+            end_at_once(id);
             panic!("it has not ended within {limit:?}");
         };
         let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
@@ -135,9 +147,18 @@ impl Program {
         self.finish()
     }
 
+    #[cfg(unix)]
     pub fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().expect("it has not been waited for"))
     }
+}
+
+/// A process that another thread waits for.
+fn end_at_once(id: u32) {
+    #[cfg(unix)]
+    let _ = kill_process(Pid::from_raw(id.cast_signed()).expect("no process is 0"), Signal::KILL);
+    #[cfg(windows)]
+    let _ = Command::new("taskkill").args(["/f", "/pid", &id.to_string()]).status();
 }
 
 impl Drop for Program {
@@ -264,10 +285,12 @@ impl ServerProgram {
 }
 
 /// A user of this machine that is not the one who runs the tests.
+#[cfg(unix)]
 pub const NOBODY: u32 = 65534;
 
 /// The server program, run by another user, with a password file of that user. `None` if that is impossible; this
 /// prints a message then.
+#[cfg(unix)]
 pub fn server_of_another_user(address: SocketAddr, password: &Path, arguments: &[&str]) -> Option<Program> {
     if !geteuid().is_root() {
         skipped("a server of another user: only root can start it");

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use futures_rustls::pki_types::{CertificateDer, ServerName};
 use futures_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
-use crate::support::harness::DEADLINE;
+use crate::support::harness::{DEADLINE, make_private};
 use crate::support::lines::{assert_like, without_history};
 
 /// A certificate for localhost and its key, in files of this test.
@@ -41,7 +40,7 @@ impl Certificate {
         (wanted.not_before, wanted.not_after) = (date_time_ymd(first, 1, 1), date_time_ymd(last, 1, 1));
         std::fs::write(&self.certificate, wanted.self_signed(&key).unwrap().pem()).unwrap();
         std::fs::write(&self.key, key.serialize_pem()).unwrap();
-        std::fs::set_permissions(&self.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        make_private(&self.key);
     }
 
     /// The options for a server that uses it.

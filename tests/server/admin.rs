@@ -179,6 +179,7 @@ fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     assert!(setup.refused(&["backup", backup.to_str().unwrap()]).contains("File exists"));
     let restored = setup.folder.join("restored");
     std::fs::create_dir(&restored).unwrap();
+    #[cfg(unix)]
     std::fs::set_permissions(&restored, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     std::fs::rename(&backup, restored.join("linechat.db")).unwrap();
     let server = start(&restored);

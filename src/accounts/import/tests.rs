@@ -129,6 +129,7 @@ fn of_bans_of_the_same_thing_the_longest_is_imported() {
     assert_eq!(accounts.bans(now()).len(), 2);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_file_that_cannot_be_imported_is_refused_and_kept() {
     let folder = filled();

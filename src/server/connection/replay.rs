@@ -217,5 +217,5 @@ fn write_line(text: &mut String, reply: &Reply<'_>) {
     writeln!(text, "{reply}").expect("a String takes all that is written to it");
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

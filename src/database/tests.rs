@@ -46,7 +46,9 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
+        let removed = fs::remove_dir_all(&self.0);
+        // On Windows a file cannot be removed while it is open, and the writer's thread may have just begun to close it.
+        assert!(removed.is_ok() || cfg!(windows), "{removed:?}");
     }
 }
 
@@ -128,8 +130,8 @@ fn a_newer_format_is_refused() {
 fn a_folder_that_cannot_be_used_is_told() {
     let folder = Folder::new();
     fs::create_dir(&folder.0).unwrap();
-    let refusal = |path: &str| Database::open(&folder.0.join(path)).unwrap_err().to_string();
-    assert!(refusal("no/such").contains("no/such: the folder /"), "{}", refusal("no/such"));
+    let refusal = |path: &str| Database::open(&folder.0.join(path)).unwrap_err().to_string().replace('\\', "/");
+    assert!(refusal("no/such").ends_with("/no does not exist"), "{}", refusal("no/such"));
     fs::write(folder.0.join("file"), "").unwrap();
     assert!(refusal("file").ends_with("/file: Not a directory"), "{}", refusal("file"));
     fs::create_dir(folder.file()).unwrap();

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -267,7 +267,9 @@ impl Syncer {
         let of_thread = Arc::clone(&shared);
         let thread = thread::Builder::new().name("sync".to_owned()).spawn(move || {
             while wait_until_due(&of_thread) {
-                if let Err(error) = File::open(&wal).and_then(|wal| wal.sync_data()) {
+                // Windows syncs only a file that may be written.
+                let opened = OpenOptions::new().write(true).open(&wal);
+                if let Err(error) = opened.and_then(|wal| wal.sync_data()) {
                     problems.report(&DatabaseError::from(&error));
                     lock(&of_thread.0).has_failed = true;
                 }

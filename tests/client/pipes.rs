@@ -104,6 +104,7 @@ fn wait_stays_for_messages_after_the_end_of_the_input() {
 }
 
 /// `client --wait 3600 | head -1`. No further line arrives whose write would fail.
+#[cfg_attr(windows, ignore = "Windows tells only at the next write that nobody reads")]
 #[test]
 fn after_the_end_of_input_the_client_leaves_when_its_output_is_closed() {
     let server = Server::start();
@@ -124,6 +125,7 @@ fn after_the_end_of_input_the_client_leaves_when_its_output_is_closed() {
 }
 
 /// A log is sent to its end, although `| head -1` has exited.
+#[cfg_attr(windows, ignore = "Windows tells only at the next write that nobody reads")]
 #[test]
 fn all_input_is_sent_although_the_output_is_closed() {
     let server = Server::start();

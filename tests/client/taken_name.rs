@@ -78,6 +78,7 @@ fn the_client_tries_again_until_the_name_is_free() {
     }
 }
 
+#[cfg_attr(windows, ignore = "it names a program that only Unix has")]
 #[test]
 fn a_bot_tries_again_too() {
     let fake = FakeServer::start();

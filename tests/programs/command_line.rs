@@ -150,6 +150,7 @@ fn assert_answers(alice: &mut Peer, arguments: &[&str], answer: &str) {
     assert!(left.starts_with("* bot has left"), "{left:?}");
 }
 
+#[cfg_attr(windows, ignore = "it names a program that only Unix has")]
 #[test]
 fn conflicting_options_are_a_usage_error() {
     for (arguments, why) in [

@@ -77,6 +77,7 @@ fn an_address_of_another_machine_is_reported_with_a_solution() {
     );
 }
 
+#[cfg_attr(windows, ignore = "it is about the folder of a Unix socket")]
 #[test]
 fn a_missing_folder_is_reported() {
     for (option, error) in [

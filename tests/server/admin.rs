@@ -240,6 +240,7 @@ fn bans_and_operators_survive_kill_9() {
     assert_eq!(setup.admin(&["list", "bans"]).lines().count(), 2);
 }
 
+#[cfg_attr(windows, ignore = "it shows a path of Unix")]
 #[test]
 fn an_invalid_request_is_refused_with_the_reason() {
     let setup = Setup::open("wrong");

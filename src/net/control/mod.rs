@@ -1,8 +1,6 @@
 //! The channel between `server admin` and a running server: a Unix socket in the data folder. On Windows it is a loopback
 //! port, and a file in the data folder that has the port and a token. Whoever can read that file may use the channel, as
-//! with a named pipe; but a pipe needs unsafe code or one more library, and a port is a [`Transport`] like any other.
-//!
-//! [`Transport`]: crate::net::transport::Transport
+//! with a named pipe; but a pipe needs unsafe code or one more library, and a port is a `Transport` like any other.
 
 #[cfg(unix)]
 mod unix;

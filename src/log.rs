@@ -19,7 +19,7 @@ use std::{io, thread};
 use kv_log_macro::{debug, error, info, warn};
 pub use log::LevelFilter;
 
-use crate::database::Problem;
+use crate::database::{Effect, Problem};
 use crate::limits::{LOG_FLUSH, LOG_PERIOD, LOG_RECORDS, LOG_VITAL_RECORDS, REASON_CHARS};
 use crate::log::limiter::{Limiter, Subject, Suppressed};
 use crate::model::address::PeerAddr;
@@ -111,7 +111,7 @@ pub enum Record {
         why: String,
     },
     /// The database could not be written or read, or messages were not stored.
-    NotStored(Problem),
+    Database(Problem),
     /// Two accounts have the same name, which an older version treated as two names. The older account keeps it.
     AccountSetAside {
         /// The name of the account that nobody can use any more.
@@ -263,7 +263,7 @@ impl Record {
             Self::SessionDied { from, .. } => ("session died", Some(from)),
             Self::NotKept { .. } => ("not kept", None),
             // It is reported once a minute at most.
-            Self::NotStored(_) => return None,
+            Self::Database(_) => return None,
             Self::Started { .. }
             | Self::Open { .. }
             | Self::Moderation(_)
@@ -392,9 +392,10 @@ fn write(record: Record) {
             until: until.map_or_else(String::new, |until| humantime::format_rfc3339_seconds(until).to_string()),
         }),
         Record::NotKept { why } => error!("not kept", { why: why }),
-        Record::NotStored(Problem { file, why, lost }) => {
-            warn!("not stored", { file: file, why: why, messages: lost });
-        }
+        Record::Database(Problem { file, why, effect }) => match effect {
+            Effect::NotStored(lost) => warn!("not stored", { file: file, why: why, messages: lost }),
+            Effect::NotRead => warn!("not read", { file: file, why: why }),
+        },
         Record::Reloaded { what } => info!("reloaded", { what: what }),
         Record::AccountSetAside { name, older } => {
             warn!("account set aside", { name: name.as_str(), same_as: older.as_str() });

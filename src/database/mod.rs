@@ -150,8 +150,16 @@ impl Drop for Shared {
 pub struct Problem {
     pub file: &'static str,
     pub why: String,
-    /// How many messages could not be stored since the last report.
-    pub lost: u64,
+    pub effect: Effect,
+}
+
+/// What a problem means for the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Something could not be written. This many messages were not stored since the last report.
+    NotStored(u64),
+    /// Somebody has asked for messages that could not be read.
+    NotRead,
 }
 
 /// Reports problems, but not each of them.
@@ -165,6 +173,8 @@ pub(crate) struct Problems {
 struct Reported {
     last: Option<Instant>,
     lost: u64,
+    /// The last problem of a reader. It has a limit of its own, because readers choose what they ask for.
+    last_read: Option<Instant>,
 }
 
 impl std::fmt::Debug for Problems {
@@ -182,14 +192,30 @@ impl Problems {
     pub(crate) fn report_lost(&self, why: &str, messages: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.lost += messages;
-        if state.last.is_some_and(|last| last.elapsed() < PROBLEM_PERIOD) {
-            return;
-        }
-        if let Some(report) = self.report.get() {
+        if let Some(report) = self.report.get()
+            && is_due(state.last)
+        {
             state.last = Some(Instant::now());
-            report(Problem { file: FILE, why: why.to_owned(), lost: std::mem::take(&mut state.lost) });
+            let effect = Effect::NotStored(std::mem::take(&mut state.lost));
+            report(Problem { file: FILE, why: why.to_owned(), effect });
         }
     }
+
+    /// Reports that messages could not be read.
+    pub(crate) fn report_unread(&self, error: &DatabaseError) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(report) = self.report.get()
+            && is_due(state.last_read)
+        {
+            state.last_read = Some(Instant::now());
+            report(Problem { file: FILE, why: error.0.clone(), effect: Effect::NotRead });
+        }
+    }
+}
+
+/// Whether a problem is reported, after the last one that was.
+fn is_due(last: Option<Instant>) -> bool {
+    last.is_none_or(|last| last.elapsed() >= PROBLEM_PERIOD)
 }
 
 impl DatabaseError {

@@ -208,7 +208,7 @@ impl FileHistory {
             tail.complete_from()
         };
         let (room, up_to) = (self.room, up_to.min(first_in_tail - 1));
-        Ok(self.database.read(move |connection| page_after(connection, room, after, up_to, limit)).await?)
+        self.read(move |connection| page_after(connection, room, after, up_to, limit)).await
     }
 
     /// See [`History::newest_messages`](super::History::newest_messages).
@@ -223,7 +223,7 @@ impl FileHistory {
         let has_older = self.extent().is_some_and(|extent| extent.oldest < older_than);
         if count > 0 && has_older && bytes < HISTORY_PAGE_BYTES {
             let room = self.room;
-            let older = self.database.read(move |connection| newest_before(connection, room, older_than, count, bytes));
+            let older = self.read(move |connection| newest_before(connection, room, older_than, count, bytes));
             newest.splice(..0, older.await?);
         }
         Ok(Page::of_newest(newest, up_to))
@@ -236,7 +236,7 @@ impl FileHistory {
         }
         let Some(extent) = self.extent() else { return Ok(self.first_number - 1) };
         let room = self.room;
-        Ok(self.database.read(move |connection| last_before(connection, room, extent, at)).await?)
+        self.read(move |connection| last_before(connection, room, extent, at)).await
     }
 
     /// See [`History::search`](super::History::search).
@@ -253,13 +253,22 @@ impl FileHistory {
                 let step = search_step(connection, room, &mut needle, left, before)?;
                 Ok((needle, step))
             };
-            let (returned, step) = self.database.read(step).await?;
+            let (returned, step) = self.read(step).await?;
             needle = returned;
             found.messages.extend(step.messages);
             next = step.next;
         }
         found.messages.reverse();
         Ok(found)
+    }
+
+    /// Reads from the file, and reports if that fails.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let read = self.database.read(work).await;
+        Ok(read.inspect_err(|error| self.database.problems().report_unread(error))?)
     }
 
     pub(super) async fn close(&self) -> Result<(), NotStored> {

@@ -14,3 +14,4 @@ mod memory;
 mod resources;
 mod stalls;
 mod stop;
+mod storage;

@@ -67,7 +67,7 @@ impl Scene {
         self.server.program.signal(Signal::TERM);
         let finished = self.server.program.finish();
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
-        Heard(heard)
+        Heard { lines: heard, log: finished.stdout }
     }
 }
 
@@ -112,7 +112,11 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// What a witness received from others than witnesses.
-pub struct Heard(Vec<String>);
+pub struct Heard {
+    lines: Vec<String>,
+    /// What the server wrote to its standard output, apart from what was read of it before.
+    pub log: String,
+}
 
 impl Heard {
     /// The numbers of joins and leaves according to the notices, combined or not. Only peers that stayed for half a
@@ -134,7 +138,7 @@ impl Heard {
     /// All messages, by sender. Panics at a line that is neither a message nor a notice.
     pub fn said(&self) -> HashMap<&str, Vec<&str>> {
         let mut said: HashMap<_, Vec<_>> = HashMap::new();
-        for line in self.0.iter().filter(|line| !line.starts_with("* ")) {
+        for line in self.lines.iter().filter(|line| !line.starts_with("* ")) {
             let (name, text) = line.split_once(": ").unwrap_or_else(|| panic!("what is {line:?}?"));
             said.entry(name).or_default().push(text);
         }
@@ -142,7 +146,7 @@ impl Heard {
     }
 
     pub fn notices(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().filter_map(|line| line.strip_prefix("* "))
+        self.lines.iter().filter_map(|line| line.strip_prefix("* "))
     }
 }
 

@@ -60,7 +60,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
     let (log, writer) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
     if let Some(database) = database {
         let log = log.clone();
-        database.on_problem(move |problem| log.note(Record::NotStored(problem)));
+        database.on_problem(move |problem| log.note(Record::Database(problem)));
     }
     listeners.tls.iter().for_each(|tls| note_untimely(&log, tls));
     if let Some(listeners) = listeners.reachable()

@@ -65,7 +65,8 @@ pub(crate) fn is_at(_: &Path, _: &Metadata) -> bool {
 /// The real path of a folder.
 pub(crate) fn safe_folder(path: &Path, _: Sticky) -> io::Result<PathBuf> {
     if !path.metadata()?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+        const ERROR_DIRECTORY: i32 = 267;
+        return Err(io::Error::from_raw_os_error(ERROR_DIRECTORY));
     }
     std::path::absolute(path)
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use async_std::task;
-use clap::builder::{OsStringValueParser, PathBufValueParser, StringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
 use linechat::cli::manual::Manual;
 use linechat::cli::program_name::program_name;
@@ -98,8 +98,8 @@ struct Arguments {
     allow_plain_password: bool,
 
     /// Show what was said after WHEN: the number of a message, a duration such as 2h, or a time such as 12:03 (UTC)
-    #[arg(long, value_name = "WHEN", value_parser = a_since(), help_heading = HISTORY)]
-    since: Option<String>,
+    #[arg(long, value_name = "WHEN", help_heading = HISTORY)]
+    since: Option<Since>,
 
     /// Show the newest N messages from before you joined [default at a terminal: as many as the server chooses;
     /// otherwise 0]
@@ -421,7 +421,7 @@ fn session(arguments: Arguments, name: Name, target: Target, display: Display) -
         if_taken: arguments.if_taken,
         wanted: Wanted {
             ids: arguments.ids,
-            since: arguments.since.clone(),
+            since: arguments.since,
             replay: arguments.replay.or((!at_a_terminal).then_some(0)),
         },
     };
@@ -444,13 +444,6 @@ fn fail(code: u8, why: &str) -> ExitCode {
 
 fn a_target() -> impl TypedValueParser<Value = Target> {
     OsStringValueParser::new().try_map(|text| Target::parse(&text))
-}
-
-fn a_since() -> impl TypedValueParser<Value = String> {
-    StringValueParser::new().try_map(|text| match Since::parse(&text) {
-        Ok(_) => Ok(text),
-        Err(why) => Err(why.to_string()),
-    })
 }
 
 fn authorities() -> impl TypedValueParser<Value = Trust> {

@@ -39,6 +39,7 @@ use crate::client::input::InputError;
 use crate::limits::WELCOME_LIMIT;
 use crate::model::{Name, SafeText, Secret};
 use crate::os::io_error;
+use crate::protocol::Since;
 use crate::protocol::words::lines;
 
 /// What every kind of client needs to join the room.
@@ -63,7 +64,7 @@ pub struct Wanted {
     /// Messages with their numbers and times, also one's own.
     pub ids: bool,
     /// Everything that was said after this.
-    pub since: Option<String>,
+    pub since: Option<Since>,
     /// This many of the newest messages. `None` for the server's usual number.
     pub replay: Option<usize>,
 }
@@ -72,7 +73,7 @@ impl Wanted {
     /// The options of the login line, each after a blank.
     fn options(&self) -> String {
         let ids = if self.ids { " ids=on" } else { "" };
-        let since = self.since.as_ref().map(|since| format!(" since={since}")).unwrap_or_default();
+        let since = self.since.map(|since| format!(" since={since}")).unwrap_or_default();
         let replay = self.replay.map(|count| format!(" replay={count}")).unwrap_or_default();
         format!("{ids}{since}{replay}")
     }
@@ -140,4 +141,15 @@ pub enum ClientError {
 /// for a password in any case.
 fn login_line(name: &Name, options: &str, announced: bool) -> String {
     format!("{name}{options}{}\n", if announced { " auth" } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_in_words_is_one_option_of_the_login_line() {
+        let wanted = Wanted { ids: true, since: Some("2 hours".parse().unwrap()), replay: None };
+        assert_eq!(wanted.options(), " ids=on since=7200s");
+    }
 }

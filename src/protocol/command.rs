@@ -302,7 +302,7 @@ fn last(arguments: Arguments<'_>) -> Result<Command, Refusal> {
 }
 
 fn since(arguments: Arguments<'_>) -> Result<Command, Refusal> {
-    Since::parse(arguments.required()?).map(Command::Since)
+    arguments.required()?.parse().map(Command::Since)
 }
 
 fn grep(arguments: Arguments<'_>) -> Result<Command, Refusal> {

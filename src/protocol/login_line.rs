@@ -70,7 +70,7 @@ impl JoinOptions {
         let Some((option, value)) = word.split_once('=') else { return Err(Refusal::UnknownOption(excerpt())) };
         match option.to_ascii_lowercase().as_str() {
             "ids" => self.ids = Some(parse_switch(value).ok_or_else(|| Refusal::BadOption(excerpt()))?),
-            "since" => self.since = Some(Since::parse(value)?),
+            "since" => self.since = Some(value.parse()?),
             "last" => self.last = Some(parse_count(value).ok_or_else(|| Refusal::BadOption(excerpt()))?),
             "replay" => self.replay = Some(parse_count(value).ok_or_else(|| Refusal::BadOption(excerpt()))?),
             _ => return Err(Refusal::BadOption(excerpt())),

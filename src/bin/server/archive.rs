@@ -22,7 +22,7 @@ pub struct Backup {
 #[derive(Debug, Args)]
 pub struct Export {
     /// Only messages after this number, time or duration, such as 88120, 2026-11-26T12:00:00Z or 2h
-    #[arg(long, value_name = "WHEN", value_parser = parse_since)]
+    #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
 
     /// Lines as clients see them, or a JSON object per line
@@ -37,10 +37,6 @@ pub struct Export {
 enum Format {
     Text,
     Jsonl,
-}
-
-fn parse_since(text: &str) -> Result<Since, String> {
-    Since::parse(text).map_err(|refusal| refusal.to_string())
 }
 
 pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {

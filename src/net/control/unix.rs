@@ -1,13 +1,12 @@
 //! The control channel over a Unix socket.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::net::control::path;
+use crate::net::control::{ControlStream, path};
 use crate::net::transport::Transport;
 use crate::os::local_socket::{ListenError, SocketFile, peer_user};
 use crate::os::unix::user;
@@ -35,10 +34,6 @@ impl ControlListener {
     }
 }
 
-/// The administrator's end.
-#[derive(Debug)]
-pub struct ControlStream(UnixStream);
-
 impl ControlStream {
     /// Connects to a server with this data folder.
     ///
@@ -53,20 +48,5 @@ impl ControlStream {
         }
         stream.set_read_timeout(Some(patience))?;
         Ok(Self(stream))
-    }
-
-    /// Sends the request.
-    ///
-    /// # Errors
-    /// The error of the system.
-    pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.0.write_all(request)?;
-        self.0.shutdown(Shutdown::Write)
-    }
-}
-
-impl Read for ControlStream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
     }
 }

@@ -1,8 +1,8 @@
 //! The control channel over a loopback port.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use futures::AsyncReadExt;
 use subtle::ConstantTimeEq;
 
 use crate::limits::{CONTROL_TOKEN_BYTES, CONTROL_TOKEN_LIMIT};
-use crate::net::control::path;
+use crate::net::control::{ControlStream, path};
 use crate::net::tls::provider;
 use crate::net::transport::Transport;
 use crate::os::local_socket::ListenError;
@@ -61,10 +61,6 @@ impl Drop for ControlListener {
     }
 }
 
-/// The administrator's end.
-#[derive(Debug)]
-pub struct ControlStream(TcpStream);
-
 impl ControlStream {
     /// Connects to a server with this data folder.
     ///
@@ -85,20 +81,5 @@ impl ControlStream {
         stream.set_read_timeout(Some(patience))?;
         stream.write_all(token.as_bytes())?;
         Ok(Self(stream))
-    }
-
-    /// Sends the request.
-    ///
-    /// # Errors
-    /// The error of the system.
-    pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.0.write_all(request)?;
-        self.0.shutdown(Shutdown::Write)
-    }
-}
-
-impl Read for ControlStream {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.0.read(bytes)
     }
 }

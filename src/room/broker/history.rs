@@ -158,7 +158,6 @@ impl Broker {
         }
         match replay {
             None if !is_waiting => {}
-            Some(0) => {}
             Some(count) if count != self.recent.limit() => {
                 if self.recorded.is_some() {
                     self.add_replay(peer, None, Some(count), (true, false));

@@ -78,7 +78,7 @@ pub(crate) struct Step {
     pub(crate) peer: PeerId,
     pub(crate) control: Control,
     /// The number of segments before it.
-    at: usize,
+    pub(crate) at: usize,
 }
 
 /// The lines of one turn, each with an LF, and their audiences.
@@ -241,7 +241,7 @@ impl Batch {
             }
             piece.end = lines.end;
             if matches!(segment.audience, Audience::Farewell(_)) {
-                pieces.push(&text[piece]);
+                pieces.extend((!piece.is_empty()).then(|| &text[piece]));
                 return true;
             }
         }
@@ -362,6 +362,11 @@ impl BatchBuilder {
     pub(crate) fn close_segment(&mut self) -> usize {
         self.closed = self.batch.segments.len();
         self.closed
+    }
+
+    /// Ends what the reader of `peer` reads here, without a line.
+    pub(crate) fn end(&mut self, peer: PeerId) {
+        self.add(Audience::Farewell(peer), 0, false);
     }
 
     /// Provides a dialect from here on.

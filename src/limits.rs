@@ -278,7 +278,7 @@ pub const GATHERED_NAMES: usize = 3;
 /// The number of names that `/who` lists.
 pub const WHO_NAMES: usize = 500;
 
-/// The approximate length of the lines of `/who` and `/ignore`, in bytes.
+/// The approximate length of the lines of `/who`, `/rooms` and `/ignore`, in bytes.
 pub const WHO_LINE_BYTES: usize = 400;
 
 /// The number of names that the welcome lists.
@@ -286,6 +286,12 @@ pub const WELCOME_NAMES: usize = 10;
 
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.
 pub const IGNORED_NAMES: usize = 100;
+
+/// The number of rooms that a peer can hear besides the one where it is.
+pub const ROOMS_HEARD: usize = 8;
+
+/// The longest topic of a room, in characters.
+pub const TOPIC_CHARS: usize = 200;
 
 // ---- History --------------------------------------------------------------------------------------------------------
 

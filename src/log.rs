@@ -368,7 +368,7 @@ fn write(record: Record) {
         }
         Record::Left { peer, name, from, reason, accepted, refused } => {
             let (what, why) = match &reason {
-                None => (None, None),
+                None | Some(LeaveReason::Gone(_)) => (None, None),
                 Some(LeaveReason::Quit(words)) => (None, Some(words)),
                 Some(LeaveReason::Server { what, why }) => (Some(what), why.as_ref()),
             };

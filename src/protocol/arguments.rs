@@ -1,6 +1,6 @@
 //! The arguments of a command.
 
-use crate::model::Name;
+use crate::model::{Name, RoomName};
 use crate::protocol::Refusal;
 use crate::protocol::words::split_word;
 
@@ -30,6 +30,11 @@ impl<'a> Arguments<'a> {
     /// A name as the only argument.
     pub(super) fn name(self) -> Result<Name, Refusal> {
         Ok(Name::parse(self.required()?)?)
+    }
+
+    /// A room as the only argument.
+    pub(super) fn room(self) -> Result<RoomName, Refusal> {
+        Ok(RoomName::parse(self.required()?)?)
     }
 
     /// The first word, and the text after it, which may be empty.

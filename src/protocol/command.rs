@@ -4,10 +4,13 @@
 //! visible character is `/` is a command. It is never passed on, not even if it is unknown: it may be a mistyped
 //! private message.
 
-use crate::limits::{GREP_MOST, LAST_DEFAULT, PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS};
-use crate::model::{Name, SafeText};
+use std::time::Duration;
+
+use crate::limits::{GREP_MOST, LAST_DEFAULT, PING_TOKEN_CHARS, QUOTED_CHARS, REASON_CHARS, TOPIC_CHARS};
+use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::arguments::Arguments;
 use crate::protocol::login_line::{parse_count, parse_switch};
+use crate::protocol::moderation::split_time;
 use crate::protocol::words::{find_slash, split_word};
 use crate::protocol::{Line, ModerationCommand, Refusal, Since};
 
@@ -15,12 +18,21 @@ use crate::protocol::{Line, ModerationCommand, Refusal, Since};
 ///
 /// A row has the usage, the aliases, what the command does, and the function that reads its arguments.
 pub static COMMANDS: &[CommandSpec] = &[
-    everyone("/who", &["names"], "list who is here", |_| Ok(Command::Who)),
+    everyone("/who [ROOM]", &["names"], "list who is here, or in ROOM", who),
     everyone("/msg NAME TEXT", &["w", "whisper"], "send TEXT to NAME only", msg),
     everyone("/me TEXT", &[], "say what you are doing, as in /me waves", me),
     everyone("/nick NEWNAME", &[], "change your name", |args| Ok(Command::Rename(args.name()?.into()))),
     everyone("/ignore [NAME]", &[], "hide what NAME says, or list whom you ignore", ignore),
     everyone("/unignore NAME", &[], "show again what NAME says", unignore),
+    everyone("/join ROOM", &[], "go to ROOM and leave this room; ROOM is written dev or #dev", |args| {
+        args.room().map(Command::Join)
+    }),
+    everyone("/leave", &[], "go back to the lobby", |_| Ok(Command::Join(RoomName::lobby()))),
+    everyone("/rooms", &[], "list the rooms", |_| Ok(Command::Rooms)),
+    everyone("/topic [TEXT]", &[], "show the topic of this room, or set it; - removes it", topic),
+    everyone("/hear [ROOM [since=WHEN]]", &[], "also hear ROOM, or list which rooms you hear", hear),
+    everyone("/deaf ROOM", &[], "no longer hear ROOM", |args| args.room().map(Command::Deaf)),
+    everyone("/say ROOM TEXT", &[], "say TEXT in ROOM, which you are in or hear", say_in),
     everyone("/last [N]", &[], "show the newest N messages", last),
     everyone("/since NUMBER|2h|12:03", &[], "show what was said after that", since),
     everyone("/grep [-N] TEXT", &[], "show the newest N messages with TEXT in them", grep),
@@ -44,12 +56,19 @@ pub static COMMANDS: &[CommandSpec] = &[
         ModerationCommand::mute,
     ),
     operator("/unmute NAME", "lift a mute", ModerationCommand::unmute),
+    operator(
+        "/close ROOM [REASON]",
+        "send everyone in ROOM to the lobby and forget what was said there",
+        ModerationCommand::close,
+    ),
     administrator("op NAME", "make NAME an operator; the name must be registered", |args| {
         args.name().map(AdminCommand::Op)
     }),
     administrator("deop NAME", "take NAME's operator rights away", |args| args.name().map(AdminCommand::Deop)),
     administrator("say TEXT", "send TEXT to everyone", say),
     administrator("list [people|names|bans|mutes]", "list who is here, registered names, bans or mutes", list),
+    administrator("rooms", "list the rooms", |_| Ok(AdminCommand::Rooms)),
+    administrator("keep ROOM DURATION|forever|default", "set how long messages of ROOM are kept", keep),
     administrator("stats", "count connections, people, names, bans and so on", |_| Ok(AdminCommand::Stats)),
     administrator(
         "register NAME",
@@ -105,8 +124,22 @@ pub enum Command {
     Unignore(Box<Name>),
     /// List the ignored names.
     Ignored,
-    /// List who is here.
-    Who,
+    /// List who is here, or in another room.
+    Who(Option<RoomName>),
+    /// Go to a room, and leave the current one.
+    Join(RoomName),
+    /// List the rooms.
+    Rooms,
+    /// Show the topic of the current room, or change it.
+    Topic(Option<TopicChange>),
+    /// Also hear a room, from this point on.
+    Hear(RoomName, Option<Since>),
+    /// List the rooms that are heard.
+    Heard,
+    /// No longer hear a room.
+    Deaf(RoomName),
+    /// Say something in a room that the peer is in or hears.
+    SayIn(RoomName, SafeText),
     /// Show messages with numbers, or without.
     Ids(bool),
     /// Show everything that was said after this.
@@ -122,6 +155,13 @@ pub enum Command {
     Ping(Option<SafeText>),
     /// Leave. The reason is cut to [`REASON_CHARS`] characters.
     Quit(Option<SafeText>),
+}
+
+/// A new topic of a room. It is cut to [`TOPIC_CHARS`] characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicChange {
+    Set(SafeText),
+    Remove,
 }
 
 /// What to search for.
@@ -159,6 +199,10 @@ pub enum AdminCommand {
     /// Send an announcement to everyone.
     Say(SafeText),
     List(Listing),
+    /// List the rooms.
+    Rooms,
+    /// How long messages of a room are kept: `None` means as in other rooms, and `Some(None)` forever.
+    Keep(RoomName, Option<Option<Duration>>),
     /// Show statistics.
     Stats,
 }
@@ -197,7 +241,7 @@ impl Command {
 
     /// Whether the reply can be much longer than those to other commands.
     pub fn has_long_answer(&self) -> bool {
-        matches!(self, Self::Who | Self::Ignored | Self::Help)
+        matches!(self, Self::Who(_) | Self::Rooms | Self::Ignored | Self::Help)
     }
 
     fn parse_slash(line: &str) -> Result<Self, Refusal> {
@@ -282,6 +326,37 @@ fn me(arguments: Arguments<'_>) -> Result<Command, Refusal> {
     Ok(Command::Say(SafeText::new(format!("/me {}", arguments.required()?))))
 }
 
+fn who(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Who(arguments.optional().map(RoomName::parse).transpose()?))
+}
+
+fn topic(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    Ok(Command::Topic(arguments.optional().map(|text| match text {
+        "-" => TopicChange::Remove,
+        _ => TopicChange::Set(SafeText::excerpt(text, TOPIC_CHARS)),
+    })))
+}
+
+fn hear(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let Some(text) = arguments.optional() else { return Ok(Command::Heard) };
+    let (room, rest) = split_word(text);
+    let room = RoomName::parse(room)?;
+    if rest.is_empty() {
+        return Ok(Command::Hear(room, None));
+    }
+    match rest.split_once('=') {
+        Some((option, when)) if option.eq_ignore_ascii_case("since") => Ok(Command::Hear(room, Some(when.parse()?))),
+        _ => Err(arguments.wrong()),
+    }
+}
+
+/// As in other messages, `/me TEXT` is said as it is, and `//x` too: no command can follow the room.
+fn say_in(arguments: Arguments<'_>) -> Result<Command, Refusal> {
+    let (room, text) = arguments.split()?;
+    let room = RoomName::parse(room)?;
+    if text.is_empty() { Err(arguments.wrong()) } else { Ok(Command::SayIn(room, SafeText::new(text.to_owned()))) }
+}
+
 fn ignore(arguments: Arguments<'_>) -> Result<Command, Refusal> {
     match arguments.optional() {
         None => Ok(Command::Ignored),
@@ -343,6 +418,19 @@ fn list(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
         Some("mutes") => Listing::Mutes,
         Some(_) => return Err(arguments.wrong()),
     }))
+}
+
+fn keep(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
+    let (room, time) = arguments.split()?;
+    let room = RoomName::parse(room)?;
+    if time.eq_ignore_ascii_case("default") {
+        return Ok(AdminCommand::Keep(room, None));
+    }
+    match split_time(time)? {
+        (None, None) if !time.eq_ignore_ascii_case("forever") => Err(arguments.wrong()),
+        (time, None) => Ok(AdminCommand::Keep(room, Some(time))),
+        (_, Some(_)) => Err(arguments.wrong()),
+    }
 }
 
 #[cfg(test)]

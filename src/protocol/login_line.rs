@@ -3,7 +3,7 @@
 //! Options follow the name, since names cannot contain spaces.
 
 use crate::limits::{LAST_MOST, QUOTED_CHARS};
-use crate::model::{Name, SafeText};
+use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::{Refusal, Since};
 
 /// The content of the first line. If its name is refused, another login line follows.
@@ -17,8 +17,10 @@ pub struct LoginLine {
 }
 
 /// How a peer wants to join. `None` stands for an option that was not given.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JoinOptions {
+    /// `#ROOM`: the room to enter in place of the lobby.
+    pub room: Option<RoomName>,
     /// `ids=on`: messages have numbers.
     pub ids: Option<bool>,
     /// `since=WHEN`: everything that was said after that.
@@ -58,6 +60,7 @@ impl JoinOptions {
     #[must_use]
     pub fn or(self, earlier: Self) -> Self {
         Self {
+            room: self.room.or(earlier.room),
             ids: self.ids.or(earlier.ids),
             since: self.since.or(earlier.since),
             last: self.last.or(earlier.last),
@@ -66,6 +69,10 @@ impl JoinOptions {
     }
 
     fn read(&mut self, word: &str) -> Result<(), Refusal> {
+        if word.starts_with('#') {
+            self.room = Some(RoomName::parse(word)?);
+            return Ok(());
+        }
         let excerpt = || SafeText::excerpt(word, QUOTED_CHARS);
         let Some((option, value)) = word.split_once('=') else { return Err(Refusal::UnknownOption(excerpt())) };
         match option.to_ascii_lowercase().as_str() {

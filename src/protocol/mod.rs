@@ -17,7 +17,7 @@ pub mod sniff;
 pub mod telnet;
 pub(crate) mod words;
 
-pub use command::{AccountCommand, AdminCommand, Command, Grep, Listing};
+pub use command::{AccountCommand, AdminCommand, Command, Grep, Listing, TopicChange};
 pub use line::{Line, LineDecoder};
 pub use login_line::{JoinOptions, LoginLine};
 pub use moderation::{Banned, ModerationCommand};

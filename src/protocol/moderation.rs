@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::limits::{QUOTED_CHARS, REASON_CHARS, SANCTION_MOST};
 use crate::model::address::{Network, PeerAddr};
-use crate::model::{Name, SafeText};
+use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::Refusal;
 use crate::protocol::arguments::Arguments;
 use crate::protocol::duration::{Mistyped, split_duration};
@@ -52,6 +52,8 @@ pub enum ModerationCommand {
     },
     /// Lift a mute.
     Unmute { whom: Name },
+    /// Send everyone in a room to the lobby, and forget what was said there. The room is never the lobby.
+    Close { room: RoomName, reason: Option<SafeText> },
 }
 
 impl ModerationCommand {
@@ -80,6 +82,12 @@ impl ModerationCommand {
         Ok(Self::Unmute { whom: parse_name(arguments.one_word()?)? })
     }
 
+    pub(super) fn close(arguments: Arguments<'_>) -> Result<Self, Refusal> {
+        let (room, rest) = arguments.split()?;
+        let room = RoomName::parse(room)?;
+        if room.is_lobby() { Err(Refusal::CannotClose) } else { Ok(Self::Close { room, reason: reason(rest) }) }
+    }
+
     /// Whether it affects a peer with these names and this address.
     pub fn concerns(&self, names: &[&Name], from: PeerAddr) -> bool {
         match self {
@@ -88,7 +96,7 @@ impl ModerationCommand {
                 names.contains(&whom)
             }
             Self::Ban { whom: Banned::Network(source), .. } => source.contains(from.network()),
-            Self::Unban { whom: Banned::Network(_) } => false,
+            Self::Unban { whom: Banned::Network(_) } | Self::Close { .. } => false,
         }
     }
 }
@@ -124,7 +132,7 @@ fn looks_like_address(text: &str) -> bool {
 }
 
 /// The duration at the start of a text, if there is one, and the reason after it.
-fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
+pub(super) fn split_time(text: &str) -> Result<(Option<Duration>, Option<SafeText>), Refusal> {
     let (time, rest) = split_duration(text).map_err(|Mistyped| Refusal::BadTime)?;
     if time.is_some_and(|time| time.is_zero() || time > SANCTION_MOST) {
         return Err(Refusal::BadTime);
@@ -200,6 +208,15 @@ mod tests {
     }
 
     #[test]
+    fn any_room_but_the_lobby_can_be_closed() {
+        let dev = RoomName::parse("dev").unwrap();
+        assert_eq!(parse("close dev"), Ok(ModerationCommand::Close { room: dev.clone(), reason: None }));
+        assert_eq!(parse("close #dev 1h  off "), Ok(ModerationCommand::Close { room: dev, reason: safe("1h  off") }));
+        assert_eq!(parse("close lobby x"), Err(Refusal::CannotClose));
+        assert_eq!(parse("close Dev"), Err(Refusal::BadRoom(crate::model::BadRoomName)));
+    }
+
+    #[test]
     fn addresses_and_names_are_told_apart() {
         for address in ["192.0.2.1", "192.0.2.1/32", "2001:db8::1", "2001:db8::/64", "fe80::1%2", "fe80::/64"] {
             let whom = Banned::Network(address.parse().unwrap());
@@ -221,6 +238,7 @@ mod tests {
             ("unban Bob now", "/unban NAME|ADDR"),
             ("mute", "/mute NAME [DURATION] [REASON]"),
             ("unmute Bob now", "/unmute NAME"),
+            ("close", "/close ROOM [REASON]"),
         ] {
             assert_eq!(parse(line), Err(Refusal::BadArguments(usage)));
         }

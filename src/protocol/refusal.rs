@@ -3,15 +3,15 @@
 use thiserror::Error;
 
 use crate::limits::{
-    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, SANCTION_MOST,
-    UNTERMINATED_BYTES,
+    IGNORED_NAMES, LINE_BYTES, LOGIN_BYTES, LOGIN_LIMIT, LONG_LINES, NAME_TRIES, PASSWORD_TRIES, ROOMS_HEARD,
+    SANCTION_MOST, UNTERMINATED_BYTES,
 };
 use crate::model::address::InvalidNetwork;
-use crate::model::{BadName, BadSecret, Name, SafeText};
+use crate::model::{BadName, BadRoomName, BadSecret, Name, RoomName, SafeText};
 use crate::protocol::OtherProtocol;
 use crate::protocol::words::lines;
 
-const OPTIONS: &str = "options are auth, ids=on, since=WHEN, last=N and replay=N";
+const OPTIONS: &str = "options are auth, #ROOM, ids=on, since=WHEN, last=N and replay=N";
 
 /// Why something that a peer sent was refused, and what the peer can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -163,6 +163,23 @@ pub enum Refusal {
     TooManyIgnored,
     #[error("you are not ignoring {0}; /ignore lists the names you ignore")]
     NotIgnored(SafeText),
+    #[error("{0}")]
+    BadRoom(#[from] BadRoomName),
+    #[error("there is no room called {0}; /rooms lists them")]
+    NoSuchRoom(RoomName),
+    /// The room does not exist, and the server's rooms are fixed.
+    #[error("there is no room called {0}, and nobody can open rooms here; /rooms lists them")]
+    RoomsAreFixed(RoomName),
+    #[error("only registered names can open rooms here")]
+    OnlyRegisteredOpenRooms,
+    #[error("you do not hear {0}; /hear {0} first")]
+    NotHearing(RoomName),
+    #[error("there are too many rooms already")]
+    TooManyRooms,
+    #[error("you already hear {ROOMS_HEARD} rooms; /deaf one of them first")]
+    TooManyHeard,
+    #[error("the lobby cannot be closed")]
+    CannotClose,
     /// The limit for all connections is reached.
     #[error("the server is full; try again later")]
     ServerFull,
@@ -210,9 +227,16 @@ impl Refusal {
             Self::WrongProtocol(_) | Self::NotTls => "wrong-protocol",
             Self::NotUtf8 => "not-utf8",
             Self::UnknownCommand(_) => "unknown-command",
-            Self::BadArguments(_) | Self::BadNetwork(_) | Self::IgnoresSelf | Self::BadTime | Self::IsSelf => {
-                "bad-arguments"
-            }
+            Self::BadArguments(_)
+            | Self::BadNetwork(_)
+            | Self::IgnoresSelf
+            | Self::BadTime
+            | Self::IsSelf
+            | Self::CannotClose => "bad-arguments",
+            Self::BadRoom(_) => "bad-room",
+            Self::NoSuchRoom(_) | Self::RoomsAreFixed(_) => "no-such-room",
+            Self::NotHearing(_) => "not-hearing",
+            Self::TooManyRooms | Self::TooManyHeard => "too-many-rooms",
             Self::NoSuchUser(_) => "no-such-user",
             Self::Ignored(_) => "ignored",
             Self::TooManyIgnored => "too-many-ignored",
@@ -224,7 +248,7 @@ impl Refusal {
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",
             Self::NameRegistered(_) | Self::NameLooksRegistered { .. } => "name-registered",
-            Self::RegisteredOnly => "registered-only",
+            Self::RegisteredOnly | Self::OnlyRegisteredOpenRooms => "registered-only",
             Self::AlreadyRegistered(_) => "already-registered",
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoAccounts => "no-registry",

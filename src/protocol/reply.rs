@@ -6,7 +6,7 @@
 use std::fmt;
 
 use crate::limits::{WELCOME_NAMES, WHO_LINE_BYTES};
-use crate::model::{Message, Name, SafeText, Timestamp};
+use crate::model::{Message, Name, RoomName, SafeText, Timestamp};
 use crate::protocol::Refusal;
 use crate::protocol::command::{Access, COMMANDS};
 use crate::protocol::server_line::fixed::*;
@@ -18,33 +18,40 @@ pub enum Dialect {
     /// `Alice: hello`. The sender does not get its own messages.
     #[default]
     Plain,
-    /// `[88120 2026-11-26T12:03:11Z] Alice: hello`. The sender gets its own messages too, as receipts.
+    /// `[88120 2026-11-26T12:03:11Z] Alice: hello`. The sender gets its own messages too, as receipts. The messages of
+    /// any room but the lobby begin with its name: `[dev 412 2026-11-26T12:03:11Z] Alice: hello`.
     Ids,
+    /// `#ops Carol: hello`: plain, in a room that the peer hears but is not in.
+    Heard,
 }
 
 impl Dialect {
-    pub(crate) const COUNT: usize = 2;
+    pub(crate) const COUNT: usize = 3;
 
     /// A message from the history. Without numbers it is a notice, so that a script does not take it for a new one.
     ///
     /// `now` decides whether its date is shown.
-    pub fn replayed(self, message: &Message, now: Timestamp) -> Reply<'_> {
+    pub fn replayed<'a>(self, room: &'a RoomName, message: &'a Message, now: Timestamp) -> Reply<'a> {
         match self {
-            Self::Plain => Reply::Replayed { message, now },
-            Self::Ids => Reply::Numbered(message),
+            Self::Plain => Reply::Replayed { message, now, heard: None },
+            Self::Ids => Reply::Numbered { room, message },
+            Self::Heard => Reply::Replayed { message, now, heard: Some(room) },
         }
     }
 
     /// A message that reaches the peer as if it had just been said.
-    pub fn said(self, message: &Message) -> Reply<'_> {
+    pub fn said<'a>(self, room: &'a RoomName, message: &'a Message) -> Reply<'a> {
         match self {
             Self::Plain => Reply::Said { from: &message.from, text: &message.text },
-            Self::Ids => Reply::Numbered(message),
+            Self::Ids => Reply::Numbered { room, message },
+            Self::Heard => Reply::Heard { room, message },
         }
     }
 }
 
 /// A reply or a line for a peer. Displayed without the last line ending.
+///
+/// In the replies about stored messages, `room` is the one that the peer hears, and `None` for its current room.
 #[derive(Debug, Clone, Copy)]
 pub enum Reply<'a> {
     Said {
@@ -55,12 +62,22 @@ pub enum Reply<'a> {
         from: &'a Name,
         text: &'a SafeText,
     },
-    /// A message with its number and time.
-    Numbered(&'a Message),
+    /// A message with its number and time, and with its room unless that is the lobby.
+    Numbered {
+        room: &'a RoomName,
+        message: &'a Message,
+    },
+    /// A message of a room that the peer hears.
+    Heard {
+        room: &'a RoomName,
+        message: &'a Message,
+    },
     /// A message that was said earlier, as a notice.
     Replayed {
         message: &'a Message,
         now: Timestamp,
+        /// Its room if the peer only hears it.
+        heard: Option<&'a RoomName>,
     },
     /// What follows was said before the peer came.
     Earlier,
@@ -69,15 +86,26 @@ pub enum Reply<'a> {
         first: u64,
         last: u64,
         lines: u64,
+        room: Option<&'a RoomName>,
     },
     /// Nothing was said after this message.
-    NothingAfter(u64),
-    /// Nothing is stored.
-    NothingStored,
+    NothingAfter {
+        number: u64,
+        room: Option<&'a RoomName>,
+    },
+    NothingStored {
+        room: Option<&'a RoomName>,
+    },
     /// This many messages of a range were removed, because they were old.
-    NoLongerKept(u64),
+    NoLongerKept {
+        count: u64,
+        room: Option<&'a RoomName>,
+    },
     /// This many numbers were not given because of a crash, or their messages could not be stored.
-    Skipped(u64),
+    Skipped {
+        count: u64,
+        room: Option<&'a RoomName>,
+    },
     /// The end of what a search found.
     Found {
         count: u64,
@@ -91,12 +119,50 @@ pub enum Reply<'a> {
     /// Asks again after a name was refused.
     PromptAgain,
     Welcome {
+        room: &'a RoomName,
         name: &'a Name,
         others: usize,
         /// The names of the others, at most [`WELCOME_NAMES`].
         named: &'a [&'a Name],
         /// Which messages are recorded, as a sentence.
         recorded: Option<&'a str>,
+    },
+    /// The peer has gone to a room, and left the one where it was.
+    Entered {
+        room: &'a RoomName,
+        others: usize,
+        /// The names of the others, at most [`WELCOME_NAMES`].
+        named: &'a [&'a Name],
+    },
+    /// The reply to `/join` with the current room.
+    AlreadyIn(&'a RoomName),
+    /// The topic of the current room.
+    TopicIs(&'a SafeText),
+    NoTopic,
+    TopicSet {
+        name: &'a Name,
+        text: &'a SafeText,
+    },
+    TopicRemoved(&'a Name),
+    /// The reply to `/rooms`, with how many are in each room: one line, or several if there are many rooms.
+    Rooms {
+        rooms: &'a [(RoomName, usize)],
+        /// How many rooms are left out.
+        more: usize,
+    },
+    /// The reply to `/hear ROOM`.
+    Hearing(&'a RoomName),
+    /// The reply to `/hear`.
+    HearingList(&'a [RoomName]),
+    /// The reply to `/deaf`.
+    NoLongerHearing(&'a RoomName),
+    /// The room of the peer was closed. The peer is then in the lobby.
+    RoomClosed {
+        room: &'a RoomName,
+        /// The operator, unless it was the administrator of the server. Contains no colon.
+        by: Option<&'a SafeText>,
+        /// In the operator's words.
+        reason: Option<&'a SafeText>,
     },
     Joined(&'a Name),
     Left {
@@ -123,6 +189,17 @@ pub enum Reply<'a> {
         count: usize,
         names: &'a [&'a Name],
     },
+    /// The reply to `/who ROOM` about another room, like [`Self::Here`].
+    InRoom {
+        room: &'a RoomName,
+        count: usize,
+        names: &'a [&'a Name],
+    },
+    /// Who hears the room of the `/who` before: one line, or several if there are many names.
+    AlsoHearing {
+        count: usize,
+        names: &'a [&'a Name],
+    },
     /// The reply to `/ignore NAME`.
     Ignoring(&'a Name),
     /// The reply to `/unignore NAME`.
@@ -138,8 +215,9 @@ pub enum Reply<'a> {
     /// How many lines were lost because the peer read too slowly.
     Missed {
         count: u64,
-        /// The number after which they are stored.
+        /// The number after which they are stored. Shown only for the current room.
         since: Option<u64>,
+        room: Option<&'a RoomName>,
     },
     /// The last line to a peer that leaves.
     Bye {
@@ -148,6 +226,7 @@ pub enum Reply<'a> {
         refused: u64,
         /// The number after which the peer can continue.
         since: Option<u64>,
+        room: &'a RoomName,
     },
     ShuttingDown,
     /// An announcement by the operator of the server.
@@ -169,6 +248,8 @@ pub enum LeaveReason {
         /// In the operator's words.
         why: Option<SafeText>,
     },
+    /// The peer has gone to another room.
+    Gone(RoomName),
 }
 
 impl LeaveReason {
@@ -187,6 +268,7 @@ impl LeaveReason {
         match self {
             Self::Quit(_) => None,
             Self::Server { what, .. } => Some(Self::Server { what: what.clone(), why: None }),
+            Self::Gone(room) => Some(Self::Gone(room.clone())),
         }
     }
 }
@@ -213,19 +295,29 @@ impl fmt::Display for Reply<'_> {
         match *self {
             Self::Said { from, text } => write!(f, "{from}: {text}"),
             Self::Told { from, text } => write!(f, "{from}{PRIVATELY}: {text}"),
-            Self::Numbered(Message { number, at, from, text }) => write!(f, "[{number} {at}] {from}: {text}"),
-            Self::Replayed { message, now } => write_replayed(f, message, now),
+            Self::Numbered { room, message: Message { number, at, from, text } } => {
+                let (room, blank) = if room.is_lobby() { ("", "") } else { (room.as_str(), " ") };
+                write!(f, "[{room}{blank}{number} {at}] {from}: {text}")
+            }
+            Self::Heard { room, message: Message { from, text, .. } } => write!(f, "#{room} {from}: {text}"),
+            Self::Replayed { message, now, heard } => write_replayed(f, message, now, heard),
             Self::Earlier => write!(f, "* {EARLIER}"),
-            Self::ThatWas { first, last, lines: count } => {
-                write!(f, "* {THAT_WAS}{first}{TO}{last}, {}.", lines(count))
+            Self::ThatWas { first, last, lines: count, room } => {
+                write!(f, "* {THAT_WAS}{first}{TO}{last}{}, {}.", InRoom(room), lines(count))
             }
-            Self::NothingAfter(number) => write!(f, "* {NOTHING_AFTER}{number}."),
-            Self::NothingStored => write!(f, "* Nothing is recorded yet."),
-            Self::NoLongerKept(count) => {
-                write!(f, "* {count}{OF_THESE}{} no longer kept.", if count == 1 { "is" } else { "are" })
+            Self::NothingAfter { number, room } => write!(f, "* {NOTHING_AFTER}{number}{}.", InRoom(room)),
+            Self::NothingStored { room } => write!(f, "* Nothing is recorded yet{}.", InRoom(room)),
+            Self::NoLongerKept { count, room } => {
+                let are = if count == 1 { "is" } else { "are" };
+                write!(f, "* {count}{OF_THESE}{are} no longer kept{}.", InRoom(room))
             }
-            Self::Skipped(count) => {
-                write!(f, "* {count} numbers are missing here: the server crashed, or could not store their messages.")
+            Self::Skipped { count, room } => {
+                write!(f, "* {count} numbers are missing")?;
+                match room {
+                    None => write!(f, " here")?,
+                    Some(_) => write!(f, "{}", InRoom(room))?,
+                }
+                write!(f, ": the server crashed, or could not store their messages.")
             }
             Self::Found { count: 0, .. } => write!(f, "* Found nothing."),
             Self::Found { count, has_more } => {
@@ -236,15 +328,40 @@ impl fmt::Display for Reply<'_> {
             Self::Ids(false) => write!(f, "* Messages no longer have numbers."),
             Self::Prompt => write!(f, "* {PROMPT}"),
             Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
-            Self::Welcome { name, others, named, recorded } => {
-                write_welcome(f, name, others, named)?;
+            Self::Welcome { room, name, others, named, recorded } => {
+                match room.is_lobby() {
+                    true => write!(f, "* {WELCOME}{name}. ")?,
+                    false => write!(f, "* {WELCOME_TO}{room}, {name}. ")?,
+                }
+                write_others(f, others, named)?;
+                f.write_str(WELCOME_END)?;
                 recorded.map_or(Ok(()), |recorded| write!(f, " {recorded}"))
             }
+            Self::Entered { room, others, named } => {
+                write!(f, "* {ENTERED}{room}. ")?;
+                write_others(f, others, named)?;
+                f.write_str(".")
+            }
+            Self::AlreadyIn(room) => write!(f, "* You are already in {room}."),
+            Self::TopicIs(text) => write!(f, "* {TOPIC_IS}{text}"),
+            Self::NoTopic => write!(f, "* {NO_TOPIC}"),
+            Self::TopicSet { name, text } => write!(f, "* {name}{HAS_SET_TOPIC}{text}"),
+            Self::TopicRemoved(name) => write!(f, "* {name}{HAS_REMOVED_TOPIC}"),
+            Self::Rooms { rooms, more } => write_rooms(f, rooms, more),
+            Self::Hearing(room) => write!(f, "* {HEARING}{room}{NOW}"),
+            Self::HearingList(rooms) => write_heard(f, rooms),
+            Self::NoLongerHearing(room) => write!(f, "* {NO_LONGER_HEARING}{room}."),
+            Self::RoomClosed { room, by, reason } => {
+                write!(f, "* {room}{WAS_CLOSED}")?;
+                by.map_or(Ok(()), |by| write!(f, "{BY}{by}"))?;
+                reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))
+            }
             Self::Joined(name) => write!(f, "* {name}{HAS_JOINED}"),
+            Self::Left { name, reason: Some(LeaveReason::Gone(room)) } => write!(f, "* {name}{HAS_GONE}{room}"),
             Self::Left { name, reason } => {
                 write!(f, "* {name}{HAS_LEFT}")?;
                 match reason {
-                    None => Ok(()),
+                    None | Some(LeaveReason::Gone(_)) => Ok(()),
                     Some(LeaveReason::Quit(words)) => write!(f, "{}{words}{}", QUOTES.0, QUOTES.1),
                     Some(LeaveReason::Server { what, why: None }) => write!(f, ": {what}"),
                     Some(LeaveReason::Server { what, why: Some(why) }) => write!(f, ": {what}: {why}"),
@@ -254,7 +371,16 @@ impl fmt::Display for Reply<'_> {
             Self::ManyLeft { count, names } => write_many(f, count, HAVE_LEFT, names),
             Self::Renamed { old, new } => write!(f, "* {old}{IS_NOW}{new}"),
             Self::SameName(name) => write!(f, "* You are already {name}."),
-            Self::Here { count, names } => write_here(f, count, names),
+            Self::Here { count, names } => {
+                write!(f, "* {count}{HERE}")?;
+                write_names(f, count, names)
+            }
+            Self::InRoom { room, count: 0, .. } => write!(f, "* {NOBODY_IN}{room}."),
+            Self::InRoom { room, count, names } => {
+                write!(f, "* {count}{IN}{room}: ")?;
+                write_names(f, count, names)
+            }
+            Self::AlsoHearing { count, names } => write_also_hearing(f, count, names),
             Self::Ignoring(name) => write!(f, "* Ignoring {name}."),
             Self::NoLongerIgnoring(name) => write!(f, "* No longer ignoring {name}."),
             Self::Ignored(names) => write_ignored(f, names),
@@ -262,14 +388,21 @@ impl fmt::Display for Reply<'_> {
             Self::Pong(None) => write!(f, "* {PONG}"),
             Self::Pong(Some(token)) => write!(f, "* {PONG_WITH_TOKEN}{token}"),
             Self::Slowed => write!(f, "* You are sending too fast: your lines will be delayed, but none will be lost."),
-            Self::Missed { count, since: None } => write!(f, "* {MISSED}{}.", lines(count)),
-            Self::Missed { count, since: Some(since) } => {
+            Self::Missed { count, room, .. } if room.is_some() => {
+                write!(f, "* {MISSED}{}{}.", lines(count), InRoom(room))
+            }
+            Self::Missed { count, since: None, .. } => write!(f, "* {MISSED}{}.", lines(count)),
+            Self::Missed { count, since: Some(since), .. } => {
                 let them = if count == 1 { "it" } else { "them" };
                 write!(f, "* {MISSED}{}; /since {since} shows {them}.", lines(count))
             }
-            Self::Bye { name, accepted, refused, since } => {
+            Self::Bye { name, accepted, refused, since, room } => {
                 write!(f, "* {BYE}{name}: {}{ACCEPTED}{refused} refused.", lines(accepted))?;
-                since.map_or(Ok(()), |since| write!(f, "{SINCE}{since}{COMES_BACK}"))
+                if !room.is_lobby() {
+                    write!(f, " #{room}")?;
+                }
+                since.map_or(Ok(()), |since| write!(f, "{SINCE}{since}"))?;
+                if since.is_none() && room.is_lobby() { Ok(()) } else { f.write_str(COMES_BACK) }
             }
             Self::ShuttingDown => write!(f, "* {SHUTTING_DOWN}"),
             Self::Announced(text) => write!(f, "* {ANNOUNCED}{text}"),
@@ -293,8 +426,22 @@ impl fmt::Display for Notice {
     }
 }
 
+/// ` in ops`, or nothing for the current room.
+struct InRoom<'a>(Option<&'a RoomName>);
+
+impl fmt::Display for InRoom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |room| write!(f, "{IN}{room}"))
+    }
+}
+
 /// The time is in UTC. The date is shown unless it is today's.
-fn write_replayed(f: &mut fmt::Formatter<'_>, message: &Message, now: Timestamp) -> fmt::Result {
+fn write_replayed(
+    f: &mut fmt::Formatter<'_>,
+    message: &Message,
+    now: Timestamp,
+    heard: Option<&RoomName>,
+) -> fmt::Result {
     const DAY: u64 = 24 * 60 * 60 * 1000;
     let at = message.at.to_string();
     let (date, time) = at.split_once('T').unwrap_or_default();
@@ -303,24 +450,22 @@ fn write_replayed(f: &mut fmt::Formatter<'_>, message: &Message, now: Timestamp)
     if message.at.as_millis() / DAY != now.as_millis() / DAY {
         write!(f, "{date} ")?;
     }
-    write!(f, "{time} {}: {}", message.from, message.text)
+    write!(f, "{time} ")?;
+    heard.map_or(Ok(()), |room| write!(f, "#{room} "))?;
+    write!(f, "{}: {}", message.from, message.text)
 }
 
-fn write_welcome(f: &mut fmt::Formatter<'_>, name: &Name, others: usize, named: &[&Name]) -> fmt::Result {
-    write!(f, "* {WELCOME}{name}. ")?;
+/// Without the full stop after it.
+fn write_others(f: &mut fmt::Formatter<'_>, others: usize, named: &[&Name]) -> fmt::Result {
     match others {
-        0 => write!(f, "You are the first here")?,
+        0 => f.write_str(FIRST)?,
         1 => write!(f, "1 other{HERE}")?,
         _ => write!(f, "{others} others{HERE}")?,
     }
     for (at, name) in named.iter().take(WELCOME_NAMES).enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
-    match others.saturating_sub(WELCOME_NAMES) {
-        0 => {}
-        more => write!(f, " and {more} more")?,
-    }
-    f.write_str(WELCOME_END)
+    write_more(f, others.saturating_sub(WELCOME_NAMES))
 }
 
 fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Name]) -> fmt::Result {
@@ -328,10 +473,11 @@ fn write_many(f: &mut fmt::Formatter<'_>, count: usize, what: &str, names: &[Nam
     for (at, name) in names.iter().enumerate() {
         write!(f, "{}{name}", if at == 0 { "" } else { ", " })?;
     }
-    match count.saturating_sub(names.len()) {
-        0 => Ok(()),
-        more => write!(f, " and {more} more"),
-    }
+    write_more(f, count.saturating_sub(names.len()))
+}
+
+fn write_more(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
+    if more == 0 { Ok(()) } else { write!(f, " and {more} more") }
 }
 
 fn write_help(f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -351,24 +497,59 @@ fn write_help(f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// Starts another line, marked as a notice, when a line gets too long to read.
-fn write_here(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
-    write!(f, "* {count}{HERE}")?;
-    let mut length = 0;
-    for (at, name) in names.iter().enumerate() {
+fn write_list(f: &mut fmt::Formatter<'_>, items: impl ExactSizeIterator<Item = String>) -> fmt::Result {
+    let (mut length, count) = (0, items.len());
+    for (at, item) in items.enumerate() {
         if length > WHO_LINE_BYTES {
             write!(f, "\n* {AND}")?;
             length = 0;
         } else if at > 0 {
             f.write_str(" ")?;
         }
-        let comma = if at + 1 < names.len() { "," } else { "" };
-        write!(f, "{name}{comma}")?;
+        write!(f, "{item}{}", if at + 1 < count { "," } else { "" })?;
+        length += item.len() + 2;
+    }
+    Ok(())
+}
+
+fn write_names(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
+    write_list(f, names.iter().map(ToString::to_string))?;
+    write_more(f, count.saturating_sub(names.len()))
+}
+
+fn write_rooms(f: &mut fmt::Formatter<'_>, rooms: &[(RoomName, usize)], more: usize) -> fmt::Result {
+    match rooms.len() + more {
+        1 => write!(f, "* 1{ROOM}")?,
+        count => write!(f, "* {count}{ROOMS}")?,
+    }
+    write_list(f, rooms.iter().map(|(room, people)| format!("{room} ({people})")))?;
+    write_more(f, more)?;
+    f.write_str(".")
+}
+
+fn write_heard(f: &mut fmt::Formatter<'_>, rooms: &[RoomName]) -> fmt::Result {
+    let Some((first, rest)) = rooms.split_first() else { return write!(f, "* You hear no other room.") };
+    write!(f, "* You also hear: {first}")?;
+    rest.iter().try_for_each(|room| write!(f, ", {room}"))?;
+    f.write_str(".")
+}
+
+/// Each line is complete in itself, so that its names are not mistaken for people who are here.
+fn write_also_hearing(f: &mut fmt::Formatter<'_>, count: usize, names: &[&Name]) -> fmt::Result {
+    write!(f, "* {ALSO_HEARING}")?;
+    let mut length = 0;
+    for (at, name) in names.iter().enumerate() {
+        if length > WHO_LINE_BYTES {
+            write!(f, ".\n* {ALSO_HEARING}")?;
+            length = 0;
+        } else if at > 0 {
+            f.write_str(", ")?;
+        }
+        write!(f, "{name}")?;
         length += name.as_str().len() + 2;
     }
-    match count - names.len() {
-        0 => Ok(()),
-        more => write!(f, " and {more} more"),
-    }
+    write_more(f, count.saturating_sub(names.len()))?;
+    f.write_str(".")
 }
 
 /// Each line is complete in itself, so that its names are not mistaken for people who are here.

@@ -2,7 +2,7 @@
 //!
 //! The parser looks only at the first characters and at fixed words. Names contain neither blanks nor `:`, so user text
 //! cannot be taken for another kind of line. A server of another kind may put anything in the place of a name, so
-//! callers that need a name must check it with `Name::parse`.
+//! callers that need a name must check it with `Name::parse`. Names of rooms are checked here.
 
 /// The fixed words that [`Reply`](crate::protocol::Reply) writes and [`ServerLine`] parses.
 pub(crate) mod fixed {
@@ -10,9 +10,28 @@ pub(crate) mod fixed {
     pub(crate) const PROMPT: &str = "Send your name as the first line.";
     pub(crate) const PROMPT_AGAIN: &str = "Send another name.";
     pub(crate) const WELCOME: &str = "Welcome, ";
+    pub(crate) const WELCOME_TO: &str = "Welcome to ";
+    pub(crate) const ENTERED: &str = "You are now in ";
+    pub(crate) const FIRST: &str = "You are the first here";
     pub(crate) const HERE: &str = " here: ";
     pub(crate) const WELCOME_END: &str = ". /help lists the commands.";
     pub(crate) const AND: &str = "and: ";
+    /// Before the name of a room, as in `4 in dev: Alice`.
+    pub(crate) const IN: &str = " in ";
+    pub(crate) const NOBODY_IN: &str = "Nobody is in ";
+    pub(crate) const ALSO_HEARING: &str = "Also hearing: ";
+    pub(crate) const HEARING: &str = "You also hear ";
+    pub(crate) const NOW: &str = " now.";
+    pub(crate) const NO_LONGER_HEARING: &str = "You no longer hear ";
+    pub(crate) const ROOM: &str = " room: ";
+    pub(crate) const ROOMS: &str = " rooms: ";
+    pub(crate) const WAS_CLOSED: &str = " was closed";
+    pub(crate) const BY: &str = " by ";
+    pub(crate) const TOPIC_IS: &str = "The topic is: ";
+    pub(crate) const NO_TOPIC: &str = "There is no topic.";
+    pub(crate) const HAS_SET_TOPIC: &str = " has set the topic: ";
+    pub(crate) const HAS_REMOVED_TOPIC: &str = " has removed the topic";
+    pub(crate) const HAS_GONE: &str = " has gone to ";
     pub(crate) const HAS_JOINED: &str = " has joined";
     pub(crate) const HAS_LEFT: &str = " has left";
     /// These enclose the reason that a leaving user gave.
@@ -44,9 +63,12 @@ pub(crate) mod fixed {
     pub(crate) const KEEP_NAME: &str = "you keep your name";
 }
 
+use crate::model::room_name::is_room_name;
 use fixed::*;
 
 /// A line from the server, without its line ending. Its fields are those of [`Reply`](crate::protocol::Reply).
+///
+/// In lines about stored messages, `room` is `None` for the current room.
 #[expect(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerLine<'a> {
@@ -58,8 +80,16 @@ pub enum ServerLine<'a> {
         from: &'a str,
         text: &'a str,
     },
+    /// A message of a room that the peer hears.
+    Heard {
+        room: &'a str,
+        from: &'a str,
+        text: &'a str,
+    },
     /// A message with its number and its time, such as `2026-11-26T12:03:11Z`.
     Numbered {
+        /// `None` for the lobby.
+        room: Option<&'a str>,
         number: u64,
         at: &'a str,
         from: &'a str,
@@ -67,6 +97,7 @@ pub enum ServerLine<'a> {
     },
     /// A message that was said earlier. The time is `12:03` or `2026-11-26 12:03`, in UTC.
     Replayed {
+        room: Option<&'a str>,
         at: &'a str,
         from: &'a str,
         text: &'a str,
@@ -77,20 +108,57 @@ pub enum ServerLine<'a> {
         first: u64,
         last: u64,
         lines: Option<u64>,
+        room: Option<&'a str>,
     },
-    NothingAfter(u64),
+    NothingAfter {
+        number: u64,
+        room: Option<&'a str>,
+    },
     /// How many messages of a range are not stored.
-    NoLongerKept(u64),
+    NoLongerKept {
+        count: u64,
+        room: Option<&'a str>,
+    },
     Prompt,
     PromptAgain,
     Welcome {
+        /// `None` for the lobby.
+        room: Option<&'a str>,
         name: &'a str,
         others: Names<'a>,
+    },
+    Entered {
+        room: &'a str,
+        others: Names<'a>,
+    },
+    /// The topic of the current room: what it is, or to what somebody has set it. `None` means that there is none.
+    Topic {
+        by: Option<&'a str>,
+        text: Option<&'a str>,
+    },
+    /// The first line of a list of rooms.
+    Rooms {
+        count: usize,
+        rooms: Rooms<'a>,
+    },
+    /// A further line of a list of rooms.
+    RoomsToo(Rooms<'a>),
+    Hearing(&'a str),
+    NoLongerHearing(&'a str),
+    RoomClosed {
+        room: &'a str,
+        by: Option<&'a str>,
+        reason: Option<&'a str>,
     },
     Joined(&'a str),
     Left {
         name: &'a str,
         reason: Option<Reason<'a>>,
+    },
+    /// A peer has gone to another room.
+    Gone {
+        name: &'a str,
+        room: &'a str,
     },
     ManyJoined {
         count: usize,
@@ -108,10 +176,20 @@ pub enum ServerLine<'a> {
         count: usize,
         names: Names<'a>,
     },
-    /// A further line of the reply to `/who`.
+    /// The reply to `/who ROOM` about another room.
+    InRoom {
+        room: &'a str,
+        count: usize,
+        names: Names<'a>,
+    },
+    /// A further line of [`Self::Here`] or [`Self::InRoom`].
     HereToo(Names<'a>),
+    AlsoHearing(Names<'a>),
     Pong(Option<&'a str>),
-    Missed(u64),
+    Missed {
+        count: u64,
+        room: Option<&'a str>,
+    },
     /// The counts are `None` if the server writes them differently.
     Bye {
         name: &'a str,
@@ -119,6 +197,8 @@ pub enum ServerLine<'a> {
         refused: Option<u64>,
         /// The number after which the peer can continue.
         since: Option<u64>,
+        /// `None` for the lobby.
+        room: Option<&'a str>,
     },
     ShuttingDown,
     Announced(&'a str),
@@ -161,6 +241,20 @@ impl<'a> Names<'a> {
     }
 }
 
+/// A list such as `lobby (12), dev (4) and 3 more`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rooms<'a>(&'a str);
+
+impl<'a> Rooms<'a> {
+    /// The rooms in it, and how many people are in each.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, usize)> {
+        Names(self.0.strip_suffix('.').unwrap_or(self.0)).iter().filter_map(|item| {
+            let (name, people) = item.strip_suffix(')')?.split_once(" (")?;
+            Some((room(name)?, people.parse().ok()?))
+        })
+    }
+}
+
 impl<'a> ServerLine<'a> {
     /// Parses a line, with or without its line ending.
     pub fn parse(line: &'a str) -> Self {
@@ -177,7 +271,7 @@ impl<'a> ServerLine<'a> {
             let (code, text) = refusal.split_once(": ").unwrap_or((refusal, ""));
             return Self::Refused { code, text };
         }
-        parse_numbered(line).or_else(|| parse_message(line)).unwrap_or(Self::Other(line))
+        parse_numbered(line).or_else(|| parse_heard(line)).or_else(|| parse_message(line)).unwrap_or(Self::Other(line))
     }
 
     /// Whether the server asks a peer in the room for a password.
@@ -212,12 +306,25 @@ fn parse_message(line: &str) -> Option<ServerLine<'_>> {
 
 fn parse_numbered(line: &str) -> Option<ServerLine<'_>> {
     let (stamp, message) = line.strip_prefix('[')?.split_once("] ")?;
-    let (number, at) = stamp.split_once(' ')?;
-    let (from, text) = message.split_once(": ")?;
-    Some(ServerLine::Numbered { number: number.parse().ok()?, at, from: name(from)?, text })
+    let mut words = stamp.split(' ');
+    let (first, second, third) = (words.next()?, words.next()?, words.next());
+    let (in_room, number, at) = match third {
+        None => (None, first, second),
+        Some(at) => (Some(room(first)?), second, at),
+    };
+    let (from, text) = message.split_once(": ").filter(|_| words.next().is_none())?;
+    Some(ServerLine::Numbered { room: in_room, number: number.parse().ok()?, at, from: name(from)?, text })
 }
 
-/// `12:03 Alice: hello`, or the same after a date. No name contains `:`, so nothing else begins like this.
+/// `#ops Carol: hello`.
+fn parse_heard(line: &str) -> Option<ServerLine<'_>> {
+    let (first, message) = line.strip_prefix('#')?.split_once(' ')?;
+    let (from, text) = message.split_once(": ")?;
+    Some(ServerLine::Heard { room: room(first)?, from: name(from)?, text })
+}
+
+/// `12:03 Alice: hello` or `12:03 #ops Alice: hello`, or the same after a date. No name contains `:`, so nothing else
+/// begins like this.
 fn parse_replayed(notice: &str) -> Option<ServerLine<'_>> {
     let is_like = |text: &str, shape: &str| {
         text.len() == shape.len()
@@ -228,8 +335,12 @@ fn parse_replayed(notice: &str) -> Option<ServerLine<'_>> {
     if !at.rsplit(' ').next().is_some_and(|time| is_like(time, "00:00")) {
         return None;
     }
-    let (from, text) = notice[at.len() + 1..].split_once(": ")?;
-    Some(ServerLine::Replayed { at, from: name(from)?, text })
+    let message = &notice[at.len() + 1..];
+    if let Some(ServerLine::Heard { room, from, text }) = parse_heard(message) {
+        return Some(ServerLine::Replayed { room: Some(room), at, from, text });
+    }
+    let (from, text) = message.split_once(": ")?;
+    Some(ServerLine::Replayed { room: None, at, from: name(from)?, text })
 }
 
 /// Notices that begin with words of the server.
@@ -241,49 +352,82 @@ fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
         (EARLIER, ServerLine::Earlier),
         (PONG, ServerLine::Pong(None)),
         (SHUTTING_DOWN, ServerLine::ShuttingDown),
+        (NO_TOPIC, ServerLine::Topic { by: None, text: None }),
     ];
-    let beginnings: [(&str, Read<'a>); 14] = [
-        (WELCOME, parse_welcome),
-        (BYE, parse_bye),
-        (THAT_WAS, parse_that_was),
-        (NOTHING_AFTER, |rest| ServerLine::NothingAfter(number(rest.trim_end_matches('.')).unwrap_or_default())),
-        (PONG_WITH_TOKEN, |token| ServerLine::Pong(Some(token))),
-        (MISSED, |rest| ServerLine::Missed(number(rest).unwrap_or_default())),
-        (ANNOUNCED, ServerLine::Announced),
-        (SEND_IT_AGAIN, |_| ServerLine::SendItAgain),
-        (SEND_NEW_PASSWORD, |_| ServerLine::SendNewPassword),
-        (SEND_PASSWORD, |_| ServerLine::SendPassword),
-        (REGISTERED, |rest| ServerLine::Registered(first_word(rest))),
-        (PASSWORD_CHANGED, |rest| ServerLine::PasswordChanged(first_word(rest))),
-        (UNREGISTERED, |rest| ServerLine::Unregistered(first_word(rest))),
-        (AND, |list| ServerLine::HereToo(Names(list))),
-    ];
+    let beginnings: [(&str, Read<'a>); 21] =
+        [
+            (WELCOME, |rest| parse_welcome(None, rest)),
+            (WELCOME_TO, |rest| {
+                let (first, rest) = rest.split_once(", ").unwrap_or((rest, ""));
+                parse_welcome(room(first), rest)
+            }),
+            (ENTERED, parse_entered),
+            (TOPIC_IS, |text| ServerLine::Topic { by: None, text: Some(text) }),
+            (HEARING, |rest| ServerLine::Hearing(rest.strip_suffix(NOW).unwrap_or(rest))),
+            (NO_LONGER_HEARING, |rest| ServerLine::NoLongerHearing(rest.strip_suffix('.').unwrap_or(rest))),
+            (NOBODY_IN, |rest| ServerLine::InRoom {
+                room: rest.strip_suffix('.').unwrap_or(rest),
+                count: 0,
+                names: Names(""),
+            }),
+            (ALSO_HEARING, |list| ServerLine::AlsoHearing(Names(list.strip_suffix('.').unwrap_or(list)))),
+            (BYE, parse_bye),
+            (THAT_WAS, parse_that_was),
+            (NOTHING_AFTER, |rest| {
+                let (number, room) = split_room(rest.strip_suffix('.').unwrap_or(rest));
+                ServerLine::NothingAfter { number: number.parse().unwrap_or_default(), room }
+            }),
+            (PONG_WITH_TOKEN, |token| ServerLine::Pong(Some(token))),
+            (MISSED, |rest| {
+                let (lines, room) = split_room(rest.strip_suffix('.').unwrap_or(rest));
+                ServerLine::Missed { count: number(lines).unwrap_or_default(), room }
+            }),
+            (ANNOUNCED, ServerLine::Announced),
+            (SEND_IT_AGAIN, |_| ServerLine::SendItAgain),
+            (SEND_NEW_PASSWORD, |_| ServerLine::SendNewPassword),
+            (SEND_PASSWORD, |_| ServerLine::SendPassword),
+            (REGISTERED, |rest| ServerLine::Registered(first_word(rest))),
+            (PASSWORD_CHANGED, |rest| ServerLine::PasswordChanged(first_word(rest))),
+            (UNREGISTERED, |rest| ServerLine::Unregistered(first_word(rest))),
+            // Names contain no parentheses.
+            (AND, |list| {
+                if list.contains(" (") { ServerLine::RoomsToo(Rooms(list)) } else { ServerLine::HereToo(Names(list)) }
+            }),
+        ];
     let exact = exact.into_iter().find(|(words, _)| *words == notice).map(|(_, line)| line);
     exact.or_else(|| beginnings.into_iter().find_map(|(words, read)| notice.strip_prefix(words).map(read)))
 }
 
-fn parse_welcome(rest: &str) -> ServerLine<'_> {
+fn parse_welcome<'a>(room: Option<&'a str>, rest: &'a str) -> ServerLine<'a> {
     let (name, rest) = rest.split_once(". ").unwrap_or((rest.strip_suffix('.').unwrap_or(rest), ""));
     let list = rest.split_once(HERE).map_or("", |(_, list)| list);
     let list = list.split_once(WELCOME_END).map_or(list, |(list, _)| list);
-    ServerLine::Welcome { name, others: Names(list) }
+    ServerLine::Welcome { room, name, others: Names(list) }
+}
+
+fn parse_entered(rest: &str) -> ServerLine<'_> {
+    let (room, rest) = rest.split_once(". ").unwrap_or((rest.strip_suffix('.').unwrap_or(rest), ""));
+    let list = rest.split_once(HERE).map_or("", |(_, list)| list);
+    ServerLine::Entered { room, others: Names(list.strip_suffix('.').unwrap_or(list)) }
 }
 
 fn parse_bye(rest: &str) -> ServerLine<'_> {
     let (name, counts) = rest.split_once(": ").unwrap_or((rest, ""));
     let (accepted, rest) = counts.split_once(ACCEPTED).unwrap_or((counts, ""));
     let since = rest.split_once(SINCE).and_then(|(_, since)| number(since));
-    ServerLine::Bye { name, accepted: number(accepted), refused: number(rest), since }
+    let room = rest.split_once(" #").and_then(|(_, rest)| room(first_word(rest)));
+    ServerLine::Bye { name, accepted: number(accepted), refused: number(rest), since, room }
 }
 
 fn parse_that_was(rest: &str) -> ServerLine<'_> {
     let (first, rest) = rest.split_once(TO).unwrap_or((rest, ""));
     let (last, lines) = rest.split_once(", ").unwrap_or((rest, ""));
+    let (last, room) = split_room(last);
     let [first, last] = [first, last].map(|number| number.parse().unwrap_or_default());
-    ServerLine::ThatWas { first, last, lines: number(lines) }
+    ServerLine::ThatWas { first, last, lines: number(lines), room }
 }
 
-/// Notices that begin with a name.
+/// Notices that begin with the name of a person or of a room.
 fn parse_about_one(notice: &str) -> Option<ServerLine<'_>> {
     let (who, rest) = notice.split_at(notice.find(' ')?);
     let who = name(who)?;
@@ -292,6 +436,21 @@ fn parse_about_one(notice: &str) -> Option<ServerLine<'_>> {
     }
     if let Some(new) = rest.strip_prefix(IS_NOW) {
         return Some(ServerLine::Renamed { old: who, new: name(new)? });
+    }
+    if let Some(text) = rest.strip_prefix(HAS_SET_TOPIC) {
+        return Some(ServerLine::Topic { by: Some(who), text: Some(text) });
+    }
+    if rest == HAS_REMOVED_TOPIC {
+        return Some(ServerLine::Topic { by: Some(who), text: None });
+    }
+    if let Some(to) = rest.strip_prefix(HAS_GONE) {
+        return Some(ServerLine::Gone { name: who, room: room(to)? });
+    }
+    if let Some(rest) = rest.strip_prefix(WAS_CLOSED) {
+        // An operator's name contains no colon.
+        let (by, reason) = rest.split_once(": ").map_or((rest, None), |(by, reason)| (by, Some(reason)));
+        let by = if by.is_empty() { None } else { Some(by.strip_prefix(BY)?) };
+        return Some(ServerLine::RoomClosed { room: room(who)?, by, reason });
     }
     let rest = rest.strip_prefix(HAS_LEFT)?;
     let reason = match rest.strip_prefix(QUOTES.0).and_then(|words| words.strip_suffix(QUOTES.1)) {
@@ -315,14 +474,36 @@ fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
     let joined = || names(HAVE_JOINED).map(|names| ServerLine::ManyJoined { count, names });
     let left = || names(HAVE_LEFT).map(|names| ServerLine::ManyLeft { count, names });
     let here = || names(HERE).map(|names| ServerLine::Here { count, names });
-    let not_kept = || rest.starts_with(OF_THESE).then_some(ServerLine::NoLongerKept(count as u64));
-    joined().or_else(left).or_else(here).or_else(not_kept)
+    let in_room = || {
+        let (first, list) = rest.strip_prefix(IN)?.split_once(": ")?;
+        Some(ServerLine::InRoom { room: room(first)?, count, names: Names(list) })
+    };
+    let rooms = || {
+        let list = rest.strip_prefix(ROOMS).or_else(|| rest.strip_prefix(ROOM))?;
+        Some(ServerLine::Rooms { count, rooms: Rooms(list) })
+    };
+    let not_kept = || {
+        let (_, room) = split_room(rest.strip_prefix(OF_THESE)?.strip_suffix('.')?);
+        Some(ServerLine::NoLongerKept { count: count as u64, room })
+    };
+    joined().or_else(left).or_else(here).or_else(in_room).or_else(rooms).or_else(not_kept)
 }
 
 /// The text if it could be a name: if it contains neither blanks nor `:`, and begins like a name.
 fn name(text: &str) -> Option<&str> {
     let is_name = text.starts_with(char::is_alphanumeric) && !text.contains([' ', '\t', ':']);
     is_name.then_some(text)
+}
+
+/// The text if it is the name of a room.
+fn room(text: &str) -> Option<&str> {
+    is_room_name(text).then_some(text)
+}
+
+/// Takes ` in ROOM` off the end.
+fn split_room(text: &str) -> (&str, Option<&str>) {
+    let split = text.rsplit_once(IN).and_then(|(before, name)| Some((before, Some(room(name)?))));
+    split.unwrap_or((text, None))
 }
 
 fn first_word(text: &str) -> &str {

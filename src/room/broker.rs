@@ -20,7 +20,7 @@ use crate::history::History;
 use crate::limits::{CONGESTION_PAUSE, WELCOME_NAMES, WHO_NAMES};
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Message, Name, PeerId};
+use crate::model::{AccountId, Message, Name, PeerId, RoomName};
 use crate::os::yielding::let_others_run;
 use crate::protocol::{Command, Dialect, LeaveReason, Refusal, Reply};
 use crate::room::backpressure::Backpressure;
@@ -313,7 +313,8 @@ impl Broker {
         let named: Vec<_> = self.names.peers().take(WELCOME_NAMES).map(|other| &self.peers[&other].name).collect();
         let recorded = self.recorded.as_deref();
         self.batch.use_dialect(dialect);
-        let welcome = Reply::Welcome { name: &name, others: self.peers.len(), named: &named, recorded };
+        let welcome =
+            Reply::Welcome { room: &RoomName::lobby(), name: &name, others: self.peers.len(), named: &named, recorded };
         self.batch.push(Audience::Only(peer), &welcome);
         self.log.note(Record::Joined { peer, name: name.clone(), from });
         self.names.insert(&name, peer);
@@ -374,7 +375,10 @@ impl Broker {
         unannounced.into_iter().for_each(|join| self.unannounced.remove(join));
         self.names.remove(name);
         self.ignores.left(peer, &self.names);
-        self.batch.push(Audience::Farewell(peer), &Reply::Bye { name, accepted, refused, since: self.position() });
+        self.batch.push(
+            Audience::Farewell(peer),
+            &Reply::Bye { name, accepted, refused, since: self.position(), room: &RoomName::lobby() },
+        );
         self.log.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });
         Some(left)
     }
@@ -398,7 +402,9 @@ impl Broker {
         let Some(sender) = self.peers.get_mut(&peer) else { return Ok(()) };
         if let Some(mute) = sender.is_muted(self.date) {
             match &command {
-                Command::Say(_) | Command::Tell { .. } => return Err(crate::room::sanctions::silenced(mute)),
+                Command::Say(_) | Command::SayIn(..) | Command::Tell { .. } => {
+                    return Err(crate::room::sanctions::silenced(mute));
+                }
                 Command::Rename(_) => return Err(crate::room::sanctions::pinned(mute)),
                 _ => {}
             }
@@ -431,7 +437,13 @@ impl Broker {
             Command::Ignore(name) => return self.ignore(peer, &name),
             Command::Unignore(name) => return self.unignore(peer, &name),
             Command::Ignored => self.list_ignored(peer),
-            Command::Who => {
+            Command::Join(room)
+            | Command::Hear(room, _)
+            | Command::Deaf(room)
+            | Command::SayIn(room, _)
+            | Command::Who(Some(room)) => return Err(Refusal::NoSuchRoom(room)),
+            Command::Rooms | Command::Topic(_) | Command::Heard => {}
+            Command::Who(None) => {
                 let names: Vec<_> = self.names.peers().take(WHO_NAMES).map(|peer| &self.peers[&peer].name).collect();
                 self.batch.push(Audience::Only(peer), &Reply::Here { count: self.peers.len(), names: &names });
             }

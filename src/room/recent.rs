@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use crate::model::{Message, Timestamp};
+use crate::model::{Message, RoomName, Timestamp};
 use crate::protocol::{Dialect, Reply};
 
 /// The newest `limit` messages, and some more: they stay in the batches in which they came.
@@ -57,8 +57,8 @@ impl Recent {
         let mut text = String::new();
         let mut write = |reply: Reply<'_>| writeln!(text, "{reply}").expect("a String takes all that is written to it");
         write(Reply::Earlier);
-        messages.iter().for_each(|message| write(dialect.replayed(message, now)));
-        write(Reply::ThatWas { first, last, lines: messages.len() as u64 });
+        messages.iter().for_each(|message| write(dialect.replayed(&RoomName::lobby(), message, now)));
+        write(Reply::ThatWas { first, last, lines: messages.len() as u64, room: None });
         let text: Arc<str> = text.into();
         self.rendered[dialect as usize] = Some((newest, day, Arc::clone(&text)));
         Some(text)

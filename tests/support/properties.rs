@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use linechat::limits::{LINE_BYTES, MARKS_IN_A_ROW, NAME_CHARS, TELNET_ANSWERS, UNTERMINATED_BYTES};
 use linechat::model::text::{is_invisible, is_unsafe};
-use linechat::model::{Name, SafeText};
+use linechat::model::{Message, Name, RoomName, SafeText, Timestamp};
 use linechat::protocol::{
-    Command, Line, LineDecoder, LoginLine, ModerationCommand, OtherProtocol, Piece, Refusal, Reply, Sniffer, Telnet,
+    Command, Dialect, Line, LineDecoder, LoginLine, ModerationCommand, OtherProtocol, Piece, Refusal, Reply, Sniffer,
+    Telnet, TopicChange,
 };
 use unicode_normalization::char::is_combining_mark;
 
@@ -221,10 +222,15 @@ fn check_spoken(from: &Name, text: &SafeText) {
     assert_eq!(told.split_once(" (privately): "), Some((from.as_str(), text.as_str())));
     let (before, _) = told.split_once(": ").expect("a colon");
     assert!(before.contains(' '), "{told:?} could have been said to everyone");
-    for line in [said, told] {
-        assert!(!line.starts_with("* ") && !line.starts_with("! "), "{line:?} is taken for the server's");
-        check_harmless(&line);
+    for line in [&said, &told] {
+        assert!(line.starts_with(char::is_alphanumeric), "{line:?} is taken for the server's, or for another room's");
+        check_harmless(line);
     }
+    // In a room that is heard, and with numbers, the room and the author come before anything that the author writes.
+    let dev = RoomName::parse("dev").expect("a room");
+    let message = Message { number: 7, at: Timestamp::from_millis(0), from: from.clone(), text: text.clone() };
+    assert_eq!(Dialect::Heard.said(&dev, &message).to_string(), format!("#dev {said}"));
+    assert_eq!(Dialect::Ids.said(&dev, &message).to_string(), format!("[dev 7 1970-01-01T00:00:00Z] {said}"));
 }
 
 /// A line whose first visible character is a single `/` is never said, except `/me TEXT`. Any other line is said
@@ -247,14 +253,20 @@ pub fn command(text: &str) {
             assert!(!text.as_str().is_empty(), "nothing was told");
             check_spoken(to, text);
         }
-        Ok(Command::Quit(Some(words)) | Command::Ping(Some(words))) => {
-            assert!(!words.as_str().is_empty(), "an empty reason or token");
+        Ok(
+            Command::Quit(Some(words))
+            | Command::Ping(Some(words))
+            | Command::Topic(Some(TopicChange::Set(words)))
+            | Command::SayIn(_, words),
+        ) => {
+            assert!(!words.as_str().is_empty(), "an empty text");
             check_harmless(words.as_str());
         }
         Ok(Command::Moderation(act)) => match &**act {
             ModerationCommand::Kick { reason, .. }
             | ModerationCommand::Ban { reason, .. }
-            | ModerationCommand::Mute { reason, .. } => {
+            | ModerationCommand::Mute { reason, .. }
+            | ModerationCommand::Close { reason, .. } => {
                 reason.iter().for_each(|reason| check_harmless(reason.as_str()));
             }
             ModerationCommand::Unban { .. } | ModerationCommand::Unmute { .. } => {}
@@ -294,7 +306,7 @@ pub fn first_line(text: &str) {
         Err(refusal) => {
             let shown = Reply::Refused(refusal).to_string();
             assert!(!shown.contains(is_unsafe), "{shown:?}");
-            assert!(["bad-name", "bad-option", "bad-since"].contains(&refusal.code()), "{shown}");
+            assert!(["bad-name", "bad-option", "bad-room", "bad-since"].contains(&refusal.code()), "{shown}");
         }
         Ok(name) => {
             let first = text.trim_start_matches('\u{feff}').split([' ', '\t']).find(|word| !word.is_empty());
@@ -303,7 +315,9 @@ pub fn first_line(text: &str) {
             let again = LoginLine::parse(&format!("{text} ids=on last=3"));
             assert_eq!((again.options.ids, again.options.last), (Some(true), Some(3)));
             assert_eq!((again.auth, again.options.since), (line.auth, line.options.since));
-            assert_eq!(line.options.or(again.options).last, line.options.last.or(Some(3)));
+            assert_eq!(again.options.room, line.options.room);
+            let last = line.options.last.or(Some(3));
+            assert_eq!(line.options.clone().or(again.options).last, last);
         }
     }
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);

@@ -660,15 +660,15 @@ impl App {
                 let accepted = self.uncertain.iter().position(|uncertain| uncertain.text.as_str() == text);
                 return accepted.and_then(|at| self.uncertain.remove(at)).is_some();
             }
-            ServerLine::NoLongerKept(_) => resuming.has_gap = true,
-            ServerLine::ThatWas { .. } | ServerLine::NothingAfter(_) if !resuming.has_gap => {
+            ServerLine::NoLongerKept { .. } => resuming.has_gap = true,
+            ServerLine::ThatWas { .. } | ServerLine::NothingAfter { .. } if !resuming.has_gap => {
                 room.resuming = None;
                 let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
                 self.outbox.add_first(again);
             }
             // What was missed may include the end.
             ServerLine::ThatWas { .. }
-            | ServerLine::NothingAfter(_)
+            | ServerLine::NothingAfter { .. }
             | ServerLine::Missed { .. }
             | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
                 room.resuming = None;
@@ -677,7 +677,7 @@ impl App {
             _ => {}
         }
         // Nobody has asked for it.
-        matches!(line, ServerLine::NothingAfter(_))
+        matches!(line, ServerLine::NothingAfter { .. })
     }
 
     /// Tells which messages may not have arrived, and forgets them. Returns their number.

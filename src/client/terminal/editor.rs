@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(complete("hello ali"), (6, vec!["Alice ".to_owned()]));
         assert_eq!(complete("/m"), (0, vec!["/me ".to_owned(), "/msg ".to_owned()]));
         assert_eq!(complete(" /ms"), (1, vec!["/msg ".to_owned()]));
-        assert_eq!(complete("/wh"), (0, vec!["/whisper ".to_owned(), "/who".to_owned()]));
+        assert_eq!(complete("/wh"), (0, vec!["/whisper ".to_owned(), "/who ".to_owned()]));
         assert_eq!(complete("x /m"), (2, vec![]));
         assert_eq!(complete("/msg ali"), (5, vec!["Alice ".to_owned()]));
         assert_eq!(complete("/ig"), (0, vec!["/ignore ".to_owned()]));

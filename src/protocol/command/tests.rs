@@ -6,6 +6,10 @@ fn parse(line: &str) -> Result<Command, Refusal> {
     Command::parse(Line::Text(line.to_owned()))
 }
 
+fn room(text: &str) -> RoomName {
+    RoomName::parse(text).unwrap()
+}
+
 fn safe(text: &str) -> SafeText {
     SafeText::new(text.to_owned())
 }
@@ -59,13 +63,101 @@ fn commands_are_parsed_with_their_arguments() {
     assert_eq!(parse("/QUIT  gone fishing "), Ok(Command::Quit(Some(safe("gone fishing")))));
     let cut = format!("{}…", "é".repeat(REASON_CHARS));
     assert_eq!(parse(&format!("/quit {}", "é".repeat(REASON_CHARS + 1))), Ok(Command::Quit(Some(safe(&cut)))));
-    assert_eq!(parse("/who"), Ok(Command::Who));
+    assert_eq!(parse("/who"), Ok(Command::Who(None)));
     assert_eq!(parse("/help"), Ok(Command::Help));
     assert_eq!(parse("/nick Bob"), Ok(Command::Rename(bob.clone())));
     assert_eq!(parse("/ignore  Bob "), Ok(Command::Ignore(bob.clone())));
     assert_eq!(parse("/unignore Bob"), Ok(Command::Unignore(bob.clone())));
     assert_eq!(parse("/ignore "), Ok(Command::Ignored));
     assert_eq!(parse("/msg Bob  how are  you"), Ok(Command::Tell { to: bob, text: safe("how are  you") }));
+}
+
+#[test]
+fn a_room_is_written_with_or_without_its_hash() {
+    let dev = room("dev");
+    for written in ["dev", "#dev"] {
+        for (line, command) in [
+            ("/join", Command::Join(dev.clone())),
+            ("/JOIN", Command::Join(dev.clone())),
+            ("/who", Command::Who(Some(dev.clone()))),
+            ("/names", Command::Who(Some(dev.clone()))),
+            ("/hear", Command::Hear(dev.clone(), None)),
+            ("/deaf", Command::Deaf(dev.clone())),
+        ] {
+            assert_eq!(parse(&format!("{line}  {written} ")), Ok(command), "{line} {written}");
+        }
+        assert_eq!(parse(&format!("/say {written}  hi  there ")), Ok(Command::SayIn(dev.clone(), safe("hi  there"))));
+        assert_eq!(
+            AdminCommand::parse(&format!("keep {written} forever")),
+            Ok(AdminCommand::Keep(dev.clone(), Some(None)))
+        );
+    }
+    assert_eq!(parse("/leave"), Ok(Command::Join(RoomName::lobby())));
+    assert_eq!(parse("/hear"), Ok(Command::Heard));
+}
+
+#[test]
+fn an_invalid_room_is_refused_and_nothing_is_said() {
+    for line in ["/join Dev", "/join dev ops", "/who Dev", "/hear d_v", "/deaf #", "/say Dev hi", "/say ##dev hi"] {
+        assert_eq!(parse(line), Err(Refusal::BadRoom(crate::model::BadRoomName)), "{line}");
+    }
+    for (line, usage) in [
+        ("/join", "/join ROOM"),
+        ("/deaf ", "/deaf ROOM"),
+        ("/say", "/say ROOM TEXT"),
+        ("/say dev ", "/say ROOM TEXT"),
+        ("/hear dev 88120", "/hear [ROOM [since=WHEN]]"),
+        ("/hear dev last=3", "/hear [ROOM [since=WHEN]]"),
+    ] {
+        assert_eq!(parse(line), Err(Refusal::BadArguments(usage)), "{line}");
+    }
+}
+
+#[test]
+fn a_room_can_be_heard_from_an_earlier_point_on() {
+    let hear = |since| Ok(Command::Hear(room("ops"), Some(since)));
+    assert_eq!(parse("/hear ops since=88120"), hear(Since::Number(88_120)));
+    assert_eq!(parse("/hear #ops SINCE=2 hours"), hear(Since::Ago(Duration::from_secs(7200))));
+    assert_eq!(parse("/hear ops since=x"), Err(Refusal::UnreadableSince));
+    assert_eq!(parse("/hear ops since="), Err(Refusal::UnreadableSince));
+}
+
+#[test]
+fn a_topic_is_shown_set_or_removed() {
+    let set = |text: &str| Ok(Command::Topic(Some(TopicChange::Set(safe(text)))));
+    assert_eq!(parse("/topic"), Ok(Command::Topic(None)));
+    assert_eq!(parse("/topic - "), Ok(Command::Topic(Some(TopicChange::Remove))));
+    assert_eq!(parse("/topic  release  on Friday "), set("release  on Friday"));
+    assert_eq!(parse("/topic - and so on"), set("- and so on"));
+    assert_eq!(parse("/topic \x1b[2J"), set("^[[2J"));
+    let longest = "é".repeat(TOPIC_CHARS);
+    assert_eq!(parse(&format!("/topic {longest}x")), set(&format!("{longest}…")));
+}
+
+#[test]
+fn what_is_said_in_a_room_is_never_a_command() {
+    for text in ["/me waves", "//x", "/quit", "#ops hi"] {
+        assert_eq!(parse(&format!("/say dev {text}")), Ok(Command::SayIn(room("dev"), safe(text))));
+    }
+}
+
+#[test]
+fn messages_of_a_room_are_kept_for_a_duration() {
+    let keep = |time| Ok(AdminCommand::Keep(room("dev"), time));
+    assert_eq!(AdminCommand::parse("keep dev default"), keep(None));
+    assert_eq!(AdminCommand::parse("keep dev Forever"), keep(Some(None)));
+    assert_eq!(AdminCommand::parse("keep dev 30 days"), keep(Some(Some(Duration::from_secs(30 * 24 * 60 * 60)))));
+    for line in ["keep dev", "keep dev always", "keep dev forever now", "keep dev 30 days now"] {
+        assert_eq!(
+            AdminCommand::parse(line),
+            Err(Refusal::BadArguments("keep ROOM DURATION|forever|default")),
+            "{line}"
+        );
+    }
+    for line in ["keep dev 0s", "keep dev 30 dyas", "keep dev 1000years"] {
+        assert_eq!(AdminCommand::parse(line), Err(Refusal::BadTime), "{line}");
+    }
+    assert_eq!(AdminCommand::parse("keep Dev 1h"), Err(Refusal::BadRoom(crate::model::BadRoomName)));
 }
 
 #[test]
@@ -162,16 +254,20 @@ fn every_name_in_the_table_is_a_lowercase_word_and_means_one_command() {
 
 #[test]
 fn commands_are_known_only_where_they_may_be_used() {
-    for word in ["op", "deop", "say", "list", "stats"] {
+    for word in ["op", "deop", "keep", "list", "stats"] {
         assert_eq!(parse(&format!("/{word} Bob")), Err(Refusal::UnknownCommand(safe(&format!("/{word}")))));
     }
-    for word in ["who", "msg", "quit", "q", "password", "/kick", ""] {
+    for word in ["who", "msg", "quit", "q", "password", "/kick", "join", "topic", ""] {
         assert_eq!(AdminCommand::parse(word), Err(Refusal::UnknownCommand(safe(word))));
     }
     // The same word with different arguments.
     let bob = Name::parse("Bob").unwrap();
     assert_eq!(parse("/register Bob"), Ok(Command::Account(AccountCommand::Register)));
     assert_eq!(AdminCommand::parse("register Bob"), Ok(AdminCommand::Register(bob.clone())));
+    assert_eq!(parse("/say dev hi"), Ok(Command::SayIn(room("dev"), safe("hi"))));
+    assert_eq!(AdminCommand::parse("say dev hi"), Ok(AdminCommand::Say(safe("dev hi"))));
+    assert_eq!(parse("/rooms"), Ok(Command::Rooms));
+    assert_eq!(AdminCommand::parse("rooms"), Ok(AdminCommand::Rooms));
     assert_eq!(parse("/unregister Bob"), Ok(Command::Account(AccountCommand::Unregister)));
     assert_eq!(AdminCommand::parse("unregister Bob"), Ok(AdminCommand::Unregister(bob)));
 }

@@ -26,12 +26,12 @@ fn a_refused_name_does_not_hide_that_a_password_follows() {
     for (text, refusal, auth) in [
         (
             "Bob Smith",
-            "names cannot contain spaces, and \"Smith\" is not an option; options are auth, ids=on, since=WHEN, last=N and replay=N",
+            "names cannot contain spaces, and \"Smith\" is not an option; options are auth, #ROOM, ids=on, since=WHEN, last=N and replay=N",
             false,
         ),
         (
             "Bob \x1b auth",
-            "names cannot contain spaces, and \"^[\" is not an option; options are auth, ids=on, since=WHEN, last=N and replay=N",
+            "names cannot contain spaces, and \"^[\" is not an option; options are auth, #ROOM, ids=on, since=WHEN, last=N and replay=N",
             true,
         ),
         ("B:b auth", "names cannot contain ':'", true),
@@ -53,13 +53,41 @@ fn history_options_are_read_and_the_last_of_several_counts() {
         assert_eq!(line.name, Ok(Name::parse("Bob").unwrap()), "{text:?}");
         line.options
     };
-    let all = JoinOptions { ids: Some(true), since: Some(Since::Number(88_120)), last: Some(20), replay: Some(0) };
+    let all = JoinOptions {
+        room: None,
+        ids: Some(true),
+        since: Some(Since::Number(88_120)),
+        last: Some(20),
+        replay: Some(0),
+    };
     assert_eq!(options("Bob since=88120 ids=on replay=0 last=20"), all);
     assert_eq!(options("Bob LAST=20 auth Since=88120 IDS=off ids=ON replay=7 replay=0"), all);
     let ago = Some(Since::Ago(std::time::Duration::from_secs(7200)));
     assert_eq!(options("Bob since=2h"), JoinOptions { since: ago, ..JoinOptions::default() });
     let earlier = JoinOptions { ids: Some(false), last: Some(3), ..JoinOptions::default() };
-    assert_eq!(options("Bob ids=on").or(earlier), JoinOptions { ids: Some(true), last: Some(3), ..earlier });
+    assert_eq!(options("Bob ids=on").or(earlier.clone()), JoinOptions { ids: Some(true), ..earlier });
+}
+
+#[test]
+fn a_word_that_begins_with_a_hash_names_the_room() {
+    let room = |text| {
+        let line = LoginLine::parse(text);
+        (line.name.map_err(|refusal| refusal.code()), line.options.room)
+    };
+    let (bob, dev) = (Ok(Name::parse("Bob").unwrap()), RoomName::parse("dev").ok());
+    assert_eq!(room("Bob #dev since=88120 ids=on"), (bob.clone(), dev.clone()));
+    assert_eq!(room("Bob #ops auth #dev"), (bob.clone(), dev.clone()));
+    assert_eq!(room("Bob #lobby"), (bob.clone(), Some(RoomName::lobby())));
+    assert_eq!(room("Bob"), (bob, None));
+    for text in ["Bob #Dev", "Bob #", "Bob #-dev", "Bob ##dev", "Bob #dev #d_v", "Bob #d,v"] {
+        assert_eq!(room(text).0, Err("bad-room"), "{text:?}");
+    }
+    // The first word is the name.
+    assert_eq!(room("#dev Bob").0, Err("bad-name"));
+    // A valid room stays in force for the next line, which can replace it.
+    let again = |text| LoginLine::parse(text).options.or(LoginLine::parse("Alice #dev").options).room;
+    assert_eq!(again("Bob"), dev);
+    assert_eq!(again("Bob #lobby"), Some(RoomName::lobby()));
 }
 
 #[test]

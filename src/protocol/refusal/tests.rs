@@ -8,16 +8,17 @@ fn safe(text: &str) -> SafeText {
 #[test]
 fn every_refusal_has_its_code_and_wording() {
     let (bob, copy) = (|| safe("Bob"), || safe("copy"));
+    let dev = || RoomName::parse("dev").unwrap();
     let table = [
         (Refusal::BadName(BadName::Blank), "bad-name: names cannot contain spaces"),
         (
             Refusal::UnknownOption(safe("x")),
-            "bad-name: names cannot contain spaces, and \"x\" is not an option; options are auth, ids=on, since=WHEN, \
-             last=N and replay=N",
+            "bad-name: names cannot contain spaces, and \"x\" is not an option; options are auth, #ROOM, ids=on, \
+             since=WHEN, last=N and replay=N",
         ),
         (
             Refusal::BadOption(safe("x=1")),
-            "bad-option: \"x=1\" is not an option; options are auth, ids=on, since=WHEN, last=N and replay=N",
+            "bad-option: \"x=1\" is not an option; options are auth, #ROOM, ids=on, since=WHEN, last=N and replay=N",
         ),
         (Refusal::BadSince(88_390), "bad-since: the newest is 88390"),
         (
@@ -121,6 +122,20 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::IgnoresSelf, "bad-arguments: you cannot ignore yourself"),
         (Refusal::TooManyIgnored, "too-many-ignored: you already ignore 100 names; /unignore one of them first"),
         (Refusal::NotIgnored(bob()), "not-ignored: you are not ignoring Bob; /ignore lists the names you ignore"),
+        (
+            Refusal::BadRoom(BadRoomName),
+            "bad-room: room names have 1 to 32 characters: a-z, 0-9 and -, first a letter or digit",
+        ),
+        (Refusal::NoSuchRoom(dev()), "no-such-room: there is no room called dev; /rooms lists them"),
+        (
+            Refusal::RoomsAreFixed(dev()),
+            "no-such-room: there is no room called dev, and nobody can open rooms here; /rooms lists them",
+        ),
+        (Refusal::OnlyRegisteredOpenRooms, "registered-only: only registered names can open rooms here"),
+        (Refusal::NotHearing(dev()), "not-hearing: you do not hear dev; /hear dev first"),
+        (Refusal::TooManyRooms, "too-many-rooms: there are too many rooms already"),
+        (Refusal::TooManyHeard, "too-many-rooms: you already hear 8 rooms; /deaf one of them first"),
+        (Refusal::CannotClose, "bad-arguments: the lobby cannot be closed"),
         (Refusal::ServerFull, "server-full: the server is full; try again later"),
         (Refusal::SourceFull, "server-full: too many connections from your address"),
         (

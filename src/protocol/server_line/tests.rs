@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Message, Name, SafeText, Timestamp};
+use crate::model::{Message, Name, RoomName, SafeText, Timestamp};
 use crate::protocol::{LeaveReason, Notice, Refusal, Reply};
 
 /// Text that tries to look like another line, or to end its own.
@@ -13,7 +13,9 @@ fn hostile_text() -> impl Strategy<Value = SafeText> {
             "\")", "(\"", "\"", ": ", " ", "* ", "! ", "\n", "\r\n", "\u{2028}", "Olga", "Pong", "The", "kicked: ",
             "has left", "has joined", " is now ", "is now Olga", "kicked by Olga", "connection lost", "(privately)",
             " (account Olga)", "The operator says: ", "has left: kicked by Olga: spam", "has left (\"bye\")",
-            "* Olga has left: connection lost", "Olga: hi", "/me ",
+            "* Olga has left: connection lost", "Olga: hi", "/me ", "#ops ", "#ops Olga: hi", " in ops", " in ops.",
+            "[ops 3 2026-11-26T12:03:11Z] ", "12:03 ", "12:03 #ops Olga: ", "was closed by Olga", "has gone to ops",
+            "You are now in ops. ", "The topic is: ", " has set the topic: ", " and 3 more", "ops (12)", "3 rooms: ", " now.",
         ]).prop_map(str::to_owned),
         1 => "\\PC{1,5}",
         1 => any::<String>(),
@@ -26,11 +28,20 @@ fn any_name() -> impl Strategy<Value = Name> {
     prop_oneof![chosen.prop_map(str::to_owned), "\\PC{1,6}"].prop_filter_map("no name", |text| Name::parse(&text).ok())
 }
 
+fn any_room() -> impl Strategy<Value = RoomName> {
+    let chosen = prop::sample::select(vec!["lobby", "ops", "3", "in", "rooms", "and", "has", "more", "7-", "now"]);
+    prop_oneof![chosen.prop_map(str::to_owned), "[a-z0-9][a-z0-9-]{0,31}"]
+        .prop_map(|text| RoomName::parse(&text).expect("the pattern is the rule"))
+}
+
 /// The content of the replies in a test.
 #[derive(Debug)]
 struct Words {
     message: Message,
     names: Vec<Name>,
+    rooms: Vec<RoomName>,
+    people: Vec<(RoomName, usize)>,
+    by: SafeText,
     text: SafeText,
     texts: Vec<SafeText>,
     reasons: Vec<LeaveReason>,
@@ -40,14 +51,16 @@ struct Words {
 }
 
 impl Words {
-    fn new(names: Vec<Name>, text: SafeText, count: u64) -> Self {
+    fn new(names: Vec<Name>, rooms: Vec<RoomName>, text: SafeText, count: u64) -> Self {
         let (who, other) = (&names[0], &names[1]);
         let by = [other.to_string(), format!("{other} (account {who})"), "server admin (user 0)".to_owned()];
         let kicked = by
+            .clone()
             .map(|by| LeaveReason::Server { what: SafeText::new(format!("kicked by {by}")), why: Some(text.clone()) });
         let mut reasons = vec![LeaveReason::Quit(text.clone())];
         reasons.extend(kicked.iter().filter_map(LeaveReason::without_words_of_a_user));
         reasons.extend(kicked);
+        reasons.extend(rooms.iter().cloned().map(LeaveReason::Gone));
         let done = [format!("Kicked: {who}."), format!("No longer banned: {who}.")];
         let mut notices = vec![
             Notice::SendPassword,
@@ -70,24 +83,61 @@ impl Words {
             Refusal::NameTaken,
         ];
         let mut refusals: Vec<_> = with_text.into_iter().map(|refusal| refusal(text.clone())).collect();
+        let with_room: [fn(RoomName) -> Refusal; 3] =
+            [Refusal::NoSuchRoom, Refusal::RoomsAreFixed, Refusal::NotHearing];
+        refusals.extend(with_room.into_iter().map(|refusal| refusal(rooms[0].clone())));
         refusals.extend([Refusal::PasswordRequired, Refusal::WrongPassword, Refusal::Discarded(3)]);
         let at = Timestamp::from_millis(count);
         let message = Message { number: count, at, from: names[0].clone(), text: text.clone() };
-        Self { texts: vec![text.clone(); 3], message, names, text, reasons, notices, refusals, count }
+        let people = rooms.iter().cloned().zip(3..).collect();
+        let by = SafeText::new(by[1].clone());
+        Self {
+            texts: vec![text.clone(); 3],
+            message,
+            names,
+            rooms,
+            people,
+            by,
+            text,
+            reasons,
+            notices,
+            refusals,
+            count,
+        }
     }
 
     /// A reply of every kind, with every field.
     fn replies<'a>(&'a self, named: &'a [&'a Name]) -> Vec<Reply<'a>> {
         let Self { names, text, count, .. } = self;
         let (name, new, many) = (&names[0], &names[1], names.len());
+        let (room, heard, message) = (&self.rooms[0], Some(&self.rooms[1]), &self.message);
         let mut replies = vec![
             Reply::Said { from: name, text },
             Reply::Told { from: name, text },
             Reply::Prompt,
             Reply::PromptAgain,
-            Reply::Welcome { name, others: 0, named: &[], recorded: None },
-            Reply::Welcome { name, others: many, named, recorded: None },
-            Reply::Welcome { name, others: many + 500, named, recorded: Some("Messages are recorded.") },
+            Reply::Welcome { room, name, others: 0, named: &[], recorded: None },
+            Reply::Welcome { room, name, others: many, named, recorded: None },
+            Reply::Welcome { room, name, others: many + 500, named, recorded: Some("Messages are recorded.") },
+            Reply::Entered { room, others: 0, named: &[] },
+            Reply::Entered { room, others: many, named },
+            Reply::Entered { room, others: many + 500, named },
+            Reply::AlreadyIn(room),
+            Reply::TopicIs(text),
+            Reply::NoTopic,
+            Reply::TopicSet { name, text },
+            Reply::TopicRemoved(name),
+            Reply::Rooms { rooms: &self.people[..1], more: 0 },
+            Reply::Rooms { rooms: &self.people, more: 0 },
+            Reply::Rooms { rooms: &self.people, more: 7 },
+            Reply::Hearing(room),
+            Reply::HearingList(&[]),
+            Reply::HearingList(&self.rooms),
+            Reply::NoLongerHearing(room),
+            Reply::RoomClosed { room, by: None, reason: None },
+            Reply::RoomClosed { room, by: None, reason: Some(text) },
+            Reply::RoomClosed { room, by: Some(&self.by), reason: None },
+            Reply::RoomClosed { room, by: Some(&self.by), reason: Some(text) },
             Reply::Joined(name),
             Reply::Left { name, reason: None },
             Reply::ManyJoined { count: many, names },
@@ -96,6 +146,11 @@ impl Words {
             Reply::SameName(name),
             Reply::Here { count: many, names: named },
             Reply::Here { count: many + 7, names: named },
+            Reply::InRoom { room, count: 0, names: &[] },
+            Reply::InRoom { room, count: many, names: named },
+            Reply::InRoom { room, count: many + 7, names: named },
+            Reply::AlsoHearing { count: many, names: named },
+            Reply::AlsoHearing { count: many + 7, names: named },
             Reply::Ignoring(name),
             Reply::NoLongerIgnoring(name),
             Reply::Ignored(&[]),
@@ -104,20 +159,29 @@ impl Words {
             Reply::Pong(None),
             Reply::Pong(Some(text)),
             Reply::Slowed,
-            Reply::Missed { count: *count, since: None },
-            Reply::Missed { count: *count, since: Some(7) },
-            Reply::Bye { name, accepted: *count, refused: 1, since: None },
-            Reply::Bye { name, accepted: *count, refused: 1, since: Some(*count) },
-            Reply::Numbered(&self.message),
-            Reply::Replayed { message: &self.message, now: self.message.at },
-            Reply::Replayed { message: &self.message, now: Timestamp::from_millis(0) },
+            Reply::Missed { count: *count, since: None, room: None },
+            Reply::Missed { count: *count, since: Some(7), room: None },
+            Reply::Missed { count: *count, since: None, room: heard },
+            Reply::Bye { name, accepted: *count, refused: 1, since: None, room },
+            Reply::Bye { name, accepted: *count, refused: 1, since: Some(*count), room },
+            Reply::Numbered { room, message },
+            Reply::Heard { room, message },
+            Reply::Replayed { message, now: message.at, heard: None },
+            Reply::Replayed { message, now: Timestamp::from_millis(0), heard: None },
+            Reply::Replayed { message, now: message.at, heard },
+            Reply::Replayed { message, now: Timestamp::from_millis(0), heard },
             Reply::Earlier,
-            Reply::ThatWas { first: 1, last: *count, lines: *count },
-            Reply::NothingAfter(*count),
-            Reply::NothingStored,
-            Reply::NoLongerKept(1),
-            Reply::Skipped(1),
-            Reply::NoLongerKept(*count),
+            Reply::ThatWas { first: 1, last: *count, lines: *count, room: None },
+            Reply::ThatWas { first: 1, last: *count, lines: *count, room: heard },
+            Reply::NothingAfter { number: *count, room: None },
+            Reply::NothingAfter { number: *count, room: heard },
+            Reply::NothingStored { room: None },
+            Reply::NothingStored { room: heard },
+            Reply::NoLongerKept { count: 1, room: None },
+            Reply::NoLongerKept { count: *count, room: None },
+            Reply::NoLongerKept { count: *count, room: heard },
+            Reply::Skipped { count: 1, room: None },
+            Reply::Skipped { count: *count, room: heard },
             Reply::Found { count: 0, has_more: false },
             Reply::Found { count: *count, has_more: true },
             Reply::Ids(true),
@@ -133,7 +197,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 34;
+const KINDS: usize = 48;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -144,36 +208,86 @@ fn check(reply: Reply<'_>) {
         let read: Vec<_> = lists.into_iter().flat_map(Names::iter).collect();
         assert_eq!(read, expected.iter().map(|name| name.as_str()).collect::<Vec<_>>(), "{shown:?}");
     };
+    let name_of = |room: Option<&RoomName>| room.map(|room| room.as_str().to_owned());
+    let unless_lobby = |room: &RoomName| (!room.is_lobby()).then(|| room.as_str().to_owned());
     match reply {
         Reply::Said { from, text } => is(ServerLine::Said { from: from.as_str(), text: text.as_str() }),
         Reply::Told { from, text } => is(ServerLine::Told { from: from.as_str(), text: text.as_str() }),
-        Reply::Numbered(Message { number, at, from, text }) => {
-            is(ServerLine::Numbered { number: *number, at: &at.to_string(), from: from.as_str(), text: text.as_str() })
+        Reply::Numbered { room, message: Message { number, at, from, text } } => is(ServerLine::Numbered {
+            room: unless_lobby(room).as_deref(),
+            number: *number,
+            at: &at.to_string(),
+            from: from.as_str(),
+            text: text.as_str(),
+        }),
+        Reply::Heard { room, message: Message { from, text, .. } } => {
+            is(ServerLine::Heard { room: room.as_str(), from: from.as_str(), text: text.as_str() });
         }
-        Reply::Replayed { message, now } => {
+        Reply::Replayed { message, now, heard } => {
+            let room = name_of(heard);
             let at = message.at.to_string().replace('T', " ");
             let is_today = message.at.as_millis() / 86_400_000 == now.as_millis() / 86_400_000;
             let at = if is_today { &at[11..16] } else { &at[..16] };
-            is(ServerLine::Replayed { at, from: message.from.as_str(), text: message.text.as_str() });
+            let (from, text) = (message.from.as_str(), message.text.as_str());
+            is(ServerLine::Replayed { room: room.as_deref(), at, from, text });
         }
         Reply::Earlier => is(ServerLine::Earlier),
-        Reply::ThatWas { first, last, lines } => is(ServerLine::ThatWas { first, last, lines: Some(lines) }),
-        Reply::NothingAfter(number) => is(ServerLine::NothingAfter(number)),
-        Reply::NoLongerKept(count) => is(ServerLine::NoLongerKept(count)),
+        Reply::ThatWas { first, last, lines, room } => {
+            is(ServerLine::ThatWas { first, last, lines: Some(lines), room: name_of(room).as_deref() });
+        }
+        Reply::NothingAfter { number, room } => {
+            is(ServerLine::NothingAfter { number, room: name_of(room).as_deref() });
+        }
+        Reply::NoLongerKept { count, room } => {
+            is(ServerLine::NoLongerKept { count, room: name_of(room).as_deref() });
+        }
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
-        Reply::Welcome { name, named, .. } => match lines[..] {
-            [ServerLine::Welcome { name: read, others }] => {
-                assert_eq!(read, name.as_str());
+        Reply::Welcome { room, name, named, .. } => match lines[..] {
+            [ServerLine::Welcome { room: read_room, name: read, others }] => {
+                assert_eq!((read, read_room), (name.as_str(), unless_lobby(room).as_deref()));
                 names_are(&named[..named.len().min(crate::limits::WELCOME_NAMES)], vec![others]);
             }
             _ => panic!("{shown:?}: {lines:?}"),
         },
+        Reply::Entered { room, named, .. } => match lines[..] {
+            [ServerLine::Entered { room: read, others }] => {
+                assert_eq!(read, room.as_str());
+                names_are(&named[..named.len().min(crate::limits::WELCOME_NAMES)], vec![others]);
+            }
+            _ => panic!("{shown:?}: {lines:?}"),
+        },
+        Reply::TopicIs(text) => is(ServerLine::Topic { by: None, text: Some(text.as_str()) }),
+        Reply::NoTopic => is(ServerLine::Topic { by: None, text: None }),
+        Reply::TopicSet { name, text } => {
+            is(ServerLine::Topic { by: Some(name.as_str()), text: Some(text.as_str()) });
+        }
+        Reply::TopicRemoved(name) => is(ServerLine::Topic { by: Some(name.as_str()), text: None }),
+        Reply::Rooms { rooms, more } => {
+            let list = |(at, line): (usize, &_)| match *line {
+                ServerLine::Rooms { count, rooms: list } if at == 0 && count == rooms.len() + more => list,
+                ServerLine::RoomsToo(list) if at > 0 => list,
+                _ => panic!("{shown:?}: {line:?}"),
+            };
+            let read: Vec<_> = lines.iter().enumerate().map(list).flat_map(Rooms::iter).collect();
+            assert_eq!(read, rooms.iter().map(|(room, people)| (room.as_str(), *people)).collect::<Vec<_>>());
+        }
+        Reply::Hearing(room) => is(ServerLine::Hearing(room.as_str())),
+        Reply::NoLongerHearing(room) => is(ServerLine::NoLongerHearing(room.as_str())),
+        Reply::RoomClosed { room, by, reason } => is(ServerLine::RoomClosed {
+            room: room.as_str(),
+            by: by.map(SafeText::as_str),
+            reason: reason.map(SafeText::as_str),
+        }),
+        Reply::Left { name, reason: Some(LeaveReason::Gone(room)) } => {
+            is(ServerLine::Gone { name: name.as_str(), room: room.as_str() });
+        }
         Reply::Joined(name) => is(ServerLine::Joined(name.as_str())),
         Reply::Left { name, reason } => {
             let reason = reason.map(|reason| match reason {
                 LeaveReason::Quit(words) => Reason::Quit(words.as_str()),
                 LeaveReason::Server { what, why } => Reason::Server(what.as_str(), why.as_ref().map(SafeText::as_str)),
+                LeaveReason::Gone(_) => unreachable!("this is another kind of line"),
             });
             is(ServerLine::Left { name: name.as_str(), reason });
         }
@@ -198,11 +312,34 @@ fn check(reply: Reply<'_>) {
             };
             names_are(names, lines.iter().enumerate().map(list).collect());
         }
-        Reply::Pong(token) => is(ServerLine::Pong(token.map(SafeText::as_str))),
-        Reply::Missed { count, .. } => is(ServerLine::Missed(count)),
-        Reply::Bye { name, accepted, refused, since } => {
-            is(ServerLine::Bye { name: name.as_str(), accepted: Some(accepted), refused: Some(refused), since });
+        Reply::InRoom { room, count, names } => {
+            let list = |(at, line): (usize, &_)| match *line {
+                ServerLine::InRoom { room: read, count: people, names }
+                    if at == 0 && (read, people) == (room.as_str(), count) =>
+                {
+                    names
+                }
+                ServerLine::HereToo(names) if at > 0 => names,
+                _ => panic!("{shown:?}: {line:?}"),
+            };
+            names_are(names, lines.iter().enumerate().map(list).collect());
         }
+        Reply::AlsoHearing { names, .. } => {
+            let list = |line: &_| match *line {
+                ServerLine::AlsoHearing(names) => names,
+                _ => panic!("{shown:?}: {line:?}"),
+            };
+            names_are(names, lines.iter().map(list).collect());
+        }
+        Reply::Pong(token) => is(ServerLine::Pong(token.map(SafeText::as_str))),
+        Reply::Missed { count, room, .. } => is(ServerLine::Missed { count, room: name_of(room).as_deref() }),
+        Reply::Bye { name, accepted, refused, since, room } => is(ServerLine::Bye {
+            name: name.as_str(),
+            accepted: Some(accepted),
+            refused: Some(refused),
+            since,
+            room: unless_lobby(room).as_deref(),
+        }),
         Reply::ShuttingDown => is(ServerLine::ShuttingDown),
         Reply::Announced(text) => is(ServerLine::Announced(text.as_str())),
         Reply::Noticed(Notice::SendPassword) => is(ServerLine::SendPassword),
@@ -218,8 +355,10 @@ fn check(reply: Reply<'_>) {
         | Reply::NoLongerIgnoring(_)
         | Reply::Ignored(_)
         | Reply::Help
-        | Reply::NothingStored
-        | Reply::Skipped(_)
+        | Reply::AlreadyIn(_)
+        | Reply::HearingList(_)
+        | Reply::NothingStored { .. }
+        | Reply::Skipped { .. }
         | Reply::Found { .. }
         | Reply::Ids(_)
         | Reply::Slowed => {
@@ -235,15 +374,40 @@ proptest! {
     #[test]
     fn every_reply_is_read_as_what_it_is_whatever_users_write(
         names in prop::collection::vec(any_name(), 2..30),
+        rooms in prop::collection::vec(any_room(), 2..60),
         text in hostile_text(),
         count: u64,
     ) {
-        let words = Words::new(names, text, count);
+        let words = Words::new(names, rooms, text, count);
         let named: Vec<_> = words.names.iter().collect();
         let replies = words.replies(&named);
         let kinds: HashSet<_> = replies.iter().map(std::mem::discriminant).collect();
         prop_assert_eq!(kinds.len(), KINDS);
         replies.into_iter().for_each(check);
+    }
+
+    /// No text makes a line look like one of another kind, of another room or by another author, although it is a part
+    /// of such a line.
+    #[test]
+    fn nobody_can_forge_a_line(
+        names in prop::collection::vec(any_name(), 2..4),
+        rooms in prop::collection::vec(any_room(), 2..4),
+        forger in any_name(),
+        text in hostile_text(),
+        forged: prop::sample::Index,
+        cut: prop::sample::Index,
+    ) {
+        let theirs = Words::new(names, rooms.clone(), text, 7);
+        let named: Vec<_> = theirs.names.iter().collect();
+        let line = forged.get(&theirs.replies(&named)).to_string();
+        let starts: Vec<_> = line.char_indices().map(|(at, _)| at).chain([line.len()]).collect();
+        let (start, end) = line.split_at(*cut.get(&starts));
+        for part in [start, end] {
+            let names = vec![forger.clone(), theirs.names[0].clone()];
+            let words = Words::new(names, rooms.clone(), SafeText::new(part.to_owned()), 8);
+            let named: Vec<_> = words.names.iter().collect();
+            words.replies(&named).into_iter().for_each(check);
+        }
     }
 
     #[test]
@@ -263,10 +427,32 @@ fn the_line_ending_is_not_part_of_the_line() {
 
 #[test]
 fn other_lines_are_not_parsed_as_messages() {
-    for line in
-        ["[yes]", "", ": hi", "a b: hi", "[yes]: hi", "[1 x] : hi", "[x 1] Al: hi", "Alice:hi", "Alice", "* ", "*"]
-    {
+    for line in [
+        "#ops",
+        "#ops Al",
+        "[yes]",
+        "",
+        ": hi",
+        "a b: hi",
+        "[yes]: hi",
+        "[1 x] : hi",
+        "[x 1] Al: hi",
+        "Alice:hi",
+        "Alice",
+        "* ",
+        "*",
+    ] {
         assert!(!matches!(ServerLine::parse(line), ServerLine::Said { .. } | ServerLine::Told { .. }), "{line:?}");
+    }
+    for line in [
+        "#Ops Al: hi",
+        "#ops a b: hi",
+        "#ops Al (privately): hi",
+        "[Dev 1 2026-11-26T12:03:11Z] Al: hi",
+        "[dev 1 2026-11-26T12:03:11Z x] Al: hi",
+        "[dev x 2026-11-26T12:03:11Z] Al: hi",
+    ] {
+        assert_eq!(ServerLine::parse(line), ServerLine::Other(line));
     }
     for line in [
         "* Bob has joined: x",
@@ -277,6 +463,12 @@ fn other_lines_are_not_parsed_as_messages() {
         "* 12:3 Al: x",
         "* 2026-11-26 Al: x",
         "* 12:03 a b: x",
+        "* 12:03 #Ops Al: x",
+        "* 12:03 #ops a b: x",
+        "* Al has gone to Dev",
+        "* Al has gone to a b",
+        "* Al was closed by Olga",
+        "* dev was closed for Olga",
     ] {
         assert_eq!(ServerLine::parse(line), ServerLine::Notice(&line[2..]));
     }

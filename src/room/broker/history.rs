@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, Either, Shared, select};
 
 use crate::history::{History, NotStored, Retention};
 use crate::limits::STORE_WAIT;
-use crate::model::{Message, Name, PeerId};
+use crate::model::{Message, Name, PeerId, RoomName};
 use crate::protocol::{Dialect, JoinOptions, Refusal, Reply, Since};
 use crate::room::batch::Control;
 use crate::room::recent::Recent;
@@ -216,7 +216,8 @@ impl Broker {
     pub(super) fn show_found(&mut self, peer: PeerId, messages: &[Message], has_more: bool) {
         let Some(asking) = self.peers.get(&peer) else { return };
         for message in messages {
-            self.batch.push(Audience::Only(peer), &asking.dialect.replayed(message, self.date.into()));
+            self.batch
+                .push(Audience::Only(peer), &asking.dialect.replayed(&RoomName::lobby(), message, self.date.into()));
         }
         self.batch.push(Audience::Only(peer), &Reply::Found { count: messages.len() as u64, has_more });
     }

@@ -103,11 +103,12 @@ fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec
     };
     replay.waiting.remove();
     let messages = history.after(after, replay.up_to, 1000).now_or_never().unwrap().unwrap().messages;
-    let mut lines: Vec<_> = messages.iter().map(|message| dialect.replayed(message, replay.now).to_string()).collect();
+    let mut lines: Vec<_> =
+        messages.iter().map(|message| dialect.replayed(&RoomName::lobby(), message, replay.now).to_string()).collect();
     lines.push(match (lines.len() as u64, replay.after) {
-        (0, None) => Reply::NothingStored.to_string(),
-        (0, Some(_)) => Reply::NothingAfter(after).to_string(),
-        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines }.to_string(),
+        (0, None) => Reply::NothingStored { room: None }.to_string(),
+        (0, Some(_)) => Reply::NothingAfter { number: after, room: None }.to_string(),
+        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines, room: None }.to_string(),
     });
     lines
 }
@@ -1234,14 +1235,16 @@ impl Archive {
     fn since(&mut self, peer: u64, since: u64) {
         match self.messages.len() as u64 {
             newest if since > newest => self.tell(peer, refused(Refusal::BadSince(newest))),
-            newest if since == newest => self.tell(peer, Reply::NothingAfter(newest).to_string()),
+            newest if since == newest => {
+                self.tell(peer, Reply::NothingAfter { number: newest, room: None }.to_string())
+            }
             newest => self.show(peer, since + 1, newest),
         }
     }
 
     fn last(&mut self, peer: u64, count: u64) {
         match self.messages.len() as u64 {
-            0 => self.tell(peer, Reply::NothingStored.to_string()),
+            0 => self.tell(peer, Reply::NothingStored { room: None }.to_string()),
             newest => self.show(peer, (newest + 1).saturating_sub(count).max(1), newest),
         }
     }

@@ -101,6 +101,8 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::Unregister(name) => unregister(shared, accounts, by, &name).await,
         AdminCommand::Say(text) => say(shared, by, text).await,
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
+        AdminCommand::Rooms => Ok(String::new()),
+        AdminCommand::Keep(room, _) => Err(Refusal::NoSuchRoom(room)),
         AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
 }

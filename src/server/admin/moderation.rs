@@ -89,6 +89,7 @@ impl Shared {
             ModerationCommand::Unban { whom } => self.unban(accounts, by, whom).await,
             ModerationCommand::Mute { whom, time, reason } => self.mute(accounts, by, whom, (time, reason)).await,
             ModerationCommand::Unmute { whom } => self.unmute(accounts, by, whom).await,
+            ModerationCommand::Close { room, .. } => Err(Refusal::NoSuchRoom(room)),
         }
     }
 

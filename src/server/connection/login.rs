@@ -120,7 +120,7 @@ impl<'a> Login<'a> {
     /// Reads one name, and tries to join with it.
     async fn try_name(&mut self) -> Result<Reader, Failed> {
         let LoginLine { name, auth, options } = parse_line(self.line().await?)?;
-        self.options = options.or(self.options);
+        self.options = options.or(self.options.clone());
         // With `auth`, the next line is a password, which must not become another name.
         let name = name.map_err(if auth { Failed::Ended } else { Failed::Refused })?;
         let requirement = match self.shared.auth.requirement(&name) {
@@ -295,7 +295,7 @@ impl<'a> Login<'a> {
     /// Asks the broker to let the peer join with this name.
     async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let (peer, from, options, owed) = (self.peer, self.from, self.options, Arc::clone(&self.owed));
+        let (peer, from, options, owed) = (self.peer, self.from, self.options.clone(), Arc::clone(&self.owed));
         let is_waiting = !self.has_said_more();
         let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, owed });
         let join = Event::Join { join, answer };

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use crate::history::{History, Page, ReadError};
 use crate::limits::{HISTORY_READS, HISTORY_WAIT, PORTION_BYTES, REPLAY_PAGE};
 use crate::log::Record;
-use crate::model::Message;
+use crate::model::{Message, RoomName};
 use crate::protocol::{Dialect, Refusal, Reply};
 use crate::room::{Lost, Replay};
 use crate::server::connection::writer::Writer;
@@ -107,10 +107,10 @@ impl Writer {
         };
         let Some(start) = start.filter(|&start| start < replay.up_to) else {
             return match replay.after {
-                Some(Ok(number)) => self.say(&Reply::NothingAfter(number)).await,
-                Some(Err(_)) => self.say(&Reply::NothingAfter(replay.up_to)).await,
+                Some(Ok(number)) => self.say(&Reply::NothingAfter { number, room: None }).await,
+                Some(Err(_)) => self.say(&Reply::NothingAfter { number: replay.up_to, room: None }).await,
                 None if replay.is_unasked => Ok(()),
-                None => self.say(&Reply::NothingStored).await,
+                None => self.say(&Reply::NothingStored { room: None }).await,
             };
         };
         if replay.is_unasked {
@@ -119,7 +119,7 @@ impl Writer {
         let render = |message: &Message, text: &mut String| {
             let is_wanted = !replay.ignored.contains(&message.from);
             if is_wanted {
-                write_line(text, &dialect.replayed(message, replay.now));
+                write_line(text, &dialect.replayed(&RoomName::lobby(), message, replay.now));
             }
             is_wanted
         };
@@ -128,7 +128,7 @@ impl Writer {
             if self.stop.clone().now_or_never().is_some() {
                 // The farewell must still be sent.
                 let count = replay.up_to - after;
-                return self.say(&Reply::Missed { count, since: Some(after) }).await;
+                return self.say(&Reply::Missed { count, since: Some(after), room: None }).await;
             }
             let Ok(part) = pages.read(after, replay.up_to, render).await else {
                 return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
@@ -141,7 +141,7 @@ impl Writer {
             replay.charge(part.text.len());
             (after, lines) = (part.end, lines + part.lines);
         }
-        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines }).await
+        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines, room: None }).await
     }
 
     /// Says how many messages of a part after this number are not stored. Those before the oldest one were removed.
@@ -149,10 +149,10 @@ impl Writer {
         let oldest = pages.history.extent().map_or(u64::MAX, |extent| extent.oldest);
         let removed = part.end.min(oldest - 1).saturating_sub(after).min(part.missing);
         if removed > 0 {
-            self.say(&Reply::NoLongerKept(removed)).await?;
+            self.say(&Reply::NoLongerKept { count: removed, room: None }).await?;
         }
         if part.missing > removed {
-            self.say(&Reply::Skipped(part.missing - removed)).await?;
+            self.say(&Reply::Skipped { count: part.missing - removed, room: None }).await?;
         }
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Writer {
         }
         let (peer, from) = (self.peer, self.from);
         self.log.note(Record::Missed { peer, from, lines: count });
-        self.say(&Reply::Missed { count, since }).await
+        self.say(&Reply::Missed { count, since, room: None }).await
     }
 
     /// Sends lost messages, and says where some are missing. Nobody knows where the other lost lines were: they are
@@ -191,7 +191,7 @@ impl Writer {
         let render = |message: &Message, text: &mut String| {
             let is_for_it = lost.is_for_it(message.number);
             if is_for_it {
-                write_line(text, &lost.dialect.said(message));
+                write_line(text, &lost.dialect.said(&RoomName::lobby(), message));
             }
             is_for_it
         };

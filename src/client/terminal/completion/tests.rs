@@ -121,9 +121,9 @@ fn invalid_names_are_not_learnt() {
 #[test]
 fn commands_and_aliases_are_sorted_and_operator_commands_are_left_out() {
     assert_eq!(commands_that_begin_with("/u"), ["/unignore ", "/unregister"]);
-    assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who"]);
+    assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who "]);
     assert_eq!(commands_that_begin_with("/k"), [""; 0]);
     let all = commands_that_begin_with("/");
     assert!(all.is_sorted() && all.len() >= 16, "{all:?}");
-    assert!(["/bye ", "/exit ", "/help", "/names"].iter().all(|name| all.iter().any(|command| command == name)));
+    assert!(["/bye ", "/exit ", "/help", "/names "].iter().all(|name| all.iter().any(|command| command == name)));
 }

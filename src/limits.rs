@@ -284,6 +284,12 @@ pub const WHO_LINE_BYTES: usize = 400;
 /// The number of names that the welcome lists.
 pub const WELCOME_NAMES: usize = 10;
 
+/// How many rooms there may be, without `--room-limit`.
+pub const ROOM_LIMIT: usize = 1000;
+
+/// How many changes of rooms may wait for a peer's writer.
+pub const MOVES_WAITING: usize = 64;
+
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.
 pub const IGNORED_NAMES: usize = 100;
 

@@ -6,33 +6,36 @@
 
 use std::collections::HashMap;
 use std::future::{self, Future};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, Either};
+use futures::future::Either;
 use rusqlite::{Connection, Row, params};
 
-use crate::database::{Database, DatabaseError, OpenError, Sync, refine};
+use crate::database::{Database, DatabaseError, Sync};
 use crate::history::memory::{Memory, size};
 use crate::history::needle::Needle;
-use crate::history::retention::Retain;
 use crate::history::{Extent, Found, Keep, NotStored, Page, ReadError, Settings, lock};
 use crate::limits::{
-    HISTORY_PAGE_BYTES, HISTORY_TAIL_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD,
-    SEARCH_STEP_BYTES, SEARCH_STEP_MESSAGES,
+    HISTORY_PAGE_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, SEARCH_STEP_BYTES,
+    SEARCH_STEP_MESSAGES,
 };
+use crate::model::budget::Used;
 use crate::model::message::{Message, Timestamp};
 use crate::model::{Name, SafeText};
 
-/// The room that everyone is in. There is no other one yet.
-pub(super) const LOBBY: Room = Room(1);
-
 /// A room of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room(i64);
+pub(super) struct Room(pub(super) i64);
+
+/// What the file says about the messages of a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomState {
+    pub(super) ceiling: u64,
+    pub(super) extent: Option<Extent>,
+}
 
 /// The number of bits of a key that are the message's number.
 const NUMBER_BITS: u32 = 44;
@@ -53,11 +56,15 @@ fn number(key: i64) -> u64 {
 #[derive(Debug)]
 pub(super) struct FileHistory {
     database: Database,
-    room: Room,
+    /// Its number, which changes when its messages are forgotten.
+    room: AtomicI64,
+    name: Arc<str>,
     sync: Sync,
-    pub(super) keep: Keep,
-    pub(super) first_number: u64,
-    shared: Arc<Shared>,
+    /// For how long the messages of other rooms are kept.
+    usual_keep: Keep,
+    /// For how long those of this one are, if that differs.
+    keep: Mutex<Option<Keep>>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the thread that writes changes too.
@@ -77,37 +84,139 @@ pub(super) struct Shared {
 }
 
 impl FileHistory {
-    pub(super) fn open(database: &Database, settings: Settings) -> Result<Self, OpenError> {
-        let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
-        let room = LOBBY;
-        let read = |connection: &Connection| Ok((ceiling(connection, room)?, extent(connection, room)?));
-        let state = database.read_blocking(|connection| Ok(read(connection))).map_err(failed)?;
-        let (ceiling, extent) = state.map_err(|error| refine(database.path(), &error))?;
-        let first_number = ceiling.max(extent.map_or(0, |extent| extent.newest)) + 1;
-        let shared = Arc::new(Shared {
+    pub(super) fn new(
+        database: &Database,
+        room: Room,
+        name: &str,
+        (settings, keep): (Settings, Option<Keep>),
+        RoomState { ceiling, extent }: RoomState,
+        tail: Used,
+    ) -> Self {
+        let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
+        let shared = Shared {
             ceiling: AtomicU64::new(0),
             requested: AtomicU64::new(0),
-            given: AtomicU64::new(first_number - 1),
+            given: AtomicU64::new(given),
             waiting: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             extent: Mutex::new(extent),
-            tail: Mutex::new(Memory::new(first_number, HISTORY_TAIL_MESSAGES, HISTORY_TAIL_BYTES)),
-        });
-        let history = Self {
-            database: database.clone(),
-            room,
-            sync: settings.sync,
-            keep: settings.keep,
-            first_number,
-            shared: Arc::clone(&shared),
+            tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
         };
-        let ceiling = history.shared.raise_ceiling(first_number - 1);
-        let raised = database.write(move |connection| set_ceiling(connection, room, ceiling));
-        futures::executor::block_on(raised).map_err(failed)?;
-        history.shared.ceiling.store(ceiling, Ordering::Release);
-        let retain = Retain { room, keep: settings.keep, bytes: settings.keep_bytes, shared };
-        database.maintain(move |connection| retain.step(connection, SystemTime::now()));
-        Ok(history)
+        Self {
+            database: database.clone(),
+            room: AtomicI64::new(room.0),
+            name: name.into(),
+            sync: settings.sync,
+            usual_keep: settings.keep,
+            keep: Mutex::new(keep),
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(super) fn room(&self) -> Room {
+        Room(self.room.load(Ordering::Acquire))
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.shared.given.load(Ordering::Acquire) + 1
+    }
+
+    /// How long messages are kept. If the server keeps nothing, no room does.
+    pub(super) fn keep(&self) -> Keep {
+        match (self.usual_keep, *lock(&self.keep)) {
+            (Keep::Nothing, _) => Keep::Nothing,
+            (usual, keep) => keep.unwrap_or(usual),
+        }
+    }
+
+    /// Raises the ceiling, and adds the room to the file if it is new.
+    pub(super) fn reserve(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Either::Left(future::ready(Err(NotStored::Closed)));
+        }
+        let (room, name, shared) = (self.room(), Arc::clone(&self.name), Arc::clone(&self.shared));
+        let ceiling = shared.raise_ceiling(shared.given.load(Ordering::Acquire));
+        let (answer, answered) = oneshot::channel();
+        let problems = self.database.problems();
+        self.database.submit(
+            Sync::Always,
+            move |connection| set_ceiling(connection, room, &name, ceiling),
+            move |result| {
+                let stored = match result {
+                    Ok(()) => {
+                        shared.raised(Some(ceiling));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        shared.requested.store(shared.ceiling.load(Ordering::Acquire), Ordering::Release);
+                        problems.report(error);
+                        Err(NotStored::Failed(error.to_string()))
+                    }
+                };
+                // Nobody may be waiting.
+                let _ = answer.send(stored);
+            },
+        );
+        Either::Right(answered.map(|stored| stored.unwrap_or(Err(NotStored::Closed))))
+    }
+
+    pub(super) fn set_topic(&self, topic: Option<SafeText>) {
+        let topic = topic.map(|topic| topic.as_str().to_owned());
+        self.set("topic", topic);
+    }
+
+    pub(super) fn set_keep(&self, keep: Option<Keep>) {
+        *lock(&self.keep) = keep;
+        // The highest number of seconds means forever.
+        let seconds = keep.map(|keep| match keep {
+            Keep::Nothing => 0,
+            Keep::For(None) => i64::MAX,
+            Keep::For(Some(time)) => i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        });
+        self.set("keep", seconds);
+    }
+
+    /// Writes a column of the room, and adds the room to the file if it is new.
+    fn set(&self, column: &'static str, value: impl rusqlite::ToSql + Send + 'static) {
+        let (room, name) = (self.room(), Arc::clone(&self.name));
+        let ceiling = self.shared.requested.load(Ordering::Acquire);
+        self.change(move |connection| {
+            set_ceiling(connection, room, &name, ceiling)?;
+            let sql = format!("UPDATE rooms SET {column} = ?2 WHERE id = ?1");
+            connection.prepare_cached(&sql)?.execute(params![room.0, value]).map(drop)
+        });
+    }
+
+    /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
+    /// room, which is returned and which nobody can enter, and are removed from there a few at a time.
+    pub(super) fn forget(&self, new: Room) -> Room {
+        *lock(&self.keep) = None;
+        *lock(&self.shared.extent) = None;
+        lock(&self.shared.tail).forget();
+        let old = Room(self.room.swap(new.0, Ordering::AcqRel));
+        self.change(move |connection| {
+            let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([old.0, new.0])?;
+            let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
+            connection.prepare_cached(sql)?.execute(params![old.0, format!("#{}", old.0)]).map(drop)
+        });
+        old
+    }
+
+    /// Removes the room itself, which has nothing any more.
+    pub(super) fn remove_room(&self) {
+        let room = self.room();
+        self.change(move |connection| remove_room(connection, room));
+    }
+
+    fn change(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
+        let problems = self.database.problems();
+        let report = move |result: &Result<(), DatabaseError>| {
+            if let Err(error) = result {
+                problems.report(error);
+            }
+        };
+        self.database.submit(Sync::Always, work, report);
     }
 
     pub(super) fn ceiling(&self) -> u64 {
@@ -119,7 +228,7 @@ impl FileHistory {
     }
 
     fn keeps(&self) -> bool {
-        self.keep != Keep::Nothing
+        self.keep() != Keep::Nothing
     }
 
     pub(super) fn append(
@@ -157,13 +266,14 @@ impl FileHistory {
         }
         let sync = if raised.is_some() { Sync::Always } else { self.sync };
         let (answer, answered) = oneshot::channel();
-        let (room, keeps, stored) = (self.room, self.keeps(), Arc::clone(&messages));
+        let (room, keeps, stored) = (self.room(), self.keeps(), Arc::clone(&messages));
+        let name = raised.map(|_| Arc::clone(&self.name));
         let (shared, problems) = (Arc::clone(&self.shared), self.database.problems());
         self.database.submit(
             sync,
             move |connection| {
-                if let Some(ceiling) = raised {
-                    set_ceiling(connection, room, ceiling)?;
+                if let Some((ceiling, name)) = raised.zip(name) {
+                    set_ceiling(connection, room, &name, ceiling)?;
                 }
                 if keeps { insert(connection, room, &stored) } else { Ok(()) }
             },
@@ -207,7 +317,7 @@ impl FileHistory {
             }
             tail.complete_from()
         };
-        let (room, up_to) = (self.room, up_to.min(first_in_tail - 1));
+        let (room, up_to) = (self.room(), up_to.min(first_in_tail - 1));
         self.read(move |connection| page_after(connection, room, after, up_to, limit)).await
     }
 
@@ -222,7 +332,7 @@ impl FileHistory {
         let count = count - newest.len();
         let has_older = self.extent().is_some_and(|extent| extent.oldest < older_than);
         if count > 0 && has_older && bytes < HISTORY_PAGE_BYTES {
-            let room = self.room;
+            let room = self.room();
             let older = self.read(move |connection| newest_before(connection, room, older_than, count, bytes));
             newest.splice(..0, older.await?);
         }
@@ -234,15 +344,15 @@ impl FileHistory {
         if let Some(number) = lock(&self.shared.tail).last_if_before(at) {
             return Ok(number);
         }
-        let Some(extent) = self.extent() else { return Ok(self.first_number - 1) };
-        let room = self.room;
+        let Some(extent) = self.extent() else { return Ok(self.next_number() - 1) };
+        let room = self.room();
         self.read(move |connection| last_before(connection, room, extent, at)).await
     }
 
     /// See [`History::search`](super::History::search).
     pub(super) async fn search(&self, mut needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
         let mut found = Found { messages: Vec::new(), has_more: false };
-        let (room, mut next) = (self.room, Some(before));
+        let (room, mut next) = (self.room(), Some(before));
         while let Some(before) = next {
             let left = count - found.messages.len();
             if left == 0 {
@@ -271,27 +381,25 @@ impl FileHistory {
         Ok(read.inspect_err(|error| self.database.problems().report_unread(error))?)
     }
 
-    pub(super) async fn close(&self) -> Result<(), NotStored> {
-        match self.queue_close() {
-            Some(closed) => closed.await.map_err(|error| NotStored::Failed(error.to_string())),
-            None => Ok(()),
+    /// Lowers the ceiling to the last number that was given. It is queued at once.
+    pub(super) fn close(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        let was_closed = self.shared.is_closed.swap(true, Ordering::AcqRel);
+        if was_closed || self.shared.requested.load(Ordering::Acquire) == 0 {
+            return Either::Left(future::ready(Ok(())));
         }
-    }
-
-    /// Lowers the ceiling to the last number that was given.
-    fn queue_close(&self) -> Option<BoxFuture<'static, Result<(), DatabaseError>>> {
-        if self.shared.is_closed.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let (room, given) = (self.room, self.shared.given.load(Ordering::Acquire));
-        Some(self.database.write(move |connection| set_ceiling(connection, room, given)).boxed())
+        let (room, given) = (self.room(), self.shared.given.load(Ordering::Acquire));
+        let closed = self.database.write(move |connection| {
+            let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
+            statement.execute([room.0, given.min(HIGHEST).cast_signed()]).map(drop)
+        });
+        Either::Right(closed.map(|closed| closed.map_err(|error| NotStored::Failed(error.to_string()))))
     }
 }
 
 impl Drop for FileHistory {
     fn drop(&mut self) {
         // It is queued, and done before the file is closed.
-        drop(self.queue_close());
+        drop(self.close());
     }
 }
 
@@ -327,14 +435,16 @@ impl Shared {
     }
 }
 
-fn ceiling(connection: &Connection, room: Room) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare("SELECT ceiling FROM rooms WHERE id = ?1")?;
-    statement.query_row([room.0], |row| Ok(row.get::<_, i64>(0)?.max(0).cast_unsigned()))
+/// Raises the ceiling of a room, which is added if it is new.
+fn set_ceiling(connection: &Connection, room: Room, name: &str, ceiling: u64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, ?3)
+        ON CONFLICT (id) DO UPDATE SET ceiling = max(ceiling, excluded.ceiling)";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute(params![room.0, name, ceiling.min(HIGHEST).cast_signed()]).map(drop)
 }
 
-fn set_ceiling(connection: &Connection, room: Room, ceiling: u64) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
-    statement.execute([room.0, ceiling.min(HIGHEST).cast_signed()]).map(drop)
+pub(super) fn remove_room(connection: &Connection, room: Room) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0]).map(drop)
 }
 
 pub(super) fn extent(connection: &Connection, room: Room) -> rusqlite::Result<Option<Extent>> {

@@ -68,7 +68,7 @@ fn batches() -> impl Strategy<Value = Vec<(u64, Vec<String>)>> {
 /// Appends batches, and checks what can be read against the model after each.
 fn check(history: &History, batches: Vec<(u64, Vec<String>)>, (from, up_to, limit): (u64, u64, usize)) {
     let mut model = Model::default();
-    let mut next = history.first_number();
+    let mut next = history.next_number();
     for (skipped, texts) in batches {
         next += skipped;
         let messages: Vec<_> = (next..).zip(texts).collect();
@@ -129,7 +129,7 @@ fn a_page_ends_after_its_bytes() {
 
 #[test]
 fn memory_keeps_the_newest_messages_up_to_its_limits() {
-    let mut memory = Memory::new(1, 5, 1_000_000);
+    let mut memory = Memory::new(1, 5, Budget::new(1_000_000).holder());
     let batch = |numbers: &[u64]| -> Arc<[Message]> { numbers.iter().map(|&number| message(number, "hi")).collect() };
     memory.push(batch(&[1, 2, 3]));
     memory.push(batch(&[4, 5, 6]));
@@ -138,7 +138,7 @@ fn memory_keeps_the_newest_messages_up_to_its_limits() {
     memory.push(batch(&[7, 8, 9, 10, 11, 12]));
     assert_eq!(memory.extent(), Some(Extent { oldest: 8, newest: 12 }));
 
-    let mut memory = Memory::new(1, 100, 100_000);
+    let mut memory = Memory::new(1, 100, Budget::new(100_000).holder());
     for number in 1..=100 {
         memory.push(Arc::from([message(number, &"x".repeat(10_000))]));
     }
@@ -211,7 +211,7 @@ proptest! {
         }
         drop(history);
         let history = open(&folder);
-        assert_eq!(history.first_number(), model.0.last().map_or(0, |last| last.0) + 1);
+        assert_eq!(history.next_number(), model.0.last().map_or(0, |last| last.0) + 1);
         let up_to = up_to.max(from);
         assert_eq!(whole(&history, from, up_to, limit), model.after(from, up_to, usize::MAX));
         block_on(async {
@@ -229,13 +229,13 @@ proptest! {
 fn numbering_continues_densely_after_a_clean_stop_and_above_the_ceiling_after_a_crash() {
     let folder = Folder::new();
     let history = open(&folder);
-    assert_eq!((history.first_number(), history.ceiling()), (1, 2 * NUMBERS_AHEAD));
+    assert_eq!((history.next_number(), history.ceiling()), (1, 2 * NUMBERS_AHEAD));
     append(&history, &[(1, "a"), (2, "b")]);
     block_on(history.close()).unwrap();
     assert_eq!(block_on(history.append(Arc::from([message(3, "c")]))), Err(NotStored::Closed));
     drop(history);
     let history = open(&folder);
-    assert_eq!(history.first_number(), 3);
+    assert_eq!(history.next_number(), 3);
     append(&history, &[(3, "c")]);
     // As the files are after a crash.
     let copy = Folder::new();
@@ -244,8 +244,8 @@ fn numbering_continues_densely_after_a_clean_stop_and_above_the_ceiling_after_a_
         fs::copy(folder.0.join(file), copy.0.join(file)).unwrap();
     }
     let after_crash = open(&copy);
-    assert_eq!(after_crash.first_number(), 2 + 2 * NUMBERS_AHEAD + 1);
-    let first = after_crash.first_number();
+    assert_eq!(after_crash.next_number(), 2 + 2 * NUMBERS_AHEAD + 1);
+    let first = after_crash.next_number();
     append(&after_crash, &[(first, "d")]);
     assert_eq!(whole(&after_crash, 2, first, 9), (vec![3, first], first - 4, first));
 }
@@ -304,7 +304,7 @@ fn with_keep_0_nothing_stays_and_numbers_are_still_not_reused() {
     append(&history, &[(3, "c")]);
     assert_eq!(seen(block_on(history.after(0, 3, 9))), (vec![], 3, 3));
     drop(history);
-    assert_eq!(open(&folder).first_number(), 4);
+    assert_eq!(open(&folder).next_number(), 4);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn garbage_in_the_middle_of_the_file_is_an_error_and_not_a_panic() {
     let why = block_on(history.after(0, 2000, 2000)).map(|page| page.end);
     assert!(why.is_err() || why.unwrap() < 2000);
     assert!(block_on(history.search("y", 9, None)).is_err());
-    append(&history, &[(history.first_number(), "and on")]);
+    append(&history, &[(history.next_number(), "and on")]);
     assert_eq!(block_on(history.newest_messages(5, u64::MAX)).unwrap().messages.len(), 5);
 }
 

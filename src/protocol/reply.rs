@@ -26,6 +26,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Plain, Self::Ids, Self::Heard];
     pub(crate) const COUNT: usize = 3;
 
     /// A message from the history. Without numbers it is a notice, so that a script does not take it for a new one.

@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
 
+use crate::history::History;
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Message, Name, PeerId};
+use crate::model::{AccountId, Message, Name, PeerId, RoomName};
 use crate::protocol::{Command, JoinOptions, LeaveReason, Notice, Refusal};
-use crate::room::{AdminRequest, Person, Reader};
+use crate::room::{AdminRequest, Joined, Person};
 
-/// The answer to a join: a reader of the feed, or a refusal.
-pub type Answer = Result<Reader, Refusal>;
+/// The answer to a join.
+pub type Answer = Result<Joined, Refusal>;
 
 #[derive(Debug)]
 pub enum Event {
@@ -38,14 +39,16 @@ pub enum Event {
         /// Receives nothing if the peer is not in the room any more.
         answer: oneshot::Sender<Person>,
     },
-    /// A session asks whose messages its peer does not want.
-    AskIgnored {
+    /// A session asks for the history of the room that its peer is in, the name of the room, and whose messages the peer
+    /// does not want.
+    AskHistory {
         peer: PeerId,
-        answer: oneshot::Sender<Vec<Name>>,
+        answer: oneshot::Sender<(History, RoomName, Vec<Name>)>,
     },
     /// A session sends its peer what a search has found.
     Found {
         peer: PeerId,
+        room: RoomName,
         messages: Vec<Message>,
         /// Older messages may match too.
         has_more: bool,

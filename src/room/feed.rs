@@ -7,8 +7,8 @@
 //! The crate async-broadcast was tried for this. It bounds a ring by its items, not their bytes, wakes every reader for
 //! every item, and cannot count the lost lines that were meant for a given reader.
 
-use std::collections::hash_map::Entry as Found;
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Found;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 
 use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES, SKIPPED_RANGES};
 use crate::model::PeerId;
+use crate::model::budget::{Budget, Used};
 use crate::protocol::Dialect;
 use crate::room::batch::{Control, Place, Reached};
 use crate::room::{Audience, Batch, BatchBuilder, Replay};
@@ -120,9 +121,8 @@ struct Ring {
     entries: VecDeque<Entry>,
     /// The number of the first entry. Later entries are numbered consecutively.
     first: u64,
-    /// The cost of all entries, and its limit.
-    bytes: usize,
-    capacity: usize,
+    /// The cost of all entries.
+    used: Used,
     /// The total cost of all entries ever published.
     total: u64,
     /// The number of public lines ever published.
@@ -182,7 +182,9 @@ struct Cursor {
     /// If its farewell is lost: the numbers of the next public line and of the next message after it. These and later
     /// ones are not for this reader.
     lost_farewell: Option<(u64, u64)>,
-    /// Its farewell was published.
+    /// Its last line was published, or that it ends without one.
+    has_ended: bool,
+    /// Its last line was published.
     is_leaving: bool,
     /// It was woken and has not come yet.
     is_awake: bool,
@@ -199,14 +201,13 @@ enum NextEntry {
 }
 
 impl Feed {
-    /// An empty feed that keeps about `capacity` bytes for readers that lag. Messages are numbered from 1.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty feed that keeps as many bytes for readers that lag as it may use. Messages are numbered from 1.
+    pub fn new(budget: &Budget) -> Self {
         let ring = Ring {
             entries: VecDeque::new(),
             first: 0,
-            bytes: 0,
+            used: budget.holder(),
             total: 0,
-            capacity,
             public_lines: 0,
             next_number: 1,
             cursors: Cursors::default(),
@@ -236,6 +237,7 @@ impl Feed {
             lost_replays: Vec::new(),
             start: Place::new(batch.close_segment(), dialect),
             lost_farewell: None,
+            has_ended: false,
             is_leaving: false,
             is_awake: false,
             progress: None,
@@ -346,6 +348,18 @@ impl Portion {
         self.lost().map_or(0, |lost| lost.others + lost.count())
     }
 
+    /// Whether the reader ends after this portion.
+    pub fn is_last(&self) -> bool {
+        let mut position = self.start();
+        loop {
+            match self.text(&mut position).1 {
+                Then::Next => return false,
+                Then::End => return true,
+                Then::Replay(_) => {}
+            }
+        }
+    }
+
     /// Where the text begins.
     pub fn start(&self) -> Position {
         Position { batch: 0, place: self.start }
@@ -440,7 +454,7 @@ impl Ring {
         self.next_number += batch.messages();
         if self.reading > 0 {
             let (cost, offset) = (batch.cost(), self.total);
-            self.bytes += cost;
+            self.used.add(cost);
             self.total += cost as u64;
             self.entries.push_back(Entry {
                 batch: Arc::new(batch),
@@ -449,7 +463,7 @@ impl Ring {
                 offset,
                 unread: self.reading,
             });
-            while self.bytes > self.capacity && self.entries.len() > 1 {
+            while self.used.is_over() && self.entries.len() > 1 {
                 self.lose_first();
             }
         } else {
@@ -482,8 +496,9 @@ impl Ring {
                 Audience::Only(peer) => self.cursors.of(*peer).for_each(&mut wake),
                 // Each farewell is that of the oldest reader which has none yet.
                 Audience::Farewell(peer) => {
-                    self.cursors.of(*peer).find(|cursor| !cursor.is_leaving).into_iter().for_each(|cursor| {
-                        cursor.is_leaving = true;
+                    self.cursors.of(*peer).find(|cursor| !cursor.has_ended).into_iter().for_each(|cursor| {
+                        cursor.has_ended = true;
+                        cursor.is_leaving = segment.lines > 0;
                         wake(cursor);
                     });
                 }
@@ -531,6 +546,7 @@ impl Ring {
         for step in entry.batch.steps() {
             self.charge(step.peer, (number, step.at), |cursor| match &step.control {
                 Control::Use(dialect) => cursor.start.dialect = *dialect,
+                Control::Move => {}
                 Control::Replay(replay) => cursor.lost_replays.push(Arc::clone(replay)),
                 Control::Send(text) => cursor.lost += memchr::memchr_iter(b'\n', text.as_bytes()).count() as i64,
             });
@@ -551,7 +567,7 @@ impl Ring {
 
     fn drop_first(&mut self) -> Entry {
         let entry = self.entries.pop_front().expect("there is a first entry");
-        self.bytes -= entry.batch.cost();
+        self.used.remove(entry.batch.cost());
         self.first += 1;
         entry
     }
@@ -617,8 +633,9 @@ impl Ring {
     }
 
     fn slow_readers(&self, now: Instant) -> SlowReaders {
-        let (half, three_quarters) = (self.capacity as u64 / 2, self.capacity as u64 / 4 * 3);
-        if self.bytes as u64 <= half {
+        let capacity = self.used.limit() as u64;
+        let (half, three_quarters) = (capacity / 2, capacity / 4 * 3);
+        if self.used.bytes() as u64 <= half {
             return SlowReaders::None;
         }
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);

@@ -22,6 +22,7 @@ mod presence;
 mod recent;
 pub mod replay;
 pub(crate) mod sanctions;
+pub mod subscription;
 mod unannounced;
 
 pub use admin_request::{AdminRequest, Mute, Person};
@@ -30,5 +31,6 @@ pub use broker::Broker;
 pub use event::{Answer, Event, Join};
 pub use feed::{Feed, Lost, Portion, Position, Progress, Reader, SlowReaders, Then};
 pub use peer_set::PeerSet;
-pub use policy::Policy;
+pub use policy::{OpenRooms, Policy};
 pub use replay::Replay;
+pub use subscription::{Joined, Move, Source, Subscription};

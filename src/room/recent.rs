@@ -11,6 +11,8 @@ use crate::protocol::{Dialect, Reply};
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     limit: usize,
+    /// Nothing was said before this message that is not here, or nothing at all if it is 1.
+    first: u64,
     batches: VecDeque<Arc<[Message]>>,
     count: usize,
     /// The text in each dialect, for messages up to this number and for the same day.
@@ -18,8 +20,14 @@ pub(crate) struct Recent {
 }
 
 impl Recent {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, ..Self::default() }
+    /// For messages with this number or higher ones.
+    pub(crate) fn new(limit: usize, first: u64) -> Self {
+        Self { limit, first, ..Self::default() }
+    }
+
+    /// Whether all that a newcomer is shown is here. What was said in an earlier run of the server is not.
+    pub(crate) fn is_complete(&self, turn: &[Message]) -> bool {
+        self.first == 1 || self.count + turn.len() >= self.limit
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -27,7 +35,7 @@ impl Recent {
     }
 
     pub(crate) fn push(&mut self, messages: Arc<[Message]>) {
-        if self.limit == 0 {
+        if self.limit == 0 || messages.is_empty() {
             return;
         }
         self.count += messages.len();
@@ -42,7 +50,13 @@ impl Recent {
 
     /// The lines for a newcomer: the newest messages, of which these, from this turn, are the last. `None` if there are
     /// none.
-    pub(crate) fn render(&mut self, turn: &[Message], dialect: Dialect, now: Timestamp) -> Option<Arc<str>> {
+    pub(crate) fn render(
+        &mut self,
+        turn: &[Message],
+        dialect: Dialect,
+        room: &RoomName,
+        now: Timestamp,
+    ) -> Option<Arc<str>> {
         let newest = turn.last().or_else(|| self.batches.back()?.last())?.number;
         let day = Timestamp::from_millis(now.as_millis() - now.as_millis() % (24 * 60 * 60 * 1000));
         if let Some((number, rendered_on, text)) = &self.rendered[dialect as usize]
@@ -57,7 +71,7 @@ impl Recent {
         let mut text = String::new();
         let mut write = |reply: Reply<'_>| writeln!(text, "{reply}").expect("a String takes all that is written to it");
         write(Reply::Earlier);
-        messages.iter().for_each(|message| write(dialect.replayed(&RoomName::lobby(), message, now)));
+        messages.iter().for_each(|message| write(dialect.replayed(room, message, now)));
         write(Reply::ThatWas { first, last, lines: messages.len() as u64, room: None });
         let text: Arc<str> = text.into();
         self.rendered[dialect as usize] = Some((newest, day, Arc::clone(&text)));
@@ -80,24 +94,27 @@ mod tests {
     #[test]
     fn the_newest_are_shown_and_rendered_once() {
         let now = Timestamp::from_millis(1000);
-        let mut recent = Recent::new(3);
-        assert_eq!(recent.render(&[], Dialect::Plain, now), None);
+        let mut recent = Recent::new(3, 1);
+        assert_eq!(recent.render(&[], Dialect::Plain, &RoomName::lobby(), now), None);
         recent.push(messages(1..3));
         recent.push(messages(3..5));
         assert_eq!(recent.batches.len(), 2, "the first batch is still needed");
-        let text = recent.render(&[], Dialect::Ids, now).unwrap();
+        let text = recent.render(&[], Dialect::Ids, &RoomName::lobby(), now).unwrap();
         let line = |number| format!("[{number} 1970-01-01T00:00:00Z] Al: hi");
         assert_eq!(
             text.lines().collect::<Vec<_>>(),
             ["* Earlier messages:", &line(2), &line(3), &line(4), "* That was 2 to 4, 3 lines."]
         );
-        assert!(Arc::ptr_eq(&text, &recent.render(&[], Dialect::Ids, now).unwrap()));
-        let text = recent.render(&messages(5..6), Dialect::Plain, now).unwrap();
+        assert!(Arc::ptr_eq(&text, &recent.render(&[], Dialect::Ids, &RoomName::lobby(), now).unwrap()));
+        let text = recent.render(&messages(5..6), Dialect::Plain, &RoomName::lobby(), now).unwrap();
         assert_eq!(text.lines().nth(3), Some("* 00:00 Al: hi"));
         assert!(text.ends_with("* That was 3 to 5, 3 lines.\n"));
         let tomorrow = Timestamp::from_millis(24 * 60 * 60 * 1000);
         assert!(
-            recent.render(&messages(5..6), Dialect::Plain, tomorrow).unwrap().contains("* 1970-01-01 00:00 Al: hi")
+            recent
+                .render(&messages(5..6), Dialect::Plain, &RoomName::lobby(), tomorrow)
+                .unwrap()
+                .contains("* 1970-01-01 00:00 Al: hi")
         );
         recent.push(messages(5..10));
         assert_eq!(recent.batches.len(), 1);
@@ -105,7 +122,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_for_a_limit_of_zero() {
-        let mut recent = Recent::new(0);
+        let mut recent = Recent::new(0, 1);
         recent.push(messages(1..3));
         assert!(recent.batches.is_empty());
     }

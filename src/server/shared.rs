@@ -59,7 +59,7 @@ impl Shared {
     ) -> Self {
         let (connection_limits, networks) = (ConnectionLimits::new(config.capacity), Arc::default());
         let (since, arrivals) = (Instant::now(), AtomicU64::new(0));
-        let (pages, searches) = (HistoryReader::new(history.clone()), Semaphore::new(SEARCHES));
+        let (pages, searches) = (HistoryReader::new(), Semaphore::new(SEARCHES));
         Self {
             config,
             auth,
@@ -116,11 +116,11 @@ impl Shared {
         let Some(_permit) = self.searches.try_acquire() else { return Err(Refusal::TooManySearches) };
         let (answer, answered) = oneshot::channel();
         // If the room has ended or the peer has left, nobody needs the result.
-        let _ = self.inbox.send(Event::AskIgnored { peer, answer }).await;
-        let Ok(ignored) = answered.await else { return Ok(()) };
+        let _ = self.inbox.send(Event::AskHistory { peer, answer }).await;
+        let Ok((history, room, ignored)) = answered.await else { return Ok(()) };
         let (mut messages, mut bytes, mut has_more, mut before) = (VecDeque::new(), 0, true, None);
         while has_more && messages.len() < grep.count {
-            let found = self.history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
+            let found = history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
             let found = found.map_err(|_| Refusal::HistoryFailed)?;
             has_more = found.has_more && !found.messages.is_empty();
             before = found.messages.first().map(|oldest| oldest.number).or(before);
@@ -138,7 +138,7 @@ impl Shared {
                 break;
             }
         }
-        let _ = self.inbox.send(Event::Found { peer, messages: messages.into(), has_more }).await;
+        let _ = self.inbox.send(Event::Found { peer, room, messages: messages.into(), has_more }).await;
         Ok(())
     }
 

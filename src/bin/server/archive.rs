@@ -8,7 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use linechat::history::Archive;
-use linechat::model::Message;
+use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
 use linechat::os::safe_file::create_new_private;
 use linechat::protocol::Since;
@@ -20,7 +20,18 @@ pub struct Backup {
 }
 
 #[derive(Debug, Args)]
+pub struct Statistics {
+    /// Of this room
+    #[arg(long, value_name = "ROOM", default_value = "lobby", value_parser = RoomName::parse)]
+    room: RoomName,
+}
+
+#[derive(Debug, Args)]
 pub struct Export {
+    /// The messages of this room
+    #[arg(long, value_name = "ROOM", default_value = "lobby", value_parser = RoomName::parse)]
+    room: RoomName,
+
     /// Only messages after this number, time or duration, such as 88120, 2026-11-26T12:00:00Z or 2h
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
@@ -40,12 +51,12 @@ enum Format {
 }
 
 pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
-    Archive::open(data)?.backup(file)?;
+    Archive::open(data, &RoomName::lobby())?.backup(file)?;
     Ok(format!("Saved to {}.\n", file.display()))
 }
 
-pub fn history(data: &Path) -> anyhow::Result<String> {
-    let statistics = Archive::open(data)?.statistics()?;
+pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<String> {
+    let statistics = Archive::open(data, room)?.statistics()?;
     let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
     if let Some(range) = statistics.range {
         for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
@@ -56,7 +67,7 @@ pub fn history(data: &Path) -> anyhow::Result<String> {
 }
 
 pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
-    let archive = Archive::open(data)?;
+    let archive = Archive::open(data, &export.room)?;
     let Some(extent) = archive.extent()? else { return Ok(()) };
     let mut after = match export.since.map(|since| since.resolve(SystemTime::now())) {
         None => 0,

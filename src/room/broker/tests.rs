@@ -10,7 +10,7 @@ use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
-use crate::room::{Reader, Replay, Then};
+use crate::room::{Join, Reader, Replay, Then};
 
 /// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
 struct Room {
@@ -22,13 +22,23 @@ struct Room {
     history: Option<History>,
 }
 
+impl Broker {
+    fn lobby(&self) -> &rooms::Room {
+        self.rooms.get(rooms::LOBBY)
+    }
+
+    fn lobby_mut(&mut self) -> &mut rooms::Room {
+        self.rooms.get_mut(rooms::LOBBY)
+    }
+}
+
 impl Room {
     fn new() -> Self {
         Self::announcing_after(Duration::ZERO)
     }
 
     fn announcing_after(time: Duration) -> Self {
-        let broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).announce_after(time);
+        let broker = Broker::new(1 << 24, Log::off(), Instant::now()).announce_after(time);
         Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new(), history: None }
     }
 
@@ -40,8 +50,8 @@ impl Room {
     fn join_with(&mut self, join: Join) -> Result<(), Refusal> {
         let ((answer, mut answered), PeerId(peer)) = (oneshot::channel(), join.peer);
         self.broker.handle(Event::Join { join: Box::new(join), answer });
-        let reader = answered.try_recv().unwrap().expect("every join is answered")?;
-        self.readers.insert(peer, reader);
+        let joined = answered.try_recv().unwrap().expect("every join is answered")?;
+        self.readers.insert(peer, joined.current.reader);
         Ok(())
     }
 
@@ -586,7 +596,7 @@ fn a_peer_that_stays_less_than_half_a_second_is_not_announced() {
     let welcome = "* Welcome, cron. 2 others here: Alice, Bob. /help lists the commands.";
     let bye = "* Bye, cron: 2 lines accepted, 0 refused.";
     assert_eq!(room.heard(3), [welcome, "Alice (privately): hi", bye]);
-    assert_eq!(room.broker.unannounced.due(), None, "nothing is kept of it");
+    assert_eq!(room.broker.rooms.due(), None, "nothing is kept of it");
 }
 
 #[test]
@@ -709,7 +719,7 @@ fn one_event_of_many_lines_is_published_in_batches() {
     let mut room = room(&["Alice", "Bob"]);
     let line = "x".repeat(1000);
     room.send(1, &vec![line.as_str(); 200]);
-    assert!(room.broker.batch.len() < crate::limits::BATCH_BYTES);
+    assert!(room.broker.lobby().batch.len() < crate::limits::BATCH_BYTES);
     assert_eq!(room.heard(2).len(), 200);
 }
 
@@ -733,7 +743,7 @@ fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_li
 #[test]
 fn a_join_that_comes_at_the_very_end_is_answered() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(Feed::new(1), Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1, Log::off(), Instant::now()).run(events));
     inbox.try_send(Event::Shutdown).unwrap();
     // The room is over with this turn, but its task has not come to that yet.
     assert!((&mut running).now_or_never().is_none());
@@ -748,7 +758,7 @@ fn a_join_that_comes_at_the_very_end_is_answered() {
 #[test]
 fn a_turn_ends_with_a_full_batch_although_more_waits() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1 << 24, Log::off(), Instant::now()).run(events));
     let (answer, answered) = oneshot::channel();
     inbox.try_send(Event::Join { join: Box::new(a_join(1, "Alice")), answer }).unwrap();
     for _ in 0..100 {
@@ -764,10 +774,10 @@ fn a_turn_ends_with_a_full_batch_although_more_waits() {
 #[test]
 fn the_room_ends_when_nobody_can_send_any_more() {
     let (inbox, events) = async_channel::bounded(1);
-    let feed = Feed::new(1);
-    let mut reader = feed.subscribe(PeerId(1), Dialect::Plain, &mut BatchBuilder::default());
+    let mut room = room(&["Alice"]);
+    let mut reader = room.readers.remove(&1).unwrap();
     drop(inbox);
-    futures::executor::block_on(Broker::new(feed, Log::off(), Instant::now()).run(events));
+    futures::executor::block_on(room.broker.run(events));
     assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
 }
 
@@ -1362,7 +1372,8 @@ proptest! {
         room.heard.values_mut().for_each(|lines| lines.retain(|line| !is_about_presence(line)));
         room.heard.retain(|_, lines| !lines.is_empty());
         prop_assert_eq!(&room.heard, &archive.heard);
-        prop_assert_eq!(room.broker.ids_peers, archive.here.values().filter(|(_, has_ids)| *has_ids).count());
+        let with_ids = archive.here.values().filter(|(_, has_ids)| *has_ids).count();
+        prop_assert_eq!(room.broker.lobby().dialects, [archive.here.len() - with_ids, with_ids, 0]);
     }
 }
 
@@ -1383,7 +1394,7 @@ fn those_who_ignore_a_sender_that_hears_itself_hear_nothing_of_it() {
 #[test]
 fn numbers_continue_after_those_of_the_history() {
     let mut room = room(&["Alice"]);
-    room.broker.next_number = 88_120;
+    room.broker.lobby_mut().next_number = 88_120;
     room.send(1, &["/ids on", "hi", "/since 88121"]);
     assert_eq!(room.heard(1)[1..], ["[88120 1970-01-01T00:00:00Z] Alice: hi", &refused(Refusal::BadSince(88_120))]);
 }
@@ -1397,12 +1408,12 @@ fn many_who_join_at_once_share_one_text() {
     let lines: Vec<_> = (0..20).map(|at| format!("line {at}")).collect();
     room.send(1, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     room.publish();
-    let before = room.broker.batch.len();
+    let before = room.broker.lobby().batch.len();
     for peer in 2..100 {
         room.join_with(Join { is_waiting: true, ..a_join(peer, &format!("p{peer}x")) }).unwrap();
     }
     let welcomes = 98 * 300;
-    assert!(room.broker.batch.len() - before < welcomes, "it is not copied");
+    assert!(room.broker.lobby().batch.len() - before < welcomes, "it is not copied");
     assert!(room.heard(50).iter().any(|line| line == "* That was 11 to 20, 10 lines."));
 }
 
@@ -1471,10 +1482,10 @@ fn a_file_that_keeps_no_messages_is_told_their_numbers() {
     let history = history_on_disk("keep-nothing", settings);
     let mut room = Room::recording_to(&history);
     let ceiling = history.ceiling();
-    room.broker.next_number = ceiling - 10;
+    room.broker.lobby_mut().next_number = ceiling - 10;
     room.send(1, &["before"]);
     room.publish_when_stored();
-    room.broker.next_number = ceiling + 1;
+    room.broker.lobby_mut().next_number = ceiling + 1;
     room.send(1, &["after"]);
     room.publish_when_stored();
     assert_eq!(room.heard(2), ["Alice: before", "Alice: after"]);

@@ -13,14 +13,16 @@ use std::time::{Duration, SystemTime};
 
 use async_std::io::timeout;
 use async_std::task;
+use futures::channel::oneshot;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, ChangeError, Sanction};
+use crate::history::Keep;
 use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
 use crate::model::address::Network;
 use crate::model::limit_key::LimitKeys;
-use crate::model::{Name, SafeText, Secret};
+use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::net::control;
 use crate::net::control::ControlListener;
 use crate::net::transport::Transport;
@@ -101,8 +103,8 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::Unregister(name) => unregister(shared, accounts, by, &name).await,
         AdminCommand::Say(text) => say(shared, by, text).await,
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
-        AdminCommand::Rooms => Ok(String::new()),
-        AdminCommand::Keep(room, _) => Err(Refusal::NoSuchRoom(room)),
+        AdminCommand::Rooms => list_rooms(shared).await,
+        AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep),
         AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
 }
@@ -162,6 +164,33 @@ async fn say(shared: &Shared, by: &Actor, text: SafeText) -> Result<String, Refu
         .map_err(|_| Refusal::ShuttingDown)?;
     shared.record("say", by, "everyone", None, None);
     Ok("Said.\n".to_owned())
+}
+
+async fn list_rooms(shared: &Shared) -> Result<String, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    let request = Event::AdminRequest(Box::new(AdminRequest::ListRooms(answer)));
+    shared.inbox.send(request).await.map_err(|_| Refusal::ShuttingDown)?;
+    let rooms = answered.await.map_err(|_| Refusal::ShuttingDown)?;
+    let mut text = String::new();
+    for (room, people) in rooms {
+        let topic = shared.history.topic(&room).map(|topic| format!("\t{topic}")).unwrap_or_default();
+        let _ = writeln!(text, "{room}\t{people}{topic}");
+    }
+    Ok(text)
+}
+
+/// Sets how long the messages of a room are kept.
+fn set_keep(shared: &Shared, by: &Actor, room: &RoomName, time: Option<Option<Duration>>) -> Result<String, Refusal> {
+    if !shared.history.has_room(room) {
+        return Err(Refusal::NoSuchRoom(room.clone()));
+    }
+    shared.history.set_keep(room, time.map(Keep::For));
+    shared.record("keep", by, room.as_str(), None, None);
+    Ok(match time {
+        None => format!("Messages in {room} are kept as long as those of other rooms.\n"),
+        Some(None) => format!("Messages in {room} are kept forever.\n"),
+        Some(Some(time)) => format!("Messages in {room} are kept for {}.\n", humantime::format_duration(time)),
+    })
 }
 
 async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String {
@@ -267,7 +296,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let accounts = Some(Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap());
-        let auth = Auth { policy: Policy { accounts, registered_only: false }, ..Auth::default() };
+        let auth = Auth { policy: Policy { accounts, ..Policy::default() }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);

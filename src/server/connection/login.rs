@@ -21,7 +21,7 @@ use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
 use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
 use crate::protocol::{JoinOptions, Line, LoginLine, Refusal, Reply};
-use crate::room::{Answer, Event, Join, Reader};
+use crate::room::{Answer, Event, Join, Joined};
 use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
@@ -87,10 +87,10 @@ impl<'a> Login<'a> {
     }
 
     /// Reads names until one is accepted. `None` means that the login failed and the connection must be closed.
-    pub(crate) async fn join(mut self) -> Option<Reader> {
+    pub(crate) async fn join(mut self) -> Option<Joined> {
         for tries_left in (0..NAME_TRIES).rev() {
             let refusal = match self.try_name().await {
-                Ok(reader) => return Some(reader),
+                Ok(joined) => return Some(joined),
                 Err(Failed::Refused(refusal)) => refusal,
                 Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
@@ -118,7 +118,7 @@ impl<'a> Login<'a> {
     }
 
     /// Reads one name, and tries to join with it.
-    async fn try_name(&mut self) -> Result<Reader, Failed> {
+    async fn try_name(&mut self) -> Result<Joined, Failed> {
         let LoginLine { name, auth, options } = parse_line(self.line().await?)?;
         self.options = options.or(self.options.clone());
         // With `auth`, the next line is a password, which must not become another name.
@@ -132,13 +132,13 @@ impl<'a> Login<'a> {
             // The future is large, and servers without passwords should not need memory for it.
             requirement => Box::pin(self.prove(&name, requirement)).await?,
         };
-        let reader = self.ask_broker(name, account_id).await?;
+        let joined = self.ask_broker(name, account_id).await?;
         if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
             // Nobody waits for this, because the disk may be slow.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
             task::spawn(async move { note_login(&log, &accounts, account_id).await });
         }
-        Ok(reader)
+        Ok(joined)
     }
 
     /// Makes the peer prove that it may use the name. Returns its account, if it has one.

@@ -60,7 +60,7 @@ async fn enter(
     let mut lines = LineReader::new(transport, shared.config.idle_line, Arc::clone(&state));
     let owed = Arc::default();
     let login = Login::new(&shared, (peer, from), (&mut lines, &mut writer), (evicted, deadline), &owed);
-    let Some(reader) = login.join().await else {
+    let Some(joined) = login.join().await else {
         writer.end().await;
         lines.linger().await;
         return None;
@@ -68,7 +68,7 @@ async fn enter(
     let pace = RateLimit::new(shared.config.pace, from, &shared.networks, lines.waiting_bytes(), Instant::now());
     let (long_lines, flow) = (LongLines::default(), None);
     let session = Session { peer, from, shared, state, lines, pace, owed, long_lines, flow };
-    Some((session, task::spawn(writer.follow(reader)).fuse()))
+    Some((session, task::spawn(writer.follow(joined)).fuse()))
 }
 
 /// A connection in the room.
@@ -236,7 +236,8 @@ impl Session {
                     Box::pin(self.run(command)).await;
                     continue;
                 }
-                Ok(command) if command.has_long_answer() && self.pace.is_on() => {
+                // What follows waits until the peer has moved, so that it cannot overtake that. Nor may long answers.
+                Ok(command) if command.moves() || command.has_long_answer() && self.pace.is_on() => {
                     lines.push(Ok(command));
                     if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);

@@ -92,8 +92,11 @@ impl Broker {
         self.room_list().len()
     }
 
+    /// Whether there is a room with this name. Without people, messages and a topic it is gone at the end of the turn.
     fn exists(&self, name: &RoomName) -> bool {
-        self.rooms.id(name).is_some() || self.history.has_room(name) || self.policy.fixed_rooms().contains(name)
+        self.rooms.id(name).is_some_and(|id| self.rooms.get(id).has_people())
+            || self.history.has_room(name)
+            || self.policy.fixed_rooms().contains(name)
     }
 
     pub(super) fn join(&mut self, join: Join) -> Answer {
@@ -260,13 +263,13 @@ impl Broker {
         let here = person.room;
         let id = match name {
             None => here,
+            Some(name) if !self.exists(name) => return Err(Refusal::NoSuchRoom(name.clone())),
             Some(name) => match self.rooms.id(name) {
                 Some(id) => id,
-                None if self.exists(name) => {
+                None => {
                     self.answer(peer, &Reply::InRoom { room: name, count: 0, names: &[] });
                     return Ok(());
                 }
-                None => return Err(Refusal::NoSuchRoom(name.clone())),
             },
         };
         let room = self.rooms.get(id);
@@ -293,12 +296,13 @@ impl Broker {
 
     /// The rooms that exist, and how many people are in each. The fullest come first.
     pub(super) fn room_list(&self) -> Vec<(RoomName, usize)> {
-        let mut rooms: Vec<_> = self.rooms.iter().map(|(_, room)| (room.name.clone(), room.members.len())).collect();
-        let mut empty = self.history.room_names();
-        empty.extend_from_slice(self.policy.fixed_rooms());
-        empty.sort_unstable();
-        empty.dedup();
-        rooms.extend(empty.into_iter().filter(|name| self.rooms.id(name).is_none()).map(|name| (name, 0)));
+        let mut names = self.history.room_names();
+        names.extend_from_slice(self.policy.fixed_rooms());
+        names.extend(self.rooms.iter().filter(|(_, room)| room.has_people()).map(|(_, room)| room.name.clone()));
+        names.sort_unstable();
+        names.dedup();
+        let people = |name: &RoomName| self.rooms.id(name).map_or(0, |id| self.rooms.get(id).members.len());
+        let mut rooms: Vec<_> = names.into_iter().map(|name| (name.clone(), people(&name))).collect();
         rooms.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         rooms
     }
@@ -335,7 +339,8 @@ impl Broker {
 
     /// Sends everyone in a room to the lobby, and forgets what was said there. Returns whether there was such a room.
     pub(super) fn close_room(&mut self, name: &RoomName, by: Option<&SafeText>, reason: Option<&SafeText>) -> bool {
-        let existed = self.history.forget(name);
+        let existed = self.exists(name);
+        self.history.forget(name);
         let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return existed };
         let room = self.rooms.at(id);
         room.topic = None;
@@ -356,7 +361,7 @@ impl Broker {
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }
-        true
+        existed
     }
 }
 

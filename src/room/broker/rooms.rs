@@ -102,8 +102,9 @@ impl Room {
         self.presence.due().into_iter().chain(self.unannounced.due()).min()
     }
 
-    fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.hearers.is_empty() && self.unpublished.is_empty()
+    /// Whether somebody is in it or hears it.
+    pub(super) fn has_people(&self) -> bool {
+        !self.members.is_empty() || !self.hearers.is_empty()
     }
 }
 
@@ -179,7 +180,7 @@ impl Rooms {
     /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.
     pub(super) fn end_turn(&mut self, id: RoomId) {
         let room = &self.all[id.0];
-        if id != LOBBY && room.is_empty() {
+        if id != LOBBY && !room.has_people() && room.unpublished.is_empty() {
             self.ids.remove(&room.name);
             self.timed.remove(&id);
             let room = self.all.remove(id.0);

@@ -10,16 +10,83 @@ use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
-use crate::room::{Join, Reader, Replay, Then};
+use crate::room::{Join, Joined, Portion, Replay, Subscription, Then};
 
-/// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
+mod several_rooms;
+
+/// A server without sockets or tasks: events go in, and each peer's lines are read from the feeds.
 struct Room {
     broker: Broker,
-    readers: BTreeMap<u64, Reader>,
+    readers: BTreeMap<u64, Reading>,
     heard: BTreeMap<u64, Vec<String>>,
     owed: BTreeMap<u64, Arc<AtomicU64>>,
     /// Where replays are read from.
     history: Option<History>,
+}
+
+/// What a peer reads, as its writer does.
+struct Reading {
+    current: Subscription,
+    heard: Vec<Subscription>,
+    moves: Receiver<Move>,
+}
+
+impl Reading {
+    /// Reads what is there. Returns whether the peer has not read its farewell yet.
+    fn read(&mut self, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+        loop {
+            self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+            if !read_room(&mut self.current, lines, history) {
+                match self.moves.try_recv() {
+                    Ok(Move::Hear(room)) => self.heard.push(room),
+                    Ok(Move::Enter(_)) => panic!("a peer enters a room when it has left the one before"),
+                    Err(_) => return true,
+                }
+                continue;
+            }
+            loop {
+                match self.moves.try_recv() {
+                    Ok(Move::Hear(room)) => self.heard.push(room),
+                    Ok(Move::Enter(room)) => {
+                        self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+                        self.current = room;
+                        break;
+                    }
+                    Err(_) => {
+                        self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads what is there of a room. Returns whether the reader has ended.
+fn read_room(room: &mut Subscription, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+    while let Some(Some(portion)) = room.reader.next().now_or_never() {
+        assert_eq!(portion.missed(), 0);
+        if read_portion(&portion, room, lines, history) {
+            return true;
+        }
+    }
+    false
+}
+
+fn read_portion(portion: &Portion, room: &Subscription, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+    let mut position = portion.start();
+    loop {
+        let (text, then) = portion.text(&mut position);
+        lines.extend(String::from_utf8(text.concat()).unwrap().lines().map(str::to_owned));
+        match then {
+            Then::Next => return false,
+            Then::End => return true,
+            Then::Replay(replay) => {
+                assert!(history.is_some(), "this room records");
+                lines.extend(replayed(room, &replay, position.dialect()));
+            }
+        }
+    }
 }
 
 impl Broker {
@@ -51,7 +118,8 @@ impl Room {
         let ((answer, mut answered), PeerId(peer)) = (oneshot::channel(), join.peer);
         self.broker.handle(Event::Join { join: Box::new(join), answer });
         let joined = answered.try_recv().unwrap().expect("every join is answered")?;
-        self.readers.insert(peer, joined.current.reader);
+        let Joined { current, moves } = joined;
+        self.readers.insert(peer, Reading { current, heard: Vec::new(), moves });
         Ok(())
     }
 
@@ -76,24 +144,8 @@ impl Room {
     fn publish(&mut self) {
         self.broker.publish();
         let (heard, history) = (&mut self.heard, &self.history);
-        self.readers.retain(|&peer, reader| {
-            while let Some(Some(portion)) = reader.next().now_or_never() {
-                assert_eq!(portion.missed(), 0);
-                let mut position = portion.start();
-                loop {
-                    let (text, then) = portion.text(&mut position);
-                    let text = String::from_utf8(text.concat()).unwrap();
-                    let heard = heard.entry(peer).or_default();
-                    heard.extend(text.lines().map(str::to_owned));
-                    match then {
-                        Then::Next => break,
-                        Then::End => return false,
-                        Then::Replay(replay) => heard.extend(replayed(history, &replay, position.dialect())),
-                    }
-                }
-            }
-            true
-        });
+        self.readers.retain(|&peer, reading| reading.read(heard.entry(peer).or_default(), history));
+        heard.retain(|_, lines| !lines.is_empty());
     }
 
     /// What a peer has heard since it was last asked, this turn included.
@@ -104,8 +156,8 @@ impl Room {
 }
 
 /// What a writer sends for a replay.
-fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec<String> {
-    let history = history.as_ref().expect("this room records");
+fn replayed(of: &Subscription, replay: &Replay, dialect: Dialect) -> Vec<String> {
+    let (history, room) = (&of.source.history, of.source.heard());
     let newest = |count| history.newest_messages(count, replay.up_to).now_or_never().unwrap().unwrap().messages;
     let after = match (replay.after, replay.newest) {
         (Some(after), _) => after.unwrap(),
@@ -114,11 +166,15 @@ fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec
     replay.waiting.remove();
     let messages = history.after(after, replay.up_to, 1000).now_or_never().unwrap().unwrap().messages;
     let mut lines: Vec<_> =
-        messages.iter().map(|message| dialect.replayed(&RoomName::lobby(), message, replay.now).to_string()).collect();
-    lines.push(match (lines.len() as u64, replay.after) {
-        (0, None) => Reply::NothingStored { room: None }.to_string(),
-        (0, Some(_)) => Reply::NothingAfter { number: after, room: None }.to_string(),
-        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines, room: None }.to_string(),
+        messages.iter().map(|message| dialect.replayed(&of.source.room, message, replay.now).to_string()).collect();
+    let count = lines.len() as u64;
+    if replay.is_unasked && count > 0 {
+        lines.insert(0, Reply::Earlier.to_string());
+    }
+    lines.push(match (count, replay.after) {
+        (0, None) => Reply::NothingStored { room }.to_string(),
+        (0, Some(_)) => Reply::NothingAfter { number: after, room }.to_string(),
+        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines, room }.to_string(),
     });
     lines
 }
@@ -775,7 +831,7 @@ fn a_turn_ends_with_a_full_batch_although_more_waits() {
 fn the_room_ends_when_nobody_can_send_any_more() {
     let (inbox, events) = async_channel::bounded(1);
     let mut room = room(&["Alice"]);
-    let mut reader = room.readers.remove(&1).unwrap();
+    let mut reader = room.readers.remove(&1).unwrap().current.reader;
     drop(inbox);
     futures::executor::block_on(room.broker.run(events));
     assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
@@ -1451,7 +1507,11 @@ fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
     let mut room = Room::recording_to(&history);
     room.send(1, &["kept", "/msg Bob psst"]);
     room.broker.publish();
-    assert_eq!(room.readers.get_mut(&2).unwrap().next().now_or_never().map(drop), None, "it is not stored yet");
+    assert_eq!(
+        room.readers.get_mut(&2).unwrap().current.reader.next().now_or_never().map(drop),
+        None,
+        "it is not stored yet"
+    );
     room.publish_when_stored();
     assert_eq!(room.heard(2), ["Alice: kept", "Alice (privately): psst"]);
     futures::executor::block_on(history.close()).unwrap();

@@ -34,7 +34,7 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
                 account_id: None,
                 options: Default::default(),
                 is_waiting: false,
-                owed: Default::default(),
+                throttle: Default::default(),
             };
             broker.handle(Event::Join { join: Box::new(join), answer });
             answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free").current.reader

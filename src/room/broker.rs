@@ -8,25 +8,20 @@ mod history;
 mod moderation;
 mod moving;
 mod rooms;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use async_channel::{Receiver, Sender};
-use async_io::Timer;
-use futures::FutureExt;
+use async_channel::Sender;
 
 use crate::history::History;
-use crate::limits::CONGESTION_PAUSE;
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
 use crate::model::budget::Budget;
 use crate::model::{AccountId, Message, Name, PeerId, RoomName, SafeText};
-use crate::os::yielding::let_others_run;
 use crate::protocol::{Command, Dialect, LeaveReason, Refusal, Reply};
-use crate::room::backpressure::Backpressure;
 use crate::room::broker::history::Stored;
 use crate::room::broker::rooms::{RoomId, Rooms};
 use crate::room::ignores::Ignores;
@@ -34,7 +29,7 @@ use crate::room::names::NameTable;
 use crate::room::presence::Leave;
 use crate::room::replay::Waiting;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, Event, Feed, Move, Mute, PeerSet, Policy, SlowReaders};
+use crate::room::{Audience, Event, Feed, Move, Mute, PeerSet, Policy, Throttle};
 
 /// The state of all rooms, and what is being said in this turn.
 #[derive(Debug)]
@@ -55,17 +50,18 @@ pub struct Broker {
     /// How long a peer must have been in a room before that is announced.
     announce_after: Duration,
     log: Log,
-    /// A full batch was published in this turn, so other tasks should run before more events are taken.
-    is_turn_over: bool,
-    backpressure: Backpressure,
+    /// Rooms that hold events of their peers.
+    held: BTreeSet<RoomId>,
+    /// A batch of this turn was full.
+    is_full: bool,
     /// The rooms wait for most of their readers without a time limit.
     waits_for_readers: bool,
     /// The start of this turn.
     now: Instant,
     /// The same in wall-clock time, which bans and mutes use.
     date: SystemTime,
-    /// The feeds to which something was published in this turn.
-    published: Vec<Feed>,
+    /// The rooms in which something was published in this turn.
+    published: Vec<RoomId>,
     /// Rooms with batches that wait for the history.
     waiting: Vec<RoomId>,
     /// The history has not stored this yet, and nobody waits for it.
@@ -94,8 +90,10 @@ struct Peer {
     refused: u64,
     /// The number of its join of the room, while that is not announced.
     unannounced: Option<u64>,
-    /// Bytes that the peer must pay for besides those that it sent. Its session takes them from here.
-    owed: Arc<AtomicU64>,
+    /// What its session is told about its pace.
+    throttle: Arc<Throttle>,
+    /// The room that holds events of it, and how many.
+    held: Option<(RoomId, usize)>,
     /// The replays that it waits for.
     waiting: Waiting,
     /// It has left while the server is stopping.
@@ -121,8 +119,8 @@ impl Broker {
             replay: 0,
             announce_after: Duration::ZERO,
             log,
-            is_turn_over: false,
-            backpressure: Backpressure::new(now),
+            held: BTreeSet::new(),
+            is_full: false,
             waits_for_readers: false,
             now,
             date: SystemTime::UNIX_EPOCH,
@@ -155,60 +153,6 @@ impl Broker {
         self
     }
 
-    /// Runs until the rooms end: after [`Event::Shutdown`] and the last leave, or when there are no senders left.
-    ///
-    /// A turn takes all waiting events, up to about a batch of text, and publishes the result. The next turn begins
-    /// when the round is over: when all readers that were woken have come.
-    pub async fn run(mut self, inbox: Receiver<Event>) {
-        while !self.is_over() {
-            let event = futures::select_biased! {
-                event = inbox.recv().fuse() => match event {
-                    Ok(event) => Some(event),
-                    Err(_nobody) => break,
-                },
-                () = self.until_due().fuse() => None,
-            };
-            self.tick(Instant::now(), SystemTime::now());
-            event.into_iter().for_each(|event| self.handle(event));
-            while !self.is_turn_over
-                && let Ok(event) = inbox.try_recv()
-            {
-                self.handle(event);
-            }
-            self.publish();
-            self.publish_when_stored().await;
-            self.is_turn_over = false;
-            for feed in &self.published {
-                feed.round().await;
-            }
-            // If the inbox is never empty, the broker would occupy its thread forever. Also, what others read meanwhile
-            // makes the next batch larger.
-            let_others_run().await;
-            while self.has_to_wait(Instant::now()) {
-                Timer::after(CONGESTION_PAUSE).await;
-            }
-            self.published.clear();
-        }
-        // Whatever came too late is answered. Later senders find the inbox closed.
-        inbox.close();
-        while let Ok(event) = inbox.try_recv() {
-            self.handle(event);
-        }
-        self.publish();
-        self.publish_when_stored().await;
-    }
-
-    /// Whether no events are taken until the readers have caught up.
-    fn has_to_wait(&mut self, now: Instant) -> bool {
-        let slow: Vec<_> = self.published.iter().map(|feed| feed.slow_readers(now)).collect();
-        let has = |slow_readers| slow.contains(&slow_readers);
-        match () {
-            () if has(SlowReaders::Most) && self.waits_for_readers => true,
-            () if has(SlowReaders::Most) || has(SlowReaders::Some) => self.backpressure.spend(CONGESTION_PAUSE, now),
-            () => false,
-        }
-    }
-
     /// Begins a turn and announces what is due by `now`.
     pub fn tick(&mut self, now: Instant, date: SystemTime) {
         (self.now, self.date) = (now, date);
@@ -239,14 +183,6 @@ impl Broker {
         }
     }
 
-    /// Waits until something is due, or forever.
-    async fn until_due(&self) {
-        match self.rooms.due() {
-            Some(due) => drop(Timer::at(due).await),
-            None => std::future::pending().await,
-        }
-    }
-
     /// Handles one event. The resulting lines go into the batches of this turn. They are published when one is full.
     pub fn handle(&mut self, event: Event) {
         match event {
@@ -258,8 +194,10 @@ impl Broker {
                 let mut written = 0;
                 for line in lines {
                     self.line(peer, line);
-                    written += self.count_written();
-                    if self.is_turn_over {
+                    let (bytes, is_full) = self.rooms.count_written();
+                    written += bytes;
+                    if is_full {
+                        self.is_full = true;
                         self.publish();
                     }
                 }
@@ -300,6 +238,7 @@ impl Broker {
             Event::AdminRequest(request) => self.handle_admin(*request),
             Event::Leave { peer, reason } => self.leave(peer, reason, Some(peer)),
             Event::Shutdown => {
+                self.handle_held();
                 self.closing = true;
                 for id in self.rooms.ids() {
                     let room = self.rooms.at(id);
@@ -312,10 +251,10 @@ impl Broker {
         self.count_written();
     }
 
-    /// How many bytes were written since the last call. If a batch is full, the turn is over.
+    /// How many bytes were written since the last call.
     fn count_written(&mut self) -> usize {
         let (bytes, is_full) = self.rooms.count_written();
-        self.is_turn_over |= is_full;
+        self.is_full |= is_full;
         bytes
     }
 
@@ -327,7 +266,7 @@ impl Broker {
     /// safe.
     fn charge(&self, peer: PeerId, bytes: usize) {
         if let Some(peer) = self.peers.get(&peer) {
-            peer.owed.fetch_add(bytes as u64, Ordering::Relaxed);
+            peer.throttle.charge(bytes);
         }
     }
 

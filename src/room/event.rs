@@ -1,7 +1,6 @@
 //! Events from the sessions to the broker.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
 
@@ -9,7 +8,7 @@ use crate::history::History;
 use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Message, Name, PeerId, RoomName};
 use crate::protocol::{Command, JoinOptions, LeaveReason, Notice, Refusal};
-use crate::room::{AdminRequest, Joined, Person};
+use crate::room::{AdminRequest, Joined, Person, Throttle};
 
 /// The answer to a join.
 pub type Answer = Result<Joined, Refusal>;
@@ -74,6 +73,23 @@ pub enum Event {
     Shutdown,
 }
 
+impl Event {
+    /// The peer in the room whose session has sent it.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Lines { peer, .. }
+            | Self::Slowed { peer }
+            | Self::Ask { peer, .. }
+            | Self::AskHistory { peer, .. }
+            | Self::Found { peer, .. }
+            | Self::Tell { peer, .. }
+            | Self::SetAccount { peer, .. }
+            | Self::Leave { peer, .. } => Some(*peer),
+            Self::Join { .. } | Self::AdminRequest(_) | Self::Shutdown => None,
+        }
+    }
+}
+
 /// How somebody joins.
 #[derive(Debug)]
 pub struct Join {
@@ -85,6 +101,6 @@ pub struct Join {
     pub options: JoinOptions,
     /// It has sent nothing after its name yet, so it may be shown what was said before.
     pub is_waiting: bool,
-    /// Where the broker counts bytes that the peer must pay for besides those that it sent.
-    pub owed: Arc<AtomicU64>,
+    /// What the session is told about the pace of its peer.
+    pub throttle: Arc<Throttle>,
 }

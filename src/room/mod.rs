@@ -23,6 +23,7 @@ mod recent;
 pub mod replay;
 pub(crate) mod sanctions;
 pub mod subscription;
+pub mod throttle;
 mod unannounced;
 
 pub use admin_request::{AdminRequest, Mute, Person};
@@ -34,3 +35,4 @@ pub use peer_set::PeerSet;
 pub use policy::{OpenRooms, Policy};
 pub use replay::Replay;
 pub use subscription::{Joined, Move, Source, Subscription};
+pub use throttle::Throttle;

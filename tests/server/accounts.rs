@@ -477,7 +477,7 @@ fn after_auth_the_next_line_is_always_a_password() {
 fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
-    for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth #dev", "! bad-name: …\"#dev\"…")] {
+    for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth =dev", "! bad-option: …\"=dev\"…")] {
         let mut peer = server.connect();
         peer.send(&format!("{line}\n"));
         peer.expect(refusal);

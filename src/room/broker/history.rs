@@ -101,7 +101,7 @@ impl Broker {
             let room = self.rooms.get_mut(id);
             if !room.batch.is_empty() {
                 room.publish(self.recorded.is_some());
-                self.published.push(room.feed.clone());
+                self.published.push(id);
                 if !room.unpublished.is_empty() && !self.waiting.contains(&id) {
                     self.waiting.push(id);
                 }
@@ -254,7 +254,7 @@ impl Broker {
             is_unasked: why == Why::Usual,
             now: self.date.into(),
             // Someone who comes back after a lost connection should not have to wait for it.
-            owed: (why == Why::Command).then(|| Arc::clone(&asking.owed)),
+            payer: (why == Why::Command).then(|| Arc::clone(&asking.throttle)),
             waiting: asking.waiting.clone(),
         };
         room.batch.control(peer, Control::Replay(Arc::new(replay)));

@@ -100,7 +100,7 @@ impl Broker {
     }
 
     pub(super) fn join(&mut self, join: Join) -> Answer {
-        let Join { peer, from, name, account_id, options, is_waiting, owed } = join;
+        let Join { peer, from, name, account_id, options, is_waiting, throttle } = join;
         if self.closing {
             return Err(Refusal::ShuttingDown);
         }
@@ -127,7 +127,8 @@ impl Broker {
             accepted: 0,
             refused: 0,
             unannounced: None,
-            owed,
+            throttle,
+            held: None,
             waiting: Waiting::default(),
             is_done: false,
         };

@@ -8,11 +8,12 @@ use slab::Slab;
 use crate::history::History;
 use crate::model::{PeerId, RoomName, SafeText};
 use crate::protocol::{Dialect, Reply};
+use crate::room::backpressure::Backpressure;
 use crate::room::broker::history::{Stored, Unpublished};
 use crate::room::presence::PresenceNotices;
 use crate::room::recent::Recent;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, BatchBuilder, Feed};
+use crate::room::{Audience, BatchBuilder, Event, Feed};
 
 /// Identifies a room while somebody is in it or hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +43,13 @@ pub(super) struct Room {
     pub(super) recent: Recent,
     /// Batches that wait for the history.
     pub(super) unpublished: VecDeque<Unpublished>,
+    /// Events of its peers that wait until it goes on.
+    pub(super) held: VecDeque<Event>,
+    /// It got a full batch in this turn.
+    pub(super) is_full: bool,
+    /// It waits for its readers.
+    pub(super) is_slow: bool,
+    pub(super) backpressure: Backpressure,
     /// How many readers use each dialect.
     pub(super) dialects: [usize; Dialect::COUNT],
     /// It is among the rooms of this turn.
@@ -81,6 +89,10 @@ impl Room {
             reserving: None,
             recent: Recent::default(),
             unpublished: VecDeque::new(),
+            held: VecDeque::new(),
+            is_full: false,
+            is_slow: false,
+            backpressure: Backpressure::new(now),
             dialects: [0; Dialect::COUNT],
             is_touched: false,
             counted: None,
@@ -131,6 +143,15 @@ impl Rooms {
         &self.all[id.0]
     }
 
+    pub(super) fn find(&mut self, id: RoomId) -> Option<&mut Room> {
+        self.all.get_mut(id.0)
+    }
+
+    /// Whether there is only the lobby.
+    pub(super) fn is_one(&self) -> bool {
+        self.all.len() == 1
+    }
+
     pub(super) fn get_mut(&mut self, id: RoomId) -> &mut Room {
         &mut self.all[id.0]
     }
@@ -165,6 +186,7 @@ impl Rooms {
             let Some(room) = self.all.get_mut(id.0) else { continue };
             let before = room.counted.take().unwrap_or_default();
             bytes += room.batch.len().saturating_sub(before);
+            room.is_full |= room.batch.is_full();
             is_full |= room.batch.is_full();
         }
         (bytes, is_full)
@@ -180,7 +202,7 @@ impl Rooms {
     /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.
     pub(super) fn end_turn(&mut self, id: RoomId) {
         let room = &self.all[id.0];
-        if id != LOBBY && !room.has_people() && room.unpublished.is_empty() {
+        if id != LOBBY && !room.has_people() && room.unpublished.is_empty() && room.held.is_empty() {
             self.ids.remove(&room.name);
             self.timed.remove(&id);
             let room = self.all.remove(id.0);

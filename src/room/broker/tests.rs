@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use async_channel::Receiver;
+use futures::FutureExt;
 use futures::channel::oneshot;
 use proptest::prelude::*;
 
@@ -12,6 +14,7 @@ use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
 use crate::room::{Join, Joined, Portion, Replay, Subscription, Then};
 
+mod held;
 mod several_rooms;
 
 /// A server without sockets or tasks: events go in, and each peer's lines are read from the feeds.
@@ -19,7 +22,7 @@ struct Room {
     broker: Broker,
     readers: BTreeMap<u64, Reading>,
     heard: BTreeMap<u64, Vec<String>>,
-    owed: BTreeMap<u64, Arc<AtomicU64>>,
+    throttles: BTreeMap<u64, Arc<Throttle>>,
     /// Where replays are read from.
     history: Option<History>,
 }
@@ -106,12 +109,12 @@ impl Room {
 
     fn announcing_after(time: Duration) -> Self {
         let broker = Broker::new(1 << 24, Log::off(), Instant::now()).announce_after(time);
-        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new(), history: None }
+        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), throttles: BTreeMap::new(), history: None }
     }
 
     fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
-        let owed = Arc::clone(self.owed.entry(peer).or_default());
-        self.join_with(Join { owed, ..a_join(peer, name) })
+        let throttle = Arc::clone(self.throttles.entry(peer).or_default());
+        self.join_with(Join { throttle, ..a_join(peer, name) })
     }
 
     fn join_with(&mut self, join: Join) -> Result<(), Refusal> {
@@ -188,7 +191,7 @@ fn a_join(peer: u64, name: &str) -> Join {
         account_id: None,
         options: JoinOptions::default(),
         is_waiting: false,
-        owed: Arc::default(),
+        throttle: Arc::default(),
     }
 }
 
@@ -237,7 +240,7 @@ fn owed(room: &mut Room, lines: &[&str]) -> (usize, usize) {
     room.heard(1);
     room.send(1, lines);
     let answers = room.heard(1).iter().map(|line| line.len() + 1).sum();
-    (room.owed[&1].swap(0, Ordering::Relaxed) as usize, answers)
+    (room.throttles[&1].take_owed(), answers)
 }
 
 #[test]
@@ -257,7 +260,7 @@ fn replies_count_towards_the_rate_limit_of_the_peer_that_asked() {
     room.broker.handle(Event::Tell { peer: PeerId(1), told: Err(Refusal::NotOperator) });
     let answers = [Refusal::NotUtf8, Refusal::NotOperator].map(|refusal| Reply::Refused(&refusal).to_string() + "\n");
     assert_eq!(owed(&mut room, &[]).0, answers.concat().len());
-    assert!(room.owed.iter().all(|(_, owed)| owed.load(Ordering::Relaxed) == 0), "nobody else pays");
+    assert!(room.throttles.values().all(|throttle| throttle.take_owed() == 0), "nobody else pays");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! and may be evicted to make room for others.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
@@ -21,7 +20,7 @@ use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
 use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
 use crate::protocol::{JoinOptions, Line, LoginLine, Refusal, Reply};
-use crate::room::{Answer, Event, Join, Joined};
+use crate::room::{Answer, Event, Join, Joined, Throttle};
 use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
@@ -48,8 +47,8 @@ pub(crate) struct Login<'a> {
     prompt: Option<Duration>,
     /// The options of all first lines so far.
     options: JoinOptions,
-    /// The broker adds the bytes here that the peer must pay for.
-    owed: Arc<AtomicU64>,
+    /// What the broker says about the pace of the peer.
+    throttle: Arc<Throttle>,
 }
 
 /// What the next line must be.
@@ -66,7 +65,7 @@ impl<'a> Login<'a> {
         (peer, from): (PeerId, PeerAddr),
         (lines, writer): (&'a mut LineReader, &'a mut Writer),
         (evicted, deadline): (oneshot::Receiver<()>, Instant),
-        owed: &Arc<AtomicU64>,
+        throttle: &Arc<Throttle>,
     ) -> Self {
         Self {
             shared,
@@ -82,7 +81,7 @@ impl<'a> Login<'a> {
             evicted: evicted.fuse(),
             prompt: Some(PROMPT_AFTER),
             options: JoinOptions::default(),
-            owed: Arc::clone(owed),
+            throttle: Arc::clone(throttle),
         }
     }
 
@@ -295,9 +294,10 @@ impl<'a> Login<'a> {
     /// Asks the broker to let the peer join with this name.
     async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let (peer, from, options, owed) = (self.peer, self.from, self.options.clone(), Arc::clone(&self.owed));
+        let (peer, from, options) = (self.peer, self.from, self.options.clone());
+        let throttle = Arc::clone(&self.throttle);
         let is_waiting = !self.has_said_more();
-        let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, owed });
+        let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, throttle });
         let join = Event::Join { join, answer };
         // If nobody takes the event or replies to it, the room has ended.
         self.shared.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;

@@ -42,7 +42,7 @@ impl Room {
             account_id: None,
             options: JoinOptions { replay: Some(0), ..options },
             is_waiting: false,
-            owed: Arc::default(),
+            throttle: Arc::default(),
         };
         self.broker.handle(Event::Join { join: Box::new(join), answer });
         self.broker.publish();

@@ -59,8 +59,6 @@ pub struct Talk {
     pub deliveries_per_second: f64,
     /// Nanoseconds of the server's CPU time per line that reached a peer.
     pub cpu_per_delivery: f64,
-    /// Lines that reached a peer per system call.
-    pub deliveries_per_write: f64,
     /// Latencies of lines to a peer.
     pub latency: Latency,
     /// Bytes of memory of the server at the end.
@@ -101,10 +99,10 @@ impl Load {
         let (start, mut measured) = (Instant::now(), None);
         let (warm_up, seconds) = [self.seconds / 4.0, self.seconds].map(Duration::from_secs_f64).into();
         clients.talk(&mut ledger, drive, |ledger| {
-            let (cpu, writes, deliveries, now) = match (start.elapsed(), measured) {
+            let (cpu, deliveries, now) = match (start.elapsed(), measured) {
                 (elapsed, None) if elapsed >= warm_up => {
                     ledger.latency.reset();
-                    measured = Some((server.cpu()?, server.writes()?, ledger.deliveries, Instant::now()));
+                    measured = Some((server.cpu()?, ledger.deliveries, Instant::now()));
                     return Ok(ControlFlow::Continue(()));
                 }
                 (elapsed, Some(measured)) if elapsed >= warm_up + seconds => measured,
@@ -115,7 +113,6 @@ impl Load {
             figures.talk = Some(Talk {
                 deliveries_per_second: delivered / now.elapsed().as_secs_f64(),
                 cpu_per_delivery: (server.cpu()? - cpu) as f64 / delivered,
-                deliveries_per_write: delivered / (server.writes()? - writes) as f64,
                 latency: Latency { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) },
                 memory: server.resident()? as f64,
             });

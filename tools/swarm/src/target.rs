@@ -205,13 +205,6 @@ impl Server {
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
-    /// The number of its write system calls. `send` and similar calls are not counted.
-    pub fn writes(&self) -> Result<u64> {
-        let io = fs::read_to_string(self.proc("io"))?;
-        let line = io.lines().find_map(|line| line.strip_prefix("syscw: ")).context("no syscw")?;
-        Ok(line.parse()?)
-    }
-
     fn proc(&self, file: &str) -> PathBuf {
         ["/proc", &self.child.id().to_string(), file].iter().collect()
     }

@@ -198,7 +198,7 @@ impl FileHistory {
             let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
             connection.prepare_cached(sql)?.execute([old.0, new.0])?;
             let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
-            connection.prepare_cached(sql)?.execute(params![old.0, format!("#{}", old.0)]).map(drop)
+            connection.prepare_cached(sql)?.execute(params![old.0, format!("-{}", old.0)]).map(drop)
         });
         old
     }

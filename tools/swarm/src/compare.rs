@@ -58,7 +58,7 @@ impl Compare {
     }
 
     fn load(&self, peers: usize, senders: usize, in_flight: usize) -> Load {
-        Load { peers, senders: senders.min(peers), size: 64, in_flight, rate: None, seconds: self.seconds }
+        Load { peers, rooms: 1, senders: senders.min(peers), size: 64, in_flight, rate: None, seconds: self.seconds }
     }
 
     fn table(&self, binary: &Path, out: &mut String) -> Result<()> {

@@ -21,6 +21,10 @@ pub struct Load {
     #[arg(long, default_value_t = 1000)]
     pub peers: usize,
 
+    /// Number of rooms, each with the same number of peers and of senders
+    #[arg(long, default_value_t = 1)]
+    pub rooms: usize,
+
     /// Number of peers that send, in turn
     #[arg(long, default_value_t = 10)]
     pub senders: usize,
@@ -81,9 +85,17 @@ impl Load {
             self.peers >= 2 && (1..=self.peers).contains(&self.senders),
             "there must be senders among 2 peers or more"
         );
+        ensure!(
+            self.rooms == 1
+                || target == Target::Linechat
+                    && self.peers.is_multiple_of(self.rooms)
+                    && self.senders.is_multiple_of(self.rooms)
+                    && self.peers >= 2 * self.rooms,
+            "only linechat has rooms, and each needs as many peers and senders as the others"
+        );
         let server = target.start(binary)?;
         let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
-        let mut clients = Clients::new(target.dialect(), self.size)?;
+        let mut clients = Clients::new(target.dialect(), self.size, self.rooms)?;
         let joining = clients.join(server.address, self.peers, target.has_short_backlog())?;
         let cpu_per_join = (server.cpu()? - idle_cpu) as f64 / self.peers as f64;
         let idle_memory = (server.resident()? as f64 - empty as f64) / self.peers as f64;
@@ -95,7 +107,7 @@ impl Load {
             Some(rate) => (Drive::Rate(rate), WINDOW_AT_A_RATE),
             None => (Drive::Window, self.in_flight),
         };
-        let mut ledger = Ledger::new(self.peers, self.senders, window);
+        let mut ledger = Ledger::new(self.peers, self.senders, window, self.rooms);
         let (start, mut measured) = (Instant::now(), None);
         let (warm_up, seconds) = [self.seconds / 4.0, self.seconds].map(Duration::from_secs_f64).into();
         clients.talk(&mut ledger, drive, |ledger| {

@@ -230,10 +230,10 @@ pub const INBOX_EVENTS: usize = 128;
 /// How many iterations of its loop a task may run before it yields to other tasks.
 pub const TASK_BUDGET: u8 = 8;
 
-/// The number of bytes that end a turn of the broker. Its last reply may exceed this.
+/// The number of bytes that end the turn of a room. Its last reply may exceed this.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// The size of the feed, in bytes, for all slow readers together.
+/// The size of the feeds of all rooms, in bytes, for all slow readers together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The number of bytes that a writer takes from the feed at once, rounded up to whole batches.
@@ -301,24 +301,24 @@ pub const TOPIC_CHARS: usize = 200;
 
 // ---- History --------------------------------------------------------------------------------------------------------
 
-/// The most messages that are kept in memory without a data folder.
+/// The most messages of a room that are kept in memory without a data folder.
 pub const MEMORY_HISTORY_MESSAGES: usize = 10_000;
 
-/// The most bytes that these messages may take.
+/// The most bytes that these messages of all rooms may take.
 pub const MEMORY_HISTORY_BYTES: usize = 8 * 1024 * 1024;
 
-/// How far ahead of the newest number the ceiling of numbers is kept on the disk. After a crash, numbering continues
-/// above the ceiling, so this is the most that a crash can skip, twice. It is also how many messages the room can still
-/// number when the disk fails.
+/// How far ahead of the newest number of a room its ceiling of numbers is kept on the disk. After a crash, numbering
+/// continues above the ceiling, so this is the most that a crash can skip, twice. It is also how many messages the room
+/// can still number when the disk fails.
 pub const NUMBERS_AHEAD: u64 = 65_536;
 
-/// The number of bytes of messages that wait for the disk. Further ones are not stored.
+/// The number of bytes of messages of a room that wait for the disk. Further ones are not stored.
 pub const HISTORY_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
-/// The newest messages that are also kept in memory, so that joining peers need nothing from the disk.
+/// The newest messages of a room that are also kept in memory, so that joining peers need nothing from the disk.
 pub const HISTORY_TAIL_MESSAGES: usize = 1000;
 
-/// The most bytes that these may take.
+/// The most bytes that these may take, of all rooms.
 pub const HISTORY_TAIL_BYTES: usize = 1024 * 1024;
 
 /// The number of messages that a search looks through at once, before it lets others read, ...

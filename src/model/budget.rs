@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A limit of bytes, for all holders together. One alone may use all of it. If they need more, each may use an equal
-/// share, so all of them never use more than twice the limit. Clones are the same limit.
+/// share. A holder keeps what it has until it uses more, so n of them together use at most 1 + 1/2 + ... + 1/n times
+/// the limit. Clones are the same limit.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<State>);
 

@@ -1,8 +1,8 @@
-//! The room: who is here, and who hears what, in one order for all.
+//! The rooms: who is in which, and who hears what, in one order for each room.
 //!
-//! Sessions send [`Event`]s. Only the [`Broker`] owns the peers; it turns events into [`Batch`]es. The [`Feed`] keeps
-//! the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
-//! [`Broker::tick`] know no clock either; only [`Broker::run`] and [`Progress`] do.
+//! Sessions send [`Event`]s. Only the [`Broker`] owns the peers and the rooms; it turns events into [`Batch`]es. The
+//! [`Feed`] of a room keeps its batches until every peer's [`Reader`] has taken them. Nothing here knows a socket.
+//! [`Broker::handle`] and [`Broker::tick`] know no clock either; only [`Broker::run`] and [`Progress`] do.
 
 pub mod event;
 

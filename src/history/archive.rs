@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use crate::database::{FILE, OpenError, check, reader, refine};
-use crate::history::Extent;
 use crate::history::file::{LOBBY, extent, keys, last_before, page_after};
 use crate::history::retention::bytes;
-use crate::model::{Message, Timestamp};
+use crate::history::scan::{Entry, is_damage, scan};
+use crate::history::{Extent, Page};
+use crate::model::Timestamp;
 use crate::os::path::parent;
 use crate::os::safe_file::create_new_private;
 use crate::os::system::files::sync_folder;
@@ -58,7 +60,10 @@ impl Archive {
         let mut first = oldest;
         while first <= newest {
             let last = newest.min(first + PAGE - 1);
-            statistics.messages += count.query_row(keys(LOBBY, first, last), |row| row.get::<_, i64>(0))?.max(0) as u64;
+            statistics.messages += match count.query_row(keys(LOBBY, first, last), |row| row.get::<_, i64>(0)) {
+                Err(error) if is_damage(&error) => self.count_intact(first, last)?,
+                count => count?.max(0) as u64,
+            };
             first = last + 1;
         }
         let at = |number| {
@@ -68,6 +73,16 @@ impl Archive {
         };
         statistics.range = Some([at(oldest)?, at(newest)?]);
         Ok(statistics)
+    }
+
+    /// The number of messages in a part of the file that is damaged.
+    fn count_intact(&self, first: u64, last: u64) -> rusqlite::Result<u64> {
+        let mut count = 0;
+        scan(&self.connection, "at", keys(LOBBY, first, last), |entry| {
+            count += u64::from(matches!(entry, Entry::Row(..)));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
     }
 
     /// The range of stored numbers.
@@ -87,13 +102,13 @@ impl Archive {
         last_before(&self.connection, LOBBY, extent, at).map_err(|error| refine(&self.path, &error))
     }
 
-    /// Some of the messages with numbers above `after` and up to `up_to`, and the last number that was looked at.
+    /// Some of the messages with numbers above `after` and up to `up_to`.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn page(&self, after: u64, up_to: u64) -> Result<(Vec<Message>, u64), OpenError> {
+    /// [`OpenError`], but not where the file is damaged.
+    pub fn page(&self, after: u64, up_to: u64) -> Result<Page, OpenError> {
         let page = page_after(&self.connection, LOBBY, after, up_to, PAGE as usize);
-        page.map(|page| (page.messages, page.end)).map_err(|error| refine(&self.path, &error))
+        page.map_err(|error| refine(&self.path, &error))
     }
 
     /// Copies the whole database, also while a server writes to it, to a new file that only this user can read.

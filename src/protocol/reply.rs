@@ -78,6 +78,8 @@ pub enum Reply<'a> {
     NoLongerKept(u64),
     /// This many numbers were not given because of a crash, or their messages could not be stored.
     Skipped(u64),
+    /// This many messages of a range cannot be read, because the file is damaged.
+    Unreadable(u64),
     /// The end of what a search found.
     Found {
         count: u64,
@@ -204,6 +206,8 @@ pub enum Notice {
     PasswordChanged(Name),
     /// The name is free once the peer has left.
     Unregistered(Name),
+    /// A search has left this many messages out, because they cannot be read.
+    NotSearched(u64),
     /// The outcome of a command, in its own words.
     Text(SafeText),
 }
@@ -224,6 +228,7 @@ impl fmt::Display for Reply<'_> {
             Self::NoLongerKept(count) => {
                 write!(f, "* {count}{OF_THESE}{} no longer kept.", if count == 1 { "is" } else { "are" })
             }
+            Self::Unreadable(count) => write!(f, "* {count}{OF_THESE}cannot be read."),
             Self::Skipped(count) => {
                 write!(f, "* {count} numbers are missing here: the server crashed, or could not store their messages.")
             }
@@ -288,6 +293,7 @@ impl fmt::Display for Notice {
             Self::Registered(name) => write!(f, "{REGISTERED}{name} is yours and now requires its password."),
             Self::PasswordChanged(name) => write!(f, "{PASSWORD_CHANGED}{name} now requires the new one."),
             Self::Unregistered(name) => write!(f, "{UNREGISTERED}{name} no longer requires a password."),
+            Self::NotSearched(count) => write!(f, "{} cannot be read, and so cannot be searched.", lines(*count)),
             Self::Text(text) => text.fmt(f),
         }
     }

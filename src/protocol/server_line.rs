@@ -79,8 +79,8 @@ pub enum ServerLine<'a> {
         lines: Option<u64>,
     },
     NothingAfter(u64),
-    /// How many messages of a range are not stored.
-    NoLongerKept(u64),
+    /// How many messages of a range are no longer kept, or cannot be read.
+    Unavailable(u64),
     Prompt,
     PromptAgain,
     Welcome {
@@ -315,8 +315,8 @@ fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
     let joined = || names(HAVE_JOINED).map(|names| ServerLine::ManyJoined { count, names });
     let left = || names(HAVE_LEFT).map(|names| ServerLine::ManyLeft { count, names });
     let here = || names(HERE).map(|names| ServerLine::Here { count, names });
-    let not_kept = || rest.starts_with(OF_THESE).then_some(ServerLine::NoLongerKept(count as u64));
-    joined().or_else(left).or_else(here).or_else(not_kept)
+    let unavailable = || rest.starts_with(OF_THESE).then_some(ServerLine::Unavailable(count as u64));
+    joined().or_else(left).or_else(here).or_else(unavailable)
 }
 
 /// The text if it could be a name: if it contains neither blanks nor `:`, and begins like a name.

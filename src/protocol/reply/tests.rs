@@ -18,6 +18,7 @@ fn every_notice_has_its_wording() {
         (Notice::Registered(bob.clone()), "* Registered: Bob is yours and now requires its password."),
         (Notice::PasswordChanged(bob.clone()), "* Password changed: Bob now requires the new one."),
         (Notice::Unregistered(bob.clone()), "* Unregistered: Bob no longer requires a password."),
+        (Notice::NotSearched(12), "* 12 lines cannot be read, and so cannot be searched."),
         (Notice::Text(safe("Kicked: Bob.")), "* Kicked: Bob."),
     ] {
         assert_eq!(Reply::Noticed(&notice).to_string(), line);
@@ -113,6 +114,8 @@ fn counts_agree_with_their_nouns() {
         "* 340 numbers are missing here: the server crashed, or could not store their messages."
     );
     assert_eq!(Reply::NoLongerKept(340).to_string(), "* 340 of these lines are no longer kept.");
+    assert_eq!(Reply::Unreadable(12).to_string(), "* 12 of these lines cannot be read.");
+    assert_eq!(Reply::Unreadable(1).to_string(), "* 1 of these lines cannot be read.");
 }
 
 #[test]

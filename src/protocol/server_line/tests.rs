@@ -56,6 +56,7 @@ impl Words {
             Notice::Registered(who.clone()),
             Notice::PasswordChanged(who.clone()),
             Notice::Unregistered(who.clone()),
+            Notice::NotSearched(count),
         ];
         notices.extend(done.map(|done| Notice::Text(SafeText::new(done))));
         let with_text: [fn(SafeText) -> Refusal; 9] = [
@@ -118,6 +119,7 @@ impl Words {
             Reply::NoLongerKept(1),
             Reply::Skipped(1),
             Reply::NoLongerKept(*count),
+            Reply::Unreadable(*count),
             Reply::Found { count: 0, has_more: false },
             Reply::Found { count: *count, has_more: true },
             Reply::Ids(true),
@@ -133,7 +135,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 34;
+const KINDS: usize = 35;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -159,7 +161,7 @@ fn check(reply: Reply<'_>) {
         Reply::Earlier => is(ServerLine::Earlier),
         Reply::ThatWas { first, last, lines } => is(ServerLine::ThatWas { first, last, lines: Some(lines) }),
         Reply::NothingAfter(number) => is(ServerLine::NothingAfter(number)),
-        Reply::NoLongerKept(count) => is(ServerLine::NoLongerKept(count)),
+        Reply::NoLongerKept(count) | Reply::Unreadable(count) => is(ServerLine::Unavailable(count)),
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
         Reply::Welcome { name, named, .. } => match lines[..] {
@@ -211,6 +213,7 @@ fn check(reply: Reply<'_>) {
         Reply::Noticed(Notice::Registered(name)) => is(ServerLine::Registered(name.as_str())),
         Reply::Noticed(Notice::PasswordChanged(name)) => is(ServerLine::PasswordChanged(name.as_str())),
         Reply::Noticed(Notice::Unregistered(name)) => is(ServerLine::Unregistered(name.as_str())),
+        Reply::Noticed(notice @ Notice::NotSearched(_)) => is(ServerLine::Notice(&notice.to_string())),
         Reply::Noticed(Notice::Text(text)) => is(ServerLine::Notice(text.as_str())),
         Reply::Refused(refusal) => is(ServerLine::Refused { code: refusal.code(), text: &refusal.to_string() }),
         Reply::SameName(_)

@@ -321,11 +321,11 @@ pub const HISTORY_TAIL_MESSAGES: usize = 1000;
 /// The most bytes that these may take, of all rooms.
 pub const HISTORY_TAIL_BYTES: usize = 1024 * 1024;
 
-/// The number of messages that a search looks through at once, before it lets others read, ...
-pub const SEARCH_STEP_MESSAGES: usize = 16_384;
+/// The number of messages that a search looks through at once, before it lets others read. They take at most 16 MiB.
+pub const SEARCH_STEP_MESSAGES: u64 = 4096;
 
-/// ... and of bytes, rounded up to a message.
-pub const SEARCH_STEP_BYTES: usize = 2 * 1024 * 1024;
+/// For each this many damaged messages, the next attempt to read on skips one more.
+pub const DAMAGE_STEPS: i64 = 256;
 
 /// How often old messages are removed, ...
 pub const RETENTION_CHECK: Duration = Duration::from_secs(10);

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::database::{FILE, OpenError, check, reader, refine};
-use crate::history::Extent;
 use crate::history::file::{Room, extent, keys, last_before, page_after};
 use crate::history::retention::bytes;
-use crate::model::{Message, RoomName, Timestamp};
+use crate::history::scan::{Entry, is_damage, scan};
+use crate::history::{Extent, Page};
+use crate::model::{RoomName, Timestamp};
 use crate::os::path::parent;
 use crate::os::safe_file::create_new_private;
 use crate::os::system::files::sync_folder;
@@ -64,7 +66,10 @@ impl Archive {
         let mut first = oldest;
         while first <= newest {
             let last = newest.min(first + PAGE - 1);
-            statistics.messages += count.query_row(keys(room, first, last), |row| row.get::<_, i64>(0))?.max(0) as u64;
+            statistics.messages += match count.query_row(keys(room, first, last), |row| row.get::<_, i64>(0)) {
+                Err(error) if is_damage(&error) => self.count_intact(room, first, last)?,
+                count => count?.max(0) as u64,
+            };
             first = last + 1;
         }
         let at = |number| {
@@ -74,6 +79,16 @@ impl Archive {
         };
         statistics.range = Some([at(oldest)?, at(newest)?]);
         Ok(statistics)
+    }
+
+    /// The number of messages in a part of the file that is damaged.
+    fn count_intact(&self, room: Room, first: u64, last: u64) -> rusqlite::Result<u64> {
+        let mut count = 0;
+        scan(&self.connection, "at", keys(room, first, last), |entry| {
+            count += u64::from(matches!(entry, Entry::Row(..)));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
     }
 
     /// The range of stored numbers.
@@ -94,14 +109,14 @@ impl Archive {
         last_before(&self.connection, room, extent, at).map_err(|error| refine(&self.path, &error))
     }
 
-    /// Some of the messages with numbers above `after` and up to `up_to`, and the last number that was looked at.
+    /// Some of the messages with numbers above `after` and up to `up_to`.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn page(&self, after: u64, up_to: u64) -> Result<(Vec<Message>, u64), OpenError> {
-        let Some(room) = self.room else { return Ok((Vec::new(), up_to)) };
+    /// [`OpenError`], but not where the file is damaged.
+    pub fn page(&self, after: u64, up_to: u64) -> Result<Page, OpenError> {
+        let Some(room) = self.room else { return Ok(Page::of_missing(after, up_to)) };
         let page = page_after(&self.connection, room, after, up_to, PAGE as usize);
-        page.map(|page| (page.messages, page.end)).map_err(|error| refine(&self.path, &error))
+        page.map_err(|error| refine(&self.path, &error))
     }
 
     /// Copies the whole database, also while a server writes to it, to a new file that only this user can read.

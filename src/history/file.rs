@@ -4,23 +4,24 @@
 //! messages are also kept in memory. Reads of older ones take a page at a time, so that no transaction of a reader stays
 //! open for long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::{self, Future};
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Either;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::database::{Database, DatabaseError, Sync};
 use crate::history::memory::{Memory, size};
 use crate::history::needle::Needle;
+use crate::history::scan::{Entry, is_damage, newest_key, scan};
 use crate::history::{Extent, Found, Keep, NotStored, Page, ReadError, Settings, lock};
 use crate::limits::{
-    HISTORY_PAGE_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, SEARCH_STEP_BYTES,
-    SEARCH_STEP_MESSAGES,
+    HISTORY_PAGE_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, SEARCH_STEP_MESSAGES,
 };
 use crate::model::budget::Used;
 use crate::model::message::{Message, Timestamp};
@@ -308,7 +309,7 @@ impl FileHistory {
     /// See [`History::after`](super::History::after).
     pub(super) async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
         if !self.keeps() {
-            return Ok(Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to });
+            return Ok(Page::of_missing(after, up_to));
         }
         let first_in_tail = {
             let tail = lock(&self.shared.tail);
@@ -317,26 +318,30 @@ impl FileHistory {
             }
             tail.complete_from()
         };
-        let (room, up_to) = (self.room(), up_to.min(first_in_tail - 1));
-        self.read(move |connection| page_after(connection, room, after, up_to, limit)).await
+        let up_to = up_to.min(first_in_tail - 1);
+        // Nothing is stored before this one. So where the file is damaged, only numbers from there on are counted.
+        let before_oldest = self.extent().map_or(up_to, |extent| extent.oldest - 1);
+        if before_oldest >= up_to {
+            return Ok(Page::of_missing(after, up_to));
+        }
+        let (room, start) = (self.room(), after.max(before_oldest));
+        let mut page = self.read(move |connection| page_after(connection, room, start, up_to, limit)).await?;
+        page.missing += start - after;
+        self.report_damage(page.unreadable);
+        Ok(page)
     }
 
     /// See [`History::newest_messages`](super::History::newest_messages).
     pub(super) async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
-        let (mut newest, older_than) = {
+        let (newest, older_than) = {
             let tail = lock(&self.shared.tail);
             (tail.newest_messages(count, up_to).messages, tail.complete_from().min(up_to.saturating_add(1)))
         };
-        // A page that is full of bytes is complete too.
-        let bytes: usize = newest.iter().map(size).sum();
-        let count = count - newest.len();
-        let has_older = self.extent().is_some_and(|extent| extent.oldest < older_than);
-        if count > 0 && has_older && bytes < HISTORY_PAGE_BYTES {
-            let room = self.room();
-            let older = self.read(move |connection| newest_before(connection, room, older_than, count, bytes));
-            newest.splice(..0, older.await?);
-        }
-        Ok(Page::of_newest(newest, up_to))
+        let mut found = Found { messages: newest, unreadable: 0, has_more: false };
+        let most = Most { messages: count, bytes: HISTORY_PAGE_BYTES };
+        self.look_back(&mut found, most, older_than, count as u64, |_| true).await?;
+        self.report_damage(found.unreadable);
+        Ok(Page::of_newest(found.messages, found.unreadable, up_to))
     }
 
     /// See [`History::last_before`](super::History::last_before).
@@ -351,25 +356,54 @@ impl FileHistory {
 
     /// See [`History::search`](super::History::search).
     pub(super) async fn search(&self, mut needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
-        let mut found = Found { messages: Vec::new(), has_more: false };
-        let (room, mut next) = (self.room(), Some(before));
-        while let Some(before) = next {
-            let left = count - found.messages.len();
-            if left == 0 {
-                found.has_more = true;
-                break;
-            }
-            let step = move |connection: &Connection| {
-                let step = search_step(connection, room, &mut needle, left, before)?;
-                Ok((needle, step))
-            };
-            let (returned, step) = self.read(step).await?;
-            needle = returned;
-            found.messages.extend(step.messages);
-            next = step.next;
-        }
-        found.messages.reverse();
+        let mut found = Found { messages: Vec::new(), unreadable: 0, has_more: false };
+        let most = Most { messages: count, bytes: usize::MAX };
+        self.look_back(&mut found, most, before, SEARCH_STEP_MESSAGES, move |text| needle.is_in(text)).await?;
+        self.report_damage(found.unreadable);
         Ok(found)
+    }
+
+    /// Adds older messages to what was found, in steps, until that is enough. The first step looks at `span` numbers.
+    async fn look_back(
+        &self,
+        found: &mut Found,
+        most: Most,
+        before: u64,
+        mut span: u64,
+        mut is_wanted: impl FnMut(&str) -> bool + Send + 'static,
+    ) -> Result<(), ReadError> {
+        // Only these are stored. So where the file is damaged, no other number is counted.
+        let Some(Extent { oldest, newest }) = self.extent() else { return Ok(()) };
+        let (room, mut before) = (self.room(), before.min(newest + 1));
+        loop {
+            let bytes = found.messages.iter().map(size).sum::<usize>();
+            if found.messages.len() >= most.messages || bytes >= most.bytes {
+                found.has_more = true;
+                return Ok(());
+            }
+            if before <= oldest {
+                return Ok(());
+            }
+            let left = Most { messages: most.messages - found.messages.len(), bytes: most.bytes - bytes };
+            let step = self.read(move |connection| {
+                let step = step_back(connection, room, oldest..before, span, left, &mut is_wanted)?;
+                Ok((step, is_wanted))
+            });
+            let step = step.await?;
+            is_wanted = step.1;
+            let Step { messages, unreadable, first } = step.0;
+            found.messages.splice(..0, messages);
+            found.unreadable += unreadable;
+            // A damaged part of the file may be long.
+            (before, span) = (first, SEARCH_STEP_MESSAGES.min(2 * span));
+        }
+    }
+
+    /// Reports that messages cannot be read.
+    fn report_damage(&self, messages: u64) {
+        if messages > 0 {
+            self.database.problems().report_unread(&DatabaseError::damaged(messages));
+        }
     }
 
     /// Reads from the file, and reports if that fails.
@@ -448,14 +482,12 @@ pub(super) fn remove_room(connection: &Connection, room: Room) -> rusqlite::Resu
 }
 
 pub(super) fn extent(connection: &Connection, room: Room) -> rusqlite::Result<Option<Extent>> {
+    let [first, last] = keys(room, 0, HIGHEST);
     // Each is a lookup. In one query, SQLite would read the whole table.
-    let one = |what| -> rusqlite::Result<Option<u64>> {
-        let sql = format!("SELECT {what}(key) FROM messages WHERE key BETWEEN ?1 AND ?2");
-        let key: Option<i64> = connection.prepare_cached(&sql)?.query_row(keys(room, 0, HIGHEST), |row| row.get(0))?;
-        Ok(key.map(number))
-    };
-    let (oldest, newest) = (one("min")?, one("max")?);
-    Ok(oldest.zip(newest).map(|(oldest, newest)| Extent { oldest, newest }))
+    let Some(newest) = newest_key(connection, first, last)? else { return Ok(None) };
+    // The newest messages must be intact, because new ones are stored next to them. The oldest may be damaged.
+    let oldest = first_time(connection, [first, newest])?.map_or(number(newest), |(oldest, _)| oldest);
+    Ok(Some(Extent { oldest, newest: number(newest) }))
 }
 
 /// The first and the last key of a range of numbers.
@@ -495,6 +527,9 @@ impl Rows {
     }
 }
 
+/// What a message consists of, besides its key.
+const COLUMNS: &str = "at, name, text";
+
 pub(super) fn page_after(
     connection: &Connection,
     room: Room,
@@ -502,106 +537,161 @@ pub(super) fn page_after(
     up_to: u64,
     limit: usize,
 ) -> rusqlite::Result<Page> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, after.saturating_add(1), up_to))?;
-    let (mut parser, mut bytes) = (Rows::default(), 0);
-    let mut page = Page { messages: Vec::new(), missing: 0, end: after };
-    while page.messages.len() < limit && bytes < HISTORY_PAGE_BYTES {
-        let Some(row) = rows.next()? else {
-            page.end = up_to;
-            break;
+    let mut page = Page { messages: Vec::new(), missing: 0, unreadable: 0, end: up_to };
+    let (mut parser, mut entries, mut bytes, mut end) = (Rows::default(), 0, 0, after);
+    scan(connection, COLUMNS, keys(room, after.saturating_add(1), up_to), |entry| {
+        let (last, unreadable, message) = match entry {
+            Entry::Row(key, row) => (key, 1, parser.message(row)?),
+            Entry::Damaged(keys) => (keys.end - 1, (keys.end - keys.start).cast_unsigned(), None),
         };
-        page.end = number(row.get(0)?);
-        if let Some(message) = parser.message(row)? {
-            bytes += size(&message);
-            page.messages.push(message);
+        // What cannot be read ends a page, so that its place is known.
+        let is_after_damage = page.unreadable > 0 && message.is_some();
+        if entries >= limit || bytes >= HISTORY_PAGE_BYTES || is_after_damage {
+            page.end = end;
+            return Ok(ControlFlow::Break(()));
         }
-    }
-    if page.end != up_to && rows.next()?.is_none() {
-        page.end = up_to;
-    }
-    page.missing = page.end.saturating_sub(after).saturating_sub(page.messages.len() as u64);
+        (entries, end) = (entries + 1, number(last));
+        match message {
+            Some(message) => {
+                bytes += size(&message);
+                page.messages.push(message);
+            }
+            None => page.unreadable += unreadable,
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    page.missing = page.end.saturating_sub(after).saturating_sub(page.unreadable + page.messages.len() as u64);
     Ok(page)
 }
 
-/// The newest messages with lower numbers, oldest first. Some bytes of the page are taken already.
-fn newest_before(
-    connection: &Connection,
-    room: Room,
-    before: u64,
-    count: usize,
-    mut bytes: usize,
-) -> rusqlite::Result<Vec<Message>> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, 0, before.saturating_sub(1)))?;
-    let (mut parser, mut messages) = (Rows::default(), Vec::new());
-    while messages.len() < count
-        && bytes < HISTORY_PAGE_BYTES
-        && let Some(row) = rows.next()?
-    {
-        if let Some(message) = parser.message(row)? {
-            bytes += size(&message);
-            messages.push(message);
-        }
-    }
-    messages.reverse();
-    Ok(messages)
-}
-
-/// Looks for the time by halving the range.
+/// Looks for the time by halving the range. Messages that cannot be read count as later.
 pub(super) fn last_before(connection: &Connection, room: Room, extent: Extent, at: Timestamp) -> rusqlite::Result<u64> {
-    let sql = "SELECT key, at FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
     let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     // Numbers up to `low` are not after that time, and those above `high` are.
     let (mut low, mut high) = (extent.oldest - 1, extent.newest);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        let mut rows = statement.query(keys(room, low + 1, middle))?;
-        match rows.next()? {
+        match last_time(connection, keys(room, low + 1, middle)) {
             // Nothing from there up to the middle is stored.
-            None => low = middle,
-            Some(row) if row.get::<_, i64>(1)? <= at => low = middle,
-            Some(row) => high = number(row.get(0)?) - 1,
+            Ok(None) => low = middle,
+            Ok(Some((_, time))) if time <= at => low = middle,
+            Ok(Some((number, _))) => high = number - 1,
+            Err(error) if is_damage(&error) => match first_time(connection, keys(room, middle, high))? {
+                Some((number, time)) if time <= at => low = number,
+                _ => high = middle - 1,
+            },
+            Err(error) => return Err(error),
         }
     }
     // It may be a number that is not stored.
-    let mut rows = statement.query(keys(room, 0, low))?;
-    rows.next()?.map_or(Ok(extent.oldest - 1), |row| row.get(0).map(number))
+    match last_time(connection, keys(room, 0, low)) {
+        Err(error) if is_damage(&error) => Ok(low),
+        last => Ok(last?.map_or(extent.oldest - 1, |(number, _)| number)),
+    }
 }
 
-/// What a step of a search has found, newest first, and before which number the next one begins.
+/// The number and the time of the last message of a range.
+fn last_time(connection: &Connection, range: [i64; 2]) -> rusqlite::Result<Option<(u64, i64)>> {
+    let sql = "SELECT key, at FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row(range, |row| Ok((number(row.get(0)?), row.get(1)?))).optional()
+}
+
+/// The number and the time of the first message of a range that can be read.
+fn first_time(connection: &Connection, range: [i64; 2]) -> rusqlite::Result<Option<(u64, i64)>> {
+    let mut first = None;
+    scan(connection, "at", range, |entry| {
+        let Entry::Row(key, row) = entry else { return Ok(ControlFlow::Continue(())) };
+        first = row.get(1).ok().map(|at| (number(key), at));
+        Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(first)
+}
+
+/// How much is wanted. The last message may exceed the bytes.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    messages: usize,
+    bytes: usize,
+}
+
+/// What a step towards older messages has found.
 struct Step {
+    /// Oldest first.
     messages: Vec<Message>,
-    next: Option<u64>,
+    /// How many cannot be read. If enough messages were found, only those after the oldest one count.
+    unreadable: u64,
+    /// It has looked through all messages from this number on.
+    first: u64,
 }
 
-fn search_step(
+/// Looks through the newest stored messages of a range of numbers. It reads them in the order of the file, because
+/// reading it backwards is slower.
+fn step_back(
     connection: &Connection,
     room: Room,
-    needle: &mut Needle,
-    count: usize,
-    before: u64,
+    range: Range<u64>,
+    span: u64,
+    most: Most,
+    is_wanted: &mut impl FnMut(&str) -> bool,
 ) -> rusqlite::Result<Step> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, 0, before.saturating_sub(1)))?;
-    let mut step = Step { messages: Vec::new(), next: None };
-    let (mut seen, mut bytes) = (0, 0);
-    while let Some(row) = rows.next()? {
-        let Ok(text) = row.get_ref(3)?.as_str() else { continue };
-        (seen, bytes) = (seen + 1, bytes + text.len());
-        if needle.is_in(text)
-            && let Some(message) = Rows::default().message(row)?
-        {
-            step.messages.push(message);
+    let [oldest, last] = keys(room, range.start, range.end - 1);
+    let newest = match newest_key(connection, oldest, last) {
+        Err(error) if is_damage(&error) => last,
+        newest => match newest? {
+            Some(newest) => newest,
+            None => return Ok(Step { messages: Vec::new(), unreadable: 0, first: range.start }),
+        },
+    };
+    let first = oldest.max(newest.saturating_sub_unsigned(span - 1));
+    let mut found = Window { most, before: 0, messages: VecDeque::new(), bytes: 0 };
+    let mut parser = Rows::default();
+    scan(connection, COLUMNS, [first, newest], |entry| {
+        match entry {
+            Entry::Damaged(keys) => found.push_unreadable((keys.end - keys.start).cast_unsigned()),
+            Entry::Row(_, row) => match row.get_ref(3)?.as_str() {
+                Ok(text) if !is_wanted(text) => {}
+                _ => match parser.message(row)? {
+                    Some(message) => found.push(message),
+                    None => found.push_unreadable(1),
+                },
+            },
         }
-        if seen >= SEARCH_STEP_MESSAGES || bytes >= SEARCH_STEP_BYTES || step.messages.len() >= count {
-            step.next = Some(number(row.get(0)?));
-            break;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let after_first: u64 = found.messages.iter().map(|(_, unreadable)| unreadable).sum();
+    let unreadable = after_first + if found.is_full() { 0 } else { found.before };
+    let messages = found.messages.into_iter().map(|(message, _)| message).collect();
+    Ok(Step { messages, unreadable, first: number(first) })
+}
+
+/// The newest messages that were found so far.
+struct Window {
+    most: Most,
+    /// How many messages before the first one cannot be read.
+    before: u64,
+    /// Each with the number of those after it that cannot be read.
+    messages: VecDeque<(Message, u64)>,
+    bytes: usize,
+}
+
+impl Window {
+    fn push_unreadable(&mut self, count: u64) {
+        *self.messages.back_mut().map_or(&mut self.before, |(_, after)| after) += count;
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += size(&message);
+        self.messages.push_back((message, 0));
+        while let Some((oldest, after)) = self.messages.front()
+            && (self.messages.len() > self.most.messages || self.bytes - size(oldest) >= self.most.bytes)
+        {
+            (self.bytes, self.before) = (self.bytes - size(oldest), *after);
+            self.messages.pop_front();
         }
     }
-    Ok(step)
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= self.most.messages || self.bytes >= self.most.bytes
+    }
 }

@@ -82,7 +82,7 @@ impl Memory {
     /// See [`History::after`](super::History::after).
     pub(super) fn after(&self, after: u64, up_to: u64, limit: usize) -> Page {
         let mut messages = self.from(after.saturating_add(1)).take_while(|message| message.number <= up_to).peekable();
-        let mut page = Page { messages: Vec::new(), missing: 0, end: up_to };
+        let mut page = Page { messages: Vec::new(), missing: 0, unreadable: 0, end: up_to };
         let mut bytes = 0;
         while page.messages.len() < limit && bytes < HISTORY_PAGE_BYTES {
             let Some(message) = messages.next() else { break };
@@ -108,7 +108,7 @@ impl Memory {
             messages.push(message.clone());
         }
         messages.reverse();
-        Page::of_newest(messages, up_to)
+        Page::of_newest(messages, 0, up_to)
     }
 
     /// See [`History::last_before`](super::History::last_before).
@@ -127,7 +127,7 @@ impl Memory {
         let mut matching = older.filter(|message| needle.is_in(message.text.as_str())).cloned();
         let mut messages: Vec<_> = matching.by_ref().take(count).collect();
         messages.reverse();
-        Found { has_more: messages.len() >= count, messages }
+        Found { has_more: messages.len() >= count, unreadable: 0, messages }
     }
 
     /// The messages from this number on, oldest first.

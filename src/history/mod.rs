@@ -9,6 +9,7 @@ mod memory;
 mod needle;
 mod retention;
 mod rooms;
+mod scan;
 
 use std::future::{self, Future};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -99,6 +100,9 @@ pub struct Page {
     /// How many messages of the part are not stored: removed, never written, or numbers that were skipped after a
     /// crash.
     pub missing: u64,
+    /// How many messages of the part cannot be read, because the file is damaged. In a page of [`History::after`] they
+    /// come after the last message.
+    pub unreadable: u64,
     /// The last number of the part. The rest of the range comes after it.
     pub end: u64,
 }
@@ -108,6 +112,8 @@ pub struct Page {
 pub struct Found {
     /// Oldest first.
     pub messages: Vec<Message>,
+    /// How many messages could not be searched, because the file is damaged.
+    pub unreadable: u64,
     /// Whether the search ended because it had found enough. Older messages may match too.
     pub has_more: bool,
 }
@@ -236,23 +242,23 @@ impl History {
     /// To read a whole range, ask again with the [`end`](Page::end) of each page, until it is `up_to`.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
         Ok(match &self.kind {
-            Kind::Off(_) => Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to },
+            Kind::Off(_) => Page::of_missing(after, up_to),
             Kind::InMemory(memory) => lock(memory).after(after, up_to, limit),
             Kind::OnDisk(file) => file.after(after, up_to, limit).await?,
         })
     }
 
     /// The newest `count` messages up to a number, or of all with [`u64::MAX`]; limited as in [`after`](Self::after).
-    /// [`missing`](Page::missing) counts those between the oldest of them and that number.
+    /// The others are counted between the oldest of these and that number.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
         Ok(match &self.kind {
-            Kind::Off(_) => Page::of_newest(Vec::new(), up_to),
+            Kind::Off(_) => Page::of_newest(Vec::new(), 0, up_to),
             Kind::InMemory(memory) => lock(memory).newest_messages(count, up_to),
             Kind::OnDisk(file) => file.newest_messages(count, up_to).await?,
         })
@@ -262,7 +268,7 @@ impl History {
     /// If the clock was set back, it is one of the numbers that this could be.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn last_before(&self, at: Timestamp) -> Result<u64, ReadError> {
         Ok(match &self.kind {
             Kind::Off(_) => 0,
@@ -277,11 +283,11 @@ impl History {
     /// It looks through the messages in steps, newest first. To end it, drop the future.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn search(&self, text: &str, count: usize, before: Option<u64>) -> Result<Found, ReadError> {
         let (mut needle, before) = (Needle::new(text), before.unwrap_or(u64::MAX));
         Ok(match &self.kind {
-            Kind::Off(_) => Found { messages: Vec::new(), has_more: false },
+            Kind::Off(_) => Found { messages: Vec::new(), unreadable: 0, has_more: false },
             Kind::InMemory(memory) => lock(memory).search(&mut needle, count, before),
             Kind::OnDisk(file) => file.search(needle, count, before).await?,
         })
@@ -340,13 +346,18 @@ impl History {
 }
 
 impl Page {
+    /// A part of which nothing is stored.
+    fn of_missing(after: u64, up_to: u64) -> Self {
+        Self { messages: Vec::new(), missing: up_to.saturating_sub(after), unreadable: 0, end: up_to }
+    }
+
     /// The newest messages up to a number, or the newest of all if that is the highest number there is.
-    fn of_newest(messages: Vec<Message>, up_to: u64) -> Self {
+    fn of_newest(messages: Vec<Message>, unreadable: u64, up_to: u64) -> Self {
         let last = messages.last().map_or(0, |last| last.number);
         let end = if up_to == u64::MAX { last } else { up_to };
         let range = messages.first().map_or(0, |first| end.saturating_sub(first.number).saturating_add(1));
-        let missing = range.saturating_sub(messages.len() as u64);
-        Self { messages, missing, end }
+        let missing = range.saturating_sub(messages.len() as u64).saturating_sub(unreadable);
+        Self { messages, missing, unreadable, end }
     }
 }
 

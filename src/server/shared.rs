@@ -119,9 +119,11 @@ impl Shared {
         let _ = self.inbox.send(Event::AskHistory { peer, answer }).await;
         let Ok((history, room, ignored)) = answered.await else { return Ok(()) };
         let (mut messages, mut bytes, mut has_more, mut before) = (VecDeque::new(), 0, true, None);
+        let mut unreadable = 0;
         while has_more && messages.len() < grep.count {
             let found = history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
             let found = found.map_err(|_| Refusal::HistoryFailed)?;
+            unreadable += found.unreadable;
             has_more = found.has_more && !found.messages.is_empty();
             before = found.messages.first().map(|oldest| oldest.number).or(before);
             let wanted = found.messages.into_iter().filter(|message| !ignored.contains(&message.from));
@@ -137,6 +139,9 @@ impl Shared {
             if bytes > BATCH_BYTES {
                 break;
             }
+        }
+        if unreadable > 0 {
+            self.tell(peer, Ok(Notice::NotSearched(unreadable))).await;
         }
         let _ = self.inbox.send(Event::Found { peer, room, messages: messages.into(), has_more }).await;
         Ok(())

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use linechat::history::Archive;
@@ -81,24 +81,30 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
     };
     let mut output = BufWriter::with_capacity(64 * 1024, &mut output);
     let bar = progress_bar(extent.newest.saturating_sub(after));
-    let mut text = String::new();
+    let (mut text, mut unreadable) = (String::new(), 0);
     while after < extent.newest {
-        let (messages, end) = archive.page(after, extent.newest)?;
+        let page = archive.page(after, extent.newest)?;
+        unreadable += page.unreadable;
         text.clear();
-        messages.iter().for_each(|message| write_message(&mut text, message, export.format));
+        page.messages.iter().for_each(|message| write_message(&mut text, message, export.format));
         match output.write_all(text.as_bytes()) {
             // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write")?,
         }
-        bar.inc(end - after);
-        after = end;
+        bar.inc(page.end - after);
+        after = page.end;
     }
     bar.finish_and_clear();
     match output.flush() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write"),
-        _ => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error).context("cannot write"),
+        _ => {}
     }
+    if unreadable > 0 {
+        let lines = if unreadable == 1 { "1 message".to_owned() } else { format!("{unreadable} messages") };
+        bail!("the database is damaged: {lines} cannot be read; all others were exported");
+    }
+    Ok(())
 }
 
 fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {

@@ -660,7 +660,7 @@ impl App {
                 let accepted = self.uncertain.iter().position(|uncertain| uncertain.text.as_str() == text);
                 return accepted.and_then(|at| self.uncertain.remove(at)).is_some();
             }
-            ServerLine::NoLongerKept { .. } => resuming.has_gap = true,
+            ServerLine::Unavailable { .. } => resuming.has_gap = true,
             ServerLine::ThatWas { .. } | ServerLine::NothingAfter { .. } if !resuming.has_gap => {
                 room.resuming = None;
                 let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();

@@ -31,6 +31,8 @@ struct Part {
     lines: u64,
     /// How many messages of the part are not stored.
     missing: u64,
+    /// How many cannot be read. They come after the text.
+    unreadable: u64,
     /// The number of the last message of the part.
     end: u64,
 }
@@ -48,27 +50,31 @@ impl HistoryReader {
         render: impl Fn(&Message, &mut String) -> bool,
     ) -> Result<Part, ReadError> {
         let _permit = self.permits.acquire().await;
-        let Page { messages, missing, end } = history.after(after, up_to, REPLAY_PAGE).await?;
-        let mut part = Part { text: String::new(), lines: 0, missing, end: end.max(after + 1) };
+        let Page { messages, missing, unreadable, end } = history.after(after, up_to, REPLAY_PAGE).await?;
+        let mut part = Part { text: String::new(), lines: 0, missing, unreadable, end: end.max(after + 1) };
         for (read, message) in (1..).zip(&messages) {
             part.lines += u64::from(render(message, &mut part.text));
             if part.text.len() >= PORTION_BYTES && read < messages.len() as u64 {
                 part.end = message.number;
-                part.missing = (part.end - after).saturating_sub(read);
+                (part.missing, part.unreadable) = ((part.end - after).saturating_sub(read), 0);
                 break;
             }
         }
         Ok(part)
     }
 
-    /// The number before the newest `count` messages up to `up_to`. `None` if there are none.
+    /// The number before the newest `count` messages up to `up_to`. `None` if there are none. If there are fewer, messages
+    /// that cannot be read come after that number.
     async fn before_newest(&self, history: &History, count: usize, up_to: u64) -> Result<Option<u64>, ReadError> {
         let (mut before, mut left) = (None, count);
         while left > 0 {
             let _permit = self.permits.acquire().await;
             let to = before.unwrap_or(up_to);
             let page = history.newest_messages(left.min(REPLAY_PAGE), to).await?;
-            let Some(first) = page.messages.first() else { break };
+            let Some(first) = page.messages.first() else {
+                before = if page.unreadable > 0 { Some(0) } else { before };
+                break;
+            };
             left = left.saturating_sub(page.messages.len());
             before = Some(first.number.saturating_sub(1));
         }
@@ -138,6 +144,9 @@ impl Writer {
             self.send_text(&part.text).await?;
             self.state.note_page();
             replay.charge(part.text.len());
+            if part.unreadable > 0 {
+                self.say(&Reply::Unreadable { count: part.unreadable, room }).await?;
+            }
             (after, lines) = (part.end, lines + part.lines);
         }
         self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines, room }).await

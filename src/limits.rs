@@ -397,6 +397,9 @@ pub const GREP_MOST: usize = 100;
 pub const REPLAY: usize = 10;
 pub const REPLAY_MOST: usize = 100;
 
+/// The most bytes of the messages that a room keeps for newcomers. If these are longer, they come from the history.
+pub const RECENT_BYTES: usize = 16 * 1024;
+
 /// The number of messages that a writer reads from the history at once.
 pub const REPLAY_PAGE: usize = 256;
 

@@ -57,28 +57,28 @@ fn number(key: i64) -> u64 {
 #[derive(Debug)]
 pub(super) struct FileHistory {
     database: Database,
-    /// Its number, which changes when its messages are forgotten.
-    room: AtomicI64,
     name: Arc<str>,
     sync: Sync,
     /// For how long the messages of other rooms are kept.
     usual_keep: Keep,
-    /// For how long those of this one are, if that differs.
-    keep: Mutex<Option<Keep>>,
     pub(super) shared: Arc<Shared>,
 }
 
 /// What the thread that writes changes too.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// The number of the room, which changes when its messages are forgotten.
+    room: AtomicI64,
+    /// For how long its messages are kept, if that is not as usual.
+    keep: Mutex<Option<Keep>>,
     /// On the disk, so that a number up to this can be given.
     ceiling: AtomicU64,
     /// The ceiling that was requested last. Reset to `ceiling` if it could not be written.
     requested: AtomicU64,
     /// The highest number that was given.
     given: AtomicU64,
-    /// The bytes that wait to be written.
-    waiting: AtomicUsize,
+    /// The bytes of all rooms that wait to be written.
+    waiting: Arc<AtomicUsize>,
     is_closed: AtomicBool,
     pub(super) extent: Mutex<Option<Extent>>,
     tail: Mutex<Memory>,
@@ -91,43 +91,48 @@ impl FileHistory {
         name: &str,
         (settings, keep): (Settings, Option<Keep>),
         RoomState { ceiling, extent }: RoomState,
-        tail: Used,
+        (tail, waiting): (Used, Arc<AtomicUsize>),
     ) -> Self {
         let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
         let shared = Shared {
+            room: AtomicI64::new(room.0),
+            keep: Mutex::new(keep),
             ceiling: AtomicU64::new(0),
             requested: AtomicU64::new(0),
             given: AtomicU64::new(given),
-            waiting: AtomicUsize::new(0),
+            waiting,
             is_closed: AtomicBool::new(false),
             extent: Mutex::new(extent),
             tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
         };
         Self {
             database: database.clone(),
-            room: AtomicI64::new(room.0),
             name: name.into(),
             sync: settings.sync,
             usual_keep: settings.keep,
-            keep: Mutex::new(keep),
             shared: Arc::new(shared),
         }
     }
 
     pub(super) fn room(&self) -> Room {
-        Room(self.room.load(Ordering::Acquire))
+        self.shared.room()
     }
 
     pub(super) fn next_number(&self) -> u64 {
         self.shared.given.load(Ordering::Acquire) + 1
     }
 
-    /// How long messages are kept. If the server keeps nothing, no room does.
+    /// How long messages are kept.
     pub(super) fn keep(&self) -> Keep {
-        match (self.usual_keep, *lock(&self.keep)) {
-            (Keep::Nothing, _) => Keep::Nothing,
-            (usual, keep) => keep.unwrap_or(usual),
-        }
+        self.shared.keep(self.usual_keep)
+    }
+
+    pub(super) fn has_own_keep(&self) -> bool {
+        lock(&self.shared.keep).is_some()
+    }
+
+    pub(super) fn trim(&self) {
+        lock(&self.shared.tail).trim();
     }
 
     /// Raises the ceiling, and adds the room to the file if it is new.
@@ -167,12 +172,14 @@ impl FileHistory {
     }
 
     pub(super) fn set_keep(&self, keep: Option<Keep>) {
-        *lock(&self.keep) = keep;
+        *lock(&self.shared.keep) = keep;
         // The highest number of seconds means forever.
         let seconds = keep.map(|keep| match keep {
             Keep::Nothing => 0,
             Keep::For(None) => i64::MAX,
-            Keep::For(Some(time)) => i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            Keep::For(Some(time)) => {
+                i64::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i64::MAX)
+            }
         });
         self.set("keep", seconds);
     }
@@ -191,10 +198,10 @@ impl FileHistory {
     /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
     /// room, which is returned and which nobody can enter, and are removed from there a few at a time.
     pub(super) fn forget(&self, new: Room) -> Room {
-        *lock(&self.keep) = None;
+        *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
         lock(&self.shared.tail).forget();
-        let old = Room(self.room.swap(new.0, Ordering::AcqRel));
+        let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
         self.change(move |connection| {
             let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
             connection.prepare_cached(sql)?.execute([old.0, new.0])?;
@@ -283,7 +290,8 @@ impl FileHistory {
                 let stored = match result {
                     Ok(()) => {
                         shared.raised(raised);
-                        if keeps {
+                        // If the room was forgotten since, they are removed with it.
+                        if keeps && shared.room() == room {
                             shared.stored(&messages, must_store);
                         }
                         Ok(())
@@ -443,6 +451,15 @@ enum Queued {
 }
 
 impl Shared {
+    pub(super) fn room(&self) -> Room {
+        Room(self.room.load(Ordering::Acquire))
+    }
+
+    /// How long messages are kept. If the server keeps nothing, no room does.
+    pub(super) fn keep(&self, usual: Keep) -> Keep {
+        if usual == Keep::Nothing { usual } else { lock(&self.keep).unwrap_or(usual) }
+    }
+
     /// The next ceiling, to be written.
     fn raise_ceiling(&self, number: u64) -> u64 {
         let ceiling = number.saturating_add(2 * NUMBERS_AHEAD).min(HIGHEST);

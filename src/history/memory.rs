@@ -39,6 +39,11 @@ impl Memory {
         self.messages += messages.len();
         self.used.add(messages.iter().map(size).sum::<usize>());
         self.batches.push_back(messages);
+        self.trim();
+    }
+
+    /// Forgets the oldest messages while there are too many.
+    pub(super) fn trim(&mut self) {
         while self.messages > self.limit || self.used.is_over() {
             self.forget_first();
         }

@@ -14,7 +14,7 @@ mod scan;
 use std::future::{self, Future};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::Either;
 use thiserror::Error;
@@ -23,6 +23,7 @@ use crate::database::{Database, DatabaseError, OpenError, Sync};
 use crate::history::file::FileHistory;
 use crate::history::memory::Memory;
 use crate::history::needle::Needle;
+use crate::history::retention::Retain;
 use crate::history::rooms::{Place, Rooms};
 #[cfg(any(doc, test))]
 use crate::limits::HISTORY_PAGE_BYTES;
@@ -159,7 +160,12 @@ impl History {
     /// # Errors
     /// [`OpenError`], such as for a damaged file.
     pub fn open(database: &Database, settings: Settings) -> Result<Self, OpenError> {
-        Ok(Rooms::open(database, settings)?.lobby())
+        let rooms = Rooms::open(database, settings)?;
+        if let Some(kept) = rooms.kept() {
+            let retain = Retain { settings, kept };
+            database.maintain(move |connection| retain.step(connection, SystemTime::now()));
+        }
+        Ok(rooms.lobby())
     }
 
     /// The number of the next message. It is higher than any number that the room has ever given, whatever has crashed.
@@ -337,6 +343,16 @@ impl History {
     /// Removes the messages and the topic of a room. Returns whether it had any.
     pub fn forget(&self, name: &RoomName) -> bool {
         self.rooms.forget(name)
+    }
+
+    /// Forgets messages in memory if those of all rooms take far too much.
+    pub fn trim(&self) {
+        self.rooms.trim();
+    }
+
+    /// Whether there is anything to know about a room with this name: also whether somebody is in it.
+    pub fn is_known(&self, name: &RoomName) -> bool {
+        self.rooms.is_known(name)
     }
 
     /// Nobody is in a room any more. It goes if it has no messages and no topic.

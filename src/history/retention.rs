@@ -1,21 +1,20 @@
 //! Removes old messages, a few at a time.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 
-use crate::history::file::{FileHistory, Room, extent, keys, remove_room};
-use crate::history::rooms::Rooms;
-use crate::history::{Keep, lock};
+use crate::history::file::{Room, Shared, extent, keys, remove_room};
+use crate::history::rooms::Kept;
+use crate::history::{Keep, Settings, lock};
 use crate::limits::{FREE_PAGES, RETENTION_CHECK, RETENTION_MESSAGES, RETENTION_PAUSE, VACUUMED_PAGES};
 use crate::model::Timestamp;
 
 /// Which messages are removed.
 pub(super) struct Retain {
-    /// The size of the database above which the oldest messages are removed.
-    pub(super) keep_bytes: Option<u64>,
-    pub(super) rooms: Weak<Rooms>,
+    pub(super) settings: Settings,
+    pub(super) kept: Arc<Kept>,
 }
 
 impl Retain {
@@ -26,37 +25,41 @@ impl Retain {
     /// being removed until it is due, or until there are too many bytes. Then the room with the most messages loses its
     /// oldest ones, so that nobody can fill one room to have the others forget.
     pub(super) fn step(&self, connection: &Connection, now: SystemTime) -> rusqlite::Result<Duration> {
-        let Some(rooms) = self.rooms.upgrade() else { return Ok(RETENTION_CHECK) };
         let mut left = RETENTION_MESSAGES;
-        for room in rooms.forgotten() {
-            let removed = remove(connection, room, (i64::MAX, 0), left)?;
-            left -= removed;
-            if left > 0 {
-                remove_room(connection, room)?;
-                rooms.is_removed(room);
+        let forgotten = lock(&self.kept.forgotten).clone();
+        for room in forgotten {
+            left -= remove(connection, room, (i64::MAX, 0), left)?;
+            if left == 0 {
+                break;
             }
+            remove_room(connection, room)?;
+            lock(&self.kept.forgotten).retain(|forgotten| *forgotten != room);
         }
-        let excess = match self.keep_bytes {
+        let excess = match self.settings.keep_bytes {
             Some(most) => bytes(connection)?.saturating_sub(most),
             None => 0,
         };
-        let files = rooms.files();
-        let count = |file: &Arc<FileHistory>| file.extent().map_or(0, |extent| extent.newest - extent.oldest + 1);
-        let fullest = files.iter().max_by_key(|file| count(file)).map(|file| file.room());
-        for file in files {
-            if left == 0 || file.extent().is_none() {
+        let mut rooms = Vec::new();
+        lock(&self.kept.rooms).retain(|room| {
+            let room = room.upgrade();
+            rooms.extend(room.clone());
+            room.is_some()
+        });
+        let count = |room: &Shared| lock(&room.extent).map_or(0, |extent| extent.newest - extent.oldest + 1);
+        let fullest = rooms.iter().max_by_key(|room| count(room)).map(|room| room.room());
+        for shared in rooms {
+            if left == 0 || count(&shared) == 0 {
                 continue;
             }
-            let room = file.room();
+            let room = shared.room();
             let excess = if Some(room) == fullest { excess } else { 0 };
-            let removed = remove(connection, room, (cutoff(file.keep(), now), excess), left)?;
-            if removed > 0 {
-                *lock(&file.shared.extent) = extent(connection, room)?;
+            let cutoff = cutoff(shared.keep(self.settings.keep), now);
+            let removed = remove(connection, room, (cutoff, excess), left)?;
+            // It may have been forgotten meanwhile.
+            if removed > 0 && shared.room() == room {
+                *lock(&shared.extent) = extent(connection, room)?;
             }
             left -= removed;
-        }
-        for room in rooms.remove_empty() {
-            remove_room(connection, room)?;
         }
         let free = pages(connection, "freelist_count")?;
         if free > FREE_PAGES {

@@ -1,17 +1,16 @@
 //! The rooms that are kept, and what is kept of each besides its messages.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use futures::future::join_all;
 use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, OpenError, refine};
-use crate::history::file::{FileHistory, Room, RoomState, extent};
+use crate::history::file::{FileHistory, Room, RoomState, Shared, extent};
 use crate::history::memory::Memory;
-use crate::history::retention::Retain;
 use crate::history::{History, Keep, Kind, NotStored, Settings, lock};
 use crate::limits::{HISTORY_TAIL_BYTES, MEMORY_HISTORY_MESSAGES};
 use crate::model::budget::Budget;
@@ -38,11 +37,20 @@ pub(super) struct Disk {
     settings: Settings,
     /// The memory for the newest messages of all rooms.
     tails: Budget,
+    /// The bytes of all rooms that wait to be written.
+    waiting: Arc<AtomicUsize>,
     /// The highest number of a room.
     newest: AtomicI64,
-    /// The rooms whose messages are still to be removed.
-    forgotten: Mutex<Vec<Room>>,
+    kept: Arc<Kept>,
     is_closed: AtomicBool,
+}
+
+/// What those know who remove old messages. It does not hold the database, which waits for them at its end.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) rooms: Mutex<Vec<Weak<Shared>>>,
+    /// The rooms whose messages are still to be removed.
+    pub(super) forgotten: Mutex<Vec<Room>>,
 }
 
 /// What is known of a room.
@@ -59,7 +67,7 @@ impl Rooms {
         Self { place, known: Mutex::default() }
     }
 
-    /// Reads which rooms are in the database, and begins to remove their old messages.
+    /// Reads which rooms are in the database.
     pub(super) fn open(database: &Database, settings: Settings) -> Result<Arc<Self>, OpenError> {
         let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
         let read = database.read_blocking(|connection| Ok(stored_rooms(connection))).map_err(failed)?;
@@ -69,19 +77,20 @@ impl Rooms {
             database: database.clone(),
             settings,
             tails: Budget::new(HISTORY_TAIL_BYTES),
+            waiting: Arc::default(),
             newest: AtomicI64::new(newest),
-            forgotten: Mutex::default(),
+            kept: Arc::default(),
             is_closed: AtomicBool::new(false),
         };
         let mut known = HashMap::new();
         for Stored { room, name, state, topic, keep } in stored {
-            let file = FileHistory::new(&disk.database, room, &name, (settings, keep), state, disk.tails.holder());
+            let file = disk.file(room, &name, keep, state);
             match RoomName::parse(&name) {
                 Ok(name) => {
                     let kind = Kind::OnDisk(Arc::new(file));
                     known.insert(name, Known { kind, topic: topic.map(SafeText::new), is_open: false });
                 }
-                Err(_) => lock(&disk.forgotten).push(room),
+                Err(_) => lock(&disk.kept.forgotten).push(room),
             }
         }
         let rooms = Arc::new(Self { place: Place::OnDisk(disk), known: Mutex::new(known) });
@@ -89,8 +98,6 @@ impl Rooms {
         let lobby = rooms.lobby();
         futures::executor::block_on(lobby.reserve())
             .map_err(|why| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() })?;
-        let retain = Retain { keep_bytes: settings.keep_bytes, rooms: Arc::downgrade(&rooms) };
-        database.maintain(move |connection| retain.step(connection, SystemTime::now()));
         Ok(rooms)
     }
 
@@ -114,9 +121,40 @@ impl Rooms {
     }
 
     pub(super) fn names(&self) -> Vec<RoomName> {
-        let known = lock(&self.known);
+        let mut known = lock(&self.known);
+        // All their messages were removed since the last person left.
+        known.retain(|name, known| {
+            let stays = name.is_lobby() || known.is_open || known.has_something();
+            if let Kind::OnDisk(file) = &known.kind
+                && !stays
+            {
+                file.remove_room();
+            }
+            stays
+        });
         let there = known.iter().filter(|(name, known)| name.is_lobby() || known.has_something());
         there.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn is_known(&self, name: &RoomName) -> bool {
+        lock(&self.known).contains_key(name)
+    }
+
+    pub(super) fn trim(&self) {
+        let budget = match &self.place {
+            Place::Nowhere => return,
+            Place::InMemory(budget) => budget,
+            Place::OnDisk(disk) => &disk.tails,
+        };
+        if budget.is_far_exceeded() {
+            for known in lock(&self.known).values() {
+                match &known.kind {
+                    Kind::Off(_) => {}
+                    Kind::InMemory(memory) => lock(memory).trim(),
+                    Kind::OnDisk(file) => file.trim(),
+                }
+            }
+        }
     }
 
     pub(super) fn topic(&self, name: &RoomName) -> Option<SafeText> {
@@ -163,40 +201,9 @@ impl Rooms {
         }
     }
 
-    /// What there is on the disk, for those who remove old messages.
-    pub(super) fn files(&self) -> Vec<Arc<FileHistory>> {
-        let known = lock(&self.known);
-        let files = known.values().filter_map(|known| match &known.kind {
-            Kind::OnDisk(file) => Some(Arc::clone(file)),
-            Kind::Off(_) | Kind::InMemory(_) => None,
-        });
-        files.collect()
-    }
-
-    /// The rooms whose messages are still to be removed.
-    pub(super) fn forgotten(&self) -> Vec<Room> {
-        if let Place::OnDisk(disk) = &self.place { lock(&disk.forgotten).clone() } else { Vec::new() }
-    }
-
-    /// All messages of a forgotten room are removed.
-    pub(super) fn is_removed(&self, room: Room) {
-        if let Place::OnDisk(disk) = &self.place {
-            lock(&disk.forgotten).retain(|forgotten| *forgotten != room);
-        }
-    }
-
-    /// Forgets rooms in which nobody is, and whose last message was removed. Returns them.
-    pub(super) fn remove_empty(&self) -> Vec<Room> {
-        let mut known = lock(&self.known);
-        let mut removed = Vec::new();
-        known.retain(|name, known| match &known.kind {
-            Kind::OnDisk(file) if !known.is_open && !name.is_lobby() && !known.has_something() => {
-                removed.push(file.room());
-                false
-            }
-            _ => true,
-        });
-        removed
+    /// What those need who remove old messages, if there is anything to remove.
+    pub(super) fn kept(&self) -> Option<Arc<Kept>> {
+        if let Place::OnDisk(disk) = &self.place { Some(Arc::clone(&disk.kept)) } else { None }
     }
 
     pub(super) async fn close(&self) -> Result<(), NotStored> {
@@ -204,12 +211,25 @@ impl Rooms {
         if disk.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        let closing: Vec<_> = self.files().iter().map(|file| file.close()).collect();
+        let closing: Vec<_> = lock(&self.known)
+            .values()
+            .filter_map(|known| match &known.kind {
+                Kind::OnDisk(file) => Some(file.close()),
+                Kind::Off(_) | Kind::InMemory(_) => None,
+            })
+            .collect();
         join_all(closing).await.into_iter().collect::<Result<Vec<()>, _>>().map(drop)
     }
 }
 
 impl Disk {
+    fn file(&self, room: Room, name: &str, keep: Option<Keep>, state: RoomState) -> FileHistory {
+        let shares = (self.tails.holder(), Arc::clone(&self.waiting));
+        let file = FileHistory::new(&self.database, room, name, (self.settings, keep), state, shares);
+        lock(&self.kept.rooms).push(Arc::downgrade(&file.shared));
+        file
+    }
+
     fn new_room(&self) -> Room {
         Room(self.newest.fetch_add(1, Ordering::AcqRel) + 1)
     }
@@ -218,7 +238,7 @@ impl Disk {
 impl Place {
     fn forget(&self, file: &FileHistory) {
         if let Self::OnDisk(disk) = self {
-            lock(&disk.forgotten).push(file.forget(disk.new_room()));
+            lock(&disk.kept.forgotten).push(file.forget(disk.new_room()));
         }
     }
 
@@ -232,9 +252,7 @@ impl Place {
             Self::OnDisk(disk) => {
                 let room = disk.new_room();
                 let state = RoomState { ceiling: 0, extent: None };
-                let tail = disk.tails.holder();
-                let settings = (disk.settings, None);
-                Kind::OnDisk(Arc::new(FileHistory::new(&disk.database, room, name.as_str(), settings, state, tail)))
+                Kind::OnDisk(Arc::new(disk.file(room, name.as_str(), None, state)))
             }
         }
     }
@@ -246,7 +264,7 @@ impl Known {
             || match &self.kind {
                 Kind::Off(_) => false,
                 Kind::InMemory(memory) => lock(memory).extent().is_some(),
-                Kind::OnDisk(file) => file.extent().is_some(),
+                Kind::OnDisk(file) => file.extent().is_some() || file.has_own_keep(),
             }
     }
 }

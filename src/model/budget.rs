@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A limit of bytes, for all holders together. One alone may use all of it. If they need more, each may use an equal
-/// share. A holder keeps what it has until it uses more, so n of them together use at most 1 + 1/2 + ... + 1/n times
-/// the limit. Clones are the same limit.
+/// share. A holder that is over its limit gives bytes back when it uses more, and all must do so when the limit is
+/// [exceeded twice](Self::is_far_exceeded). Clones are the same limit.
 #[derive(Debug, Clone)]
 pub struct Budget(Arc<State>);
 
@@ -27,6 +27,11 @@ pub struct Used {
 impl Budget {
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(State { limit, bytes: AtomicUsize::new(0), holders: AtomicUsize::new(0) }))
+    }
+
+    /// Whether all together use more than twice the limit.
+    pub fn is_far_exceeded(&self) -> bool {
+        self.0.bytes.load(Ordering::Relaxed) > 2 * self.0.limit
     }
 
     /// A new holder, which uses nothing yet.
@@ -87,6 +92,10 @@ mod tests {
         other.add(30);
         assert_eq!((one.limit(), one.is_over()), (70, true));
         assert_eq!((other.limit(), other.is_over()), (50, false));
+        assert!(!budget.is_far_exceeded());
+        one.add(71);
+        assert!(budget.is_far_exceeded() && one.is_over());
+        one.remove(71);
         other.add(30);
         assert!(other.is_over());
         drop(one);

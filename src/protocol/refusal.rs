@@ -108,7 +108,7 @@ pub enum Refusal {
         /// As the owner registered it.
         owner: SafeText,
     },
-    #[error("in this room you can only use your registered name")]
+    #[error("on this server you can only use your registered name")]
     RegisteredOnly,
     #[error("you have already registered {0}; use /password to change its password")]
     AlreadyRegistered(Name),

@@ -22,8 +22,7 @@ use crate::model::address::PeerAddr;
 use crate::model::budget::Budget;
 use crate::model::{AccountId, Message, Name, PeerId, RoomName, SafeText};
 use crate::protocol::{Command, Dialect, LeaveReason, Refusal, Reply};
-use crate::room::broker::history::Stored;
-use crate::room::broker::rooms::{RoomId, Rooms};
+use crate::room::broker::rooms::{RoomId, Rooms, Stored};
 use crate::room::ignores::Ignores;
 use crate::room::names::NameTable;
 use crate::room::presence::Leave;
@@ -43,8 +42,8 @@ pub struct Broker {
     history: History,
     /// The memory for the feeds of all rooms.
     feeds: Budget,
-    /// What newcomers are told about the history.
-    recorded: Option<String>,
+    /// Messages are stored.
+    is_recorded: bool,
     /// How many messages newcomers are shown.
     replay: usize,
     /// How long a peer must have been in a room before that is announced.
@@ -115,7 +114,7 @@ impl Broker {
             policy: Policy::default(),
             history,
             feeds,
-            recorded: None,
+            is_recorded: false,
             replay: 0,
             announce_after: Duration::ZERO,
             log,
@@ -309,10 +308,9 @@ impl Broker {
         }
         self.names.remove(name);
         self.ignores.left(peer, &self.names);
-        let recorded = self.recorded.is_some();
         let room = self.rooms.at(left.room);
         room.remove(peer, &left);
-        let since = recorded.then_some(room.newest());
+        let since = self.is_recorded.then_some(room.newest());
         let bye = Reply::Bye { name, accepted, refused, room: &room.name, since };
         room.batch.push(Audience::Farewell(peer), &bye);
         self.log.note(Record::Left { peer, name: name.clone(), from, reason, accepted, refused });

@@ -259,6 +259,11 @@ impl Feed {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Drops the oldest batches if other feeds need the memory.
+    pub fn trim(&self) {
+        lock(&self.ring).trim();
+    }
+
     /// Waits until all woken readers have come, whether or not they can send anything to their peers.
     ///
     /// This is a round. What is published after it is one batch for each of them, instead of several small ones.
@@ -463,13 +468,18 @@ impl Ring {
                 offset,
                 unread: self.reading,
             });
-            while self.used.is_over() && self.entries.len() > 1 {
-                self.lose_first();
-            }
+            self.trim();
         } else {
             self.first += 1; // It concerns nobody.
         }
         wakers
+    }
+
+    /// Drops the oldest entries while it uses more than it may. The newest one stays.
+    fn trim(&mut self) {
+        while self.used.is_over() && self.entries.len() > 1 {
+            self.lose_first();
+        }
     }
 
     /// Makes all waiting readers that the batch concerns read it. Returns their wakers.

@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
 
+use crate::limits::RECENT_BYTES;
 use crate::model::{Message, RoomName, Timestamp};
 use crate::protocol::{Dialect, Reply};
 
-/// The newest `limit` messages, and some more: they stay in the batches in which they came.
+/// The newest `limit` messages, or fewer if these are long.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     limit: usize,
-    /// Nothing was said before this message that is not here, or nothing at all if it is 1.
+    /// Every message from this one on is here.
     first: u64,
-    batches: VecDeque<Arc<[Message]>>,
-    count: usize,
+    messages: VecDeque<Message>,
+    bytes: usize,
     /// The text in each dialect, for messages up to this number and for the same day.
     rendered: [Option<(u64, Timestamp, Arc<str>)>; Dialect::COUNT],
 }
@@ -27,24 +28,26 @@ impl Recent {
 
     /// Whether all that a newcomer is shown is here. What was said in an earlier run of the server is not.
     pub(crate) fn is_complete(&self, turn: &[Message]) -> bool {
-        self.first == 1 || self.count + turn.len() >= self.limit
+        self.first == 1 || self.messages.len() + turn.len() >= self.limit
     }
 
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(crate) fn push(&mut self, messages: Arc<[Message]>) {
-        if self.limit == 0 || messages.is_empty() {
-            return;
+    pub(crate) fn push(&mut self, messages: &[Message]) {
+        for message in &messages[messages.len().saturating_sub(self.limit)..] {
+            self.bytes += message.text.as_str().len();
+            self.messages.push_back(message.clone());
         }
-        self.count += messages.len();
-        self.batches.push_back(messages);
-        while let Some(first) = self.batches.front()
-            && self.count - first.len() >= self.limit
+        while (self.messages.len() > self.limit || self.bytes > RECENT_BYTES)
+            && let Some(message) = self.messages.pop_front()
         {
-            self.count -= first.len();
-            self.batches.pop_front();
+            self.bytes -= message.text.as_str().len();
+        }
+        if let Some(last) = messages.last() {
+            self.first = self.messages.front().map_or(last.number + 1, |first| first.number);
+            self.rendered = Default::default();
         }
     }
 
@@ -57,15 +60,14 @@ impl Recent {
         room: &RoomName,
         now: Timestamp,
     ) -> Option<Arc<str>> {
-        let newest = turn.last().or_else(|| self.batches.back()?.last())?.number;
+        let newest = turn.last().or(self.messages.back())?.number;
         let day = Timestamp::from_millis(now.as_millis() - now.as_millis() % (24 * 60 * 60 * 1000));
         if let Some((number, rendered_on, text)) = &self.rendered[dialect as usize]
             && (*number, *rendered_on) == (newest, day)
         {
             return Some(Arc::clone(text));
         }
-        let earlier = self.batches.iter().rev().flat_map(|batch| batch.iter().rev());
-        let mut messages: Vec<_> = turn.iter().rev().chain(earlier).take(self.limit).collect();
+        let mut messages: Vec<_> = turn.iter().rev().chain(self.messages.iter().rev()).take(self.limit).collect();
         messages.reverse();
         let (first, last) = (messages.first()?.number, messages.last()?.number);
         let mut text = String::new();
@@ -96,9 +98,9 @@ mod tests {
         let now = Timestamp::from_millis(1000);
         let mut recent = Recent::new(3, 1);
         assert_eq!(recent.render(&[], Dialect::Plain, &RoomName::lobby(), now), None);
-        recent.push(messages(1..3));
-        recent.push(messages(3..5));
-        assert_eq!(recent.batches.len(), 2, "the first batch is still needed");
+        recent.push(&messages(1..3));
+        recent.push(&messages(3..5));
+        assert_eq!((recent.messages.len(), recent.first), (3, 2));
         let text = recent.render(&[], Dialect::Ids, &RoomName::lobby(), now).unwrap();
         let line = |number| format!("[{number} 1970-01-01T00:00:00Z] Al: hi");
         assert_eq!(
@@ -116,14 +118,27 @@ mod tests {
                 .unwrap()
                 .contains("* 1970-01-01 00:00 Al: hi")
         );
-        recent.push(messages(5..10));
-        assert_eq!(recent.batches.len(), 1);
+        recent.push(&messages(5..10));
+        assert_eq!((recent.messages.len(), recent.first), (3, 7));
+    }
+
+    #[test]
+    fn long_messages_are_left_to_the_history() {
+        let mut recent = Recent::new(3, 1);
+        let mut long = messages(1..2)[0].clone();
+        long.text = SafeText::new("x".repeat(RECENT_BYTES));
+        recent.push(&[long.clone()]);
+        assert!(recent.is_complete(&[]));
+        long.number = 2;
+        recent.push(&[long]);
+        assert!(!recent.is_complete(&[]));
+        assert_eq!(recent.messages.len(), 1);
     }
 
     #[test]
     fn nothing_is_kept_for_a_limit_of_zero() {
         let mut recent = Recent::new(0, 1);
-        recent.push(messages(1..3));
-        assert!(recent.batches.is_empty());
+        recent.push(&messages(1..3));
+        assert!(recent.messages.is_empty());
     }
 }

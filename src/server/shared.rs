@@ -25,7 +25,7 @@ use crate::server::Config;
 use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
-use crate::server::connection::replay::HistoryReader;
+use crate::server::connection::pages::HistoryReader;
 
 #[derive(Debug)]
 pub(crate) struct Shared {

@@ -11,7 +11,7 @@ use linechat::history::Archive;
 use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
 use linechat::os::safe_file::create_new_private;
-use linechat::protocol::Since;
+use linechat::protocol::{Reply, Since};
 
 #[derive(Debug, Args)]
 pub struct Backup {
@@ -86,7 +86,7 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
         let page = archive.page(after, extent.newest)?;
         unreadable += page.unreadable;
         text.clear();
-        page.messages.iter().for_each(|message| write_message(&mut text, message, export.format));
+        page.messages.iter().for_each(|message| write_message(&mut text, &export.room, message, export.format));
         match output.write_all(text.as_bytes()) {
             // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
@@ -122,10 +122,10 @@ fn progress_bar(messages: u64) -> ProgressBar {
     ProgressBar::new(messages).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn write_message(text: &mut String, message: &Message, format: Format) {
+fn write_message(text: &mut String, room: &RoomName, message: &Message, format: Format) {
     let Message { number, at, from, text: said } = message;
     *text += &match format {
-        Format::Text => format!("[{number} {at}] {from}: {said}\n"),
+        Format::Text => format!("{}\n", Reply::Numbered { room, message }),
         Format::Jsonl => {
             let (from, said) = (json(from.as_str()), json(said.as_str()));
             format!("{{\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")

@@ -130,7 +130,7 @@ pub struct Options {
 
     /// Who can open rooms: everyone (open), registered names (registered), or nobody (fixed:ROOM,ROOM,...)
     ///
-    /// With `fixed`, there are only these rooms and the lobby.
+    /// With `fixed`, these rooms always exist. A room of an earlier run that has messages or a topic exists too.
     #[arg(long, value_name = "WHO", default_value = "open", value_parser = parse_rooms, help_heading = ROOMS)]
     rooms: OpenRooms,
 

@@ -84,7 +84,7 @@ fn every_refusal_has_its_code_and_wording() {
             Refusal::NameLooksRegistered { name: safe("c0py"), owner: copy() },
             "name-registered: c0py looks like copy, which is registered",
         ),
-        (Refusal::RegisteredOnly, "registered-only: in this room you can only use your registered name"),
+        (Refusal::RegisteredOnly, "registered-only: on this server you can only use your registered name"),
         (
             Refusal::AlreadyRegistered(Name::parse("Bob").unwrap()),
             "already-registered: you have already registered Bob; use /password to change its password",

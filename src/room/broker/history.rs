@@ -4,30 +4,15 @@ use std::sync::Arc;
 
 use async_io::Timer;
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, Shared, select};
+use futures::future::{Either, select};
 
 use crate::history::{History, NotStored, Retention};
 use crate::limits::STORE_WAIT;
 use crate::model::{Message, Name, PeerId, RoomName};
 use crate::protocol::{JoinOptions, Refusal, Reply, Since};
 use crate::room::batch::Control;
-use crate::room::broker::rooms::{LOBBY, Room, RoomId};
-use crate::room::replay::recorded;
-use crate::room::{Batch, Broker, Replay, Turn, Uses};
-
-/// Ready when the history has stored something.
-pub(super) type Stored = Shared<BoxFuture<'static, Result<(), NotStored>>>;
-
-/// A batch that waits for the history to store its messages.
-#[derive(Debug)]
-pub(super) struct Unpublished {
-    batch: Batch,
-    messages: Arc<[Message]>,
-    /// The author of each message.
-    authors: Vec<PeerId>,
-    /// `None` if its numbers are not reserved yet.
-    stored: Option<Stored>,
-}
+use crate::room::broker::rooms::{LOBBY, Room, RoomId, Stored, Unpublished};
+use crate::room::{Broker, Replay, Turn, Uses};
 
 impl Room {
     /// What the next batch has to provide. A file needs all numbers, even if it keeps no messages.
@@ -71,7 +56,7 @@ impl Room {
     }
 
     fn show(&mut self, Unpublished { batch, messages, .. }: Unpublished) {
-        self.recent.push(messages);
+        self.recent.push(&messages);
         self.feed.publish(batch);
     }
 
@@ -87,8 +72,8 @@ impl Room {
 impl Broker {
     /// Stores messages in this history, and shows newcomers the newest `replay` ones.
     pub fn with_history(mut self, history: History, replay: usize) -> Self {
-        self.recorded = recorded(history.retention());
-        self.replay = if self.recorded.is_some() { replay } else { 0 };
+        self.is_recorded = history.retention() != Retention::Nothing;
+        self.replay = if self.is_recorded { replay } else { 0 };
         self.history = history;
         let lobby = self.make_room(RoomName::lobby());
         *self.rooms.at(LOBBY) = lobby;
@@ -100,7 +85,7 @@ impl Broker {
         while let Some(id) = self.rooms.next_touched() {
             let room = self.rooms.get_mut(id);
             if !room.batch.is_empty() {
-                room.publish(self.recorded.is_some());
+                room.publish(self.is_recorded);
                 self.published.push(id);
                 if !room.unpublished.is_empty() && !self.waiting.contains(&id) {
                     self.waiting.push(id);
@@ -108,6 +93,10 @@ impl Broker {
             }
             self.rooms.end_turn(id);
         }
+        if self.feeds.is_far_exceeded() {
+            self.rooms.iter().for_each(|(_, room)| room.feed.trim());
+        }
+        self.history.trim();
     }
 
     /// Publishes what waits for the history. Waits only a short time, unless each message must be stored.
@@ -206,7 +195,7 @@ impl Broker {
             None if is_waiting => newcomer.replay,
             None => 0,
         };
-        if count == 0 || self.recorded.is_none() {
+        if count == 0 || !self.is_recorded {
             return;
         }
         let room = self.rooms.at(newcomer.room);

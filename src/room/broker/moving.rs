@@ -13,7 +13,7 @@ use crate::room::broker::history::Why;
 use crate::room::broker::rooms::{LOBBY, Room, RoomId};
 use crate::room::presence::Leave;
 use crate::room::recent::Recent;
-use crate::room::replay::Waiting;
+use crate::room::replay::{Waiting, recorded};
 use crate::room::unannounced::Unannounced;
 use crate::room::{Answer, Audience, Broker, Feed, Join, Joined, Move, Mute, PeerSet, Source, Subscription};
 
@@ -66,7 +66,7 @@ impl Broker {
         room.topic = topic;
         room.recent = Recent::new(self.replay, room.next_number);
         room.reserve_numbers();
-        room.begin(self.recorded.is_some());
+        room.begin(self.is_recorded);
         room
     }
 
@@ -136,7 +136,8 @@ impl Broker {
         let current = room.subscribe(peer, newcomer.dialect(), false);
         let others = room.members.len();
         let named: Vec<_> = room.members.values().take(WELCOME_NAMES).map(|other| &self.peers[other].name).collect();
-        let recorded = self.recorded.as_deref();
+        let recorded = recorded(room.history.retention());
+        let recorded = recorded.as_deref();
         let welcome = Reply::Welcome { name: &name, room: &room.name, others, named: &named, recorded };
         room.batch.push(Audience::Only(peer), &welcome);
         room.tell_topic(peer);
@@ -334,13 +335,19 @@ impl Broker {
             Some(text) => Reply::TopicSet { name: &person.name, text },
             None => Reply::TopicRemoved(&person.name),
         };
-        room.batch.push(Audience::Everyone, &notice);
+        let audience = self.ignores.audience(peer, true);
+        room.batch.push(audience, &notice);
         self.history.set_topic(&room.name, room.topic.clone());
     }
 
     /// Sends everyone in a room to the lobby, and forgets what was said there. Returns whether there was such a room.
     pub(super) fn close_room(&mut self, name: &RoomName, by: Option<&SafeText>, reason: Option<&SafeText>) -> bool {
         let existed = self.exists(name);
+        if let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) {
+            // What was sent to this room must neither go to the lobby nor be kept.
+            while self.handle_next_held(id) {}
+            self.publish();
+        }
         self.history.forget(name);
         let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return existed };
         let room = self.rooms.at(id);

@@ -1,19 +1,34 @@
 //! The rooms of the server, and what each needs in a turn.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::{BoxFuture, Shared};
 use slab::Slab;
 
-use crate::history::History;
-use crate::model::{PeerId, RoomName, SafeText};
+use crate::history::{History, NotStored};
+use crate::model::{Message, PeerId, RoomName, SafeText};
 use crate::protocol::{Dialect, Reply};
 use crate::room::backpressure::Backpressure;
-use crate::room::broker::history::{Stored, Unpublished};
 use crate::room::presence::PresenceNotices;
 use crate::room::recent::Recent;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, BatchBuilder, Event, Feed};
+use crate::room::{Audience, Batch, BatchBuilder, Event, Feed};
+
+/// Ready when the history has stored something.
+pub(super) type Stored = Shared<BoxFuture<'static, Result<(), NotStored>>>;
+
+/// A batch that waits for the history to store its messages.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) batch: Batch,
+    pub(super) messages: Arc<[Message]>,
+    /// The author of each message.
+    pub(super) authors: Vec<PeerId>,
+    /// `None` if its numbers are not reserved yet.
+    pub(super) stored: Option<Stored>,
+}
 
 /// Identifies a room while somebody is in it or hears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

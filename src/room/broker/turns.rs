@@ -99,7 +99,7 @@ impl Broker {
     }
 
     /// Handles the next event that a room holds. Returns false if there is none.
-    fn handle_next_held(&mut self, id: RoomId) -> bool {
+    pub(super) fn handle_next_held(&mut self, id: RoomId) -> bool {
         let Some(event) = self.rooms.find(id).and_then(|room| room.held.pop_front()) else { return false };
         if let Some(peer) = event.peer().and_then(|peer| self.peers.get_mut(&peer)) {
             peer.held = peer.held.map(|(id, events)| (id, events - 1)).filter(|(_, events)| *events > 0);

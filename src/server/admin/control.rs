@@ -103,7 +103,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::Unregister(name) => unregister(shared, accounts, by, &name).await,
         AdminCommand::Say(text) => say(shared, by, text).await,
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
-        AdminCommand::Rooms => list_rooms(shared).await,
+        AdminCommand::Rooms => Ok(list_rooms(shared).await),
         AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep),
         AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
@@ -166,22 +166,25 @@ async fn say(shared: &Shared, by: &Actor, text: SafeText) -> Result<String, Refu
     Ok("Said.\n".to_owned())
 }
 
-async fn list_rooms(shared: &Shared) -> Result<String, Refusal> {
+async fn rooms(shared: &Shared) -> Vec<(RoomName, usize)> {
     let (answer, answered) = oneshot::channel();
-    let request = Event::AdminRequest(Box::new(AdminRequest::ListRooms(answer)));
-    shared.inbox.send(request).await.map_err(|_| Refusal::ShuttingDown)?;
-    let rooms = answered.await.map_err(|_| Refusal::ShuttingDown)?;
+    // If the broker has ended, there are none.
+    let _ = shared.inbox.send(Event::AdminRequest(Box::new(AdminRequest::ListRooms(answer)))).await;
+    answered.await.unwrap_or_default()
+}
+
+async fn list_rooms(shared: &Shared) -> String {
     let mut text = String::new();
-    for (room, people) in rooms {
+    for (room, people) in rooms(shared).await {
         let topic = shared.history.topic(&room).map(|topic| format!("\t{topic}")).unwrap_or_default();
         let _ = writeln!(text, "{room}\t{people}{topic}");
     }
-    Ok(text)
+    text
 }
 
 /// Sets how long the messages of a room are kept.
 fn set_keep(shared: &Shared, by: &Actor, room: &RoomName, time: Option<Option<Duration>>) -> Result<String, Refusal> {
-    if !shared.history.has_room(room) {
+    if !shared.history.is_known(room) {
         return Err(Refusal::NoSuchRoom(room.clone()));
     }
     shared.history.set_keep(room, time.map(Keep::For));
@@ -222,6 +225,9 @@ async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String 
 fn describe(accounts: &Accounts, person: &Person) -> String {
     let account = person.account_id.and_then(|account_id| accounts.account_of(account_id));
     let mut text = format!("{}\tfrom {}", person.name, person.from);
+    if !person.room.is_lobby() {
+        let _ = write!(text, "\tin {}", person.room);
+    }
     match &account {
         Some(account) if account.is_operator => text.push_str("\toperator"),
         Some(_) => text.push_str("\tregistered"),
@@ -246,6 +252,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
         ("people", shared.ask_room(AdminRequest::ListPeople).await.len().to_string()),
+        ("rooms", rooms(shared).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),

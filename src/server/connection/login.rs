@@ -306,6 +306,9 @@ impl<'a> Login<'a> {
             // Another name would be refused for the same reason.
             self.options.since = None;
         }
+        if let Err(Refusal::RoomsAreFixed(_) | Refusal::OnlyRegisteredOpenRooms | Refusal::TooManyRooms) = answer {
+            self.options.room = None;
+        }
         answer
     }
 

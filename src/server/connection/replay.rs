@@ -4,96 +4,17 @@
 
 use std::fmt::Write;
 use std::io;
-use std::sync::Arc;
 
-use async_lock::Semaphore;
 use async_std::future::timeout;
 use futures::FutureExt;
 
-use crate::history::{History, Page, ReadError};
-use crate::limits::{HISTORY_READS, HISTORY_WAIT, PORTION_BYTES, REPLAY_PAGE};
+use crate::limits::HISTORY_WAIT;
 use crate::log::Record;
 use crate::model::Message;
 use crate::protocol::{Dialect, Refusal, Reply};
 use crate::room::{Lost, Replay, Source};
+use crate::server::connection::pages::Part;
 use crate::server::connection::writer::Writer;
-
-/// Reads pages of the history, a few at once for all connections together.
-#[derive(Debug, Clone)]
-pub(crate) struct HistoryReader {
-    permits: Arc<Semaphore>,
-}
-
-/// A part of a range of messages, rendered.
-struct Part {
-    text: String,
-    /// How many messages are in the text.
-    lines: u64,
-    /// How many messages of the part are not stored.
-    missing: u64,
-    /// How many cannot be read. They come after the text.
-    unreadable: u64,
-    /// The number of the last message of the part.
-    end: u64,
-}
-
-impl HistoryReader {
-    pub(crate) fn new() -> Self {
-        Self { permits: Arc::new(Semaphore::new(HISTORY_READS)) }
-    }
-
-    /// A part of the messages with numbers above `after` and up to `up_to`, of about [`PORTION_BYTES`].
-    async fn read(
-        &self,
-        history: &History,
-        (after, up_to): (u64, u64),
-        render: impl Fn(&Message, &mut String) -> bool,
-    ) -> Result<Part, ReadError> {
-        let _permit = self.permits.acquire().await;
-        let Page { messages, missing, unreadable, end } = history.after(after, up_to, REPLAY_PAGE).await?;
-        let mut part = Part { text: String::new(), lines: 0, missing, unreadable, end: end.max(after + 1) };
-        for (read, message) in (1..).zip(&messages) {
-            part.lines += u64::from(render(message, &mut part.text));
-            if part.text.len() >= PORTION_BYTES && read < messages.len() as u64 {
-                part.end = message.number;
-                (part.missing, part.unreadable) = ((part.end - after).saturating_sub(read), 0);
-                break;
-            }
-        }
-        Ok(part)
-    }
-
-    /// The number before the newest `count` messages up to `up_to`. `None` if there are none. If there are fewer, messages
-    /// that cannot be read come after that number.
-    async fn before_newest(&self, history: &History, count: usize, up_to: u64) -> Result<Option<u64>, ReadError> {
-        let (mut before, mut left) = (None, count);
-        while left > 0 {
-            let _permit = self.permits.acquire().await;
-            let to = before.unwrap_or(up_to);
-            let page = history.newest_messages(left.min(REPLAY_PAGE), to).await?;
-            let Some(first) = page.messages.first() else {
-                before = if page.unreadable > 0 { Some(0) } else { before };
-                break;
-            };
-            left = left.saturating_sub(page.messages.len());
-            before = Some(first.number.saturating_sub(1));
-        }
-        Ok(before)
-    }
-
-    /// The number after which the replay begins. `None` if there is nothing to send.
-    async fn start_of(&self, history: &History, replay: &Replay) -> Result<Option<u64>, ReadError> {
-        let after = match replay.after {
-            None => 0,
-            Some(Ok(number)) => number,
-            Some(Err(at)) => history.last_before(at).await?.min(replay.up_to),
-        };
-        match replay.newest {
-            None => Ok(Some(after)),
-            Some(count) => Ok(self.before_newest(history, count, replay.up_to).await?.map(|before| before.max(after))),
-        }
-    }
-}
 
 impl Writer {
     /// Sends what a peer has asked for.

@@ -22,7 +22,7 @@ use crate::os::yielding::Budget;
 use crate::protocol::Reply;
 use crate::room::{Joined, Move, Portion, Progress, Source, Subscription, Then};
 use crate::server::connection::liveness::stall_deadline;
-use crate::server::connection::replay::HistoryReader;
+use crate::server::connection::pages::HistoryReader;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 

@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -9,6 +10,8 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 
 use super::*;
+use crate::history::History;
+use crate::limits::PORTION_BYTES;
 use crate::log::Log;
 use crate::model::address::PeerAddr;
 use crate::model::{Name, PeerId};
@@ -16,6 +19,7 @@ use crate::net::transport::Transport;
 use crate::protocol::{Command, JoinOptions, Line, LoginLine};
 use crate::room::{Broker, Event, Join, Joined};
 use crate::server::Config;
+use crate::server::connection::pages::HistoryReader;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 

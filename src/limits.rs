@@ -233,6 +233,9 @@ pub const TASK_BUDGET: u8 = 8;
 /// The number of bytes that end the turn of a room. Its last reply may exceed this.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
+/// The number of bytes that one room can get in a turn if there are several. Its last event may exceed this.
+pub const ROOM_BYTES: usize = 16 * 1024;
+
 /// The size of the feeds of all rooms, in bytes, for all slow readers together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 

@@ -1,5 +1,6 @@
 //! The rooms of the server, and what each needs in a turn.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use futures::future::{BoxFuture, Shared};
 use slab::Slab;
 
 use crate::history::{History, NotStored};
+use crate::limits::ROOM_BYTES;
 use crate::model::{Message, PeerId, RoomName, SafeText};
 use crate::protocol::{Dialect, Reply};
 use crate::room::backpressure::Backpressure;
@@ -80,6 +82,8 @@ pub(super) struct Rooms {
     ids: HashMap<RoomName, RoomId>,
     /// Those in which something may have happened in this turn.
     touched: Vec<RoomId>,
+    /// These are sorted.
+    is_sorted: bool,
     /// Those in which something may have been written since bytes were last counted.
     written: Vec<RoomId>,
     /// Those that have something to announce later.
@@ -139,7 +143,7 @@ impl Rooms {
     pub(super) fn new(lobby: Room) -> Self {
         let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
         let all = Slab::from_iter([(LOBBY.0, lobby)]);
-        Self { all, ids, touched: Vec::new(), written: Vec::new(), timed: BTreeSet::new() }
+        Self { all, ids, touched: Vec::new(), is_sorted: false, written: Vec::new(), timed: BTreeSet::new() }
     }
 
     pub(super) fn add(&mut self, room: Room) -> RoomId {
@@ -177,6 +181,7 @@ impl Rooms {
         if !room.is_touched {
             room.is_touched = true;
             self.touched.push(id);
+            self.is_sorted = false;
         }
         if room.counted.is_none() {
             room.counted = Some(room.batch.len());
@@ -195,20 +200,25 @@ impl Rooms {
 
     /// How many bytes were written since the last call, and whether a batch is full now.
     pub(super) fn count_written(&mut self) -> (usize, bool) {
-        let (mut bytes, mut is_full) = (0, false);
+        let (mut bytes, mut is_full, are_several) = (0, false, self.all.len() > 1);
         for id in self.written.drain(..) {
             // It may be gone.
             let Some(room) = self.all.get_mut(id.0) else { continue };
             let before = room.counted.take().unwrap_or_default();
             bytes += room.batch.len().saturating_sub(before);
-            room.is_full |= room.batch.is_full();
+            room.is_full |= room.batch.is_full() || are_several && room.batch.len() >= ROOM_BYTES;
             is_full |= room.batch.is_full();
         }
         (bytes, is_full)
     }
 
-    /// Takes the rooms of this turn, one by one.
+    /// Takes the rooms of this turn, one by one: first those with the shortest batches, so that the readers of a quiet
+    /// room come before those of a busy one.
     pub(super) fn next_touched(&mut self) -> Option<RoomId> {
+        if self.touched.len() > 1 && !self.is_sorted {
+            self.touched.sort_unstable_by_key(|id| Reverse(self.all[id.0].batch.len()));
+        }
+        self.is_sorted = !self.touched.is_empty();
         let id = self.touched.pop()?;
         self.all[id.0].is_touched = false;
         Some(id)

@@ -93,7 +93,7 @@ impl Load {
                     && self.peers >= 2 * self.rooms,
             "only linechat has rooms, and each needs as many peers and senders as the others"
         );
-        let server = target.start(binary)?;
+        let server = target.start(binary, self.rooms)?;
         let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
         let mut clients = Clients::new(target.dialect(), self.size, self.rooms)?;
         let joining = clients.join(server.address, self.peers, target.has_short_backlog())?;

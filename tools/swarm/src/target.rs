@@ -86,7 +86,7 @@ impl Target {
     }
 
     /// Starts it on a free port, with every limit off that could affect the load. `binary` is our server program.
-    pub fn start(self, binary: &Path) -> Result<Server> {
+    pub fn start(self, binary: &Path, rooms: usize) -> Result<Server> {
         let folder = std::env::temp_dir().join(format!("swarm-{}-{}", std::process::id(), self.name()));
         fs::create_dir_all(&folder)?;
         let port = free_port()?;
@@ -116,6 +116,9 @@ impl Target {
             }
             Self::Nats => with_arguments("nats-server", &["--addr", "127.0.0.1", "--port", &port_text]),
         };
+        if rooms > 1 {
+            command.args(["--room-limit", &(rooms + 1).to_string()]);
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

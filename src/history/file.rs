@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Either;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use crate::database::{Database, DatabaseError, Sync};
 use crate::history::memory::{Memory, size};
@@ -168,10 +168,13 @@ impl FileHistory {
 
     pub(super) fn set_topic(&self, topic: Option<SafeText>) {
         let topic = topic.map(|topic| topic.as_str().to_owned());
-        self.set("topic", topic);
+        self.change(self.set("topic", topic));
     }
 
-    pub(super) fn set_keep(&self, keep: Option<Keep>) {
+    pub(super) fn set_keep(
+        &self,
+        keep: Option<Keep>,
+    ) -> impl Future<Output = Result<(), DatabaseError>> + Send + use<> {
         *lock(&self.shared.keep) = keep;
         // The highest number of seconds means forever.
         let seconds = keep.map(|keep| match keep {
@@ -181,18 +184,22 @@ impl FileHistory {
                 i64::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i64::MAX)
             }
         });
-        self.set("keep", seconds);
+        self.database.write(self.set("keep", seconds))
     }
 
     /// Writes a column of the room, and adds the room to the file if it is new.
-    fn set(&self, column: &'static str, value: impl rusqlite::ToSql + Send + 'static) {
+    fn set<V: ToSql + Send + 'static>(
+        &self,
+        column: &'static str,
+        value: V,
+    ) -> impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + use<V> {
         let (room, name) = (self.room(), Arc::clone(&self.name));
         let ceiling = self.shared.requested.load(Ordering::Acquire);
-        self.change(move |connection| {
+        move |connection| {
             set_ceiling(connection, room, &name, ceiling)?;
             let sql = format!("UPDATE rooms SET {column} = ?2 WHERE id = ?1");
             connection.prepare_cached(&sql)?.execute(params![room.0, value]).map(drop)
-        });
+        }
     }
 
     /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old

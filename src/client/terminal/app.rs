@@ -77,9 +77,9 @@ enum State {
     LoggingIn(Login),
     /// The server refused the first name. The next typed line is another name.
     AskingName,
-    InRoom(Room),
+    Online(Online),
     Leaving {
-        room: Room,
+        online: Online,
         /// When to tell the person what the client is waiting for.
         goodbye_due: Option<Instant>,
     },
@@ -114,7 +114,7 @@ impl Position {
 }
 
 /// A connection on which the server has taken the name.
-struct Room {
+struct Online {
     connection: Connection,
     delivery: Delivery,
     /// `/quit` was sent. The server reads nothing after it.
@@ -141,14 +141,14 @@ impl State {
     fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             Self::Connecting(login) | Self::LoggingIn(login) => Some(&mut login.connection),
-            Self::InRoom(room) | Self::Leaving { room, .. } => Some(&mut room.connection),
+            Self::Online(online) | Self::Leaving { online, .. } => Some(&mut online.connection),
             Self::AskingName | Self::Away { .. } => None,
         }
     }
 
-    fn room(&mut self) -> Option<&mut Room> {
+    fn online(&mut self) -> Option<&mut Online> {
         match self {
-            Self::InRoom(room) | Self::Leaving { room, .. } => Some(room),
+            Self::Online(online) | Self::Leaving { online, .. } => Some(online),
             _ => None,
         }
     }
@@ -164,14 +164,14 @@ impl State {
             // The server limits how long a person may take to type a password.
             Self::Connecting(login) | Self::LoggingIn(login) => (!login.is_asked).then_some(login.welcome_by),
             Self::AskingName => None,
-            Self::InRoom(room) => room.ping_due(),
-            Self::Leaving { room, goodbye_due } => room.ping_due().into_iter().chain(*goodbye_due).min(),
+            Self::Online(online) => online.ping_due(),
+            Self::Leaving { online, goodbye_due } => online.ping_due().into_iter().chain(*goodbye_due).min(),
             Self::Away { next_try } => Some(*next_try),
         }
     }
 }
 
-impl Room {
+impl Online {
     fn can_send(&self) -> bool {
         self.connection.can_send() && !self.has_quit && self.resuming.is_none()
     }
@@ -360,7 +360,7 @@ impl App {
         }
         Break(match &self.state {
             // `send_next` sends the waiting lines, and then half-closes the connection. The server says goodbye.
-            State::InRoom(_) => {
+            State::Online(_) => {
                 self.begin_to_leave();
                 return Continue(());
             }
@@ -390,7 +390,7 @@ impl App {
     fn begin_to_leave(&mut self) {
         let goodbye_due = Some(Instant::now() + GOODBYE_WAIT);
         let state = match self.state.take() {
-            State::InRoom(room) => State::Leaving { room, goodbye_due },
+            State::Online(online) => State::Leaving { online, goodbye_due },
             state => state,
         };
         self.enter(state);
@@ -425,8 +425,8 @@ impl App {
     /// Why an account command cannot be sent now.
     fn account_obstacle(&self) -> Option<&'static str> {
         match &self.state {
-            State::InRoom(room) if self.config.allow_plain_password || room.connection.is_private() => None,
-            State::InRoom(_) => {
+            State::Online(online) if self.config.allow_plain_password || online.connection.is_private() => None,
+            State::Online(_) => {
                 Some("Not sent: others could read your password. Use --tls, or --allow-plain-password.")
             }
             State::Leaving { .. } => Some("Not sent: you are leaving."),
@@ -540,7 +540,7 @@ impl App {
         let is_resuming = self.absence.is_some() && !std::mem::take(&mut self.position.is_void);
         let resuming = is_resuming.then(Resuming::default);
         let delivery = Delivery::default();
-        self.enter(State::InRoom(Room { connection, delivery, has_quit: false, account: None, resuming }));
+        self.enter(State::Online(Online { connection, delivery, has_quit: false, account: None, resuming }));
         self.position.joined = Some(Instant::now());
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
         self.completion.clear();
@@ -588,8 +588,8 @@ impl App {
             if session.joined {
                 self.joined();
             }
-        } else if let Some(room) = self.state.room() {
-            room.connection.hear(bytes);
+        } else if let Some(online) = self.state.online() {
+            online.connection.hear(bytes);
         }
         self.show(bytes).await;
         Continue(())
@@ -605,9 +605,9 @@ impl App {
             let is_leaving = matches!(&self.state, State::Leaving { .. });
             let own = self.theme.own_name();
             let mut heard =
-                self.state.room().map(|room| room.delivery.hear(line, own, Instant::now())).unwrap_or_default();
+                self.state.online().map(|online| online.delivery.hear(line, own, Instant::now())).unwrap_or_default();
             if is_leaving && matches!(line, ServerLine::Bye { .. }) {
-                heard.private = self.state.room().and_then(|room| room.delivery.all_handled());
+                heard.private = self.state.online().and_then(|online| online.delivery.all_handled());
             }
             let Heard { is_receipt, private } = heard;
             if let Some((line, fate)) = private {
@@ -653,8 +653,8 @@ impl App {
     /// line is on the screen already.
     async fn resume(&mut self, line: ServerLine<'_>) -> bool {
         let own = self.theme.own_name();
-        let Some(room) = self.state.room() else { return false };
-        let Some(resuming) = &mut room.resuming else { return false };
+        let Some(online) = self.state.online() else { return false };
+        let Some(resuming) = &mut online.resuming else { return false };
         match line {
             ServerLine::Numbered { from, text, .. } if from == own.as_str() => {
                 let accepted = self.uncertain.iter().position(|uncertain| uncertain.text.as_str() == text);
@@ -662,7 +662,7 @@ impl App {
             }
             ServerLine::NoLongerKept { .. } => resuming.has_gap = true,
             ServerLine::ThatWas { .. } | ServerLine::NothingAfter { .. } if !resuming.has_gap => {
-                room.resuming = None;
+                online.resuming = None;
                 let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
                 self.outbox.add_first(again);
             }
@@ -671,7 +671,7 @@ impl App {
             | ServerLine::NothingAfter { .. }
             | ServerLine::Missed { .. }
             | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
-                room.resuming = None;
+                online.resuming = None;
                 self.tell_uncertain().await;
             }
             _ => {}
@@ -712,16 +712,16 @@ impl App {
     fn hear_of_account(&mut self, line: ServerLine<'_>) -> Option<&'static str> {
         // During a login with a password, input is hidden anyway.
         let is_hidden = matches!(&self.state, State::LoggingIn(login) if login.was_asked());
-        let Some(room) = self.state.room().filter(|room| room.account.is_some()) else {
+        let Some(online) = self.state.online().filter(|online| online.account.is_some()) else {
             return (line.is_password_question() && !is_hidden).then_some(UNASKED);
         };
-        let step = room.account.as_mut().and_then(|request| request.hear(line));
+        let step = online.account.as_mut().and_then(|request| request.hear(line));
         if step.is_some() {
-            room.account = None;
+            online.account = None;
         }
         match step {
             Some(Step::Done(Some(password))) => {
-                self.remembered.given_to = room.connection.recipient();
+                self.remembered.given_to = online.connection.recipient();
                 self.remembered.password = Some(password);
                 None
             }
@@ -734,36 +734,36 @@ impl App {
     /// Whether the client answers this question itself. Such a question is not shown: people might type the password
     /// again, as a message to the room.
     fn answers(&mut self, line: ServerLine<'_>) -> bool {
-        let request = self.state.room().and_then(|room| room.account.as_ref());
+        let request = self.state.online().and_then(|online| online.account.as_ref());
         line.is_password_question() && request.is_some_and(|request| request.answer.is_some())
     }
 
     /// Sends the next line, unless the previous one is still being sent.
     async fn send_next(&mut self) {
         let is_leaving = matches!(self.state, State::Leaving { .. });
-        let Some(room) = self.state.room().filter(|room| room.can_send()) else { return };
-        if let Some(request) = &mut room.account {
+        let Some(online) = self.state.online().filter(|online| online.can_send()) else { return };
+        if let Some(request) = &mut online.account {
             // The server would take anything else for a password.
             match request.answer.take() {
-                _ if is_leaving => room.connection.finish(),
-                Some(secret) => room.connection.send(secret.expose()),
+                _ if is_leaving => online.connection.finish(),
+                Some(secret) => online.connection.send(secret.expose()),
                 None => {}
             }
             return;
         }
-        let Some(next) = self.outbox.next(&mut room.delivery, is_leaving, Instant::now()) else {
+        let Some(next) = self.outbox.next(&mut online.delivery, is_leaving, Instant::now()) else {
             if is_leaving && self.outbox.len() == 0 {
-                room.connection.finish();
+                online.connection.finish();
             }
             return;
         };
-        room.connection.send(next.line());
+        online.connection.send(next.line());
         match next {
             ToSend::Ping(_) | ToSend::Again(_) => {}
-            ToSend::Account(request) => room.account = Some(request),
+            ToSend::Account(request) => online.account = Some(request),
             ToSend::Line(line) => {
-                room.has_quit = is_quit(&line);
-                if room.has_quit {
+                online.has_quit = is_quit(&line);
+                if online.has_quit {
                     self.begin_to_leave();
                 }
                 // No input is handled meanwhile, so the line is shown before its answer. A private message is shown
@@ -782,7 +782,7 @@ impl App {
         let is_leaving = matches!(self.state, State::Leaving { .. });
         let Some(connection) = self.state.connection() else { return Continue(()) };
         let session = std::mem::take(&mut connection.session_state);
-        let is_first = self.absence.is_none() && self.state.room().is_none();
+        let is_first = self.absence.is_none() && self.state.online().is_none();
         if is_leaving || session.was_dismissed() || !self.reconnect || is_first {
             let done = match how {
                 // After the goodbye an error does not matter.
@@ -791,9 +791,9 @@ impl App {
             };
             return Break(self.done(done).await);
         }
-        let is_typing = self.state.room().is_some() && self.password_prompt.is_open();
+        let is_typing = self.state.online().is_some() && self.password_prompt.is_open();
         self.password_prompt.close();
-        let is_unfinished = self.state.room().is_some_and(|room| room.account.is_some());
+        let is_unfinished = self.state.online().is_some_and(|online| online.account.is_some());
         if self.outbox.drop_account_requests() || is_typing || is_unfinished {
             self.screen.say("The account command was not completed. Try again after reconnecting.");
         }
@@ -814,9 +814,9 @@ impl App {
     /// Tells how many of the sent lines may not have arrived, and returns that number. The history will tell about
     /// messages.
     async fn tell_missing(&mut self) -> usize {
-        let Some(room) = self.state.room() else { return 0 };
-        self.uncertain.extend(room.delivery.uncertain());
-        let Some((count, first)) = room.delivery.missing() else { return 0 };
+        let Some(online) = self.state.online() else { return 0 };
+        self.uncertain.extend(online.delivery.uncertain());
+        let Some((count, first)) = online.delivery.missing() else { return 0 };
         let first = first.to_owned();
         self.tell_lost(count, &first).await;
         count

@@ -99,8 +99,8 @@ impl Scene {
         assert!(block_on(self.app.type_in(typed)).is_continue());
     }
 
-    fn room(&mut self) -> &mut Room {
-        self.app.state.room().unwrap()
+    fn online(&mut self) -> &mut Online {
+        self.app.state.online().unwrap()
     }
 
     #[track_caller]
@@ -365,8 +365,8 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // Now a ping is also due.
     let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
-    scene.room().delivery = Delivery::default();
-    scene.room().delivery.sent("earlier", long_ago);
+    scene.online().delivery = Delivery::default();
+    scene.online().delivery.sent("earlier", long_ago);
     assert_eq!(scene.next(), None, "the server has not asked yet");
     assert!(scene.app.next().now_or_never().is_none(), "it does nothing all the time");
     for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
@@ -398,7 +398,7 @@ fn an_account_command_waits_for_the_answers_to_earlier_lines() {
     scene.hears(&pong);
     assert_eq!(scene.next().as_deref(), Some("/register"));
     scene.hears("! name-registered: Bob is registered\n");
-    assert!(scene.room().account.is_none(), "this one is its own");
+    assert!(scene.online().account.is_none(), "this one is its own");
 }
 
 /// One of the lost lines could be the pong.
@@ -418,7 +418,7 @@ fn after_lost_answers_an_account_command_waits_for_another_pong() {
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // The question can also be lost.
     scene.hears("* You missed 9 lines.\n");
-    assert!(scene.room().account.is_some());
+    assert!(scene.online().account.is_some());
     assert_eq!(
         scene.shown(),
         ["* You missed 7 lines.".to_owned(), "* You missed 9 lines.".to_owned(), format!("-- {MISSED}")]

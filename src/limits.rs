@@ -577,6 +577,9 @@ pub const CLIENT_SPEAKERS: usize = 100;
 /// until others leave.
 pub const CLIENT_NAMES: usize = 10_000;
 
+/// The number of rooms that the client remembers for completion. Further ones are not completed.
+pub const CLIENT_ROOMS: usize = 1000;
+
 /// The number of bytes that the client draws at once. It stops after the line that exceeds this.
 pub const CLIENT_DRAWN_BYTES: usize = 64 * 1024;
 

@@ -23,7 +23,7 @@ use rustyline::{
 
 use crate::client::ClientError;
 use crate::client::startup::no_thread;
-use crate::client::terminal::completion::{Completion, commands_that_begin_with};
+use crate::client::terminal::completion::{Completion, commands_that_begin_with, takes_room};
 use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keys::{Keys, Press, Typed};
@@ -254,9 +254,19 @@ fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
         let pair = |command: String| Pair { display: command.trim_end().to_owned(), replacement: command };
         return (start, commands_that_begin_with(word).into_iter().map(pair).collect());
     }
+    if command_before(line, start).is_some_and(takes_room) {
+        let pair = |room: String| Pair { replacement: format!("{room} "), display: room };
+        return (start, completion.rooms_that_begin_with(word).into_iter().map(pair).collect());
+    }
     let end = if start == 0 { ": " } else { " " };
     let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };
     (start, completion.that_begin_with(word).into_iter().map(pair).collect())
+}
+
+/// The command whose first argument starts here, without its slash.
+fn command_before(line: &str, start: usize) -> Option<&str> {
+    let command = line.get(find_slash(line)? + 1..start)?.trim_end();
+    (!command.contains(char::is_whitespace)).then_some(command)
 }
 
 impl Highlighter for Assistant {
@@ -331,5 +341,26 @@ mod tests {
         assert_eq!(complete("/ig"), (0, vec!["/ignore ".to_owned()]));
         assert_eq!(complete("/unignore ali"), (10, vec!["Alice ".to_owned()]));
         assert_eq!(complete("zoë"), (0, vec![]));
+    }
+
+    #[test]
+    fn rooms_are_completed_where_a_command_takes_one() {
+        let completion = Completion::default();
+        let lines = ["* Devin has joined", "* 3 rooms: lobby (12), dev (4), design (1)."];
+        lines.iter().for_each(|line| completion.hear(ServerLine::parse(line)));
+        let complete = |line: &str| {
+            let (start, pairs) = super::complete(line, &completion);
+            (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())
+        };
+        let rooms = || vec!["design ".to_owned(), "dev ".to_owned()];
+        for command in ["/join", "/JOIN", "/hear", "/deaf", "/say", "/who", "/names", "/close", " /join"] {
+            assert_eq!(complete(&format!("{command} de")), (command.len() + 1, rooms()), "{command}");
+        }
+        assert_eq!(complete("/join #dev"), (6, vec!["#dev ".to_owned()]));
+        assert_eq!(complete("/join  l"), (7, vec!["lobby ".to_owned()]));
+        for (line, start) in [("/topic de", 7), ("/msg de", 5), ("//join de", 7), ("/say dev de", 9), ("join de", 5)] {
+            assert_eq!(complete(line), (start, vec!["Devin ".to_owned()]), "{line}");
+        }
+        assert_eq!(complete("/join"), (0, vec!["/join ".to_owned()]));
     }
 }

@@ -18,6 +18,7 @@ mod paste;
 mod plain;
 mod reconnect;
 mod reflow;
+mod rooms;
 mod screen;
 mod theme;
 mod wrap;

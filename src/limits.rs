@@ -592,6 +592,9 @@ pub const RESIZE_LOOK: Duration = Duration::from_millis(5);
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
 
+/// How long the client waits for its editor to draw another prompt before it asks again.
+pub const PROMPT_RETRY: Duration = Duration::from_millis(200);
+
 /// How often a client in the background checks whether it is in the foreground.
 pub const FOREGROUND_LOOK: Duration = Duration::from_millis(50);
 

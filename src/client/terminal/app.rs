@@ -555,6 +555,7 @@ impl App {
         let delivery = Delivery::default();
         self.enter(State::Online(Online { connection, delivery, has_quit: false, account: None, resuming }));
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
+        self.theme.prompt.set_room(self.rooms.current());
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Reconnected. You were away since {}.", absence.since));
@@ -669,6 +670,7 @@ impl App {
         if is_moved {
             // The server names those who are there.
             self.completion.clear();
+            self.theme.prompt.set_room(self.rooms.current());
         }
         is_moved && matches!(line, ServerLine::RoomClosed { .. })
     }

@@ -217,6 +217,7 @@ mod tests {
         assert!(hear(&mut rooms, "* You are now in ops. 1 other here: Al."));
         assert_eq!((rooms.login(&FIRST).as_str(), rooms.heard().count()), (" #ops ids=on since=8", 0));
         assert!(!hear(&mut rooms, "* You are already in ops.\n* Al has gone to dev\n* dev was closed"));
+        assert_eq!(rooms.login(&FIRST), " #ops ids=on since=8");
         assert!(hear(&mut rooms, "* ops was closed by Olga: done"));
         assert!(rooms.current().is_lobby());
         // What was said there after the person left is not known.

@@ -2,13 +2,11 @@
 //!
 //! Input and output are safe text, because the client trusts no server. No information depends on colour alone.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 
 use crate::client::message::Message;
+use crate::client::terminal::prompt::Prompt;
 use crate::client::terminal::screen::{Painted, Style};
 use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::{Command, Line, ServerLine};
@@ -20,14 +18,6 @@ const BOLD: Style = Style::Fixed("1");
 const DIM: Style = Style::Fixed("2");
 const RED: Style = Style::Fixed("1;31");
 
-/// The prompt. Its colour says whether there is a connection; its width never changes.
-#[derive(Clone)]
-pub(crate) struct Prompt {
-    pub(crate) text: &'static str,
-    pub(crate) color: bool,
-    pub(crate) connected: Arc<AtomicBool>,
-}
-
 pub(crate) struct Theme {
     own: Name,
     bell: bool,
@@ -36,7 +26,7 @@ pub(crate) struct Theme {
 
 impl Theme {
     pub(crate) fn new(own: Name, color: bool, bell: bool) -> Self {
-        Self { own, bell, prompt: Prompt { text: "> ", color, connected: Arc::default() } }
+        Self { own, bell, prompt: Prompt::new(color) }
     }
 
     /// The current name of this person.

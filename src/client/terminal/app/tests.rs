@@ -795,37 +795,30 @@ fn rooms_are_heard_after_the_welcome_and_again_after_a_loss() {
 fn messages_of_two_rooms_are_found_in_their_histories_or_sent_again() {
     let mut scene = Scene::in_rooms(Some("dev"), &["ops"]);
     scene.sends_alone("/hear ops", "* You also hear ops now.");
-    for line in ["one", "/say ops two", "three", "/say ops four", "/say dev five"] {
+    for line in ["one", "/say ops two", "/say ops three", "three", "/say ops four", "/say dev five"] {
         scene.says(line);
     }
     scene.hears(&format!("[dev 3 {NOON}] Bob: one\n"));
     scene.comes_back_to("dev");
     // The same text in another room, or of another person, is another message.
-    scene.hears(&format!("[dev 4 {NOON}] Bob: three\n[dev 5 {NOON}] Bob: two\n* That was 4 to 5, 2 lines.\n"));
+    scene.hears("* That was 1 to 9 in ops, 9 lines.\n* 7 of these lines are no longer kept in ops.\n");
+    assert_eq!(scene.next(), None, "this is not the end");
+    scene.hears(&format!("[dev 4 {NOON}] Bob: three\n* That was 4 to 4, 1 line.\n"));
     scene.app.keep(vec!["six".to_owned()]);
     let missed = format!(
         "* You also hear ops now.\n[ops 8 {NOON}] Al: four\n[ops 9 {NOON}] Bob: two\n* That was 8 to 9 in ops, 2 lines."
     );
     scene.sends_alone("/hear ops since=1s", &missed);
     assert_eq!(
-        [scene.next(), scene.next(), scene.next()].map(Option::unwrap),
-        ["/say ops four", "/say dev five", "six"]
+        [scene.next(), scene.next(), scene.next(), scene.next()].map(Option::unwrap),
+        ["/say ops three", "/say ops four", "/say dev five", "six"]
     );
     scene.hears(&format!("[ops 10 {NOON}] Bob: four\n[dev 6 {NOON}] Bob: five\n[dev 7 {NOON}] Bob: six\n"));
     let shown = scene.shown();
     let messages: Vec<_> = shown.iter().filter(|line| line.contains(": ") && !line.starts_with(['-', '*'])).collect();
     assert_eq!(
         messages,
-        [
-            "Bob: one",
-            "Bob: three",
-            "Bob: two",
-            "#ops Al: four",
-            "#ops Bob: two",
-            "Bob: six",
-            "#ops Bob: four",
-            "Bob: five"
-        ]
+        ["Bob: one", "Bob: three", "#ops Al: four", "#ops Bob: two", "Bob: six", "#ops Bob: four", "Bob: five"]
     );
 }
 
@@ -847,6 +840,27 @@ fn what_the_history_of_a_room_cannot_tell_is_reported_and_not_sent_again() {
         let told = "-- A line that you sent may not have arrived: /say ops one".to_owned();
         assert!(scene.shown().contains(&told), "{answer}");
     }
+}
+
+#[test]
+fn a_message_in_a_room_that_is_no_longer_heard_may_be_lost() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    scene.says("/say ops one");
+    scene.hears("* You no longer hear ops.\n");
+    scene.says("two");
+    scene.comes_back();
+    assert_eq!([scene.next(), scene.next()], [Some("two".to_owned()), None]);
+    assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: /say ops one".to_owned()));
+}
+
+#[test]
+fn a_loss_while_a_room_is_asked_for_begins_again() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    assert_eq!(scene.next().as_deref(), Some("/hear ops"));
+    scene.comes_back();
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    assert_eq!(scene.next(), None, "it is not asked for twice");
 }
 
 #[test]
@@ -893,6 +907,17 @@ fn what_is_said_in_a_room_is_shown_once_it_is_accepted() {
         scene.hears(&format!("{answer}\n"));
     }
     assert_eq!(scene.shown(), ["#ops Bob: hi", "! not-hearing: you do not hear log; /hear log first", "~ Bob waves"]);
+}
+
+/// What was typed there is still on the screen.
+#[test]
+fn what_is_said_in_a_room_is_not_shown_again_at_a_plain_terminal() {
+    let mut scene = Scene::set();
+    let (screen, showing) = Screen::new(true, || date(2026, 11, 26));
+    (scene.app.screen, scene.screen, scene.showing) = (screen.clone(), screen, showing);
+    scene.says("/say ops hi");
+    scene.hears(&format!("[ops 7 {NOON}] Bob: hi\n[ops 8 {NOON}] Al: hi\n"));
+    assert_eq!(scene.shown(), ["#ops Al: hi"]);
 }
 
 /// The client waits for the end of what was missed in all rooms.

@@ -91,6 +91,50 @@ fn an_accepted_message_comes_back_and_confirms_what_was_sent_before_it() {
 }
 
 #[test]
+fn a_message_comes_back_from_the_room_where_it_was_said() {
+    let (dev, now) = (RoomName::parse("dev").unwrap(), Instant::now());
+    let mut delivery = Delivery::default();
+    delivery.sent("one", &dev, now);
+    delivery.sent("/say ops one", &dev, now);
+    assert!(!hear(&mut delivery, "[7 2026-11-26T12:03:11Z] Bob: one"));
+    let heard = |line| Heard { is_receipt: true, is_new: line == "[ops 8 2026-11-26T12:03:11Z] Bob: one", alone: None };
+    for line in ["[dev 7 2026-11-26T12:03:11Z] Bob: one", "[ops 8 2026-11-26T12:03:11Z] Bob: one"] {
+        assert_eq!(hear_at(&mut delivery, line, now), heard(line));
+    }
+    assert!(delivery.missing().is_none());
+}
+
+#[test]
+fn a_command_that_changes_the_rooms_goes_alone() {
+    let now = Instant::now();
+    for (line, is_alone) in [
+        ("/join dev", true),
+        ("/leave", true),
+        ("/hear dev", true),
+        ("/hear dev since=2h", true),
+        ("/deaf dev", true),
+        ("/hear", false),
+        ("/rooms", false),
+        ("/join Dev", false),
+        ("/say dev hi", false),
+    ] {
+        let mut delivery = Delivery::default();
+        delivery.sent(line, &RoomName::lobby(), now);
+        assert_eq!((delivery.has_alone(), delivery.due() == Some(now)), (is_alone, is_alone), "{line}");
+        assert_eq!(delivery.take_move(), is_alone.then(|| line.to_owned()));
+    }
+    let mut outbox = Outbox::default();
+    outbox.add(["one", "/join dev", "two"].map(str::to_owned).to_vec());
+    let mut delivery = Delivery::default();
+    let mut next = |delivery: &mut Delivery| outbox.next(delivery, &RoomName::lobby(), false, now);
+    assert_eq!(next(&mut delivery).unwrap().line(), "one");
+    let Some(ToSend::Ping(ping)) = next(&mut delivery) else { panic!("the message is not confirmed") };
+    assert!(next(&mut delivery).is_none());
+    hear(&mut delivery, &format!("* Pong {}", ping.strip_prefix("/ping ").unwrap()));
+    assert_eq!(next(&mut delivery).unwrap().line(), "/join dev");
+}
+
+#[test]
 fn answers_to_the_persons_own_pings_are_shown() {
     let mut delivery = sent(&["/ping", "/ping 1"]);
     let pong = ask(&mut delivery);

@@ -52,7 +52,7 @@ fn messages(first: u64, count: u64) -> Arc<[Message]> {
 
 fn append_with(bencher: Bencher<'_, '_>, sync: Sync, batch: u64) {
     let history = open("append", sync);
-    let mut next = history.first_number();
+    let mut next = history.next_number();
     bencher
         .counter(ItemsCount::new(batch))
         .with_inputs(|| {

@@ -10,9 +10,9 @@ use futures::channel::oneshot;
 use linechat::log::Log;
 use linechat::model::PeerId;
 use linechat::model::address::PeerAddr;
-use linechat::model::{Message, Name, SafeText, Timestamp};
+use linechat::model::{Message, Name, RoomName, SafeText, Timestamp};
 use linechat::protocol::{Command, Line};
-use linechat::room::{Audience, BatchBuilder, Broker, Event, Feed, Join, Reader, Uses};
+use linechat::room::{Audience, BatchBuilder, Broker, Event, Join, Reader, Uses};
 
 /// The number of lines in a turn.
 const LINES: usize = 32;
@@ -23,7 +23,7 @@ fn main() {
 
 /// A room with this many peers that have read everything.
 fn room(peers: usize) -> (Broker, Vec<Reader>) {
-    let mut broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now());
+    let mut broker = Broker::new(1 << 24, Log::off(), Instant::now());
     let mut readers: Vec<_> = (0..peers)
         .map(|peer| {
             let (answer, mut answered) = oneshot::channel();
@@ -34,10 +34,10 @@ fn room(peers: usize) -> (Broker, Vec<Reader>) {
                 account_id: None,
                 options: Default::default(),
                 is_waiting: false,
-                owed: Default::default(),
+                throttle: Default::default(),
             };
             broker.handle(Event::Join { join: Box::new(join), answer });
-            answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free")
+            answered.try_recv().ok().flatten().expect("a join is answered").expect("the name is free").current.reader
         })
         .collect();
     broker.publish();
@@ -107,7 +107,7 @@ fn render(bencher: Bencher<'_, '_>, senders: u64) {
     bencher.counter(ItemsCount::new(LINES)).with_inputs(messages).bench_local_values(|messages| {
         let mut batch = BatchBuilder::default();
         for (message, sender) in messages.into_iter().zip((0..senders).cycle().map(PeerId)) {
-            batch.say(Audience::AllBut(sender), sender, message);
+            batch.say(Audience::AllBut(sender), sender, &RoomName::lobby(), message);
         }
         batch.take(Uses::default())
     });

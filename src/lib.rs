@@ -11,8 +11,8 @@
 //!
 //! * [`model`]: values that all layers share, such as names and safe text.
 //! * [`protocol`]: bytes to lines to commands, and replies to lines. It knows no sockets and no tasks.
-//! * [`room`]: who is here and who hears what, in one order for everyone. Only its broker owns the peers.
-//! * [`history`]: keeps the messages of the room, in memory or in a file.
+//! * [`room`]: who is in which room and who hears what, in one order for each room. Only its broker owns the peers.
+//! * [`history`]: keeps the messages of the rooms, in memory or in a file.
 //! * [`accounts`]: stores accounts, bans and mutes in a file, and hashes passwords.
 //! * [`server`]: the sockets and tasks: listeners, sessions, writers.
 //! * [`client`]: the client for people and scripts.

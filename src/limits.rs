@@ -230,10 +230,13 @@ pub const INBOX_EVENTS: usize = 128;
 /// How many iterations of its loop a task may run before it yields to other tasks.
 pub const TASK_BUDGET: u8 = 8;
 
-/// The number of bytes that end a turn of the broker. Its last reply may exceed this.
+/// The number of bytes that end the turn of a room. Its last reply may exceed this.
 pub const BATCH_BYTES: usize = 64 * 1024;
 
-/// The size of the feed, in bytes, for all slow readers together.
+/// The number of bytes that one room can get in a turn if there are several. Its last event may exceed this.
+pub const ROOM_BYTES: usize = 16 * 1024;
+
+/// The size of the feeds of all rooms, in bytes, for all slow readers together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The number of bytes that a writer takes from the feed at once, rounded up to whole batches.
@@ -284,6 +287,12 @@ pub const WHO_LINE_BYTES: usize = 400;
 /// The number of names that the welcome lists.
 pub const WELCOME_NAMES: usize = 10;
 
+/// How many rooms there may be, without `--room-limit`.
+pub const ROOM_LIMIT: usize = 1000;
+
+/// How many changes of rooms may wait for a peer's writer.
+pub const MOVES_WAITING: usize = 64;
+
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.
 pub const IGNORED_NAMES: usize = 100;
 
@@ -295,31 +304,31 @@ pub const TOPIC_CHARS: usize = 200;
 
 // ---- History --------------------------------------------------------------------------------------------------------
 
-/// The most messages that are kept in memory without a data folder.
+/// The most messages of a room that are kept in memory without a data folder.
 pub const MEMORY_HISTORY_MESSAGES: usize = 10_000;
 
-/// The most bytes that these messages may take.
+/// The most bytes that these messages of all rooms may take.
 pub const MEMORY_HISTORY_BYTES: usize = 8 * 1024 * 1024;
 
-/// How far ahead of the newest number the ceiling of numbers is kept on the disk. After a crash, numbering continues
-/// above the ceiling, so this is the most that a crash can skip, twice. It is also how many messages the room can still
-/// number when the disk fails.
+/// How far ahead of the newest number of a room its ceiling of numbers is kept on the disk. After a crash, numbering
+/// continues above the ceiling, so this is the most that a crash can skip, twice. It is also how many messages the room
+/// can still number when the disk fails.
 pub const NUMBERS_AHEAD: u64 = 65_536;
 
-/// The number of bytes of messages that wait for the disk. Further ones are not stored.
+/// The number of bytes of messages of a room that wait for the disk. Further ones are not stored.
 pub const HISTORY_WAITING_BYTES: usize = 16 * 1024 * 1024;
 
-/// The newest messages that are also kept in memory, so that joining peers need nothing from the disk.
+/// The newest messages of a room that are also kept in memory, so that joining peers need nothing from the disk.
 pub const HISTORY_TAIL_MESSAGES: usize = 1000;
 
-/// The most bytes that these may take.
+/// The most bytes that these may take, of all rooms.
 pub const HISTORY_TAIL_BYTES: usize = 1024 * 1024;
 
-/// The number of messages that a search looks through at once, before it lets others read, ...
-pub const SEARCH_STEP_MESSAGES: usize = 16_384;
+/// The number of messages that a search looks through at once, before it lets others read. They take at most 16 MiB.
+pub const SEARCH_STEP_MESSAGES: u64 = 4096;
 
-/// ... and of bytes, rounded up to a message.
-pub const SEARCH_STEP_BYTES: usize = 2 * 1024 * 1024;
+/// For each this many damaged messages, the next attempt to read on skips one more.
+pub const DAMAGE_STEPS: i64 = 256;
 
 /// How often old messages are removed, ...
 pub const RETENTION_CHECK: Duration = Duration::from_secs(10);
@@ -390,6 +399,9 @@ pub const GREP_MOST: usize = 100;
 /// How many messages a newcomer is shown (`--replay`), and the most that can be set.
 pub const REPLAY: usize = 10;
 pub const REPLAY_MOST: usize = 100;
+
+/// The most bytes of the messages that a room keeps for newcomers. If these are longer, they come from the history.
+pub const RECENT_BYTES: usize = 16 * 1024;
 
 /// The number of messages that a writer reads from the history at once.
 pub const REPLAY_PAGE: usize = 256;

@@ -58,7 +58,7 @@ fn append_forever(folder: &Path) {
         None => Sync::Within(Duration::from_millis(20)),
     };
     let (_database, history) = open(folder, sync);
-    let mut next = history.first_number();
+    let mut next = history.next_number();
     println!("\nfirst {next}");
     // Some batches wait at the same time.
     loop {
@@ -135,7 +135,7 @@ fn what_was_shown_survives_kill_9_and_no_number_is_given_twice() {
         highest = highest.max(given);
         // It opens.
         let (database, history) = open(&folder, Sync::Always);
-        let next = history.first_number();
+        let next = history.next_number();
         assert!(next > highest, "round {round}: {next} was given before, up to {highest}");
         check(&history, first, shown);
         if round % 3 == 0 {
@@ -199,7 +199,7 @@ fn a_power_cut_loses_only_what_was_not_synced_and_no_number_is_given_twice() {
         let at = if round == 0 { whole } else { fastrand::usize(synced..=whole) };
         cut(&folder, &copy, at, round % 2 == 1);
         let (database, history) = open(&copy, Sync::Always);
-        assert!(history.first_number() > last, "{} could be given again", history.first_number());
+        assert!(history.next_number() > last, "{} could be given again", history.next_number());
         let newest = history.extent().unwrap().newest;
         assert!(newest >= before_sync && newest <= last, "{newest} of {before_sync} to {last}");
         assert!(round != 0 || newest == last);

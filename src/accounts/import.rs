@@ -47,11 +47,11 @@ type SanctionTable = TableDefinition<'static, BannedRow<'static>, SanctionRow<'s
 const BANS: SanctionTable = TableDefinition::new("bans");
 const MUTES: SanctionTable = TableDefinition::new("mutes");
 
-/// Imports the file of an earlier version, if there is one. `current` is what the database contains.
+/// Imports the file of an earlier version, if there is one.
 ///
 /// # Errors
 /// [`OpenError`]. Nothing was imported then, and the file was not changed.
-pub(super) fn import(store: &mut Store, current: &State, now: SystemTime) -> Result<(), OpenError> {
+pub(super) fn import(store: &mut Store, now: SystemTime) -> Result<(), OpenError> {
     let folder = parent(store.path()).to_owned();
     let path = folder.join(FILE);
     let failed = |why: String| OpenError::Failed { path: path.clone(), why };
@@ -60,7 +60,7 @@ pub(super) fn import(store: &mut Store, current: &State, now: SystemTime) -> Res
         return Ok(());
     }
     if store.setting(IMPORTED).map_err(|error| failed(error.to_string()))?.is_none() {
-        if !current.is_empty() {
+        if !store.read()?.state.is_empty() {
             let why = "linechat.db contains accounts already; move one of the two files away";
             return Err(failed(why.to_owned()));
         }

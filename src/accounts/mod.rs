@@ -48,9 +48,9 @@ impl Accounts {
     /// # Errors
     /// [`OpenError`], such as for damaged accounts.
     pub fn open(database: &Database, now: SystemTime) -> Result<Self, OpenError> {
-        let (mut store, content) = Store::open(database)?;
-        import::import(&mut store, &content.state, now)?;
-        let mut content = store.reread()?;
+        let mut store = Store::new(database);
+        import::import(&mut store, now)?;
+        let mut content = store.read()?;
         let mut changes = content.superseded;
         changes.extend(content.state.sweep(now));
         let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
@@ -251,7 +251,7 @@ impl Accounts {
     /// After a write failed: reads the accounts again, and holds what is in the database.
     fn recover(&self, store: &mut Store) -> Result<(), OpenError> {
         if store.is_uncertain() {
-            let content = store.reread()?;
+            let content = store.read()?;
             self.change(|state| *state = content.state);
         }
         Ok(())

@@ -49,10 +49,8 @@ impl From<rusqlite::Error> for ReadError {
 }
 
 impl Store {
-    pub(crate) fn open(database: &Database) -> Result<(Self, Content), OpenError> {
-        let store = Self { database: database.clone(), is_uncertain: false };
-        let content = store.read()?;
-        Ok((store, content))
+    pub(crate) fn new(database: &Database) -> Self {
+        Self { database: database.clone(), is_uncertain: false }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -63,19 +61,16 @@ impl Store {
         self.is_uncertain
     }
 
-    /// Reads the content again: a failed write may have succeeded after all.
-    pub(crate) fn reread(&mut self) -> Result<Content, OpenError> {
-        let content = self.read()?;
-        self.is_uncertain = false;
-        Ok(content)
-    }
-
-    fn read(&self) -> Result<Content, OpenError> {
+    /// Reads the content. Afterwards it is certain which writes have succeeded.
+    pub(crate) fn read(&mut self) -> Result<Content, OpenError> {
         let path = self.database.path();
         let failed = |why: String| OpenError::Failed { path: path.to_owned(), why };
         let read = |connection: &Connection| Ok(in_transaction(connection, Content::read));
         match self.database.read_blocking(read).map_err(|error| failed(error.to_string()))? {
-            Ok(content) => Ok(content),
+            Ok(content) => {
+                self.is_uncertain = false;
+                Ok(content)
+            }
             Err(ReadError::Damaged(why)) => Err(OpenError::Damaged { path: path.to_owned(), why }),
             Err(ReadError::Sqlite(error)) => Err(refine(path, &error)),
         }

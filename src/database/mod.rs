@@ -223,6 +223,10 @@ impl DatabaseError {
         Self("the database is closed".to_owned())
     }
 
+    pub(crate) fn damaged(messages: u64) -> Self {
+        Self(format!("it is damaged, and messages cannot be read: {messages}"))
+    }
+
     fn wal_full() -> Self {
         Self("its write-ahead log is too large, because another program keeps a transaction open".to_owned())
     }

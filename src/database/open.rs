@@ -39,7 +39,7 @@ pub(crate) const FILE: &str = "linechat.db";
 
 /// The newest format that can be read, in `user_version`. A change of the tables increases it, and must still read the
 /// older ones.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Marks the file as ours, in `application_id`: "line".
 const APPLICATION: i32 = 0x6c69_6e65;
@@ -49,7 +49,8 @@ const APPLICATION: i32 = 0x6c69_6e65;
 /// The key of a message is its room's number times 2^44, plus its number in the room. So one table without a second
 /// index holds all rooms, each in order.
 const SCHEMA: &str = "
-    CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, ceiling INTEGER NOT NULL);
+    CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, ceiling INTEGER NOT NULL, topic TEXT,
+        keep INTEGER);
     INSERT INTO rooms (id, name, ceiling) VALUES (1, 'lobby', 0);
     CREATE TABLE messages (key INTEGER PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL);
     CREATE VIEW history AS
@@ -62,6 +63,11 @@ const SCHEMA: &str = "
         reason TEXT, since INTEGER NOT NULL, until INTEGER, PRIMARY KEY (kind, type, target)) WITHOUT ROWID;
     CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 ";
+
+/// Turns a database of format 1 into one of format 2.
+const FROM_1: &str = "
+    BEGIN; ALTER TABLE rooms ADD COLUMN topic TEXT; ALTER TABLE rooms ADD COLUMN keep INTEGER; PRAGMA user_version = 2;
+    COMMIT;";
 
 /// The file of a folder, locked by this process and checked. It is created if it is missing.
 #[derive(Debug)]
@@ -153,7 +159,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let connection = connect(path, DATABASE_CACHE_BYTES).map_err(refine)?;
     let format = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refine)?;
     match format {
-        1..=FORMAT => {}
+        FORMAT => {}
+        1 => connection.execute_batch(FROM_1).map_err(refine)?,
         _ if format > FORMAT => return Err(OpenError::Newer { path: path.to_owned(), format }),
         _ => return Err(OpenError::NotOurs(path.to_owned())),
     }

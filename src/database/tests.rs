@@ -123,7 +123,7 @@ fn a_newer_format_is_refused() {
     let folder = Folder::new();
     drop(folder.open());
     Connection::open(folder.file()).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(folder.refusal(), "DIR/linechat.db was written by a newer linechat: its format is 7, not 1");
+    assert_eq!(folder.refusal(), "DIR/linechat.db was written by a newer linechat: its format is 7, not 2");
 }
 
 #[test]

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::database::{FILE, OpenError, check, reader, refine};
-use crate::history::Extent;
-use crate::history::file::{LOBBY, extent, keys, last_before, page_after};
+use crate::history::file::{Room, extent, keys, last_before, page_after};
 use crate::history::retention::bytes;
-use crate::model::{Message, Timestamp};
+use crate::history::scan::{Entry, is_damage, scan};
+use crate::history::{Extent, Page};
+use crate::model::{RoomName, Timestamp};
 use crate::os::path::parent;
 use crate::os::safe_file::create_new_private;
 use crate::os::system::files::sync_folder;
@@ -18,11 +20,13 @@ use crate::os::system::files::sync_folder;
 /// The number of messages that are read or counted at once, so that the write-ahead log does not grow meanwhile.
 const PAGE: u64 = 100_000;
 
-/// The stored messages of a data folder.
+/// The stored messages of one room in a data folder.
 #[derive(Debug)]
 pub struct Archive {
     path: PathBuf,
     connection: Connection,
+    /// `None` if there is no such room.
+    room: Option<Room>,
 }
 
 /// What is stored.
@@ -38,11 +42,14 @@ pub struct Statistics {
 impl Archive {
     /// # Errors
     /// [`OpenError`].
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub fn open(folder: &Path, room: &RoomName) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
         check(&path)?;
         let connection = reader(&path).map_err(|error| refine(&path, &error))?;
-        Ok(Self { path, connection })
+        let sql = "SELECT id FROM rooms WHERE name = ?1";
+        let id = connection.query_row(sql, [room.as_str()], |row| row.get(0)).optional();
+        let room = id.map_err(|error| refine(&path, &error))?.map(Room);
+        Ok(Self { path, connection, room })
     }
 
     /// # Errors
@@ -53,21 +60,35 @@ impl Archive {
 
     fn count(&self) -> rusqlite::Result<Statistics> {
         let mut statistics = Statistics { messages: 0, bytes: bytes(&self.connection)?, range: None };
-        let Some(Extent { oldest, newest }) = extent(&self.connection, LOBBY)? else { return Ok(statistics) };
+        let Some(room) = self.room else { return Ok(statistics) };
+        let Some(Extent { oldest, newest }) = extent(&self.connection, room)? else { return Ok(statistics) };
         let mut count = self.connection.prepare("SELECT count(*) FROM messages WHERE key BETWEEN ?1 AND ?2")?;
         let mut first = oldest;
         while first <= newest {
             let last = newest.min(first + PAGE - 1);
-            statistics.messages += count.query_row(keys(LOBBY, first, last), |row| row.get::<_, i64>(0))?.max(0) as u64;
+            statistics.messages += match count.query_row(keys(room, first, last), |row| row.get::<_, i64>(0)) {
+                Err(error) if is_damage(&error) => self.count_intact(room, first, last)?,
+                count => count?.max(0) as u64,
+            };
             first = last + 1;
         }
         let at = |number| {
             let sql = "SELECT at FROM messages WHERE key = ?1";
-            let at = self.connection.query_row(sql, [LOBBY.key(number)], |row| row.get::<_, i64>(0))?;
+            let at = self.connection.query_row(sql, [room.key(number)], |row| row.get::<_, i64>(0))?;
             Ok::<_, rusqlite::Error>((number, Timestamp::from_millis(at.max(0).cast_unsigned())))
         };
         statistics.range = Some([at(oldest)?, at(newest)?]);
         Ok(statistics)
+    }
+
+    /// The number of messages in a part of the file that is damaged.
+    fn count_intact(&self, room: Room, first: u64, last: u64) -> rusqlite::Result<u64> {
+        let mut count = 0;
+        scan(&self.connection, "at", keys(room, first, last), |entry| {
+            count += u64::from(matches!(entry, Entry::Row(..)));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
     }
 
     /// The range of stored numbers.
@@ -75,7 +96,8 @@ impl Archive {
     /// # Errors
     /// [`OpenError`].
     pub fn extent(&self) -> Result<Option<Extent>, OpenError> {
-        extent(&self.connection, LOBBY).map_err(|error| refine(&self.path, &error))
+        let extent = self.room.map(|room| extent(&self.connection, room)).transpose();
+        extent.map(Option::flatten).map_err(|error| refine(&self.path, &error))
     }
 
     /// The number of the newest message that is not after this time.
@@ -83,17 +105,18 @@ impl Archive {
     /// # Errors
     /// [`OpenError`].
     pub fn last_before(&self, at: Timestamp) -> Result<u64, OpenError> {
-        let Some(extent) = self.extent()? else { return Ok(0) };
-        last_before(&self.connection, LOBBY, extent, at).map_err(|error| refine(&self.path, &error))
+        let (Some(room), Some(extent)) = (self.room, self.extent()?) else { return Ok(0) };
+        last_before(&self.connection, room, extent, at).map_err(|error| refine(&self.path, &error))
     }
 
-    /// Some of the messages with numbers above `after` and up to `up_to`, and the last number that was looked at.
+    /// Some of the messages with numbers above `after` and up to `up_to`.
     ///
     /// # Errors
-    /// [`OpenError`].
-    pub fn page(&self, after: u64, up_to: u64) -> Result<(Vec<Message>, u64), OpenError> {
-        let page = page_after(&self.connection, LOBBY, after, up_to, PAGE as usize);
-        page.map(|page| (page.messages, page.end)).map_err(|error| refine(&self.path, &error))
+    /// [`OpenError`], but not where the file is damaged.
+    pub fn page(&self, after: u64, up_to: u64) -> Result<Page, OpenError> {
+        let Some(room) = self.room else { return Ok(Page::of_missing(after, up_to)) };
+        let page = page_after(&self.connection, room, after, up_to, PAGE as usize);
+        page.map_err(|error| refine(&self.path, &error))
     }
 
     /// Copies the whole database, also while a server writes to it, to a new file that only this user can read.

@@ -4,35 +4,39 @@
 //! messages are also kept in memory. Reads of older ones take a page at a time, so that no transaction of a reader stays
 //! open for long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::{self, Future};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 
 use futures::FutureExt;
 use futures::channel::oneshot;
-use futures::future::{BoxFuture, Either};
-use rusqlite::{Connection, Row, params};
+use futures::future::Either;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use crate::database::{Database, DatabaseError, OpenError, Sync, refine};
+use crate::database::{Database, DatabaseError, Sync};
 use crate::history::memory::{Memory, size};
 use crate::history::needle::Needle;
-use crate::history::retention::Retain;
+use crate::history::scan::{Entry, is_damage, newest_key, scan};
 use crate::history::{Extent, Found, Keep, NotStored, Page, ReadError, Settings, lock};
 use crate::limits::{
-    HISTORY_PAGE_BYTES, HISTORY_TAIL_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD,
-    SEARCH_STEP_BYTES, SEARCH_STEP_MESSAGES,
+    HISTORY_PAGE_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, SEARCH_STEP_MESSAGES,
 };
+use crate::model::budget::Used;
 use crate::model::message::{Message, Timestamp};
 use crate::model::{Name, SafeText};
 
-/// The room that everyone is in. There is no other one yet.
-pub(super) const LOBBY: Room = Room(1);
-
 /// A room of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room(i64);
+pub(super) struct Room(pub(super) i64);
+
+/// What the file says about the messages of a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomState {
+    pub(super) ceiling: u64,
+    pub(super) extent: Option<Extent>,
+}
 
 /// The number of bits of a key that are the message's number.
 const NUMBER_BITS: u32 = 44;
@@ -53,61 +57,174 @@ fn number(key: i64) -> u64 {
 #[derive(Debug)]
 pub(super) struct FileHistory {
     database: Database,
-    room: Room,
+    name: Arc<str>,
     sync: Sync,
-    pub(super) keep: Keep,
-    pub(super) first_number: u64,
-    shared: Arc<Shared>,
+    /// For how long the messages of other rooms are kept.
+    usual_keep: Keep,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the thread that writes changes too.
 #[derive(Debug)]
 pub(super) struct Shared {
+    /// The number of the room, which changes when its messages are forgotten.
+    room: AtomicI64,
+    /// For how long its messages are kept, if that is not as usual.
+    keep: Mutex<Option<Keep>>,
     /// On the disk, so that a number up to this can be given.
     ceiling: AtomicU64,
     /// The ceiling that was requested last. Reset to `ceiling` if it could not be written.
     requested: AtomicU64,
     /// The highest number that was given.
     given: AtomicU64,
-    /// The bytes that wait to be written.
-    waiting: AtomicUsize,
+    /// The bytes of all rooms that wait to be written.
+    waiting: Arc<AtomicUsize>,
     is_closed: AtomicBool,
     pub(super) extent: Mutex<Option<Extent>>,
     tail: Mutex<Memory>,
 }
 
 impl FileHistory {
-    pub(super) fn open(database: &Database, settings: Settings) -> Result<Self, OpenError> {
-        let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
-        let room = LOBBY;
-        let read = |connection: &Connection| Ok((ceiling(connection, room)?, extent(connection, room)?));
-        let state = database.read_blocking(|connection| Ok(read(connection))).map_err(failed)?;
-        let (ceiling, extent) = state.map_err(|error| refine(database.path(), &error))?;
-        let first_number = ceiling.max(extent.map_or(0, |extent| extent.newest)) + 1;
-        let shared = Arc::new(Shared {
+    pub(super) fn new(
+        database: &Database,
+        room: Room,
+        name: &str,
+        (settings, keep): (Settings, Option<Keep>),
+        RoomState { ceiling, extent }: RoomState,
+        (tail, waiting): (Used, Arc<AtomicUsize>),
+    ) -> Self {
+        let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
+        let shared = Shared {
+            room: AtomicI64::new(room.0),
+            keep: Mutex::new(keep),
             ceiling: AtomicU64::new(0),
             requested: AtomicU64::new(0),
-            given: AtomicU64::new(first_number - 1),
-            waiting: AtomicUsize::new(0),
+            given: AtomicU64::new(given),
+            waiting,
             is_closed: AtomicBool::new(false),
             extent: Mutex::new(extent),
-            tail: Mutex::new(Memory::new(first_number, HISTORY_TAIL_MESSAGES, HISTORY_TAIL_BYTES)),
-        });
-        let history = Self {
-            database: database.clone(),
-            room,
-            sync: settings.sync,
-            keep: settings.keep,
-            first_number,
-            shared: Arc::clone(&shared),
+            tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
         };
-        let ceiling = history.shared.raise_ceiling(first_number - 1);
-        let raised = database.write(move |connection| set_ceiling(connection, room, ceiling));
-        futures::executor::block_on(raised).map_err(failed)?;
-        history.shared.ceiling.store(ceiling, Ordering::Release);
-        let retain = Retain { room, keep: settings.keep, bytes: settings.keep_bytes, shared };
-        database.maintain(move |connection| retain.step(connection, SystemTime::now()));
-        Ok(history)
+        Self {
+            database: database.clone(),
+            name: name.into(),
+            sync: settings.sync,
+            usual_keep: settings.keep,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(super) fn room(&self) -> Room {
+        self.shared.room()
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        self.shared.given.load(Ordering::Acquire) + 1
+    }
+
+    /// How long messages are kept.
+    pub(super) fn keep(&self) -> Keep {
+        self.shared.keep(self.usual_keep)
+    }
+
+    pub(super) fn has_own_keep(&self) -> bool {
+        lock(&self.shared.keep).is_some()
+    }
+
+    pub(super) fn trim(&self) {
+        lock(&self.shared.tail).trim();
+    }
+
+    /// Raises the ceiling, and adds the room to the file if it is new.
+    pub(super) fn reserve(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Either::Left(future::ready(Err(NotStored::Closed)));
+        }
+        let (room, name, shared) = (self.room(), Arc::clone(&self.name), Arc::clone(&self.shared));
+        let ceiling = shared.raise_ceiling(shared.given.load(Ordering::Acquire));
+        let (answer, answered) = oneshot::channel();
+        let problems = self.database.problems();
+        self.database.submit(
+            Sync::Always,
+            move |connection| set_ceiling(connection, room, &name, ceiling),
+            move |result| {
+                let stored = match result {
+                    Ok(()) => {
+                        shared.raised(Some(ceiling));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        shared.requested.store(shared.ceiling.load(Ordering::Acquire), Ordering::Release);
+                        problems.report(error);
+                        Err(NotStored::Failed(error.to_string()))
+                    }
+                };
+                // Nobody may be waiting.
+                let _ = answer.send(stored);
+            },
+        );
+        Either::Right(answered.map(|stored| stored.unwrap_or(Err(NotStored::Closed))))
+    }
+
+    pub(super) fn set_topic(&self, topic: Option<SafeText>) {
+        let topic = topic.map(|topic| topic.as_str().to_owned());
+        self.set("topic", topic);
+    }
+
+    pub(super) fn set_keep(&self, keep: Option<Keep>) {
+        *lock(&self.shared.keep) = keep;
+        // The highest number of seconds means forever.
+        let seconds = keep.map(|keep| match keep {
+            Keep::Nothing => 0,
+            Keep::For(None) => i64::MAX,
+            Keep::For(Some(time)) => {
+                i64::try_from(time.as_secs() + u64::from(time.subsec_nanos() > 0)).unwrap_or(i64::MAX)
+            }
+        });
+        self.set("keep", seconds);
+    }
+
+    /// Writes a column of the room, and adds the room to the file if it is new.
+    fn set(&self, column: &'static str, value: impl rusqlite::ToSql + Send + 'static) {
+        let (room, name) = (self.room(), Arc::clone(&self.name));
+        let ceiling = self.shared.requested.load(Ordering::Acquire);
+        self.change(move |connection| {
+            set_ceiling(connection, room, &name, ceiling)?;
+            let sql = format!("UPDATE rooms SET {column} = ?2 WHERE id = ?1");
+            connection.prepare_cached(&sql)?.execute(params![room.0, value]).map(drop)
+        });
+    }
+
+    /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
+    /// room, which is returned and which nobody can enter, and are removed from there a few at a time.
+    pub(super) fn forget(&self, new: Room) -> Room {
+        *lock(&self.shared.keep) = None;
+        *lock(&self.shared.extent) = None;
+        lock(&self.shared.tail).forget();
+        let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
+        self.change(move |connection| {
+            let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([old.0, new.0])?;
+            let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
+            connection.prepare_cached(sql)?.execute(params![old.0, format!("-{}", old.0)]).map(drop)
+        });
+        old
+    }
+
+    /// Removes the room itself, which has nothing any more.
+    pub(super) fn remove_room(&self) {
+        let room = self.room();
+        self.change(move |connection| remove_room(connection, room));
+    }
+
+    fn change(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
+        let problems = self.database.problems();
+        let report = move |result: &Result<(), DatabaseError>| {
+            if let Err(error) = result {
+                problems.report(error);
+            }
+        };
+        self.database.submit(Sync::Always, work, report);
     }
 
     pub(super) fn ceiling(&self) -> u64 {
@@ -119,7 +236,7 @@ impl FileHistory {
     }
 
     fn keeps(&self) -> bool {
-        self.keep != Keep::Nothing
+        self.keep() != Keep::Nothing
     }
 
     pub(super) fn append(
@@ -157,13 +274,14 @@ impl FileHistory {
         }
         let sync = if raised.is_some() { Sync::Always } else { self.sync };
         let (answer, answered) = oneshot::channel();
-        let (room, keeps, stored) = (self.room, self.keeps(), Arc::clone(&messages));
+        let (room, keeps, stored) = (self.room(), self.keeps(), Arc::clone(&messages));
+        let name = raised.map(|_| Arc::clone(&self.name));
         let (shared, problems) = (Arc::clone(&self.shared), self.database.problems());
         self.database.submit(
             sync,
             move |connection| {
-                if let Some(ceiling) = raised {
-                    set_ceiling(connection, room, ceiling)?;
+                if let Some((ceiling, name)) = raised.zip(name) {
+                    set_ceiling(connection, room, &name, ceiling)?;
                 }
                 if keeps { insert(connection, room, &stored) } else { Ok(()) }
             },
@@ -172,7 +290,8 @@ impl FileHistory {
                 let stored = match result {
                     Ok(()) => {
                         shared.raised(raised);
-                        if keeps {
+                        // If the room was forgotten since, they are removed with it.
+                        if keeps && shared.room() == room {
                             shared.stored(&messages, must_store);
                         }
                         Ok(())
@@ -198,7 +317,7 @@ impl FileHistory {
     /// See [`History::after`](super::History::after).
     pub(super) async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
         if !self.keeps() {
-            return Ok(Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to });
+            return Ok(Page::of_missing(after, up_to));
         }
         let first_in_tail = {
             let tail = lock(&self.shared.tail);
@@ -207,26 +326,30 @@ impl FileHistory {
             }
             tail.complete_from()
         };
-        let (room, up_to) = (self.room, up_to.min(first_in_tail - 1));
-        self.read(move |connection| page_after(connection, room, after, up_to, limit)).await
+        let up_to = up_to.min(first_in_tail - 1);
+        // Nothing is stored before this one. So where the file is damaged, only numbers from there on are counted.
+        let before_oldest = self.extent().map_or(up_to, |extent| extent.oldest - 1);
+        if before_oldest >= up_to {
+            return Ok(Page::of_missing(after, up_to));
+        }
+        let (room, start) = (self.room(), after.max(before_oldest));
+        let mut page = self.read(move |connection| page_after(connection, room, start, up_to, limit)).await?;
+        page.missing += start - after;
+        self.report_damage(page.unreadable);
+        Ok(page)
     }
 
     /// See [`History::newest_messages`](super::History::newest_messages).
     pub(super) async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
-        let (mut newest, older_than) = {
+        let (newest, older_than) = {
             let tail = lock(&self.shared.tail);
             (tail.newest_messages(count, up_to).messages, tail.complete_from().min(up_to.saturating_add(1)))
         };
-        // A page that is full of bytes is complete too.
-        let bytes: usize = newest.iter().map(size).sum();
-        let count = count - newest.len();
-        let has_older = self.extent().is_some_and(|extent| extent.oldest < older_than);
-        if count > 0 && has_older && bytes < HISTORY_PAGE_BYTES {
-            let room = self.room;
-            let older = self.read(move |connection| newest_before(connection, room, older_than, count, bytes));
-            newest.splice(..0, older.await?);
-        }
-        Ok(Page::of_newest(newest, up_to))
+        let mut found = Found { messages: newest, unreadable: 0, has_more: false };
+        let most = Most { messages: count, bytes: HISTORY_PAGE_BYTES };
+        self.look_back(&mut found, most, older_than, count as u64, |_| true).await?;
+        self.report_damage(found.unreadable);
+        Ok(Page::of_newest(found.messages, found.unreadable, up_to))
     }
 
     /// See [`History::last_before`](super::History::last_before).
@@ -234,32 +357,61 @@ impl FileHistory {
         if let Some(number) = lock(&self.shared.tail).last_if_before(at) {
             return Ok(number);
         }
-        let Some(extent) = self.extent() else { return Ok(self.first_number - 1) };
-        let room = self.room;
+        let Some(extent) = self.extent() else { return Ok(self.next_number() - 1) };
+        let room = self.room();
         self.read(move |connection| last_before(connection, room, extent, at)).await
     }
 
     /// See [`History::search`](super::History::search).
     pub(super) async fn search(&self, mut needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
-        let mut found = Found { messages: Vec::new(), has_more: false };
-        let (room, mut next) = (self.room, Some(before));
-        while let Some(before) = next {
-            let left = count - found.messages.len();
-            if left == 0 {
-                found.has_more = true;
-                break;
-            }
-            let step = move |connection: &Connection| {
-                let step = search_step(connection, room, &mut needle, left, before)?;
-                Ok((needle, step))
-            };
-            let (returned, step) = self.read(step).await?;
-            needle = returned;
-            found.messages.extend(step.messages);
-            next = step.next;
-        }
-        found.messages.reverse();
+        let mut found = Found { messages: Vec::new(), unreadable: 0, has_more: false };
+        let most = Most { messages: count, bytes: usize::MAX };
+        self.look_back(&mut found, most, before, SEARCH_STEP_MESSAGES, move |text| needle.is_in(text)).await?;
+        self.report_damage(found.unreadable);
         Ok(found)
+    }
+
+    /// Adds older messages to what was found, in steps, until that is enough. The first step looks at `span` numbers.
+    async fn look_back(
+        &self,
+        found: &mut Found,
+        most: Most,
+        before: u64,
+        mut span: u64,
+        mut is_wanted: impl FnMut(&str) -> bool + Send + 'static,
+    ) -> Result<(), ReadError> {
+        // Only these are stored. So where the file is damaged, no other number is counted.
+        let Some(Extent { oldest, newest }) = self.extent() else { return Ok(()) };
+        let (room, mut before) = (self.room(), before.min(newest + 1));
+        loop {
+            let bytes = found.messages.iter().map(size).sum::<usize>();
+            if found.messages.len() >= most.messages || bytes >= most.bytes {
+                found.has_more = true;
+                return Ok(());
+            }
+            if before <= oldest {
+                return Ok(());
+            }
+            let left = Most { messages: most.messages - found.messages.len(), bytes: most.bytes - bytes };
+            let step = self.read(move |connection| {
+                let step = step_back(connection, room, oldest..before, span, left, &mut is_wanted)?;
+                Ok((step, is_wanted))
+            });
+            let step = step.await?;
+            is_wanted = step.1;
+            let Step { messages, unreadable, first } = step.0;
+            found.messages.splice(..0, messages);
+            found.unreadable += unreadable;
+            // A damaged part of the file may be long.
+            (before, span) = (first, SEARCH_STEP_MESSAGES.min(2 * span));
+        }
+    }
+
+    /// Reports that messages cannot be read.
+    fn report_damage(&self, messages: u64) {
+        if messages > 0 {
+            self.database.problems().report_unread(&DatabaseError::damaged(messages));
+        }
     }
 
     /// Reads from the file, and reports if that fails.
@@ -271,27 +423,25 @@ impl FileHistory {
         Ok(read.inspect_err(|error| self.database.problems().report_unread(error))?)
     }
 
-    pub(super) async fn close(&self) -> Result<(), NotStored> {
-        match self.queue_close() {
-            Some(closed) => closed.await.map_err(|error| NotStored::Failed(error.to_string())),
-            None => Ok(()),
+    /// Lowers the ceiling to the last number that was given. It is queued at once.
+    pub(super) fn close(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        let was_closed = self.shared.is_closed.swap(true, Ordering::AcqRel);
+        if was_closed || self.shared.requested.load(Ordering::Acquire) == 0 {
+            return Either::Left(future::ready(Ok(())));
         }
-    }
-
-    /// Lowers the ceiling to the last number that was given.
-    fn queue_close(&self) -> Option<BoxFuture<'static, Result<(), DatabaseError>>> {
-        if self.shared.is_closed.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        let (room, given) = (self.room, self.shared.given.load(Ordering::Acquire));
-        Some(self.database.write(move |connection| set_ceiling(connection, room, given)).boxed())
+        let (room, given) = (self.room(), self.shared.given.load(Ordering::Acquire));
+        let closed = self.database.write(move |connection| {
+            let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
+            statement.execute([room.0, given.min(HIGHEST).cast_signed()]).map(drop)
+        });
+        Either::Right(closed.map(|closed| closed.map_err(|error| NotStored::Failed(error.to_string()))))
     }
 }
 
 impl Drop for FileHistory {
     fn drop(&mut self) {
         // It is queued, and done before the file is closed.
-        drop(self.queue_close());
+        drop(self.close());
     }
 }
 
@@ -301,6 +451,15 @@ enum Queued {
 }
 
 impl Shared {
+    pub(super) fn room(&self) -> Room {
+        Room(self.room.load(Ordering::Acquire))
+    }
+
+    /// How long messages are kept. If the server keeps nothing, no room does.
+    pub(super) fn keep(&self, usual: Keep) -> Keep {
+        if usual == Keep::Nothing { usual } else { lock(&self.keep).unwrap_or(usual) }
+    }
+
     /// The next ceiling, to be written.
     fn raise_ceiling(&self, number: u64) -> u64 {
         let ceiling = number.saturating_add(2 * NUMBERS_AHEAD).min(HIGHEST);
@@ -327,25 +486,25 @@ impl Shared {
     }
 }
 
-fn ceiling(connection: &Connection, room: Room) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare("SELECT ceiling FROM rooms WHERE id = ?1")?;
-    statement.query_row([room.0], |row| Ok(row.get::<_, i64>(0)?.max(0).cast_unsigned()))
+/// Raises the ceiling of a room, which is added if it is new.
+fn set_ceiling(connection: &Connection, room: Room, name: &str, ceiling: u64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, ?3)
+        ON CONFLICT (id) DO UPDATE SET ceiling = max(ceiling, excluded.ceiling)";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.execute(params![room.0, name, ceiling.min(HIGHEST).cast_signed()]).map(drop)
 }
 
-fn set_ceiling(connection: &Connection, room: Room, ceiling: u64) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
-    statement.execute([room.0, ceiling.min(HIGHEST).cast_signed()]).map(drop)
+pub(super) fn remove_room(connection: &Connection, room: Room) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0]).map(drop)
 }
 
 pub(super) fn extent(connection: &Connection, room: Room) -> rusqlite::Result<Option<Extent>> {
+    let [first, last] = keys(room, 0, HIGHEST);
     // Each is a lookup. In one query, SQLite would read the whole table.
-    let one = |what| -> rusqlite::Result<Option<u64>> {
-        let sql = format!("SELECT {what}(key) FROM messages WHERE key BETWEEN ?1 AND ?2");
-        let key: Option<i64> = connection.prepare_cached(&sql)?.query_row(keys(room, 0, HIGHEST), |row| row.get(0))?;
-        Ok(key.map(number))
-    };
-    let (oldest, newest) = (one("min")?, one("max")?);
-    Ok(oldest.zip(newest).map(|(oldest, newest)| Extent { oldest, newest }))
+    let Some(newest) = newest_key(connection, first, last)? else { return Ok(None) };
+    // The newest messages must be intact, because new ones are stored next to them. The oldest may be damaged.
+    let oldest = first_time(connection, [first, newest])?.map_or(number(newest), |(oldest, _)| oldest);
+    Ok(Some(Extent { oldest, newest: number(newest) }))
 }
 
 /// The first and the last key of a range of numbers.
@@ -385,6 +544,9 @@ impl Rows {
     }
 }
 
+/// What a message consists of, besides its key.
+const COLUMNS: &str = "at, name, text";
+
 pub(super) fn page_after(
     connection: &Connection,
     room: Room,
@@ -392,106 +554,161 @@ pub(super) fn page_after(
     up_to: u64,
     limit: usize,
 ) -> rusqlite::Result<Page> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, after.saturating_add(1), up_to))?;
-    let (mut parser, mut bytes) = (Rows::default(), 0);
-    let mut page = Page { messages: Vec::new(), missing: 0, end: after };
-    while page.messages.len() < limit && bytes < HISTORY_PAGE_BYTES {
-        let Some(row) = rows.next()? else {
-            page.end = up_to;
-            break;
+    let mut page = Page { messages: Vec::new(), missing: 0, unreadable: 0, end: up_to };
+    let (mut parser, mut entries, mut bytes, mut end) = (Rows::default(), 0, 0, after);
+    scan(connection, COLUMNS, keys(room, after.saturating_add(1), up_to), |entry| {
+        let (last, unreadable, message) = match entry {
+            Entry::Row(key, row) => (key, 1, parser.message(row)?),
+            Entry::Damaged(keys) => (keys.end - 1, (keys.end - keys.start).cast_unsigned(), None),
         };
-        page.end = number(row.get(0)?);
-        if let Some(message) = parser.message(row)? {
-            bytes += size(&message);
-            page.messages.push(message);
+        // What cannot be read ends a page, so that its place is known.
+        let is_after_damage = page.unreadable > 0 && message.is_some();
+        if entries >= limit || bytes >= HISTORY_PAGE_BYTES || is_after_damage {
+            page.end = end;
+            return Ok(ControlFlow::Break(()));
         }
-    }
-    if page.end != up_to && rows.next()?.is_none() {
-        page.end = up_to;
-    }
-    page.missing = page.end.saturating_sub(after).saturating_sub(page.messages.len() as u64);
+        (entries, end) = (entries + 1, number(last));
+        match message {
+            Some(message) => {
+                bytes += size(&message);
+                page.messages.push(message);
+            }
+            None => page.unreadable += unreadable,
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    page.missing = page.end.saturating_sub(after).saturating_sub(page.unreadable + page.messages.len() as u64);
     Ok(page)
 }
 
-/// The newest messages with lower numbers, oldest first. Some bytes of the page are taken already.
-fn newest_before(
-    connection: &Connection,
-    room: Room,
-    before: u64,
-    count: usize,
-    mut bytes: usize,
-) -> rusqlite::Result<Vec<Message>> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, 0, before.saturating_sub(1)))?;
-    let (mut parser, mut messages) = (Rows::default(), Vec::new());
-    while messages.len() < count
-        && bytes < HISTORY_PAGE_BYTES
-        && let Some(row) = rows.next()?
-    {
-        if let Some(message) = parser.message(row)? {
-            bytes += size(&message);
-            messages.push(message);
-        }
-    }
-    messages.reverse();
-    Ok(messages)
-}
-
-/// Looks for the time by halving the range.
+/// Looks for the time by halving the range. Messages that cannot be read count as later.
 pub(super) fn last_before(connection: &Connection, room: Room, extent: Extent, at: Timestamp) -> rusqlite::Result<u64> {
-    let sql = "SELECT key, at FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
     let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
     // Numbers up to `low` are not after that time, and those above `high` are.
     let (mut low, mut high) = (extent.oldest - 1, extent.newest);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        let mut rows = statement.query(keys(room, low + 1, middle))?;
-        match rows.next()? {
+        match last_time(connection, keys(room, low + 1, middle)) {
             // Nothing from there up to the middle is stored.
-            None => low = middle,
-            Some(row) if row.get::<_, i64>(1)? <= at => low = middle,
-            Some(row) => high = number(row.get(0)?) - 1,
+            Ok(None) => low = middle,
+            Ok(Some((_, time))) if time <= at => low = middle,
+            Ok(Some((number, _))) => high = number - 1,
+            Err(error) if is_damage(&error) => match first_time(connection, keys(room, middle, high))? {
+                Some((number, time)) if time <= at => low = number,
+                _ => high = middle - 1,
+            },
+            Err(error) => return Err(error),
         }
     }
     // It may be a number that is not stored.
-    let mut rows = statement.query(keys(room, 0, low))?;
-    rows.next()?.map_or(Ok(extent.oldest - 1), |row| row.get(0).map(number))
+    match last_time(connection, keys(room, 0, low)) {
+        Err(error) if is_damage(&error) => Ok(low),
+        last => Ok(last?.map_or(extent.oldest - 1, |(number, _)| number)),
+    }
 }
 
-/// What a step of a search has found, newest first, and before which number the next one begins.
+/// The number and the time of the last message of a range.
+fn last_time(connection: &Connection, range: [i64; 2]) -> rusqlite::Result<Option<(u64, i64)>> {
+    let sql = "SELECT key, at FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row(range, |row| Ok((number(row.get(0)?), row.get(1)?))).optional()
+}
+
+/// The number and the time of the first message of a range that can be read.
+fn first_time(connection: &Connection, range: [i64; 2]) -> rusqlite::Result<Option<(u64, i64)>> {
+    let mut first = None;
+    scan(connection, "at", range, |entry| {
+        let Entry::Row(key, row) = entry else { return Ok(ControlFlow::Continue(())) };
+        first = row.get(1).ok().map(|at| (number(key), at));
+        Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    Ok(first)
+}
+
+/// How much is wanted. The last message may exceed the bytes.
+#[derive(Debug, Clone, Copy)]
+struct Most {
+    messages: usize,
+    bytes: usize,
+}
+
+/// What a step towards older messages has found.
 struct Step {
+    /// Oldest first.
     messages: Vec<Message>,
-    next: Option<u64>,
+    /// How many cannot be read. If enough messages were found, only those after the oldest one count.
+    unreadable: u64,
+    /// It has looked through all messages from this number on.
+    first: u64,
 }
 
-fn search_step(
+/// Looks through the newest stored messages of a range of numbers. It reads them in the order of the file, because
+/// reading it backwards is slower.
+fn step_back(
     connection: &Connection,
     room: Room,
-    needle: &mut Needle,
-    count: usize,
-    before: u64,
+    range: Range<u64>,
+    span: u64,
+    most: Most,
+    is_wanted: &mut impl FnMut(&str) -> bool,
 ) -> rusqlite::Result<Step> {
-    let sql = "SELECT key, at, name, text FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(keys(room, 0, before.saturating_sub(1)))?;
-    let mut step = Step { messages: Vec::new(), next: None };
-    let (mut seen, mut bytes) = (0, 0);
-    while let Some(row) = rows.next()? {
-        let Ok(text) = row.get_ref(3)?.as_str() else { continue };
-        (seen, bytes) = (seen + 1, bytes + text.len());
-        if needle.is_in(text)
-            && let Some(message) = Rows::default().message(row)?
-        {
-            step.messages.push(message);
+    let [oldest, last] = keys(room, range.start, range.end - 1);
+    let newest = match newest_key(connection, oldest, last) {
+        Err(error) if is_damage(&error) => last,
+        newest => match newest? {
+            Some(newest) => newest,
+            None => return Ok(Step { messages: Vec::new(), unreadable: 0, first: range.start }),
+        },
+    };
+    let first = oldest.max(newest.saturating_sub_unsigned(span - 1));
+    let mut found = Window { most, before: 0, messages: VecDeque::new(), bytes: 0 };
+    let mut parser = Rows::default();
+    scan(connection, COLUMNS, [first, newest], |entry| {
+        match entry {
+            Entry::Damaged(keys) => found.push_unreadable((keys.end - keys.start).cast_unsigned()),
+            Entry::Row(_, row) => match row.get_ref(3)?.as_str() {
+                Ok(text) if !is_wanted(text) => {}
+                _ => match parser.message(row)? {
+                    Some(message) => found.push(message),
+                    None => found.push_unreadable(1),
+                },
+            },
         }
-        if seen >= SEARCH_STEP_MESSAGES || bytes >= SEARCH_STEP_BYTES || step.messages.len() >= count {
-            step.next = Some(number(row.get(0)?));
-            break;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let after_first: u64 = found.messages.iter().map(|(_, unreadable)| unreadable).sum();
+    let unreadable = after_first + if found.is_full() { 0 } else { found.before };
+    let messages = found.messages.into_iter().map(|(message, _)| message).collect();
+    Ok(Step { messages, unreadable, first: number(first) })
+}
+
+/// The newest messages that were found so far.
+struct Window {
+    most: Most,
+    /// How many messages before the first one cannot be read.
+    before: u64,
+    /// Each with the number of those after it that cannot be read.
+    messages: VecDeque<(Message, u64)>,
+    bytes: usize,
+}
+
+impl Window {
+    fn push_unreadable(&mut self, count: u64) {
+        *self.messages.back_mut().map_or(&mut self.before, |(_, after)| after) += count;
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += size(&message);
+        self.messages.push_back((message, 0));
+        while let Some((oldest, after)) = self.messages.front()
+            && (self.messages.len() > self.most.messages || self.bytes - size(oldest) >= self.most.bytes)
+        {
+            (self.bytes, self.before) = (self.bytes - size(oldest), *after);
+            self.messages.pop_front();
         }
     }
-    Ok(step)
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= self.most.messages || self.bytes >= self.most.bytes
+    }
 }

@@ -7,28 +7,28 @@ use std::sync::Arc;
 use crate::history::needle::Needle;
 use crate::history::{Extent, Found, Page};
 use crate::limits::HISTORY_PAGE_BYTES;
+use crate::model::budget::Used;
 use crate::model::message::{Message, Timestamp};
 
-/// The newest messages, at most `limit` of them and about `bytes`. They stay in the batches in which they came, so that
+/// The newest messages of a room, at most `limit` of them, and as many bytes as it may use. They stay in the batches in which they came, so that
 /// none is copied.
 #[derive(Debug)]
 pub(super) struct Memory {
     limit: usize,
-    most_bytes: usize,
     /// Every message that was pushed with this number or a higher one is here.
     complete_from: u64,
     batches: VecDeque<Arc<[Message]>>,
     /// How many messages of the first batch are not counted any more.
     forgotten: usize,
     messages: usize,
-    /// Those of the counted messages.
-    bytes: usize,
+    /// The bytes of the counted messages.
+    used: Used,
 }
 
 impl Memory {
     /// An empty memory for messages with this number or a higher one.
-    pub(super) fn new(first: u64, limit: usize, most_bytes: usize) -> Self {
-        Self { limit, most_bytes, complete_from: first, batches: VecDeque::new(), forgotten: 0, messages: 0, bytes: 0 }
+    pub(super) fn new(first: u64, limit: usize, used: Used) -> Self {
+        Self { limit, complete_from: first, batches: VecDeque::new(), forgotten: 0, messages: 0, used }
     }
 
     pub(super) fn push(&mut self, messages: Arc<[Message]>) {
@@ -37,9 +37,21 @@ impl Memory {
         }
         debug_assert!(messages.is_sorted_by(|one, next| one.number < next.number), "numbers rise");
         self.messages += messages.len();
-        self.bytes += messages.iter().map(size).sum::<usize>();
+        self.used.add(messages.iter().map(size).sum::<usize>());
         self.batches.push_back(messages);
-        while self.messages > self.limit || self.bytes > self.most_bytes {
+        self.trim();
+    }
+
+    /// Forgets the oldest messages while there are too many.
+    pub(super) fn trim(&mut self) {
+        while self.messages > self.limit || self.used.is_over() {
+            self.forget_first();
+        }
+    }
+
+    /// Forgets all messages.
+    pub(super) fn forget(&mut self) {
+        while self.messages > 0 {
             self.forget_first();
         }
     }
@@ -47,7 +59,7 @@ impl Memory {
     fn forget_first(&mut self) {
         let Some(batch) = self.batches.front() else { return };
         if let Some(message) = batch.get(self.forgotten) {
-            self.bytes -= size(message);
+            self.used.remove(size(message));
             self.complete_from = message.number + 1;
             self.messages -= 1;
             self.forgotten += 1;
@@ -56,6 +68,11 @@ impl Memory {
             self.batches.pop_front();
             self.forgotten = 0;
         }
+    }
+
+    /// The number after the newest message.
+    pub(super) fn next_number(&self) -> u64 {
+        self.newest_first().next().map_or(self.complete_from, |newest| newest.number + 1)
     }
 
     pub(super) fn complete_from(&self) -> u64 {
@@ -70,7 +87,7 @@ impl Memory {
     /// See [`History::after`](super::History::after).
     pub(super) fn after(&self, after: u64, up_to: u64, limit: usize) -> Page {
         let mut messages = self.from(after.saturating_add(1)).take_while(|message| message.number <= up_to).peekable();
-        let mut page = Page { messages: Vec::new(), missing: 0, end: up_to };
+        let mut page = Page { messages: Vec::new(), missing: 0, unreadable: 0, end: up_to };
         let mut bytes = 0;
         while page.messages.len() < limit && bytes < HISTORY_PAGE_BYTES {
             let Some(message) = messages.next() else { break };
@@ -96,7 +113,7 @@ impl Memory {
             messages.push(message.clone());
         }
         messages.reverse();
-        Page::of_newest(messages, up_to)
+        Page::of_newest(messages, 0, up_to)
     }
 
     /// See [`History::last_before`](super::History::last_before).
@@ -115,7 +132,7 @@ impl Memory {
         let mut matching = older.filter(|message| needle.is_in(message.text.as_str())).cloned();
         let mut messages: Vec<_> = matching.by_ref().take(count).collect();
         messages.reverse();
-        Found { has_more: messages.len() >= count, messages }
+        Found { has_more: messages.len() >= count, unreadable: 0, messages }
     }
 
     /// The messages from this number on, oldest first.

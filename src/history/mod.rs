@@ -1,4 +1,4 @@
-//! The messages of the room that are kept: in memory or in a file.
+//! The messages that are kept of each room: in memory or in a file.
 //!
 //! The broker numbers the messages and appends them here before it shows them. Readers ask for ranges of numbers, and
 //! learn how many messages of a range are not stored. Nothing here knows peers or sockets.
@@ -8,10 +8,13 @@ mod file;
 mod memory;
 mod needle;
 mod retention;
+mod rooms;
+mod scan;
 
 use std::future::{self, Future};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::Either;
 use thiserror::Error;
@@ -20,22 +23,32 @@ use crate::database::{Database, DatabaseError, OpenError, Sync};
 use crate::history::file::FileHistory;
 use crate::history::memory::Memory;
 use crate::history::needle::Needle;
+use crate::history::retention::Retain;
+use crate::history::rooms::{Place, Rooms};
 #[cfg(any(doc, test))]
 use crate::limits::HISTORY_PAGE_BYTES;
-use crate::limits::{KEEP, KEEP_BYTES, MEMORY_HISTORY_BYTES, MEMORY_HISTORY_MESSAGES, SYNC_WITHIN};
+#[cfg(doc)]
+use crate::limits::MEMORY_HISTORY_MESSAGES;
+use crate::limits::{KEEP, KEEP_BYTES, MEMORY_HISTORY_BYTES, SYNC_WITHIN};
+use crate::model::budget::Budget;
 use crate::model::message::{Message, Timestamp};
+use crate::model::{RoomName, SafeText};
 
 pub use archive::{Archive, Statistics};
 
-/// A handle to the stored messages. Clones share them.
+/// A handle to the stored messages of one room. Clones share them. [`room`](Self::room) gives those of another room.
 #[derive(Debug, Clone)]
-pub struct History(Arc<Kind>);
+pub struct History {
+    kind: Kind,
+    rooms: Arc<Rooms>,
+}
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kind {
-    Off,
-    InMemory(Mutex<Memory>),
-    OnDisk(FileHistory),
+    /// The last number that was given.
+    Off(Arc<AtomicU64>),
+    InMemory(Arc<Mutex<Memory>>),
+    OnDisk(Arc<FileHistory>),
 }
 
 /// How messages are kept in a file.
@@ -88,6 +101,9 @@ pub struct Page {
     /// How many messages of the part are not stored: removed, never written, or numbers that were skipped after a
     /// crash.
     pub missing: u64,
+    /// How many messages of the part cannot be read, because the file is damaged. In a page of [`History::after`] they
+    /// come after the last message.
+    pub unreadable: u64,
     /// The last number of the part. The rest of the range comes after it.
     pub end: u64,
 }
@@ -97,6 +113,8 @@ pub struct Page {
 pub struct Found {
     /// Oldest first.
     pub messages: Vec<Message>,
+    /// How many messages could not be searched, because the file is damaged.
+    pub unreadable: u64,
     /// Whether the search ended because it had found enough. Older messages may match too.
     pub has_more: bool,
 }
@@ -128,14 +146,13 @@ impl From<DatabaseError> for ReadError {
 impl History {
     /// A history that stores nothing.
     pub fn off() -> Self {
-        Self(Arc::new(Kind::Off))
+        Arc::new(Rooms::new(Place::Nowhere)).lobby()
     }
 
-    /// Keeps the newest messages until the last handle is dropped: at most [`MEMORY_HISTORY_MESSAGES`] and
-    /// [`MEMORY_HISTORY_BYTES`].
+    /// Keeps the newest messages until the last handle is dropped: at most [`MEMORY_HISTORY_MESSAGES`] of each room,
+    /// and about [`MEMORY_HISTORY_BYTES`] of all.
     pub fn in_memory() -> Self {
-        let memory = Memory::new(1, MEMORY_HISTORY_MESSAGES, MEMORY_HISTORY_BYTES);
-        Self(Arc::new(Kind::InMemory(Mutex::new(memory))))
+        Arc::new(Rooms::new(Place::InMemory(Budget::new(MEMORY_HISTORY_BYTES)))).lobby()
     }
 
     /// Keeps messages in the database. Blocks for a moment.
@@ -143,14 +160,31 @@ impl History {
     /// # Errors
     /// [`OpenError`], such as for a damaged file.
     pub fn open(database: &Database, settings: Settings) -> Result<Self, OpenError> {
-        Ok(Self(Arc::new(Kind::OnDisk(FileHistory::open(database, settings)?))))
+        let rooms = Rooms::open(database, settings)?;
+        if let Some(kept) = rooms.kept() {
+            let retain = Retain { settings, kept };
+            database.maintain(move |connection| retain.step(connection, SystemTime::now()));
+        }
+        Ok(rooms.lobby())
     }
 
-    /// The number of the first message from now on. It is higher than any number ever given, whatever has crashed.
-    pub fn first_number(&self) -> u64 {
-        match &*self.0 {
-            Kind::Off | Kind::InMemory(_) => 1,
-            Kind::OnDisk(file) => file.first_number,
+    /// The number of the next message. It is higher than any number that the room has ever given, whatever has crashed.
+    pub fn next_number(&self) -> u64 {
+        match &self.kind {
+            Kind::Off(given) => given.load(Ordering::Acquire) + 1,
+            Kind::InMemory(memory) => lock(memory).next_number(),
+            Kind::OnDisk(file) => file.next_number(),
+        }
+    }
+
+    /// Reserves numbers, so that [`ceiling`](Self::ceiling) rises. The future need not be polled.
+    ///
+    /// # Errors
+    /// [`NotStored`]
+    pub fn reserve(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
+        match &self.kind {
+            Kind::Off(_) | Kind::InMemory(_) => Either::Right(future::ready(Ok(()))),
+            Kind::OnDisk(file) => Either::Left(file.reserve()),
         }
     }
 
@@ -158,17 +192,17 @@ impl History {
     ///
     /// A higher number could be given again after a crash, so a message that would need one must be refused.
     pub fn ceiling(&self) -> u64 {
-        match &*self.0 {
-            Kind::Off | Kind::InMemory(_) => u64::MAX,
+        match &self.kind {
+            Kind::Off(_) | Kind::InMemory(_) => u64::MAX,
             Kind::OnDisk(file) => file.ceiling(),
         }
     }
 
     pub fn retention(&self) -> Retention {
-        match &*self.0 {
-            Kind::Off => Retention::Nothing,
+        match &self.kind {
+            Kind::Off(_) => Retention::Nothing,
             Kind::InMemory(_) => Retention::InMemory,
-            Kind::OnDisk(file) => match file.keep {
+            Kind::OnDisk(file) => match file.keep() {
                 Keep::Nothing => Retention::Nothing,
                 Keep::For(time) => Retention::OnDisk(time),
             },
@@ -178,7 +212,7 @@ impl History {
     /// Whether a message may only be shown after it was stored (`--sync always`). If it cannot be stored, it must be
     /// refused.
     pub fn must_store(&self) -> bool {
-        matches!(&*self.0, Kind::OnDisk(file) if file.must_store())
+        matches!(&self.kind, Kind::OnDisk(file) if file.must_store())
     }
 
     /// Stores messages. Their numbers must follow those of the messages appended before.
@@ -189,8 +223,10 @@ impl History {
     /// # Errors
     /// [`NotStored`]. The numbers count as used nevertheless, because the disk may have kept the messages.
     pub fn append(&self, messages: Arc<[Message]>) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
-        match &*self.0 {
-            Kind::Off => {}
+        match &self.kind {
+            Kind::Off(given) => {
+                given.fetch_max(messages.last().map_or(0, |last| last.number), Ordering::AcqRel);
+            }
             Kind::InMemory(memory) => lock(memory).push(messages),
             Kind::OnDisk(file) => return Either::Left(file.append(messages)),
         }
@@ -199,8 +235,8 @@ impl History {
 
     /// The range of what is stored. `None` if nothing is. It does not wait for the disk.
     pub fn extent(&self) -> Option<Extent> {
-        match &*self.0 {
-            Kind::Off => None,
+        match &self.kind {
+            Kind::Off(_) => None,
             Kind::InMemory(memory) => lock(memory).extent(),
             Kind::OnDisk(file) => file.extent(),
         }
@@ -212,23 +248,23 @@ impl History {
     /// To read a whole range, ask again with the [`end`](Page::end) of each page, until it is `up_to`.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
-        Ok(match &*self.0 {
-            Kind::Off => Page { messages: Vec::new(), missing: up_to.saturating_sub(after), end: up_to },
+        Ok(match &self.kind {
+            Kind::Off(_) => Page::of_missing(after, up_to),
             Kind::InMemory(memory) => lock(memory).after(after, up_to, limit),
             Kind::OnDisk(file) => file.after(after, up_to, limit).await?,
         })
     }
 
     /// The newest `count` messages up to a number, or of all with [`u64::MAX`]; limited as in [`after`](Self::after).
-    /// [`missing`](Page::missing) counts those between the oldest of them and that number.
+    /// The others are counted between the oldest of these and that number.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
-        Ok(match &*self.0 {
-            Kind::Off => Page::of_newest(Vec::new(), up_to),
+        Ok(match &self.kind {
+            Kind::Off(_) => Page::of_newest(Vec::new(), 0, up_to),
             Kind::InMemory(memory) => lock(memory).newest_messages(count, up_to),
             Kind::OnDisk(file) => file.newest_messages(count, up_to).await?,
         })
@@ -238,10 +274,10 @@ impl History {
     /// If the clock was set back, it is one of the numbers that this could be.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn last_before(&self, at: Timestamp) -> Result<u64, ReadError> {
-        Ok(match &*self.0 {
-            Kind::Off => 0,
+        Ok(match &self.kind {
+            Kind::Off(_) => 0,
             Kind::InMemory(memory) => lock(memory).last_before(at),
             Kind::OnDisk(file) => file.last_before(at).await?,
         })
@@ -253,11 +289,11 @@ impl History {
     /// It looks through the messages in steps, newest first. To end it, drop the future.
     ///
     /// # Errors
-    /// [`ReadError`], such as for a damaged file.
+    /// [`ReadError`], but not where the file is damaged.
     pub async fn search(&self, text: &str, count: usize, before: Option<u64>) -> Result<Found, ReadError> {
         let (mut needle, before) = (Needle::new(text), before.unwrap_or(u64::MAX));
-        Ok(match &*self.0 {
-            Kind::Off => Found { messages: Vec::new(), has_more: false },
+        Ok(match &self.kind {
+            Kind::Off(_) => Found { messages: Vec::new(), unreadable: 0, has_more: false },
             Kind::InMemory(memory) => lock(memory).search(&mut needle, count, before),
             Kind::OnDisk(file) => file.search(needle, count, before).await?,
         })
@@ -269,21 +305,75 @@ impl History {
     /// # Errors
     /// [`NotStored`] for what could not be stored.
     pub async fn close(&self) -> Result<(), NotStored> {
-        match &*self.0 {
-            Kind::Off | Kind::InMemory(_) => Ok(()),
-            Kind::OnDisk(file) => file.close().await,
-        }
+        self.rooms.close().await
+    }
+
+    /// The history of another room of the same server. It is new if there was none.
+    #[must_use]
+    pub fn room(&self, name: &RoomName) -> Self {
+        Rooms::room(&self.rooms, name)
+    }
+
+    /// Whether there is a room with this name: whether it has messages or a topic, or is the lobby.
+    pub fn has_room(&self, name: &RoomName) -> bool {
+        self.rooms.has(name)
+    }
+
+    /// The rooms that have messages or a topic, and the lobby.
+    pub fn room_names(&self) -> Vec<RoomName> {
+        self.rooms.names()
+    }
+
+    /// The topic of a room.
+    pub fn topic(&self, name: &RoomName) -> Option<SafeText> {
+        self.rooms.topic(name)
+    }
+
+    /// Sets the topic of a room, or removes it. If the disk fails, the operator is told.
+    pub fn set_topic(&self, name: &RoomName, topic: Option<SafeText>) {
+        self.rooms.set_topic(name, topic);
+    }
+
+    /// Sets how long the messages of a room are kept. `None`: as long as those of other rooms. If the disk fails, the
+    /// operator is told.
+    pub fn set_keep(&self, name: &RoomName, keep: Option<Keep>) {
+        self.rooms.set_keep(name, keep);
+    }
+
+    /// Removes the messages and the topic of a room. Returns whether it had any.
+    pub fn forget(&self, name: &RoomName) -> bool {
+        self.rooms.forget(name)
+    }
+
+    /// Forgets messages in memory if those of all rooms take far too much.
+    pub fn trim(&self) {
+        self.rooms.trim();
+    }
+
+    /// Whether there is anything to know about a room with this name: also whether somebody is in it.
+    pub fn is_known(&self, name: &RoomName) -> bool {
+        self.rooms.is_known(name)
+    }
+
+    /// Nobody is in a room any more. It goes if it has no messages and no topic.
+    pub fn release(&self, name: &RoomName) {
+        self.rooms.release(name);
     }
 }
 
 impl Page {
+    /// A part of which nothing is stored.
+    fn of_missing(after: u64, up_to: u64) -> Self {
+        Self { messages: Vec::new(), missing: up_to.saturating_sub(after), unreadable: 0, end: up_to }
+    }
+
     /// The newest messages up to a number, or the newest of all if that is the highest number there is.
-    fn of_newest(messages: Vec<Message>, up_to: u64) -> Self {
+    fn of_newest(messages: Vec<Message>, unreadable: u64, up_to: u64) -> Self {
         let last = messages.last().map_or(0, |last| last.number);
         let end = if up_to == u64::MAX { last } else { up_to };
         let range = messages.first().map_or(0, |first| end.saturating_sub(first.number).saturating_add(1));
-        let missing = range.saturating_sub(messages.len() as u64);
-        Self { messages, missing, end }
+        let missing = range.saturating_sub(messages.len() as u64).saturating_sub(unreadable);
+        Self { messages, missing, unreadable, end }
     }
 }
 

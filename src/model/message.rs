@@ -8,7 +8,8 @@ use crate::model::{Name, SafeText};
 /// What somebody said to the room.
 #[derive(Debug, Clone)]
 pub struct Message {
-    /// Its number in the room: from 1, in the order in which everyone sees the messages. Never reused.
+    /// Its number in the room: from 1, in the order in which everyone sees the messages. Not reused as long as there is
+    /// that room.
     pub number: u64,
     pub at: Timestamp,
     pub from: Name,

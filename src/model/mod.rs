@@ -1,6 +1,7 @@
 //! Values that every layer shares. Nothing here knows a socket, a task or a clock.
 
 pub mod address;
+pub mod budget;
 pub mod ids;
 pub mod limit_key;
 pub mod message;

@@ -1,6 +1,7 @@
 //! Names of rooms.
 //!
-//! They are ASCII, so that none looks like another, and so that they fit into IRC channels, URL paths and keys.
+//! They are lower-case ASCII, so that there are no look-alikes of other alphabets, and so that they fit into IRC channels,
+//! URL paths and keys.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};

@@ -239,6 +239,11 @@ impl Command {
         Ok(Self::Say(SafeText::new(text)))
     }
 
+    /// Whether it changes which rooms the peer reads.
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::Join(_) | Self::Hear(..) | Self::Deaf(_))
+    }
+
     /// Whether the reply can be much longer than those to other commands.
     pub fn has_long_answer(&self) -> bool {
         matches!(self, Self::Who(_) | Self::Rooms | Self::Ignored | Self::Help)

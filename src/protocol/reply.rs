@@ -26,6 +26,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    pub(crate) const ALL: [Self; Self::COUNT] = [Self::Plain, Self::Ids, Self::Heard];
     pub(crate) const COUNT: usize = 3;
 
     /// A message from the history. Without numbers it is a notice, so that a script does not take it for a new one.
@@ -103,6 +104,11 @@ pub enum Reply<'a> {
     },
     /// This many numbers were not given because of a crash, or their messages could not be stored.
     Skipped {
+        count: u64,
+        room: Option<&'a RoomName>,
+    },
+    /// This many messages of a range cannot be read, because the file is damaged.
+    Unreadable {
         count: u64,
         room: Option<&'a RoomName>,
     },
@@ -286,6 +292,8 @@ pub enum Notice {
     PasswordChanged(Name),
     /// The name is free once the peer has left.
     Unregistered(Name),
+    /// A search has left this many messages out, because they cannot be read.
+    NotSearched(u64),
     /// The outcome of a command, in its own words.
     Text(SafeText),
 }
@@ -311,6 +319,7 @@ impl fmt::Display for Reply<'_> {
                 let are = if count == 1 { "is" } else { "are" };
                 write!(f, "* {count}{OF_THESE}{are} no longer kept{}.", InRoom(room))
             }
+            Self::Unreadable { count, room } => write!(f, "* {count}{OF_THESE}cannot be read{}.", InRoom(room)),
             Self::Skipped { count, room } => {
                 write!(f, "* {count} numbers are missing")?;
                 match room {
@@ -421,6 +430,7 @@ impl fmt::Display for Notice {
             Self::Registered(name) => write!(f, "{REGISTERED}{name} is yours and now requires its password."),
             Self::PasswordChanged(name) => write!(f, "{PASSWORD_CHANGED}{name} now requires the new one."),
             Self::Unregistered(name) => write!(f, "{UNREGISTERED}{name} no longer requires a password."),
+            Self::NotSearched(count) => write!(f, "{} cannot be read, and so cannot be searched.", lines(*count)),
             Self::Text(text) => text.fmt(f),
         }
     }

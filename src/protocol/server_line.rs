@@ -116,8 +116,8 @@ pub enum ServerLine<'a> {
         number: u64,
         room: Option<&'a str>,
     },
-    /// How many messages of a range are not stored.
-    NoLongerKept {
+    /// How many messages of a range are no longer kept, or cannot be read.
+    Unavailable {
         count: u64,
         room: Option<&'a str>,
     },
@@ -499,11 +499,11 @@ fn parse_about_many(notice: &str) -> Option<ServerLine<'_>> {
         let list = rest.strip_prefix(ROOMS).or_else(|| rest.strip_prefix(ROOM))?;
         Some(ServerLine::Rooms { count, rooms: Rooms(list) })
     };
-    let not_kept = || {
+    let unavailable = || {
         let (_, room) = split_room(rest.strip_prefix(OF_THESE)?.strip_suffix('.')?);
-        Some(ServerLine::NoLongerKept { count: count as u64, room })
+        Some(ServerLine::Unavailable { count: count as u64, room })
     };
-    joined().or_else(left).or_else(here).or_else(in_room).or_else(rooms).or_else(not_kept)
+    joined().or_else(left).or_else(here).or_else(in_room).or_else(rooms).or_else(unavailable)
 }
 
 /// The text if it could be a name: if it contains neither blanks nor `:`, and begins like a name.

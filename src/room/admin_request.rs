@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use futures::channel::oneshot;
 
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Name, PeerId, SafeText};
+use crate::model::{AccountId, Name, PeerId, RoomName, SafeText};
 use crate::protocol::{Banned, LeaveReason, Refusal};
 
 #[derive(Debug)]
@@ -32,6 +32,17 @@ pub enum AdminRequest {
     },
     /// Send an announcement to everyone.
     Announce(SafeText),
+    /// List the rooms, and how many people are in each.
+    ListRooms(oneshot::Sender<Vec<(RoomName, usize)>>),
+    /// Send everyone in a room to the lobby, and forget what was said there.
+    CloseRoom {
+        room: RoomName,
+        /// `None` for `server admin`.
+        by: Option<SafeText>,
+        reason: Option<SafeText>,
+        /// Whether there was such a room.
+        answer: oneshot::Sender<bool>,
+    },
     /// List the people in the room.
     ListPeople(oneshot::Sender<Vec<Person>>),
 }
@@ -48,6 +59,7 @@ pub struct Person {
     /// Identifies its connection in the log.
     pub peer: PeerId,
     pub name: Name,
+    pub room: RoomName,
     pub from: PeerAddr,
     pub account_id: Option<AccountId>,
     /// The mute in force, if any.

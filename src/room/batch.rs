@@ -70,6 +70,8 @@ pub(crate) enum Control {
     Replay(Arc<Replay>),
     /// It sends these lines, which it shares with others.
     Send(Arc<str>),
+    /// It looks which other room it reads.
+    Move,
 }
 
 /// A control for one peer.
@@ -78,7 +80,7 @@ pub(crate) struct Step {
     pub(crate) peer: PeerId,
     pub(crate) control: Control,
     /// The number of segments before it.
-    at: usize,
+    pub(crate) at: usize,
 }
 
 /// The lines of one turn, each with an LF, and their audiences.
@@ -215,6 +217,7 @@ impl Batch {
             }
             match &step.control {
                 Control::Use(dialect) => place.dialect = *dialect,
+                Control::Move => {}
                 Control::Send(text) => pieces.push(text.as_bytes()),
                 Control::Replay(replay) => return Reached::Replay(replay),
             }
@@ -241,7 +244,7 @@ impl Batch {
             }
             piece.end = lines.end;
             if matches!(segment.audience, Audience::Farewell(_)) {
-                pieces.push(&text[piece]);
+                pieces.extend((!piece.is_empty()).then(|| &text[piece]));
                 return true;
             }
         }
@@ -262,13 +265,15 @@ pub struct BatchBuilder {
     closed: usize,
     /// The peer sets in it, each once.
     sets: Vec<Arc<PeerSet>>,
+    /// The peers that get only messages of the public lines, if there are any.
+    hearers: Option<Arc<PeerSet>>,
 }
 
 /// What a batch has to provide.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Uses {
-    /// Some reader uses the dialect with numbers.
-    pub ids: bool,
+    /// By dialect: some reader uses it. The plain one is always provided.
+    pub dialects: [bool; Dialect::COUNT],
     /// The messages are stored.
     pub values: bool,
 }
@@ -284,25 +289,39 @@ pub struct Turn {
 impl BatchBuilder {
     /// Adds a reply for `audience`. Lines are sent in the order in which they are added.
     pub fn push(&mut self, audience: Audience, reply: &Reply<'_>) {
-        let [plain, ids, _] = &mut self.batch.text;
+        let [plain, others @ ..] = &mut self.batch.text;
         let start = plain.len();
         writeln!(plain, "{reply}").expect("a String takes all that is written to it");
         let line = &plain[start..];
         let lines = memchr::memchr_iter(b'\n', line.as_bytes()).count() as u32;
-        if self.uses.ids {
-            ids.push_str(line);
+        for (text, _) in others.iter_mut().zip(&self.uses.dialects[1..]).filter(|(_, is_used)| **is_used) {
+            text.push_str(line);
         }
+        let audience = self.without_hearers(audience);
         self.add(audience, lines, false);
     }
 
-    /// Adds a message of `author`.
-    pub fn say(&mut self, audience: Audience, author: PeerId, message: Message) {
-        let [plain, ids, _] = &mut self.batch.text;
-        let said = Reply::Said { from: &message.from, text: &message.text };
-        writeln!(plain, "{said}").expect("a String takes all that is written to it");
-        if self.uses.ids {
-            writeln!(ids, "{}", Reply::Numbered { room: &RoomName::lobby(), message: &message })
-                .expect("a String takes all that is written to it");
+    /// The audience of a line that is not a message.
+    fn without_hearers(&self, audience: Audience) -> Audience {
+        let Some(hearers) = &self.hearers else { return audience };
+        let but = |others: &mut dyn Iterator<Item = PeerId>| {
+            Audience::AllButThese(Arc::new(hearers.iter().chain(others).collect()))
+        };
+        match audience {
+            Audience::Everyone => Audience::AllButThese(Arc::clone(hearers)),
+            Audience::AllBut(peer) => but(&mut [peer].into_iter()),
+            Audience::AllButThese(peers) => but(&mut peers.iter()),
+            Audience::These(_) | Audience::Only(_) | Audience::Farewell(_) => audience,
+        }
+    }
+
+    /// Adds a message of `author` in `room`.
+    pub fn say(&mut self, audience: Audience, author: PeerId, room: &RoomName, message: Message) {
+        for (dialect, is_used) in Dialect::ALL.into_iter().zip(self.uses.dialects) {
+            if is_used || dialect == Dialect::Plain {
+                let text = &mut self.batch.text[dialect as usize];
+                writeln!(text, "{}", dialect.said(room, &message)).expect("a String takes all that is written to it");
+            }
         }
         self.batch.messages += 1;
         if self.uses.values {
@@ -315,7 +334,7 @@ impl BatchBuilder {
     /// Adds lines that were just written to the texts.
     fn add(&mut self, audience: Audience, lines: u32, is_messages: bool) {
         let batch = &mut self.batch;
-        let end = batch.text.each_ref().map(|text| text.len() as u32);
+        let end = std::array::from_fn(|dialect| batch.text[dialect].len() as u32);
         if audience.is_public() {
             batch.public_lines += u64::from(lines);
         }
@@ -345,6 +364,7 @@ impl BatchBuilder {
                 0
             }
             Control::Replay(replay) => replay.cost(),
+            Control::Move => 0,
             Control::Send(text) => {
                 let before = self.batch.steps.iter().rev().find_map(|step| match &step.control {
                     Control::Send(text) => Some(text),
@@ -365,9 +385,19 @@ impl BatchBuilder {
         self.closed
     }
 
+    /// Ends what the reader of `peer` reads here, without a line.
+    pub(crate) fn end(&mut self, peer: PeerId) {
+        self.add(Audience::Farewell(peer), 0, false);
+    }
+
     /// Provides a dialect from here on.
     pub(crate) fn use_dialect(&mut self, dialect: Dialect) {
-        self.uses.ids |= dialect == Dialect::Ids;
+        self.uses.dialects[dialect as usize] = true;
+    }
+
+    /// Of the public lines, these peers get only messages.
+    pub(crate) fn only_hear(&mut self, peers: impl Iterator<Item = PeerId>) {
+        self.hearers = Some(Arc::new(peers.collect::<PeerSet>())).filter(|peers| peers.len() > 0);
     }
 
     /// The messages so far.
@@ -403,7 +433,8 @@ impl BatchBuilder {
 
     /// Returns what was said and resets the builder, which has to provide this from now on.
     pub fn take(&mut self, uses: Uses) -> Turn {
-        let Self { mut batch, messages, authors, .. } = std::mem::replace(self, Self { uses, ..Self::default() });
+        let next = Self { uses, hearers: self.hearers.clone(), ..Self::default() };
+        let Self { mut batch, messages, authors, .. } = std::mem::replace(self, next);
         batch.left_out = batch.who_is_left_out();
         Turn { batch, messages, authors }
     }
@@ -417,7 +448,12 @@ mod tests {
     fn push(batch: &mut BatchBuilder, audience: Audience, text: &str) {
         let (from, text) = (Name::parse("A").unwrap(), SafeText::new(text.to_owned()));
         let number = batch.messages() + 1;
-        batch.say(audience, PeerId(0), Message { number, at: Timestamp::from_millis(0), from, text });
+        batch.say(
+            audience,
+            PeerId(0),
+            &RoomName::lobby(),
+            Message { number, at: Timestamp::from_millis(0), from, text },
+        );
     }
 
     fn portion(batch: &Batch, peer: u64, from: usize) -> (String, usize, bool) {
@@ -476,7 +512,7 @@ mod tests {
         let left_out = batch.left_out.as_ref().map_or(0, Vec::capacity);
         assert_eq!(left_out, 0, "large sets are not copied");
         let sets = batch.cost() - batch.text[0].capacity() - batch.segments.capacity() * size_of::<Segment>();
-        assert!((1500 * 8..1500 * 8 + 240).contains(&sets), "{sets} bytes");
+        assert!((1500 * 8..1500 * 8 + 250).contains(&sets), "{sets} bytes");
         push(&mut builder, one, "x");
         assert!(builder.take(Uses::default()).batch.cost() > 1000 * 8, "the next batch may be the last that has it");
         (0..9).for_each(|from| push(&mut builder, deaf(from), "x"));

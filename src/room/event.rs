@@ -1,17 +1,17 @@
 //! Events from the sessions to the broker.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::channel::oneshot;
 
+use crate::history::History;
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Message, Name, PeerId};
+use crate::model::{AccountId, Message, Name, PeerId, RoomName};
 use crate::protocol::{Command, JoinOptions, LeaveReason, Notice, Refusal};
-use crate::room::{AdminRequest, Person, Reader};
+use crate::room::{AdminRequest, Joined, Person, Throttle};
 
-/// The answer to a join: a reader of the feed, or a refusal.
-pub type Answer = Result<Reader, Refusal>;
+/// The answer to a join.
+pub type Answer = Result<Joined, Refusal>;
 
 #[derive(Debug)]
 pub enum Event {
@@ -38,14 +38,16 @@ pub enum Event {
         /// Receives nothing if the peer is not in the room any more.
         answer: oneshot::Sender<Person>,
     },
-    /// A session asks whose messages its peer does not want.
-    AskIgnored {
+    /// A session asks for the history of the room that its peer is in, the name of the room, and whose messages the peer
+    /// does not want.
+    AskHistory {
         peer: PeerId,
-        answer: oneshot::Sender<Vec<Name>>,
+        answer: oneshot::Sender<(History, RoomName, Vec<Name>)>,
     },
     /// A session sends its peer what a search has found.
     Found {
         peer: PeerId,
+        room: RoomName,
         messages: Vec<Message>,
         /// Older messages may match too.
         has_more: bool,
@@ -71,6 +73,23 @@ pub enum Event {
     Shutdown,
 }
 
+impl Event {
+    /// The peer in the room whose session has sent it.
+    pub(crate) fn peer(&self) -> Option<PeerId> {
+        match self {
+            Self::Lines { peer, .. }
+            | Self::Slowed { peer }
+            | Self::Ask { peer, .. }
+            | Self::AskHistory { peer, .. }
+            | Self::Found { peer, .. }
+            | Self::Tell { peer, .. }
+            | Self::SetAccount { peer, .. }
+            | Self::Leave { peer, .. } => Some(*peer),
+            Self::Join { .. } | Self::AdminRequest(_) | Self::Shutdown => None,
+        }
+    }
+}
+
 /// How somebody joins.
 #[derive(Debug)]
 pub struct Join {
@@ -82,6 +101,6 @@ pub struct Join {
     pub options: JoinOptions,
     /// It has sent nothing after its name yet, so it may be shown what was said before.
     pub is_waiting: bool,
-    /// Where the broker counts bytes that the peer must pay for besides those that it sent.
-    pub owed: Arc<AtomicU64>,
+    /// What the session is told about the pace of its peer.
+    pub throttle: Arc<Throttle>,
 }

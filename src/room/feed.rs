@@ -8,6 +8,7 @@
 //! every item, and cannot count the lost lines that were meant for a given reader.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry as Found;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,7 @@ use rustc_hash::FxHashMap;
 
 use crate::limits::{ACTIVE, JUST_NOW, PORTION_BYTES, SKIPPED_RANGES};
 use crate::model::PeerId;
+use crate::model::budget::{Budget, Used};
 use crate::protocol::Dialect;
 use crate::room::batch::{Control, Place, Reached};
 use crate::room::{Audience, Batch, BatchBuilder, Replay};
@@ -32,8 +34,15 @@ pub struct Feed {
 /// A peer's cursor in the feed. Dropping it removes the cursor.
 #[derive(Debug)]
 pub struct Reader {
-    peer: PeerId,
+    key: Key,
     ring: Arc<Mutex<Ring>>,
+}
+
+/// A peer, and which of its readers it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    peer: PeerId,
+    reader: u64,
 }
 
 /// Waits for something for one reader.
@@ -93,7 +102,7 @@ pub enum Then {
 /// Records progress of a reader in sending what it took to its peer.
 #[derive(Debug)]
 pub struct Progress {
-    peer: PeerId,
+    key: Key,
     ring: Arc<Mutex<Ring>>,
 }
 
@@ -112,17 +121,15 @@ struct Ring {
     entries: VecDeque<Entry>,
     /// The number of the first entry. Later entries are numbered consecutively.
     first: u64,
-    /// The cost of all entries, and its limit.
-    bytes: usize,
-    capacity: usize,
+    /// The cost of all entries.
+    used: Used,
     /// The total cost of all entries ever published.
     total: u64,
     /// The number of public lines ever published.
     public_lines: u64,
     /// The number of the next message to be published.
     next_number: u64,
-    /// Keyed by our own numbers, so peers cannot choose what they hash to.
-    cursors: FxHashMap<PeerId, Cursor>,
+    cursors: Cursors,
     /// The number of cursors that are not waiting.
     reading: usize,
     /// The number of readers that were woken and have not come yet.
@@ -130,6 +137,16 @@ struct Ring {
     /// Woken when all of them have come.
     round: Option<Waker>,
     closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Cursors {
+    /// Keyed by our own numbers, so peers cannot choose what they hash to.
+    latest: FxHashMap<PeerId, Cursor>,
+    /// Those of peers that have left the room, and come back before they had read everything. Rare.
+    former: Vec<(PeerId, Cursor)>,
+    /// The number of readers so far.
+    count: u64,
 }
 
 #[derive(Debug)]
@@ -147,6 +164,8 @@ struct Entry {
 
 #[derive(Debug)]
 struct Cursor {
+    /// Which reader of its peer it is of.
+    reader: u64,
     next: NextEntry,
     /// The number of the next public line for this reader, while it is reading.
     line: u64,
@@ -163,7 +182,9 @@ struct Cursor {
     /// If its farewell is lost: the numbers of the next public line and of the next message after it. These and later
     /// ones are not for this reader.
     lost_farewell: Option<(u64, u64)>,
-    /// Its farewell was published.
+    /// Its last line was published, or that it ends without one.
+    has_ended: bool,
+    /// Its last line was published.
     is_leaving: bool,
     /// It was woken and has not come yet.
     is_awake: bool,
@@ -180,17 +201,16 @@ enum NextEntry {
 }
 
 impl Feed {
-    /// An empty feed that keeps about `capacity` bytes for readers that lag. Messages are numbered from 1.
-    pub fn new(capacity: usize) -> Self {
+    /// An empty feed that keeps as many bytes for readers that lag as it may use. Messages are numbered from 1.
+    pub fn new(budget: &Budget) -> Self {
         let ring = Ring {
             entries: VecDeque::new(),
             first: 0,
-            bytes: 0,
+            used: budget.holder(),
             total: 0,
-            capacity,
             public_lines: 0,
             next_number: 1,
-            cursors: FxHashMap::default(),
+            cursors: Cursors::default(),
             reading: 0,
             awake: 0,
             round: None,
@@ -199,15 +219,16 @@ impl Feed {
         Self { ring: Arc::new(Mutex::new(ring)) }
     }
 
-    /// A cursor for `peer`, which receives everything that is pushed to `batch` from now on.
-    ///
-    /// # Panics
-    /// If the peer already has a cursor: the broker creates one per peer.
+    /// A cursor for `peer`, which receives everything that is pushed to `batch` from now on. An earlier one of the same
+    /// peer must end in this batch, if it has not ended before.
     pub fn subscribe(&self, peer: PeerId, dialect: Dialect, batch: &mut BatchBuilder) -> Reader {
         let mut ring = lock(&self.ring);
         let line = ring.public_lines + batch.public_lines();
         let number = ring.next_number + batch.messages();
+        ring.cursors.count += 1;
+        let reader = ring.cursors.count;
         let cursor = Cursor {
+            reader,
             next: NextEntry::Waiting(None),
             line,
             number,
@@ -216,12 +237,15 @@ impl Feed {
             lost_replays: Vec::new(),
             start: Place::new(batch.close_segment(), dialect),
             lost_farewell: None,
+            has_ended: false,
             is_leaving: false,
             is_awake: false,
             progress: None,
         };
-        assert!(ring.cursors.insert(peer, cursor).is_none(), "a peer joins once");
-        Reader { peer, ring: Arc::clone(&self.ring) }
+        if let Some(former) = ring.cursors.latest.insert(peer, cursor) {
+            ring.cursors.former.push((peer, former));
+        }
+        Reader { key: Key { peer, reader }, ring: Arc::clone(&self.ring) }
     }
 
     /// Numbers further messages from here on. It is called before anything is published.
@@ -233,6 +257,11 @@ impl Feed {
     pub fn publish(&self, batch: Batch) {
         let wakers = lock(&self.ring).publish(batch);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Drops the oldest batches if other feeds need the memory.
+    pub fn trim(&self) {
+        lock(&self.ring).trim();
     }
 
     /// Waits until all woken readers have come, whether or not they can send anything to their peers.
@@ -259,7 +288,7 @@ impl Feed {
     pub fn close(&self) {
         let mut ring = lock(&self.ring);
         ring.closed = true;
-        let wakers: Vec<_> = ring.cursors.values_mut().filter_map(Cursor::take_waker).collect();
+        let wakers: Vec<_> = ring.cursors.all().filter_map(Cursor::take_waker).collect();
         drop(ring);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -268,7 +297,7 @@ impl Feed {
 impl Reader {
     /// Where the reader records progress with what it has taken.
     pub fn progress(&self) -> Progress {
-        Progress { peer: self.peer, ring: Arc::clone(&self.ring) }
+        Progress { key: self.key, ring: Arc::clone(&self.ring) }
     }
 
     /// Waits for something for this peer and takes it, up to a limit. `None` means the end of the feed.
@@ -285,7 +314,7 @@ impl Future for Next<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Portion>> {
         let Self { reader, is_waiting } = &mut *self;
         let mut ring = lock(&reader.ring);
-        let taken = ring.take(reader.peer, context.waker());
+        let taken = ring.take(reader.key, context.waker());
         *is_waiting = taken.is_pending();
         taken
     }
@@ -295,21 +324,21 @@ impl Future for Next<'_> {
 impl Drop for Next<'_> {
     fn drop(&mut self) {
         if self.is_waiting {
-            lock(&self.reader.ring).give_up(self.reader.peer);
+            lock(&self.reader.ring).give_up(self.reader.key);
         }
     }
 }
 
 impl Progress {
     pub fn note(&self) {
-        if let Some(cursor) = lock(&self.ring).cursors.get_mut(&self.peer) {
+        if let Some(cursor) = lock(&self.ring).cursors.get(self.key) {
             cursor.progress = Some(Instant::now());
         }
     }
 
     /// Whether the rest for this reader ends with its farewell.
     pub fn is_leaving(&self) -> bool {
-        lock(&self.ring).cursors.get(&self.peer).is_some_and(|cursor| cursor.is_leaving)
+        lock(&self.ring).cursors.get(self.key).is_some_and(|cursor| cursor.is_leaving)
     }
 }
 
@@ -322,6 +351,18 @@ impl Portion {
     /// How many lines for the reader were lost before these.
     pub fn missed(&self) -> u64 {
         self.lost().map_or(0, |lost| lost.others + lost.count())
+    }
+
+    /// Whether the reader ends after this portion.
+    pub fn is_last(&self) -> bool {
+        let mut position = self.start();
+        loop {
+            match self.text(&mut position).1 {
+                Then::Next => return false,
+                Then::End => return true,
+                Then::Replay(_) => {}
+            }
+        }
     }
 
     /// Where the text begins.
@@ -375,7 +416,37 @@ impl Lost {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        lock(&self.ring).remove(self.peer);
+        lock(&self.ring).remove(self.key);
+    }
+}
+
+impl Cursors {
+    /// The cursor of a reader. There is one until the reader is dropped.
+    fn get(&mut self, key: Key) -> Option<&mut Cursor> {
+        match self.latest.get_mut(&key.peer) {
+            Some(latest) if latest.reader == key.reader => Some(latest),
+            _ => self.former.iter_mut().map(|(_, former)| former).find(|former| former.reader == key.reader),
+        }
+    }
+
+    /// The cursors of a peer, oldest first.
+    fn of(&mut self, peer: PeerId) -> impl Iterator<Item = &mut Cursor> {
+        let former = self.former.iter_mut().filter(move |(other, _)| *other == peer).map(|(_, former)| former);
+        former.chain(self.latest.get_mut(&peer))
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Cursor> {
+        self.former.iter_mut().map(|(_, former)| former).chain(self.latest.values_mut())
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Cursor> {
+        if let Found::Occupied(latest) = self.latest.entry(key.peer)
+            && latest.get().reader == key.reader
+        {
+            return Some(latest.remove());
+        }
+        let at = self.former.iter().position(|(_, former)| former.reader == key.reader)?;
+        Some(self.former.swap_remove(at).1)
     }
 }
 
@@ -388,7 +459,7 @@ impl Ring {
         self.next_number += batch.messages();
         if self.reading > 0 {
             let (cost, offset) = (batch.cost(), self.total);
-            self.bytes += cost;
+            self.used.add(cost);
             self.total += cost as u64;
             self.entries.push_back(Entry {
                 batch: Arc::new(batch),
@@ -397,13 +468,18 @@ impl Ring {
                 offset,
                 unread: self.reading,
             });
-            while self.bytes > self.capacity && self.entries.len() > 1 {
-                self.lose_first();
-            }
+            self.trim();
         } else {
             self.first += 1; // It concerns nobody.
         }
         wakers
+    }
+
+    /// Drops the oldest entries while it uses more than it may. The newest one stays.
+    fn trim(&mut self) {
+        while self.used.is_over() && self.entries.len() > 1 {
+            self.lose_first();
+        }
     }
 
     /// Makes all waiting readers that the batch concerns read it. Returns their wakers.
@@ -423,23 +499,27 @@ impl Ring {
         if batch.public_lines() > 0 {
             let audience = batch.public_audience();
             let hears = |peer| audience.is_none_or(|audience| audience.includes(peer));
-            self.cursors.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, cursor)| wake(cursor));
+            self.cursors.latest.iter_mut().filter(|(peer, _)| hears(**peer)).for_each(|(_, cursor)| wake(cursor));
         }
         for segment in batch.segments() {
             match &segment.audience {
-                Audience::Only(peer) => self.cursors.get_mut(peer).into_iter().for_each(&mut wake),
-                Audience::Farewell(peer) => self.cursors.get_mut(peer).into_iter().for_each(|cursor| {
-                    cursor.is_leaving = true;
-                    wake(cursor);
-                }),
+                Audience::Only(peer) => self.cursors.of(*peer).for_each(&mut wake),
+                // Each farewell is that of the oldest reader which has none yet.
+                Audience::Farewell(peer) => {
+                    self.cursors.of(*peer).find(|cursor| !cursor.has_ended).into_iter().for_each(|cursor| {
+                        cursor.has_ended = true;
+                        cursor.is_leaving = segment.lines > 0;
+                        wake(cursor);
+                    });
+                }
                 Audience::These(peers) => {
-                    peers.iter().for_each(|peer| self.cursors.get_mut(&peer).into_iter().for_each(&mut wake));
+                    peers.iter().for_each(|peer| self.cursors.of(peer).for_each(&mut wake));
                 }
                 Audience::Everyone | Audience::AllBut(_) | Audience::AllButThese(_) => {}
             }
         }
         for step in batch.steps() {
-            self.cursors.get_mut(&step.peer).into_iter().for_each(&mut wake);
+            self.cursors.of(step.peer).for_each(&mut wake);
         }
         wakers
     }
@@ -448,7 +528,7 @@ impl Ring {
     fn lose_first(&mut self) {
         let entry = self.drop_first();
         let (number, mut line, mut message) = (self.first - 1, entry.first_line, entry.first_number);
-        for segment in entry.batch.segments() {
+        for (at, segment) in entry.batch.segments().iter().enumerate() {
             let lines = i64::from(segment.lines);
             line += if segment.audience.is_public() { lines as u64 } else { 0 };
             let first = message;
@@ -459,47 +539,54 @@ impl Ring {
             };
             match &segment.audience {
                 Audience::Everyone => {}
-                Audience::AllBut(peer) => self.charge(*peer, number, not_for_it),
-                Audience::AllButThese(peers) => peers.iter().for_each(|peer| self.charge(peer, number, not_for_it)),
-                Audience::These(peers) => {
-                    peers.iter().for_each(|peer| self.charge(peer, number, |cursor| cursor.lost += lines));
+                Audience::AllBut(peer) => self.charge(*peer, (number, at), not_for_it),
+                Audience::AllButThese(peers) => {
+                    peers.iter().for_each(|peer| self.charge(peer, (number, at), not_for_it));
                 }
-                Audience::Only(peer) => self.charge(*peer, number, |cursor| cursor.lost += lines),
-                Audience::Farewell(peer) => self.charge(*peer, number, |cursor| {
+                Audience::These(peers) => {
+                    peers.iter().for_each(|peer| self.charge(peer, (number, at), |cursor| cursor.lost += lines));
+                }
+                Audience::Only(peer) => self.charge(*peer, (number, at), |cursor| cursor.lost += lines),
+                Audience::Farewell(peer) => self.charge(*peer, (number, at), |cursor| {
                     cursor.lost += lines;
                     cursor.lost_farewell = Some((line, message));
                 }),
             }
         }
         for step in entry.batch.steps() {
-            self.charge(step.peer, number, |cursor| match &step.control {
+            self.charge(step.peer, (number, step.at), |cursor| match &step.control {
                 Control::Use(dialect) => cursor.start.dialect = *dialect,
+                Control::Move => {}
                 Control::Replay(replay) => cursor.lost_replays.push(Arc::clone(replay)),
                 Control::Send(text) => cursor.lost += memchr::memchr_iter(b'\n', text.as_bytes()).count() as i64,
             });
         }
     }
 
-    /// Counts what is lost with entry `number`, unless the reader has taken it or has already lost its farewell.
-    fn charge(&mut self, peer: PeerId, number: u64, note: impl FnOnce(&mut Cursor)) {
-        let Some(cursor) = self.cursors.get_mut(&peer) else { return };
-        let has_come_to_it = !matches!(cursor.next, NextEntry::Reading(next) if next <= number);
-        if !has_come_to_it && cursor.lost_farewell.is_none() {
-            note(cursor);
+    /// Counts what is lost with a segment of entry `number`, unless the reader has taken it, began after it, or has
+    /// already lost its farewell.
+    fn charge(&mut self, peer: PeerId, (number, segment): (u64, usize), note: impl Fn(&mut Cursor)) {
+        for cursor in self.cursors.of(peer) {
+            let NextEntry::Reading(next) = cursor.next else { continue };
+            let begins_later = next > number || next == number && cursor.start.segment > segment;
+            if !begins_later && cursor.lost_farewell.is_none() {
+                note(cursor);
+            }
         }
     }
 
     fn drop_first(&mut self) -> Entry {
         let entry = self.entries.pop_front().expect("there is a first entry");
-        self.bytes -= entry.batch.cost();
+        self.used.remove(entry.batch.cost());
         self.first += 1;
         entry
     }
 
     /// What is there for `peer`, or the end of the feed. If there is neither, keeps `waker`.
-    fn take(&mut self, peer: PeerId, waker: &Waker) -> Poll<Option<Portion>> {
+    fn take(&mut self, key: Key, waker: &Waker) -> Poll<Option<Portion>> {
         let (first, end) = (self.first, self.first + self.entries.len() as u64);
-        let cursor = self.cursors.get_mut(&peer).expect("a reader has a cursor until it is dropped");
+        let peer = key.peer;
+        let cursor = self.cursors.get(key).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         let NextEntry::Reading(next) = cursor.next else {
             if self.closed {
@@ -533,7 +620,8 @@ impl Ring {
             entry.unread -= 1;
             // Many small batches cost more than their text.
             bytes += entry.batch.len().max(entry.batch.cost() / 4);
-            for step in entry.batch.steps().iter().filter(|step| step.peer == peer) {
+            let begin = if next_to_take == next { cursor.start.segment } else { 0 };
+            for step in entry.batch.steps().iter().filter(|step| step.peer == peer && step.at >= begin) {
                 if let Control::Use(dialect) = step.control {
                     cursor.start.dialect = dialect;
                 }
@@ -555,12 +643,13 @@ impl Ring {
     }
 
     fn slow_readers(&self, now: Instant) -> SlowReaders {
-        let (half, three_quarters) = (self.capacity as u64 / 2, self.capacity as u64 / 4 * 3);
-        if self.bytes as u64 <= half {
+        let capacity = self.used.limit() as u64;
+        let (half, three_quarters) = (capacity / 2, capacity / 4 * 3);
+        if self.used.bytes() as u64 <= half {
             return SlowReaders::None;
         }
         let (mut active, mut behind, mut is_one_about_to_lose) = (0, 0, false);
-        for cursor in self.cursors.values() {
+        for cursor in self.cursors.latest.values() {
             // A reader that has taken everything could not make progress.
             let has_all = matches!(cursor.next, NextEntry::Waiting(_));
             if !has_all && !cursor.made_progress(ACTIVE, now) {
@@ -587,8 +676,8 @@ impl Ring {
         self.entries.get(at).map_or(0, |entry| self.total - entry.offset)
     }
 
-    fn remove(&mut self, peer: PeerId) {
-        let mut cursor = self.cursors.remove(&peer).expect("a reader has a cursor until it is dropped");
+    fn remove(&mut self, key: Key) {
+        let mut cursor = self.cursors.remove(key).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         if let NextEntry::Reading(next) = cursor.next {
             self.reading -= 1;
@@ -606,8 +695,8 @@ impl Ring {
     }
 
     /// A reader stops waiting.
-    fn give_up(&mut self, peer: PeerId) {
-        let cursor = self.cursors.get_mut(&peer).expect("a reader has a cursor until it is dropped");
+    fn give_up(&mut self, key: Key) {
+        let cursor = self.cursors.get(key).expect("a reader has a cursor until it is dropped");
         cursor.comes(&mut self.awake, &mut self.round);
         cursor.take_waker();
     }

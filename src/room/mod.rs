@@ -1,8 +1,8 @@
-//! The room: who is here, and who hears what, in one order for all.
+//! The rooms: who is in which, and who hears what, in one order for each room.
 //!
-//! Sessions send [`Event`]s. Only the [`Broker`] owns the peers; it turns events into [`Batch`]es. The [`Feed`] keeps
-//! the batches until every peer's [`Reader`] has taken them. Nothing here knows a socket. [`Broker::handle`] and
-//! [`Broker::tick`] know no clock either; only [`Broker::run`] and [`Progress`] do.
+//! Sessions send [`Event`]s. Only the [`Broker`] owns the peers and the rooms; it turns events into [`Batch`]es. The
+//! [`Feed`] of a room keeps its batches until every peer's [`Reader`] has taken them. Nothing here knows a socket.
+//! [`Broker::handle`] and [`Broker::tick`] know no clock either; only [`Broker::run`] and [`Progress`] do.
 
 pub mod event;
 
@@ -22,6 +22,8 @@ mod presence;
 mod recent;
 pub mod replay;
 pub(crate) mod sanctions;
+pub mod subscription;
+pub mod throttle;
 mod unannounced;
 
 pub use admin_request::{AdminRequest, Mute, Person};
@@ -30,5 +32,7 @@ pub use broker::Broker;
 pub use event::{Answer, Event, Join};
 pub use feed::{Feed, Lost, Portion, Position, Progress, Reader, SlowReaders, Then};
 pub use peer_set::PeerSet;
-pub use policy::Policy;
+pub use policy::{OpenRooms, Policy};
 pub use replay::Replay;
+pub use subscription::{Joined, Move, Source, Subscription};
+pub use throttle::Throttle;

@@ -6,19 +6,40 @@
 use std::time::SystemTime;
 
 use crate::accounts::{Account, Accounts, Sanction};
+use crate::limits::ROOM_LIMIT;
 use crate::model::address::PeerAddr;
-use crate::model::{AccountId, Name};
+use crate::model::{AccountId, Name, RoomName};
 use crate::protocol::Refusal;
 use crate::room::Mute;
-use crate::room::sanctions::{banned, pinned};
+use crate::room::sanctions::{banned, pinned, silenced};
 
 /// The accounts, bans and mutes that apply.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// Without accounts, there are no bans or mutes either.
     pub accounts: Option<Accounts>,
     /// Only registered names are allowed.
     pub registered_only: bool,
+    /// Who may open a room.
+    pub rooms: OpenRooms,
+    /// How many rooms there may be.
+    pub room_limit: usize,
+}
+
+/// Who may open a room that does not exist yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenRooms {
+    Everyone,
+    /// Those who are logged in to an account.
+    Registered,
+    /// Nobody: there are only these, and the lobby.
+    Fixed(Vec<RoomName>),
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { accounts: None, registered_only: false, rooms: OpenRooms::Everyone, room_limit: ROOM_LIMIT }
+    }
 }
 
 /// What a peer needs to use a name.
@@ -62,6 +83,29 @@ impl Policy {
     pub(crate) fn may_give_up(&self, name: &Name, now: SystemTime) -> Result<(), Refusal> {
         self.check_ban(name, now)?;
         self.mute_of(name, now).map_or(Ok(()), |mute| Err(pinned(mute)))
+    }
+
+    /// The rooms that exist even if they are empty.
+    pub(crate) fn fixed_rooms(&self) -> &[RoomName] {
+        if let OpenRooms::Fixed(rooms) = &self.rooms { rooms } else { &[] }
+    }
+
+    /// Whether a peer may open a room that does not exist yet. Others read the names of rooms, so a muted peer may not.
+    pub(crate) fn may_open(
+        &self,
+        room: &RoomName,
+        login: Option<AccountId>,
+        mute: Option<Mute>,
+    ) -> Result<(), Refusal> {
+        if let Some(mute) = mute {
+            return Err(silenced(mute));
+        }
+        match &self.rooms {
+            OpenRooms::Everyone => Ok(()),
+            OpenRooms::Registered if login.is_some() => Ok(()),
+            OpenRooms::Registered => Err(Refusal::OnlyRegisteredOpenRooms),
+            OpenRooms::Fixed(_) => Err(Refusal::RoomsAreFixed(room.clone())),
+        }
     }
 
     /// The mute of a name, if there is one.

@@ -4,12 +4,13 @@
 //! none comes twice. The peer's writer reads and sends them in pages, at the speed of its peer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::history::Retention;
 use crate::limits::{MEMORY_HISTORY_MESSAGES, REPLAYS_WAITING};
 use crate::model::{Name, Timestamp};
+use crate::room::Throttle;
 
 /// What a peer has asked for.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub struct Replay {
     /// When it was asked for.
     pub now: Timestamp,
     /// Where the peer is charged for what it is sent. `None` if that is free.
-    pub owed: Option<Arc<AtomicU64>>,
+    pub payer: Option<Arc<Throttle>>,
     /// The number of replays that the peer waits for.
     pub waiting: Waiting,
 }
@@ -58,8 +59,8 @@ impl Replay {
 
     /// Charges the peer for bytes that it is sent.
     pub fn charge(&self, bytes: usize) {
-        if let Some(owed) = &self.owed {
-            owed.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(payer) = &self.payer {
+            payer.charge(bytes);
         }
     }
 }

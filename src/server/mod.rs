@@ -35,7 +35,7 @@ use crate::accounts::{Account, Accounts};
 use crate::history::History;
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::log::{Log, Record};
-use crate::room::{AdminRequest, Broker, Event, Feed};
+use crate::room::{AdminRequest, Broker, Event};
 use crate::server::access::auth::Auth;
 use crate::server::shared::{Shared, note_login};
 
@@ -77,7 +77,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BrokerPanicked> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
-    let broker = Broker::new(Feed::new(FEED_BYTES), log.clone(), Instant::now());
+    let broker = Broker::new(FEED_BYTES, log.clone(), Instant::now());
     let broker = broker.wait_for_readers(config.pace.waits_for_readers()).announce_after(config.announce_after);
     let broker = broker.with_policy(auth.policy.clone()).with_history(history.clone(), config.replay);
     serve(listeners, control, (config, auth, history), log, shutdown, inbox, broker.run(events)).await

@@ -25,7 +25,7 @@ use crate::server::Config;
 use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
 use crate::server::access::rate_limit::NetworkLimits;
-use crate::server::connection::replay::HistoryReader;
+use crate::server::connection::pages::HistoryReader;
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -59,7 +59,7 @@ impl Shared {
     ) -> Self {
         let (connection_limits, networks) = (ConnectionLimits::new(config.capacity), Arc::default());
         let (since, arrivals) = (Instant::now(), AtomicU64::new(0));
-        let (pages, searches) = (HistoryReader::new(history.clone()), Semaphore::new(SEARCHES));
+        let (pages, searches) = (HistoryReader::new(), Semaphore::new(SEARCHES));
         Self {
             config,
             auth,
@@ -116,12 +116,14 @@ impl Shared {
         let Some(_permit) = self.searches.try_acquire() else { return Err(Refusal::TooManySearches) };
         let (answer, answered) = oneshot::channel();
         // If the room has ended or the peer has left, nobody needs the result.
-        let _ = self.inbox.send(Event::AskIgnored { peer, answer }).await;
-        let Ok(ignored) = answered.await else { return Ok(()) };
+        let _ = self.inbox.send(Event::AskHistory { peer, answer }).await;
+        let Ok((history, room, ignored)) = answered.await else { return Ok(()) };
         let (mut messages, mut bytes, mut has_more, mut before) = (VecDeque::new(), 0, true, None);
+        let mut unreadable = 0;
         while has_more && messages.len() < grep.count {
-            let found = self.history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
+            let found = history.search(grep.text.as_str(), grep.count - messages.len(), before).await;
             let found = found.map_err(|_| Refusal::HistoryFailed)?;
+            unreadable += found.unreadable;
             has_more = found.has_more && !found.messages.is_empty();
             before = found.messages.first().map(|oldest| oldest.number).or(before);
             let wanted = found.messages.into_iter().filter(|message| !ignored.contains(&message.from));
@@ -138,7 +140,10 @@ impl Shared {
                 break;
             }
         }
-        let _ = self.inbox.send(Event::Found { peer, messages: messages.into(), has_more }).await;
+        if unreadable > 0 {
+            self.tell(peer, Ok(Notice::NotSearched(unreadable))).await;
+        }
+        let _ = self.inbox.send(Event::Found { peer, room, messages: messages.into(), has_more }).await;
         Ok(())
     }
 

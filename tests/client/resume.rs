@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,54 +57,71 @@ fn every_typed_message_arrives_once_however_often_the_connection_is_cut() {
     assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }
 
-/// A reader that loses its connection at random, and continues with `since`.
-fn read(server: SocketAddr, name: &str, last: &str) -> Vec<(u64, String)> {
+/// A reader that loses its connection at random, and continues with `since`, up to the message "the end". Counts how
+/// often it was lost while it was in the room.
+fn read(server: SocketAddr, name: &str, losses: &AtomicUsize) -> Vec<(u64, String)> {
+    let relay = Relay::start(server);
     let mut heard: Vec<(u64, String)> = Vec::new();
-    loop {
-        let relay = Relay::start(server);
-        let mut peer = Peer::new(std::net::TcpStream::connect(relay.address).unwrap());
-        let since = heard.last().map_or(0, |(number, _)| *number);
-        peer.send(&format!("{name} ids=on since={since}\n"));
-        let cutter = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(fastrand::u64(..40)));
-            relay.cut();
-        });
-        let mut lines = BufReader::new(peer.stream());
-        let mut line = String::new();
-        while matches!(lines.read_line(&mut line), Ok(1..)) && line.ends_with('\n') {
-            if let Some((number, text)) = message(line.trim_end(), "Alice") {
-                heard.push((number, text.to_owned()));
-                if text == last {
-                    cutter.join().unwrap();
-                    return heard;
-                }
+    thread::scope(|scope| {
+        let (reading, has_ended) = channel::<()>();
+        let relay = &relay;
+        scope.spawn(move || {
+            let pause = || Duration::from_millis(fastrand::u64(..40));
+            while has_ended.recv_timeout(pause()) == Err(RecvTimeoutError::Timeout) {
+                relay.cut();
             }
-            line.clear();
+        });
+        while heard.last().is_none_or(|(_, text)| text != "the end") {
+            let stream = Peer::connect(relay.address).stream().try_clone().unwrap();
+            let since = heard.last().map_or(0, |(number, _)| *number);
+            // It may be cut already.
+            let _ = (&stream).write_all(format!("{name} ids=on since={since}\n").as_bytes());
+            let (mut lines, mut line, mut was_in) = (BufReader::new(stream), String::new(), false);
+            while matches!(lines.read_line(&mut line), Ok(1..)) && line.ends_with('\n') {
+                was_in |= line.starts_with("* Welcome, ");
+                heard.extend(message(line.trim_end(), "Alice").map(|(number, text)| (number, text.to_owned())));
+                line.clear();
+            }
+            losses.fetch_add(usize::from(was_in), Relaxed);
         }
-        cutter.join().unwrap();
-    }
+        drop(reading);
+    });
+    heard
 }
 
-/// Each of 8 readers loses its connection some 60 times.
 #[test]
 fn readers_that_resume_have_every_message_once_and_in_order() {
-    const MESSAGES: u64 = 1500;
+    const READERS: usize = 8;
+    let is_long = std::env::var_os("LINECHAT_LONG_TESTS").is_some_and(|value| value == "1");
+    let least = if is_long { 500 } else { 50 };
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let address = server.address;
-    let readers: Vec<_> =
-        (0..8).map(|number| thread::spawn(move || read(address, &format!("Reader{number}"), "the end"))).collect();
-    for number in 1..MESSAGES {
-        alice.send(&format!("message {number}\n"));
+    let mut notices = alice.stream().try_clone().unwrap();
+    thread::spawn(move || std::io::copy(&mut notices, &mut std::io::sink()));
+    let (address, losses) = (server.address, Arc::new([const { AtomicUsize::new(0) }; READERS]));
+    let readers: Vec<_> = (0..READERS)
+        .map(|number| {
+            let losses = Arc::clone(&losses);
+            thread::spawn(move || read(address, &format!("Reader{number}"), &losses[number]))
+        })
+        .collect();
+    let deadline = Instant::now() + DEADLINE * if is_long { 10 } else { 1 };
+    let mut last = 0;
+    while losses.iter().any(|losses| losses.load(Relaxed) < least) {
+        assert!(Instant::now() < deadline, "lost so far: {losses:?}");
+        last += 1;
+        alice.send(&format!("message {last}\n"));
         thread::sleep(Duration::from_millis(1));
     }
     alice.send("the end\n");
+    let mut said: Vec<_> = (1..=last).map(|number| (number, format!("message {number}"))).collect();
+    said.push((last + 1, "the end".to_owned()));
     for reader in readers {
         let heard = reader.join().unwrap();
-        let numbers: Vec<_> = heard.iter().map(|(number, _)| *number).collect();
-        assert_eq!(numbers, (1..=MESSAGES).collect::<Vec<_>>());
-        assert!(heard[..heard.len() - 1].iter().all(|(number, text)| *text == format!("message {number}")));
+        let difference = heard.iter().zip(&said).find(|(heard, said)| heard != said);
+        assert!(heard.len() == said.len() && difference.is_none(), "{} of {last}: {difference:?}", heard.len());
     }
+    println!("{last} messages; lost: {losses:?}");
 }
 
 /// What docs/manual.md does in a shell: cuts off half a line, and continues after the last number.

@@ -1,5 +1,6 @@
 //! The disk of the data folder is full, blocks, is read-only, or returns garbage.
 
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, geteuid};
 
-use super::scene::{Scene, eventually};
+use super::scene::Scene;
 use crate::support::harness::{Peer, skipped};
 use crate::support::program::{Program, SERVER, ServerProgram};
 
@@ -280,57 +281,93 @@ fn a_read_only_file_is_refused_at_the_start() {
     assert!(refusal.contains("cannot use DIR/linechat.db: ") && refusal.contains(why), "{refusal}");
 }
 
-/// Fills the pages of messages in the middle of the file with garbage.
+/// Fills three pages of messages in the middle of the file with garbage.
 #[test]
-fn garbage_in_the_middle_of_the_messages_is_reported_and_the_rest_can_be_read() {
+fn garbage_in_the_middle_of_the_messages_is_a_counted_gap() {
     const LINES: usize = 3000;
     let folder = Folder::new("garbage");
     let server = folder.start(&["--pace", "off"]);
     let mut alice = server.join("alice");
-    for number in 0..LINES {
+    for number in 1..=LINES {
         alice.send(&format!("line {number} {}\n", "x".repeat(100)));
     }
     alice.send("/ping\n");
     alice.expect("* Pong");
     drop(alice);
     stop(server);
-    let length = fs::metadata(folder.file()).unwrap().len();
-    let mut file = OpenOptions::new().read(true).write(true).open(folder.file()).unwrap();
-    file.seek(SeekFrom::Start(length / 2 / 4096 * 4096)).unwrap();
-    let mut garbage = vec![0; 3 * 4096];
-    fs::File::open("/dev/urandom").unwrap().read_exact(&mut garbage).unwrap();
-    file.write_all(&garbage).unwrap();
-    drop(file);
+    let mut bytes = fs::read(folder.file()).unwrap();
+    let at = bytes.len() / 2 / 4096 * 4096;
+    let pages = &mut bytes[at..at + 3 * 4096];
+    let lost: HashSet<usize> = line_numbers(&String::from_utf8_lossy(pages)).into_iter().collect();
+    fs::File::open("/dev/urandom").unwrap().read_exact(pages).unwrap();
+    fs::write(folder.file(), bytes).unwrap();
+    let gap = format!("* {} of these lines cannot be read.", lost.len());
+    let first_lost = *lost.iter().min().unwrap();
+    assert!((60..120).contains(&lost.len()) && lost.contains(&(first_lost + lost.len() - 1)), "{lost:?}");
+    let is_whole = |lines: &[String], first: usize| {
+        let expected: Vec<_> = (first..=LINES).filter(|number| !lost.contains(number)).collect();
+        assert_eq!(line_numbers(&lines.join("\n")), expected);
+        // The gap is where the lines would be.
+        let place = lines.iter().position(|line| *line == gap).expect("the gap is told");
+        assert!(lines[place - 1].contains(&format!("alice: line {} ", first_lost - 1)), "{}", lines[place - 1]);
+        assert_eq!(lines.iter().filter(|line| !line.contains("alice: ")).count(), 2, "the gap and the end");
+    };
 
     let mut server = folder.start(&["--log-level", "warn", "--pace", "off"]);
-    // The newest messages are not affected.
-    let mut bob = Peer::connect(server.address);
-    bob.send("bob last=50\n");
-    bob.expect("* Welcome, bob. …");
-    for number in LINES - 50..LINES {
-        let line = bob.line();
-        assert!(line.contains(&format!("alice: line {number} ")), "{line}");
-    }
-    bob.expect("* That was …");
+    let mut bob = server.join("bob");
     bob.send("/since 0\n");
-    let answer = until_answer(&mut bob);
-    eprintln!("the answer is {answer}");
-    assert!(answer.starts_with("! history-failed: "), "{answer}");
+    let lines = until_end(&mut bob);
+    is_whole(&lines, 1);
+    assert_eq!(lines.last().unwrap(), &format!("* That was 1 to {LINES}, {} lines.", LINES - lost.len()));
     server.wait_for_record("not read");
-    bob.send("still here\n/last 1\n");
-    eventually("new messages are shown", || bob.line().ends_with("bob: still here"));
-    drop(bob);
-    stop(server);
+
+    // The newest ones do not concern it. Older ones do.
+    bob.send("/last 50\n");
+    let lines = until_end(&mut bob);
+    assert_eq!(line_numbers(&lines.join("\n")), (LINES - 49..=LINES).collect::<Vec<_>>());
+    assert_eq!(lines.len(), 51);
+    bob.send("/last 2000\n");
+    is_whole(&until_end(&mut bob), LINES + 1 - 2000 - lost.len());
+
+    bob.send(&format!("/grep LINE {LINES}\n"));
+    let lines = until_end(&mut bob);
+    assert_eq!((line_numbers(&lines[..2].join("\n")), lines.len()), (vec![LINES], 3));
+    bob.send("/grep line 7 x\n");
+    let lines = until_end(&mut bob);
+    assert_eq!(lines[0], format!("* {} lines cannot be read, and so cannot be searched.", lost.len()));
+    assert_eq!((line_numbers(&lines[1]), lines[2].as_str()), (vec![7], "* Found 1 line."));
+
+    // The room goes on.
+    let mut carol = server.join("carol");
+    bob.send("still here\n");
+    carol.expect_message("bob: still here");
+    drop((bob, carol));
+    server.program.signal(Signal::TERM);
+    let finished = server.program.finish();
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    assert!(!finished.stdout.contains("not read"), "it is reported once a minute: {}", finished.stdout);
+
+    let export = Program::start(SERVER, ["admin", "--data", folder.path(), "export"]).finish();
+    assert_eq!((export.code, line_numbers(&export.stdout).len()), (Some(1), LINES - lost.len()));
+    assert!(export.stdout.contains("bob: still here"));
+    let why = format!("the database is damaged: {} messages cannot be read; all others were exported", lost.len());
+    assert!(export.stderr.contains(&why), "{}", export.stderr);
 }
 
-/// The end of a replay.
-fn until_answer(peer: &mut Peer) -> String {
-    loop {
-        let line = peer.line();
-        if line.starts_with("! ") || line.starts_with("* That was") {
-            return line;
-        }
+/// The numbers of Alice's lines.
+fn line_numbers(text: &str) -> Vec<usize> {
+    text.split("line ").filter_map(|rest| rest.split_once(" xxx")?.0.parse().ok()).collect()
+}
+
+/// All lines up to the end of what was asked for.
+fn until_end(peer: &mut Peer) -> Vec<String> {
+    let mut lines = vec![peer.line()];
+    let is_end = |line: &str| ["! ", "* That was", "* Found"].iter().any(|start| line.starts_with(start));
+    while !lines.last().is_some_and(|line| is_end(line)) {
+        // Notices of those who join come at any time.
+        lines.extend(Some(peer.line()).filter(|line| !line.contains(" joined")));
     }
+    lines
 }
 
 #[test]

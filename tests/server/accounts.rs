@@ -54,7 +54,7 @@ impl Setup {
     fn open_with_accounts(&self, registered_only: bool) -> (Server, Accounts) {
         let accounts = Accounts::open(&Database::open(&self.folder).unwrap(), SystemTime::now()).unwrap();
         let hasher = self.hasher.clone();
-        let policy = Policy { accounts: Some(accounts.clone()), registered_only };
+        let policy = Policy { accounts: Some(accounts.clone()), registered_only, ..Policy::default() };
         (Server::start_with(Auth { policy, hasher, ..Auth::default() }), accounts)
     }
 
@@ -65,7 +65,7 @@ impl Setup {
 
     fn open_with_pause_of(&self, wrong_password_pause: Duration, registered_only: bool) -> Server {
         let accounts = Some(Accounts::open(&Database::open(&self.folder).unwrap(), SystemTime::now()).unwrap());
-        let policy = Policy { accounts, registered_only };
+        let policy = Policy { accounts, registered_only, ..Policy::default() };
         let auth = Auth { policy, hasher: self.hasher.clone(), ..Auth::default() };
         Server::start_with(Settings(Config { wrong_password_pause, ..unpaced() }, auth))
     }
@@ -477,7 +477,7 @@ fn after_auth_the_next_line_is_always_a_password() {
 fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
     let server = Server::start();
     let mut bob = server.join("Bob");
-    for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth #dev", "! bad-name: …\"#dev\"…")] {
+    for (line, refusal) in [("B:b auth", "! bad-name: …':'…"), ("Bob auth =dev", "! bad-option: …\"=dev\"…")] {
         let mut peer = server.connect();
         peer.send(&format!("{line}\n"));
         peer.expect(refusal);
@@ -500,7 +500,7 @@ fn after_auth_with_a_refused_name_the_password_does_not_become_a_name() {
 fn a_silence_does_not_split_a_password() {
     let setup = Setup::new("silence");
     let accounts = Some(Accounts::open(&Database::open(&setup.folder).unwrap(), SystemTime::now()).unwrap());
-    let policy = Policy { accounts, registered_only: false };
+    let policy = Policy { accounts, ..Policy::default() };
     let auth = Auth { policy, hasher: setup.hasher.clone(), ..Auth::default() };
     let silence = Duration::from_millis(50);
     let server = Server::start_with(Settings(Config { idle_line: Some(silence), ..unpaced() }, auth));

@@ -57,7 +57,7 @@ fn aliases_work_and_an_action_is_an_ordinary_message() {
         bob.expect(left);
     }
     bob.send("/?\n");
-    bob.expect("* /who: list who is here (also /names)");
+    bob.expect("* /who [ROOM]: list who is here, or in ROOM (also /names)");
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod program;
 mod properties;
 #[cfg(unix)]
 mod resources;
+mod rooms;
 mod scalars;
 mod shutdown;
 #[cfg(unix)]

@@ -38,7 +38,7 @@ impl Room {
         let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let accounts = Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap();
-        let policy = Policy { accounts: Some(accounts.clone()), registered_only: false };
+        let policy = Policy { accounts: Some(accounts.clone()), ..Policy::default() };
         let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
         let server = Server::serve(listeners, Auth { policy, ..Auth::default() });
         let mut olga = server.join("Olga");

@@ -18,7 +18,7 @@ use linechat::protocol::command::{Access, COMMANDS, CommandSpec};
 use zeroize::Zeroizing;
 
 use crate::archive;
-use crate::archive::{Backup, Export};
+use crate::archive::{Backup, Export, Statistics};
 
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
@@ -41,7 +41,7 @@ enum Request {
     /// A line that names a command of the table, without its slash. The server carries it out.
     Line(String),
     Backup(Backup),
-    History,
+    History(Statistics),
     Export(Export),
 }
 
@@ -54,7 +54,7 @@ impl Subcommand for Request {
         let export = Command::new(EXPORT).about("Write the stored messages to a new file or to standard output");
         command.subcommands(commands().map(subcommand)).subcommands([
             Backup::augment_args(backup),
-            history,
+            Statistics::augment_args(history),
             Export::augment_args(export),
         ])
     }
@@ -73,7 +73,7 @@ impl FromArgMatches for Request {
         let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
         match name {
             BACKUP => return Backup::from_arg_matches(matches).map(Self::Backup),
-            HISTORY => return Ok(Self::History),
+            HISTORY => return Statistics::from_arg_matches(matches).map(Self::History),
             EXPORT => return Export::from_arg_matches(matches).map(Self::Export),
             _ => {}
         }
@@ -136,7 +136,7 @@ impl Admin {
         match &self.request {
             Request::Line(line) => self.ask(line),
             Request::Backup(backup) => archive::backup(&self.data, backup),
-            Request::History => archive::history(&self.data),
+            Request::History(statistics) => archive::history(&self.data, statistics),
             Request::Export(export) => archive::export(&self.data, export).map(|()| String::new()),
         }
     }

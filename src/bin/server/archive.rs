@@ -4,14 +4,14 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use linechat::history::Archive;
-use linechat::model::Message;
+use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
 use linechat::os::safe_file::create_new_private;
-use linechat::protocol::Since;
+use linechat::protocol::{Reply, Since};
 
 #[derive(Debug, Args)]
 pub struct Backup {
@@ -20,7 +20,18 @@ pub struct Backup {
 }
 
 #[derive(Debug, Args)]
+pub struct Statistics {
+    /// Of this room
+    #[arg(long, value_name = "ROOM", default_value = "lobby", value_parser = RoomName::parse)]
+    room: RoomName,
+}
+
+#[derive(Debug, Args)]
 pub struct Export {
+    /// The messages of this room
+    #[arg(long, value_name = "ROOM", default_value = "lobby", value_parser = RoomName::parse)]
+    room: RoomName,
+
     /// Only messages after this number, time or duration, such as 88120, 2026-11-26T12:00:00Z or 2h
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
@@ -40,12 +51,12 @@ enum Format {
 }
 
 pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
-    Archive::open(data)?.backup(file)?;
+    Archive::open(data, &RoomName::lobby())?.backup(file)?;
     Ok(format!("Saved to {}.\n", file.display()))
 }
 
-pub fn history(data: &Path) -> anyhow::Result<String> {
-    let statistics = Archive::open(data)?.statistics()?;
+pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<String> {
+    let statistics = Archive::open(data, room)?.statistics()?;
     let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
     if let Some(range) = statistics.range {
         for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
@@ -56,7 +67,7 @@ pub fn history(data: &Path) -> anyhow::Result<String> {
 }
 
 pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
-    let archive = Archive::open(data)?;
+    let archive = Archive::open(data, &export.room)?;
     let Some(extent) = archive.extent()? else { return Ok(()) };
     let mut after = match export.since.map(|since| since.resolve(SystemTime::now())) {
         None => 0,
@@ -70,24 +81,30 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
     };
     let mut output = BufWriter::with_capacity(64 * 1024, &mut output);
     let bar = progress_bar(extent.newest.saturating_sub(after));
-    let mut text = String::new();
+    let (mut text, mut unreadable) = (String::new(), 0);
     while after < extent.newest {
-        let (messages, end) = archive.page(after, extent.newest)?;
+        let page = archive.page(after, extent.newest)?;
+        unreadable += page.unreadable;
         text.clear();
-        messages.iter().for_each(|message| write_message(&mut text, message, export.format));
+        page.messages.iter().for_each(|message| write_message(&mut text, &export.room, message, export.format));
         match output.write_all(text.as_bytes()) {
             // The reader has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write")?,
         }
-        bar.inc(end - after);
-        after = end;
+        bar.inc(page.end - after);
+        after = page.end;
     }
     bar.finish_and_clear();
     match output.flush() {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write"),
-        _ => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error).context("cannot write"),
+        _ => {}
     }
+    if unreadable > 0 {
+        let lines = if unreadable == 1 { "1 message".to_owned() } else { format!("{unreadable} messages") };
+        bail!("the database is damaged: {lines} cannot be read; all others were exported");
+    }
+    Ok(())
 }
 
 fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {
@@ -105,10 +122,10 @@ fn progress_bar(messages: u64) -> ProgressBar {
     ProgressBar::new(messages).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn write_message(text: &mut String, message: &Message, format: Format) {
+fn write_message(text: &mut String, room: &RoomName, message: &Message, format: Format) {
     let Message { number, at, from, text: said } = message;
     *text += &match format {
-        Format::Text => format!("[{number} {at}] {from}: {said}\n"),
+        Format::Text => format!("{}\n", Reply::Numbered { room, message }),
         Format::Jsonl => {
             let (from, said) = (json(from.as_str()), json(said.as_str()));
             format!("{{\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")

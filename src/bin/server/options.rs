@@ -12,12 +12,13 @@ use linechat::cli::manual::Manual;
 use linechat::database::{Database, Sync};
 use linechat::history::{History, Keep, Settings};
 use linechat::limits::{
-    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, STALL_LIMIT, SYNC_MOST,
-    TLS_PORT, WRONG_PASSWORD_PAUSE,
+    ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, ROOM_LIMIT, STALL_LIMIT,
+    SYNC_MOST, TLS_PORT, WRONG_PASSWORD_PAUSE,
 };
 use linechat::log::LevelFilter;
+use linechat::model::RoomName;
 use linechat::os::descriptors::spare_descriptors;
-use linechat::room::Policy;
+use linechat::room::{OpenRooms, Policy};
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
 use linechat::server::access::connection_limits::Capacity;
@@ -127,6 +128,16 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = REPLAY, value_parser = parse_replay)]
     replay: usize,
 
+    /// Who can open rooms: everyone (open), registered names (registered), or nobody (fixed:ROOM,ROOM,...)
+    ///
+    /// With `fixed`, these rooms always exist. A room of an earlier run that has messages or a topic exists too.
+    #[arg(long, value_name = "WHO", default_value = "open", value_parser = parse_rooms, help_heading = ROOMS)]
+    rooms: OpenRooms,
+
+    /// Maximum number of rooms: of those in which somebody is, or that have messages or a topic
+    #[arg(long, value_name = "N", default_value_t = ROOM_LIMIT, value_parser = at_least_one, help_heading = ROOMS)]
+    room_limit: usize,
+
     /// Treat an unfinished line as complete after MS milliseconds of silence
     ///
     /// For clients that send no line endings, such as simple socket scripts. The price: someone who types in
@@ -168,6 +179,7 @@ pub struct Options {
 const PRIVATE: &str = "TLS and Unix sockets";
 const WHO: &str = "Access control";
 const HISTORY: &str = "History";
+const ROOMS: &str = "Rooms";
 
 pub const MANUAL: Manual = Manual {
     program: "server",
@@ -262,7 +274,8 @@ impl Options {
     pub fn auth(&self, database: Option<&Database>) -> anyhow::Result<Auth> {
         let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
         let accounts = database.map(|database| Accounts::open(database, SystemTime::now())).transpose()?;
-        let policy = Policy { accounts, registered_only: self.registered_only };
+        let (rooms, room_limit) = (self.rooms.clone(), self.room_limit);
+        let policy = Policy { accounts, registered_only: self.registered_only, rooms, room_limit };
         Ok(Auth { room_password, policy, hasher: Hasher::default() })
     }
 
@@ -289,6 +302,18 @@ impl Options {
             account_unused: self.account_unused,
             wrong_password_pause: WRONG_PASSWORD_PAUSE,
         }
+    }
+}
+
+fn parse_rooms(text: &str) -> Result<OpenRooms, String> {
+    match (text, text.strip_prefix("fixed:")) {
+        ("open", _) => Ok(OpenRooms::Everyone),
+        ("registered", _) => Ok(OpenRooms::Registered),
+        (_, Some(names)) => {
+            let names = names.split(',').filter(|name| !name.is_empty()).map(RoomName::parse);
+            names.collect::<Result<_, _>>().map(OpenRooms::Fixed).map_err(|error| error.to_string())
+        }
+        _ => Err("write open, registered or fixed:ROOM,ROOM".to_owned()),
     }
 }
 

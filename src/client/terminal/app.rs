@@ -688,7 +688,7 @@ impl App {
                 let accepted = accepted.and_then(|at| self.uncertain.remove(at));
                 return accepted.is_some_and(|uncertain| uncertain.said.is_shown);
             }
-            ServerLine::NoLongerKept { room: named, .. } if is_of_room(named) => resuming.has_gap = true,
+            ServerLine::Unavailable { room: named, .. } if is_of_room(named) => resuming.has_gap = true,
             ServerLine::ThatWas { room: named, .. } | ServerLine::NothingAfter { room: named, .. }
                 if is_of_room(named) =>
             {

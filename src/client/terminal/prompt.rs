@@ -151,13 +151,18 @@ mod tests {
         prompt.draw(Some("> "));
         prompt.set_room(&dev);
         assert!(!prompt.begin_change(), "nobody waits for it");
-        let editing = Cell::new(None);
+        let (editing, is_over) = (Cell::new(None), Arc::new(AtomicBool::new(false)));
         prompt.update(|| {
-            let editor = prompt.clone();
+            let (editor, is_over) = (prompt.clone(), is_over.clone());
             let edit = move || {
                 assert!(editor.begin_change());
                 // The person goes back at this moment. The change has to end all the same.
                 editor.set_room(&RoomName::lobby());
+                for _ in 0..1000 {
+                    editor.shared.drawn.notify_all();
+                    std::thread::yield_now();
+                }
+                assert!(!is_over.load(Ordering::SeqCst));
                 editor.draw(Some("dev> "));
                 while !editor.begin_change() {}
                 editor.draw(Some("> "));
@@ -165,6 +170,7 @@ mod tests {
             editing.set(Some(editing.take().unwrap_or_else(|| std::thread::spawn(edit))));
             true
         });
+        is_over.store(true, Ordering::SeqCst);
         editing.take().unwrap().join().unwrap();
         assert!(!prompt.lock().is_changing && !prompt.begin_change());
     }

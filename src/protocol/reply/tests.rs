@@ -23,6 +23,7 @@ fn every_notice_has_its_wording() {
         (Notice::Registered(bob.clone()), "* Registered: Bob is yours and now requires its password."),
         (Notice::PasswordChanged(bob.clone()), "* Password changed: Bob now requires the new one."),
         (Notice::Unregistered(bob.clone()), "* Unregistered: Bob no longer requires a password."),
+        (Notice::NotSearched(12), "* 12 lines cannot be read, and so cannot be searched."),
         (Notice::Text(safe("Kicked: Bob.")), "* Kicked: Bob."),
     ] {
         assert_eq!(Reply::Noticed(&notice).to_string(), line);
@@ -220,6 +221,9 @@ fn counts_agree_with_their_nouns() {
     );
     assert_eq!(no_longer_kept(340, None), "* 340 of these lines are no longer kept.");
     assert_eq!(no_longer_kept(340, Some(&dev)), "* 340 of these lines are no longer kept in dev.");
+    let unreadable = |count, room| Reply::Unreadable { count, room }.to_string();
+    assert_eq!(unreadable(12, None), "* 12 of these lines cannot be read.");
+    assert_eq!(unreadable(1, Some(&dev)), "* 1 of these lines cannot be read in dev.");
 }
 
 #[test]

@@ -69,6 +69,7 @@ impl Words {
             Notice::Registered(who.clone()),
             Notice::PasswordChanged(who.clone()),
             Notice::Unregistered(who.clone()),
+            Notice::NotSearched(count),
         ];
         notices.extend(done.map(|done| Notice::Text(SafeText::new(done))));
         let with_text: [fn(SafeText) -> Refusal; 9] = [
@@ -182,6 +183,8 @@ impl Words {
             Reply::NoLongerKept { count: *count, room: heard },
             Reply::Skipped { count: 1, room: None },
             Reply::Skipped { count: *count, room: heard },
+            Reply::Unreadable { count: *count, room: None },
+            Reply::Unreadable { count: *count, room: heard },
             Reply::Found { count: 0, has_more: false },
             Reply::Found { count: *count, has_more: true },
             Reply::Ids(true),
@@ -197,7 +200,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 48;
+const KINDS: usize = 49;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -238,8 +241,8 @@ fn check(reply: Reply<'_>) {
         Reply::NothingAfter { number, room } => {
             is(ServerLine::NothingAfter { number, room: name_of(room).as_deref() });
         }
-        Reply::NoLongerKept { count, room } => {
-            is(ServerLine::NoLongerKept { count, room: name_of(room).as_deref() });
+        Reply::NoLongerKept { count, room } | Reply::Unreadable { count, room } => {
+            is(ServerLine::Unavailable { count, room: name_of(room).as_deref() });
         }
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
@@ -349,6 +352,7 @@ fn check(reply: Reply<'_>) {
         Reply::Noticed(Notice::Registered(name)) => is(ServerLine::Registered(name.as_str())),
         Reply::Noticed(Notice::PasswordChanged(name)) => is(ServerLine::PasswordChanged(name.as_str())),
         Reply::Noticed(Notice::Unregistered(name)) => is(ServerLine::Unregistered(name.as_str())),
+        Reply::Noticed(notice @ Notice::NotSearched(_)) => is(ServerLine::Notice(&notice.to_string())),
         Reply::Noticed(Notice::Text(text)) => is(ServerLine::Notice(text.as_str())),
         Reply::Refused(refusal) => is(ServerLine::Refused { code: refusal.code(), text: &refusal.to_string() }),
         Reply::SameName(_)

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::model::{AccountId, Name, PeerId};
 use crate::protocol::{Banned, LeaveReason, Notice, Refusal, Reply};
 use crate::room::broker::Peer;
+use crate::room::broker::rooms::Rooms;
 use crate::room::{AdminRequest, Audience, Broker, Mute, Person};
 
 impl Broker {
@@ -37,7 +38,17 @@ impl Broker {
                 }
                 let _ = answer.send(people);
             }
-            AdminRequest::Announce(text) => self.batch.push(Audience::Everyone, &Reply::Announced(&text)),
+            AdminRequest::Announce(text) => {
+                for id in self.rooms.ids() {
+                    self.rooms.at(id).batch.push(Audience::Everyone, &Reply::Announced(&text));
+                }
+            }
+            AdminRequest::ListRooms(answer) => {
+                let _ = answer.send(self.room_list());
+            }
+            AdminRequest::CloseRoom { room, by, reason, answer } => {
+                let _ = answer.send(self.close_room(&room, by.as_ref(), reason.as_ref()));
+            }
             AdminRequest::ListPeople(answer) => {
                 let _ = answer.send(self.people(|_| true));
             }
@@ -47,7 +58,7 @@ impl Broker {
     /// Sends a peer a notice or refusal from its session.
     pub(crate) fn tell(&mut self, peer: PeerId, told: Result<Notice, Refusal>) {
         match told {
-            Ok(notice) => self.batch.push(Audience::Only(peer), &Reply::Noticed(&notice)),
+            Ok(notice) => self.answer(peer, &Reply::Noticed(&notice)),
             Err(refusal) => self.refuse(peer, &refusal),
         }
     }
@@ -66,9 +77,10 @@ impl Broker {
 
     /// The matching people, sorted by name.
     fn people(&self, is_meant: impl Fn(&Peer) -> bool) -> Vec<Person> {
-        let peers = self.names.peers().map(|peer| (peer, &self.peers[&peer]));
-        let meant = peers.filter(|(_, it)| !it.is_done && is_meant(it));
-        meant.map(|(peer, it)| it.as_person(peer, self.date)).collect()
+        let meant = self.peers.iter().filter(|(_, it)| !it.is_done && is_meant(it));
+        let mut people: Vec<_> = meant.map(|(peer, it)| it.as_person(*peer, &self.rooms, self.date)).collect();
+        people.sort_unstable_by(|one, other| one.name.folded().cmp(other.name.folded()));
+        people
     }
 
     /// Disconnects a peer. Its writer ends after the farewell, and its session with the writer.
@@ -84,8 +96,9 @@ impl Peer {
         self.mute.filter(|mute| mute.until.is_none_or(|until| until > now))
     }
 
-    pub(crate) fn as_person(&self, peer: PeerId, now: SystemTime) -> Person {
+    pub(super) fn as_person(&self, peer: PeerId, rooms: &Rooms, now: SystemTime) -> Person {
         let Self { name, from, account_id, .. } = self;
-        Person { peer, name: name.clone(), from: *from, account_id: *account_id, mute: self.is_muted(now) }
+        let room = rooms.get(self.room).name.clone();
+        Person { peer, name: name.clone(), room, from: *from, account_id: *account_id, mute: self.is_muted(now) }
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use async_channel::Receiver;
+use futures::FutureExt;
 use futures::channel::oneshot;
 use proptest::prelude::*;
 
@@ -10,16 +12,94 @@ use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
-use crate::room::{Reader, Replay, Then};
+use crate::room::{Join, Joined, Portion, Replay, Subscription, Then};
 
-/// A room without sockets or tasks: events go in, and each peer's lines are read from the feed.
+mod held;
+mod several_rooms;
+
+/// A server without sockets or tasks: events go in, and each peer's lines are read from the feeds.
 struct Room {
     broker: Broker,
-    readers: BTreeMap<u64, Reader>,
+    readers: BTreeMap<u64, Reading>,
     heard: BTreeMap<u64, Vec<String>>,
-    owed: BTreeMap<u64, Arc<AtomicU64>>,
+    throttles: BTreeMap<u64, Arc<Throttle>>,
     /// Where replays are read from.
     history: Option<History>,
+}
+
+/// What a peer reads, as its writer does.
+struct Reading {
+    current: Subscription,
+    heard: Vec<Subscription>,
+    moves: Receiver<Move>,
+}
+
+impl Reading {
+    /// Reads what is there. Returns whether the peer has not read its farewell yet.
+    fn read(&mut self, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+        loop {
+            self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+            if !read_room(&mut self.current, lines, history) {
+                match self.moves.try_recv() {
+                    Ok(Move::Hear(room)) => self.heard.push(room),
+                    Ok(Move::Enter(_)) => panic!("a peer enters a room when it has left the one before"),
+                    Err(_) => return true,
+                }
+                continue;
+            }
+            loop {
+                match self.moves.try_recv() {
+                    Ok(Move::Hear(room)) => self.heard.push(room),
+                    Ok(Move::Enter(room)) => {
+                        self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+                        self.current = room;
+                        break;
+                    }
+                    Err(_) => {
+                        self.heard.retain_mut(|heard| !read_room(heard, lines, history));
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads what is there of a room. Returns whether the reader has ended.
+fn read_room(room: &mut Subscription, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+    while let Some(Some(portion)) = room.reader.next().now_or_never() {
+        assert_eq!(portion.missed(), 0);
+        if read_portion(&portion, room, lines, history) {
+            return true;
+        }
+    }
+    false
+}
+
+fn read_portion(portion: &Portion, room: &Subscription, lines: &mut Vec<String>, history: &Option<History>) -> bool {
+    let mut position = portion.start();
+    loop {
+        let (text, then) = portion.text(&mut position);
+        lines.extend(String::from_utf8(text.concat()).unwrap().lines().map(str::to_owned));
+        match then {
+            Then::Next => return false,
+            Then::End => return true,
+            Then::Replay(replay) => {
+                assert!(history.is_some(), "this room records");
+                lines.extend(replayed(room, &replay, position.dialect()));
+            }
+        }
+    }
+}
+
+impl Broker {
+    fn lobby(&self) -> &rooms::Room {
+        self.rooms.get(rooms::LOBBY)
+    }
+
+    fn lobby_mut(&mut self) -> &mut rooms::Room {
+        self.rooms.get_mut(rooms::LOBBY)
+    }
 }
 
 impl Room {
@@ -28,20 +108,21 @@ impl Room {
     }
 
     fn announcing_after(time: Duration) -> Self {
-        let broker = Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).announce_after(time);
-        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), owed: BTreeMap::new(), history: None }
+        let broker = Broker::new(1 << 24, Log::off(), Instant::now()).announce_after(time);
+        Self { broker, readers: BTreeMap::new(), heard: BTreeMap::new(), throttles: BTreeMap::new(), history: None }
     }
 
     fn join(&mut self, peer: u64, name: &str) -> Result<(), Refusal> {
-        let owed = Arc::clone(self.owed.entry(peer).or_default());
-        self.join_with(Join { owed, ..a_join(peer, name) })
+        let throttle = Arc::clone(self.throttles.entry(peer).or_default());
+        self.join_with(Join { throttle, ..a_join(peer, name) })
     }
 
     fn join_with(&mut self, join: Join) -> Result<(), Refusal> {
         let ((answer, mut answered), PeerId(peer)) = (oneshot::channel(), join.peer);
         self.broker.handle(Event::Join { join: Box::new(join), answer });
-        let reader = answered.try_recv().unwrap().expect("every join is answered")?;
-        self.readers.insert(peer, reader);
+        let joined = answered.try_recv().unwrap().expect("every join is answered")?;
+        let Joined { current, moves } = joined;
+        self.readers.insert(peer, Reading { current, heard: Vec::new(), moves });
         Ok(())
     }
 
@@ -66,24 +147,8 @@ impl Room {
     fn publish(&mut self) {
         self.broker.publish();
         let (heard, history) = (&mut self.heard, &self.history);
-        self.readers.retain(|&peer, reader| {
-            while let Some(Some(portion)) = reader.next().now_or_never() {
-                assert_eq!(portion.missed(), 0);
-                let mut position = portion.start();
-                loop {
-                    let (text, then) = portion.text(&mut position);
-                    let text = String::from_utf8(text.concat()).unwrap();
-                    let heard = heard.entry(peer).or_default();
-                    heard.extend(text.lines().map(str::to_owned));
-                    match then {
-                        Then::Next => break,
-                        Then::End => return false,
-                        Then::Replay(replay) => heard.extend(replayed(history, &replay, position.dialect())),
-                    }
-                }
-            }
-            true
-        });
+        self.readers.retain(|&peer, reading| reading.read(heard.entry(peer).or_default(), history));
+        heard.retain(|_, lines| !lines.is_empty());
     }
 
     /// What a peer has heard since it was last asked, this turn included.
@@ -94,8 +159,8 @@ impl Room {
 }
 
 /// What a writer sends for a replay.
-fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec<String> {
-    let history = history.as_ref().expect("this room records");
+fn replayed(of: &Subscription, replay: &Replay, dialect: Dialect) -> Vec<String> {
+    let (history, room) = (&of.source.history, of.source.heard());
     let newest = |count| history.newest_messages(count, replay.up_to).now_or_never().unwrap().unwrap().messages;
     let after = match (replay.after, replay.newest) {
         (Some(after), _) => after.unwrap(),
@@ -104,11 +169,15 @@ fn replayed(history: &Option<History>, replay: &Replay, dialect: Dialect) -> Vec
     replay.waiting.remove();
     let messages = history.after(after, replay.up_to, 1000).now_or_never().unwrap().unwrap().messages;
     let mut lines: Vec<_> =
-        messages.iter().map(|message| dialect.replayed(&RoomName::lobby(), message, replay.now).to_string()).collect();
-    lines.push(match (lines.len() as u64, replay.after) {
-        (0, None) => Reply::NothingStored { room: None }.to_string(),
-        (0, Some(_)) => Reply::NothingAfter { number: after, room: None }.to_string(),
-        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines, room: None }.to_string(),
+        messages.iter().map(|message| dialect.replayed(&of.source.room, message, replay.now).to_string()).collect();
+    let count = lines.len() as u64;
+    if replay.is_unasked && count > 0 {
+        lines.insert(0, Reply::Earlier.to_string());
+    }
+    lines.push(match (count, replay.after) {
+        (0, None) => Reply::NothingStored { room }.to_string(),
+        (0, Some(_)) => Reply::NothingAfter { number: after, room }.to_string(),
+        (lines, _) => Reply::ThatWas { first: after + 1, last: replay.up_to, lines, room }.to_string(),
     });
     lines
 }
@@ -122,7 +191,7 @@ fn a_join(peer: u64, name: &str) -> Join {
         account_id: None,
         options: JoinOptions::default(),
         is_waiting: false,
-        owed: Arc::default(),
+        throttle: Arc::default(),
     }
 }
 
@@ -171,7 +240,7 @@ fn owed(room: &mut Room, lines: &[&str]) -> (usize, usize) {
     room.heard(1);
     room.send(1, lines);
     let answers = room.heard(1).iter().map(|line| line.len() + 1).sum();
-    (room.owed[&1].swap(0, Ordering::Relaxed) as usize, answers)
+    (room.throttles[&1].take_owed(), answers)
 }
 
 #[test]
@@ -191,7 +260,7 @@ fn replies_count_towards_the_rate_limit_of_the_peer_that_asked() {
     room.broker.handle(Event::Tell { peer: PeerId(1), told: Err(Refusal::NotOperator) });
     let answers = [Refusal::NotUtf8, Refusal::NotOperator].map(|refusal| Reply::Refused(&refusal).to_string() + "\n");
     assert_eq!(owed(&mut room, &[]).0, answers.concat().len());
-    assert!(room.owed.iter().all(|(_, owed)| owed.load(Ordering::Relaxed) == 0), "nobody else pays");
+    assert!(room.throttles.values().all(|throttle| throttle.take_owed() == 0), "nobody else pays");
 }
 
 #[test]
@@ -586,7 +655,7 @@ fn a_peer_that_stays_less_than_half_a_second_is_not_announced() {
     let welcome = "* Welcome, cron. 2 others here: Alice, Bob. /help lists the commands.";
     let bye = "* Bye, cron: 2 lines accepted, 0 refused.";
     assert_eq!(room.heard(3), [welcome, "Alice (privately): hi", bye]);
-    assert_eq!(room.broker.unannounced.due(), None, "nothing is kept of it");
+    assert_eq!(room.broker.rooms.due(), None, "nothing is kept of it");
 }
 
 #[test]
@@ -709,7 +778,7 @@ fn one_event_of_many_lines_is_published_in_batches() {
     let mut room = room(&["Alice", "Bob"]);
     let line = "x".repeat(1000);
     room.send(1, &vec![line.as_str(); 200]);
-    assert!(room.broker.batch.len() < crate::limits::BATCH_BYTES);
+    assert!(room.broker.lobby().batch.len() < crate::limits::BATCH_BYTES);
     assert_eq!(room.heard(2).len(), 200);
 }
 
@@ -733,7 +802,7 @@ fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_li
 #[test]
 fn a_join_that_comes_at_the_very_end_is_answered() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(Feed::new(1), Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1, Log::off(), Instant::now()).run(events));
     inbox.try_send(Event::Shutdown).unwrap();
     // The room is over with this turn, but its task has not come to that yet.
     assert!((&mut running).now_or_never().is_none());
@@ -748,7 +817,7 @@ fn a_join_that_comes_at_the_very_end_is_answered() {
 #[test]
 fn a_turn_ends_with_a_full_batch_although_more_waits() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(Feed::new(1 << 24), Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1 << 24, Log::off(), Instant::now()).run(events));
     let (answer, answered) = oneshot::channel();
     inbox.try_send(Event::Join { join: Box::new(a_join(1, "Alice")), answer }).unwrap();
     for _ in 0..100 {
@@ -764,10 +833,10 @@ fn a_turn_ends_with_a_full_batch_although_more_waits() {
 #[test]
 fn the_room_ends_when_nobody_can_send_any_more() {
     let (inbox, events) = async_channel::bounded(1);
-    let feed = Feed::new(1);
-    let mut reader = feed.subscribe(PeerId(1), Dialect::Plain, &mut BatchBuilder::default());
+    let mut room = room(&["Alice"]);
+    let mut reader = room.readers.remove(&1).unwrap().current.reader;
     drop(inbox);
-    futures::executor::block_on(Broker::new(feed, Log::off(), Instant::now()).run(events));
+    futures::executor::block_on(room.broker.run(events));
     assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
 }
 
@@ -1362,7 +1431,8 @@ proptest! {
         room.heard.values_mut().for_each(|lines| lines.retain(|line| !is_about_presence(line)));
         room.heard.retain(|_, lines| !lines.is_empty());
         prop_assert_eq!(&room.heard, &archive.heard);
-        prop_assert_eq!(room.broker.ids_peers, archive.here.values().filter(|(_, has_ids)| *has_ids).count());
+        let with_ids = archive.here.values().filter(|(_, has_ids)| *has_ids).count();
+        prop_assert_eq!(room.broker.lobby().dialects, [archive.here.len() - with_ids, with_ids, 0]);
     }
 }
 
@@ -1383,7 +1453,7 @@ fn those_who_ignore_a_sender_that_hears_itself_hear_nothing_of_it() {
 #[test]
 fn numbers_continue_after_those_of_the_history() {
     let mut room = room(&["Alice"]);
-    room.broker.next_number = 88_120;
+    room.broker.lobby_mut().next_number = 88_120;
     room.send(1, &["/ids on", "hi", "/since 88121"]);
     assert_eq!(room.heard(1)[1..], ["[88120 1970-01-01T00:00:00Z] Alice: hi", &refused(Refusal::BadSince(88_120))]);
 }
@@ -1397,12 +1467,12 @@ fn many_who_join_at_once_share_one_text() {
     let lines: Vec<_> = (0..20).map(|at| format!("line {at}")).collect();
     room.send(1, &lines.iter().map(String::as_str).collect::<Vec<_>>());
     room.publish();
-    let before = room.broker.batch.len();
+    let before = room.broker.lobby().batch.len();
     for peer in 2..100 {
         room.join_with(Join { is_waiting: true, ..a_join(peer, &format!("p{peer}x")) }).unwrap();
     }
     let welcomes = 98 * 300;
-    assert!(room.broker.batch.len() - before < welcomes, "it is not copied");
+    assert!(room.broker.lobby().batch.len() - before < welcomes, "it is not copied");
     assert!(room.heard(50).iter().any(|line| line == "* That was 11 to 20, 10 lines."));
 }
 
@@ -1440,7 +1510,11 @@ fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
     let mut room = Room::recording_to(&history);
     room.send(1, &["kept", "/msg Bob psst"]);
     room.broker.publish();
-    assert_eq!(room.readers.get_mut(&2).unwrap().next().now_or_never().map(drop), None, "it is not stored yet");
+    assert_eq!(
+        room.readers.get_mut(&2).unwrap().current.reader.next().now_or_never().map(drop),
+        None,
+        "it is not stored yet"
+    );
     room.publish_when_stored();
     assert_eq!(room.heard(2), ["Alice: kept", "Alice (privately): psst"]);
     futures::executor::block_on(history.close()).unwrap();
@@ -1471,10 +1545,10 @@ fn a_file_that_keeps_no_messages_is_told_their_numbers() {
     let history = history_on_disk("keep-nothing", settings);
     let mut room = Room::recording_to(&history);
     let ceiling = history.ceiling();
-    room.broker.next_number = ceiling - 10;
+    room.broker.lobby_mut().next_number = ceiling - 10;
     room.send(1, &["before"]);
     room.publish_when_stored();
-    room.broker.next_number = ceiling + 1;
+    room.broker.lobby_mut().next_number = ceiling + 1;
     room.send(1, &["after"]);
     room.publish_when_stored();
     assert_eq!(room.heard(2), ["Alice: before", "Alice: after"]);

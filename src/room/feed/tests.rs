@@ -1,6 +1,7 @@
 use futures::FutureExt;
 
 use super::*;
+use crate::model::RoomName;
 use crate::model::{Message, Name, SafeText, Timestamp};
 use crate::protocol::Reply;
 use crate::room::Uses;
@@ -14,7 +15,7 @@ fn say(builder: &mut BatchBuilder, audience: Audience, text: &str) {
         return builder.push(audience, &Reply::Said { from: &from, text: &text });
     }
     let message = Message { number: 0, at: Timestamp::from_millis(0), from, text };
-    builder.say(audience, PeerId(0), message);
+    builder.say(audience, PeerId(0), &RoomName::lobby(), message);
 }
 
 fn publish(feed: &Feed, audience: Audience, text: &str) {
@@ -36,12 +37,12 @@ fn read(reader: &mut Reader) -> Option<(u64, String, bool)> {
 
 fn kept(feed: &Feed) -> (usize, usize) {
     let ring = lock(&feed.ring);
-    (ring.entries.len(), ring.bytes)
+    (ring.entries.len(), ring.used.bytes())
 }
 
 #[test]
 fn each_reader_reads_on_from_its_own_place() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let mut a = subscribe(&feed, A);
     publish(&feed, Audience::Everyone, "one");
     let mut b = subscribe(&feed, B);
@@ -56,7 +57,7 @@ fn each_reader_reads_on_from_its_own_place() {
 
 #[test]
 fn nothing_is_kept_that_all_have_read() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
     for _ in 0..10 {
         publish(&feed, Audience::Everyone, "x");
@@ -75,7 +76,7 @@ fn nothing_is_kept_that_all_have_read() {
 
 #[test]
 fn who_comes_in_the_middle_of_a_turn_hears_nothing_from_before() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let mut builder = BatchBuilder::default();
     say(&mut builder, Audience::Everyone, "before");
     let mut a = feed.subscribe(A, Dialect::Plain, &mut builder);
@@ -89,7 +90,7 @@ fn who_comes_in_the_middle_of_a_turn_hears_nothing_from_before() {
 fn small_feed() -> Feed {
     let mut builder = BatchBuilder::default();
     say(&mut builder, Audience::Everyone, "00");
-    Feed::new(10 * builder.take(Uses::default()).batch.cost())
+    Feed::new(&Budget::new(10 * builder.take(Uses::default()).batch.cost()))
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn a_feed_never_holds_more_than_its_bytes() {
 
 #[test]
 fn a_single_batch_beyond_the_bytes_is_still_delivered() {
-    let feed = Feed::new(1);
+    let feed = Feed::new(&Budget::new(1));
     let mut a = subscribe(&feed, A);
     publish(&feed, Audience::Everyone, "large");
     assert_eq!(read(&mut a), Some((0, "X: large\n".into(), false)));
@@ -158,7 +159,7 @@ fn a_newcomer_who_falls_off_is_not_charged_with_lines_from_before_its_join() {
 
 #[test]
 fn nothing_follows_a_farewell_not_even_in_later_batches() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let mut a = subscribe(&feed, A);
     publish(&feed, Audience::Farewell(A), "bye");
     publish(&feed, Audience::Everyone, "later");
@@ -190,7 +191,7 @@ fn a_lost_farewell_still_ends_its_reader() {
 
 #[test]
 fn a_portion_is_bounded_and_the_next_one_goes_on() {
-    let feed = Feed::new(1 << 30);
+    let feed = Feed::new(&Budget::new(1 << 30));
     let mut a = subscribe(&feed, A);
     let line = "y".repeat(PORTION_BYTES / 4);
     for _ in 0..10 {
@@ -233,7 +234,7 @@ fn the_room_waits_for_those_who_read_and_not_for_those_who_have_stopped() {
 
 #[test]
 fn readers_take_what_is_left_in_a_closed_feed_and_then_its_end() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let mut a = subscribe(&feed, A);
     publish(&feed, Audience::Everyone, "last");
     feed.close();
@@ -243,7 +244,7 @@ fn readers_take_what_is_left_in_a_closed_feed_and_then_its_end() {
 
 #[test]
 fn a_waiting_reader_is_woken_by_what_is_for_it_alone_and_by_the_end() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
     let (waker_a, count_a) = counting_waker();
     let (waker_b, count_b) = counting_waker();
@@ -259,7 +260,7 @@ fn a_waiting_reader_is_woken_by_what_is_for_it_alone_and_by_the_end() {
 
 #[test]
 fn a_round_is_over_when_all_who_were_woken_have_come() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let (mut a, mut b, _idle) = (subscribe(&feed, A), subscribe(&feed, B), subscribe(&feed, PeerId(3)));
     let (waker, count) = counting_waker();
     let mut context = Context::from_waker(&waker);
@@ -281,7 +282,7 @@ fn a_round_is_over_when_all_who_were_woken_have_come() {
 
 #[test]
 fn a_round_does_not_wait_for_one_that_is_not_going_to_come() {
-    let feed = Feed::new(1 << 20);
+    let feed = Feed::new(&Budget::new(1 << 20));
     let (mut a, mut b) = (subscribe(&feed, A), subscribe(&feed, B));
     let (waker, count) = counting_waker();
     let mut context = Context::from_waker(&waker);

@@ -13,14 +13,16 @@ use std::time::{Duration, SystemTime};
 
 use async_std::io::timeout;
 use async_std::task;
+use futures::channel::oneshot;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use zeroize::Zeroizing;
 
 use crate::accounts::{Accounts, ChangeError, Sanction};
+use crate::history::Keep;
 use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
 use crate::model::address::Network;
 use crate::model::limit_key::LimitKeys;
-use crate::model::{Name, SafeText, Secret};
+use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::net::control;
 use crate::net::control::ControlListener;
 use crate::net::transport::Transport;
@@ -101,8 +103,8 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::Unregister(name) => unregister(shared, accounts, by, &name).await,
         AdminCommand::Say(text) => say(shared, by, text).await,
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
-        AdminCommand::Rooms => Ok(String::new()),
-        AdminCommand::Keep(room, _) => Err(Refusal::NoSuchRoom(room)),
+        AdminCommand::Rooms => Ok(list_rooms(shared).await),
+        AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep),
         AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
 }
@@ -164,6 +166,36 @@ async fn say(shared: &Shared, by: &Actor, text: SafeText) -> Result<String, Refu
     Ok("Said.\n".to_owned())
 }
 
+async fn rooms(shared: &Shared) -> Vec<(RoomName, usize)> {
+    let (answer, answered) = oneshot::channel();
+    // If the broker has ended, there are none.
+    let _ = shared.inbox.send(Event::AdminRequest(Box::new(AdminRequest::ListRooms(answer)))).await;
+    answered.await.unwrap_or_default()
+}
+
+async fn list_rooms(shared: &Shared) -> String {
+    let mut text = String::new();
+    for (room, people) in rooms(shared).await {
+        let topic = shared.history.topic(&room).map(|topic| format!("\t{topic}")).unwrap_or_default();
+        let _ = writeln!(text, "{room}\t{people}{topic}");
+    }
+    text
+}
+
+/// Sets how long the messages of a room are kept.
+fn set_keep(shared: &Shared, by: &Actor, room: &RoomName, time: Option<Option<Duration>>) -> Result<String, Refusal> {
+    if !shared.history.is_known(room) {
+        return Err(Refusal::NoSuchRoom(room.clone()));
+    }
+    shared.history.set_keep(room, time.map(Keep::For));
+    shared.record("keep", by, room.as_str(), None, None);
+    Ok(match time {
+        None => format!("Messages in {room} are kept as long as those of other rooms.\n"),
+        Some(None) => format!("Messages in {room} are kept forever.\n"),
+        Some(Some(time)) => format!("Messages in {room} are kept for {}.\n", humantime::format_duration(time)),
+    })
+}
+
 async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String {
     let now = SystemTime::now();
     let mut text = String::new();
@@ -193,6 +225,9 @@ async fn list(shared: &Shared, accounts: &Accounts, listing: Listing) -> String 
 fn describe(accounts: &Accounts, person: &Person) -> String {
     let account = person.account_id.and_then(|account_id| accounts.account_of(account_id));
     let mut text = format!("{}\tfrom {}", person.name, person.from);
+    if !person.room.is_lobby() {
+        let _ = write!(text, "\tin {}", person.room);
+    }
     match &account {
         Some(account) if account.is_operator => text.push_str("\toperator"),
         Some(_) => text.push_str("\tregistered"),
@@ -217,6 +252,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
         ("people", shared.ask_room(AdminRequest::ListPeople).await.len().to_string()),
+        ("rooms", rooms(shared).await.len().to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
@@ -267,7 +303,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("linechat-control-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let accounts = Some(Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap());
-        let auth = Auth { policy: Policy { accounts, registered_only: false }, ..Auth::default() };
+        let auth = Auth { policy: Policy { accounts, ..Policy::default() }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);

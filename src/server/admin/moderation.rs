@@ -8,7 +8,7 @@ use futures::channel::oneshot;
 use crate::accounts::{Accounts, Sanction};
 use crate::log;
 use crate::log::Record;
-use crate::model::{Name, PeerId, SafeText};
+use crate::model::{Name, PeerId, RoomName, SafeText};
 use crate::protocol::{Banned, LeaveReason, ModerationCommand, Refusal};
 use crate::room::sanctions::{banned, suspended, until};
 use crate::room::{AdminRequest, Event, Mute, Person};
@@ -89,8 +89,20 @@ impl Shared {
             ModerationCommand::Unban { whom } => self.unban(accounts, by, whom).await,
             ModerationCommand::Mute { whom, time, reason } => self.mute(accounts, by, whom, (time, reason)).await,
             ModerationCommand::Unmute { whom } => self.unmute(accounts, by, whom).await,
-            ModerationCommand::Close { room, .. } => Err(Refusal::NoSuchRoom(room)),
+            ModerationCommand::Close { room, reason } => self.close_room(by, room, reason).await,
         }
+    }
+
+    async fn close_room(&self, by: &Actor, room: RoomName, reason: Option<SafeText>) -> Result<SafeText, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let name = by.peer().map(|_| by.name());
+        let request = AdminRequest::CloseRoom { room: room.clone(), by: name, reason: reason.clone(), answer };
+        let _ = self.inbox.send(Event::AdminRequest(Box::new(request))).await;
+        if !answered.await.unwrap_or_default() {
+            return Err(Refusal::NoSuchRoom(room));
+        }
+        self.record("close", by, room.as_str(), reason, None);
+        Ok(SafeText::new(format!("Closed: {room}.")))
     }
 
     async fn kick(&self, by: &Actor, whom: Name, reason: Option<SafeText>) -> Result<SafeText, Refusal> {

@@ -4,7 +4,6 @@
 //! and may be evicted to make room for others.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use async_std::future::timeout;
@@ -21,7 +20,7 @@ use crate::model::{AccountId, BadSecret, Name, PeerId, Secret};
 use crate::os::yielding::Budget;
 use crate::protocol::secret_line::read_secret;
 use crate::protocol::{JoinOptions, Line, LoginLine, Refusal, Reply};
-use crate::room::{Answer, Event, Join, Reader};
+use crate::room::{Answer, Event, Join, Joined, Throttle};
 use crate::server::access::auth::Requirement;
 use crate::server::access::penalties::Offence;
 use crate::server::connection::reader::LineReader;
@@ -48,8 +47,8 @@ pub(crate) struct Login<'a> {
     prompt: Option<Duration>,
     /// The options of all first lines so far.
     options: JoinOptions,
-    /// The broker adds the bytes here that the peer must pay for.
-    owed: Arc<AtomicU64>,
+    /// What the broker says about the pace of the peer.
+    throttle: Arc<Throttle>,
 }
 
 /// What the next line must be.
@@ -66,7 +65,7 @@ impl<'a> Login<'a> {
         (peer, from): (PeerId, PeerAddr),
         (lines, writer): (&'a mut LineReader, &'a mut Writer),
         (evicted, deadline): (oneshot::Receiver<()>, Instant),
-        owed: &Arc<AtomicU64>,
+        throttle: &Arc<Throttle>,
     ) -> Self {
         Self {
             shared,
@@ -82,15 +81,15 @@ impl<'a> Login<'a> {
             evicted: evicted.fuse(),
             prompt: Some(PROMPT_AFTER),
             options: JoinOptions::default(),
-            owed: Arc::clone(owed),
+            throttle: Arc::clone(throttle),
         }
     }
 
     /// Reads names until one is accepted. `None` means that the login failed and the connection must be closed.
-    pub(crate) async fn join(mut self) -> Option<Reader> {
+    pub(crate) async fn join(mut self) -> Option<Joined> {
         for tries_left in (0..NAME_TRIES).rev() {
             let refusal = match self.try_name().await {
-                Ok(reader) => return Some(reader),
+                Ok(joined) => return Some(joined),
                 Err(Failed::Refused(refusal)) => refusal,
                 Err(Failed::Ended(refusal)) => {
                     self.refuse(&refusal).await?;
@@ -118,7 +117,7 @@ impl<'a> Login<'a> {
     }
 
     /// Reads one name, and tries to join with it.
-    async fn try_name(&mut self) -> Result<Reader, Failed> {
+    async fn try_name(&mut self) -> Result<Joined, Failed> {
         let LoginLine { name, auth, options } = parse_line(self.line().await?)?;
         self.options = options.or(self.options.clone());
         // With `auth`, the next line is a password, which must not become another name.
@@ -132,13 +131,13 @@ impl<'a> Login<'a> {
             // The future is large, and servers without passwords should not need memory for it.
             requirement => Box::pin(self.prove(&name, requirement)).await?,
         };
-        let reader = self.ask_broker(name, account_id).await?;
+        let joined = self.ask_broker(name, account_id).await?;
         if let Some((account_id, accounts)) = account_id.zip(self.shared.auth.accounts()) {
             // Nobody waits for this, because the disk may be slow.
             let (accounts, log) = (accounts.clone(), self.shared.log.clone());
             task::spawn(async move { note_login(&log, &accounts, account_id).await });
         }
-        Ok(reader)
+        Ok(joined)
     }
 
     /// Makes the peer prove that it may use the name. Returns its account, if it has one.
@@ -295,9 +294,10 @@ impl<'a> Login<'a> {
     /// Asks the broker to let the peer join with this name.
     async fn ask_broker(&mut self, name: Name, account_id: Option<AccountId>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let (peer, from, options, owed) = (self.peer, self.from, self.options.clone(), Arc::clone(&self.owed));
+        let (peer, from, options) = (self.peer, self.from, self.options.clone());
+        let throttle = Arc::clone(&self.throttle);
         let is_waiting = !self.has_said_more();
-        let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, owed });
+        let join = Box::new(Join { peer, from, name, account_id, options, is_waiting, throttle });
         let join = Event::Join { join, answer };
         // If nobody takes the event or replies to it, the room has ended.
         self.shared.inbox.send(join).await.map_err(|_| Refusal::ShuttingDown)?;
@@ -305,6 +305,9 @@ impl<'a> Login<'a> {
         if let Err(Refusal::BadSince(_)) = answer {
             // Another name would be refused for the same reason.
             self.options.since = None;
+        }
+        if let Err(Refusal::RoomsAreFixed(_) | Refusal::OnlyRegisteredOpenRooms | Refusal::TooManyRooms) = answer {
+            self.options.room = None;
         }
         answer
     }

@@ -4,113 +4,39 @@
 
 use std::fmt::Write;
 use std::io;
-use std::sync::Arc;
 
-use async_lock::Semaphore;
 use async_std::future::timeout;
 use futures::FutureExt;
 
-use crate::history::{History, Page, ReadError};
-use crate::limits::{HISTORY_READS, HISTORY_WAIT, PORTION_BYTES, REPLAY_PAGE};
+use crate::limits::HISTORY_WAIT;
 use crate::log::Record;
-use crate::model::{Message, RoomName};
+use crate::model::Message;
 use crate::protocol::{Dialect, Refusal, Reply};
-use crate::room::{Lost, Replay};
+use crate::room::{Lost, Replay, Source};
+use crate::server::connection::pages::Part;
 use crate::server::connection::writer::Writer;
-
-/// Reads pages of the history, a few at once for all connections together.
-#[derive(Debug, Clone)]
-pub(crate) struct HistoryReader {
-    history: History,
-    permits: Arc<Semaphore>,
-}
-
-/// A part of a range of messages, rendered.
-struct Part {
-    text: String,
-    /// How many messages are in the text.
-    lines: u64,
-    /// How many messages of the part are not stored.
-    missing: u64,
-    /// The number of the last message of the part.
-    end: u64,
-}
-
-impl HistoryReader {
-    pub(crate) fn new(history: History) -> Self {
-        Self { history, permits: Arc::new(Semaphore::new(HISTORY_READS)) }
-    }
-
-    /// A part of the messages with numbers above `after` and up to `up_to`, of about [`PORTION_BYTES`].
-    async fn read(
-        &self,
-        after: u64,
-        up_to: u64,
-        render: impl Fn(&Message, &mut String) -> bool,
-    ) -> Result<Part, ReadError> {
-        let _permit = self.permits.acquire().await;
-        let Page { messages, missing, end } = self.history.after(after, up_to, REPLAY_PAGE).await?;
-        let mut part = Part { text: String::new(), lines: 0, missing, end: end.max(after + 1) };
-        for (read, message) in (1..).zip(&messages) {
-            part.lines += u64::from(render(message, &mut part.text));
-            if part.text.len() >= PORTION_BYTES && read < messages.len() as u64 {
-                part.end = message.number;
-                part.missing = (part.end - after).saturating_sub(read);
-                break;
-            }
-        }
-        Ok(part)
-    }
-
-    /// The number before the newest `count` messages up to `up_to`. `None` if there are none.
-    async fn before_newest(&self, count: usize, up_to: u64) -> Result<Option<u64>, ReadError> {
-        let (mut before, mut left) = (None, count);
-        while left > 0 {
-            let _permit = self.permits.acquire().await;
-            let to = before.unwrap_or(up_to);
-            let page = self.history.newest_messages(left.min(REPLAY_PAGE), to).await?;
-            let Some(first) = page.messages.first() else { break };
-            left = left.saturating_sub(page.messages.len());
-            before = Some(first.number.saturating_sub(1));
-        }
-        Ok(before)
-    }
-
-    /// The number after which the replay begins. `None` if there is nothing to send.
-    async fn start_of(&self, replay: &Replay) -> Result<Option<u64>, ReadError> {
-        let after = match replay.after {
-            None => 0,
-            Some(Ok(number)) => number,
-            Some(Err(at)) => self.history.last_before(at).await?.min(replay.up_to),
-        };
-        match replay.newest {
-            None => Ok(Some(after)),
-            Some(count) => Ok(self.before_newest(count, replay.up_to).await?.map(|before| before.max(after))),
-        }
-    }
-}
 
 impl Writer {
     /// Sends what a peer has asked for.
-    pub(super) async fn replay(&mut self, replay: &Replay, dialect: Dialect) -> io::Result<()> {
+    pub(super) async fn replay(&mut self, replay: &Replay, dialect: Dialect, source: &Source) -> io::Result<()> {
         self.is_replaying = true;
-        let sent = self.send_replay(replay, dialect).await;
+        let sent = self.send_replay(replay, dialect, source).await;
         self.is_replaying = false;
         replay.waiting.remove();
         sent
     }
 
-    async fn send_replay(&mut self, replay: &Replay, dialect: Dialect) -> io::Result<()> {
-        let pages = self.pages.clone();
-        let Ok(start) = pages.start_of(replay).await else {
+    async fn send_replay(&mut self, replay: &Replay, dialect: Dialect, source: &Source) -> io::Result<()> {
+        let (pages, history, room) = (self.pages.clone(), &source.history, source.heard());
+        let Ok(start) = pages.start_of(history, replay).await else {
             return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
         };
         let Some(start) = start.filter(|&start| start < replay.up_to) else {
             return match replay.after {
-                Some(Ok(number)) => self.say(&Reply::NothingAfter { number, room: None }).await,
-                Some(Err(_)) => self.say(&Reply::NothingAfter { number: replay.up_to, room: None }).await,
+                Some(Ok(number)) => self.say(&Reply::NothingAfter { number, room }).await,
+                Some(Err(_)) => self.say(&Reply::NothingAfter { number: replay.up_to, room }).await,
                 None if replay.is_unasked => Ok(()),
-                None => self.say(&Reply::NothingStored { room: None }).await,
+                None => self.say(&Reply::NothingStored { room }).await,
             };
         };
         if replay.is_unasked {
@@ -119,7 +45,7 @@ impl Writer {
         let render = |message: &Message, text: &mut String| {
             let is_wanted = !replay.ignored.contains(&message.from);
             if is_wanted {
-                write_line(text, &dialect.replayed(&RoomName::lobby(), message, replay.now));
+                write_line(text, &dialect.replayed(&source.room, message, replay.now));
             }
             is_wanted
         };
@@ -128,88 +54,92 @@ impl Writer {
             if self.stop.clone().now_or_never().is_some() {
                 // The farewell must still be sent.
                 let count = replay.up_to - after;
-                return self.say(&Reply::Missed { count, since: Some(after), room: None }).await;
+                return self.say(&Reply::Missed { count, since: Some(after), room }).await;
             }
-            let Ok(part) = pages.read(after, replay.up_to, render).await else {
+            let Ok(part) = pages.read(history, (after, replay.up_to), render).await else {
                 return self.say(&Reply::Refused(&Refusal::HistoryFailed)).await;
             };
             if part.missing > 0 && replay.after.is_some() {
-                self.say_missing(&pages, after, &part).await?;
+                self.say_missing(source, after, &part).await?;
             }
             self.send_text(&part.text).await?;
             self.state.note_page();
             replay.charge(part.text.len());
+            if part.unreadable > 0 {
+                self.say(&Reply::Unreadable { count: part.unreadable, room }).await?;
+            }
             (after, lines) = (part.end, lines + part.lines);
         }
-        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines, room: None }).await
+        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines, room }).await
     }
 
     /// Says how many messages of a part after this number are not stored. Those before the oldest one were removed.
-    async fn say_missing(&mut self, pages: &HistoryReader, after: u64, part: &Part) -> io::Result<()> {
-        let oldest = pages.history.extent().map_or(u64::MAX, |extent| extent.oldest);
+    async fn say_missing(&mut self, source: &Source, after: u64, part: &Part) -> io::Result<()> {
+        let room = source.heard();
+        let oldest = source.history.extent().map_or(u64::MAX, |extent| extent.oldest);
         let removed = part.end.min(oldest - 1).saturating_sub(after).min(part.missing);
         if removed > 0 {
-            self.say(&Reply::NoLongerKept { count: removed, room: None }).await?;
+            self.say(&Reply::NoLongerKept { count: removed, room }).await?;
         }
         if part.missing > removed {
-            self.say(&Reply::Skipped { count: part.missing - removed, room: None }).await?;
+            self.say(&Reply::Skipped { count: part.missing - removed, room }).await?;
         }
         Ok(())
     }
 
     /// Sends what the peer has asked for and the messages that it was too slow for, if they are stored. Tells it how many
     /// lines it has missed.
-    pub(super) async fn make_up_for(&mut self, lost: &Lost) -> io::Result<()> {
+    pub(super) async fn make_up_for(&mut self, lost: &Lost, source: &Source) -> io::Result<()> {
         for replay in &lost.replays {
-            self.replay(replay, lost.dialect).await?;
+            self.replay(replay, lost.dialect, source).await?;
         }
         self.is_replaying = true;
-        let sent = self.send_lost(lost).await;
+        let sent = self.send_lost(lost, source).await;
         self.is_replaying = false;
         sent
     }
 
-    async fn say_missed(&mut self, count: u64, since: Option<u64>) -> io::Result<()> {
+    async fn say_missed(&mut self, count: u64, since: Option<u64>, source: &Source) -> io::Result<()> {
         if count == 0 {
             return Ok(());
         }
         let (peer, from) = (self.peer, self.from);
         self.log.note(Record::Missed { peer, from, lines: count });
-        self.say(&Reply::Missed { count, since, room: None }).await
+        self.say(&Reply::Missed { count, since, room: source.heard() }).await
     }
 
     /// Sends lost messages, and says where some are missing. Nobody knows where the other lost lines were: they are
     /// counted with the first missing messages, or at the end.
-    async fn send_lost(&mut self, lost: &Lost) -> io::Result<()> {
-        let pages = self.pages.clone();
+    async fn send_lost(&mut self, lost: &Lost, source: &Source) -> io::Result<()> {
+        let (pages, history) = (self.pages.clone(), &source.history);
         let up_to = lost.messages.end.saturating_sub(1);
-        let is_stored = pages.history.extent().is_some_and(|extent| extent.oldest <= up_to);
+        let is_stored = history.extent().is_some_and(|extent| extent.oldest <= up_to);
         if !is_stored || lost.messages.is_empty() {
-            return self.say_missed(lost.others + lost.count(), None).await;
+            return self.say_missed(lost.others + lost.count(), None, source).await;
         }
         let (mut after, mut others) = (lost.messages.start - 1, lost.others);
         let render = |message: &Message, text: &mut String| {
             let is_for_it = lost.is_for_it(message.number);
             if is_for_it {
-                write_line(text, &lost.dialect.said(&RoomName::lobby(), message));
+                write_line(text, &lost.dialect.said(&source.room, message));
             }
             is_for_it
         };
         while after < up_to {
-            let read = timeout(HISTORY_WAIT, pages.read(after, up_to, render)).await;
+            let read = timeout(HISTORY_WAIT, pages.read(history, (after, up_to), render)).await;
             let is_stopping = self.stop.clone().now_or_never().is_some();
             let Some(part) = read.ok().and_then(Result::ok).filter(|_| !is_stopping) else {
-                return self.say_missed(others + lost.count_in(after + 1..up_to + 1), Some(after)).await;
+                return self.say_missed(others + lost.count_in(after + 1..up_to + 1), Some(after), source).await;
             };
             let missing = lost.count_in(after + 1..part.end + 1).saturating_sub(part.lines);
             if missing > 0 {
-                self.say_missed(missing + std::mem::take(&mut others), None).await?;
+                self.say_missed(missing + std::mem::take(&mut others), None, source).await?;
             }
             self.send_text(&part.text).await?;
             self.state.note_page();
             after = part.end;
         }
-        self.say_missed(others, None).await
+        self.say_missed(others, None, source).await
     }
 }
 

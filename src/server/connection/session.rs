@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use async_channel::SendError;
@@ -22,7 +21,7 @@ use crate::model::address::PeerAddr;
 use crate::model::{PeerId, SafeText};
 use crate::os::yielding::Budget;
 use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
-use crate::room::Event;
+use crate::room::{Event, Throttle};
 use crate::server::access::connection_limits::Permit;
 use crate::server::access::rate_limit::RateLimit;
 use crate::server::connection::account_flow::{AccountFlow, Step};
@@ -58,17 +57,17 @@ async fn enter(
     let state = Arc::new(ConnectionState::default());
     let mut writer = Writer::new(transport.clone(), (peer, from), &shared, Arc::clone(&state));
     let mut lines = LineReader::new(transport, shared.config.idle_line, Arc::clone(&state));
-    let owed = Arc::default();
-    let login = Login::new(&shared, (peer, from), (&mut lines, &mut writer), (evicted, deadline), &owed);
-    let Some(reader) = login.join().await else {
+    let throttle = Arc::default();
+    let login = Login::new(&shared, (peer, from), (&mut lines, &mut writer), (evicted, deadline), &throttle);
+    let Some(joined) = login.join().await else {
         writer.end().await;
         lines.linger().await;
         return None;
     };
     let pace = RateLimit::new(shared.config.pace, from, &shared.networks, lines.waiting_bytes(), Instant::now());
     let (long_lines, flow) = (LongLines::default(), None);
-    let session = Session { peer, from, shared, state, lines, pace, owed, long_lines, flow };
-    Some((session, task::spawn(writer.follow(reader)).fuse()))
+    let session = Session { peer, from, shared, state, lines, pace, throttle, long_lines, flow };
+    Some((session, task::spawn(writer.follow(joined)).fuse()))
 }
 
 /// A connection in the room.
@@ -79,8 +78,8 @@ struct Session {
     state: Arc<ConnectionState>,
     lines: LineReader,
     pace: RateLimit,
-    /// Bytes that the broker has charged to the peer and that are not paid for yet.
-    owed: Arc<AtomicU64>,
+    /// What the broker says about the pace of the peer.
+    throttle: Arc<Throttle>,
     long_lines: LongLines,
     /// An account command in progress. Boxed because it is rare and large.
     flow: Option<Box<AccountFlow>>,
@@ -166,7 +165,13 @@ impl Session {
                 // Without a broker the writer ends, which is noticed below.
                 let _ = self.shared.inbox.send(Event::Slowed { peer: self.peer }).await;
             }
+            let shared = &self.shared;
             let fill = async {
+                if self.throttle.is_held() {
+                    // What it has sent waits for others in its room, so it sends nothing more.
+                    let _ = shared.who_is(self.peer).await;
+                    return 0;
+                }
                 match pause {
                     Some(pause) => {
                         task::sleep(pause.min(PACE_CHECK)).await;
@@ -236,7 +241,8 @@ impl Session {
                     Box::pin(self.run(command)).await;
                     continue;
                 }
-                Ok(command) if command.has_long_answer() && self.pace.is_on() => {
+                // What follows waits until the peer has moved, so that it cannot overtake that. Nor may long answers.
+                Ok(command) if command.moves() || command.has_long_answer() && self.pace.is_on() => {
                     lines.push(Ok(command));
                     if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);
@@ -288,9 +294,9 @@ impl Session {
 
     /// Charges the peer for what the broker has written because of it.
     fn charge_owed(&mut self) {
-        match self.owed.swap(0, Ordering::Relaxed) {
+        match self.throttle.take_owed() {
             0 => {}
-            owed => self.pace.take_bytes(owed as usize, Instant::now()),
+            owed => self.pace.take_bytes(owed, Instant::now()),
         }
     }
 

@@ -8,20 +8,21 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_channel::Receiver;
 use async_std::future::timeout;
-use futures::future::{BoxFuture, Shared as SharedFuture};
+use futures::future::{BoxFuture, Shared as SharedFuture, select_all};
 use futures::{AsyncWriteExt, FutureExt};
 
 use crate::limits::FAREWELL_LIMIT;
 use crate::log::Log;
-use crate::model::PeerId;
 use crate::model::address::PeerAddr;
+use crate::model::{PeerId, RoomName};
 use crate::net::transport::Transport;
 use crate::os::yielding::Budget;
 use crate::protocol::Reply;
-use crate::room::{Portion, Progress, Reader, Then};
+use crate::room::{Joined, Move, Portion, Progress, Source, Subscription, Then};
 use crate::server::connection::liveness::stall_deadline;
-use crate::server::connection::replay::HistoryReader;
+use crate::server::connection::pages::HistoryReader;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -41,6 +42,50 @@ pub(crate) struct Writer {
     pub(super) is_replaying: bool,
     /// Records progress. `None` until the peer has joined.
     progress: Option<Progress>,
+}
+
+/// The rooms that the peer reads.
+struct Rooms {
+    current: Subscription,
+    heard: Vec<Subscription>,
+    moves: Receiver<Move>,
+    /// Where the peer goes when its reader of the current room ends.
+    entering: Option<Subscription>,
+}
+
+/// Which of these rooms.
+#[derive(Debug, Clone, Copy)]
+enum At {
+    Current,
+    Heard(usize),
+}
+
+impl Rooms {
+    fn new(Joined { current, moves }: Joined) -> Self {
+        Self { current, heard: Vec::new(), moves, entering: None }
+    }
+
+    /// Whether the peer reads only the room that it is in, and does not go to another one.
+    fn hears_only_its_own(&self) -> bool {
+        self.heard.is_empty() && self.entering.is_none() && self.moves.is_empty()
+    }
+
+    /// Waits for something to send. `None` means the end of the feed.
+    async fn next(&mut self) -> (At, Option<Portion>) {
+        if self.heard.is_empty() {
+            return (At::Current, self.current.reader.next().await);
+        }
+        let heard = self.heard.iter_mut().map(|heard| heard.reader.next().boxed());
+        futures::select_biased! {
+            portion = self.current.reader.next().fuse() => (At::Current, portion),
+            (portion, at, _) = select_all(heard).fuse() => (At::Heard(at), portion),
+        }
+    }
+
+    fn stop_hearing(&mut self, room: &RoomName) -> Option<Subscription> {
+        let at = self.heard.iter().position(|heard| heard.source.room == *room)?;
+        Some(self.heard.remove(at))
+    }
 }
 
 /// How much of a portion was sent.
@@ -88,9 +133,8 @@ impl Writer {
     /// the connection.
     ///
     /// If the connection fails, both sides are closed so that the session notices.
-    pub(crate) async fn follow(mut self, mut reader: Reader) {
-        self.progress = Some(reader.progress());
-        match self.follow_to_end(&mut reader).await {
+    pub(crate) async fn follow(mut self, joined: Joined) {
+        match self.follow_to_end(Rooms::new(joined)).await {
             // An error means that the peer is already gone. If closing takes too long, the session cuts the connection.
             Ok(()) => drop(self.transport.close().await),
             Err(_lost) => {
@@ -106,17 +150,17 @@ impl Writer {
         let _ = timeout(FAREWELL_LIMIT, self.transport.close()).await;
     }
 
-    async fn follow_to_end(&mut self, reader: &mut Reader) -> io::Result<()> {
+    async fn follow_to_end(&mut self, mut rooms: Rooms) -> io::Result<()> {
         let mut budget = Budget::default();
         loop {
             let next = futures::select_biased! {
-                next = reader.next().fuse() => Some(next),
+                next = rooms.next().fuse() => Some(next),
                 () = self.state.has_answers().fuse() => None,
             };
             match next {
-                Some(Some(portion)) if self.send(&portion).await? => return Ok(()),
-                Some(None) => return Ok(()),
-                Some(Some(_)) | None => {}
+                Some((at, Some(portion))) if self.send_in(&mut rooms, at, &portion).await? => return Ok(()),
+                Some((_, None)) => return Ok(()),
+                Some((_, Some(_))) | None => {}
             }
             let answers = self.state.take_answers();
             if !answers.is_empty() {
@@ -126,12 +170,93 @@ impl Writer {
         }
     }
 
+    /// Sends a portion of one of the rooms. Returns whether it was the last one of all.
+    async fn send_in(&mut self, rooms: &mut Rooms, at: At, portion: &Portion) -> io::Result<bool> {
+        if !rooms.hears_only_its_own() {
+            // Boxed because it is rare and the future is large.
+            return Box::pin(self.send_in_several(rooms, at, portion)).await;
+        }
+        self.send(portion, &rooms.current).await
+    }
+
+    /// [`Self::send_in`] for a peer that reads several rooms, or moves to another one.
+    async fn send_in_several(&mut self, rooms: &mut Rooms, at: At, portion: &Portion) -> io::Result<bool> {
+        let is_last = portion.is_last();
+        match at {
+            At::Current if is_last => {
+                let next = self.next_room(rooms).await?;
+                if next.is_none() {
+                    // The farewell comes after everything else.
+                    while let Some(heard) = rooms.heard.pop() {
+                        self.send_to_end(heard).await?;
+                    }
+                }
+                self.send(portion, &rooms.current).await?;
+                let Some(next) = next else { return Ok(true) };
+                if let Some(heard) = rooms.stop_hearing(&next.source.room) {
+                    // The peer has heard this room, and is in it now.
+                    self.send_to_end(heard).await?;
+                }
+                rooms.current = next;
+            }
+            At::Current => {
+                self.send(portion, &rooms.current).await?;
+                if rooms.entering.is_none() {
+                    rooms.entering = self.next_room(rooms).await?;
+                }
+            }
+            At::Heard(at) => {
+                self.send(portion, &rooms.heard[at]).await?;
+                if is_last {
+                    rooms.heard.remove(at);
+                } else {
+                    // So that a busy room does not keep the others waiting.
+                    rooms.heard[at..].rotate_left(1);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Begins to read the rooms that the peer hears since. Returns the room that it goes to, if it goes.
+    async fn next_room(&mut self, rooms: &mut Rooms) -> io::Result<Option<Subscription>> {
+        if let Some(next) = rooms.entering.take() {
+            return Ok(Some(next));
+        }
+        while let Ok(change) = rooms.moves.try_recv() {
+            match change {
+                Move::Enter(next) => return Ok(Some(next)),
+                Move::Hear(room) => {
+                    // It may have heard it before, and may not have read all of that.
+                    if let Some(before) = rooms.stop_hearing(&room.source.room) {
+                        self.send_to_end(before).await?;
+                    }
+                    rooms.heard.push(room);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends the rest of a room that the peer no longer hears.
+    async fn send_to_end(&mut self, mut heard: Subscription) -> io::Result<()> {
+        while let Some(portion) = heard.reader.next().await {
+            if self.send(&portion, &heard).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends a portion. Returns whether it was the last one.
-    async fn send(&mut self, portion: &Portion) -> io::Result<bool> {
+    async fn send(&mut self, portion: &Portion, of: &Subscription) -> io::Result<bool> {
         match self.send_at_once(portion)? {
             Sent::All { is_last } => Ok(is_last),
             // Boxed because it is rare and the future is large.
-            Sent::Part(written) => Box::pin(self.send_rest(portion, written)).await,
+            Sent::Part(written) => {
+                self.progress = Some(of.reader.progress());
+                Box::pin(self.send_rest(portion, written, &of.source)).await
+            }
         }
     }
 
@@ -164,9 +289,9 @@ impl Writer {
     }
 
     /// Sends the portion from byte `written` on. May wait.
-    async fn send_rest(&mut self, portion: &Portion, mut written: usize) -> io::Result<bool> {
+    async fn send_rest(&mut self, portion: &Portion, mut written: usize, source: &Source) -> io::Result<bool> {
         if let Some(lost) = portion.lost() {
-            self.make_up_for(lost).await?;
+            self.make_up_for(lost, source).await?;
         }
         let mut position = portion.start();
         loop {
@@ -178,7 +303,7 @@ impl Writer {
             match then {
                 Then::Next => return Ok(false),
                 Then::End => return Ok(true),
-                Then::Replay(replay) => self.replay(&replay, position.dialect()).await?,
+                Then::Replay(replay) => self.replay(&replay, position.dialect(), source).await?,
             }
         }
     }

@@ -32,6 +32,7 @@ pub struct Clients {
     dialect: Dialect,
     /// The length of the messages.
     size: usize,
+    rooms: usize,
     peers: Vec<Peer>,
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
@@ -70,10 +71,11 @@ pub enum Drive {
 }
 
 impl Clients {
-    pub fn new(dialect: Dialect, size: usize) -> Result<Self> {
+    pub fn new(dialect: Dialect, size: usize, rooms: usize) -> Result<Self> {
         Ok(Self {
             dialect,
             size,
+            rooms,
             peers: Vec::new(),
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(1024),
@@ -86,7 +88,8 @@ impl Clients {
     /// Connects all peers, and waits until all are in the room and know of each other.
     pub fn join(&mut self, server: SocketAddr, count: usize, has_short_backlog: bool) -> Result<Joining> {
         let start = Instant::now();
-        let mut ledger = Ledger::new(count, 0, 1);
+        let mut ledger = Ledger::new(count, 0, 1, self.rooms);
+        let others = count / self.rooms - 1;
         while self.peers.len() < count {
             let on_their_way = self.peers.len() - self.ready;
             let may_come = if has_short_backlog { FEW_AT_ONCE - on_their_way } else { AT_ONCE };
@@ -99,7 +102,7 @@ impl Clients {
             self.listen(&mut ledger, None)?;
         }
         let ready = start.elapsed();
-        while self.dialect == Dialect::Linechat && self.peers.iter().any(|peer| peer.knows < count - 1) {
+        while self.dialect == Dialect::Linechat && self.peers.iter().any(|peer| peer.knows < others) {
             self.listen(&mut ledger, None)?;
         }
         let informed = (self.dialect == Dialect::Linechat).then(|| start.elapsed());
@@ -156,7 +159,7 @@ impl Clients {
         socket.set_linger(Some(Duration::ZERO))?;
         socket.set_nonblocking(true)?;
         epoll::add(&self.epoll, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
-        let out = self.dialect.hello(number);
+        let out = self.dialect.hello(number, (self.rooms > 1).then(|| number % self.rooms));
         let mut peer = Peer { stream: socket.into(), tail: Vec::new(), out, is_ready: false, knows: 0 };
         peer.flush()?;
         self.peers.push(peer);

@@ -58,14 +58,14 @@ impl Compare {
     }
 
     fn load(&self, peers: usize, senders: usize, in_flight: usize) -> Load {
-        Load { peers, senders: senders.min(peers), size: 64, in_flight, rate: None, seconds: self.seconds }
+        Load { peers, rooms: 1, senders: senders.min(peers), size: 64, in_flight, rate: None, seconds: self.seconds }
     }
 
     fn table(&self, binary: &Path, out: &mut String) -> Result<()> {
         writeln!(
             out,
-            "| peers | lines in flight | server | CPU / floor | p99 / floor | deliveries/s / floor | lines a write | CPU a delivery |\n\
-             |---|---|---|---|---|---|---|---|"
+            "| peers | lines in flight | server | CPU / floor | p99 / floor | deliveries/s / floor | CPU a delivery |\n\
+             |---|---|---|---|---|---|---|"
         )?;
         let mut joining = String::new();
         for (peers, in_flight) in LOADS {
@@ -147,18 +147,17 @@ fn write_row(out: &mut String, peers: usize, in_flight: usize, target: Target, r
     let name = target.name();
     // A server that failed once has no complete pairs.
     if own.len() < floor.len() {
-        writeln!(out, "| {peers} | {in_flight} | {name} | lost lines, or ended | | | | |")?;
+        writeln!(out, "| {peers} | {in_flight} | {name} | lost lines, or ended | | | |")?;
         return Ok(());
     }
     let pairs = || talks(own).zip(talks(floor));
     let cell = |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
     writeln!(
         out,
-        "| {peers} | {in_flight} | {name} | {} | {} | {} | {} | {} ns |",
+        "| {peers} | {in_flight} | {name} | {} | {} | {} | {} ns |",
         cell(median(pairs().map(|(own, floor)| own.cpu_per_delivery / floor.cpu_per_delivery)), 2),
         cell(median(pairs().map(|(own, floor)| own.latency.p99 / floor.latency.p99)), 2),
         cell(median(pairs().map(|(own, floor)| own.deliveries_per_second / floor.deliveries_per_second)), 2),
-        cell(median(talks(own).map(|talk| talk.deliveries_per_write).filter(|count| count.is_finite())), 1),
         cell(median(talks(own).map(|talk| talk.cpu_per_delivery)), 0),
     )?;
     Ok(())

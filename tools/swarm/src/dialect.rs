@@ -72,10 +72,13 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 impl Dialect {
-    /// What a client sends first.
-    pub fn hello(self, client: usize) -> String {
+    /// What a client sends first, to enter this room.
+    pub fn hello(self, client: usize, room: Option<usize>) -> String {
         match self {
-            Self::Linechat => format!("s{client:05}\n"),
+            Self::Linechat => {
+                let room = room.map(|room| format!(" #r{room}")).unwrap_or_default();
+                format!("s{client:05}{room}\n")
+            }
             Self::Bare | Self::Ncat => String::new(),
             Self::Irc => format!("NICK s{client:05}\r\nUSER s 0 * :s\r\n"),
             Self::Nats => {
@@ -169,6 +172,7 @@ mod tests {
         let hear = |text: &'static str| Dialect::Linechat.hear(text.as_bytes());
         assert_eq!(hear("* Welcome, s1. You are the first here. /help lists the commands."), Heard::Ready(0));
         assert_eq!(hear("* Welcome, s1. 1 other here: s0. /help lists the commands."), Heard::Ready(1));
+        assert_eq!(hear("* Welcome to r7, s1. 2 others here: s0, s2. /help lists the commands."), Heard::Ready(2));
         assert_eq!(hear("* s1 has joined"), Heard::Joined(1));
         assert_eq!(hear("* 17 have joined: s1, s2, s3 and 14 more"), Heard::Joined(17));
         assert_eq!(hear("* You missed 3 lines."), Heard::Refused);

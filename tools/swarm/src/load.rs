@@ -21,6 +21,10 @@ pub struct Load {
     #[arg(long, default_value_t = 1000)]
     pub peers: usize,
 
+    /// Number of rooms, each with the same number of peers and of senders
+    #[arg(long, default_value_t = 1)]
+    pub rooms: usize,
+
     /// Number of peers that send, in turn
     #[arg(long, default_value_t = 10)]
     pub senders: usize,
@@ -59,8 +63,6 @@ pub struct Talk {
     pub deliveries_per_second: f64,
     /// Nanoseconds of the server's CPU time per line that reached a peer.
     pub cpu_per_delivery: f64,
-    /// Lines that reached a peer per system call.
-    pub deliveries_per_write: f64,
     /// Latencies of lines to a peer.
     pub latency: Latency,
     /// Bytes of memory of the server at the end.
@@ -83,9 +85,17 @@ impl Load {
             self.peers >= 2 && (1..=self.peers).contains(&self.senders),
             "there must be senders among 2 peers or more"
         );
-        let server = target.start(binary)?;
+        ensure!(
+            self.rooms == 1
+                || target == Target::Linechat
+                    && self.peers.is_multiple_of(self.rooms)
+                    && self.senders.is_multiple_of(self.rooms)
+                    && self.peers >= 2 * self.rooms,
+            "only linechat has rooms, and each needs as many peers and senders as the others"
+        );
+        let server = target.start(binary, self.rooms)?;
         let (empty, idle_cpu) = (server.resident()?, server.cpu()?);
-        let mut clients = Clients::new(target.dialect(), self.size)?;
+        let mut clients = Clients::new(target.dialect(), self.size, self.rooms)?;
         let joining = clients.join(server.address, self.peers, target.has_short_backlog())?;
         let cpu_per_join = (server.cpu()? - idle_cpu) as f64 / self.peers as f64;
         let idle_memory = (server.resident()? as f64 - empty as f64) / self.peers as f64;
@@ -97,14 +107,14 @@ impl Load {
             Some(rate) => (Drive::Rate(rate), WINDOW_AT_A_RATE),
             None => (Drive::Window, self.in_flight),
         };
-        let mut ledger = Ledger::new(self.peers, self.senders, window);
+        let mut ledger = Ledger::new(self.peers, self.senders, window, self.rooms);
         let (start, mut measured) = (Instant::now(), None);
         let (warm_up, seconds) = [self.seconds / 4.0, self.seconds].map(Duration::from_secs_f64).into();
         clients.talk(&mut ledger, drive, |ledger| {
-            let (cpu, writes, deliveries, now) = match (start.elapsed(), measured) {
+            let (cpu, deliveries, now) = match (start.elapsed(), measured) {
                 (elapsed, None) if elapsed >= warm_up => {
                     ledger.latency.reset();
-                    measured = Some((server.cpu()?, server.writes()?, ledger.deliveries, Instant::now()));
+                    measured = Some((server.cpu()?, ledger.deliveries, Instant::now()));
                     return Ok(ControlFlow::Continue(()));
                 }
                 (elapsed, Some(measured)) if elapsed >= warm_up + seconds => measured,
@@ -115,7 +125,6 @@ impl Load {
             figures.talk = Some(Talk {
                 deliveries_per_second: delivered / now.elapsed().as_secs_f64(),
                 cpu_per_delivery: (server.cpu()? - cpu) as f64 / delivered,
-                deliveries_per_write: delivered / (server.writes()? - writes) as f64,
                 latency: Latency { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) },
                 memory: server.resident()? as f64,
             });

@@ -82,7 +82,6 @@ fn print(load: &Load, figures: &Figures) {
     if let Some(talk) = figures.talk {
         println!("deliveries                  {:>10.0} /s", talk.deliveries_per_second);
         println!("server's CPU for each       {:>10.1} ns", talk.cpu_per_delivery);
-        println!("deliveries for each write   {:>10.1}", talk.deliveries_per_write);
         println!("latency p50                 {:>10.0} us", talk.latency.p50);
         println!("latency p99                 {:>10.0} us", talk.latency.p99);
         println!("latency max                 {:>10.0} us", talk.latency.max);

@@ -86,7 +86,7 @@ impl Target {
     }
 
     /// Starts it on a free port, with every limit off that could affect the load. `binary` is our server program.
-    pub fn start(self, binary: &Path) -> Result<Server> {
+    pub fn start(self, binary: &Path, rooms: usize) -> Result<Server> {
         let folder = std::env::temp_dir().join(format!("swarm-{}-{}", std::process::id(), self.name()));
         fs::create_dir_all(&folder)?;
         let port = free_port()?;
@@ -116,6 +116,9 @@ impl Target {
             }
             Self::Nats => with_arguments("nats-server", &["--addr", "127.0.0.1", "--port", &port_text]),
         };
+        if rooms > 1 {
+            command.args(["--room-limit", &(rooms + 1).to_string()]);
+        }
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -203,13 +206,6 @@ impl Server {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
-    }
-
-    /// The number of its write system calls. `send` and similar calls are not counted.
-    pub fn writes(&self) -> Result<u64> {
-        let io = fs::read_to_string(self.proc("io"))?;
-        let line = io.lines().find_map(|line| line.strip_prefix("syscw: ")).context("no syscw")?;
-        Ok(line.parse()?)
     }
 
     fn proc(&self, file: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
@@ -9,13 +10,16 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 
 use super::*;
+use crate::history::History;
+use crate::limits::PORTION_BYTES;
 use crate::log::Log;
 use crate::model::address::PeerAddr;
 use crate::model::{Name, PeerId};
 use crate::net::transport::Transport;
 use crate::protocol::{Command, JoinOptions, Line, LoginLine};
-use crate::room::{Broker, Event, Feed, Join, Reader};
+use crate::room::{Broker, Event, Join, Joined};
 use crate::server::Config;
+use crate::server::connection::pages::HistoryReader;
 use crate::server::connection::state::ConnectionState;
 use crate::server::shared::Shared;
 
@@ -28,11 +32,11 @@ struct Room {
 impl Room {
     fn new() -> Self {
         let history = History::in_memory();
-        let broker = Broker::new(Feed::new(1000), Log::off(), Instant::now()).with_history(history.clone(), 0);
+        let broker = Broker::new(1000, Log::off(), Instant::now()).with_history(history.clone(), 0);
         Self { broker, history }
     }
 
-    fn join(&mut self, peer: u64, first_line: &str) -> Reader {
+    fn join(&mut self, peer: u64, first_line: &str) -> Joined {
         let LoginLine { name, options, .. } = LoginLine::parse(first_line);
         let (answer, mut answered) = oneshot::channel();
         let join = Join {
@@ -42,7 +46,7 @@ impl Room {
             account_id: None,
             options: JoinOptions { replay: Some(0), ..options },
             is_waiting: false,
-            owed: Arc::default(),
+            throttle: Arc::default(),
         };
         self.broker.handle(Event::Join { join: Box::new(join), answer });
         self.broker.publish();
@@ -56,7 +60,7 @@ impl Room {
     }
 
     /// Everything that a peer reads which begins now, and leaves.
-    fn read(mut self, peer: u64, reader: Reader) -> Vec<String> {
+    fn read(mut self, peer: u64, joined: Joined) -> Vec<String> {
         self.broker.handle(Event::Leave { peer: PeerId(peer), reason: None });
         self.broker.publish();
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -69,7 +73,7 @@ impl Room {
         let from = PeerAddr::Net("192.0.2.1:7".parse().unwrap());
         let writer = Writer::new(transport, (PeerId(peer), from), &shared, Arc::<ConnectionState>::default());
         let reading = thread::spawn(move || BufReader::new(ours).lines().map(Result::unwrap).collect::<Vec<_>>());
-        block_on(writer.follow(reader));
+        block_on(writer.follow(joined));
         reading.join().unwrap()
     }
 }
@@ -160,9 +164,9 @@ fn removed_messages_and_skipped_numbers_are_told_apart() {
     for _ in 0..500 {
         room.send(2, "hi");
     }
+    let mut bob = room.join(1, "Bob since=5 ids=on");
     // As if the room had been restarted since.
-    room.history = history;
-    let bob = room.join(1, "Bob since=5 ids=on");
+    bob.current.source.history = history;
     let heard = room.read(1, bob);
     assert_eq!(
         heard[..6],
@@ -179,25 +183,25 @@ fn removed_messages_and_skipped_numbers_are_told_apart() {
 
 #[test]
 fn a_page_of_long_messages_is_sent_in_parts() {
-    let pages = HistoryReader::new(History::in_memory());
+    let (pages, history) = (HistoryReader::new(), History::in_memory());
     let text = crate::model::SafeText::new("x".repeat(PORTION_BYTES / 4));
     let message =
         |number| Message { number, at: SystemTime::now().into(), from: Name::parse("Al").unwrap(), text: text.clone() };
     let messages: Arc<[Message]> = (11..=20).map(message).collect();
-    block_on(pages.history.append(messages)).unwrap();
+    block_on(history.append(messages)).unwrap();
     let (mut after, mut parts) = (8, Vec::new());
     while after < 20 {
         let render = |message: &Message, text: &mut String| {
             text.push_str(message.text.as_str());
             message.number.is_multiple_of(2)
         };
-        let part = block_on(pages.read(after, 20, render)).unwrap();
+        let part = block_on(pages.read(&history, (after, 20), render)).unwrap();
         assert!(part.text.len() <= 2 * PORTION_BYTES);
         parts.push((after, part.end, part.lines, part.missing));
         after = part.end;
     }
     assert_eq!(parts, [(8, 14, 2, 2), (14, 18, 2, 0), (18, 20, 1, 0)]);
-    assert_eq!(block_on(pages.before_newest(3, 19)), Ok(Some(16)));
-    assert_eq!(block_on(pages.before_newest(300, 20)), Ok(Some(10)));
-    assert_eq!(block_on(pages.before_newest(0, 20)), Ok(None));
+    assert_eq!(block_on(pages.before_newest(&history, 3, 19)), Ok(Some(16)));
+    assert_eq!(block_on(pages.before_newest(&history, 300, 20)), Ok(Some(10)));
+    assert_eq!(block_on(pages.before_newest(&history, 0, 20)), Ok(None));
 }

@@ -1,0 +1,295 @@
+//! The rooms that are kept, and what is kept of each besides its messages.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use futures::future::join_all;
+use rusqlite::Connection;
+
+use crate::database::{Database, DatabaseError, OpenError, refine};
+use crate::history::file::{FileHistory, Room, RoomState, Shared, extent};
+use crate::history::memory::Memory;
+use crate::history::{History, Keep, Kind, NotStored, Settings, lock};
+use crate::limits::{HISTORY_TAIL_BYTES, MEMORY_HISTORY_MESSAGES};
+use crate::model::budget::Budget;
+use crate::model::{RoomName, SafeText};
+
+/// All rooms of a server that have something to keep, or that somebody is in.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    place: Place,
+    known: Mutex<HashMap<RoomName, Known>>,
+}
+
+/// Where messages are kept.
+#[derive(Debug)]
+pub(super) enum Place {
+    Nowhere,
+    InMemory(Budget),
+    OnDisk(Disk),
+}
+
+#[derive(Debug)]
+pub(super) struct Disk {
+    database: Database,
+    settings: Settings,
+    /// The memory for the newest messages of all rooms.
+    tails: Budget,
+    /// The bytes of all rooms that wait to be written.
+    waiting: Arc<AtomicUsize>,
+    /// The highest number of a room.
+    newest: AtomicI64,
+    kept: Arc<Kept>,
+    is_closed: AtomicBool,
+}
+
+/// What those know who remove old messages. It does not hold the database, which waits for them at its end.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) rooms: Mutex<Vec<Weak<Shared>>>,
+    /// The rooms whose messages are still to be removed.
+    pub(super) forgotten: Mutex<Vec<Room>>,
+}
+
+/// What is known of a room.
+#[derive(Debug)]
+struct Known {
+    kind: Kind,
+    topic: Option<SafeText>,
+    /// Somebody is in it.
+    is_open: bool,
+}
+
+impl Rooms {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, known: Mutex::default() }
+    }
+
+    /// Reads which rooms are in the database.
+    pub(super) fn open(database: &Database, settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
+        let read = database.read_blocking(|connection| Ok(stored_rooms(connection))).map_err(failed)?;
+        let stored = read.map_err(|error| refine(database.path(), &error))?;
+        let newest = stored.iter().map(|stored| stored.room.0).max().unwrap_or_default();
+        let disk = Disk {
+            database: database.clone(),
+            settings,
+            tails: Budget::new(HISTORY_TAIL_BYTES),
+            waiting: Arc::default(),
+            newest: AtomicI64::new(newest),
+            kept: Arc::default(),
+            is_closed: AtomicBool::new(false),
+        };
+        let mut known = HashMap::new();
+        for Stored { room, name, state, topic, keep } in stored {
+            let file = disk.file(room, &name, keep, state);
+            match RoomName::parse(&name) {
+                Ok(name) => {
+                    let kind = Kind::OnDisk(Arc::new(file));
+                    known.insert(name, Known { kind, topic: topic.map(SafeText::new), is_open: false });
+                }
+                Err(_) => lock(&disk.kept.forgotten).push(room),
+            }
+        }
+        let rooms = Arc::new(Self { place: Place::OnDisk(disk), known: Mutex::new(known) });
+        // So that the first message need not wait for the disk.
+        let lobby = rooms.lobby();
+        futures::executor::block_on(lobby.reserve())
+            .map_err(|why| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() })?;
+        Ok(rooms)
+    }
+
+    pub(super) fn lobby(self: &Arc<Self>) -> History {
+        Self::room(self, &RoomName::lobby())
+    }
+
+    pub(super) fn room(this: &Arc<Self>, name: &RoomName) -> History {
+        let mut known = lock(&this.known);
+        let known = known.entry(name.clone()).or_insert_with(|| Known {
+            kind: this.place.create(name),
+            topic: None,
+            is_open: true,
+        });
+        known.is_open = true;
+        History { kind: known.kind.clone(), rooms: Arc::clone(this) }
+    }
+
+    pub(super) fn has(&self, name: &RoomName) -> bool {
+        name.is_lobby() || lock(&self.known).get(name).is_some_and(Known::has_something)
+    }
+
+    pub(super) fn names(&self) -> Vec<RoomName> {
+        let mut known = lock(&self.known);
+        // All their messages were removed since the last person left.
+        known.retain(|name, known| {
+            let stays = name.is_lobby() || known.is_open || known.has_something();
+            if let Kind::OnDisk(file) = &known.kind
+                && !stays
+            {
+                file.remove_room();
+            }
+            stays
+        });
+        let there = known.iter().filter(|(name, known)| name.is_lobby() || known.has_something());
+        there.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn is_known(&self, name: &RoomName) -> bool {
+        lock(&self.known).contains_key(name)
+    }
+
+    pub(super) fn trim(&self) {
+        let budget = match &self.place {
+            Place::Nowhere => return,
+            Place::InMemory(budget) => budget,
+            Place::OnDisk(disk) => &disk.tails,
+        };
+        if budget.is_far_exceeded() {
+            for known in lock(&self.known).values() {
+                match &known.kind {
+                    Kind::Off(_) => {}
+                    Kind::InMemory(memory) => lock(memory).trim(),
+                    Kind::OnDisk(file) => file.trim(),
+                }
+            }
+        }
+    }
+
+    pub(super) fn topic(&self, name: &RoomName) -> Option<SafeText> {
+        lock(&self.known).get(name)?.topic.clone()
+    }
+
+    pub(super) fn set_topic(&self, name: &RoomName, topic: Option<SafeText>) {
+        let mut known = lock(&self.known);
+        let Some(known) = known.get_mut(name) else { return };
+        known.topic.clone_from(&topic);
+        if let Kind::OnDisk(file) = &known.kind {
+            file.set_topic(topic);
+        }
+    }
+
+    pub(super) fn set_keep(&self, name: &RoomName, keep: Option<Keep>) {
+        if let Some(Known { kind: Kind::OnDisk(file), .. }) = lock(&self.known).get(name) {
+            file.set_keep(keep);
+        }
+    }
+
+    pub(super) fn forget(&self, name: &RoomName) -> bool {
+        let mut known = lock(&self.known);
+        let Some(room) = known.get_mut(name) else { return false };
+        let had_something = room.has_something();
+        room.topic = None;
+        match &room.kind {
+            Kind::Off(_) => {}
+            Kind::InMemory(memory) => lock(memory).forget(),
+            Kind::OnDisk(file) => self.place.forget(file),
+        }
+        had_something
+    }
+
+    pub(super) fn release(&self, name: &RoomName) {
+        let mut known = lock(&self.known);
+        let Some(room) = known.get_mut(name).filter(|_| !name.is_lobby()) else { return };
+        room.is_open = false;
+        if !room.has_something() {
+            if let Kind::OnDisk(file) = &room.kind {
+                file.remove_room();
+            }
+            known.remove(name);
+        }
+    }
+
+    /// What those need who remove old messages, if there is anything to remove.
+    pub(super) fn kept(&self) -> Option<Arc<Kept>> {
+        if let Place::OnDisk(disk) = &self.place { Some(Arc::clone(&disk.kept)) } else { None }
+    }
+
+    pub(super) async fn close(&self) -> Result<(), NotStored> {
+        let Place::OnDisk(disk) = &self.place else { return Ok(()) };
+        if disk.is_closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let closing: Vec<_> = lock(&self.known)
+            .values()
+            .filter_map(|known| match &known.kind {
+                Kind::OnDisk(file) => Some(file.close()),
+                Kind::Off(_) | Kind::InMemory(_) => None,
+            })
+            .collect();
+        join_all(closing).await.into_iter().collect::<Result<Vec<()>, _>>().map(drop)
+    }
+}
+
+impl Disk {
+    fn file(&self, room: Room, name: &str, keep: Option<Keep>, state: RoomState) -> FileHistory {
+        let shares = (self.tails.holder(), Arc::clone(&self.waiting));
+        let file = FileHistory::new(&self.database, room, name, (self.settings, keep), state, shares);
+        lock(&self.kept.rooms).push(Arc::downgrade(&file.shared));
+        file
+    }
+
+    fn new_room(&self) -> Room {
+        Room(self.newest.fetch_add(1, Ordering::AcqRel) + 1)
+    }
+}
+
+impl Place {
+    fn forget(&self, file: &FileHistory) {
+        if let Self::OnDisk(disk) = self {
+            lock(&disk.kept.forgotten).push(file.forget(disk.new_room()));
+        }
+    }
+
+    /// The history of a new room.
+    fn create(&self, name: &RoomName) -> Kind {
+        match self {
+            Self::Nowhere => Kind::Off(Arc::default()),
+            Self::InMemory(budget) => {
+                Kind::InMemory(Arc::new(Mutex::new(Memory::new(1, MEMORY_HISTORY_MESSAGES, budget.holder()))))
+            }
+            Self::OnDisk(disk) => {
+                let room = disk.new_room();
+                let state = RoomState { ceiling: 0, extent: None };
+                Kind::OnDisk(Arc::new(disk.file(room, name.as_str(), None, state)))
+            }
+        }
+    }
+}
+
+impl Known {
+    fn has_something(&self) -> bool {
+        self.topic.is_some()
+            || match &self.kind {
+                Kind::Off(_) => false,
+                Kind::InMemory(memory) => lock(memory).extent().is_some(),
+                Kind::OnDisk(file) => file.extent().is_some() || file.has_own_keep(),
+            }
+    }
+}
+
+/// A room in the file.
+struct Stored {
+    room: Room,
+    name: String,
+    state: RoomState,
+    topic: Option<String>,
+    keep: Option<Keep>,
+}
+
+fn stored_rooms(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
+    let mut statement = connection.prepare("SELECT id, name, ceiling, topic, keep FROM rooms")?;
+    let rows = statement.query_map([], |row| {
+        let room = Room(row.get(0)?);
+        let ceiling = row.get::<_, i64>(2)?.max(0).cast_unsigned();
+        let keep = row.get::<_, Option<i64>>(4)?.map(|seconds| match seconds {
+            i64::MAX => Keep::For(None),
+            ..=0 => Keep::Nothing,
+            seconds => Keep::For(Some(Duration::from_secs(seconds.cast_unsigned()))),
+        });
+        let state = RoomState { ceiling, extent: extent(connection, room)? };
+        Ok(Stored { room, name: row.get(1)?, state, topic: row.get(3)?, keep })
+    })?;
+    rows.collect()
+}

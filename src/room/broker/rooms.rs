@@ -1,0 +1,252 @@
+//! The rooms of the server, and what each needs in a turn.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::{BoxFuture, Shared};
+use slab::Slab;
+
+use crate::history::{History, NotStored};
+use crate::limits::ROOM_BYTES;
+use crate::model::{Message, PeerId, RoomName, SafeText};
+use crate::protocol::{Dialect, Reply};
+use crate::room::backpressure::Backpressure;
+use crate::room::presence::PresenceNotices;
+use crate::room::recent::Recent;
+use crate::room::unannounced::Unannounced;
+use crate::room::{Audience, Batch, BatchBuilder, Event, Feed};
+
+/// Ready when the history has stored something.
+pub(super) type Stored = Shared<BoxFuture<'static, Result<(), NotStored>>>;
+
+/// A batch that waits for the history to store its messages.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) batch: Batch,
+    pub(super) messages: Arc<[Message]>,
+    /// The author of each message.
+    pub(super) authors: Vec<PeerId>,
+    /// `None` if its numbers are not reserved yet.
+    pub(super) stored: Option<Stored>,
+}
+
+/// Identifies a room while somebody is in it or hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RoomId(usize);
+
+/// The room that is always there.
+pub(super) const LOBBY: RoomId = RoomId(0);
+
+/// One room: who is in it, who hears it, and what is said there in this turn.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: RoomName,
+    pub(super) feed: Feed,
+    pub(super) batch: BatchBuilder,
+    /// By folded name, for the order of `/who`.
+    pub(super) members: BTreeMap<String, PeerId>,
+    /// The peers that hear it and are in another room.
+    pub(super) hearers: BTreeSet<PeerId>,
+    pub(super) topic: Option<SafeText>,
+    pub(super) presence: PresenceNotices,
+    pub(super) unannounced: Unannounced,
+    pub(super) history: History,
+    /// The number of the next message.
+    pub(super) next_number: u64,
+    /// Ready when the history has reserved more numbers.
+    pub(super) reserving: Option<Stored>,
+    pub(super) recent: Recent,
+    /// Batches that wait for the history.
+    pub(super) unpublished: VecDeque<Unpublished>,
+    /// Events of its peers that wait until it goes on.
+    pub(super) held: VecDeque<Event>,
+    /// It got a full batch in this turn.
+    pub(super) is_full: bool,
+    /// It waits for its readers.
+    pub(super) is_slow: bool,
+    pub(super) backpressure: Backpressure,
+    /// How many readers use each dialect.
+    pub(super) dialects: [usize; Dialect::COUNT],
+    /// It is among the rooms of this turn.
+    is_touched: bool,
+    /// The size of the batch when the bytes of a line were last counted.
+    counted: Option<usize>,
+}
+
+/// All rooms in which somebody is or which somebody hears, and the lobby.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    all: Slab<Room>,
+    ids: HashMap<RoomName, RoomId>,
+    /// Those in which something may have happened in this turn.
+    touched: Vec<RoomId>,
+    /// These are sorted.
+    is_sorted: bool,
+    /// Those in which something may have been written since bytes were last counted.
+    written: Vec<RoomId>,
+    /// Those that have something to announce later.
+    timed: BTreeSet<RoomId>,
+}
+
+impl Room {
+    pub(super) fn new(name: RoomName, feed: Feed, history: History, unannounced: Unannounced, now: Instant) -> Self {
+        let next_number = history.next_number();
+        feed.start_numbers_at(next_number);
+        Self {
+            name,
+            feed,
+            batch: BatchBuilder::default(),
+            members: BTreeMap::new(),
+            hearers: BTreeSet::new(),
+            topic: None,
+            presence: PresenceNotices::new(now),
+            unannounced,
+            history,
+            next_number,
+            reserving: None,
+            recent: Recent::default(),
+            unpublished: VecDeque::new(),
+            held: VecDeque::new(),
+            is_full: false,
+            is_slow: false,
+            backpressure: Backpressure::new(now),
+            dialects: [0; Dialect::COUNT],
+            is_touched: false,
+            counted: None,
+        }
+    }
+
+    /// Sends something to one peer.
+    pub(super) fn tell(&mut self, peer: PeerId, reply: &Reply<'_>) {
+        self.batch.push(Audience::Only(peer), reply);
+    }
+
+    /// The number of the newest message.
+    pub(super) fn newest(&self) -> u64 {
+        self.next_number - 1
+    }
+
+    /// When something is to be announced.
+    fn due(&self) -> Option<Instant> {
+        self.presence.due().into_iter().chain(self.unannounced.due()).min()
+    }
+
+    /// Whether somebody is in it or hears it.
+    pub(super) fn has_people(&self) -> bool {
+        !self.members.is_empty() || !self.hearers.is_empty()
+    }
+}
+
+impl Rooms {
+    pub(super) fn new(lobby: Room) -> Self {
+        let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
+        let all = Slab::from_iter([(LOBBY.0, lobby)]);
+        Self { all, ids, touched: Vec::new(), is_sorted: false, written: Vec::new(), timed: BTreeSet::new() }
+    }
+
+    pub(super) fn add(&mut self, room: Room) -> RoomId {
+        let name = room.name.clone();
+        let id = RoomId(self.all.insert(room));
+        self.ids.insert(name, id);
+        id
+    }
+
+    pub(super) fn id(&self, name: &RoomName) -> Option<RoomId> {
+        self.ids.get(name).copied()
+    }
+
+    /// A room that somebody is in or hears.
+    pub(super) fn get(&self, id: RoomId) -> &Room {
+        &self.all[id.0]
+    }
+
+    pub(super) fn find(&mut self, id: RoomId) -> Option<&mut Room> {
+        self.all.get_mut(id.0)
+    }
+
+    /// Whether there is only the lobby.
+    pub(super) fn is_one(&self) -> bool {
+        self.all.len() == 1
+    }
+
+    pub(super) fn get_mut(&mut self, id: RoomId) -> &mut Room {
+        &mut self.all[id.0]
+    }
+
+    /// The same, in order to write something there. It counts as a room of this turn.
+    pub(super) fn at(&mut self, id: RoomId) -> &mut Room {
+        let room = &mut self.all[id.0];
+        if !room.is_touched {
+            room.is_touched = true;
+            self.touched.push(id);
+            self.is_sorted = false;
+        }
+        if room.counted.is_none() {
+            room.counted = Some(room.batch.len());
+            self.written.push(id);
+        }
+        room
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RoomId, &Room)> {
+        self.all.iter().map(|(id, room)| (RoomId(id), room))
+    }
+
+    pub(super) fn ids(&self) -> Vec<RoomId> {
+        self.all.iter().map(|(id, _)| RoomId(id)).collect()
+    }
+
+    /// How many bytes were written since the last call, and whether a batch is full now.
+    pub(super) fn count_written(&mut self) -> (usize, bool) {
+        let (mut bytes, mut is_full, are_several) = (0, false, self.all.len() > 1);
+        for id in self.written.drain(..) {
+            // It may be gone.
+            let Some(room) = self.all.get_mut(id.0) else { continue };
+            let before = room.counted.take().unwrap_or_default();
+            bytes += room.batch.len().saturating_sub(before);
+            room.is_full |= room.batch.is_full() || are_several && room.batch.len() >= ROOM_BYTES;
+            is_full |= room.batch.is_full();
+        }
+        (bytes, is_full)
+    }
+
+    /// Takes the rooms of this turn, one by one: first those with the shortest batches, so that the readers of a quiet
+    /// room come before those of a busy one.
+    pub(super) fn next_touched(&mut self) -> Option<RoomId> {
+        if self.touched.len() > 1 && !self.is_sorted {
+            self.touched.sort_unstable_by_key(|id| Reverse(self.all[id.0].batch.len()));
+        }
+        self.is_sorted = !self.touched.is_empty();
+        let id = self.touched.pop()?;
+        self.all[id.0].is_touched = false;
+        Some(id)
+    }
+
+    /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.
+    pub(super) fn end_turn(&mut self, id: RoomId) {
+        let room = &self.all[id.0];
+        if id != LOBBY && !room.has_people() && room.unpublished.is_empty() && room.held.is_empty() {
+            self.ids.remove(&room.name);
+            self.timed.remove(&id);
+            let room = self.all.remove(id.0);
+            room.history.release(&room.name);
+        } else if room.due().is_some() {
+            self.timed.insert(id);
+        } else {
+            self.timed.remove(&id);
+        }
+    }
+
+    /// The rooms that may have something to announce.
+    pub(super) fn timed(&self) -> Vec<RoomId> {
+        let new = self.touched.iter().filter(|id| !self.timed.contains(id));
+        self.timed.iter().chain(new).copied().collect()
+    }
+
+    /// When the next of them is due.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.timed.iter().filter_map(|id| self.get(*id).due()).min()
+    }
+}

@@ -1,0 +1,172 @@
+//! The turns of the broker, and which rooms take part in one.
+//!
+//! A turn takes all waiting events and publishes the result. Each room gets at most about a batch of text in a turn,
+//! and nothing while its readers are too slow: what its peers send waits, while the other rooms go on.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use async_channel::Receiver;
+use async_io::Timer;
+use futures::FutureExt;
+
+use crate::limits::{CONGESTION_PAUSE, INBOX_EVENTS};
+use crate::os::yielding::let_others_run;
+use crate::room::broker::rooms::{LOBBY, Room, RoomId};
+use crate::room::{Broker, Event, SlowReaders};
+
+impl Room {
+    /// Whether its readers are so slow that it should wait for them.
+    fn has_slow_readers(&mut self, waits_for_readers: bool, now: Instant) -> bool {
+        match self.feed.slow_readers(now) {
+            SlowReaders::None => false,
+            SlowReaders::Most if waits_for_readers => true,
+            SlowReaders::Some | SlowReaders::Most => self.backpressure.spend(CONGESTION_PAUSE, now),
+        }
+    }
+}
+
+impl Broker {
+    /// Runs until the rooms end: after [`Event::Shutdown`] and the last leave, or when there are no senders left.
+    ///
+    /// The next turn begins when the round is over: when all readers that were woken have come.
+    pub async fn run(mut self, inbox: Receiver<Event>) {
+        while !self.is_over() {
+            let event = futures::select_biased! {
+                event = inbox.recv().fuse() => match event {
+                    Ok(event) => Some(event),
+                    Err(_nobody) => break,
+                },
+                () = self.until_due().fuse() => None,
+            };
+            self.tick(Instant::now(), SystemTime::now());
+            self.take_held();
+            event.into_iter().for_each(|event| self.take(event));
+            let mut left = INBOX_EVENTS;
+            // A full room holds what follows, unless it is the only one.
+            while left > 0
+                && !(self.is_full && self.rooms.is_one())
+                && let Ok(event) = inbox.try_recv()
+            {
+                self.take(event);
+                left -= 1;
+            }
+            self.publish();
+            self.publish_when_stored().await;
+            for id in &self.published {
+                if let Some(room) = self.rooms.find(*id) {
+                    room.feed.clone().round().await;
+                }
+            }
+            // If the inbox is never empty, the broker would occupy its thread forever. Also, what others read meanwhile
+            // makes the next batch larger.
+            let_others_run().await;
+            self.end_turn(Instant::now());
+            // If there is one room, its peers can wait where they are.
+            while self.rooms.is_one() && self.is_slow(LOBBY, Instant::now()) {
+                Timer::after(CONGESTION_PAUSE).await;
+            }
+        }
+        // Whatever came too late is answered. Later senders find the inbox closed.
+        inbox.close();
+        self.handle_held();
+        while let Ok(event) = inbox.try_recv() {
+            self.handle(event);
+        }
+        self.publish();
+        self.publish_when_stored().await;
+    }
+
+    /// Handles an event, or holds it until the room of its peer goes on.
+    pub(super) fn take(&mut self, event: Event) {
+        let Some(id) = self.room_that_holds(&event) else { return self.handle(event) };
+        if let Some(peer) = event.peer().and_then(|peer| self.peers.get_mut(&peer)) {
+            peer.held = Some((id, peer.held.map_or(0, |(_, events)| events) + 1));
+            peer.throttle.hold(true);
+        }
+        self.rooms.get_mut(id).held.push_back(event);
+        self.held.insert(id);
+    }
+
+    /// The room that holds an event: the one that holds the earlier ones of the peer, or the one that it is in.
+    fn room_that_holds(&self, event: &Event) -> Option<RoomId> {
+        if self.closing || self.rooms.is_one() && self.held.is_empty() {
+            return None;
+        }
+        let peer = self.peers.get(&event.peer()?)?;
+        let room = self.rooms.get(peer.room);
+        let holds = room.is_full || room.is_slow || !room.held.is_empty();
+        peer.held.map(|(id, _)| id).or(Some(peer.room).filter(|_| holds))
+    }
+
+    /// Handles the next event that a room holds. Returns false if there is none.
+    pub(super) fn handle_next_held(&mut self, id: RoomId) -> bool {
+        let Some(event) = self.rooms.find(id).and_then(|room| room.held.pop_front()) else { return false };
+        if let Some(peer) = event.peer().and_then(|peer| self.peers.get_mut(&peer)) {
+            peer.held = peer.held.map(|(id, events)| (id, events - 1)).filter(|(_, events)| *events > 0);
+            peer.throttle.hold(peer.held.is_some());
+        }
+        self.handle(event);
+        true
+    }
+
+    /// Handles what was held by rooms that go on, up to about a batch for each.
+    pub(super) fn take_held(&mut self) {
+        for id in self.held.clone() {
+            if self.is_slow(id, self.now) {
+                continue;
+            }
+            let is_full = |this: &mut Self| this.rooms.find(id).is_some_and(|room| room.is_full);
+            while !is_full(self) && self.handle_next_held(id) {}
+            if self.rooms.find(id).is_none_or(|room| room.held.is_empty()) {
+                self.held.remove(&id);
+                // It may be empty now.
+                if self.rooms.find(id).is_some() {
+                    self.rooms.at(id);
+                }
+            }
+        }
+    }
+
+    /// Handles everything that is held.
+    pub(super) fn handle_held(&mut self) {
+        for id in std::mem::take(&mut self.held) {
+            while self.handle_next_held(id) {}
+        }
+    }
+
+    /// Whether a room still waits for its readers.
+    fn is_slow(&mut self, id: RoomId, now: Instant) -> bool {
+        let waits_for_readers = self.waits_for_readers;
+        self.rooms.find(id).is_some_and(|room| {
+            room.is_slow = room.is_slow && room.has_slow_readers(waits_for_readers, now);
+            room.is_slow
+        })
+    }
+
+    pub(super) fn end_turn(&mut self, now: Instant) {
+        self.is_full = false;
+        let mut published = std::mem::take(&mut self.published);
+        published.sort_unstable();
+        published.dedup();
+        for id in published {
+            if let Some(room) = self.rooms.find(id) {
+                room.is_full = false;
+                room.is_slow = room.has_slow_readers(self.waits_for_readers, now);
+            }
+        }
+    }
+
+    /// Waits until something is to be announced or a room may go on, or forever.
+    async fn until_due(&self) {
+        let is_one_ready = self.held.iter().any(|id| !self.rooms.get(*id).is_slow);
+        let held = match self.held.is_empty() {
+            true => None,
+            false if is_one_ready => Some(Duration::ZERO),
+            false => Some(CONGESTION_PAUSE),
+        };
+        match held.map(|pause| Instant::now() + pause).into_iter().chain(self.rooms.due()).min() {
+            Some(due) => drop(Timer::at(due).await),
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Rooms, over real connections and with the real program.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::harness::{Peer, Server};
+use crate::support::program::{Finished, Program, SERVER, ServerProgram};
+
+/// A peer that has sent this first line and has read its welcome.
+fn enter(server: &Server, first_line: &str) -> Peer {
+    enter_at(server.connect(), first_line)
+}
+
+fn enter_at(mut peer: Peer, first_line: &str) -> Peer {
+    peer.send(&format!("{first_line}\n/ping ready\n"));
+    let welcome = peer.line();
+    assert!(welcome.starts_with("* Welcome"), "{welcome}");
+    while peer.line() != "* Pong ready" {}
+    peer
+}
+
+/// The lines up to the farewell, which is included.
+fn rest(peer: &mut Peer) -> Vec<String> {
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line: &String| !line.starts_with("* Bye, ")) {
+        lines.push(peer.line());
+    }
+    lines
+}
+
+/// The messages with numbers among these lines, without their times.
+fn numbered(lines: &[String]) -> Vec<String> {
+    let messages = lines.iter().filter(|line| line.starts_with('['));
+    let without_time = |line: &String| {
+        let (stamp, message) = line.split_once("] ").unwrap();
+        format!("{}] {message}", stamp.rsplit_once(' ').unwrap().0)
+    };
+    messages.map(without_time).collect()
+}
+
+#[test]
+fn people_in_two_rooms_and_a_bot_that_hears_both() {
+    let server = Server::start();
+    let mut alice = enter(&server, "Alice");
+    let mut bob = enter(&server, "Bob #dev");
+    let mut bot = enter(&server, "Bot #dev");
+    bob.expect("* Bot has joined");
+    bot.send("/hear lobby\n");
+    bot.expect("* You also hear lobby now.");
+    alice.send("hi\n");
+    bot.expect("#lobby Alice: hi");
+    bob.send("compiles\n");
+    bot.expect("Bob: compiles");
+    bot.send("/say lobby seen\n/msg Alice psst\n");
+    alice.expect("Bot: seen");
+    alice.expect("Bot (privately): psst");
+    alice.send("/who\n/who dev\n/join #dev\n");
+    alice.expect("* 1 here: Alice");
+    alice.expect("* Also hearing: Bot.");
+    alice.expect("* 2 in dev: Bob, Bot");
+    alice.expect("* You are now in dev. 2 others here: Bob, Bot.");
+    alice.expect("* Earlier messages:");
+    alice.line();
+    alice.expect("* That was 1 to 1, 1 line.");
+    bob.expect("* Alice has joined");
+    alice.send("/quit\n");
+    alice.expect("* Bye, Alice: 1 line accepted, 0 refused. #dev since=1 brings you back here.");
+    bob.expect("* Alice has left");
+}
+
+#[test]
+fn many_moves_in_one_packet_happen_in_their_order() {
+    let server = Server::start();
+    let mut watcher = enter(&server, "Watcher #r1 replay=0");
+    let mut alice = enter(&server, "Alice replay=0");
+    let mut lines = String::new();
+    for number in 0..60 {
+        let room = ["lobby", "r1", "r2"][number % 3];
+        lines += &format!("/join {room}\n{number} in {room}\n/hear r1\n/hear r2\n/deaf r2\n");
+    }
+    alice.send(&format!("{lines}/ping done\n"));
+    let mut entered = Vec::new();
+    loop {
+        let line = alice.line();
+        entered.extend(line.strip_prefix("* You are now in ").map(|line| line.split('.').next().unwrap().to_owned()));
+        if line == "* Pong done" {
+            break;
+        }
+    }
+    let expected: Vec<_> = (1..60).map(|number| ["lobby", "r1", "r2"][number % 3].to_owned()).collect();
+    assert_eq!(entered, expected);
+    for number in (1..60).step_by(3) {
+        watcher.expect_message(&format!("Alice: {number} in r1"));
+    }
+}
+
+#[test]
+fn everything_that_a_peer_reads_comes_before_its_farewell() {
+    let server = Server::start();
+    let mut bob = enter(&server, "Bob #dev");
+    for round in 0..20 {
+        let mut alice = enter(&server, "Alice replay=0");
+        alice.send("/hear dev\n");
+        alice.expect("* You also hear dev now.");
+        bob.send(&format!("{round}\n"));
+        bob.send("/ping said\n");
+        bob.expect("* Pong said");
+        alice.send("/quit\n");
+        let heard = rest(&mut alice);
+        assert_eq!(heard.len(), 2, "{heard:?}");
+        assert_eq!(heard[0], format!("#dev Bob: {round}"));
+        assert!(heard[1].starts_with("* Bye, Alice"), "{heard:?}");
+    }
+}
+
+#[test]
+fn rooms_have_their_own_numbers_search_and_history() {
+    let server = Server::start();
+    let mut alice = enter(&server, "Alice ids=on");
+    alice.send("apple\n/join dev\npear\napple pie\n/grep APPLE\n/last 9\n/since 1\n/leave\n/grep APPLE\n/quit\n");
+    assert_eq!(
+        numbered(&rest(&mut alice)),
+        [
+            "[1] Alice: apple",
+            "[dev 1] Alice: pear",
+            "[dev 2] Alice: apple pie",
+            "[dev 2] Alice: apple pie",
+            "[dev 1] Alice: pear",
+            "[dev 2] Alice: apple pie",
+            "[dev 2] Alice: apple pie",
+            "[1] Alice: apple",
+            "[1] Alice: apple",
+        ]
+    );
+}
+
+#[test]
+fn names_of_rooms_are_checked() {
+    let server = Server::start();
+    let mut alice = server.connect();
+    alice.send("Alice #Dev\n");
+    alice.expect("! bad-room");
+    alice.expect("* Send another name.");
+    alice.send("Alice\n");
+    assert!(alice.line().starts_with("* Welcome, Alice."));
+    for line in ["/join Dev", "/join a b", "/join -x", "/join [dev", "/hear *", "/say #ö x"] {
+        alice.send(&format!("{line}\n"));
+        let refusal = alice.line();
+        assert!(refusal.starts_with("! bad-room: ") || refusal.starts_with("! bad-arguments: "), "{line}: {refusal}");
+    }
+    alice.send("/who nowhere\n/deaf nowhere\n");
+    alice.expect("! no-such-room");
+    alice.expect("! not-hearing");
+}
+
+/// A server with a data folder, which is removed at the end.
+struct Setup {
+    folder: PathBuf,
+    server: ServerProgram,
+}
+
+impl Setup {
+    fn open(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("linechat-rooms-{test}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        let server = start(&folder);
+        Self { folder, server }
+    }
+
+    #[track_caller]
+    fn admin(&self, request: &[&str]) -> String {
+        let folder = self.folder.to_str().unwrap();
+        let program = Program::start(SERVER, ["admin", "--data", folder].iter().chain(request));
+        let Finished { code, stdout, stderr } = program.finish_with("");
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
+        stdout
+    }
+
+    fn enter(&self, first_line: &str) -> Peer {
+        enter_at(Peer::connect(self.server.address), first_line)
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.server.program.kill();
+        self.server.program.finish();
+        self.server = start(&self.folder);
+    }
+}
+
+fn start(folder: &std::path::Path) -> ServerProgram {
+    ServerProgram::start(&["--data", folder.to_str().unwrap()])
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        self.server.program.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn rooms_their_messages_topics_and_numbers_survive_a_kill() {
+    let mut setup = Setup::open("kill");
+    let mut alice = setup.enter("Alice #dev ids=on");
+    alice.send("/topic Rust\none\n/join ops\nalpha\n/join empty\n/join dev\ntwo\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    setup.kill_and_restart();
+    let mut alice = setup.enter("Alice #dev ids=on");
+    alice.send("/rooms\n/topic\n/last 9\nthree\n/join ops\n/last\nbeta\n/quit\n");
+    let lines = rest(&mut alice);
+    assert_eq!(lines[..2], ["* 3 rooms: dev (1), lobby (0), ops (0).", "* The topic is: Rust"]);
+    let messages = numbered(&lines);
+    assert_eq!(messages[..2], ["[dev 1] Alice: one", "[dev 2] Alice: two"]);
+    let number = |message: &str| message[..message.find(']').unwrap()].rsplit(' ').next().unwrap().parse::<u64>();
+    assert!(number(&messages[2]).unwrap() > 2 && messages[2].ends_with("Alice: three"), "{messages:?}");
+    assert_eq!(messages[3..5], ["[ops 1] Alice: alpha", "[ops 1] Alice: alpha"], "on entering, and by /last");
+    assert!(number(&messages[5]).unwrap() > 1 && messages[5].ends_with("Alice: beta"), "{messages:?}");
+    let exported = setup.admin(&["export", "--room", "ops"]);
+    assert_eq!(exported.lines().count(), 2, "{exported}");
+    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t3\n"));
+    assert!(setup.admin(&["history"]).starts_with("messages\t0\n"), "the lobby");
+}
+
+#[test]
+fn a_closed_room_is_forgotten_also_after_a_restart() {
+    let mut setup = Setup::open("close");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("secret\n/topic secrets\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    assert_eq!(setup.admin(&["rooms"]), "dev\t1\tsecrets\nlobby\t0\n");
+    assert_eq!(setup.admin(&["close", "dev", "all", "done"]), "Closed: dev.\n");
+    alice.expect("* dev was closed: all done");
+    alice.expect("* You are now in lobby. You are the first here.");
+    assert_eq!(setup.admin(&["rooms"]), "lobby\t1\n");
+    setup.kill_and_restart();
+    assert_eq!(setup.admin(&["rooms"]), "lobby\t0\n");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("/topic\n/last\n/quit\n");
+    assert_eq!(rest(&mut alice)[..2], ["* There is no topic.", "* Nothing is recorded yet."]);
+}
+
+#[test]
+fn how_long_a_room_keeps_messages_is_set_by_room_and_survives_a_restart() {
+    let mut setup = Setup::open("keep");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("hi\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    assert_eq!(setup.admin(&["keep", "dev", "forever"]), "Messages in dev are kept forever.\n");
+    assert_eq!(setup.admin(&["keep", "dev", "7days"]), "Messages in dev are kept for 7days.\n");
+    setup.kill_and_restart();
+    let database = rusqlite::Connection::open(setup.folder.join("linechat.db")).unwrap();
+    let keep: i64 = database.query_row("SELECT keep FROM rooms WHERE name = 'dev'", [], |row| row.get(0)).unwrap();
+    assert_eq!(keep, 7 * 24 * 60 * 60);
+    let default = "Messages in dev are kept as long as those of other rooms.\n";
+    assert_eq!(setup.admin(&["keep", "dev", "default"]), default);
+    // The message is older than a second by the time at which the server looks.
+    assert_eq!(setup.admin(&["keep", "dev", "1s"]), "Messages in dev are kept for 1s.\n");
+    let is_gone = || setup.admin(&["history", "--room", "dev"]).starts_with("messages\t0\n");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !is_gone() {
+        assert!(std::time::Instant::now() < deadline, "its messages are not removed");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}

@@ -589,6 +589,9 @@ pub const CLIENT_SPEAKERS: usize = 100;
 /// until others leave.
 pub const CLIENT_NAMES: usize = 10_000;
 
+/// The number of rooms that the client remembers for completion. Further ones are not completed.
+pub const CLIENT_ROOMS: usize = 1000;
+
 /// The number of bytes that the client draws at once. It stops after the line that exceeds this.
 pub const CLIENT_DRAWN_BYTES: usize = 64 * 1024;
 
@@ -600,6 +603,9 @@ pub const RESIZE_LOOK: Duration = Duration::from_millis(5);
 
 /// How long the client waits at its end until its last lines are on the screen.
 pub const SCREEN_FLUSH: Duration = Duration::from_millis(500);
+
+/// How long the client waits for its editor to draw another prompt before it asks again.
+pub const PROMPT_RETRY: Duration = Duration::from_millis(200);
 
 /// How often a client in the background checks whether it is in the foreground.
 pub const FOREGROUND_LOOK: Duration = Duration::from_millis(50);

@@ -25,7 +25,7 @@ use linechat::client::{
     terminal,
 };
 use linechat::limits::WAIT_LIMIT;
-use linechat::model::{BadSecret, Name, Secret};
+use linechat::model::{BadSecret, Name, RoomName, Secret};
 use linechat::net::tls::Fingerprint;
 use linechat::os::io_error;
 use linechat::os::{password_file, paths};
@@ -97,6 +97,14 @@ struct Arguments {
     #[arg(long, help_heading = PASSWORDS)]
     allow_plain_password: bool,
 
+    /// Enter ROOM in place of the lobby: dev or #dev
+    #[arg(long, value_name = "ROOM", value_parser = |text: &str| RoomName::parse(text), help_heading = ROOMS)]
+    room: Option<RoomName>,
+
+    /// Also hear what is said in ROOM, marked with its name: #ops Carol: disk is full; may be repeated
+    #[arg(long, value_name = "ROOM", value_parser = |text: &str| RoomName::parse(text), help_heading = ROOMS)]
+    hear: Vec<RoomName>,
+
     /// Show what was said after WHEN: the number of a message, a duration such as 2h, or a time such as 12:03 (UTC)
     #[arg(long, value_name = "WHEN", help_heading = HISTORY)]
     since: Option<Since>,
@@ -138,7 +146,8 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = parse_wait, help_heading = "In a pipe")]
     wait: Duration,
 
-    /// Run CMD for each message, with LINECHAT_FROM, LINECHAT_TEXT and LINECHAT_PRIVATE (1 or 0) in its environment
+    /// Run CMD for each message, with LINECHAT_FROM, LINECHAT_ROOM, LINECHAT_TEXT and LINECHAT_PRIVATE (1 or 0) in its
+    /// environment
     ///
     /// CMD is a program, not a shell command line. Its arguments follow; those that start with a hyphen need -- before
     /// them. Only one CMD runs at a time. Up to 64 messages wait; the number of messages dropped beyond that is reported
@@ -147,7 +156,7 @@ struct Arguments {
     #[arg(long, value_name = "CMD", value_parser = a_program(), conflicts_with = "wait", help_heading = "As a bot")]
     exec: Option<OsString>,
 
-    /// Send each line of CMD's output to the room, or to the sender of a private message
+    /// Send each line of CMD's output to the room of the message, or to the sender of a private message
     #[arg(long, requires = "exec", help_heading = "As a bot")]
     reply: bool,
 
@@ -158,6 +167,7 @@ struct Arguments {
 
 const OVER_TLS: &str = "Over TLS";
 const PASSWORDS: &str = "Passwords";
+const ROOMS: &str = "Rooms";
 const HISTORY: &str = "History";
 const AT_A_TERMINAL: &str = "At a terminal";
 
@@ -184,6 +194,7 @@ const MANUAL: Manual = Manual {
         ),
         ("XDG_STATE_HOME", "the folder of linechat/history, which keeps what you type [default: ~/.local/state]"),
         ("LINECHAT_FROM", "set for the command of --exec: the sender of the message"),
+        ("LINECHAT_ROOM", "set for it: the room where the message was said, such as lobby"),
         ("LINECHAT_TEXT", "set for it: the text of the message; never let a shell evaluate it"),
         ("LINECHAT_PRIVATE", "set for it: 1 if the message is private, otherwise 0"),
     ],
@@ -196,6 +207,7 @@ const MANUAL: Manual = Manual {
         "echo 'backup done' | {} --name cron",
         "echo 'anybody here?' | {} --name poll --lines-only --wait 30",
         "tail -f access.log | {} --name log > /dev/null",
+        "{} --name Bob --room dev --hear ops chat.example",
         "{} --name clock --reply --exec date -- -u +%T > /dev/null",
         "{} --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
     ],
@@ -419,6 +431,8 @@ fn session(arguments: Arguments, name: Name, target: Target, display: Display) -
         password: arguments.password_file.clone().or_else(password_of_environment),
         allow_plain_password: arguments.allow_plain_password,
         if_taken: arguments.if_taken,
+        room: arguments.room.clone(),
+        hear: arguments.hear.clone(),
         wanted: Wanted {
             ids: arguments.ids,
             since: arguments.since,

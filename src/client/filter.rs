@@ -17,6 +17,7 @@ impl Kind {
     fn of(line: &[u8]) -> Self {
         match ServerLine::parse(&String::from_utf8_lossy(line)) {
             ServerLine::Said { .. }
+            | ServerLine::Heard { .. }
             | ServerLine::Numbered { .. }
             | ServerLine::Replayed { .. }
             | ServerLine::Told { .. }
@@ -59,9 +60,9 @@ mod tests {
     #[test]
     fn messages_and_warnings_are_kept_and_notices_are_dropped() {
         let lines =
-            b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
+            b"! password-required: x\n* Welcome, Bob.\nAlice: * not a notice\n#ops Al: hi\nAlice (privately): \xff\r\n! code: no\n* You missed 2 lines.\n";
         let (messages, warnings) = Filter::default().filter(lines);
-        assert_eq!(messages, b"Alice: * not a notice\nAlice (privately): \xff\r\n");
+        assert_eq!(messages, b"Alice: * not a notice\n#ops Al: hi\nAlice (privately): \xff\r\n");
         assert_eq!(warnings, b"! code: no\n* You missed 2 lines.\n");
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::model::Name;
+use crate::model::{Name, RoomName};
 use crate::protocol::ServerLine;
 
 /// A public or private message.
@@ -14,20 +14,24 @@ pub(crate) struct Message {
     /// Safe for a terminal if the server works correctly. Invalid UTF-8 became U+FFFD.
     pub(crate) text: String,
     pub(crate) private: bool,
+    /// Where it was said. For a private message, where the receiver is.
+    pub(crate) room: RoomName,
     /// When it was said, if the server tells.
     pub(crate) at: Option<Timestamp>,
 }
 
 impl Message {
-    /// Parses a complete line. `None` if it is not a message.
-    pub(crate) fn of(line: ServerLine<'_>) -> Option<Self> {
-        let (from, text, private, at) = match line {
-            ServerLine::Said { from, text } => (from, text, false, None),
-            ServerLine::Numbered { from, text, at, .. } => (from, text, false, at.parse().ok()),
-            ServerLine::Told { from, text } => (from, text, true, None),
+    /// Parses a complete line that came while the client was in the room `current`. `None` if it is not a message.
+    pub(crate) fn of(line: ServerLine<'_>, current: &RoomName) -> Option<Self> {
+        let (from, text, room) = match line {
+            ServerLine::Said { from, text } | ServerLine::Told { from, text } => (from, text, current.clone()),
+            ServerLine::Heard { room, from, text } => (from, text, RoomName::parse(room).ok()?),
+            ServerLine::Numbered { room, from, text, .. } => (from, text, room_of(room)?),
             _ => return None,
         };
-        Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private, at })
+        let at = if let ServerLine::Numbered { at, .. } = line { at.parse().ok() } else { None };
+        let private = matches!(line, ServerLine::Told { .. });
+        Some(Self { from: Name::parse(from).ok()?, text: text.to_owned(), private, room, at })
     }
 
     /// Whether the text contains the name as a word, ignoring case, width and normal form (see [`folded`]).
@@ -42,6 +46,11 @@ impl Message {
     }
 }
 
+/// The room of a numbered message.
+pub(crate) fn room_of(room: Option<&str>) -> Option<RoomName> {
+    room.map_or(Some(RoomName::lobby()), |room| RoomName::parse(room).ok())
+}
+
 /// Removes differences in case, width and normal form (NFC, NFD, NFKC or NFKD of UAX 15).
 pub(crate) fn folded(text: &str) -> String {
     // Upper case first, so that both lower-case sigmas become the same.
@@ -53,12 +62,13 @@ mod tests {
     use super::*;
 
     fn message(from: &str, text: &str, private: bool) -> Option<Message> {
-        Some(Message { from: Name::parse(from).unwrap(), text: text.to_owned(), private, at: None })
+        let (from, text, room) = (Name::parse(from).unwrap(), text.to_owned(), RoomName::lobby());
+        Some(Message { from, text, private, room, at: None })
     }
 
     #[test]
     fn messages_are_parsed_and_notices_are_not() {
-        let read = |line| Message::of(ServerLine::parse(line));
+        let read = |line| Message::of(ServerLine::parse(line), &RoomName::lobby());
         assert_eq!(read("Alice: hi: there"), message("Alice", "hi: there", false));
         assert_eq!(read("Alice (privately):  hi"), message("Alice", " hi", true));
         assert_eq!(read("Alice: Bob (privately): hi"), message("Alice", "Bob (privately): hi", false));
@@ -69,18 +79,27 @@ mod tests {
     }
 
     #[test]
+    fn a_message_has_the_room_where_it_was_said() {
+        let dev = RoomName::parse("dev").unwrap();
+        let room = |line| Message::of(ServerLine::parse(line), &dev).unwrap().room.to_string();
+        assert_eq!(room("Alice: hi"), "dev");
+        assert_eq!(room("Alice (privately): hi"), "dev");
+        assert_eq!(room("#ops Alice: hi"), "ops");
+        assert_eq!(room("[7 2026-11-26T12:03:11Z] Alice: hi"), "lobby");
+        assert_eq!(room("[ops 7 2026-11-26T12:03:11Z] Alice: hi"), "ops");
+    }
+
+    #[test]
     fn nothing_else_is() {
         for line in ["* Alice has left: connection lost", "! bad-name: no", "* 2 here: Alice, Bob", "server: hi"] {
-            assert_eq!(Message::of(ServerLine::parse(line)), None, "{line:?}");
+            assert_eq!(Message::of(ServerLine::parse(line), &RoomName::lobby()), None, "{line:?}");
         }
     }
 
     #[test]
     fn mentions_ignore_case_width_and_normal_form() {
         let name = |text: &str| Name::parse(text).unwrap();
-        let mentions = |text: &str, who: &str| {
-            Message { from: name("Alice"), text: text.to_owned(), private: false, at: None }.mentions(&name(who))
-        };
+        let mentions = |text: &str, who: &str| message("Alice", text, false).unwrap().mentions(&name(who));
         for text in ["hi Zoë", "ZOË!", "Zoe\u{308}, hi", "\u{ff3a}\u{ff4f}\u{eb}", "(ｚＯＥ\u{308})"] {
             assert!(mentions(text, "Zoë"), "{text:?}");
         }

@@ -37,7 +37,7 @@ use thiserror::Error;
 use crate::client::connection::ConnectError;
 use crate::client::input::InputError;
 use crate::limits::WELCOME_LIMIT;
-use crate::model::{Name, SafeText, Secret};
+use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::os::io_error;
 use crate::protocol::Since;
 use crate::protocol::words::lines;
@@ -54,8 +54,20 @@ pub struct Config {
     /// What to do when the name is taken. `None` means [`IfTaken::Wait`] for a pipe and a bot, and asking for a name at
     /// a terminal.
     pub if_taken: Option<IfTaken>,
+    /// The room to enter. `None` for the lobby.
+    pub room: Option<RoomName>,
+    /// The other rooms to hear.
+    pub hear: Vec<RoomName>,
     /// What to get of the history.
     pub wanted: Wanted,
+}
+
+impl Config {
+    /// The options of the first login line, each after a blank.
+    fn options(&self) -> String {
+        let room = self.room.as_ref().map(room_option).unwrap_or_default();
+        format!("{room}{}", self.wanted.options())
+    }
 }
 
 /// What to get of the server's history when joining.
@@ -135,6 +147,11 @@ pub enum ClientError {
     /// Standard output failed before all input was sent.
     #[error("cannot write to standard output: {}", io_error::describe(.0))]
     Output(io::Error),
+}
+
+/// The option of the login line for this room. Nobody needs it for the lobby, and an older server does not know it.
+fn room_option(room: &RoomName) -> String {
+    if room.is_lobby() { String::new() } else { format!(" #{room}") }
 }
 
 /// The line that logs in with the name and these options, each after a blank. If `announced`, it makes the server ask

@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
             unshown: None,
         };
         let mut name = config.name.clone();
-        let options = config.wanted.options();
+        let options = config.options();
         while !session.give_name(&name, &options, &outgoing).await? {
             let next = if session.session_state.is_name_taken() { tries.next().await } else { None };
             let Some(next) = next else {
@@ -96,6 +96,10 @@ impl<'a> Session<'a> {
             };
             name = next;
             outgoing = session.connect_again(config).await?;
+        }
+        for room in &config.hear {
+            // If this fails, the receiving half reports it.
+            let _ = outgoing.send(format!("/hear {room}\n").as_bytes()).await;
         }
         Ok((session, Some(outgoing)))
     }
@@ -196,7 +200,7 @@ impl<'a> Session<'a> {
             let read = ServerLine::parse(&text);
             self.session_state.hear(read);
             if let Some(queue) = &mut self.queue {
-                queue.hear(read, line.ends_with(b"\n"));
+                queue.hear(read, line.ends_with(b"\n"), &self.session_state.room);
             }
             let is_withheld =
                 !self.session_state.joined && (self.is_retry || self.may_retry && self.session_state.is_name_taken());

@@ -1,7 +1,7 @@
 //! The state of a session, as the server's lines tell it.
 
 use crate::client::{ClientError, Outcome};
-use crate::model::SafeText;
+use crate::model::{RoomName, SafeText};
 use crate::protocol::ServerLine;
 
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct SessionState {
     may_retype: bool,
     /// The password was not sent, because others could have read it.
     pub(crate) is_unprotected: bool,
+    /// The room where the client is.
+    pub(crate) room: RoomName,
     refused: u64,
     pub(crate) last_refusal: ServerRefusal,
     /// The server is shutting down.
@@ -73,6 +75,9 @@ impl SessionState {
 
     /// Updates the state from a line of the server.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>) {
+        if let Some(room) = line.moves_from(&self.room) {
+            self.room = room;
+        }
         match line {
             ServerLine::Welcome { .. } => self.joined = true,
             ServerLine::ShuttingDown => self.stopping = true,

@@ -48,6 +48,13 @@ impl RoomName {
     }
 }
 
+/// Everyone starts in the lobby.
+impl Default for RoomName {
+    fn default() -> Self {
+        Self::lobby()
+    }
+}
+
 impl fmt::Display for RoomName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

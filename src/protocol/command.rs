@@ -294,7 +294,7 @@ impl CommandSpec {
         self.usage.split_once(' ').map_or("", |(_, arguments)| arguments)
     }
 
-    fn is_called(&self, word: &str) -> bool {
+    pub(crate) fn is_called(&self, word: &str) -> bool {
         [self.name()].iter().chain(self.aliases).any(|name| name.eq_ignore_ascii_case(word))
     }
 }

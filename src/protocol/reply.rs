@@ -351,7 +351,7 @@ impl fmt::Display for Reply<'_> {
                 write_others(f, others, named)?;
                 f.write_str(".")
             }
-            Self::AlreadyIn(room) => write!(f, "* You are already in {room}."),
+            Self::AlreadyIn(room) => write!(f, "* {ALREADY_IN}{room}."),
             Self::TopicIs(text) => write!(f, "* {TOPIC_IS}{text}"),
             Self::NoTopic => write!(f, "* {NO_TOPIC}"),
             Self::TopicSet { name, text } => write!(f, "* {name}{HAS_SET_TOPIC}{text}"),

@@ -12,6 +12,7 @@ pub(crate) mod fixed {
     pub(crate) const WELCOME: &str = "Welcome, ";
     pub(crate) const WELCOME_TO: &str = "Welcome to ";
     pub(crate) const ENTERED: &str = "You are now in ";
+    pub(crate) const ALREADY_IN: &str = "You are already in ";
     pub(crate) const FIRST: &str = "You are the first here";
     pub(crate) const HERE: &str = " here: ";
     pub(crate) const WELCOME_END: &str = ". /help lists the commands.";
@@ -63,6 +64,7 @@ pub(crate) mod fixed {
     pub(crate) const KEEP_NAME: &str = "you keep your name";
 }
 
+use crate::model::RoomName;
 use crate::model::room_name::is_room_name;
 use fixed::*;
 
@@ -131,6 +133,8 @@ pub enum ServerLine<'a> {
         room: &'a str,
         others: Names<'a>,
     },
+    /// The reply to `/join` with the current room.
+    AlreadyIn(&'a str),
     /// The topic of the current room: what it is, or to what somebody has set it. `None` means that there is none.
     Topic {
         by: Option<&'a str>,
@@ -279,6 +283,18 @@ impl<'a> ServerLine<'a> {
         matches!(self, Self::SendPassword | Self::SendNewPassword | Self::SendItAgain)
     }
 
+    /// The room where the peer is from this line on, if the line moves it from `current`, or says where it is.
+    pub fn moves_from(self, current: &RoomName) -> Option<RoomName> {
+        match self {
+            Self::Welcome { room: None, .. } => Some(RoomName::lobby()),
+            Self::Welcome { room: Some(room), .. } | Self::Entered { room, .. } | Self::AlreadyIn(room) => {
+                RoomName::parse(room).ok()
+            }
+            Self::RoomClosed { room, .. } if room == current.as_str() => Some(RoomName::lobby()),
+            _ => None,
+        }
+    }
+
     /// Whether it refuses a message: the sender is muted, or the server cannot store it.
     pub fn refuses_message(self) -> bool {
         match self {
@@ -354,7 +370,7 @@ fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
         (SHUTTING_DOWN, ServerLine::ShuttingDown),
         (NO_TOPIC, ServerLine::Topic { by: None, text: None }),
     ];
-    let beginnings: [(&str, Read<'a>); 21] =
+    let beginnings: [(&str, Read<'a>); 22] =
         [
             (WELCOME, |rest| parse_welcome(None, rest)),
             (WELCOME_TO, |rest| {
@@ -362,6 +378,7 @@ fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
                 parse_welcome(room(first), rest)
             }),
             (ENTERED, parse_entered),
+            (ALREADY_IN, |rest| ServerLine::AlreadyIn(rest.strip_suffix('.').unwrap_or(rest))),
             (TOPIC_IS, |text| ServerLine::Topic { by: None, text: Some(text) }),
             (HEARING, |rest| ServerLine::Hearing(rest.strip_suffix(NOW).unwrap_or(rest))),
             (NO_LONGER_HEARING, |rest| ServerLine::NoLongerHearing(rest.strip_suffix('.').unwrap_or(rest))),

@@ -376,6 +376,8 @@ pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, Clie
         password: None,
         allow_plain_password: false,
         if_taken: None,
+        room: None,
+        hear: Vec::new(),
         wanted: Wanted::default(),
     };
     let options = terminal::Options { history: None, color: true, bell: true, reconnect: true, greeting: true };

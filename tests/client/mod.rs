@@ -18,6 +18,8 @@ mod process_1;
 mod resources;
 #[cfg(unix)]
 mod resume;
+#[cfg(unix)]
+mod rooms;
 mod stdout;
 mod taken_name;
 #[cfg(unix)]

@@ -9,4 +9,5 @@ mod hostile;
 mod keys;
 mod leaving;
 mod loss;
+mod rooms;
 mod typing;

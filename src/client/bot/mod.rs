@@ -81,7 +81,8 @@ async fn work(options: Options, backlog: &Backlog, outgoing: &Outgoing) {
             }
         };
         report_trouble(&path, &message.from, &ran);
-        for line in reply::lines(&message, &ran.output) {
+        let room = backlog.room.borrow().clone();
+        for line in reply::lines(&message, &ran.output, &room) {
             if outgoing.send(line.as_bytes()).await.is_err() {
                 return; // The receiving half reports why.
             }

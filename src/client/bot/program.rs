@@ -64,6 +64,7 @@ impl Program {
             .env("LINECHAT_FROM", message.from.as_str())
             .env("LINECHAT_TEXT", &message.text)
             .env_remove(PASSWORD_VARIABLE)
+            .env("LINECHAT_ROOM", message.room.as_str())
             .env("LINECHAT_PRIVATE", if message.private { "1" } else { "0" })
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -1,12 +1,13 @@
 //! The queue of messages for the program.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use async_channel::{Receiver, Sender, bounded};
 
 use crate::client::message::Message;
 use crate::limits::EXEC_MESSAGES;
+use crate::model::RoomName;
 use crate::protocol::ServerLine;
 
 /// The sending end of the queue.
@@ -14,6 +15,7 @@ use crate::protocol::ServerLine;
 pub(crate) struct MessageQueue {
     messages: Sender<Message>,
     unrun: Rc<Cell<usize>>,
+    room: Rc<RefCell<RoomName>>,
     /// The previous line has not ended yet. (Our server sends no line that long.)
     within_line: bool,
 }
@@ -23,22 +25,25 @@ pub(crate) struct Backlog {
     pub(crate) messages: Receiver<Message>,
     /// How many messages did not fit.
     pub(crate) unrun: Rc<Cell<usize>>,
+    /// The room where the bot is.
+    pub(crate) room: Rc<RefCell<RoomName>>,
 }
 
 /// Both ends of a queue.
 pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
     let (sender, receiver) = bounded(EXEC_MESSAGES);
-    let unrun = Rc::new(Cell::new(0));
-    let queue = MessageQueue { messages: sender, unrun: unrun.clone(), within_line: false };
-    (queue, Backlog { messages: receiver, unrun })
+    let (unrun, room): (Rc<Cell<usize>>, Rc<RefCell<RoomName>>) = Default::default();
+    let queue = MessageQueue { messages: sender, unrun: unrun.clone(), room: room.clone(), within_line: false };
+    (queue, Backlog { messages: receiver, unrun, room })
 }
 
 impl MessageQueue {
-    /// Adds the message in a line of the server. Ignores a line that arrives in pieces: `ends` is false unless the line
-    /// is complete.
-    pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool) {
+    /// Adds the message in a line of the server, after which the bot is in `room`. Ignores a line that arrives in pieces:
+    /// `ends` is false unless the line is complete.
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool, room: &RoomName) {
+        self.room.replace(room.clone());
         let is_piece = std::mem::replace(&mut self.within_line, !ends) || !ends;
-        let Some(message) = Message::of(line).filter(|_| !is_piece) else { return };
+        let Some(message) = Message::of(line, room).filter(|_| !is_piece) else { return };
         if self.messages.try_send(message).is_err() {
             self.unrun.set(self.unrun.get() + 1);
         }
@@ -61,7 +66,7 @@ mod tests {
         let (mut queue, backlog) = message_queue();
         let lines = ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n"];
         for line in lines.into_iter().chain(["Alice: hi\r\n", "Alice: "]) {
-            queue.hear(ServerLine::parse(line), line.ends_with('\n'));
+            queue.hear(ServerLine::parse(line), line.ends_with('\n'), &RoomName::lobby());
         }
         let message = backlog.messages.try_recv().unwrap();
         assert_eq!((message.from.as_str(), message.text.as_str()), ("Alice", "hi"));

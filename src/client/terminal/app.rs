@@ -21,19 +21,20 @@ use crate::client::terminal::account::{AccountRequest, Step, account_command};
 use crate::client::terminal::completion::{Completion, renaming};
 use crate::client::terminal::keys::Typed;
 use crate::client::terminal::login::{Login, Remembered};
-use crate::client::terminal::outbox::{Delivery, Fate, Heard, Outbox, ToSend, Uncertain, is_private};
+use crate::client::terminal::outbox::{Delivery, Fate, Heard, Outbox, ToSend, Uncertain, is_private, parse};
 use crate::client::terminal::password_prompt::PasswordPrompt;
 use crate::client::terminal::paste::{Paste, Verdict};
 use crate::client::terminal::reconnect::{Absence, Connection, Event};
+use crate::client::terminal::rooms::Rooms;
 use crate::client::terminal::screen::Screen;
 use crate::client::terminal::theme::Theme;
 use crate::client::tls::TlsError;
-use crate::client::{ClientError, Config, Outcome, Wanted};
+use crate::client::{ClientError, Config, Outcome};
 use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QUOTED_CHARS, SECOND_INTERRUPT};
-use crate::model::{Name, SafeText, Secret};
+use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::os::io_error;
 use crate::protocol::words::lines;
-use crate::protocol::{Command, Line, ServerLine};
+use crate::protocol::{Command, ServerLine};
 
 const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNASKED: &str =
@@ -61,7 +62,7 @@ pub(crate) struct App {
     outbox: Outbox,
     /// The messages that were sent on a lost connection, until the history tells whether they were accepted.
     uncertain: VecDeque<Uncertain>,
-    position: Position,
+    rooms: Rooms,
     state: State,
     /// From the loss of the connection until the server has taken the name again. `None` at the first login.
     absence: Option<Absence>,
@@ -77,9 +78,9 @@ enum State {
     LoggingIn(Login),
     /// The server refused the first name. The next typed line is another name.
     AskingName,
-    InRoom(Room),
+    Online(Online),
     Leaving {
-        room: Room,
+        online: Online,
         /// When to tell the person what the client is waiting for.
         goodbye_due: Option<Instant>,
     },
@@ -89,46 +90,33 @@ enum State {
     },
 }
 
-/// How far this person has read, so that nothing is missed after a loss.
-#[derive(Debug, Default)]
-struct Position {
-    /// The number of the last message.
-    number: Option<u64>,
-    /// When the person first joined.
-    joined: Option<Instant>,
-    /// The server could not continue from there.
-    is_void: bool,
-}
-
-impl Position {
-    /// The options of the next login.
-    fn options(&self, first: &Wanted) -> String {
-        match (self.number, self.joined) {
-            (_, None) => Wanted { ids: true, ..first.clone() }.options(),
-            _ if self.is_void => " ids=on replay=0".to_owned(),
-            (Some(number), _) => format!(" ids=on since={number}"),
-            // Nothing was said yet.
-            (None, Some(joined)) => format!(" ids=on since={}s", joined.elapsed().as_secs() + 1),
-        }
-    }
-}
-
 /// A connection on which the server has taken the name.
-struct Room {
+struct Online {
     connection: Connection,
     delivery: Delivery,
     /// `/quit` was sent. The server reads nothing after it.
     has_quit: bool,
     /// The account request that the server has not finished yet.
     account: Option<AccountRequest>,
-    /// The server is sending what was missed. Nothing is sent before its end, which tells what was accepted.
+    /// The server is sending what was missed. Nothing else is sent before its end, which tells what was accepted.
     resuming: Option<Resuming>,
 }
 
+/// What was missed comes in one room after another.
 #[derive(Debug, Default)]
 struct Resuming {
-    /// Some of it is no longer stored.
+    /// The room of which it comes now. `None` before the next one is asked for.
+    room: Option<RoomName>,
+    /// Some of it is no longer stored, or was lost.
     has_gap: bool,
+    /// All of it has come.
+    has_end: bool,
+    /// The other rooms that the person hears, of which it has not come yet.
+    left: VecDeque<RoomName>,
+    /// The person heard them before, and need not be told.
+    is_again: bool,
+    /// The command that asks for the next one.
+    outbox: Outbox,
 }
 
 enum Next {
@@ -141,14 +129,14 @@ impl State {
     fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             Self::Connecting(login) | Self::LoggingIn(login) => Some(&mut login.connection),
-            Self::InRoom(room) | Self::Leaving { room, .. } => Some(&mut room.connection),
+            Self::Online(online) | Self::Leaving { online, .. } => Some(&mut online.connection),
             Self::AskingName | Self::Away { .. } => None,
         }
     }
 
-    fn room(&mut self) -> Option<&mut Room> {
+    fn online(&mut self) -> Option<&mut Online> {
         match self {
-            Self::InRoom(room) | Self::Leaving { room, .. } => Some(room),
+            Self::Online(online) | Self::Leaving { online, .. } => Some(online),
             _ => None,
         }
     }
@@ -164,16 +152,16 @@ impl State {
             // The server limits how long a person may take to type a password.
             Self::Connecting(login) | Self::LoggingIn(login) => (!login.is_asked).then_some(login.welcome_by),
             Self::AskingName => None,
-            Self::InRoom(room) => room.ping_due(),
-            Self::Leaving { room, goodbye_due } => room.ping_due().into_iter().chain(*goodbye_due).min(),
+            Self::Online(online) => online.ping_due(),
+            Self::Leaving { online, goodbye_due } => online.ping_due().into_iter().chain(*goodbye_due).min(),
             Self::Away { next_try } => Some(*next_try),
         }
     }
 }
 
-impl Room {
+impl Online {
     fn can_send(&self) -> bool {
-        self.connection.can_send() && !self.has_quit && self.resuming.is_none()
+        self.connection.can_send() && !self.has_quit
     }
 
     fn ping_due(&self) -> Option<Instant> {
@@ -188,6 +176,7 @@ impl App {
         (screen, theme): (Screen, Theme),
         (typed, completion, paste, password_prompt): (Receiver<Typed>, Completion, Paste, PasswordPrompt),
     ) -> Self {
+        let rooms = Rooms::new(&config);
         Self {
             tries: config.if_taken.map(|if_taken| Tries::new(config.name.clone(), if_taken)),
             remembered: Remembered { password: config.password.clone(), given_to: None, refusal: None },
@@ -202,7 +191,7 @@ impl App {
             refused_name: None,
             outbox: Outbox::default(),
             uncertain: VecDeque::new(),
-            position: Position::default(),
+            rooms,
             state: State::AskingName,
             absence: None,
             greeting: Some(Vec::new()),
@@ -290,7 +279,7 @@ impl App {
     fn connect(&mut self) {
         let (endpoint, name) = (self.config.endpoint.clone(), self.theme.own_name().clone());
         let has_password = self.remembered.password.is_some();
-        let login = (name, self.position.options(&self.config.wanted));
+        let login = (name, self.rooms.login(&self.config.wanted));
         let connection = Connection::begin(endpoint, login, has_password, self.config.allow_plain_password);
         self.enter(State::Connecting(Login::new(connection)));
     }
@@ -360,7 +349,7 @@ impl App {
         }
         Break(match &self.state {
             // `send_next` sends the waiting lines, and then half-closes the connection. The server says goodbye.
-            State::InRoom(_) => {
+            State::Online(_) => {
                 self.begin_to_leave();
                 return Continue(());
             }
@@ -381,7 +370,7 @@ impl App {
         if unsent > 0 {
             self.screen.tell(&format!("Not sent: {}.", lines(unsent))).await;
         }
-        match unsent + self.tell_missing().await + self.tell_uncertain().await {
+        match unsent + self.tell_missing().await + self.tell_uncertain(|_| true).await {
             0 => done,
             unsaid => done.and(Err(ClientError::Unsaid(unsaid))),
         }
@@ -390,7 +379,7 @@ impl App {
     fn begin_to_leave(&mut self) {
         let goodbye_due = Some(Instant::now() + GOODBYE_WAIT);
         let state = match self.state.take() {
-            State::InRoom(room) => State::Leaving { room, goodbye_due },
+            State::Online(online) => State::Leaving { online, goodbye_due },
             state => state,
         };
         self.enter(state);
@@ -411,22 +400,29 @@ impl App {
         }
         let (was_empty, is_any) = (self.outbox.len() == 0, !typed.is_empty());
         let refused = self.outbox.add(typed);
-        if let Some(first) = refused.first() {
-            let all =
-                if refused.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(refused.len())) };
-            self.screen
-                .say(&format!("Not sent, because {CLIENT_UNSENT_LINES} lines are already waiting: {all}{first}"));
-        }
+        self.say_unsent(&format!("{CLIENT_UNSENT_LINES} lines are already waiting"), &refused);
         if self.absence.is_some() && was_empty && is_any {
             self.screen.say("Not connected; your line will be sent after reconnecting.");
         }
     }
 
+    /// Drops the lines that wait, because the person meant them for another room.
+    fn drop_unsent(&mut self) {
+        let unsent = self.outbox.take_lines();
+        self.say_unsent(&format!("you are in {}", self.rooms.current()), &unsent);
+    }
+
+    fn say_unsent(&self, why: &str, unsent: &[String]) {
+        let Some(first) = unsent.first() else { return };
+        let all = if unsent.len() == 1 { String::new() } else { format!("{} from this one on: ", lines(unsent.len())) };
+        self.screen.say(&format!("Not sent, because {why}: {all}{first}"));
+    }
+
     /// Why an account command cannot be sent now.
     fn account_obstacle(&self) -> Option<&'static str> {
         match &self.state {
-            State::InRoom(room) if self.config.allow_plain_password || room.connection.is_private() => None,
-            State::InRoom(_) => {
+            State::Online(online) if self.config.allow_plain_password || online.connection.is_private() => None,
+            State::Online(_) => {
                 Some("Not sent: others could read your password. Use --tls, or --allow-plain-password.")
             }
             State::Leaving { .. } => Some("Not sent: you are leaving."),
@@ -513,9 +509,20 @@ impl App {
             return Continue(());
         }
         if !is_first && session.last_refusal.code == "bad-since" {
-            // The server has another history by now, so it cannot tell what was missed.
-            self.position = Position { number: None, is_void: true, ..self.position };
-            self.tell_uncertain().await;
+            self.rooms.make_void();
+            self.tell_uncertain(|_| true).await;
+            self.connect();
+            return Continue(());
+        }
+        let is_about_room =
+            matches!(&*session.last_refusal.code, "no-such-room" | "too-many-rooms" | "registered-only");
+        if !is_first && is_about_room && !self.rooms.current().is_lobby() {
+            // The server was restarted and does not know it any more.
+            let (room, refusal) = (self.rooms.current().clone(), session.last_refusal.shown());
+            self.screen.tell(&format!("You are no longer in {room} (! {refusal}).")).await;
+            self.rooms.enter(RoomName::lobby(), Instant::now());
+            self.tell_uncertain(|at| *at == room).await;
+            self.drop_unsent();
             self.connect();
             return Continue(());
         }
@@ -537,12 +544,18 @@ impl App {
     fn joined(&mut self) {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
-        let is_resuming = self.absence.is_some() && !std::mem::take(&mut self.position.is_void);
-        let resuming = is_resuming.then(Resuming::default);
+        let is_resuming = self.rooms.joined(Instant::now()) && self.absence.is_some();
+        let resuming = Resuming {
+            room: is_resuming.then(|| self.rooms.current().clone()),
+            left: self.rooms.heard().cloned().collect(),
+            is_again: self.absence.is_some(),
+            ..Resuming::default()
+        };
+        let resuming = (resuming.room.is_some() || !resuming.left.is_empty()).then_some(resuming);
         let delivery = Delivery::default();
-        self.enter(State::InRoom(Room { connection, delivery, has_quit: false, account: None, resuming }));
-        self.position.joined = Some(Instant::now());
+        self.enter(State::Online(Online { connection, delivery, has_quit: false, account: None, resuming }));
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
+        self.theme.prompt.set_room(self.rooms.current());
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Reconnected. You were away since {}.", absence.since));
@@ -588,8 +601,8 @@ impl App {
             if session.joined {
                 self.joined();
             }
-        } else if let Some(room) = self.state.room() {
-            room.connection.hear(bytes);
+        } else if let Some(online) = self.state.online() {
+            online.connection.hear(bytes);
         }
         self.show(bytes).await;
         Continue(())
@@ -605,18 +618,16 @@ impl App {
             let is_leaving = matches!(&self.state, State::Leaving { .. });
             let own = self.theme.own_name();
             let mut heard =
-                self.state.room().map(|room| room.delivery.hear(line, own, Instant::now())).unwrap_or_default();
+                self.state.online().map(|online| online.delivery.hear(line, own, Instant::now())).unwrap_or_default();
             if is_leaving && matches!(line, ServerLine::Bye { .. }) {
-                heard.private = self.state.room().and_then(|room| room.delivery.all_handled());
+                heard.alone = self.state.online().and_then(|online| online.delivery.all_handled());
             }
-            let Heard { is_receipt, private } = heard;
-            if let Some((line, fate)) = private {
-                self.show_private(&line, fate).await;
+            let Heard { is_receipt, is_new, alone } = heard;
+            if let Some((line, fate)) = alone {
+                self.settle_alone(&line, fate).await;
             }
-            if let ServerLine::Numbered { number, .. } = line {
-                self.position.number = Some(number.max(self.position.number.unwrap_or_default()));
-            }
-            if is_receipt || self.resume(line).await {
+            let is_closed = self.follow_room(line);
+            if is_receipt && !is_new || self.resume(line).await {
                 continue;
             }
             if matches!(line, ServerLine::Refused { code: "password-required", .. }) {
@@ -629,18 +640,22 @@ impl App {
             }
             // Names are parsed from the raw line, because escaping could turn invalid text into a name. A `Name` is
             // always safe.
-            let message = Message::of(line);
+            let message = Message::of(line, self.rooms.current());
             self.completion.hear(line);
             if let Some((old, new)) = renaming(line) {
                 self.theme.rename(&old, new);
             }
-            let shown = self.theme.show(raw, line, message.as_ref());
+            let shown = self.theme.show(raw, line, message.as_ref(), self.rooms.current());
             match message.and_then(|message| message.at) {
+                _ if is_new => self.screen.show_own(shown).await,
                 Some(at) => self.screen.show_at(at.to_zoned_datetime(TimeZone::system()).date(), shown).await,
                 None => self.screen.show(shown).await,
             }
             if let Some(warning) = warning {
                 self.screen.tell(warning).await;
+            }
+            if is_closed {
+                self.drop_unsent();
             }
         }
         // The server's question is meant for programs. A person gets one that says what to do.
@@ -649,42 +664,115 @@ impl App {
         }
     }
 
-    /// Handles a line of what was missed. At its end, sends again what the server has not accepted. Returns whether the
-    /// line is on the screen already.
+    /// Follows the person to another room. Returns whether the old one was closed.
+    fn follow_room(&mut self, line: ServerLine<'_>) -> bool {
+        let is_moved = self.rooms.hear(line, Instant::now());
+        if is_moved {
+            // The server names those who are there.
+            self.completion.clear();
+            self.theme.prompt.set_room(self.rooms.current());
+        }
+        is_moved && matches!(line, ServerLine::RoomClosed { .. })
+    }
+
+    /// Handles a line of what was missed. Returns whether the line is not to be shown.
     async fn resume(&mut self, line: ServerLine<'_>) -> bool {
         let own = self.theme.own_name();
-        let Some(room) = self.state.room() else { return false };
-        let Some(resuming) = &mut room.resuming else { return false };
+        let Some(resuming) = self.state.online().and_then(|online| online.resuming.as_mut()) else { return false };
+        let Some(room) = resuming.room.clone() else { return false };
+        let (is_current, is_again) = (room == *self.rooms.current(), resuming.is_again);
+        let is_of_room = |named: Option<&str>| named.map_or(is_current, |named| named == room.as_str());
         match line {
-            ServerLine::Numbered { from, text, .. } if from == own.as_str() => {
-                let accepted = self.uncertain.iter().position(|uncertain| uncertain.text.as_str() == text);
-                return accepted.and_then(|at| self.uncertain.remove(at)).is_some();
+            ServerLine::Numbered { from, .. } if from == own.as_str() => {
+                let accepted = self.uncertain.iter().position(|uncertain| uncertain.said.came_back(line, own));
+                let accepted = accepted.and_then(|at| self.uncertain.remove(at));
+                return accepted.is_some_and(|uncertain| uncertain.said.is_shown);
             }
-            ServerLine::Unavailable { .. } => resuming.has_gap = true,
-            ServerLine::ThatWas { .. } | ServerLine::NothingAfter { .. } if !resuming.has_gap => {
-                room.resuming = None;
-                let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
-                self.outbox.add_first(again);
+            ServerLine::Unavailable { room: named, .. } if is_of_room(named) => resuming.has_gap = true,
+            ServerLine::ThatWas { room: named, .. } | ServerLine::NothingAfter { room: named, .. }
+                if is_of_room(named) =>
+            {
+                resuming.has_end = true;
+                // The end of another room is the answer to its command.
+                if is_current {
+                    self.resumed().await;
+                }
             }
             // What was missed may include the end.
-            ServerLine::ThatWas { .. }
-            | ServerLine::NothingAfter { .. }
-            | ServerLine::Missed { .. }
-            | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
-                room.resuming = None;
-                self.tell_uncertain().await;
+            ServerLine::Missed { .. } | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
+                resuming.has_gap = true;
+                if is_current {
+                    self.resumed().await;
+                }
             }
             _ => {}
         }
         // Nobody has asked for it.
-        matches!(line, ServerLine::NothingAfter { .. })
+        match line {
+            ServerLine::Hearing(named) => is_again && named == room.as_str(),
+            _ => matches!(line, ServerLine::NothingAfter { .. }),
+        }
     }
 
-    /// Tells which messages may not have arrived, and forgets them. Returns their number.
-    async fn tell_uncertain(&mut self) -> usize {
-        let lost: Vec<_> = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
-        if let Some(first) = lost.first() {
-            self.tell_lost(lost.len(), first).await;
+    /// What was missed in a room has come, as far as the server can tell. Goes on with the next room. After the last one,
+    /// sends again what the server has not accepted.
+    async fn resumed(&mut self) {
+        let Some(online) = self.state.online() else { return };
+        let Some(resuming) = &mut online.resuming else { return };
+        let (has_gap, has_end) = (std::mem::take(&mut resuming.has_gap), std::mem::take(&mut resuming.has_end));
+        let (room, is_last) = (resuming.room.take(), resuming.left.is_empty());
+        if is_last {
+            online.resuming = None;
+        }
+        if has_gap || !has_end {
+            self.tell_uncertain(|at| Some(at) == room.as_ref()).await;
+        }
+        if is_last {
+            let heard: Vec<_> = self.rooms.heard().chain([self.rooms.current()]).cloned().collect();
+            self.tell_uncertain(|at| !heard.contains(at)).await;
+            let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
+            self.outbox.add_first(again);
+        }
+    }
+
+    /// The server has answered the command that asks for what was missed in a room that the person hears.
+    async fn heard_again(&mut self, room: RoomName, fate: Fate) {
+        let Some(resuming) = self.state.online().and_then(|online| online.resuming.as_mut()) else { return };
+        if let Fate::Refused(code) = fate {
+            resuming.has_gap = true;
+            if matches!(&*code, "bad-since" | "no-history") && self.rooms.forget_position(&room) {
+                resuming.left.push_front(room);
+            } else {
+                self.rooms.give_up(&room);
+            }
+        }
+        self.resumed().await;
+    }
+
+    /// Handles the fate of a line that was sent alone.
+    async fn settle_alone(&mut self, line: &str, fate: Fate) {
+        let resuming = self.state.online().and_then(|online| online.resuming.as_ref()?.room.clone());
+        match (parse(line), fate) {
+            (Ok(Command::Hear(room, _)), fate) if Some(&room) == resuming.as_ref() => {
+                self.heard_again(room, fate).await;
+            }
+            // The answer may have been lost. The command has the same effect again, and another answer.
+            (Ok(Command::Join(_) | Command::Hear(..) | Command::Deaf(_)), Fate::Unknown) => {
+                self.outbox.add_first(vec![line.to_owned()]);
+            }
+            (Ok(Command::Join(_)), Fate::Refused(_)) => self.drop_unsent(),
+            (Ok(Command::Join(_) | Command::Hear(..) | Command::Deaf(_)), _) => {}
+            (_, fate) => self.show_private(line, fate).await,
+        }
+    }
+
+    /// Tells which messages in these rooms may not have arrived, and forgets them. Returns their number.
+    async fn tell_uncertain(&mut self, is_meant: impl Fn(&RoomName) -> bool) -> usize {
+        let uncertain = std::mem::take(&mut self.uncertain).into_iter();
+        let (lost, others): (VecDeque<_>, _) = uncertain.partition(|uncertain| is_meant(&uncertain.said.room));
+        self.uncertain = others;
+        if let Some(first) = lost.front() {
+            self.tell_lost(lost.len(), &first.line).await;
         }
         lost.len()
     }
@@ -712,16 +800,16 @@ impl App {
     fn hear_of_account(&mut self, line: ServerLine<'_>) -> Option<&'static str> {
         // During a login with a password, input is hidden anyway.
         let is_hidden = matches!(&self.state, State::LoggingIn(login) if login.was_asked());
-        let Some(room) = self.state.room().filter(|room| room.account.is_some()) else {
+        let Some(online) = self.state.online().filter(|online| online.account.is_some()) else {
             return (line.is_password_question() && !is_hidden).then_some(UNASKED);
         };
-        let step = room.account.as_mut().and_then(|request| request.hear(line));
+        let step = online.account.as_mut().and_then(|request| request.hear(line));
         if step.is_some() {
-            room.account = None;
+            online.account = None;
         }
         match step {
             Some(Step::Done(Some(password))) => {
-                self.remembered.given_to = room.connection.recipient();
+                self.remembered.given_to = online.connection.recipient();
                 self.remembered.password = Some(password);
                 None
             }
@@ -734,36 +822,47 @@ impl App {
     /// Whether the client answers this question itself. Such a question is not shown: people might type the password
     /// again, as a message to the room.
     fn answers(&mut self, line: ServerLine<'_>) -> bool {
-        let request = self.state.room().and_then(|room| room.account.as_ref());
+        let request = self.state.online().and_then(|online| online.account.as_ref());
         line.is_password_question() && request.is_some_and(|request| request.answer.is_some())
     }
 
     /// Sends the next line, unless the previous one is still being sent.
     async fn send_next(&mut self) {
         let is_leaving = matches!(self.state, State::Leaving { .. });
-        let Some(room) = self.state.room().filter(|room| room.can_send()) else { return };
-        if let Some(request) = &mut room.account {
+        let Some(online) = self.state.online().filter(|online| online.can_send()) else { return };
+        if let Some(request) = &mut online.account {
             // The server would take anything else for a password.
             match request.answer.take() {
-                _ if is_leaving => room.connection.finish(),
-                Some(secret) => room.connection.send(secret.expose()),
+                _ if is_leaving => online.connection.finish(),
+                Some(secret) => online.connection.send(secret.expose()),
                 None => {}
             }
             return;
         }
-        let Some(next) = self.outbox.next(&mut room.delivery, is_leaving, Instant::now()) else {
+        let (outbox, is_leaving) = match &mut online.resuming {
+            Some(resuming) => {
+                if resuming.room.is_none() {
+                    resuming.room = resuming.left.pop_front();
+                    let command = resuming.room.iter().map(|room| self.rooms.hear_command(room)).collect();
+                    resuming.outbox.add_first(command);
+                }
+                (&mut resuming.outbox, false)
+            }
+            None => (&mut self.outbox, is_leaving),
+        };
+        let Some(next) = outbox.next(&mut online.delivery, self.rooms.current(), is_leaving, Instant::now()) else {
             if is_leaving && self.outbox.len() == 0 {
-                room.connection.finish();
+                online.connection.finish();
             }
             return;
         };
-        room.connection.send(next.line());
+        online.connection.send(next.line());
         match next {
             ToSend::Ping(_) | ToSend::Again(_) => {}
-            ToSend::Account(request) => room.account = Some(request),
+            ToSend::Account(request) => online.account = Some(request),
             ToSend::Line(line) => {
-                room.has_quit = is_quit(&line);
-                if room.has_quit {
+                online.has_quit = is_quit(&line);
+                if online.has_quit {
                     self.begin_to_leave();
                 }
                 // No input is handled meanwhile, so the line is shown before its answer. A private message is shown
@@ -782,7 +881,7 @@ impl App {
         let is_leaving = matches!(self.state, State::Leaving { .. });
         let Some(connection) = self.state.connection() else { return Continue(()) };
         let session = std::mem::take(&mut connection.session_state);
-        let is_first = self.absence.is_none() && self.state.room().is_none();
+        let is_first = self.absence.is_none() && self.state.online().is_none();
         if is_leaving || session.was_dismissed() || !self.reconnect || is_first {
             let done = match how {
                 // After the goodbye an error does not matter.
@@ -791,9 +890,15 @@ impl App {
             };
             return Break(self.done(done).await);
         }
-        let is_typing = self.state.room().is_some() && self.password_prompt.is_open();
+        if let Some(online) = self.state.online() {
+            // It had no effect, because the next login continues in the same rooms. A resumption begins again by itself.
+            let is_resuming = online.resuming.is_some();
+            let again = online.delivery.take_move().filter(|_| !is_resuming);
+            self.outbox.add_first(again.into_iter().collect());
+        }
+        let is_typing = self.state.online().is_some() && self.password_prompt.is_open();
         self.password_prompt.close();
-        let is_unfinished = self.state.room().is_some_and(|room| room.account.is_some());
+        let is_unfinished = self.state.online().is_some_and(|online| online.account.is_some());
         if self.outbox.drop_account_requests() || is_typing || is_unfinished {
             self.screen.say("The account command was not completed. Try again after reconnecting.");
         }
@@ -814,9 +919,9 @@ impl App {
     /// Tells how many of the sent lines may not have arrived, and returns that number. The history will tell about
     /// messages.
     async fn tell_missing(&mut self) -> usize {
-        let Some(room) = self.state.room() else { return 0 };
-        self.uncertain.extend(room.delivery.uncertain());
-        let Some((count, first)) = room.delivery.missing() else { return 0 };
+        let Some(online) = self.state.online() else { return 0 };
+        self.uncertain.extend(online.delivery.uncertain());
+        let Some((count, first)) = online.delivery.missing() else { return 0 };
         let first = first.to_owned();
         self.tell_lost(count, &first).await;
         count
@@ -857,7 +962,7 @@ fn add_greeting(lines: &mut Vec<u8>, heard: &[u8]) {
 }
 
 fn is_quit(line: &str) -> bool {
-    matches!(Command::parse(Line::Text(line.to_owned())), Ok(Command::Quit(_)))
+    matches!(parse(line), Ok(Command::Quit(_)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Tab completion of commands, and of names that the server's lines mention.
+//! Tab completion of commands, and of names and rooms that the server's lines mention.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::client::message::folded;
-use crate::limits::{CLIENT_NAMES, CLIENT_SPEAKERS};
-use crate::model::Name;
+use crate::limits::{CLIENT_NAMES, CLIENT_ROOMS, CLIENT_SPEAKERS};
+use crate::model::{Name, RoomName};
 use crate::protocol::ServerLine;
 use crate::protocol::command::{Access, COMMANDS};
 use crate::protocol::server_line::Names as List;
@@ -21,17 +21,23 @@ struct Names {
     here: BTreeSet<Name>,
     /// Other names that spoke, the latest last. The server does not announce when they leave.
     speakers: VecDeque<Name>,
+    /// The rooms that the server mentioned, up to a limit.
+    rooms: BTreeSet<RoomName>,
+    /// The list of people that may continue is one of another room.
+    is_elsewhere: bool,
 }
 
 impl Completion {
-    /// Forgets all names, for a new connection.
+    /// Forgets all people, for a new connection or another room.
     pub(crate) fn clear(&self) {
-        *self.lock() = Names::default();
+        let names = &mut *self.lock();
+        *names = Names { rooms: std::mem::take(&mut names.rooms), ..Names::default() };
     }
 
     /// Updates the names from a line of the server.
     pub(crate) fn hear(&self, line: ServerLine<'_>) {
-        let Names { here, speakers } = &mut *self.lock();
+        let Names { here, speakers, rooms, is_elsewhere } = &mut *self.lock();
+        hear_of_rooms(rooms, line);
         let mut leave = |name: &Name| {
             here.remove(name);
             speakers.retain(|speaker| speaker != name);
@@ -48,7 +54,7 @@ impl Completion {
                 speakers.push_back(name);
             }
             ServerLine::Joined(name) => learn(here, Name::parse(name)),
-            ServerLine::Left { name, .. } => Name::parse(name).iter().for_each(leave),
+            ServerLine::Left { name, .. } | ServerLine::Gone { name, .. } => Name::parse(name).iter().for_each(leave),
             ServerLine::Renamed { .. } => {
                 if let Some((old, new)) = renaming(line) {
                     leave(&old);
@@ -56,8 +62,14 @@ impl Completion {
                 }
             }
             ServerLine::ManyLeft { names, .. } => checked(names).iter().for_each(leave),
+            ServerLine::InRoom { .. } => *is_elsewhere = true,
+            ServerLine::HereToo(_) if *is_elsewhere => {}
+            ServerLine::Here { names, .. } => {
+                *is_elsewhere = false;
+                learn(here, checked(names));
+            }
             ServerLine::Welcome { others: names, .. }
-            | ServerLine::Here { names, .. }
+            | ServerLine::Entered { others: names, .. }
             | ServerLine::HereToo(names)
             | ServerLine::ManyJoined { names, .. } => learn(here, checked(names)),
             _ => {}
@@ -67,14 +79,53 @@ impl Completion {
     /// The names with this prefix, ignoring case, width and normal form.
     pub(crate) fn that_begin_with(&self, start: &str) -> Vec<String> {
         let start = folded(start);
-        let Names { here, speakers } = &*self.lock();
+        let Names { here, speakers, .. } = &*self.lock();
         let names: BTreeSet<_> = here.iter().chain(speakers).map(Name::as_str).collect();
         names.into_iter().filter(|name| folded(name).starts_with(&start)).map(str::to_owned).collect()
+    }
+
+    /// The rooms with this prefix, which may begin with `#`. Then they do, too.
+    pub(crate) fn rooms_that_begin_with(&self, start: &str) -> Vec<String> {
+        let (hash, start) = start.strip_prefix('#').map_or(("", start), |start| ("#", start));
+        let rooms = &self.lock().rooms;
+        let lobby = RoomName::lobby();
+        let known: BTreeSet<_> = rooms.iter().chain([&lobby]).map(RoomName::as_str).collect();
+        known.into_iter().filter(|room| room.starts_with(start)).map(|room| format!("{hash}{room}")).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Names> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Updates the rooms from a line of the server.
+fn hear_of_rooms(rooms: &mut BTreeSet<RoomName>, line: ServerLine<'_>) {
+    let mut learn = |room: &str| {
+        if let Ok(room) = RoomName::parse(room)
+            && rooms.len() < CLIENT_ROOMS
+        {
+            rooms.insert(room);
+        }
+    };
+    match line {
+        ServerLine::Rooms { rooms, .. } | ServerLine::RoomsToo(rooms) => rooms.iter().for_each(|(room, _)| learn(room)),
+        ServerLine::Welcome { room: Some(room), .. }
+        | ServerLine::Numbered { room: Some(room), .. }
+        | ServerLine::Heard { room, .. }
+        | ServerLine::Entered { room, .. }
+        | ServerLine::Gone { room, .. }
+        | ServerLine::InRoom { room, .. }
+        | ServerLine::Hearing(room) => learn(room),
+        ServerLine::RoomClosed { room, .. } => rooms.retain(|known| known.as_str() != room),
+        _ => {}
+    }
+}
+
+/// Whether the first argument of this command, given without its slash, is a room.
+pub(crate) fn takes_room(command: &str) -> bool {
+    let begins_with_room = |arguments: &str| arguments.trim_start_matches('[').starts_with("ROOM");
+    let is_of_room = |access| !matches!(access, Access::Administrator(_));
+    COMMANDS.iter().any(|it| it.is_called(command) && is_of_room(it.access) && begins_with_room(it.arguments()))
 }
 
 /// The commands with this prefix, in alphabetical order. Each ends with a space if it takes arguments.

@@ -4,9 +4,10 @@
 //! others.
 
 use std::borrow::Cow;
-use std::io;
+use std::cell::Cell;
+use std::io::{self, Write};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
-use rustyline::validate::Validator;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, ColorMode, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
     EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
@@ -23,16 +24,16 @@ use rustyline::{
 
 use crate::client::ClientError;
 use crate::client::startup::no_thread;
-use crate::client::terminal::completion::{Completion, commands_that_begin_with};
+use crate::client::terminal::completion::{Completion, commands_that_begin_with, takes_room};
 use crate::client::terminal::foreground::is_foreground;
 use crate::client::terminal::history::History;
 use crate::client::terminal::keys::{Keys, Press, Typed};
 use crate::client::terminal::password_prompt::{CANCELLED, KeyEffect, PasswordPrompt};
+use crate::client::terminal::prompt::Prompt;
 use crate::client::terminal::reflow::{Recent, Reflow, visible};
 use crate::client::terminal::screen::Screen;
-use crate::client::terminal::theme::Prompt;
 use crate::limits::{CLIENT_TYPED_LINES, KEY_PARTS};
-use crate::os::system::terminal::SavedModes;
+use crate::os::system::terminal::{PROMPT_KEY, SavedModes};
 use crate::protocol::words::find_slash;
 
 /// What the key handlers need.
@@ -44,16 +45,24 @@ pub(crate) struct Editing {
     pub(crate) keys: Keys,
     pub(crate) password_prompt: PasswordPrompt,
     screen: Screen,
+    prompt: Prompt,
+    /// The text before and after the cursor, while the prompt changes.
+    kept: Arc<Mutex<(String, String)>>,
     /// `None` before the editor starts.
     modes: Option<SavedModes>,
 }
 
 impl Editing {
     /// An editor that has not started, and the receiver of its input.
-    pub(crate) fn new(completion: Completion, history: History, screen: Screen) -> (Self, Receiver<Typed>) {
+    pub(crate) fn new(
+        completion: Completion,
+        history: History,
+        screen: Screen,
+        prompt: Prompt,
+    ) -> (Self, Receiver<Typed>) {
         let (typed, receiver) = bounded(CLIENT_TYPED_LINES);
-        let (keys, password_prompt) = (Keys::default(), PasswordPrompt::default());
-        (Self { typed, completion, history, keys, password_prompt, screen, modes: None }, receiver)
+        let (keys, password_prompt, kept) = (Keys::default(), PasswordPrompt::default(), Arc::default());
+        (Self { typed, completion, history, keys, password_prompt, screen, prompt, kept, modes: None }, receiver)
     }
 
     /// Starts the editor on its own thread.
@@ -64,31 +73,44 @@ impl Editing {
     pub(crate) fn start(
         mut self,
         modes: SavedModes,
-        prompt: Prompt,
         recent: Recent,
     ) -> Result<impl ExternalPrinter + Send + 'static, ClientError> {
         modes.begin_editing().map_err(|error| ClientError::Input(error.into()))?;
-        self.modes = Some(modes);
+        self.modes = Some(modes.clone());
+        let prompt = self.prompt.clone();
         let (ready, started) = mpsc::channel();
         let edit = move || {
-            let mut editor = match self.editor(prompt.clone(), recent) {
+            let mut editor = match self.editor(recent) {
                 Ok(editor) => editor,
                 Err(error) => return drop(ready.send(Err(error))),
             };
             let _ = ready.send(editor.create_external_printer());
-            // No key ends the editing, so if it ends, the terminal is gone.
-            while let Ok(_) | Err(ReadlineError::Interrupted) = editor.readline(prompt.text) {}
+            // No key ends the editing. It ends for another prompt, or because the terminal is gone.
+            while let Ok(_) | Err(ReadlineError::Interrupted) = self.read_line(&mut editor) {}
+            self.prompt.draw(None);
             let _ = self.typed.send_blocking(Typed::Leave);
         };
         thread::Builder::new().spawn(edit).map_err(no_thread)?;
-        started
-            .recv()
-            .map_err(io::Error::other)
-            .map_err(ClientError::Output)?
-            .map_err(|error| ClientError::Output(io::Error::other(error)))
+        let printer = started.recv().map_err(io::Error::other).map_err(ClientError::Output)?;
+        let printer = printer.map_err(|error| ClientError::Output(io::Error::other(error)))?;
+        Ok(Printer { printer, prompt, modes })
     }
 
-    fn editor(&self, prompt: Prompt, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
+    /// Edits until the prompt changes.
+    fn read_line(&self, editor: &mut Editor<Assistant, History>) -> rustyline::Result<String> {
+        let prompt = self.prompt.text();
+        if let Some(assistant) = editor.helper() {
+            if assistant.redraws.get() {
+                // Its rows are above the cursor.
+                write(&assistant.reflow.clear())?;
+            }
+            assistant.reflow.begin(&prompt);
+        }
+        let (before, after) = std::mem::take(&mut *self.kept());
+        editor.readline_with_initial(&prompt, (&before, &after))
+    }
+
+    fn editor(&self, recent: Recent) -> rustyline::Result<Editor<Assistant, History>> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             // `SavedModes` turns it on and off.
@@ -103,8 +125,9 @@ impl Editing {
         editor.set_helper(Some(Assistant {
             completion: self.completion.clone(),
             keys: self.keys.clone(),
-            prompt,
+            prompt: self.prompt.clone(),
             reflow,
+            redraws: Cell::new(false),
         }));
         let up = KeyEvent(KeyCode::Up, Modifiers::NONE);
         let down = KeyEvent(KeyCode::Down, Modifiers::NONE);
@@ -134,6 +157,23 @@ impl Editing {
             editor.bind_sequence(key, EventHandler::Conditional(Box::new(key_does)));
         }
         Ok(editor)
+    }
+
+    /// Ends the reading of the line, which then begins again with the same text.
+    fn change_prompt(&self, context: &EventContext<'_>) -> Cmd {
+        if self.keys.end_search() {
+            return Cmd::Repaint; // It began just now. The prompt changes at the next attempt.
+        }
+        if !self.prompt.begin_change() {
+            return Cmd::Noop;
+        }
+        let (before, after) = context.line().split_at(context.pos());
+        *self.kept() = (before.to_owned(), after.to_owned());
+        Cmd::AcceptLine
+    }
+
+    fn kept(&self) -> MutexGuard<'_, (String, String)> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn enter(&self, context: &EventContext<'_>, press: Press) -> Option<Cmd> {
@@ -217,6 +257,11 @@ struct Key {
 impl ConditionalEventHandler for Key {
     fn handle(&self, event: &Event, count: RepeatCount, ahead: bool, context: &EventContext<'_>) -> Option<Cmd> {
         let key = *event.get(0)?;
+        if PROMPT_KEY.is_some_and(|prompt_key| key == KeyEvent::from(prompt_key)) {
+            return Some(self.editing.change_prompt(context));
+        }
+        // Before this key, the editor asked a question about completions, and did not end the reading.
+        drop(std::mem::take(&mut *self.editing.kept()));
         let press = self.editing.keys.press(key, Instant::now());
         let count = if ahead { count } else { 0 };
         match self.editing.password_prompt.press(key, count) {
@@ -236,6 +281,8 @@ struct Assistant {
     keys: Keys,
     prompt: Prompt,
     reflow: Reflow,
+    /// The editor redraws all of the line when the cursor moves.
+    redraws: Cell<bool>,
 }
 
 impl Completer for Assistant {
@@ -254,13 +301,27 @@ fn complete(line: &str, completion: &Completion) -> (usize, Vec<Pair>) {
         let pair = |command: String| Pair { display: command.trim_end().to_owned(), replacement: command };
         return (start, commands_that_begin_with(word).into_iter().map(pair).collect());
     }
+    if command_before(line, start).is_some_and(takes_room) {
+        let pair = |room: String| Pair { replacement: format!("{room} "), display: room };
+        return (start, completion.rooms_that_begin_with(word).into_iter().map(pair).collect());
+    }
     let end = if start == 0 { ": " } else { " " };
     let pair = |name: String| Pair { replacement: format!("{name}{end}"), display: name };
     (start, completion.that_begin_with(word).into_iter().map(pair).collect())
 }
 
+/// The command, without its slash, if its first argument starts here.
+fn command_before(line: &str, start: usize) -> Option<&str> {
+    line.get(find_slash(line)? + 1..start).map(str::trim_end)
+}
+
 impl Highlighter for Assistant {
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, is_default: bool) -> Cow<'b, str> {
+        if is_default {
+            self.prompt.draw(Some(prompt))
+        } else {
+            self.prompt.cover()
+        }
         let prompt = visible(prompt);
         let mend = self.reflow.prompt(&prompt);
         if !self.prompt.color {
@@ -276,7 +337,8 @@ impl Highlighter for Assistant {
     }
 
     fn highlight_char(&self, line: &str, cursor: usize, _: CmdKind) -> bool {
-        self.reflow.line(line, cursor)
+        self.redraws.set(self.reflow.line(line, cursor));
+        self.redraws.get()
     }
 }
 
@@ -289,8 +351,41 @@ impl Hinter for Assistant {
         None
     }
 }
-impl Validator for Assistant {}
+
+impl Validator for Assistant {
+    /// Called before the reading ends, which moves the cursor to the next row. A line of one row is drawn again in the
+    /// same row, so that nothing scrolls. Before that, the editor may move the cursor within the row, or redraw all rows.
+    fn validate(&self, _: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        if !self.redraws.get() {
+            write("\x1b[A")?;
+        }
+        Ok(ValidationResult::Valid(None))
+    }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
 impl Helper for Assistant {}
+
+/// Shows lines above the typed line, and makes the editor change its prompt.
+struct Printer<P> {
+    printer: P,
+    prompt: Prompt,
+    modes: SavedModes,
+}
+
+impl<P: ExternalPrinter> ExternalPrinter for Printer<P> {
+    fn print(&mut self, text: String) -> rustyline::Result<()> {
+        self.printer.print(text)?;
+        // The line that tells why the prompt changes has just been shown.
+        self.prompt.update(|| is_foreground() && self.modes.change_prompt());
+        Ok(())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -302,8 +397,12 @@ mod tests {
     #[test]
     fn a_line_stays_in_the_editor_when_the_queue_is_full() {
         let (history, _) = History::open(None);
-        let (editing, typed) =
-            Editing::new(Completion::default(), history.clone(), Screen::new(false, Date::default).0);
+        let (editing, typed) = Editing::new(
+            Completion::default(),
+            history.clone(),
+            Screen::new(false, Date::default).0,
+            Prompt::new(false),
+        );
         let enter = editing.keys.press(KeyEvent::from('\r'), Instant::now());
         (0..CLIENT_TYPED_LINES).for_each(|line| assert!(editing.take(&line.to_string(), enter)));
         assert!(!editing.take("too many", enter));
@@ -331,5 +430,26 @@ mod tests {
         assert_eq!(complete("/ig"), (0, vec!["/ignore ".to_owned()]));
         assert_eq!(complete("/unignore ali"), (10, vec!["Alice ".to_owned()]));
         assert_eq!(complete("zoë"), (0, vec![]));
+    }
+
+    #[test]
+    fn rooms_are_completed_where_a_command_takes_one() {
+        let completion = Completion::default();
+        let lines = ["* Devin has joined", "* 3 rooms: lobby (12), dev (4), design (1)."];
+        lines.iter().for_each(|line| completion.hear(ServerLine::parse(line)));
+        let complete = |line: &str| {
+            let (start, pairs) = super::complete(line, &completion);
+            (start, pairs.into_iter().map(|pair| pair.replacement).collect::<Vec<_>>())
+        };
+        let rooms = || vec!["design ".to_owned(), "dev ".to_owned()];
+        for command in ["/join", "/JOIN", "/hear", "/deaf", "/say", "/who", "/names", "/close", " /join"] {
+            assert_eq!(complete(&format!("{command} de")), (command.len() + 1, rooms()), "{command}");
+        }
+        assert_eq!(complete("/join #dev"), (6, vec!["#dev ".to_owned()]));
+        assert_eq!(complete("/join  l"), (7, vec!["lobby ".to_owned()]));
+        for line in ["/topic de", "/keep de", "/msg de", "//join de", "/say dev de", "join de", "x /join de"] {
+            assert_eq!(complete(line), (line.len() - 2, vec!["Devin ".to_owned()]), "{line}");
+        }
+        assert_eq!(complete("/join"), (0, vec!["/join ".to_owned()]));
     }
 }

@@ -67,6 +67,11 @@ impl Keys {
         self.lock().last
     }
 
+    /// Ends the search. False if there was none.
+    pub(crate) fn end_search(&self) -> bool {
+        std::mem::take(&mut self.lock().is_searching)
+    }
+
     /// Records the text in the editor.
     pub(crate) fn now_typed(&self, line: &str) {
         self.lock().has_text = !line.trim().is_empty();

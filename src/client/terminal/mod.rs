@@ -16,8 +16,10 @@ mod outbox;
 mod password_prompt;
 mod paste;
 mod plain;
+mod prompt;
 mod reconnect;
 mod reflow;
+mod rooms;
 mod screen;
 mod theme;
 mod wrap;
@@ -85,16 +87,15 @@ pub fn run(config: &Config, options: &Options) -> Result<Outcome, ClientError> {
     let (history, complaint) = History::open(options.history.clone());
     let completion = Completion::default();
     let (screen, showing) = Screen::new(false, today);
-    let (editing, typed) = Editing::new(completion.clone(), history, screen.clone());
-    let paste = Paste::new(editing.keys.clone());
     let theme = Theme::new(config.name.clone(), options.color, options.bell);
-    let prompt = theme.prompt.clone();
+    let (editing, typed) = Editing::new(completion.clone(), history, screen.clone(), theme.prompt.clone());
+    let paste = Paste::new(editing.keys.clone());
     let typing = (typed, completion, paste, editing.password_prompt.clone());
     let app = App::new(config.clone(), options.reconnect, (screen.clone(), theme), typing);
     let start_terminal = |is_welcome: bool| {
         let recent = showing.recent();
         recent.start_at_bottom().map_err(ClientError::Output)?;
-        let printer = editing.start(modes.clone(), prompt, recent.clone())?;
+        let printer = editing.start(modes.clone(), recent.clone())?;
         showing.start(printer, move || Some(recent.size()))?;
         complaint.iter().for_each(|complaint| screen.say(complaint));
         if is_welcome && options.greeting {

@@ -120,6 +120,16 @@ impl Reflow {
         self.endpoint(line, self.recent.columns.load(Ordering::Relaxed)).0 > 0 || matches!(visible(line), Cow::Owned(_))
     }
 
+    /// Called before the editor measures its line with another prompt.
+    pub(crate) fn begin(&self, prompt: &str) {
+        prompt.clone_into(&mut self.prompt.borrow_mut());
+    }
+
+    /// What clears the line if the cursor is in the row below it.
+    pub(crate) fn clear(&self) -> String {
+        up(self.endpoint(&self.line.borrow(), self.recent.columns.load(Ordering::Relaxed)).0 + 1)
+    }
+
     /// The editor has moved to the last row of the line and up to its first, counted in old rows, and has cleared them.
     /// This clears the rest of the line, and redraws messages that were cleared by mistake.
     fn mend(&self, old: usize, new: usize) -> String {

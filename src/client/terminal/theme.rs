@@ -2,15 +2,13 @@
 //!
 //! Input and output are safe text, because the client trusts no server. No information depends on colour alone.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use jiff::ZonedDateTime;
 use jiff::tz::TimeZone;
 
 use crate::client::message::Message;
+use crate::client::terminal::prompt::Prompt;
 use crate::client::terminal::screen::{Painted, Style};
-use crate::model::{Name, SafeText};
+use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::{Command, Line, ServerLine};
 
 /// Colours of the 256-colour palette for names. Each has a contrast of at least 3.9 to both black and white.
@@ -20,14 +18,6 @@ const BOLD: Style = Style::Fixed("1");
 const DIM: Style = Style::Fixed("2");
 const RED: Style = Style::Fixed("1;31");
 
-/// The prompt. Its colour says whether there is a connection; its width never changes.
-#[derive(Clone)]
-pub(crate) struct Prompt {
-    pub(crate) text: &'static str,
-    pub(crate) color: bool,
-    pub(crate) connected: Arc<AtomicBool>,
-}
-
 pub(crate) struct Theme {
     own: Name,
     bell: bool,
@@ -36,7 +26,7 @@ pub(crate) struct Theme {
 
 impl Theme {
     pub(crate) fn new(own: Name, color: bool, bell: bool) -> Self {
-        Self { own, bell, prompt: Prompt { text: "> ", color, connected: Arc::default() } }
+        Self { own, bell, prompt: Prompt::new(color) }
     }
 
     /// The current name of this person.
@@ -51,11 +41,18 @@ impl Theme {
         }
     }
 
-    /// Formats a line of the server, given without its end, and what was parsed from it.
-    pub(crate) fn show(&self, raw: &str, line: ServerLine<'_>, message: Option<&Message>) -> Painted {
+    /// Formats a line of the server, given without its end, and what was parsed from it. A message of another room than
+    /// `current` is marked.
+    pub(crate) fn show(
+        &self,
+        raw: &str,
+        line: ServerLine<'_>,
+        message: Option<&Message>,
+        current: &RoomName,
+    ) -> Painted {
         let text = SafeText::new(raw.to_owned());
         match (message, line) {
-            (Some(message), _) => self.message(message),
+            (Some(message), _) => self.message(message, current),
             (None, ServerLine::Refused { .. }) => self.paint(self.timed(&time()), RED, &Painted::default().text(&text)),
             (None, _) => self.paint(Painted::default(), DIM, &Painted::default().text(&time()).own(" ").text(&text)),
         }
@@ -65,35 +62,43 @@ impl Theme {
     pub(crate) fn said(&self, line: &str) -> Option<Painted> {
         let own = self.paint(Painted::default(), BOLD, &Painted::default().text(&(&self.own).into()));
         match Command::parse(Line::Text(line.to_owned())) {
-            Ok(Command::Say(text)) => Some(self.spoken(time(), own, None, text.as_str(), Style::Plain)),
+            Ok(Command::Say(text)) => Some(self.spoken(self.timed(&time()), own, None, text.as_str(), Style::Plain)),
             Ok(Command::Tell { to, text }) => {
                 let to = Painted::default().own("(to ").text(&(&*to).into()).own(")");
-                Some(self.spoken(time(), own, Some(to), text.as_str(), Style::Plain))
+                Some(self.spoken(self.timed(&time()), own, Some(to), text.as_str(), Style::Plain))
             }
             _ => None,
         }
     }
 
-    fn message(&self, message: &Message) -> Painted {
+    fn message(&self, message: &Message, current: &RoomName) -> Painted {
         let (from, text) = (&message.from, &message.text);
         let color = Style::Color(color_of(from.as_str()));
         let name = self.paint(Painted::default(), color, &Painted::default().text(&from.into()));
         let is_for_us = message.private || message.mentions(&self.own);
         let mark = message.private.then(|| Painted::default().own("(privately)"));
         let at = message.at.map_or_else(time, |at| time_of(&at.to_zoned_datetime(TimeZone::system())));
-        let said = self.spoken(at, name, mark, text, if is_for_us { BOLD } else { Style::Plain });
+        let before = match &message.room {
+            room if room == current => self.timed(&at),
+            // No name begins with it.
+            room => {
+                let room = Painted::default().own("#").text(&SafeText::new(room.to_string()));
+                self.paint(self.timed(&at), DIM, &room).own(" ")
+            }
+        };
+        let said = self.spoken(before, name, mark, text, if is_for_us { BOLD } else { Style::Plain });
         said.own(if is_for_us && self.bell { "\x07" } else { "" })
     }
 
-    /// Formats a message, with a mark if it is private. An action starts with `~`, which no name can start with. Its
+    /// Formats a message after the time and the room, with a mark if it is private. An action starts with `~`, which no name can start with. Its
     /// mark comes before the name, because text after the name could imitate it.
-    fn spoken(&self, at: SafeText, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
+    fn spoken(&self, before: Painted, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
         let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
         let said = match (action(text), mark) {
-            (Some(_), None) => self.timed(&at).own("~ ").add(&name).own(" "),
-            (Some(_), Some(mark)) => self.timed(&at).own("~ ").add(&mark).own(" ").add(&name).own(" "),
-            (None, None) => self.timed(&at).add(&name).own(": "),
-            (None, Some(mark)) => self.timed(&at).add(&name).own(" ").add(&mark).own(": "),
+            (Some(_), None) => before.own("~ ").add(&name).own(" "),
+            (Some(_), Some(mark)) => before.own("~ ").add(&mark).own(" ").add(&name).own(" "),
+            (None, None) => before.add(&name).own(": "),
+            (None, Some(mark)) => before.add(&name).own(" ").add(&mark).own(": "),
         };
         self.paint(said, style, &safe(action(text).unwrap_or(text)))
     }
@@ -139,8 +144,8 @@ mod tests {
 
     /// How a line of the server is shown.
     fn shown(look: &Theme, line: &str) -> String {
-        let read = ServerLine::parse(line);
-        look.show(line, read, Message::of(read).as_ref()).as_str().to_owned()
+        let (read, lobby) = (ServerLine::parse(line), RoomName::lobby());
+        look.show(line, read, Message::of(read, &lobby).as_ref(), &lobby).as_str().to_owned()
     }
 
     /// The same without the time.
@@ -160,6 +165,16 @@ mod tests {
         assert_eq!(plain("* Bob has joined: x"), "* Bob has joined: x");
         assert_eq!(plain("! bad-name: bob"), "! bad-name: bob");
         assert_eq!(plain("Alice: \x1b]0;owned\x07"), "Alice: ^[]0;owned^G");
+    }
+
+    #[test]
+    fn a_message_of_another_room_is_marked() {
+        assert_eq!(plain("#ops Carol: disk is full"), "#ops Carol: disk is full");
+        assert_eq!(plain("#ops Carol: /me waves"), "#ops ~ Carol waves");
+        assert_eq!(plain("[ops 7 2026-11-26T12:03:11Z] Carol: hey bob!"), "#ops Carol: hey bob!\x07");
+        assert_eq!(plain("[7 2026-11-26T12:03:11Z] Carol: hi"), "Carol: hi");
+        assert_eq!(plain("#lobby Carol: hi"), "Carol: hi", "this is the current one");
+        assert!(shown(&look(true), "#ops Carol: hi").contains("\x1b[2m#ops\x1b[0m "));
     }
 
     #[test]

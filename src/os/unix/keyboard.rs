@@ -5,7 +5,7 @@
 //! only valid and complete input.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
@@ -21,17 +21,21 @@ use crate::limits::{FOREGROUND_LOOK, KEY_SILENCE, PASTE_SILENCE};
 use crate::model::SafeText;
 use crate::os::unix::terminal::{is_foreground, of_editor};
 
+/// A key that nobody can press. It makes the editor change its prompt.
+pub(crate) const PROMPT_KEY: char = '\u{ffff}';
+
 const ESC: char = '\x1b';
 const CTRL_C: char = '\x03';
 const PASTE_START: &str = "\x1b[200~";
 const PASTE_END: &str = "\x1b[201~";
 
 /// Replaces standard input with a pseudo-terminal, and starts a thread that copies the filtered input of `terminal` to it.
-/// When `terminal` hangs up, so does the pseudo-terminal.
+/// When `terminal` hangs up, so does the pseudo-terminal. For each byte that is written to the returned pipe, the editor
+/// gets [`PROMPT_KEY`].
 ///
 /// # Errors
 /// When no pseudo-terminal can be created.
-pub(crate) fn start(terminal: OwnedFd) -> io::Result<()> {
+pub(crate) fn start(terminal: OwnedFd) -> io::Result<PipeWriter> {
     let editor = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
     grantpt(&editor)?;
     unlockpt(&editor)?;
@@ -42,25 +46,32 @@ pub(crate) fn start(terminal: OwnedFd) -> io::Result<()> {
     // values.
     tcsetattr(&input, OptionalActions::Now, &of_editor(&tcgetattr(&input)?))?;
     dup2_stdin(&input)?;
-    thread::Builder::new().spawn(move || copy(&File::from(terminal), &File::from(editor)))?;
-    Ok(())
+    let (prompts, change_prompt) = io::pipe()?;
+    thread::Builder::new().spawn(move || copy(&File::from(terminal), &prompts, &File::from(editor)))?;
+    Ok(change_prompt)
 }
 
 /// Copies input until the terminal hangs up.
-fn copy(mut terminal: &File, mut editor: &File) {
+fn copy(mut terminal: &File, mut prompts: &PipeReader, mut editor: &File) {
     let mut filter = Filter::default();
     let mut buffer = Zeroizing::new([0; 4096]);
     loop {
         let silence = filter
             .waits()
             .map(|time| Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() });
-        let keys = match poll(&mut [PollFd::new(terminal, PollFlags::IN)], silence.as_ref()) {
+        let mut ready = [PollFd::new(terminal, PollFlags::IN), PollFd::new(prompts, PollFlags::IN)];
+        let keys = match poll(&mut ready, silence.as_ref()) {
             Ok(0) => filter.silence(),
             // The input is for the foreground process.
             Ok(_) if !is_foreground() => {
                 thread::sleep(FOREGROUND_LOOK);
                 continue;
             }
+            Ok(_) if ready[1].revents().contains(PollFlags::IN) => match prompts.read(&mut *buffer) {
+                // Between two keys: what the filter holds back is no key yet.
+                Ok(_) => Zeroizing::new(PROMPT_KEY.into()),
+                Err(_) => return,
+            },
             Ok(_) => match terminal.read(&mut *buffer) {
                 Ok(0) => return,
                 Ok(count) => filter.push(&buffer[..count]),
@@ -153,7 +164,7 @@ impl Filter {
 
     fn take_key(&mut self, char: char) {
         if self.held.is_empty() && char != ESC {
-            return self.keys.push(char);
+            return self.keys.push(if char == PROMPT_KEY { char::REPLACEMENT_CHARACTER } else { char });
         }
         self.held.push(char);
         match sequence(&self.held) {
@@ -297,6 +308,7 @@ mod tests {
     fn bytes_that_are_not_utf8_become_replacement_characters() {
         gets("zoë 世界 👩‍👧\0\r".as_bytes(), "zoë 世界 👩‍👧\0\r");
         gets(b"sch\xf6n", "sch\u{fffd}n");
+        gets("\u{ffff}".as_bytes(), "\u{fffd}");
         gets(b"\xe4\xe4 \xc3\x1b[A\xff\r", "\u{fffd}\u{fffd} \u{fffd}\x1b[A\u{fffd}\r");
         // It may be the start of a character.
         assert_eq!(filtered(b"x\xe4"), ("x".to_owned(), "\u{fffd}".to_owned()));

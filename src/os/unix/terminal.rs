@@ -4,11 +4,11 @@
 //! handle SIGTERM. So the client blocks those stop signals, and waits for the foreground before it uses the terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal as Blocked};
@@ -22,6 +22,9 @@ use rustix::termios::{
 
 use crate::limits::STOP_TAKES;
 use crate::os::unix::keyboard;
+
+/// The key that makes the editor change its prompt, if the editor can get it.
+pub(crate) const PROMPT_KEY: Option<char> = Some(keyboard::PROMPT_KEY);
 
 /// Turns on bracketed paste, as the editor does.
 const BRACKETS: &[u8] = b"\x1b[?2004h";
@@ -37,13 +40,20 @@ pub(crate) struct SavedModes {
     before: Arc<Termios>,
     /// The editor has started.
     is_edited: Arc<AtomicBool>,
+    /// Makes the editor change its prompt, once it has started.
+    prompts: Arc<OnceLock<PipeWriter>>,
 }
 
 impl SavedModes {
     /// Remembers the modes.
     pub(crate) fn save() -> io::Result<Self> {
         let terminal = Arc::new(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Self { before: Arc::new(tcgetattr(&terminal)?), terminal, is_edited: Arc::default() })
+        Ok(Self {
+            before: Arc::new(tcgetattr(&terminal)?),
+            terminal,
+            is_edited: Arc::default(),
+            prompts: Arc::default(),
+        })
     }
 
     /// Restores the modes. It fails when the terminal is gone.
@@ -58,7 +68,15 @@ impl SavedModes {
     pub(crate) fn begin_editing(&self) -> io::Result<()> {
         self.is_edited.store(true, Ordering::Relaxed);
         self.take_back();
-        keyboard::start(self.terminal.try_clone()?)
+        let prompts = keyboard::start(self.terminal.try_clone()?)?;
+        // The editing begins once.
+        let _ = self.prompts.set(prompts);
+        Ok(())
+    }
+
+    /// Gives the editor [`PROMPT_KEY`]. False if it cannot get it now.
+    pub(crate) fn change_prompt(&self) -> bool {
+        self.prompts.get().is_some_and(|mut prompts| prompts.write_all(b"p").is_ok())
     }
 
     /// Sets the editor's modes if the editor has started.

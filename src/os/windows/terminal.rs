@@ -7,6 +7,9 @@ use windows_sys::Win32::System::Console::{ENABLE_ECHO_INPUT, ENABLE_VIRTUAL_TERM
 
 use crate::os::windows::api;
 
+/// The key that makes the editor change its prompt: none, because the editor reads the keys of the console itself.
+pub(crate) const PROMPT_KEY: Option<char> = None;
+
 /// Resets the colours, and clears the line under the cursor.
 const RESET: &[u8] = b"\x1b[0m\r\x1b[J";
 
@@ -34,6 +37,11 @@ impl SavedModes {
     /// Nothing: the editor sets its modes itself, and reads keys, not bytes.
     pub(crate) fn begin_editing(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Nothing: the prompt does not change.
+    pub(crate) fn change_prompt(&self) -> bool {
+        false
     }
 
     /// Nothing: a process cannot be stopped.

@@ -260,6 +260,7 @@ fn check(reply: Reply<'_>) {
             }
             _ => panic!("{shown:?}: {lines:?}"),
         },
+        Reply::AlreadyIn(room) => is(ServerLine::AlreadyIn(room.as_str())),
         Reply::TopicIs(text) => is(ServerLine::Topic { by: None, text: Some(text.as_str()) }),
         Reply::NoTopic => is(ServerLine::Topic { by: None, text: None }),
         Reply::TopicSet { name, text } => {
@@ -359,7 +360,6 @@ fn check(reply: Reply<'_>) {
         | Reply::NoLongerIgnoring(_)
         | Reply::Ignored(_)
         | Reply::Help
-        | Reply::AlreadyIn(_)
         | Reply::HearingList(_)
         | Reply::NothingStored { .. }
         | Reply::Skipped { .. }
@@ -475,6 +475,26 @@ fn other_lines_are_not_parsed_as_messages() {
         "* dev was closed for Olga",
     ] {
         assert_eq!(ServerLine::parse(line), ServerLine::Notice(&line[2..]));
+    }
+}
+
+#[test]
+fn a_line_tells_where_the_peer_is() {
+    let room = |name: &str| RoomName::parse(name).unwrap();
+    let moves = |line: &str| ServerLine::parse(line).moves_from(&room("dev"));
+    for (line, to) in [
+        ("* Welcome, Bob. You are the first here. /help lists the commands.", "lobby"),
+        ("* Welcome to ops, Bob. 1 other here: Al. /help lists the commands.", "ops"),
+        ("* You are now in ops. You are the first here.", "ops"),
+        ("* You are already in dev.", "dev"),
+        ("* dev was closed by Olga: done", "lobby"),
+    ] {
+        assert_eq!(moves(line), Some(room(to)), "{line}");
+    }
+    for line in
+        ["* ops was closed", "* Bob has gone to ops", "* You also hear ops now.", "* You are now in Ops.", "Al: hi"]
+    {
+        assert_eq!(moves(line), None, "{line}");
     }
 }
 

@@ -51,8 +51,18 @@ fn request(command: AccountCommand) -> Typed {
     Typed::Account(request)
 }
 
+fn room(name: &str) -> RoomName {
+    RoomName::parse(name).unwrap()
+}
+
 impl Scene {
+    /// In the lobby.
     fn set() -> Self {
+        Self::in_rooms(None, &[])
+    }
+
+    /// With `--room` and `--hear`.
+    fn in_rooms(current: Option<&str>, heard: &[&str]) -> Self {
         let name = Name::parse("Bob").unwrap();
         let theme = Theme::new(name.clone(), false, false);
         let (screen, showing) = Screen::new(false, || date(2026, 11, 26));
@@ -62,7 +72,9 @@ impl Scene {
             password: None,
             allow_plain_password: false,
             if_taken: None,
-            wanted: Wanted::default(),
+            room: current.map(room),
+            hear: heard.iter().copied().map(room).collect(),
+            wanted: crate::client::Wanted::default(),
         };
         let (typing, typed) = bounded(1);
         let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
@@ -99,8 +111,32 @@ impl Scene {
         assert!(block_on(self.app.type_in(typed)).is_continue());
     }
 
-    fn room(&mut self) -> &mut Room {
-        self.app.state.room().unwrap()
+    /// Types a line, which is sent next.
+    #[track_caller]
+    fn says(&mut self, line: &str) {
+        self.app.keep(vec![line.to_owned()]);
+        assert_eq!(self.next().as_deref(), Some(line));
+    }
+
+    /// The next line, which goes alone and gets this answer before its pong.
+    #[track_caller]
+    fn sends_alone(&mut self, line: &str, answer: &str) {
+        assert_eq!(self.next().as_deref(), Some(line));
+        let pong = self.next_ping();
+        assert_eq!(self.next(), None, "everything else waits");
+        self.hears(&format!("{answer}\n{pong}"));
+    }
+
+    /// Loses the connection and makes another, in this room.
+    #[track_caller]
+    fn comes_back_to(&mut self, room: &str) {
+        self.happens(Event::Ended(Ok(())));
+        (self.sent, self._events) = connect(&mut self.app);
+        self.hears(&format!("* Welcome to {room}, Bob. You are the first here. /help lists the commands.\n"));
+    }
+
+    fn online(&mut self) -> &mut Online {
+        self.app.state.online().unwrap()
     }
 
     #[track_caller]
@@ -199,17 +235,6 @@ fn what_the_history_cannot_tell_is_reported_and_not_sent_again() {
         assert_eq!(scene.next().as_deref(), Some("two"), "{answer}");
         assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: one".to_owned()), "{answer}");
     }
-}
-
-#[test]
-fn a_login_continues_after_the_last_message() {
-    let mut scene = Scene::set();
-    let options = |scene: &Scene| scene.app.position.options(&Wanted { replay: Some(5), ..Wanted::default() });
-    assert_eq!(options(&scene), " ids=on since=1s", "nothing was said yet");
-    scene
-        .hears("[8 2026-11-26T12:03:11Z] Alice: one\n[7 2026-11-26T12:03:11Z] Alice: an earlier one, found by /grep\n");
-    assert_eq!(options(&scene), " ids=on since=8");
-    assert_eq!(Position::default().options(&Wanted { replay: Some(5), ..Wanted::default() }), " ids=on replay=5");
 }
 
 #[test]
@@ -365,8 +390,8 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // Now a ping is also due.
     let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
-    scene.room().delivery = Delivery::default();
-    scene.room().delivery.sent("earlier", long_ago);
+    scene.online().delivery = Delivery::default();
+    scene.online().delivery.sent("earlier", &RoomName::lobby(), long_ago);
     assert_eq!(scene.next(), None, "the server has not asked yet");
     assert!(scene.app.next().now_or_never().is_none(), "it does nothing all the time");
     for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
@@ -398,7 +423,7 @@ fn an_account_command_waits_for_the_answers_to_earlier_lines() {
     scene.hears(&pong);
     assert_eq!(scene.next().as_deref(), Some("/register"));
     scene.hears("! name-registered: Bob is registered\n");
-    assert!(scene.room().account.is_none(), "this one is its own");
+    assert!(scene.online().account.is_none(), "this one is its own");
 }
 
 /// One of the lost lines could be the pong.
@@ -418,7 +443,7 @@ fn after_lost_answers_an_account_command_waits_for_another_pong() {
     assert_eq!(scene.next().as_deref(), Some("/register"));
     // The question can also be lost.
     scene.hears("* You missed 9 lines.\n");
-    assert!(scene.room().account.is_some());
+    assert!(scene.online().account.is_some());
     assert_eq!(
         scene.shown(),
         ["* You missed 7 lines.".to_owned(), "* You missed 9 lines.".to_owned(), format!("-- {MISSED}")]
@@ -643,4 +668,279 @@ fn a_late_second_interrupt_counts_as_the_first() {
     app.interrupted = Some(Instant::now().checked_sub(SECOND_INTERRUPT).unwrap());
     assert!(!leaves(&mut app));
     assert!(leaves(&mut app));
+}
+
+// ---- Rooms ----
+
+const NOON: &str = "2026-11-26T12:03:11Z";
+
+#[test]
+fn the_next_line_waits_until_the_person_is_in_the_other_room() {
+    let mut scene = Scene::set();
+    scene.says("one");
+    scene.app.keep(["/join dev", "two"].map(str::to_owned).to_vec());
+    let pong = scene.next_ping();
+    assert_eq!(scene.next(), None, "nobody knows yet where it was said");
+    scene.hears(&format!("[7 {NOON}] Bob: one\n{pong}"));
+    scene.sends_alone("/join dev", "* You are now in dev. 1 other here: Al.");
+    assert_eq!(scene.next().as_deref(), Some("two"));
+    scene.hears(&format!("[dev 1 {NOON}] Bob: two\n[dev 2 {NOON}] Al: hi\n"));
+    assert!(scene.online().delivery.missing().is_none());
+    assert_eq!(scene.app.rooms.login(&scene.app.config.wanted), " #dev ids=on since=2");
+    assert_eq!(scene.shown(), ["Bob: one", "* You are now in dev. 1 other here: Al.", "Bob: two", "Al: hi"]);
+}
+
+#[test]
+fn what_was_meant_for_a_room_is_not_said_elsewhere() {
+    let mut scene = Scene::set();
+    scene.app.keep(["/join dev", "secret", "/who"].map(str::to_owned).to_vec());
+    scene.sends_alone("/join dev", "! no-such-room: there is no room called dev; /rooms lists them");
+    assert_eq!(scene.next(), None);
+    scene.says("hello");
+    assert_eq!(
+        scene.shown(),
+        [
+            "! no-such-room: there is no room called dev; /rooms lists them",
+            "-- Not sent, because you are in lobby: 2 lines from this one on: secret",
+            "Bob: hello"
+        ]
+    );
+}
+
+#[test]
+fn what_was_meant_for_a_closed_room_is_not_said_in_the_lobby() {
+    let mut scene = Scene::in_rooms(Some("dev"), &[]);
+    scene.app.keep(vec!["secret".to_owned()]);
+    scene.hears("* dev was closed by Olga: done\n");
+    assert_eq!(scene.next(), None);
+    assert_eq!(scene.shown(), ["* dev was closed by Olga: done", "-- Not sent, because you are in lobby: secret"]);
+}
+
+#[test]
+fn after_a_loss_the_person_is_in_the_same_room_and_a_join_without_answer_is_sent_again() {
+    let mut scene = Scene::in_rooms(Some("dev"), &[]);
+    scene.hears(&format!("[dev 7 {NOON}] Al: hi\n"));
+    scene.app.keep(["/join ops", "for ops"].map(str::to_owned).to_vec());
+    assert_eq!(scene.next().as_deref(), Some("/join ops"));
+    scene.app.keep(vec!["also for ops".to_owned()]);
+    assert_eq!(scene.app.rooms.login(&scene.app.config.wanted), " #dev ids=on since=7");
+    scene.comes_back_to("dev");
+    assert_eq!(scene.next(), None, "it does not know yet what was missed");
+    scene.hears("* Nothing was said after 7.\n");
+    scene.sends_alone("/join ops", "* You are now in ops. You are the first here.");
+    assert_eq!([scene.next(), scene.next()].map(Option::unwrap), ["for ops", "also for ops"]);
+    assert!(!scene.shown().iter().any(|line| line.contains("may not have arrived")));
+}
+
+#[test]
+fn a_join_that_is_typed_without_a_connection_keeps_its_place() {
+    let mut scene = Scene::set();
+    scene.happens(Event::Ended(Ok(())));
+    scene.app.keep(["one", "/join dev", "two", "/leave", "three"].map(str::to_owned).to_vec());
+    (scene.sent, scene._events) = connect(&mut scene.app);
+    scene.hears("* Welcome, Bob.\n* Nothing was said after 7.\n");
+    assert_eq!(scene.next().as_deref(), Some("one"));
+    let pong = scene.next_ping();
+    scene.hears(&format!("[8 {NOON}] Bob: one\n{pong}"));
+    scene.sends_alone("/join dev", "* You are now in dev. You are the first here.");
+    assert_eq!(scene.next().as_deref(), Some("two"));
+    let pong = scene.next_ping();
+    scene.hears(&format!("[dev 1 {NOON}] Bob: two\n{pong}"));
+    scene.sends_alone("/leave", "* You are now in lobby. You are the first here.");
+    assert_eq!(scene.next().as_deref(), Some("three"));
+}
+
+#[test]
+fn a_join_whose_answer_was_lost_is_sent_again() {
+    let mut scene = Scene::set();
+    scene.app.keep(["/join dev", "two"].map(str::to_owned).to_vec());
+    scene.sends_alone("/join dev", "* You missed 7 lines.");
+    scene.sends_alone("/join dev", "* You are already in dev.");
+    assert_eq!(scene.next().as_deref(), Some("two"));
+    assert_eq!(scene.app.rooms.current(), &room("dev"));
+}
+
+#[test]
+fn rooms_are_heard_after_the_welcome_and_again_after_a_loss() {
+    let mut scene = Scene::in_rooms(Some("dev"), &["ops", "log"]);
+    scene.app.keep(vec!["hello".to_owned()]);
+    scene.sends_alone("/hear log", "* You also hear log now.");
+    scene.sends_alone("/hear ops", "! no-such-room: there is no room called ops; /rooms lists them");
+    assert_eq!(scene.next().as_deref(), Some("hello"));
+    scene.hears(&format!("[dev 3 {NOON}] Bob: hello\n[log 8 {NOON}] Al: hi\n"));
+    scene.comes_back_to("dev");
+    assert_eq!(scene.next(), None);
+    scene.hears("* Nothing was said after 3.\n");
+    let missed = format!("* You also hear log now.\n[log 9 {NOON}] Al: there\n* That was 9 to 9 in log, 1 line.");
+    scene.sends_alone("/hear log since=8", &missed);
+    assert_eq!(scene.next(), None);
+    assert_eq!(scene.app.rooms.hear_command(&room("log")), "/hear log since=9");
+    assert_eq!(
+        scene.shown(),
+        [
+            "* You also hear log now.",
+            "! no-such-room: there is no room called ops; /rooms lists them",
+            "Bob: hello",
+            "#log Al: hi",
+            "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
+            "-- Reconnected.",
+            "* Welcome to dev, Bob. You are the first here. /help lists the commands.",
+            "#log Al: there",
+            "* That was 9 to 9 in log, 1 line.",
+        ]
+    );
+}
+
+#[test]
+fn messages_of_two_rooms_are_found_in_their_histories_or_sent_again() {
+    let mut scene = Scene::in_rooms(Some("dev"), &["ops"]);
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    for line in ["one", "/say ops two", "/say ops three", "three", "/say ops four", "/say dev five"] {
+        scene.says(line);
+    }
+    scene.hears(&format!("[dev 3 {NOON}] Bob: one\n"));
+    scene.comes_back_to("dev");
+    // The same text in another room, or of another person, is another message.
+    scene.hears("* That was 1 to 9 in ops, 9 lines.\n* 7 of these lines are no longer kept in ops.\n");
+    assert_eq!(scene.next(), None, "this is not the end");
+    scene.hears(&format!("[dev 4 {NOON}] Bob: three\n* That was 4 to 4, 1 line.\n"));
+    scene.app.keep(vec!["six".to_owned()]);
+    let missed = format!(
+        "* You also hear ops now.\n[ops 8 {NOON}] Al: four\n[ops 9 {NOON}] Bob: two\n* That was 8 to 9 in ops, 2 lines."
+    );
+    scene.sends_alone("/hear ops since=1s", &missed);
+    assert_eq!(
+        [scene.next(), scene.next(), scene.next(), scene.next()].map(Option::unwrap),
+        ["/say ops three", "/say ops four", "/say dev five", "six"]
+    );
+    scene.hears(&format!("[ops 10 {NOON}] Bob: four\n[dev 6 {NOON}] Bob: five\n[dev 7 {NOON}] Bob: six\n"));
+    let shown = scene.shown();
+    let messages: Vec<_> = shown.iter().filter(|line| line.contains(": ") && !line.starts_with(['-', '*'])).collect();
+    assert_eq!(
+        messages,
+        ["Bob: one", "Bob: three", "#ops Al: four", "#ops Bob: two", "Bob: six", "#ops Bob: four", "Bob: five"]
+    );
+}
+
+#[test]
+fn what_the_history_of_a_room_cannot_tell_is_reported_and_not_sent_again() {
+    for answer in [
+        "* You also hear ops now.\n* 7 of these lines are no longer kept in ops.\n* That was 8 to 9 in ops, 2 lines.",
+        "* You also hear ops now.",
+        "* You missed 7 lines.",
+        "! no-such-room: there is no room called ops; /rooms lists them",
+    ] {
+        let mut scene = Scene::in_rooms(None, &["ops"]);
+        scene.sends_alone("/hear ops", "* You also hear ops now.");
+        scene.says("/say ops one");
+        scene.says("two");
+        scene.comes_back();
+        scene.sends_alone("/hear ops since=1s", answer);
+        assert_eq!(scene.next().as_deref(), Some("two"), "{answer}");
+        let told = "-- A line that you sent may not have arrived: /say ops one".to_owned();
+        assert!(scene.shown().contains(&told), "{answer}");
+    }
+}
+
+#[test]
+fn a_message_in_a_room_that_is_no_longer_heard_may_be_lost() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    scene.says("/say ops one");
+    scene.hears("* You no longer hear ops.\n");
+    scene.says("two");
+    scene.comes_back();
+    assert_eq!([scene.next(), scene.next()], [Some("two".to_owned()), None]);
+    assert!(scene.shown().contains(&"-- A line that you sent may not have arrived: /say ops one".to_owned()));
+}
+
+#[test]
+fn a_loss_while_a_room_is_asked_for_begins_again() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    assert_eq!(scene.next().as_deref(), Some("/hear ops"));
+    scene.comes_back();
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    assert_eq!(scene.next(), None, "it is not asked for twice");
+}
+
+#[test]
+fn a_room_is_heard_again_without_its_position_if_the_server_does_not_know_it() {
+    for code in ["bad-since", "no-history"] {
+        let mut scene = Scene::in_rooms(None, &["ops"]);
+        scene.sends_alone("/hear ops", &format!("* You also hear ops now.\n[ops 8 {NOON}] Al: hi"));
+        scene.comes_back();
+        scene.sends_alone("/hear ops since=8", &format!("! {code}: no"));
+        scene.sends_alone("/hear ops", &format!("! {code}: no"));
+        assert_eq!((scene.next(), scene.app.rooms.heard().count()), (None, 0), "it does not try forever");
+    }
+}
+
+#[test]
+fn a_room_that_is_gone_after_a_loss_leaves_the_person_in_the_lobby() {
+    let mut scene = Scene::in_rooms(Some("dev"), &[]);
+    scene.says("one");
+    scene.app.keep(vec!["secret".to_owned()]);
+    scene.happens(Event::Ended(Ok(())));
+    (scene.sent, scene._events) = connect(&mut scene.app);
+    scene.hears("! no-such-room: there is no room called dev; /rooms lists them\n");
+    assert!(matches!(scene.app.state, State::Connecting(_)) && scene.app.rooms.current().is_lobby());
+    assert_eq!(
+        scene.shown()[1..],
+        [
+            "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
+            "-- You are no longer in dev (! no-such-room: there is no room called dev; /rooms lists them).",
+            "-- A line that you sent may not have arrived: one",
+            "-- Not sent, because you are in lobby: secret",
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_in_a_room_is_shown_once_it_is_accepted() {
+    let mut scene = Scene::in_rooms(Some("dev"), &[]);
+    for (line, answer) in [
+        ("/say ops hi", "[ops 7 2026-11-26T12:03:11Z] Bob: hi"),
+        ("/say log hi", "! not-hearing: you do not hear log; /hear log first"),
+        ("/say dev /me waves", "[dev 7 2026-11-26T12:03:11Z] Bob: /me waves"),
+    ] {
+        scene.says(line);
+        scene.hears(&format!("{answer}\n"));
+    }
+    assert_eq!(scene.shown(), ["#ops Bob: hi", "! not-hearing: you do not hear log; /hear log first", "~ Bob waves"]);
+}
+
+/// What was typed there is still on the screen.
+#[test]
+fn what_is_said_in_a_room_is_not_shown_again_at_a_plain_terminal() {
+    let mut scene = Scene::set();
+    let (screen, showing) = Screen::new(true, || date(2026, 11, 26));
+    (scene.app.screen, scene.screen, scene.showing) = (screen.clone(), screen, showing);
+    scene.says("/say ops hi");
+    scene.hears(&format!("[ops 7 {NOON}] Bob: hi\n[ops 8 {NOON}] Al: hi\n"));
+    assert_eq!(scene.shown(), ["#ops Al: hi"]);
+}
+
+/// The client waits for the end of what was missed in all rooms.
+#[test]
+fn a_person_who_leaves_meanwhile_still_sends_what_was_not_accepted() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    scene.sends_alone("/hear ops", "* You also hear ops now.");
+    scene.says("one");
+    scene.loses_connection();
+    assert!(block_on(scene.app.leave(false)).is_continue());
+    assert_eq!(scene.next(), None);
+    scene.hears("* Nothing was said after 7.\n");
+    scene.sends_alone("/hear ops since=1s", "* You also hear ops now.\n* Nothing was said after 8 in ops.");
+    assert_eq!(scene.next().as_deref(), Some("one"));
+    assert_eq!(scene.next(), None);
+    assert!(scene.sent.is_closed(), "that was all");
+}
+
+#[test]
+fn people_of_the_old_room_are_not_completed_in_the_new_one() {
+    let mut scene = Scene::set();
+    scene.hears("* Alice has joined\n* You are now in dev. 1 other here: Carol.\n* Dora has joined\n");
+    assert_eq!(scene.app.completion.that_begin_with(""), ["Carol", "Dora"]);
+    scene.hears("* dev was closed\n* You are now in lobby. 1 other here: Alice.\n");
+    assert_eq!(scene.app.completion.that_begin_with(""), ["Alice"]);
 }

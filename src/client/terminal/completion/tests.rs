@@ -119,6 +119,45 @@ fn invalid_names_are_not_learnt() {
 }
 
 #[test]
+fn rooms_are_learnt_from_the_server_up_to_a_limit() {
+    let completion = Completion::default();
+    assert_eq!(completion.rooms_that_begin_with(""), ["lobby"]);
+    for line in [
+        "* Welcome to a1, Bob. You are the first here. /help lists the commands.",
+        "* 9 rooms: a2 (3),",
+        "* and: a3 (1).",
+        "* Al has gone to a4",
+        "* You are now in a5. You are the first here.",
+        "* 2 in a6: Al, Zoe",
+        "* You also hear a7 now.",
+        "#a8 Al: hi",
+        "[a9 7 2026-11-26T12:03:11Z] Al: hi",
+        "* You are now in \x1b[2J. You are the first here.",
+        "Al: #b1 Al: hi",
+    ] {
+        hear(&completion, line);
+    }
+    completion.clear();
+    assert_eq!(completion.rooms_that_begin_with("a"), ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"]);
+    hear(&completion, "* a5 was closed by Olga");
+    assert_eq!(completion.rooms_that_begin_with("#a5"), [""; 0]);
+    assert_eq!(completion.rooms_that_begin_with(""), ["a1", "a2", "a3", "a4", "a6", "a7", "a8", "a9", "lobby"]);
+    (0..2 * CLIENT_ROOMS).for_each(|number| hear(&completion, &format!("#room{number} Al: hi")));
+    assert_eq!(completion.rooms_that_begin_with("").len(), CLIENT_ROOMS + 1);
+}
+
+#[test]
+fn people_in_another_room_are_not_here() {
+    let completion = Completion::default();
+    for line in
+        ["* 2 in dev: x1,", "* and: x2", "* 2 here: x3,", "* and: x4", "* x3 has gone to dev", "* Also hearing: x5."]
+    {
+        hear(&completion, line);
+    }
+    assert_eq!(completion.that_begin_with("x"), ["x4"]);
+}
+
+#[test]
 fn commands_and_aliases_are_sorted_and_operator_commands_are_left_out() {
     assert_eq!(commands_that_begin_with("/u"), ["/unignore ", "/unregister"]);
     assert_eq!(commands_that_begin_with("/w"), ["/whisper ", "/who "]);

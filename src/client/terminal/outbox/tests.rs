@@ -4,7 +4,7 @@ use super::*;
 
 fn sent(lines: &[&str]) -> Delivery {
     let mut delivery = Delivery::default();
-    lines.iter().for_each(|line| delivery.sent(line, Instant::now()));
+    lines.iter().for_each(|line| delivery.sent(line, &RoomName::lobby(), Instant::now()));
     delivery
 }
 
@@ -29,9 +29,9 @@ fn fate(lines: &[&str], line: &str) -> (Delivery, Option<Fate>) {
     let pong = ask(&mut delivery);
     lines.iter().for_each(|line| assert_eq!(hear_at(&mut delivery, line, Instant::now()), Heard::default(), "{line}"));
     let line = if line == "* Pong" { &pong } else { line };
-    let private = hear_at(&mut delivery, line, Instant::now()).private;
+    let private = hear_at(&mut delivery, line, Instant::now()).alone;
     assert!(private.as_ref().is_none_or(|(line, _)| line == "/msg Alice hi"));
-    assert_eq!(delivery.has_private(), private.is_none());
+    assert_eq!(delivery.has_alone(), private.is_none());
     (delivery, private.map(|(_, fate)| fate))
 }
 
@@ -44,7 +44,7 @@ fn a_pong_confirms_the_lines_before_its_ping() {
     let mut delivery = sent(&["one", "two"]);
     let pong = ask(&mut delivery);
     assert!(delivery.is_waiting());
-    delivery.sent("three", Instant::now());
+    delivery.sent("three", &RoomName::lobby(), Instant::now());
     assert!(!hear(&mut delivery, "Alice: tick"), "what others say is no receipt");
     assert_eq!(delivery.missing(), missing(3, "one"));
     assert!(hear(&mut delivery, &pong));
@@ -61,12 +61,12 @@ fn a_ping_is_due_a_second_after_the_first_line_without_a_receipt() {
     let second = Duration::from_secs(1);
     let mut delivery = Delivery::default();
     assert_eq!(delivery.due(), None);
-    delivery.sent("/who", start);
-    delivery.sent("two", start + second / 2);
+    delivery.sent("/who", &RoomName::lobby(), start);
+    delivery.sent("two", &RoomName::lobby(), start + second / 2);
     assert_eq!(delivery.due(), Some(start + second));
     let pong = ask(&mut delivery);
     assert_eq!(delivery.due(), None);
-    delivery.sent("three", start + second);
+    delivery.sent("three", &RoomName::lobby(), start + second);
     assert_eq!(delivery.due(), Some(start + 2 * second));
     assert!(hear(&mut delivery, &pong));
     assert_eq!(delivery.missing(), missing(1, "three"));
@@ -91,6 +91,50 @@ fn an_accepted_message_comes_back_and_confirms_what_was_sent_before_it() {
 }
 
 #[test]
+fn a_message_comes_back_from_the_room_where_it_was_said() {
+    let (dev, now) = (RoomName::parse("dev").unwrap(), Instant::now());
+    let mut delivery = Delivery::default();
+    delivery.sent("one", &dev, now);
+    delivery.sent("/say ops one", &dev, now);
+    assert!(!hear(&mut delivery, "[7 2026-11-26T12:03:11Z] Bob: one"));
+    let heard = |line| Heard { is_receipt: true, is_new: line == "[ops 8 2026-11-26T12:03:11Z] Bob: one", alone: None };
+    for line in ["[dev 7 2026-11-26T12:03:11Z] Bob: one", "[ops 8 2026-11-26T12:03:11Z] Bob: one"] {
+        assert_eq!(hear_at(&mut delivery, line, now), heard(line));
+    }
+    assert!(delivery.missing().is_none());
+}
+
+#[test]
+fn a_command_that_changes_the_rooms_goes_alone() {
+    let now = Instant::now();
+    for (line, is_alone) in [
+        ("/join dev", true),
+        ("/leave", true),
+        ("/hear dev", true),
+        ("/hear dev since=2h", true),
+        ("/deaf dev", true),
+        ("/hear", false),
+        ("/rooms", false),
+        ("/join Dev", false),
+        ("/say dev hi", false),
+    ] {
+        let mut delivery = Delivery::default();
+        delivery.sent(line, &RoomName::lobby(), now);
+        assert_eq!((delivery.has_alone(), delivery.due() == Some(now)), (is_alone, is_alone), "{line}");
+        assert_eq!(delivery.take_move(), is_alone.then(|| line.to_owned()));
+    }
+    let mut outbox = Outbox::default();
+    outbox.add(["one", "/join dev", "two"].map(str::to_owned).to_vec());
+    let mut delivery = Delivery::default();
+    let mut next = |delivery: &mut Delivery| outbox.next(delivery, &RoomName::lobby(), false, now);
+    assert_eq!(next(&mut delivery).unwrap().line(), "one");
+    let Some(ToSend::Ping(ping)) = next(&mut delivery) else { panic!("the message is not confirmed") };
+    assert!(next(&mut delivery).is_none());
+    hear(&mut delivery, &format!("* Pong {}", ping.strip_prefix("/ping ").unwrap()));
+    assert_eq!(next(&mut delivery).unwrap().line(), "/join dev");
+}
+
+#[test]
 fn answers_to_the_persons_own_pings_are_shown() {
     let mut delivery = sent(&["/ping", "/ping 1"]);
     let pong = ask(&mut delivery);
@@ -112,7 +156,7 @@ fn after_a_lost_pong_the_next_one_confirms_all_lines() {
     hear_at(&mut delivery, "* You missed 7 lines.", start);
     assert_eq!(delivery.due(), Some(start + second));
     let pong = ask(&mut delivery);
-    delivery.sent("two", start);
+    delivery.sent("two", &RoomName::lobby(), start);
     assert!(hear(&mut delivery, &pong));
     assert_eq!(delivery.missing(), missing(1, "two"));
     assert!(!hear(&mut delivery, &lost));
@@ -133,7 +177,7 @@ fn a_server_that_does_not_answer_gets_a_limited_number_of_pings() {
     }
     assert_eq!(pongs.len(), RECEIPTS_WAITING);
     assert!(hear(&mut delivery, &pongs[0]));
-    delivery.sent("hi", Instant::now());
+    delivery.sent("hi", &RoomName::lobby(), Instant::now());
     assert!(delivery.due().is_some(), "one has its answer, so there is room for another");
 }
 
@@ -143,7 +187,7 @@ fn the_refusal_of_an_unknown_ping_is_a_pong() {
     let mut delivery = sent(&["one"]);
     assert!(!hear(&mut delivery, UNKNOWN), "there was no ping");
     ask(&mut delivery);
-    delivery.sent("two", Instant::now());
+    delivery.sent("two", &RoomName::lobby(), Instant::now());
     for other in ["/foo", "/pings", "/pin", "/ping2", "/ping-x"] {
         let unknown = UNKNOWN.replace("/ping", other);
         assert!(!hear(&mut delivery, &unknown), "{unknown}");
@@ -181,8 +225,8 @@ fn after_a_private_message_a_ping_is_due_at_once() {
     let now = Instant::now();
     for (line, is_due) in [("/msg Alice hi", true), ("/MSG Nobody hi", true), ("/msg Alice", false), ("hi", false)] {
         let mut delivery = Delivery::default();
-        delivery.sent(line, now);
-        assert_eq!((delivery.due() == Some(now), delivery.has_private()), (is_due, is_due), "{line}");
+        delivery.sent(line, &RoomName::lobby(), now);
+        assert_eq!((delivery.due() == Some(now), delivery.has_alone()), (is_due, is_due), "{line}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A client that loses its connection continues where it was, and sends again what did not arrive.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::editor::Person;
+use super::editor::{Person, client};
 use crate::support::harness::{DEADLINE, Peer, Server};
 use crate::support::program::{CLIENT, ServerProgram};
 use crate::support::relay::Relay;
@@ -219,4 +220,44 @@ fn a_log_has_every_message_once_whatever_is_killed() {
     let lost: Vec<_> = seen.iter().filter(|number| stored.binary_search(number).is_err()).collect();
     assert!(seen.len() > 500 && lost.is_empty(), "{} were seen, and lost: {lost:?}", seen.len());
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// Bob goes between two rooms and hears a third one. He says something in all of them.
+#[test]
+fn every_message_arrives_once_in_its_room_however_often_the_connection_is_cut() {
+    const MESSAGES: usize = 60;
+    let server = Server::start();
+    let relay = Relay::start(server.address);
+    let mut witness = server.connect();
+    witness.send("Alice #b ids=on\n/hear a\n/hear ops\n");
+    let mut bob = Person::start_without_waiting(client(relay.address, &["--room", "a", "--hear", "ops"]));
+    bob.sees("* Welcome to a, Bob.");
+    bob.sees("* You also hear ops now.");
+    let (mut current, mut expected) = ("a", BTreeMap::<_, Vec<_>>::new());
+    for number in 0..MESSAGES {
+        let text = format!("message {number}");
+        let (line, room) = if number % 3 == 1 { (format!("/say ops {text}"), "ops") } else { (text.clone(), current) };
+        bob.type_in(&format!("{line}\r"));
+        expected.entry(room.to_owned()).or_default().push(text);
+        if number % 5 == 4 {
+            current = if current == "a" { "b" } else { "a" };
+            // A paste is not sent before it has ended.
+            thread::sleep(Duration::from_millis(100));
+            bob.type_in(&format!("/join {current}\r"));
+        }
+        if number % 3 != 0 {
+            thread::sleep(Duration::from_micros(fastrand::u64(..20_000)));
+            relay.cut();
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    let mut heard = BTreeMap::<_, Vec<_>>::new();
+    while heard.values().map(Vec::len).sum::<usize>() < MESSAGES {
+        let line = witness.line();
+        let Some((stamp, text)) = line.split_once("] Bob: ") else { continue };
+        heard.entry(stamp[1..].split(' ').next().unwrap().to_owned()).or_default().push(text.to_owned());
+    }
+    assert_eq!(heard, expected);
+    let screen = bob.shows("the last room", |rows| rows.last().is_some_and(|row| row == &format!("{current}>")));
+    assert!(!screen.iter().any(|line| line.contains("may not have arrived")), "{screen:#?}");
 }

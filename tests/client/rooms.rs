@@ -1,6 +1,6 @@
-//! Rooms in a pipe and for a bot. A fake server plays the other side.
+//! Rooms in a pipe and for a bot. In most tests a fake server plays the other side.
 
-use crate::support::harness::{FakeServer, Peer};
+use crate::support::harness::{FakeServer, Peer, Server};
 use crate::support::program::{CLIENT, Program};
 
 fn start(fake: &FakeServer, name: &str, more: &[&str]) -> Program {
@@ -95,4 +95,29 @@ fn a_bot_answers_in_the_room_where_the_message_was_said() {
         server.send(&format!("{heard}\n"));
         server.expect(answer);
     }
+}
+
+#[test]
+fn a_bot_serves_several_rooms_of_a_server() {
+    let server = Server::start();
+    let [mut alice, mut carol] = [("Alice", "dev"), ("Carol", "ops")].map(|(name, room)| {
+        let mut peer = server.connect();
+        peer.send(&format!("{name} #{room} replay=0\n"));
+        peer.expect(&format!("* Welcome to {room}, {name}. …"));
+        peer
+    });
+    let arguments = Program::client_arguments(server.address, "bot");
+    let more = ["--room", "dev", "--hear", "ops", "--reply", "--exec", "sh", "--", "-c", "echo \"$LINECHAT_ROOM\""];
+    let mut bot = Program::start(CLIENT, arguments.iter().map(String::as_str).chain(more));
+    bot.stdout.expect("* Welcome to dev, bot. 1 other here: Alice. /help lists the commands.");
+    bot.stdout.expect("* You also hear ops now.");
+    alice.expect("* bot has joined");
+    alice.send("hi\n");
+    alice.expect("bot: dev");
+    carol.send("hi\n");
+    carol.expect("bot: ops");
+    bot.stdout.expect("Alice: hi");
+    bot.stdout.expect("#ops Carol: hi");
+    carol.send("/msg bot hi\n");
+    carol.expect("bot (privately): dev");
 }

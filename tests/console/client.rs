@@ -119,3 +119,27 @@ fn a_password_is_not_shown() {
     console.has_typed("hello");
     console.has_not_shown_the_password();
 }
+
+#[test]
+fn without_an_editor_lines_are_sent_and_a_password_is_not_shown() {
+    let fake = FakeServer::start();
+    let console = Console::open();
+    let mut command = client(fake.address);
+    command.arg("--plain");
+    let _bob = console.start(command);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    console.sees("-- Password?");
+    console.type_in("ζξx");
+    console.press(&[BACKSPACE]);
+    console.type_in("ψζ");
+    console.press(&[ENTER]);
+    server.expect("ζξψζ");
+    server.send("* Welcome, Bob. You are the first here.\n");
+    console.sees("* Welcome, Bob.");
+    console.type_in("hello");
+    console.sees("hello");
+    console.press(&[ENTER]);
+    server.expect("hello");
+    console.has_not_shown_the_password();
+}

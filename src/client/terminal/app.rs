@@ -111,12 +111,17 @@ struct Resuming {
     has_gap: bool,
     /// All of it has come.
     has_end: bool,
+    /// The server has accepted the command that asks for it, whose end is to come. In a room that the person hears, that
+    /// may be before or after the answer to the command.
+    is_accepted: bool,
     /// The other rooms that the person hears, of which it has not come yet.
     left: VecDeque<RoomName>,
     /// The person heard them before, and need not be told.
     is_again: bool,
     /// The command that asks for the next one.
     outbox: Outbox,
+    /// It asks for what was missed there, and not only to hear the room.
+    has_since: bool,
 }
 
 enum Next {
@@ -547,6 +552,7 @@ impl App {
         let is_resuming = self.rooms.joined(Instant::now()) && self.absence.is_some();
         let resuming = Resuming {
             room: is_resuming.then(|| self.rooms.current().clone()),
+            is_accepted: is_resuming,
             left: self.rooms.heard().cloned().collect(),
             is_again: self.absence.is_some(),
             ..Resuming::default()
@@ -693,17 +699,20 @@ impl App {
                 if is_of_room(named) =>
             {
                 resuming.has_end = true;
-                // The end of another room is the answer to its command.
-                if is_current {
-                    self.resumed().await;
-                }
+                self.resumed().await;
             }
             // What was missed may include the end.
-            ServerLine::Missed { .. } | ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
+            ServerLine::Missed { room: named, .. } if is_of_room(named) => {
                 resuming.has_gap = true;
-                if is_current {
-                    self.resumed().await;
-                }
+                self.resumed().await;
+            }
+            ServerLine::Refused { code: "no-history" | "history-failed", .. } => {
+                resuming.has_gap = true;
+                self.resumed().await;
+            }
+            ServerLine::NoLongerHearing(named) if named == room.as_str() => {
+                resuming.has_gap = true;
+                self.resumed().await;
             }
             _ => {}
         }
@@ -714,12 +723,13 @@ impl App {
         }
     }
 
-    /// What was missed in a room has come, as far as the server can tell. Goes on with the next room. After the last one,
-    /// sends again what the server has not accepted.
+    /// What was missed in a room has come, as far as the server can tell. Goes on with the next room, unless the command
+    /// has no answer yet. After the last one, sends again what the server has not accepted.
     async fn resumed(&mut self) {
         let Some(online) = self.state.online() else { return };
-        let Some(resuming) = &mut online.resuming else { return };
+        let Some(resuming) = online.resuming.as_mut().filter(|resuming| resuming.is_accepted) else { return };
         let (has_gap, has_end) = (std::mem::take(&mut resuming.has_gap), std::mem::take(&mut resuming.has_end));
+        resuming.is_accepted = false;
         let (room, is_last) = (resuming.room.take(), resuming.left.is_empty());
         if is_last {
             online.resuming = None;
@@ -738,13 +748,23 @@ impl App {
     /// The server has answered the command that asks for what was missed in a room that the person hears.
     async fn heard_again(&mut self, room: RoomName, fate: Fate) {
         let Some(resuming) = self.state.online().and_then(|online| online.resuming.as_mut()) else { return };
-        if let Fate::Refused(code) = fate {
-            resuming.has_gap = true;
-            if matches!(&*code, "bad-since" | "no-history") && self.rooms.forget_position(&room) {
+        let has_since = resuming.has_since;
+        resuming.is_accepted = true;
+        match &fate {
+            Fate::Accepted if has_since && !resuming.has_end && !resuming.has_gap => return,
+            Fate::Accepted => self.rooms.begin_to_hear(room, Instant::now()),
+            // The messages could not be read, but those to come will be heard.
+            Fate::Refused(code) if code == "history-failed" => {}
+            Fate::Refused(code) if matches!(&**code, "bad-since" | "no-history") && has_since => {
+                self.rooms.forget_position(&room);
+                resuming.has_gap = true;
                 resuming.left.push_front(room);
-            } else {
-                self.rooms.give_up(&room);
             }
+            Fate::Refused(_) => {
+                self.rooms.give_up(&room);
+                resuming.has_gap = true;
+            }
+            Fate::Unknown => resuming.has_gap = true,
         }
         self.resumed().await;
     }
@@ -761,6 +781,8 @@ impl App {
                 self.outbox.add_first(vec![line.to_owned()]);
             }
             (Ok(Command::Join(_)), Fate::Refused(_)) => self.drop_unsent(),
+            (Ok(Command::Hear(room, _)), Fate::Accepted) => self.rooms.begin_to_hear(room, Instant::now()),
+            (Ok(Command::Deaf(room)), Fate::Accepted) => self.rooms.give_up(&room),
             (Ok(Command::Join(_) | Command::Hear(..) | Command::Deaf(_)), _) => {}
             (_, fate) => self.show_private(line, fate).await,
         }
@@ -843,8 +865,9 @@ impl App {
             Some(resuming) => {
                 if resuming.room.is_none() {
                     resuming.room = resuming.left.pop_front();
-                    let command = resuming.room.iter().map(|room| self.rooms.hear_command(room)).collect();
-                    resuming.outbox.add_first(command);
+                    let command = resuming.room.as_ref().map(|room| self.rooms.hear_command(room));
+                    resuming.has_since = command.as_ref().is_some_and(|command| command.contains(" since="));
+                    resuming.outbox.add_first(command.into_iter().collect());
                 }
                 (&mut resuming.outbox, false)
             }

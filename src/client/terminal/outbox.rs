@@ -218,12 +218,13 @@ impl Delivery {
             return Heard { is_receipt: true, is_new, alone: self.answer(at + 1) };
         }
         match line {
-            ServerLine::Missed { .. } => {
+            ServerLine::Missed { room, .. } => {
+                // No refusal belongs to a room that the person only hears.
                 let fates = self.sent.iter_mut().filter_map(|sent| match &mut sent.kind {
                     Kind::Alone(fate) => Some(fate),
                     _ => None,
                 });
-                fates.filter(|fate| **fate == Fate::Accepted).for_each(|fate| *fate = Fate::Unknown);
+                fates.filter(|fate| **fate == Fate::Accepted && room.is_none()).for_each(|fate| *fate = Fate::Unknown);
                 if self.missing().is_some() {
                     // A receipt may be among the lost lines. Another one confirms just as much.
                     self.ask_at.get_or_insert(now + RECEIPT_AFTER);
@@ -319,7 +320,7 @@ fn goes_alone(line: &str) -> bool {
 
 /// Whether a line changes where the person is, or what they hear. It has the same effect when it is sent again.
 fn is_move(line: &str) -> bool {
-    matches!(parse(line), Ok(Command::Join(_) | Command::Hear(..) | Command::Deaf(_)))
+    parse(line).is_ok_and(|command| command.moves())
 }
 
 /// Whether a line is a private message, even to an invalid name. (This includes an operator's command with an invalid

@@ -94,15 +94,19 @@ impl Rooms {
         self.heard.values_mut().for_each(|position| *position = Position::default());
     }
 
-    /// The server cannot tell what was missed in this room. False if it was not asked.
-    pub(crate) fn forget_position(&mut self, room: &RoomName) -> bool {
-        let Some(position) = self.heard.get_mut(room) else { return false };
-        let was_asked = position.number.is_some() || position.began.is_some();
-        *position = Position::default();
-        was_asked
+    /// The server cannot tell what was missed in this room.
+    pub(crate) fn forget_position(&mut self, room: &RoomName) {
+        self.heard.entry(room.clone()).and_modify(|position| *position = Position::default());
     }
 
-    /// The server refused to let the person hear a room.
+    /// The server has accepted that the person hears a room. (Its notice may come much later.)
+    pub(crate) fn begin_to_hear(&mut self, room: RoomName, now: Instant) {
+        if room != self.current && (self.heard.contains_key(&room) || self.heard.len() < ROOMS_HEARD) {
+            self.heard.entry(room).or_default().began.get_or_insert(now);
+        }
+    }
+
+    /// The person does not hear a room.
     pub(crate) fn give_up(&mut self, room: &RoomName) {
         self.heard.remove(room);
     }
@@ -131,12 +135,6 @@ impl Rooms {
                 let position = if is_here { Some(&mut self.position) } else { self.heard.get_mut(&room) };
                 // What a search shows came earlier.
                 position.into_iter().for_each(|position| position.number = position.number.max(Some(number)));
-            }
-            ServerLine::Hearing(room) => {
-                let Ok(room) = RoomName::parse(room) else { return false };
-                if self.heard.contains_key(&room) || self.heard.len() < ROOMS_HEARD {
-                    self.heard.entry(room).or_default().began.get_or_insert(now);
-                }
             }
             ServerLine::NoLongerHearing(room) | ServerLine::RoomClosed { room, .. } => {
                 self.heard.retain(|heard, _| heard.as_str() != room);
@@ -200,7 +198,7 @@ mod tests {
         let mut rooms = rooms(None, &["ops"]);
         rooms.joined(Instant::now());
         assert_eq!(rooms.hear_command(&room("ops")), "/hear ops");
-        hear(&mut rooms, "* You also hear ops now.\n* You also hear dev now.");
+        ["ops", "dev"].iter().for_each(|name| rooms.begin_to_hear(room(name), Instant::now()));
         assert_eq!(rooms.hear_command(&room("ops")), "/hear ops since=1s");
         hear(&mut rooms, "[ops 8 2026-11-26T12:03:11Z] Al: hi\n[dev 9 2026-11-26T12:03:11Z] Al: hi");
         assert_eq!(rooms.hear_command(&room("ops")), "/hear ops since=8");
@@ -213,7 +211,8 @@ mod tests {
     fn a_room_that_was_heard_is_known_when_the_person_enters_it() {
         let mut rooms = rooms(None, &[]);
         rooms.joined(Instant::now());
-        hear(&mut rooms, "* You also hear ops now.\n[ops 8 2026-11-26T12:03:11Z] Al: hi");
+        rooms.begin_to_hear(room("ops"), Instant::now());
+        hear(&mut rooms, "[ops 8 2026-11-26T12:03:11Z] Al: hi");
         assert!(hear(&mut rooms, "* You are now in ops. 1 other here: Al."));
         assert_eq!((rooms.login(&FIRST).as_str(), rooms.heard().count()), (" #ops ids=on since=8", 0));
         assert!(!hear(&mut rooms, "* You are already in ops.\n* Al has gone to dev\n* dev was closed"));
@@ -238,10 +237,8 @@ mod tests {
     fn another_history_makes_all_positions_void() {
         let mut rooms = rooms(Some("dev"), &["ops"]);
         rooms.joined(Instant::now().checked_sub(Duration::from_secs(9)).unwrap());
-        hear(
-            &mut rooms,
-            "* You also hear ops now.\n[dev 8 2026-11-26T12:03:11Z] Al: hi\n[ops 9 2026-11-26T12:03:11Z] Al: hi",
-        );
+        rooms.begin_to_hear(room("ops"), Instant::now());
+        hear(&mut rooms, "[dev 8 2026-11-26T12:03:11Z] Al: hi\n[ops 9 2026-11-26T12:03:11Z] Al: hi");
         rooms.make_void();
         assert_eq!(rooms.login(&FIRST), " #dev ids=on replay=0");
         assert_eq!(rooms.hear_command(&room("ops")), "/hear ops");
@@ -251,11 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_server_cannot_make_the_client_hear_endless_rooms() {
-        let mut rooms = rooms(None, &[]);
-        let lines: String = (0..1000).map(|number| format!("* You also hear room{number} now.\n")).collect();
-        hear(&mut rooms, &lines);
-        hear(&mut rooms, "* You also hear \x1b[2J now.\n* You also hear Dev now.");
+    fn the_person_hears_a_limited_number_of_other_rooms() {
+        let mut rooms = rooms(Some("dev"), &[]);
+        (0..20).for_each(|number| rooms.begin_to_hear(room(&format!("room{number}")), Instant::now()));
         assert_eq!(rooms.heard().count(), ROOMS_HEARD);
+        rooms.give_up(&room("room0"));
+        rooms.begin_to_hear(room("dev"), Instant::now());
+        assert_eq!(rooms.heard().count(), ROOMS_HEARD - 1, "the person is there");
     }
 }

@@ -826,7 +826,9 @@ fn messages_of_two_rooms_are_found_in_their_histories_or_sent_again() {
 fn what_the_history_of_a_room_cannot_tell_is_reported_and_not_sent_again() {
     for answer in [
         "* You also hear ops now.\n* 7 of these lines are no longer kept in ops.\n* That was 8 to 9 in ops, 2 lines.",
-        "* You also hear ops now.",
+        "* You also hear ops now.\n* You missed 7 lines in ops.",
+        "* You also hear ops now.\n* You no longer hear ops.",
+        "* You also hear ops now.\n! history-failed: the server cannot read its history; try again later",
         "* You missed 7 lines.",
         "! no-such-room: there is no room called ops; /rooms lists them",
     ] {
@@ -840,6 +842,42 @@ fn what_the_history_of_a_room_cannot_tell_is_reported_and_not_sent_again() {
         let told = "-- A line that you sent may not have arrived: /say ops one".to_owned();
         assert!(scene.shown().contains(&told), "{answer}");
     }
+}
+
+/// What belongs to another room may come before or after the answer to the command.
+#[test]
+fn the_end_of_what_was_missed_in_a_room_may_come_after_the_pong() {
+    let mut scene = Scene::in_rooms(None, &["ops"]);
+    assert_eq!(scene.next().as_deref(), Some("/hear ops"));
+    let pong = scene.next_ping();
+    scene.hears(&format!("[ops 7 {NOON}] Al: hi\n{pong}* You also hear ops now.\n"));
+    scene.says("/say ops one");
+    scene.says("two");
+    scene.comes_back();
+    scene.sends_alone("/hear ops since=7", "* Al has joined");
+    assert_eq!(scene.next(), None, "it may have been accepted");
+    scene.hears(&format!("* You also hear ops now.\n[ops 8 {NOON}] Bob: one\n"));
+    assert_eq!(scene.next(), None, "the end is to come");
+    scene.hears("* That was 8 to 8 in ops, 1 line.\n");
+    assert_eq!([scene.next(), scene.next()], [Some("two".to_owned()), None]);
+}
+
+#[test]
+fn a_room_that_is_heard_by_command_is_heard_again_after_a_loss() {
+    let mut scene = Scene::set();
+    for (line, answer) in [
+        ("/hear ops", "* You also hear ops now."),
+        ("/hear dev", "! no-such-room: no"),
+        ("/hear lobby", "* You are already in lobby."),
+        ("/hear log", "* You also hear log now."),
+        ("/deaf log", "* You no longer hear log."),
+    ] {
+        scene.app.keep(vec![line.to_owned()]);
+        scene.sends_alone(line, answer);
+    }
+    scene.comes_back();
+    scene.sends_alone("/hear ops since=1s", "* You also hear ops now.\n* Nothing was said after 7 in ops.");
+    assert_eq!(scene.next(), None);
 }
 
 #[test]

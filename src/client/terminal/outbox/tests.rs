@@ -205,6 +205,7 @@ fn the_pong_decides_the_fate_of_a_private_message() {
     assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused("no-such-user"));
     assert_eq!(fate(&[muted], "* Pong").1, refused("muted"));
     assert_eq!(fate(&["* You missed 7 lines."], "* Pong").1, Some(Fate::Unknown));
+    assert_eq!(fate(&["* You missed 7 lines in ops."], "* Pong").1, Some(Fate::Accepted));
     assert_eq!(fate(&["* You missed 7 lines.", nobody], "* Pong").1, refused("no-such-user"));
 }
 

@@ -1,4 +1,4 @@
-//! The programs at a Windows console: its keys and its screen.
+//! The programs at a Windows console: its keys, its screen and its events.
 //!
 //! These tests have a program of their own, because a process has only one console at a time.
 #![cfg(windows)]
@@ -7,5 +7,6 @@
 mod api;
 mod client;
 mod console;
+mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -105,22 +105,24 @@ struct Online {
 /// What was missed comes in one room after another.
 #[derive(Debug, Default)]
 struct Resuming {
-    /// The room of which it comes now. `None` before the next one is asked for.
-    room: Option<RoomName>,
+    /// The room of which it comes now.
+    room: RoomName,
+    /// The person is in that room. Otherwise they hear it.
+    is_here: bool,
     /// Some of it is no longer stored, or was lost.
     has_gap: bool,
     /// All of it has come.
     has_end: bool,
-    /// The server has accepted the command that asks for it, whose end is to come. In a room that the person hears, that
-    /// may be before or after the answer to the command.
+    /// The server has accepted the command that asks for it. In a room that the person hears, the end may come before or
+    /// after the answer to the command.
     is_accepted: bool,
     /// The other rooms that the person hears, of which it has not come yet.
     left: VecDeque<RoomName>,
     /// The person heard them before, and need not be told.
     is_again: bool,
-    /// The command that asks for the next one.
+    /// The command that asks for it.
     outbox: Outbox,
-    /// It asks for what was missed there, and not only to hear the room.
+    /// It asks for what was missed, and not only to hear the room.
     has_since: bool,
 }
 
@@ -546,18 +548,18 @@ impl App {
     }
 
     /// The server has accepted the name.
-    fn joined(&mut self) {
+    async fn joined(&mut self) {
         let State::LoggingIn(login) = self.state.take() else { return };
         let connection = login.into_joined(&mut self.remembered);
         let is_resuming = self.rooms.joined(Instant::now()) && self.absence.is_some();
-        let resuming = Resuming {
-            room: is_resuming.then(|| self.rooms.current().clone()),
-            is_accepted: is_resuming,
+        let resuming = Some(Resuming {
+            room: self.rooms.current().clone(),
+            is_here: true,
+            is_accepted: true,
             left: self.rooms.heard().cloned().collect(),
             is_again: self.absence.is_some(),
             ..Resuming::default()
-        };
-        let resuming = (resuming.room.is_some() || !resuming.left.is_empty()).then_some(resuming);
+        });
         let delivery = Delivery::default();
         self.enter(State::Online(Online { connection, delivery, has_quit: false, account: None, resuming }));
         self.theme.prompt.connected.store(true, Ordering::Relaxed);
@@ -565,6 +567,9 @@ impl App {
         self.completion.clear();
         if let Some(absence) = self.absence.take() {
             self.screen.say(&format!("Reconnected. You were away since {}.", absence.since));
+        }
+        if !is_resuming {
+            self.resume_next().await;
         }
     }
 
@@ -605,7 +610,7 @@ impl App {
                 return self.turned_away().await;
             }
             if session.joined {
-                self.joined();
+                self.joined().await;
             }
         } else if let Some(online) = self.state.online() {
             online.connection.hear(bytes);
@@ -685,10 +690,14 @@ impl App {
     async fn resume(&mut self, line: ServerLine<'_>) -> bool {
         let own = self.theme.own_name();
         let Some(resuming) = self.state.online().and_then(|online| online.resuming.as_mut()) else { return false };
-        let Some(room) = resuming.room.clone() else { return false };
-        let (is_current, is_again) = (room == *self.rooms.current(), resuming.is_again);
-        let is_of_room = |named: Option<&str>| named.map_or(is_current, |named| named == room.as_str());
+        let (room, is_again) = (resuming.room.clone(), resuming.is_again);
+        let is_of_room = |named: Option<&str>| named.map_or(resuming.is_here, |named| named == room.as_str());
         match line {
+            // A closed room has moved the person away, or to the room that they only heard. The rest may not come.
+            _ if resuming.is_here != (room == *self.rooms.current()) => {
+                resuming.has_gap = true;
+                self.resumed().await;
+            }
             ServerLine::Numbered { from, .. } if from == own.as_str() => {
                 let accepted = self.uncertain.iter().position(|uncertain| uncertain.said.came_back(line, own));
                 let accepted = accepted.and_then(|at| self.uncertain.remove(at));
@@ -724,25 +733,37 @@ impl App {
     }
 
     /// What was missed in a room has come, as far as the server can tell. Goes on with the next room, unless the command
-    /// has no answer yet. After the last one, sends again what the server has not accepted.
+    /// has no answer yet.
     async fn resumed(&mut self) {
+        let Some(resuming) = self.state.online().and_then(|online| online.resuming.as_ref()) else { return };
+        if !resuming.is_accepted {
+            return;
+        }
+        if resuming.has_gap || !resuming.has_end {
+            let room = resuming.room.clone();
+            self.tell_uncertain(|at| *at == room).await;
+        }
+        self.resume_next().await;
+    }
+
+    /// Asks for what was missed in the next room. After the last one, sends again what the server has not accepted.
+    async fn resume_next(&mut self) {
         let Some(online) = self.state.online() else { return };
-        let Some(resuming) = online.resuming.as_mut().filter(|resuming| resuming.is_accepted) else { return };
-        let (has_gap, has_end) = (std::mem::take(&mut resuming.has_gap), std::mem::take(&mut resuming.has_end));
-        resuming.is_accepted = false;
-        let (room, is_last) = (resuming.room.take(), resuming.left.is_empty());
-        if is_last {
-            online.resuming = None;
+        let Some(Resuming { mut left, is_again, .. }) = online.resuming.take() else { return };
+        while let Some(room) = left.pop_front() {
+            // It may be closed by now.
+            if self.rooms.heard().any(|heard| *heard == room) {
+                let (command, mut outbox) = (self.rooms.hear_command(&room), Outbox::default());
+                let has_since = command.contains(" since=");
+                outbox.add_first(vec![command]);
+                online.resuming = Some(Resuming { room, left, is_again, outbox, has_since, ..Resuming::default() });
+                return;
+            }
         }
-        if has_gap || !has_end {
-            self.tell_uncertain(|at| Some(at) == room.as_ref()).await;
-        }
-        if is_last {
-            let heard: Vec<_> = self.rooms.heard().chain([self.rooms.current()]).cloned().collect();
-            self.tell_uncertain(|at| !heard.contains(at)).await;
-            let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
-            self.outbox.add_first(again);
-        }
+        let heard: Vec<_> = self.rooms.heard().chain([self.rooms.current()]).cloned().collect();
+        self.tell_uncertain(|at| !heard.contains(at)).await;
+        let again = self.uncertain.drain(..).map(|uncertain| uncertain.line).collect();
+        self.outbox.add_first(again);
     }
 
     /// The server has answered the command that asks for what was missed in a room that the person hears.
@@ -752,9 +773,13 @@ impl App {
         resuming.is_accepted = true;
         match &fate {
             Fate::Accepted if has_since && !resuming.has_end && !resuming.has_gap => return,
-            Fate::Accepted => self.rooms.begin_to_hear(room, Instant::now()),
+            Fate::Accepted if self.rooms.heard().any(|heard| *heard == room) => {
+                self.rooms.begin_to_hear(room, Instant::now());
+            }
+            // It was closed at once.
+            Fate::Accepted => {}
             // The messages could not be read, but those to come will be heard.
-            Fate::Refused(code) if code == "history-failed" => {}
+            Fate::Refused(code) if code == "history-failed" => resuming.has_gap = true,
             Fate::Refused(code) if matches!(&**code, "bad-since" | "no-history") && has_since => {
                 self.rooms.forget_position(&room);
                 resuming.has_gap = true;
@@ -771,9 +796,10 @@ impl App {
 
     /// Handles the fate of a line that was sent alone.
     async fn settle_alone(&mut self, line: &str, fate: Fate) {
-        let resuming = self.state.online().and_then(|online| online.resuming.as_ref()?.room.clone());
+        let resuming = self.state.online().and_then(|online| online.resuming.as_ref());
         match (parse(line), fate) {
-            (Ok(Command::Hear(room, _)), fate) if Some(&room) == resuming.as_ref() => {
+            // Nothing else is sent meanwhile.
+            (Ok(Command::Hear(room, _)), fate) if resuming.is_some() => {
                 self.heard_again(room, fate).await;
             }
             // The answer may have been lost. The command has the same effect again, and another answer.
@@ -782,7 +808,6 @@ impl App {
             }
             (Ok(Command::Join(_)), Fate::Refused(_)) => self.drop_unsent(),
             (Ok(Command::Hear(room, _)), Fate::Accepted) => self.rooms.begin_to_hear(room, Instant::now()),
-            (Ok(Command::Deaf(room)), Fate::Accepted) => self.rooms.give_up(&room),
             (Ok(Command::Join(_) | Command::Hear(..) | Command::Deaf(_)), _) => {}
             (_, fate) => self.show_private(line, fate).await,
         }
@@ -837,7 +862,7 @@ impl App {
             }
             Some(Step::Unasked) => Some(UNASKED),
             Some(Step::Done(None)) => None,
-            None => matches!(line, ServerLine::Missed { .. }).then_some(MISSED),
+            None => matches!(line, ServerLine::Missed { room: None, .. }).then_some(MISSED),
         }
     }
 
@@ -862,19 +887,11 @@ impl App {
             return;
         }
         let (outbox, is_leaving) = match &mut online.resuming {
-            Some(resuming) => {
-                if resuming.room.is_none() {
-                    resuming.room = resuming.left.pop_front();
-                    let command = resuming.room.as_ref().map(|room| self.rooms.hear_command(room));
-                    resuming.has_since = command.as_ref().is_some_and(|command| command.contains(" since="));
-                    resuming.outbox.add_first(command.into_iter().collect());
-                }
-                (&mut resuming.outbox, false)
-            }
+            Some(resuming) => (&mut resuming.outbox, false),
             None => (&mut self.outbox, is_leaving),
         };
         let Some(next) = outbox.next(&mut online.delivery, self.rooms.current(), is_leaving, Instant::now()) else {
-            if is_leaving && self.outbox.len() == 0 {
+            if is_leaving && online.resuming.is_none() && self.outbox.len() == 0 {
                 online.connection.finish();
             }
             return;

@@ -81,7 +81,7 @@ impl Scene {
         let mut app = App::new(config, true, (screen.clone(), theme), typed);
         app.greeting = None;
         let (sent, events) = connect(&mut app);
-        app.joined();
+        block_on(app.joined());
         Self { app, sent, screen, showing, _typed: typing, _events: events }
     }
 
@@ -839,8 +839,42 @@ fn what_the_history_of_a_room_cannot_tell_is_reported_and_not_sent_again() {
         scene.comes_back();
         scene.sends_alone("/hear ops since=1s", answer);
         assert_eq!(scene.next().as_deref(), Some("two"), "{answer}");
+        let is_heard = !answer.contains("no longer hear") && !answer.contains("no-such-room");
+        assert_eq!(scene.app.rooms.heard().count(), usize::from(is_heard), "{answer}");
         let told = "-- A line that you sent may not have arrived: /say ops one".to_owned();
         assert!(scene.shown().contains(&told), "{answer}");
+    }
+}
+
+#[test]
+fn a_room_that_is_closed_meanwhile_does_not_hold_anything_up() {
+    // The room where the person is.
+    let mut scene = Scene::in_rooms(Some("dev"), &[]);
+    scene.says("one");
+    scene.comes_back_to("dev");
+    scene.app.keep(vec!["secret".to_owned()]);
+    scene.hears("* dev was closed by Olga\n");
+    scene.says("two");
+    let shown = scene.shown();
+    for told in ["-- A line that you sent may not have arrived: one", "-- Not sent, because you are in lobby: secret"] {
+        assert!(shown.iter().any(|line| line == told), "{shown:#?}");
+    }
+    // One that they hear, and one where they get.
+    for closed in ["* You no longer hear ops.", "* dev was closed"] {
+        let mut scene = Scene::in_rooms(Some("dev"), &["lobby", "ops"]);
+        scene.sends_alone("/hear lobby", "* You also hear lobby now.");
+        scene.sends_alone("/hear ops", "* You also hear ops now.");
+        scene.comes_back_to("dev");
+        scene.hears("* Nothing was said after 7.\n");
+        scene.sends_alone("/hear lobby since=1s", &format!("* You also hear lobby now.\n{closed}"));
+        let is_lobby = scene.app.rooms.current().is_lobby();
+        if is_lobby {
+            scene.sends_alone("/hear ops since=1s", "* You also hear ops now.\n* Nothing was said after 7 in ops.");
+        } else {
+            scene.hears("* Nothing was said after 7 in lobby.\n");
+        }
+        scene.says("hello");
+        assert_eq!(scene.app.rooms.heard().next(), Some(&room(if is_lobby { "ops" } else { "lobby" })));
     }
 }
 

@@ -334,10 +334,13 @@ impl History {
         self.rooms.set_topic(name, topic);
     }
 
-    /// Sets how long the messages of a room are kept. `None`: as long as those of other rooms. If the disk fails, the
-    /// operator is told.
-    pub fn set_keep(&self, name: &RoomName, keep: Option<Keep>) {
-        self.rooms.set_keep(name, keep);
+    /// Sets how long the messages of a room are kept. `None`: as long as those of other rooms. It is on the disk when the
+    /// future is ready.
+    ///
+    /// # Errors
+    /// [`NotStored`]
+    pub async fn set_keep(&self, name: &RoomName, keep: Option<Keep>) -> Result<(), NotStored> {
+        self.rooms.set_keep(name, keep).await.map_err(|error| NotStored::Failed(error.to_string()))
     }
 
     /// Removes the messages and the topic of a room. Returns whether it had any.

@@ -170,10 +170,12 @@ impl Rooms {
         }
     }
 
-    pub(super) fn set_keep(&self, name: &RoomName, keep: Option<Keep>) {
-        if let Some(Known { kind: Kind::OnDisk(file), .. }) = lock(&self.known).get(name) {
-            file.set_keep(keep);
-        }
+    pub(super) async fn set_keep(&self, name: &RoomName, keep: Option<Keep>) -> Result<(), DatabaseError> {
+        let written = match lock(&self.known).get(name) {
+            Some(Known { kind: Kind::OnDisk(file), .. }) => file.set_keep(keep),
+            _ => return Ok(()),
+        };
+        written.await
     }
 
     pub(super) fn forget(&self, name: &RoomName) -> bool {

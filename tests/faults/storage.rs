@@ -137,7 +137,7 @@ fn a_full_disk_leaves_a_gap_in_the_history_and_the_room_goes_on() {
 
 #[test]
 fn a_full_disk_refuses_lines_if_they_must_be_stored() {
-    let Some(folder) = Folder::small_disk("full") else { return };
+    let Some(folder) = Folder::small_disk("full-always") else { return };
     let server = folder.start(&["--sync", "always", "--log-level", "warn"]);
     let (mut alice, mut bob) = (server.join("alice"), server.join("bob"));
     alice.send("before\n");
@@ -245,7 +245,7 @@ fn hear(peer: &mut Peer, line: &str) {
 
 #[test]
 fn a_read_only_disk_is_refused_at_the_start() {
-    let Some(folder) = Folder::small_disk("read-only") else { return };
+    let Some(folder) = Folder::small_disk("read-only-disk") else { return };
     stop(folder.start(&[]));
     let remount = |how: &str| {
         let options = format!("remount,{how}");

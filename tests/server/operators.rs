@@ -542,7 +542,7 @@ fn a_mute_is_not_evaded_by_another_name() {
     bob.expect("! muted: …name…forever");
 }
 
-#[cfg_attr(windows, ignore = "in Wine it takes longer than a minute, for an unknown reason")]
+#[cfg_attr(windows, ignore = "Wine closes a socket only when the peer has read what a partial write left over")]
 #[test]
 fn a_kicked_peer_that_does_not_read_is_cut_off_soon() {
     let mut room = Room::open("deaf");

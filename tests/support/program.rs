@@ -147,6 +147,11 @@ impl Program {
         self.finish()
     }
 
+    #[cfg(windows)]
+    pub fn child(&self) -> &Child {
+        self.child.as_ref().expect("it has not been waited for")
+    }
+
     #[cfg(unix)]
     pub fn pid(&self) -> Pid {
         Pid::from_child(self.child.as_ref().expect("it has not been waited for"))

@@ -135,7 +135,9 @@ impl Editing {
         let later: Act = |this, context, _| this.recall(context, History::later);
         let first: Act = |this, context, _| this.recall(context, |history| history.first(context.line()));
         let draft: Act = |this, context, _| this.recall(context, History::draft);
-        let keys: [(Event, Act); 14] = [
+        let keys: [(Event, Act); 15] = [
+            (KeyEvent(KeyCode::Enter, Modifiers::NONE).into(), Self::enter),
+            // At a Windows console this is another key; elsewhere it is the same.
             (KeyEvent::from('\r').into(), Self::enter),
             (KeyEvent::ctrl('J').into(), Self::enter),
             (KeyEvent::ctrl('C').into(), Self::interrupt),

@@ -61,6 +61,8 @@ fn read_lines(typed: &Sender<Typed>, keys: &Keys, password_prompt: &PasswordProm
         }
         let is_hidden = password_prompt.is_open();
         if let Some(secret) = line.strip_suffix(b"\n").filter(|_| is_hidden) {
+            // A Windows console ends lines with CR LF.
+            let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
             if !secret.is_empty() {
                 match password_prompt.enter(secret) {
                     Ok(entered) => drop(typed.send_blocking(entered)),

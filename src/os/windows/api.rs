@@ -1,4 +1,4 @@
-//! The calls of the Windows API that no safe crate offers. This is the only unsafe code of the project.
+//! The calls of the Windows API that no safe crate offers. This is the only unsafe code of the programs.
 #![expect(unsafe_code, reason = "the functions are foreign; each call says why it is sound")]
 
 use std::io;

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::accounts::{Accounts, ChangeError, Sanction};
 use crate::history::Keep;
 use crate::limits::{ACCEPT_PAUSE, CONTROL_BYTES, CONTROL_LIMIT};
+use crate::log::Record;
 use crate::model::address::Network;
 use crate::model::limit_key::LimitKeys;
 use crate::model::{Name, RoomName, SafeText, Secret};
@@ -104,7 +105,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::Say(text) => say(shared, by, text).await,
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
         AdminCommand::Rooms => Ok(list_rooms(shared).await),
-        AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep),
+        AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep).await,
         AdminCommand::Stats => Ok(stats(shared, accounts).await),
     }
 }
@@ -183,11 +184,19 @@ async fn list_rooms(shared: &Shared) -> String {
 }
 
 /// Sets how long the messages of a room are kept.
-fn set_keep(shared: &Shared, by: &Actor, room: &RoomName, time: Option<Option<Duration>>) -> Result<String, Refusal> {
+async fn set_keep(
+    shared: &Shared,
+    by: &Actor,
+    room: &RoomName,
+    time: Option<Option<Duration>>,
+) -> Result<String, Refusal> {
     if !shared.history.is_known(room) {
         return Err(Refusal::NoSuchRoom(room.clone()));
     }
-    shared.history.set_keep(room, time.map(Keep::For));
+    if let Err(error) = shared.history.set_keep(room, time.map(Keep::For)).await {
+        shared.log.note(Record::NotKept { why: error.to_string() });
+        return Err(Refusal::NotKept);
+    }
     shared.record("keep", by, room.as_str(), None, None);
     Ok(match time {
         None => format!("Messages in {room} are kept as long as those of other rooms.\n"),

@@ -891,7 +891,7 @@ impl App {
             None => (&mut self.outbox, is_leaving),
         };
         let Some(next) = outbox.next(&mut online.delivery, self.rooms.current(), is_leaving, Instant::now()) else {
-            if is_leaving && online.resuming.is_none() && self.outbox.len() == 0 {
+            if is_leaving && self.outbox.len() == 0 {
                 online.connection.finish();
             }
             return;

@@ -200,7 +200,8 @@ impl<'a> Session<'a> {
             let read = ServerLine::parse(&text);
             self.session_state.hear(read);
             if let Some(queue) = &mut self.queue {
-                queue.hear(read, line.ends_with(b"\n"), &self.session_state.room);
+                let SessionState { name, room, .. } = &self.session_state;
+                queue.hear(read, line.ends_with(b"\n"), name.as_ref(), room);
             }
             let is_withheld =
                 !self.session_state.joined && (self.is_retry || self.may_retry && self.session_state.is_name_taken());

@@ -1,7 +1,7 @@
 //! The state of a session, as the server's lines tell it.
 
 use crate::client::{ClientError, Outcome};
-use crate::model::{RoomName, SafeText};
+use crate::model::{Name, RoomName, SafeText};
 use crate::protocol::ServerLine;
 
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct SessionState {
     may_retype: bool,
     /// The password was not sent, because others could have read it.
     pub(crate) is_unprotected: bool,
+    /// The name of the client, once the server has accepted it.
+    pub(crate) name: Option<Name>,
     /// The room where the client is.
     pub(crate) room: RoomName,
     refused: u64,
@@ -79,7 +81,10 @@ impl SessionState {
             self.room = room;
         }
         match line {
-            ServerLine::Welcome { .. } => self.joined = true,
+            ServerLine::Welcome { name, .. } => {
+                self.joined = true;
+                self.name = Name::parse(name).ok();
+            }
             ServerLine::ShuttingDown => self.stopping = true,
             ServerLine::Bye { .. } => self.bye = true,
             ServerLine::Refused { code, text } => {

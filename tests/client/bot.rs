@@ -74,6 +74,17 @@ fn only_messages_run_the_program() {
     alice.expect_nothing_new();
 }
 
+/// With numbers, its messages come back. They would be answered before later ones.
+#[test]
+fn a_bot_does_not_answer_itself() {
+    let server = Server::start();
+    let (mut alice, _bot) = scripted(&server, &["--ids", "--reply"], "echo \"$LINECHAT_TEXT!\"");
+    for text in ["one", "two", "three"] {
+        alice.send(&format!("{text}\n"));
+        alice.expect(&format!("bot: {text}!"));
+    }
+}
+
 #[test]
 fn messages_are_answered_one_at_a_time_and_in_order() {
     let server = Server::start();

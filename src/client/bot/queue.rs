@@ -7,7 +7,7 @@ use async_channel::{Receiver, Sender, bounded};
 
 use crate::client::message::Message;
 use crate::limits::EXEC_MESSAGES;
-use crate::model::RoomName;
+use crate::model::{Name, RoomName};
 use crate::protocol::ServerLine;
 
 /// The sending end of the queue.
@@ -38,12 +38,15 @@ pub(crate) fn message_queue() -> (MessageQueue, Backlog) {
 }
 
 impl MessageQueue {
-    /// Adds the message in a line of the server, after which the bot is in `room`. Ignores a line that arrives in pieces:
-    /// `ends` is false unless the line is complete.
-    pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool, room: &RoomName) {
+    /// Adds the message in a line of the server, after which the bot, called `own`, is in `room`. Ignores the bot's own
+    /// messages, and a line that arrives in pieces: `ends` is false unless the line is complete.
+    pub(crate) fn hear(&mut self, line: ServerLine<'_>, ends: bool, own: Option<&Name>, room: &RoomName) {
         self.room.replace(room.clone());
         let is_piece = std::mem::replace(&mut self.within_line, !ends) || !ends;
         let Some(message) = Message::of(line, room).filter(|_| !is_piece) else { return };
+        if own == Some(&message.from) {
+            return;
+        }
         if self.messages.try_send(message).is_err() {
             self.unrun.set(self.unrun.get() + 1);
         }
@@ -66,7 +69,7 @@ mod tests {
         let (mut queue, backlog) = message_queue();
         let lines = ["* so long that ", "Mallory: it comes in pieces ", "Mallory: like these\n"];
         for line in lines.into_iter().chain(["Alice: hi\r\n", "Alice: "]) {
-            queue.hear(ServerLine::parse(line), line.ends_with('\n'), &RoomName::lobby());
+            queue.hear(ServerLine::parse(line), line.ends_with('\n'), None, &RoomName::lobby());
         }
         let message = backlog.messages.try_recv().unwrap();
         assert_eq!((message.from.as_str(), message.text.as_str()), ("Alice", "hi"));

@@ -99,7 +99,7 @@ pub fn screen(output: &impl AsRawHandle) -> io::Result<(Vec<String>, (usize, usi
 
 /// Makes a process handle an event of the console as the system does it: a new thread in that process calls its handlers.
 ///
-/// `GenerateConsoleCtrlEvent` cannot send all events, and Wine loses those it can send, apart from Ctrl-C.
+/// `GenerateConsoleCtrlEvent` cannot send all events, and Wine loses those that it can, apart from Ctrl-C.
 pub fn handle_event(process: &impl AsRawHandle, event: u32) -> io::Result<()> {
     // SAFETY: the name is valid, and that library stays loaded.
     let library = unsafe { GetModuleHandleW(w!("kernel32.dll")) };

@@ -222,15 +222,8 @@ fn found(line: &str, idx: usize, pos: usize) -> SearchResult<'static> {
     SearchResult { entry: Cow::Owned(line.to_owned()), idx, pos }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::os::unix::net::UnixListener;
-    use std::sync::mpsc;
-    use std::thread;
-    use std::time::Duration;
-
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
     use rustyline::history::History as _;
 
     use super::*;
@@ -270,8 +263,11 @@ mod tests {
         assert_eq!(at("mm", 1, SearchDirection::Reverse), None);
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_file_is_private_and_its_size_is_bounded() {
+        use std::os::unix::fs::PermissionsExt;
+
         let folder = std::env::temp_dir().join(format!("linechat-history-{}", std::process::id()));
         let path = folder.join("deep/history");
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -290,8 +286,18 @@ mod tests {
         assert!(complaint.unwrap().starts_with("Cannot use the history file /dev/null/history:"));
         fs::remove_dir_all(folder).unwrap();
     }
+
+    #[cfg(unix)]
     #[test]
     fn a_history_that_is_not_a_regular_file_is_refused() {
+        use std::os::unix::fs::symlink;
+        use std::os::unix::net::UnixListener;
+        use std::sync::mpsc;
+        use std::thread;
+        use std::time::Duration;
+
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
         let folder = std::env::temp_dir().join(format!("linechat-history-kinds-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (fifo, attempt) = (folder.join("fifo"), folder.join("link"));

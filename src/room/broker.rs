@@ -1,7 +1,7 @@
 //! The broker: the task that owns the peers and the rooms, and puts what is said in order.
 //!
-//! It takes events from the sessions and publishes batches to the feed. It waits for its inbox, for the end of a round,
-//! and for the readers when half or more of the active ones are far behind; for a single reader it waits only a little.
+//! It takes events from the sessions and publishes batches to the feeds of the rooms. It waits for its inbox, for the end
+//! of a round, and for the history. If the readers of a room are far behind, only that room waits for them.
 //! `handle` is synchronous, so the room can be tested without an executor.
 
 mod history;

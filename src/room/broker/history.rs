@@ -82,7 +82,7 @@ impl Broker {
 
     /// Ends the batches of this turn. Each is published at once if it need not wait for the history.
     pub fn publish(&mut self) {
-        while let Some(id) = self.rooms.next_touched() {
+        for id in self.rooms.take_touched() {
             let room = self.rooms.get_mut(id);
             if !room.batch.is_empty() {
                 room.publish(self.is_recorded);

@@ -77,7 +77,7 @@ impl Broker {
         }
         if !self.exists(name) {
             self.policy.may_open(name, login, mute)?;
-            if self.count_rooms() >= self.policy.room_limit {
+            if self.room_list().len() >= self.policy.room_limit {
                 return Err(Refusal::TooManyRooms);
             }
         }
@@ -86,10 +86,6 @@ impl Broker {
         // If nobody enters it, it goes at the end of the turn.
         self.rooms.at(id);
         Ok(id)
-    }
-
-    fn count_rooms(&self) -> usize {
-        self.room_list().len()
     }
 
     /// Whether there is a room with this name. Without people, messages and a topic it is gone at the end of the turn.
@@ -161,25 +157,22 @@ impl Broker {
         if person.moves.len() >= MOVES_WAITING {
             return Err(Refusal::TooManyMoves);
         }
+        let (from, was_announced, own_name) = (person.room, person.unannounced.is_none(), person.name.clone());
         let to = self.open(name, person.account_id, person.is_muted(self.date))?;
         self.move_to(peer, to);
+        if was_announced {
+            let reason = Some(LeaveReason::Gone(name.clone()));
+            self.announce_leave(from, Leave { peer, name: own_name, reason, ignored_by: PeerSet::default() });
+        }
         Ok(())
     }
 
+    /// Moves a peer to another room. Those whom it leaves are not told.
     fn move_to(&mut self, peer: PeerId, to: RoomId) {
         let Some(person) = self.peers.get_mut(&peer) else { return };
-        let from = std::mem::replace(&mut person.room, to);
-        let was_announced = person.unannounced.is_none();
-        let left = self.rooms.at(from);
+        let left = self.rooms.at(std::mem::replace(&mut person.room, to));
         left.remove(peer, person);
         left.batch.end(peer);
-        let to_name = self.rooms.get(to).name.clone();
-        if was_announced {
-            let reason = Some(LeaveReason::Gone(to_name.clone()));
-            let leave = Leave { peer, name: person.name.clone(), reason, ignored_by: PeerSet::default() };
-            self.announce_leave(from, leave);
-        }
-        let Some(person) = self.peers.get_mut(&peer) else { return };
         let room = self.rooms.at(to);
         if let Some(at) = person.heard.iter().position(|heard| *heard == to) {
             person.heard.swap_remove(at);
@@ -192,8 +185,8 @@ impl Broker {
         let others = room.members.len();
         room.admit(peer, person, self.now);
         let named: Vec<_> = named.iter().map(|other| &self.peers[other].name).collect();
-        let room = self.rooms.at(to);
-        room.tell(peer, &Reply::Entered { room: &to_name, others, named: &named });
+        let entered = Reply::Entered { room: &room.name, others, named: &named };
+        room.batch.push(Audience::Only(peer), &entered);
         room.tell_topic(peer);
         self.replay_to_newcomer(peer, &JoinOptions::default(), true);
         self.announce_due(to);
@@ -303,8 +296,11 @@ impl Broker {
         names.extend(self.rooms.iter().filter(|(_, room)| room.has_people()).map(|(_, room)| room.name.clone()));
         names.sort_unstable();
         names.dedup();
-        let people = |name: &RoomName| self.rooms.id(name).map_or(0, |id| self.rooms.get(id).members.len());
-        let mut rooms: Vec<_> = names.into_iter().map(|name| (name.clone(), people(&name))).collect();
+        let with_people = |name| {
+            let people = self.rooms.id(&name).map_or(0, |id| self.rooms.get(id).members.len());
+            (name, people)
+        };
+        let mut rooms: Vec<_> = names.into_iter().map(with_people).collect();
         rooms.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         rooms
     }
@@ -320,11 +316,10 @@ impl Broker {
         let Some(person) = self.peers.get(&peer) else { return };
         let room = self.rooms.at(person.room);
         let Some(change) = change else {
-            match &room.topic {
-                Some(topic) => room.batch.push(Audience::Only(peer), &Reply::TopicIs(topic)),
-                None => room.tell(peer, &Reply::NoTopic),
+            if room.topic.is_none() {
+                room.tell(peer, &Reply::NoTopic);
             }
-            return;
+            return room.tell_topic(peer);
         };
         room.presence.tell_join_of(peer, &mut room.batch);
         room.topic = match change {
@@ -357,11 +352,7 @@ impl Broker {
         room.batch.push(Audience::Everyone, &Reply::RoomClosed { room: name, by, reason });
         let (members, hearers): (Vec<_>, Vec<_>) =
             (room.members.values().copied().collect(), room.hearers.iter().copied().collect());
-        for peer in members {
-            // Everybody goes, so nobody is told.
-            self.peers.entry(peer).and_modify(|person| person.unannounced = person.unannounced.or(Some(u64::MAX)));
-            self.move_to(peer, LOBBY);
-        }
+        members.into_iter().for_each(|peer| self.move_to(peer, LOBBY));
         for peer in hearers {
             if let Some(person) = self.peers.get_mut(&peer) {
                 person.heard.retain(|heard| *heard != id);
@@ -374,6 +365,7 @@ impl Broker {
 }
 
 impl Room {
+    /// Tells a peer the topic, if there is one.
     fn tell_topic(&mut self, peer: PeerId) {
         if let Some(topic) = &self.topic {
             self.batch.push(Audience::Only(peer), &Reply::TopicIs(topic));

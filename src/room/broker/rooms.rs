@@ -1,6 +1,5 @@
 //! The rooms of the server, and what each needs in a turn.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,8 +81,6 @@ pub(super) struct Rooms {
     ids: HashMap<RoomName, RoomId>,
     /// Those in which something may have happened in this turn.
     touched: Vec<RoomId>,
-    /// These are sorted.
-    is_sorted: bool,
     /// Those in which something may have been written since bytes were last counted.
     written: Vec<RoomId>,
     /// Those that have something to announce later.
@@ -143,7 +140,7 @@ impl Rooms {
     pub(super) fn new(lobby: Room) -> Self {
         let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
         let all = Slab::from_iter([(LOBBY.0, lobby)]);
-        Self { all, ids, touched: Vec::new(), is_sorted: false, written: Vec::new(), timed: BTreeSet::new() }
+        Self { all, ids, touched: Vec::new(), written: Vec::new(), timed: BTreeSet::new() }
     }
 
     pub(super) fn add(&mut self, room: Room) -> RoomId {
@@ -181,7 +178,6 @@ impl Rooms {
         if !room.is_touched {
             room.is_touched = true;
             self.touched.push(id);
-            self.is_sorted = false;
         }
         if room.counted.is_none() {
             room.counted = Some(room.batch.len());
@@ -212,16 +208,13 @@ impl Rooms {
         (bytes, is_full)
     }
 
-    /// Takes the rooms of this turn, one by one: first those with the shortest batches, so that the readers of a quiet
-    /// room come before those of a busy one.
-    pub(super) fn next_touched(&mut self) -> Option<RoomId> {
-        if self.touched.len() > 1 && !self.is_sorted {
-            self.touched.sort_unstable_by_key(|id| Reverse(self.all[id.0].batch.len()));
-        }
-        self.is_sorted = !self.touched.is_empty();
-        let id = self.touched.pop()?;
-        self.all[id.0].is_touched = false;
-        Some(id)
+    /// Takes the rooms of this turn: first those with the shortest batches, so that the readers of a quiet room come
+    /// before those of a busy one.
+    pub(super) fn take_touched(&mut self) -> Vec<RoomId> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.iter().for_each(|id| self.all[id.0].is_touched = false);
+        touched.sort_by_key(|id| self.all[id.0].batch.len());
+        touched
     }
 
     /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.

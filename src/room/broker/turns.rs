@@ -101,6 +101,10 @@ impl Broker {
     /// Handles the next event that a room holds. Returns false if there is none.
     pub(super) fn handle_next_held(&mut self, id: RoomId) -> bool {
         let Some(event) = self.rooms.find(id).and_then(|room| room.held.pop_front()) else { return false };
+        // Without people, the room goes when it holds nothing any more.
+        if self.rooms.at(id).held.is_empty() {
+            self.held.remove(&id);
+        }
         if let Some(peer) = event.peer().and_then(|peer| self.peers.get_mut(&peer)) {
             peer.held = peer.held.map(|(id, events)| (id, events - 1)).filter(|(_, events)| *events > 0);
             peer.throttle.hold(peer.held.is_some());
@@ -109,27 +113,19 @@ impl Broker {
         true
     }
 
-    /// Handles what was held by rooms that go on, up to about a batch for each.
+    /// Handles what was held by rooms that go on, until they are full.
     pub(super) fn take_held(&mut self) {
         for id in self.held.clone() {
             if self.is_slow(id, self.now) {
                 continue;
             }
-            let is_full = |this: &mut Self| this.rooms.find(id).is_some_and(|room| room.is_full);
-            while !is_full(self) && self.handle_next_held(id) {}
-            if self.rooms.find(id).is_none_or(|room| room.held.is_empty()) {
-                self.held.remove(&id);
-                // It may be empty now.
-                if self.rooms.find(id).is_some() {
-                    self.rooms.at(id);
-                }
-            }
+            while self.rooms.find(id).is_some_and(|room| !room.is_full) && self.handle_next_held(id) {}
         }
     }
 
     /// Handles everything that is held.
     pub(super) fn handle_held(&mut self) {
-        for id in std::mem::take(&mut self.held) {
+        for id in self.held.clone() {
             while self.handle_next_held(id) {}
         }
     }

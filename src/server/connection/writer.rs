@@ -201,9 +201,7 @@ impl Writer {
             }
             At::Current => {
                 self.send(portion, &rooms.current).await?;
-                if rooms.entering.is_none() {
-                    rooms.entering = self.next_room(rooms).await?;
-                }
+                rooms.entering = self.next_room(rooms).await?;
             }
             At::Heard(at) => {
                 self.send(portion, &rooms.heard[at]).await?;

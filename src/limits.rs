@@ -309,8 +309,11 @@ pub const HISTORY_TAIL_MESSAGES: usize = 1000;
 /// The most bytes that these may take.
 pub const HISTORY_TAIL_BYTES: usize = 1024 * 1024;
 
-/// The number of messages that a search looks through at once, before it lets others read. They take at most 16 MiB.
+/// The number of messages that a search looks through at once, before it lets others read, ...
 pub const SEARCH_STEP_MESSAGES: u64 = 4096;
+
+/// ... and how many of them are in memory together. They take at most 2 MiB.
+pub const SEARCH_PART_MESSAGES: i64 = 512;
 
 /// For each this many damaged messages, the next attempt to read on skips one more.
 pub const DAMAGE_STEPS: i64 = 256;

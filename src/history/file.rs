@@ -24,7 +24,7 @@ use crate::history::scan::{Entry, is_damage, newest_key, scan};
 use crate::history::{Extent, Found, Keep, NotStored, Page, ReadError, Settings, lock};
 use crate::limits::{
     HISTORY_PAGE_BYTES, HISTORY_TAIL_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD,
-    SEARCH_STEP_MESSAGES,
+    SEARCH_PART_MESSAGES, SEARCH_STEP_MESSAGES,
 };
 use crate::model::message::{Message, Timestamp};
 use crate::model::{Name, SafeText};
@@ -230,7 +230,7 @@ impl FileHistory {
         };
         let mut found = Found { messages: newest, unreadable: 0, has_more: false };
         let most = Most { messages: count, bytes: HISTORY_PAGE_BYTES };
-        self.look_back(&mut found, most, older_than, count as u64, |_| true).await?;
+        self.look_back(&mut found, most, older_than, count as u64, None).await?;
         self.report_damage(found.unreadable);
         Ok(Page::of_newest(found.messages, found.unreadable, up_to))
     }
@@ -246,22 +246,23 @@ impl FileHistory {
     }
 
     /// See [`History::search`](super::History::search).
-    pub(super) async fn search(&self, mut needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
+    pub(super) async fn search(&self, needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
         let mut found = Found { messages: Vec::new(), unreadable: 0, has_more: false };
         let most = Most { messages: count, bytes: usize::MAX };
-        self.look_back(&mut found, most, before, SEARCH_STEP_MESSAGES, move |text| needle.is_in(text)).await?;
+        self.look_back(&mut found, most, before, SEARCH_STEP_MESSAGES, Some(needle)).await?;
         self.report_damage(found.unreadable);
         Ok(found)
     }
 
-    /// Adds older messages to what was found, in steps, until that is enough. The first step looks at `span` numbers.
+    /// Adds older messages to what was found, in steps, until that is enough: all, or those with the needle. The first
+    /// step looks at `span` numbers.
     async fn look_back(
         &self,
         found: &mut Found,
         most: Most,
         before: u64,
         mut span: u64,
-        mut is_wanted: impl FnMut(&str) -> bool + Send + 'static,
+        mut needle: Option<Needle>,
     ) -> Result<(), ReadError> {
         // Only these are stored. So where the file is damaged, no other number is counted.
         let Some(Extent { oldest, newest }) = self.extent() else { return Ok(()) };
@@ -277,11 +278,11 @@ impl FileHistory {
             }
             let left = Most { messages: most.messages - found.messages.len(), bytes: most.bytes - bytes };
             let step = self.read(move |connection| {
-                let step = step_back(connection, room, oldest..before, span, left, &mut is_wanted)?;
-                Ok((step, is_wanted))
+                let step = step_back(connection, room, oldest..before, span, left, needle.as_mut())?;
+                Ok((step, needle))
             });
             let step = step.await?;
-            is_wanted = step.1;
+            needle = step.1;
             let Step { messages, unreadable, first } = step.0;
             found.messages.splice(..0, messages);
             found.unreadable += unreadable;
@@ -524,7 +525,7 @@ fn step_back(
     range: Range<u64>,
     span: u64,
     most: Most,
-    is_wanted: &mut impl FnMut(&str) -> bool,
+    mut needle: Option<&mut Needle>,
 ) -> rusqlite::Result<Step> {
     let [oldest, last] = keys(room, range.start, range.end - 1);
     let newest = match newest_key(connection, oldest, last) {
@@ -537,23 +538,50 @@ fn step_back(
     let first = oldest.max(newest.saturating_sub_unsigned(span - 1));
     let mut found = Window { most, before: 0, messages: VecDeque::new(), bytes: 0 };
     let mut parser = Rows::default();
-    scan(connection, COLUMNS, [first, newest], |entry| {
-        match entry {
-            Entry::Damaged(keys) => found.push_unreadable((keys.end - keys.start).cast_unsigned()),
-            Entry::Row(_, row) => match row.get_ref(3)?.as_str() {
-                Ok(text) if !is_wanted(text) => {}
-                _ => match parser.message(row)? {
-                    Some(message) => found.push(message),
-                    None => found.push_unreadable(1),
-                },
-            },
+    let mut next = first;
+    while next <= newest {
+        let part = [next, newest.min(next.saturating_add(SEARCH_PART_MESSAGES - 1))];
+        next = part[1].saturating_add(1);
+        if let Some(needle) = &mut needle
+            && is_without(connection, part, needle)?
+        {
+            continue;
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
+        scan(connection, COLUMNS, part, |entry| {
+            match entry {
+                Entry::Damaged(keys) => found.push_unreadable((keys.end - keys.start).cast_unsigned()),
+                Entry::Row(_, row) => {
+                    let text = row.get_ref(3)?.as_str();
+                    if text.is_ok_and(|text| needle.as_mut().is_some_and(|needle| !needle.is_in(text))) {
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    match parser.message(row)? {
+                        Some(message) => found.push(message),
+                        None => found.push_unreadable(1),
+                    }
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
     let after_first: u64 = found.messages.iter().map(|(_, unreadable)| unreadable).sum();
     let unreadable = after_first + if found.is_full() { 0 } else { found.before };
     let messages = found.messages.into_iter().map(|(message, _)| message).collect();
     Ok(Step { messages, unreadable, first: number(first) })
+}
+
+/// Whether no message of a range has the needle, and all of them can be read. `false` if that is not certain.
+///
+/// Taking all texts at once is faster than one row after the other. A message that is missing or damaged changes their
+/// number, because the numbers are dense.
+fn is_without(connection: &Connection, [first, last]: [i64; 2], needle: &mut Needle) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*), group_concat(text, char(10)) FROM messages WHERE key BETWEEN ?1 AND ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let is_without = statement.query_row([first, last], |row| {
+        let is_whole = row.get::<_, i64>(0)? == last - first + 1;
+        Ok(is_whole && row.get_ref(1)?.as_str().is_ok_and(|texts| !needle.is_in_any(texts)))
+    });
+    is_without.or_else(|error| if is_damage(&error) { Ok(false) } else { Err(error) })
 }
 
 /// The newest messages that were found so far.

@@ -25,6 +25,11 @@ impl Needle {
         Self { finder: Finder::new(fold(shown.as_str()).as_bytes()).into_owned(), folded: Vec::new() }
     }
 
+    /// Whether it is in one of these lines.
+    pub(super) fn is_in_any(&mut self, lines: &str) -> bool {
+        if lines.is_ascii() { self.is_in(lines) } else { lines.split('\n').any(|line| self.is_in(line)) }
+    }
+
     pub(super) fn is_in(&mut self, text: &str) -> bool {
         self.folded.clear();
         if text.is_ascii() {
@@ -120,6 +125,14 @@ mod tests {
         assert!(finds("が", "か\u{3099}"));
         assert!(!finds("e", "é"));
         assert!(!finds("é", "e"));
+    }
+
+    #[test]
+    fn lines_are_searched_together() {
+        for (lines, is_there) in [("abc\nSTRAsse", true), ("é\nStraße\n", true), ("stra\nsse", false), ("é\n", false)]
+        {
+            assert_eq!(Needle::new("straße").is_in_any(lines), is_there, "{lines:?}");
+        }
     }
 
     #[test]

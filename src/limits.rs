@@ -378,10 +378,14 @@ pub const DATABASE_BUSY: Duration = Duration::from_secs(5);
 /// The size to which the write-ahead log is cut when it is emptied.
 pub const WAL_KEPT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The size of the write-ahead log above which nothing is stored.
+/// The size of the write-ahead log above which readers are paused until it is empty. One transaction can add
+/// [`HISTORY_WAITING_BYTES`] to that, and the pages above them.
+pub const WAL_PAUSE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The size of the write-ahead log above which nothing is stored. Only another program can make it so large.
 pub const WAL_BYTES: u64 = 256 * 1024 * 1024;
 
-/// How often its size is checked while the server writes.
+/// How long the server waits before it tries again to empty it.
 pub const WAL_CHECK: Duration = Duration::from_secs(1);
 
 /// How often a problem with the database is logged.

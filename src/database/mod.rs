@@ -8,7 +8,7 @@ mod writer;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,9 @@ pub struct Database(Arc<Shared>);
 struct Shared {
     queue: Arc<Queue>,
     writer: Option<JoinHandle<()>>,
+    /// Held for reading while something is read, and by the thread that writes to pause all readers. A waiting writer comes
+    /// before further readers.
+    pause: Arc<RwLock<()>>,
     /// Connections that are not in use.
     readers: Mutex<Vec<Connection>>,
     problems: Arc<Problems>,
@@ -56,9 +59,11 @@ impl Database {
         let file = LockedFile::open(folder)?;
         let connection = open::writer(&file.path)?;
         let (queue, problems) = (Arc::<Queue>::default(), Arc::<Problems>::default());
-        let writer = writer::start(connection, &file.path, Arc::clone(&queue), Arc::clone(&problems))
-            .map_err(|error| OpenError::Io { path: file.path.clone(), error })?;
-        Ok(Self(Arc::new(Shared { queue, writer: Some(writer), readers: Mutex::default(), problems, file })))
+        let pause = Arc::default();
+        let writer =
+            writer::start(connection, &file.path, Arc::clone(&queue), Arc::clone(&problems), Arc::clone(&pause))
+                .map_err(|error| OpenError::Io { path: file.path.clone(), error })?;
+        Ok(Self(Arc::new(Shared { queue, writer: Some(writer), pause, readers: Mutex::default(), problems, file })))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -121,7 +126,10 @@ impl Database {
             Some(connection) => connection,
             None => reader(self.path())?,
         };
-        let result = work(&connection);
+        let result = {
+            let _reading = self.0.pause.read().unwrap_or_else(PoisonError::into_inner);
+            work(&connection)
+        };
         let mut free = free();
         // After an error, a new connection is the better start.
         if result.is_ok() && free.len() < DATABASE_READERS {

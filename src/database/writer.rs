@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use crate::database::{DatabaseError, Problems};
-use crate::limits::{WAL_BYTES, WAL_CHECK};
+use crate::limits::{DATABASE_BUSY, WAL_BYTES, WAL_CHECK, WAL_PAUSE_BYTES};
 
 /// When what was written must be on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,16 +126,17 @@ impl Drop for EndsWithThread {
     }
 }
 
-/// Starts the thread. It ends when the queue is closed and empty.
+/// Starts the thread. It ends when the queue is closed and empty. It takes the lock for writing to pause all readers.
 pub(super) fn start(
     connection: Connection,
     path: &Path,
     queue: Arc<Queue>,
     problems: Arc<Problems>,
+    pause: Arc<RwLock<()>>,
 ) -> std::io::Result<JoinHandle<()>> {
     let wal = wal(path);
     let syncer = Syncer::start(wal.clone(), Arc::clone(&problems))?;
-    let writer = Writer { connection, wal, syncer, problems, wal_checked: Instant::now(), is_wal_full: false };
+    let writer = Writer { connection, wal, syncer, problems, pause, wal_kept: None };
     thread::Builder::new().name("database".to_owned()).spawn(move || writer.run(&queue))
 }
 
@@ -151,8 +152,9 @@ struct Writer {
     wal: PathBuf,
     syncer: Syncer,
     problems: Arc<Problems>,
-    wal_checked: Instant,
-    is_wal_full: bool,
+    pause: Arc<RwLock<()>>,
+    /// When the write-ahead log could not be emptied.
+    wal_kept: Option<Instant>,
 }
 
 impl Writer {
@@ -218,22 +220,25 @@ impl Writer {
         }
     }
 
-    /// Whether the write-ahead log may grow. It is emptied whenever no reader needs it, so it only grows without end if
-    /// another program keeps a transaction open.
+    /// Whether the write-ahead log may grow.
+    ///
+    /// SQLite begins it anew only when nobody reads from it at that moment. Many readers, each of which is quick, can
+    /// prevent that for ever. So when it is large, readers are paused until it is empty. If it still grows, another
+    /// program keeps a transaction open.
     fn has_room(&mut self) -> bool {
-        if self.wal_checked.elapsed() < WAL_CHECK {
-            return !self.is_wal_full;
+        let size = || self.wal.metadata().map_or(0, |wal| wal.len());
+        if size() <= WAL_PAUSE_BYTES {
+            return true;
         }
-        self.wal_checked = Instant::now();
-        let is_full = || self.wal.metadata().is_ok_and(|wal| wal.len() > WAL_BYTES);
-        if is_full() {
-            // Without waiting for readers. If one is in the way, the size tells.
+        if self.wal_kept.is_none_or(|since| since.elapsed() >= WAL_CHECK) {
+            let _paused = self.pause.write().unwrap_or_else(PoisonError::into_inner);
+            // It does not wait for other programs. If one is in the way, the size tells.
             let _ = self.connection.busy_timeout(Duration::ZERO);
             let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-            let _ = self.connection.busy_timeout(crate::limits::DATABASE_BUSY);
+            let _ = self.connection.busy_timeout(DATABASE_BUSY);
+            self.wal_kept = (size() > WAL_PAUSE_BYTES).then(Instant::now);
         }
-        self.is_wal_full = is_full();
-        !self.is_wal_full
+        size() <= WAL_BYTES
     }
 }
 

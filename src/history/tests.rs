@@ -1,4 +1,5 @@
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use async_std::task::block_on;
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::database::tests::Folder;
-use crate::limits::{FREE_PAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD};
+use crate::limits::{FREE_PAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, WAL_PAUSE_BYTES};
 use crate::model::{Name, SafeText};
 
 fn message(number: u64, text: &str) -> Message {
@@ -558,4 +559,40 @@ fn too_much_that_waits_is_refused_and_the_rest_is_stored() {
     drop((history, database));
     let history = open(&folder);
     assert_eq!(history.extent(), Some(Extent { oldest: 1, newest: 21 }));
+}
+
+/// No transaction of a reader is open for longer than a page takes, but one of them always is.
+#[test]
+fn the_write_ahead_log_stays_small_while_others_read_and_search() {
+    /// More than the messages and the pages above them that one transaction writes here.
+    const TRANSACTION: u64 = 1024 * 1024;
+    let folder = Folder::new();
+    let history = open(&folder);
+    let (is_done, since) = (AtomicBool::new(false), Instant::now());
+    let largest = std::thread::scope(|scope| {
+        let repeat = |work: fn(&History)| {
+            let (history, is_done) = (&history, &is_done);
+            scope.spawn(move || {
+                while !is_done.load(Ordering::Relaxed) && since.elapsed() < Duration::from_secs(300) {
+                    work(history);
+                }
+            });
+        };
+        for _ in 0..4 {
+            repeat(|history| drop(read_all(history, 0, history.extent().map_or(0, |extent| extent.newest))));
+        }
+        for _ in 0..2 {
+            repeat(|history| drop(block_on(history.search("y", 9, None)).unwrap()));
+        }
+        let text = "x".repeat(1000);
+        let batches = 2 * WAL_PAUSE_BYTES / (64 * text.len() as u64);
+        let sizes = (0..batches).map(|batch| {
+            append(&history, &(1..=64).map(|number| (64 * batch + number, text.as_str())).collect::<Vec<_>>());
+            fs::metadata(folder.0.join("linechat.db-wal")).unwrap().len()
+        });
+        let largest = sizes.max();
+        is_done.store(true, Ordering::Relaxed);
+        largest
+    });
+    assert!(largest < Some(WAL_PAUSE_BYTES + TRANSACTION), "{largest:?}");
 }

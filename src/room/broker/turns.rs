@@ -153,7 +153,7 @@ impl Broker {
     }
 
     /// Waits until something is to be announced or a room may go on, or forever.
-    async fn until_due(&self) {
+    pub(super) async fn until_due(&self) {
         let is_one_ready = self.held.iter().any(|id| !self.rooms.get(*id).is_slow);
         let held = match self.held.is_empty() {
             true => None,

@@ -57,6 +57,8 @@ fn what_is_held_by_a_room_that_is_closed_is_said_there_and_not_in_the_lobby() {
     assert_eq!((said(room.heard(2)), said(room.heard(4))), (0, 1));
     assert!(!room.throttles[&3].is_held());
     assert_eq!(room.broker.rooms.iter().count(), 1);
+    // The broker waits for the rooms that still hold something. This one is gone.
+    assert!(room.broker.until_due().now_or_never().is_none());
 }
 
 #[test]

@@ -27,6 +27,20 @@ fn messages_of_an_ignored_peer_are_hidden_until_unignored_and_notices_are_not() 
 }
 
 #[test]
+fn a_topic_that_an_ignored_peer_sets_is_not_announced() {
+    let server = Server::start();
+    let [mut alice, mut bob, mut carol] = server.join_all(["Alice", "Bob", "Carol"]);
+    bob.send("/ignore Alice\n");
+    bob.expect("* Ignoring Alice.");
+    alice.send("/topic disks\n");
+    carol.expect("* Alice has set the topic: disks");
+    carol.send("hi\n");
+    bob.expect("Carol: hi");
+    bob.send("/topic\n");
+    bob.expect("* The topic is: disks");
+}
+
+#[test]
 fn an_ignored_name_stays_ignored_after_reconnecting() {
     let server = Server::start();
     let [mut alice, mut bob] = server.join_all(["Alice", "Bob"]);

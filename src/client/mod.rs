@@ -31,6 +31,8 @@ pub use target::Target;
 pub use tls::Trust;
 
 use std::io;
+#[cfg(test)]
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -67,6 +69,22 @@ impl Config {
     fn options(&self) -> String {
         let room = self.room.as_ref().map(room_option).unwrap_or_default();
         format!("{room}{}", self.wanted.options())
+    }
+
+    /// For a test that does not connect.
+    #[cfg(test)]
+    fn example(room: Option<&str>, hear: &[&str], wanted: Wanted) -> Self {
+        let room_name = |name| RoomName::parse(name).unwrap();
+        Self {
+            name: Name::parse("Bob").unwrap(),
+            endpoint: Endpoint::Unix(PathBuf::new()),
+            password: None,
+            allow_plain_password: false,
+            if_taken: None,
+            room: room.map(room_name),
+            hear: hear.iter().copied().map(room_name).collect(),
+            wanted,
+        }
     }
 }
 

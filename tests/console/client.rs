@@ -102,30 +102,20 @@ fn a_message_does_not_destroy_the_half_typed_line() {
 
 #[test]
 fn a_password_is_not_shown() {
-    let fake = FakeServer::start();
-    let console = Console::open();
-    let _bob = console.start(client(fake.address));
-    let mut server = fake.accept("Bob");
-    server.send(&format!("{REQUIRED}\n"));
-    console.sees("-- Password?");
-    console.type_in("ζξx");
-    console.press(&[BACKSPACE]);
-    console.type_in("ψζ");
-    console.press(&[ENTER]);
-    server.expect("ζξψζ");
-    server.send("* Welcome, Bob. You are the first here.\n");
-    console.sees("* Welcome, Bob.");
-    console.type_in("hello");
-    console.has_typed("hello");
-    console.has_not_shown_the_password();
+    type_a_password(&[], |console| console.has_typed("hello"));
 }
 
 #[test]
 fn without_an_editor_lines_are_sent_and_a_password_is_not_shown() {
+    type_a_password(&["--plain"], |console| console.sees("hello"));
+}
+
+/// Types a password, and then a line that `shown` waits for.
+fn type_a_password(arguments: &[&str], shown: impl FnOnce(&Console)) {
     let fake = FakeServer::start();
     let console = Console::open();
     let mut command = client(fake.address);
-    command.arg("--plain");
+    command.args(arguments);
     let _bob = console.start(command);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
@@ -138,7 +128,7 @@ fn without_an_editor_lines_are_sent_and_a_password_is_not_shown() {
     server.send("* Welcome, Bob. You are the first here.\n");
     console.sees("* Welcome, Bob.");
     console.type_in("hello");
-    console.sees("hello");
+    shown(&console);
     console.press(&[ENTER]);
     server.expect("hello");
     console.has_not_shown_the_password();

@@ -147,12 +147,9 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
-    use crate::client::Endpoint;
-    use crate::model::Name;
 
     const FIRST: Wanted = Wanted { ids: false, since: None, replay: Some(5) };
 
@@ -161,16 +158,7 @@ mod tests {
     }
 
     fn rooms(current: Option<&str>, heard: &[&str]) -> Rooms {
-        Rooms::new(&Config {
-            name: Name::parse("Bob").unwrap(),
-            endpoint: Endpoint::Unix(PathBuf::new()),
-            password: None,
-            allow_plain_password: false,
-            if_taken: None,
-            room: current.map(room),
-            hear: heard.iter().copied().map(room).collect(),
-            wanted: FIRST,
-        })
+        Rooms::new(&Config::example(current, heard, FIRST))
     }
 
     fn hear(rooms: &mut Rooms, lines: &str) -> bool {

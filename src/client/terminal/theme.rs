@@ -90,8 +90,8 @@ impl Theme {
         said.own(if is_for_us && self.bell { "\x07" } else { "" })
     }
 
-    /// Formats a message after the time and the room, with a mark if it is private. An action starts with `~`, which no name can start with. Its
-    /// mark comes before the name, because text after the name could imitate it.
+    /// Formats a message after the time and the room, with a mark if it is private. An action starts with `~`, which no
+    /// name can start with. Its mark comes before the name, because text after the name could imitate it.
     fn spoken(&self, before: Painted, name: Painted, mark: Option<Painted>, text: &str, style: Style) -> Painted {
         let safe = |text: &str| Painted::default().text(&SafeText::new(text.to_owned()));
         let said = match (action(text), mark) {

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use rustyline::ExternalPrinter;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::client::Endpoint;
 use crate::client::terminal::screen::Showing;
 use crate::limits::RECONNECT_PAUSE;
 use crate::protocol::AccountCommand;
@@ -63,19 +61,9 @@ impl Scene {
 
     /// With `--room` and `--hear`.
     fn in_rooms(current: Option<&str>, heard: &[&str]) -> Self {
-        let name = Name::parse("Bob").unwrap();
-        let theme = Theme::new(name.clone(), false, false);
         let (screen, showing) = Screen::new(false, || date(2026, 11, 26));
-        let config = Config {
-            name,
-            endpoint: Endpoint::Unix(PathBuf::new()),
-            password: None,
-            allow_plain_password: false,
-            if_taken: None,
-            room: current.map(room),
-            hear: heard.iter().copied().map(room).collect(),
-            wanted: crate::client::Wanted::default(),
-        };
+        let config = Config::example(current, heard, crate::client::Wanted::default());
+        let theme = Theme::new(config.name.clone(), false, false);
         let (typing, typed) = bounded(1);
         let typed = (typed, Completion::default(), Paste::default(), PasswordPrompt::default());
         let mut app = App::new(config, true, (screen.clone(), theme), typed);

@@ -80,6 +80,8 @@ pub(super) struct Shared {
     given: AtomicU64,
     /// The bytes of all rooms that wait to be written.
     waiting: Arc<AtomicUsize>,
+    /// The batches of this room that wait to be written.
+    pending: AtomicUsize,
     is_closed: AtomicBool,
     pub(super) extent: Mutex<Option<Extent>>,
     tail: Mutex<Memory>,
@@ -102,6 +104,7 @@ impl FileHistory {
             requested: AtomicU64::new(0),
             given: AtomicU64::new(given),
             waiting,
+            pending: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             extent: Mutex::new(extent),
             tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
@@ -128,8 +131,9 @@ impl FileHistory {
         self.shared.keep(self.usual_keep)
     }
 
-    pub(super) fn has_own_keep(&self) -> bool {
-        lock(&self.shared.keep).is_some()
+    /// Whether there is anything to keep: messages, also those that wait to be written, or a time of its own to keep them.
+    pub(super) fn has_something(&self) -> bool {
+        self.shared.pending.load(Ordering::Acquire) > 0 || self.extent().is_some() || lock(&self.shared.keep).is_some()
     }
 
     pub(super) fn trim(&self) {
@@ -280,6 +284,7 @@ impl FileHistory {
             self.shared.waiting.fetch_sub(bytes, Ordering::AcqRel);
             return Queued::Done(Ok(()));
         }
+        self.shared.pending.fetch_add(1, Ordering::AcqRel);
         let sync = if raised.is_some() { Sync::Always } else { self.sync };
         let (answer, answered) = oneshot::channel();
         let (room, keeps, stored) = (self.room(), self.keeps(), Arc::clone(&messages));
@@ -311,6 +316,8 @@ impl FileHistory {
                         Err(NotStored::Failed(error.to_string()))
                     }
                 };
+                // After the messages count as stored.
+                shared.pending.fetch_sub(1, Ordering::AcqRel);
                 // Nobody may be waiting.
                 let _ = answer.send(stored);
             },

@@ -266,7 +266,7 @@ impl Known {
             || match &self.kind {
                 Kind::Off(_) => false,
                 Kind::InMemory(memory) => lock(memory).extent().is_some(),
-                Kind::OnDisk(file) => file.extent().is_some() || file.has_own_keep(),
+                Kind::OnDisk(file) => file.has_something(),
             }
     }
 }

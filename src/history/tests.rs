@@ -227,6 +227,30 @@ proptest! {
 }
 
 #[test]
+fn a_room_that_everyone_has_left_stays_while_its_messages_wait_for_the_disk() {
+    let folder = Folder::new();
+    let database = folder.open();
+    let history = History::open(&database, FOREVER).unwrap();
+    let dev = RoomName::parse("dev").unwrap();
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let block = move |_: &rusqlite::Connection| {
+        wait.recv().unwrap();
+        Ok(())
+    };
+    database.submit(Sync::Always, block, |_| {});
+    let room = history.room(&dev);
+    let stored = room.append(Arc::from([message(1, "hi")]));
+    history.release(&dev);
+    assert!(history.has_room(&dev));
+    go_on.send(()).unwrap();
+    block_on(stored).unwrap();
+    drop((room, history, database));
+    let history = open(&folder);
+    assert!(history.has_room(&dev));
+    assert_eq!(numbers(&block_on(history.room(&dev).newest_messages(9, u64::MAX)).unwrap().messages), [1]);
+}
+
+#[test]
 fn numbering_continues_densely_after_a_clean_stop_and_above_the_ceiling_after_a_crash() {
     let folder = Folder::new();
     let history = open(&folder);

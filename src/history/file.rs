@@ -51,7 +51,7 @@ impl Room {
     }
 }
 
-fn number(key: i64) -> u64 {
+pub(super) fn number(key: i64) -> u64 {
     key.cast_unsigned() & HIGHEST
 }
 
@@ -212,7 +212,7 @@ impl FileHistory {
     pub(super) fn forget(&self, new: Room) -> Room {
         *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
-        lock(&self.shared.tail).forget();
+        lock(&self.shared.tail).forget_up_to(u64::MAX);
         let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
         self.change(move |connection| {
             let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
@@ -469,6 +469,12 @@ enum Queued {
 impl Shared {
     pub(super) fn room(&self) -> Room {
         Room(self.room.load(Ordering::Acquire))
+    }
+
+    /// Messages up to this number were removed from the file, which has these now.
+    pub(super) fn removed(&self, up_to: u64, extent: Option<Extent>) {
+        *lock(&self.extent) = extent;
+        lock(&self.tail).forget_up_to(up_to);
     }
 
     /// How long messages are kept. If the server keeps nothing, no room does.

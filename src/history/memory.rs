@@ -49,9 +49,9 @@ impl Memory {
         }
     }
 
-    /// Forgets all messages.
-    pub(super) fn forget(&mut self) {
-        while self.messages > 0 {
+    /// Forgets the messages up to this number.
+    pub(super) fn forget_up_to(&mut self, number: u64) {
+        while self.extent().is_some_and(|extent| extent.oldest <= number) {
             self.forget_first();
         }
     }

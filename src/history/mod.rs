@@ -343,9 +343,9 @@ impl History {
         self.rooms.set_keep(name, keep).await.map_err(|error| NotStored::Failed(error.to_string()))
     }
 
-    /// Removes the messages and the topic of a room. Returns whether it had any.
-    pub fn forget(&self, name: &RoomName) -> bool {
-        self.rooms.forget(name)
+    /// Removes the messages and the topic of a room.
+    pub fn forget(&self, name: &RoomName) {
+        self.rooms.forget(name);
     }
 
     /// Forgets messages in memory if those of all rooms take far too much.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
 
-use crate::history::file::{Room, Shared, extent, keys, remove_room};
+use crate::history::file::{Room, Shared, extent, keys, number, remove_room};
 use crate::history::rooms::Kept;
 use crate::history::{Keep, Settings, lock};
 use crate::limits::{FREE_PAGES, RETENTION_CHECK, RETENTION_MESSAGES, RETENTION_PAUSE, VACUUMED_PAGES};
@@ -28,7 +28,7 @@ impl Retain {
         let mut left = RETENTION_MESSAGES;
         let forgotten = lock(&self.kept.forgotten).clone();
         for room in forgotten {
-            left -= remove(connection, room, (i64::MAX, 0), left)?;
+            left -= remove(connection, room, (i64::MAX, 0), left)?.0;
             if left == 0 {
                 break;
             }
@@ -54,10 +54,10 @@ impl Retain {
             let room = shared.room();
             let excess = if Some(room) == fullest { excess } else { 0 };
             let cutoff = cutoff(shared.keep(self.settings.keep), now);
-            let removed = remove(connection, room, (cutoff, excess), left)?;
+            let (removed, up_to) = remove(connection, room, (cutoff, excess), left)?;
             // It may have been forgotten meanwhile.
             if removed > 0 && shared.room() == room {
-                *lock(&shared.extent) = extent(connection, room)?;
+                shared.removed(up_to, extent(connection, room)?);
             }
             left -= removed;
         }
@@ -89,8 +89,14 @@ fn cutoff(keep: Keep, now: SystemTime) -> i64 {
     }
 }
 
-/// Removes the oldest messages of a room: those before a time, and some to free so many bytes. Returns how many.
-fn remove(connection: &Connection, room: Room, (cutoff, excess): (i64, u64), most: usize) -> rusqlite::Result<usize> {
+/// Removes the oldest messages of a room: those before a time, and some to free so many bytes. Returns how many,
+/// and the number of the last one.
+fn remove(
+    connection: &Connection,
+    room: Room,
+    (cutoff, excess): (i64, u64),
+    most: usize,
+) -> rusqlite::Result<(usize, u64)> {
     let [first, last] = keys(room, 0, u64::MAX);
     let sql = "SELECT key, at, octet_length(text) FROM messages WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3";
     let mut statement = connection.prepare_cached(sql)?;
@@ -103,9 +109,9 @@ fn remove(connection: &Connection, room: Room, (cutoff, excess): (i64, u64), mos
         freed += row.get::<_, i64>(2)?.max(0).cast_unsigned();
     }
     drop(rows);
-    let Some(newest) = newest else { return Ok(0) };
+    let Some(newest) = newest else { return Ok((0, 0)) };
     let sql = "DELETE FROM messages WHERE key BETWEEN ?1 AND ?2";
-    connection.prepare_cached(sql)?.execute([first, newest])
+    Ok((connection.prepare_cached(sql)?.execute([first, newest])?, number(newest)))
 }
 
 /// The bytes of the database that are in use.

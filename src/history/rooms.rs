@@ -84,10 +84,9 @@ impl Rooms {
         };
         let mut known = HashMap::new();
         for Stored { room, name, state, topic, keep } in stored {
-            let file = disk.file(room, &name, keep, state);
             match RoomName::parse(&name) {
                 Ok(name) => {
-                    let kind = Kind::OnDisk(Arc::new(file));
+                    let kind = Kind::OnDisk(Arc::new(disk.file(room, name.as_str(), keep, state)));
                     known.insert(name, Known { kind, topic: topic.map(SafeText::new), is_open: false });
                 }
                 Err(_) => lock(&disk.kept.forgotten).push(room),
@@ -178,17 +177,15 @@ impl Rooms {
         written.await
     }
 
-    pub(super) fn forget(&self, name: &RoomName) -> bool {
+    pub(super) fn forget(&self, name: &RoomName) {
         let mut known = lock(&self.known);
-        let Some(room) = known.get_mut(name) else { return false };
-        let had_something = room.has_something();
+        let Some(room) = known.get_mut(name) else { return };
         room.topic = None;
         match &room.kind {
             Kind::Off(_) => {}
-            Kind::InMemory(memory) => lock(memory).forget(),
+            Kind::InMemory(memory) => lock(memory).forget_up_to(u64::MAX),
             Kind::OnDisk(file) => self.place.forget(file),
         }
-        had_something
     }
 
     pub(super) fn release(&self, name: &RoomName) {

@@ -227,6 +227,18 @@ proptest! {
 }
 
 #[test]
+fn what_is_removed_from_the_file_is_not_read_from_memory() {
+    let folder = Folder::new();
+    let history = open_with(&folder, Settings::default());
+    append(&history, &[(1, "old"), (2, "old")]);
+    let now = Timestamp::from(SystemTime::now());
+    block_on(history.append(Arc::from([Message { at: now, ..message(3, "new") }]))).unwrap();
+    within(|| history.extent() == Some(Extent { oldest: 3, newest: 3 }));
+    assert_eq!(numbers(&block_on(history.newest_messages(9, u64::MAX)).unwrap().messages), [3]);
+    assert_eq!(whole(&history, 0, 3, 9), (vec![3], 2, 3));
+}
+
+#[test]
 fn a_room_that_everyone_has_left_stays_while_its_messages_wait_for_the_disk() {
     let folder = Folder::new();
     let database = folder.open();

@@ -26,9 +26,11 @@ impl Recent {
         Self { limit, first, ..Self::default() }
     }
 
-    /// Whether all that a newcomer is shown is here. What was said in an earlier run of the server is not.
-    pub(crate) fn is_complete(&self, turn: &[Message]) -> bool {
-        self.first == 1 || self.messages.len() + turn.len() >= self.limit
+    /// Whether all that a newcomer is shown is here, if messages from number `oldest` on are stored. What was said in an
+    /// earlier run of the server is not here, and what was removed from the history must not be shown.
+    pub(crate) fn is_complete(&self, turn: &[Message], oldest: Option<u64>) -> bool {
+        let has_all = self.first == 1 || self.messages.len() + turn.len() >= self.limit;
+        has_all && self.messages.front().is_none_or(|first| oldest.is_some_and(|oldest| oldest <= first.number))
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -128,11 +130,21 @@ mod tests {
         let mut long = messages(1..2)[0].clone();
         long.text = SafeText::new("x".repeat(RECENT_BYTES));
         recent.push(&[long.clone()]);
-        assert!(recent.is_complete(&[]));
+        assert!(recent.is_complete(&[], Some(1)));
         long.number = 2;
         recent.push(&[long]);
-        assert!(!recent.is_complete(&[]));
+        assert!(!recent.is_complete(&[], Some(1)));
         assert_eq!(recent.messages.len(), 1);
+    }
+
+    #[test]
+    fn what_was_removed_from_the_history_is_not_shown() {
+        let mut recent = Recent::new(3, 1);
+        assert!(recent.is_complete(&[], None), "nothing was said");
+        recent.push(&messages(1..3));
+        assert!(recent.is_complete(&[], Some(1)));
+        assert!(!recent.is_complete(&[], Some(2)));
+        assert!(!recent.is_complete(&[], None));
     }
 
     #[test]

@@ -199,7 +199,8 @@ impl Broker {
             return;
         }
         let room = self.rooms.at(newcomer.room);
-        if count == room.recent.limit() && room.recent.is_complete(room.batch.values()) {
+        let oldest = room.history.extent().map(|extent| extent.oldest);
+        if count == room.recent.limit() && room.recent.is_complete(room.batch.values(), oldest) {
             let turn = room.batch.values();
             if let Some(text) = room.recent.render(turn, newcomer.dialect(), &room.name, self.date.into()) {
                 room.batch.control(peer, Control::Send(text));

@@ -234,7 +234,12 @@ pub const TASK_BUDGET: u8 = 8;
 pub const BATCH_BYTES: usize = 64 * 1024;
 
 /// The number of bytes that one room can get in a turn if there are several. Its last event may exceed this.
-pub const ROOM_BYTES: usize = 16 * 1024;
+pub const ROOM_BYTES: usize = 8 * 1024;
+
+/// How long the broker pauses after a turn in which a room got that much, so that the executor looks for input of the
+/// other rooms.
+#[cfg(unix)]
+pub const INPUT_PAUSE: Duration = Duration::from_micros(5);
 
 /// The size of the feeds of all rooms, in bytes, for all slow readers together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;

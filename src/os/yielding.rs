@@ -6,6 +6,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
+#[cfg(unix)]
+use async_io::Timer;
+
+#[cfg(unix)]
+use crate::limits::INPUT_PAUSE;
 use crate::limits::TASK_BUDGET;
 
 /// Yields to other tasks that are ready.
@@ -19,6 +24,21 @@ pub(crate) async fn let_others_run() {
         Poll::Pending
     })
     .await
+}
+
+/// Yields until the executor has looked for input.
+///
+/// It does so when no task is ready, and else only after 200 of them, which may take milliseconds. A timer that has not
+/// expired yet makes it look at once.
+#[cfg(unix)]
+pub(crate) async fn let_input_arrive() {
+    Timer::after(INPUT_PAUSE).await;
+}
+
+/// Yields to other tasks. Timers are too coarse here for more: they can take 16 ms.
+#[cfg(windows)]
+pub(crate) async fn let_input_arrive() {
+    let_others_run().await;
 }
 
 /// Counts the iterations of a task's loop.

@@ -14,7 +14,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use async_channel::Sender;
 
 use crate::history::History;
 use crate::log::{Log, Record};
@@ -28,7 +27,7 @@ use crate::room::names::NameTable;
 use crate::room::presence::Leave;
 use crate::room::replay::Waiting;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, Event, Feed, Move, Mute, PeerSet, Policy, Throttle};
+use crate::room::{Audience, Event, Feed, Moves, Mute, PeerSet, Policy, Throttle};
 
 /// The state of all rooms, and what is being said in this turn.
 #[derive(Debug)]
@@ -81,7 +80,7 @@ struct Peer {
     /// It also hears these.
     heard: Vec<RoomId>,
     /// Where its writer learns of rooms to read.
-    moves: Sender<Move>,
+    moves: Moves,
     has_ids: bool,
     /// How many messages it is shown when it enters a room.
     replay: usize,

@@ -64,6 +64,8 @@ pub struct Portion {
     start: Place,
     /// The reader's farewell was lost.
     lost_farewell: bool,
+    /// The peer is to look which other room it reads.
+    moves: bool,
 }
 
 /// What a reader lost because it was too slow.
@@ -353,6 +355,11 @@ impl Portion {
         self.lost().map_or(0, |lost| lost.others + lost.count())
     }
 
+    /// Whether the peer must look which other room it reads. The step that says so may be lost.
+    pub fn moves(&self) -> bool {
+        self.moves || self.lost.is_some()
+    }
+
     /// Whether the reader ends after this portion.
     pub fn is_last(&self) -> bool {
         let mut position = self.start();
@@ -602,6 +609,7 @@ impl Ring {
             batches: Vec::new(),
             start: cursor.start,
             lost_farewell: cursor.lost_farewell.is_some(),
+            moves: false,
         };
         let mut next_to_take = next;
         if next < first {
@@ -622,8 +630,10 @@ impl Ring {
             bytes += entry.batch.len().max(entry.batch.cost() / 4);
             let begin = if next_to_take == next { cursor.start.segment } else { 0 };
             for step in entry.batch.steps().iter().filter(|step| step.peer == peer && step.at >= begin) {
-                if let Control::Use(dialect) = step.control {
-                    cursor.start.dialect = dialect;
+                match step.control {
+                    Control::Use(dialect) => cursor.start.dialect = dialect,
+                    Control::Move => portion.moves = true,
+                    Control::Replay(_) | Control::Send(_) => {}
                 }
             }
             portion.batches.push(Arc::clone(&entry.batch));

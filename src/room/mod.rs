@@ -34,5 +34,5 @@ pub use feed::{Feed, Lost, Portion, Position, Progress, Reader, SlowReaders, The
 pub use peer_set::PeerSet;
 pub use policy::{OpenRooms, Policy};
 pub use replay::Replay;
-pub use subscription::{Joined, Move, Source, Subscription};
+pub use subscription::{Joined, Move, Moves, Source, Subscription};
 pub use throttle::Throttle;

@@ -1,6 +1,7 @@
 //! What a session and its writer get from the broker when their peer joins, and when it moves.
 
-use async_channel::Receiver;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::history::History;
 use crate::model::RoomName;
@@ -11,9 +12,13 @@ use crate::room::Reader;
 pub struct Joined {
     /// The room that the peer is in.
     pub current: Subscription,
-    /// What it reads later. A line or an end in the feed of its current room tells it to look here.
-    pub moves: Receiver<Move>,
+    pub moves: Moves,
 }
+
+/// What a peer is to read besides or instead of what it reads now. A step or an end in the feed of its current room
+/// tells its writer to look here, so nothing needs to wait for it, and an empty one is small. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Moves(Arc<Mutex<VecDeque<Move>>>);
 
 /// What one peer reads of one room.
 #[derive(Debug)]
@@ -38,6 +43,26 @@ pub enum Move {
     Enter(Subscription),
     /// The peer also hears this room.
     Hear(Subscription),
+}
+
+impl Moves {
+    pub(crate) fn push(&self, change: Move) {
+        self.with(|moves| moves.push_back(change));
+    }
+
+    /// Takes the oldest one.
+    pub fn take(&self) -> Option<Move> {
+        self.with(VecDeque::pop_front)
+    }
+
+    /// How many the writer has not taken yet.
+    pub(crate) fn count(&self) -> usize {
+        self.with(|moves| moves.len())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Move>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Source {

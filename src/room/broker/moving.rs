@@ -15,7 +15,7 @@ use crate::room::presence::Leave;
 use crate::room::recent::Recent;
 use crate::room::replay::{Waiting, recorded};
 use crate::room::unannounced::Unannounced;
-use crate::room::{Answer, Audience, Broker, Feed, Join, Joined, Move, Mute, PeerSet, Source, Subscription};
+use crate::room::{Answer, Audience, Broker, Feed, Join, Joined, Move, Moves, Mute, PeerSet, Source, Subscription};
 
 impl Room {
     /// Adds a peer that is in another room, or in none.
@@ -109,7 +109,7 @@ impl Broker {
         self.make_room_for(&name, account_id);
         self.names.check(&name, peer)?;
         self.tell_leaves_of(&name, peer);
-        let (send_moves, moves) = async_channel::unbounded();
+        let moves = Moves::default();
         let mut newcomer = Peer {
             name: name.clone(),
             from,
@@ -117,7 +117,7 @@ impl Broker {
             mute,
             room: id,
             heard: Vec::new(),
-            moves: send_moves,
+            moves: moves.clone(),
             has_ids: options.ids == Some(true),
             replay: options.replay.unwrap_or(self.replay),
             accepted: 0,
@@ -154,7 +154,7 @@ impl Broker {
             self.rooms.at(person.room).tell(peer, &Reply::AlreadyIn(name));
             return Ok(());
         }
-        if person.moves.len() >= MOVES_WAITING {
+        if person.moves.count() >= MOVES_WAITING {
             return Err(Refusal::TooManyMoves);
         }
         let (from, was_announced, own_name) = (person.room, person.unannounced.is_none(), person.name.clone());
@@ -179,8 +179,7 @@ impl Broker {
             room.stop_hearing(peer, person);
         }
         let subscription = room.subscribe(peer, person.dialect(), false);
-        // Without its writer, the peer is about to leave.
-        let _ = person.moves.try_send(Move::Enter(subscription));
+        person.moves.push(Move::Enter(subscription));
         let named: Vec<_> = room.members.values().take(WELCOME_NAMES).copied().collect();
         let others = room.members.len();
         room.admit(peer, person, self.now);
@@ -210,7 +209,7 @@ impl Broker {
         if person.heard.len() >= ROOMS_HEARD {
             return Err(Refusal::TooManyHeard);
         }
-        if person.moves.len() >= MOVES_WAITING {
+        if person.moves.count() >= MOVES_WAITING {
             return Err(Refusal::TooManyMoves);
         }
         let id = self.open(name, person.account_id, person.is_muted(self.date))?;
@@ -219,8 +218,7 @@ impl Broker {
         person.heard.push(id);
         let (dialect, room) = (person.dialect_of_heard(), self.rooms.at(id));
         let subscription = room.subscribe(peer, dialect, true);
-        // Without its writer, the peer is about to leave.
-        let _ = person.moves.try_send(Move::Hear(subscription));
+        person.moves.push(Move::Hear(subscription));
         room.hearers.insert(peer);
         room.batch.only_hear(room.hearers.iter().copied());
         room.dialects[dialect as usize] += 1;

@@ -1,7 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use async_channel::Receiver;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use proptest::prelude::*;
@@ -12,7 +11,7 @@ use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
-use crate::room::{Join, Joined, Portion, Replay, Subscription, Then};
+use crate::room::{Join, Joined, Move, Portion, Replay, Subscription, Then};
 
 mod held;
 mod several_rooms;
@@ -31,7 +30,7 @@ struct Room {
 struct Reading {
     current: Subscription,
     heard: Vec<Subscription>,
-    moves: Receiver<Move>,
+    moves: Moves,
 }
 
 impl Reading {
@@ -40,22 +39,22 @@ impl Reading {
         loop {
             self.heard.retain_mut(|heard| !read_room(heard, lines, history));
             if !read_room(&mut self.current, lines, history) {
-                match self.moves.try_recv() {
-                    Ok(Move::Hear(room)) => self.heard.push(room),
-                    Ok(Move::Enter(_)) => panic!("a peer enters a room when it has left the one before"),
-                    Err(_) => return true,
+                match self.moves.take() {
+                    Some(Move::Hear(room)) => self.heard.push(room),
+                    Some(Move::Enter(_)) => panic!("a peer enters a room when it has left the one before"),
+                    None => return true,
                 }
                 continue;
             }
             loop {
-                match self.moves.try_recv() {
-                    Ok(Move::Hear(room)) => self.heard.push(room),
-                    Ok(Move::Enter(room)) => {
+                match self.moves.take() {
+                    Some(Move::Hear(room)) => self.heard.push(room),
+                    Some(Move::Enter(room)) => {
                         self.heard.retain_mut(|heard| !read_room(heard, lines, history));
                         self.current = room;
                         break;
                     }
-                    Err(_) => {
+                    None => {
                         self.heard.retain_mut(|heard| !read_room(heard, lines, history));
                         return false;
                     }

@@ -10,7 +10,7 @@ use async_io::Timer;
 use futures::FutureExt;
 
 use crate::limits::{CONGESTION_PAUSE, INBOX_EVENTS};
-use crate::os::yielding::let_others_run;
+use crate::os::yielding::{let_input_arrive, let_others_run};
 use crate::room::broker::rooms::{LOBBY, Room, RoomId};
 use crate::room::{Broker, Event, SlowReaders};
 
@@ -59,7 +59,10 @@ impl Broker {
             }
             // If the inbox is never empty, the broker would occupy its thread forever. Also, what others read meanwhile
             // makes the next batch larger.
-            let_others_run().await;
+            match self.is_flooded() {
+                true => let_input_arrive().await,
+                false => let_others_run().await,
+            }
             self.end_turn(Instant::now());
             // If there is one room, its peers can wait where they are.
             while self.rooms.is_one() && self.is_slow(LOBBY, Instant::now()) {
@@ -137,6 +140,12 @@ impl Broker {
             room.is_slow = room.is_slow && room.has_slow_readers(waits_for_readers, now);
             room.is_slow
         })
+    }
+
+    /// Whether one of several rooms got as much as it can get in a turn.
+    fn is_flooded(&mut self) -> bool {
+        let rooms = &mut self.rooms;
+        !rooms.is_one() && self.published.iter().any(|id| rooms.find(*id).is_some_and(|room| room.is_full))
     }
 
     pub(super) fn end_turn(&mut self, now: Instant) {

@@ -8,7 +8,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::Receiver;
 use async_std::future::timeout;
 use futures::future::{BoxFuture, Shared as SharedFuture, select_all};
 use futures::{AsyncWriteExt, FutureExt};
@@ -20,7 +19,7 @@ use crate::model::{PeerId, RoomName};
 use crate::net::transport::Transport;
 use crate::os::yielding::Budget;
 use crate::protocol::Reply;
-use crate::room::{Joined, Move, Portion, Progress, Source, Subscription, Then};
+use crate::room::{Joined, Move, Moves, Portion, Progress, Source, Subscription, Then};
 use crate::server::connection::liveness::stall_deadline;
 use crate::server::connection::pages::HistoryReader;
 use crate::server::connection::state::ConnectionState;
@@ -48,7 +47,7 @@ pub(crate) struct Writer {
 struct Rooms {
     current: Subscription,
     heard: Vec<Subscription>,
-    moves: Receiver<Move>,
+    moves: Moves,
     /// Where the peer goes when its reader of the current room ends.
     entering: Option<Subscription>,
 }
@@ -65,9 +64,9 @@ impl Rooms {
         Self { current, heard: Vec::new(), moves, entering: None }
     }
 
-    /// Whether the peer reads only the room that it is in, and does not go to another one.
+    /// Whether the peer reads only the room that it is in, and is not about to go to another one.
     fn hears_only_its_own(&self) -> bool {
-        self.heard.is_empty() && self.entering.is_none() && self.moves.is_empty()
+        self.heard.is_empty() && self.entering.is_none()
     }
 
     /// Waits for something to send. `None` means the end of the feed.
@@ -172,11 +171,20 @@ impl Writer {
 
     /// Sends a portion of one of the rooms. Returns whether it was the last one of all.
     async fn send_in(&mut self, rooms: &mut Rooms, at: At, portion: &Portion) -> io::Result<bool> {
-        if !rooms.hears_only_its_own() {
-            // Boxed because it is rare and the future is large.
+        // Boxed because they are rare and the futures are large.
+        if portion.moves() || !rooms.hears_only_its_own() {
             return Box::pin(self.send_in_several(rooms, at, portion)).await;
         }
-        self.send(portion, &rooms.current).await
+        let is_last = self.send(portion, &rooms.current).await?;
+        if is_last { Box::pin(self.is_over(rooms)).await } else { Ok(false) }
+    }
+
+    /// Goes to the next room after the end of the last one. Returns whether there is none.
+    async fn is_over(&mut self, rooms: &mut Rooms) -> io::Result<bool> {
+        let next = self.next_room(rooms).await?;
+        let is_over = next.is_none();
+        next.into_iter().for_each(|next| rooms.current = next);
+        Ok(is_over)
     }
 
     /// [`Self::send_in`] for a peer that reads several rooms, or moves to another one.
@@ -221,7 +229,7 @@ impl Writer {
         if let Some(next) = rooms.entering.take() {
             return Ok(Some(next));
         }
-        while let Ok(change) = rooms.moves.try_recv() {
+        while let Some(change) = rooms.moves.take() {
             match change {
                 Move::Enter(next) => return Ok(Some(next)),
                 Move::Hear(room) => {

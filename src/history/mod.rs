@@ -324,6 +324,11 @@ impl History {
         self.rooms.names()
     }
 
+    /// How many rooms it knows: those with messages or a topic, those in which somebody is, and perhaps some that are gone.
+    pub fn rooms_known(&self) -> usize {
+        self.rooms.count()
+    }
+
     /// The topic of a room.
     pub fn topic(&self, name: &RoomName) -> Option<SafeText> {
         self.rooms.topic(name)

@@ -135,6 +135,10 @@ impl Rooms {
         there.map(|(name, _)| name.clone()).collect()
     }
 
+    pub(super) fn count(&self) -> usize {
+        lock(&self.known).len()
+    }
+
     pub(super) fn is_known(&self, name: &RoomName) -> bool {
         lock(&self.known).contains_key(name)
     }

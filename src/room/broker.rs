@@ -14,7 +14,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-
 use crate::history::History;
 use crate::log::{Log, Record};
 use crate::model::address::PeerAddr;
@@ -154,7 +153,7 @@ impl Broker {
     /// Begins a turn and announces what is due by `now`.
     pub fn tick(&mut self, now: Instant, date: SystemTime) {
         (self.now, self.date) = (now, date);
-        for id in self.rooms.timed() {
+        for id in self.rooms.due_at(now) {
             let room = self.rooms.at(id);
             if room.presence.due().is_some_and(|due| due <= now) {
                 room.presence.tell(&mut room.batch);
@@ -465,7 +464,7 @@ impl Broker {
 
     /// Called before a peer gets a name: announces the leaves under that name which are not announced yet.
     fn tell_leaves_of(&mut self, name: &Name, peer: PeerId) {
-        for id in self.rooms.timed() {
+        for id in self.rooms.with_leaves() {
             let room = self.rooms.at(id);
             room.presence.tell_leaves_of(name, peer, &mut room.batch);
         }

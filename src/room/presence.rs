@@ -110,6 +110,11 @@ impl PresenceNotices {
         self.due
     }
 
+    /// Whether the combined notice has leaves.
+    pub(crate) fn has_leaves(&self) -> bool {
+        self.left.count > 0
+    }
+
     /// Sends the combined notices.
     ///
     /// Joins come first. If a name is in both, the leave is of the peer that joined: [`Self::tell_leaves_of`] has

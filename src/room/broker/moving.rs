@@ -77,7 +77,7 @@ impl Broker {
         }
         if !self.exists(name) {
             self.policy.may_open(name, login, mute)?;
-            if self.room_list().len() >= self.policy.room_limit {
+            if self.are_rooms_at_limit() {
                 return Err(Refusal::TooManyRooms);
             }
         }
@@ -301,6 +301,13 @@ impl Broker {
         let mut rooms: Vec<_> = names.into_iter().map(with_people).collect();
         rooms.sort_unstable_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
         rooms
+    }
+
+    /// Whether no further room may be opened.
+    fn are_rooms_at_limit(&self) -> bool {
+        // The list is only made when it is needed.
+        let most = self.history.rooms_known() + self.policy.fixed_rooms().len();
+        most >= self.policy.room_limit && self.room_list().len() >= self.policy.room_limit
     }
 
     pub(super) fn list_rooms(&mut self, peer: PeerId) {

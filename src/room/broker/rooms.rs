@@ -70,6 +70,8 @@ pub(super) struct Room {
     pub(super) dialects: [usize; Dialect::COUNT],
     /// It is among the rooms of this turn.
     is_touched: bool,
+    /// When it has something to announce, at the end of its last turn.
+    due: Option<Instant>,
     /// The size of the batch when the bytes of a line were last counted.
     counted: Option<usize>,
 }
@@ -83,8 +85,10 @@ pub(super) struct Rooms {
     touched: Vec<RoomId>,
     /// Those in which something may have been written since bytes were last counted.
     written: Vec<RoomId>,
-    /// Those that have something to announce later.
-    timed: BTreeSet<RoomId>,
+    /// When each has something to announce.
+    due: BTreeSet<(Instant, RoomId)>,
+    /// Those that have leaves to announce.
+    with_leaves: BTreeSet<RoomId>,
 }
 
 impl Room {
@@ -111,6 +115,7 @@ impl Room {
             backpressure: Backpressure::new(now),
             dialects: [0; Dialect::COUNT],
             is_touched: false,
+            due: None,
             counted: None,
         }
     }
@@ -126,7 +131,7 @@ impl Room {
     }
 
     /// When something is to be announced.
-    fn due(&self) -> Option<Instant> {
+    fn next_notice(&self) -> Option<Instant> {
         self.presence.due().into_iter().chain(self.unannounced.due()).min()
     }
 
@@ -140,7 +145,8 @@ impl Rooms {
     pub(super) fn new(lobby: Room) -> Self {
         let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
         let all = Slab::from_iter([(LOBBY.0, lobby)]);
-        Self { all, ids, touched: Vec::new(), written: Vec::new(), timed: BTreeSet::new() }
+        let (due, with_leaves) = (BTreeSet::new(), BTreeSet::new());
+        Self { all, ids, touched: Vec::new(), written: Vec::new(), due, with_leaves }
     }
 
     pub(super) fn add(&mut self, room: Room) -> RoomId {
@@ -219,27 +225,40 @@ impl Rooms {
 
     /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.
     pub(super) fn end_turn(&mut self, id: RoomId) {
-        let room = &self.all[id.0];
-        if id != LOBBY && !room.has_people() && room.unpublished.is_empty() && room.held.is_empty() {
-            self.ids.remove(&room.name);
-            self.timed.remove(&id);
-            let room = self.all.remove(id.0);
-            room.history.release(&room.name);
-        } else if room.due().is_some() {
-            self.timed.insert(id);
+        let room = &mut self.all[id.0];
+        let is_kept = id == LOBBY || room.has_people() || !room.unpublished.is_empty() || !room.held.is_empty();
+        let due = room.next_notice().filter(|_| is_kept);
+        if due != room.due {
+            if let Some(before) = std::mem::replace(&mut room.due, due) {
+                self.due.remove(&(before, id));
+            }
+            self.due.extend(due.map(|due| (due, id)));
+        }
+        if is_kept && room.presence.has_leaves() {
+            self.with_leaves.insert(id);
         } else {
-            self.timed.remove(&id);
+            self.with_leaves.remove(&id);
+        }
+        if !is_kept {
+            let room = self.all.remove(id.0);
+            self.ids.remove(&room.name);
+            room.history.release(&room.name);
         }
     }
 
-    /// The rooms that may have something to announce.
-    pub(super) fn timed(&self) -> Vec<RoomId> {
-        let new = self.touched.iter().filter(|id| !self.timed.contains(id));
-        self.timed.iter().chain(new).copied().collect()
+    /// The rooms that may have something to announce now.
+    pub(super) fn due_at(&self, now: Instant) -> Vec<RoomId> {
+        let due = self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| id);
+        due.chain(&self.touched).copied().collect()
     }
 
-    /// When the next of them is due.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.timed.iter().filter_map(|id| self.get(*id).due()).min()
+    /// The rooms that may have leaves to announce.
+    pub(super) fn with_leaves(&self) -> Vec<RoomId> {
+        self.with_leaves.iter().chain(&self.touched).copied().collect()
+    }
+
+    /// When the next room has something to announce.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(due, _)| *due)
     }
 }

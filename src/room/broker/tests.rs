@@ -654,7 +654,7 @@ fn a_peer_that_stays_less_than_half_a_second_is_not_announced() {
     let welcome = "* Welcome, cron. 2 others here: Alice, Bob. /help lists the commands.";
     let bye = "* Bye, cron: 2 lines accepted, 0 refused.";
     assert_eq!(room.heard(3), [welcome, "Alice (privately): hi", bye]);
-    assert_eq!(room.broker.rooms.due(), None, "nothing is kept of it");
+    assert_eq!(room.broker.rooms.next_due(), None, "nothing is kept of it");
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Broker {
             false if is_one_ready => Some(Duration::ZERO),
             false => Some(CONGESTION_PAUSE),
         };
-        match held.map(|pause| Instant::now() + pause).into_iter().chain(self.rooms.due()).min() {
+        match held.map(|pause| Instant::now() + pause).into_iter().chain(self.rooms.next_due()).min() {
             Some(due) => drop(Timer::at(due).await),
             None => std::future::pending().await,
         }

@@ -71,9 +71,6 @@ impl Rooms {
 
     /// Waits for something to send. `None` means the end of the feed.
     async fn next(&mut self) -> (At, Option<Portion>) {
-        if self.heard.is_empty() {
-            return (At::Current, self.current.reader.next().await);
-        }
         let heard = self.heard.iter_mut().map(|heard| heard.reader.next().boxed());
         futures::select_biased! {
             portion = self.current.reader.next().fuse() => (At::Current, portion),
@@ -132,13 +129,19 @@ impl Writer {
     /// the connection.
     ///
     /// If the connection fails, both sides are closed so that the session notices.
-    pub(crate) async fn follow(mut self, joined: Joined) {
-        match self.follow_to_end(Rooms::new(joined)).await {
-            // An error means that the peer is already gone. If closing takes too long, the session cuts the connection.
-            Ok(()) => drop(self.transport.close().await),
-            Err(_lost) => {
-                self.state.note_broken();
-                self.transport.cut();
+    ///
+    /// It is not an async function, because its future would be larger: it would keep its arguments twice.
+    pub(crate) fn follow(mut self, joined: Joined) -> impl Future<Output = ()> {
+        let mut rooms = Rooms::new(joined);
+        async move {
+            match self.follow_to_end(&mut rooms).await {
+                // An error means that the peer is already gone. If closing takes too long, the session cuts the
+                // connection.
+                Ok(()) => drop(self.transport.close().await),
+                Err(_lost) => {
+                    self.state.note_broken();
+                    self.transport.cut();
+                }
             }
         }
     }
@@ -149,15 +152,22 @@ impl Writer {
         let _ = timeout(FAREWELL_LIMIT, self.transport.close()).await;
     }
 
-    async fn follow_to_end(&mut self, mut rooms: Rooms) -> io::Result<()> {
+    async fn follow_to_end(&mut self, rooms: &mut Rooms) -> io::Result<()> {
         let mut budget = Budget::default();
         loop {
-            let next = futures::select_biased! {
-                next = rooms.next().fuse() => Some(next),
-                () = self.state.has_answers().fuse() => None,
+            let next = match rooms.heard[..] {
+                [] => futures::select_biased! {
+                    portion = rooms.current.reader.next().fuse() => Some((At::Current, portion)),
+                    () = self.state.has_answers().fuse() => None,
+                },
+                // Boxed because it is rare and the future is large.
+                _ => futures::select_biased! {
+                    next = Box::pin(rooms.next()).fuse() => Some(next),
+                    () = self.state.has_answers().fuse() => None,
+                },
             };
             match next {
-                Some((at, Some(portion))) if self.send_in(&mut rooms, at, &portion).await? => return Ok(()),
+                Some((at, Some(portion))) if self.send_in(rooms, at, &portion).await? => return Ok(()),
                 Some((_, None)) => return Ok(()),
                 Some((_, Some(_))) | None => {}
             }

@@ -28,13 +28,20 @@ pub(crate) struct PresenceNotices {
     /// How many notices may be sent at once, and since when that number has been growing.
     allowance: f64,
     since: Instant,
-    joined: Gathered<PeerId>,
-    left: Gathered<Leave>,
-    /// The peers whose joins are waiting, and the names of the leaves that are.
-    newcomers: HashSet<PeerId>,
-    names_left: NameTable,
     /// When the combined notice is due.
     due: Option<Instant>,
+    /// Boxed because it is rare, and there can be many rooms.
+    combined: Option<Box<Combined>>,
+}
+
+/// The joins and leaves that wait.
+#[derive(Debug, Default)]
+struct Combined {
+    joined: Gathered<PeerId>,
+    left: Gathered<Leave>,
+    /// The peers that have joined, and the names of those that have left.
+    newcomers: HashSet<PeerId>,
+    names_left: NameTable,
 }
 
 /// Joins or leaves that are combined.
@@ -74,23 +81,16 @@ impl Leave {
 
 impl PresenceNotices {
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            allowance: NOTICES_PER_SECOND,
-            since: now,
-            joined: Gathered::default(),
-            left: Gathered::default(),
-            newcomers: HashSet::new(),
-            names_left: NameTable::default(),
-            due: None,
-        }
+        Self { allowance: NOTICES_PER_SECOND, since: now, due: None, combined: None }
     }
 
     /// Records a join in a room of `room` peers. Returns true if it is to be announced at once.
     pub(crate) fn joins(&mut self, peer: PeerId, name: &Name, room: usize, now: Instant) -> bool {
         let is_calm = self.is_calm(room, now);
         if !is_calm {
-            self.joined.add(name, peer);
-            self.newcomers.insert(peer);
+            let combined = self.combined.get_or_insert_default();
+            combined.joined.add(name, peer);
+            combined.newcomers.insert(peer);
         }
         is_calm
     }
@@ -100,8 +100,9 @@ impl PresenceNotices {
         if self.is_calm(room, now) {
             leave.tell(batch);
         } else {
-            self.names_left.insert(&leave.name, leave.peer);
-            self.left.add(&leave.name.clone(), leave);
+            let combined = self.combined.get_or_insert_default();
+            combined.names_left.insert(&leave.name, leave.peer);
+            combined.left.add(&leave.name.clone(), leave);
         }
     }
 
@@ -112,7 +113,7 @@ impl PresenceNotices {
 
     /// Whether the combined notice has leaves.
     pub(crate) fn has_leaves(&self) -> bool {
-        self.left.count > 0
+        self.combined.as_ref().is_some_and(|combined| combined.left.count > 0)
     }
 
     /// Sends the combined notices.
@@ -121,9 +122,7 @@ impl PresenceNotices {
     /// announced the leave of its previous holder.
     pub(crate) fn tell(&mut self, batch: &mut BatchBuilder) {
         self.due = None;
-        self.newcomers = HashSet::new();
-        self.names_left = NameTable::default();
-        let (joined, left) = (std::mem::take(&mut self.joined), std::mem::take(&mut self.left));
+        let Combined { joined, left, .. } = *self.combined.take().unwrap_or_default();
         match (&joined.names[..], &joined.first) {
             ([name], Some(peer)) => batch.push(Audience::AllBut(*peer), &Reply::Joined(name)),
             ([], _) => {}
@@ -138,14 +137,14 @@ impl PresenceNotices {
 
     /// Called before others hear a line of `peer`: sends the combined notice if the peer's join is in it.
     pub(crate) fn tell_join_of(&mut self, peer: PeerId, batch: &mut BatchBuilder) {
-        if self.newcomers.contains(&peer) {
+        if self.combined.as_ref().is_some_and(|combined| combined.newcomers.contains(&peer)) {
             self.tell(batch);
         }
     }
 
     /// Called before a peer gets the name: sends the combined notice if a leave under that name is in it.
     pub(crate) fn tell_leaves_of(&mut self, name: &Name, peer: PeerId, batch: &mut BatchBuilder) {
-        if self.names_left.check(name, peer).is_err() {
+        if self.combined.as_ref().is_some_and(|combined| combined.names_left.check(name, peer).is_err()) {
             self.tell(batch);
         }
     }

@@ -79,7 +79,8 @@ pub(super) struct Room {
 /// All rooms in which somebody is or which somebody hears, and the lobby.
 #[derive(Debug)]
 pub(super) struct Rooms {
-    all: Slab<Room>,
+    /// Boxed because a slab doubles its memory when it is full.
+    all: Slab<Box<Room>>,
     ids: HashMap<RoomName, RoomId>,
     /// Those in which something may have happened in this turn.
     touched: Vec<RoomId>,
@@ -144,14 +145,14 @@ impl Room {
 impl Rooms {
     pub(super) fn new(lobby: Room) -> Self {
         let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
-        let all = Slab::from_iter([(LOBBY.0, lobby)]);
+        let all = Slab::from_iter([(LOBBY.0, Box::new(lobby))]);
         let (due, with_leaves) = (BTreeSet::new(), BTreeSet::new());
         Self { all, ids, touched: Vec::new(), written: Vec::new(), due, with_leaves }
     }
 
     pub(super) fn add(&mut self, room: Room) -> RoomId {
         let name = room.name.clone();
-        let id = RoomId(self.all.insert(room));
+        let id = RoomId(self.all.insert(Box::new(room)));
         self.ids.insert(name, id);
         id
     }
@@ -166,7 +167,7 @@ impl Rooms {
     }
 
     pub(super) fn find(&mut self, id: RoomId) -> Option<&mut Room> {
-        self.all.get_mut(id.0)
+        self.all.get_mut(id.0).map(Box::as_mut)
     }
 
     /// Whether there is only the lobby.
@@ -193,7 +194,7 @@ impl Rooms {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (RoomId, &Room)> {
-        self.all.iter().map(|(id, room)| (RoomId(id), room))
+        self.all.iter().map(|(id, room)| (RoomId(id), room.as_ref()))
     }
 
     pub(super) fn ids(&self) -> Vec<RoomId> {

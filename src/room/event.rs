@@ -74,6 +74,18 @@ pub enum Event {
 }
 
 impl Event {
+    /// The rooms that lines name in order to say something there.
+    pub(crate) fn rooms_named(&self) -> impl Iterator<Item = &RoomName> {
+        let lines = match self {
+            Self::Lines { lines, .. } => &lines[..],
+            _ => &[],
+        };
+        lines.iter().filter_map(|line| match line {
+            Ok(Command::SayIn(room, _)) => Some(room),
+            _ => None,
+        })
+    }
+
     /// The peer in the room whose session has sent it.
     pub(crate) fn peer(&self) -> Option<PeerId> {
         match self {

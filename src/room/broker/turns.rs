@@ -3,6 +3,7 @@
 //! A turn takes all waiting events and publishes the result. Each room gets at most about a batch of text in a turn,
 //! and nothing while its readers are too slow: what its peers send waits, while the other rooms go on.
 
+use std::iter;
 use std::time::{Duration, Instant, SystemTime};
 
 use async_channel::Receiver;
@@ -90,15 +91,19 @@ impl Broker {
         self.held.insert(id);
     }
 
-    /// The room that holds an event: the one that holds the earlier ones of the peer, or the one that it is in.
+    /// The room that holds an event: the one that holds the earlier ones of the peer, or one that the peer speaks in, by
+    /// being there or with `/say`.
     fn room_that_holds(&self, event: &Event) -> Option<RoomId> {
         if self.closing || self.rooms.is_one() && self.held.is_empty() {
             return None;
         }
         let peer = self.peers.get(&event.peer()?)?;
-        let room = self.rooms.get(peer.room);
-        let holds = room.is_full || room.is_slow || !room.held.is_empty();
-        peer.held.map(|(id, _)| id).or(Some(peer.room).filter(|_| holds))
+        let spoken_in = event.rooms_named().filter_map(|name| self.rooms.id(name));
+        let holds = |id: &RoomId| {
+            let room = self.rooms.get(*id);
+            room.is_full || room.is_slow || !room.held.is_empty()
+        };
+        peer.held.map(|(id, _)| id).or_else(|| iter::once(peer.room).chain(spoken_in).find(holds))
     }
 
     /// Handles the next event that a room holds. Returns false if there is none.

@@ -45,6 +45,27 @@ fn a_full_room_holds_the_rest_and_another_room_goes_on() {
 }
 
 #[test]
+fn a_full_room_also_holds_what_is_said_there_from_another_room() {
+    let mut room = two_rooms();
+    line(&mut room, 1, "/hear dev");
+    line(&mut room, 2, "/hear dev");
+    room.publish();
+    room.heard.clear();
+    room.broker.take(flood(3));
+    line(&mut room, 1, "/say dev one");
+    // Alice's next line must not overtake it. Bob's line is for the lobby.
+    line(&mut room, 1, "two");
+    line(&mut room, 2, "three");
+    assert!(room.throttles[&1].is_held() && !room.throttles[&2].is_held());
+    assert_eq!(room.heard(1).last().unwrap(), "Bob: three");
+    room.broker.end_turn(Instant::now());
+    room.broker.take_held();
+    assert!(!room.throttles[&1].is_held());
+    assert_eq!(room.heard(4).last().unwrap(), "Alice: one");
+    assert!(room.heard(2).contains(&"Alice: two".to_owned()));
+}
+
+#[test]
 fn what_is_held_by_a_room_that_is_closed_is_said_there_and_not_in_the_lobby() {
     let mut room = two_rooms();
     room.broker.take(flood(3));

@@ -21,6 +21,7 @@ use crate::model::budget::Budget;
 use crate::model::{AccountId, Message, Name, PeerId, RoomName, SafeText};
 use crate::protocol::{Command, Dialect, LeaveReason, Refusal, Reply};
 use crate::room::broker::rooms::{RoomId, Rooms, Stored};
+use crate::room::event::HistoryAnswer;
 use crate::room::ignores::Ignores;
 use crate::room::names::NameTable;
 use crate::room::presence::Leave;
@@ -61,6 +62,8 @@ pub struct Broker {
     published: Vec<RoomId>,
     /// Rooms with batches that wait for the history.
     waiting: Vec<RoomId>,
+    /// Who asked for the history in this turn.
+    history_asked: Vec<(PeerId, HistoryAnswer)>,
     /// The history has not stored this yet, and nobody waits for it.
     late: Option<Stored>,
     /// The server is stopping. Peers that leave still receive the lines of those who leave later. The rooms end with
@@ -123,6 +126,7 @@ impl Broker {
             date: SystemTime::UNIX_EPOCH,
             published: Vec::new(),
             waiting: Vec::new(),
+            history_asked: Vec::new(),
             late: None,
             closing: false,
         }
@@ -212,13 +216,7 @@ impl Broker {
                     let _ = answer.send(asked.as_person(peer, &self.rooms, self.date));
                 }
             }
-            Event::AskHistory { peer, answer } => {
-                if let Some(asking) = self.peers.get(&peer) {
-                    let room = self.rooms.get(asking.room);
-                    // The session may be gone.
-                    let _ = answer.send((room.history.clone(), room.name.clone(), self.ignored_by(peer)));
-                }
-            }
+            Event::AskHistory { peer, answer } => self.history_asked.push((peer, answer)),
             Event::Found { peer, room, messages, has_more } => {
                 self.show_found(peer, &room, &messages, has_more);
                 let written = self.count_written();

@@ -13,6 +13,9 @@ use crate::room::{AdminRequest, Joined, Person, Throttle};
 /// The answer to a join.
 pub type Answer = Result<Joined, Refusal>;
 
+/// Receives the history of a room, its name, and whose messages the asking peer does not want.
+pub type HistoryAnswer = oneshot::Sender<(History, RoomName, Vec<Name>)>;
+
 #[derive(Debug)]
 pub enum Event {
     /// A connection wants to join with a valid name.
@@ -38,11 +41,11 @@ pub enum Event {
         /// Receives nothing if the peer is not in the room any more.
         answer: oneshot::Sender<Person>,
     },
-    /// A session asks for the history of the room that its peer is in, the name of the room, and whose messages the peer
-    /// does not want.
+    /// A session asks for the history of the room that its peer is in. It gets it when everything that was said before is
+    /// in it.
     AskHistory {
         peer: PeerId,
-        answer: oneshot::Sender<(History, RoomName, Vec<Name>)>,
+        answer: HistoryAnswer,
     },
     /// A session sends its peer what a search has found.
     Found {

@@ -53,6 +53,7 @@ impl Broker {
             }
             self.publish();
             self.publish_when_stored().await;
+            self.hand_out_history();
             for id in &self.published {
                 if let Some(room) = self.rooms.find(*id) {
                     room.feed.clone().round().await;
@@ -78,6 +79,18 @@ impl Broker {
         }
         self.publish();
         self.publish_when_stored().await;
+        self.hand_out_history();
+    }
+
+    /// Answers those who asked for the history. What was said before they asked is in it by now.
+    fn hand_out_history(&mut self) {
+        for (peer, answer) in std::mem::take(&mut self.history_asked) {
+            if let Some(asking) = self.peers.get(&peer) {
+                let room = self.rooms.get(asking.room);
+                // The session may be gone.
+                let _ = answer.send((room.history.clone(), room.name.clone(), self.ignored_by(peer)));
+            }
+        }
     }
 
     /// Handles an event, or holds it until the room of its peer goes on.

@@ -37,8 +37,6 @@ pub enum Refusal {
     TooManySearches,
     #[error("wait for the messages that you have asked for already")]
     TooManyReplays,
-    #[error("you are changing rooms too fast; read what was sent to you first")]
-    TooManyMoves,
     /// The history must keep every message, and cannot.
     #[error("the server could not store this message; it was not sent")]
     MessageNotKept,
@@ -246,7 +244,7 @@ impl Refusal {
             Self::ServerFull | Self::SourceFull | Self::Evicted => "server-full",
             Self::LoginTimeout | Self::PasswordTimeout => "login-timeout",
             Self::Discarded(_) | Self::UnfinishedPassword => "discarded",
-            Self::Busy | Self::TooManySearches | Self::TooManyReplays | Self::TooManyMoves => "busy",
+            Self::Busy | Self::TooManySearches | Self::TooManyReplays => "busy",
             Self::BadPassword(_) => "bad-password",
             Self::PasswordsDiffer => "passwords-differ",
             Self::NameRegistered(_) | Self::NameLooksRegistered { .. } => "name-registered",

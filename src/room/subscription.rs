@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::history::History;
+use crate::limits::MOVES_WAITING;
 use crate::model::RoomName;
 use crate::room::Reader;
 
@@ -55,9 +56,9 @@ impl Moves {
         self.with(VecDeque::pop_front)
     }
 
-    /// How many the writer has not taken yet.
-    pub(crate) fn count(&self) -> usize {
-        self.with(|moves| moves.len())
+    /// Whether the writer is so late that the peer must not move again.
+    pub fn are_many(&self) -> bool {
+        self.with(|moves| moves.len() >= MOVES_WAITING)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Move>) -> T) -> T {

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
-use crate::support::harness::{Peer, Server};
+use crate::support::harness::{Peer, Server, unpaced};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 /// A peer that has sent this first line and has read its welcome.
@@ -92,6 +93,33 @@ fn many_moves_in_one_packet_happen_in_their_order() {
     for number in (1..60).step_by(3) {
         watcher.expect_message(&format!("Alice: {number} in r1"));
     }
+}
+
+#[test]
+fn the_lines_of_a_peer_that_moves_faster_than_it_reads_stay_in_their_rooms() {
+    let server = Server::start_with(unpaced());
+    let mut watchers = ["a", "b"].map(|room| (room, enter(&server, &format!("Watcher-{room} #{room}"))));
+    // Many more moves than may wait, and more replies than the buffers take.
+    let mut mover = enter_at(Peer::connect_with_a_small_buffer(server.address), "Mover replay=0");
+    let count = 20_000;
+    let moves: String = (0..count).map(|at| format!("/join a\nfor a {at}\n/join b\nfor b {at}\n")).collect();
+    let mut sender = mover.try_clone();
+    let sending = thread::spawn(move || sender.send(&(moves + "/quit\n")));
+    for (room, watcher) in &mut watchers {
+        // Until the mover has to wait for itself to read.
+        for at in 0..100 {
+            watcher.expect_message(&format!("Mover: for {room} {at}"));
+        }
+    }
+    let reading = thread::spawn(move || rest(&mut mover));
+    for (room, watcher) in &mut watchers {
+        for at in 100..count {
+            watcher.expect_message(&format!("Mover: for {room} {at}"));
+        }
+    }
+    sending.join().unwrap();
+    let bye = format!("* Bye, Mover: {} lines accepted, 0 refused.", 2 * count);
+    assert!(reading.join().unwrap().last().unwrap().starts_with(&bye));
 }
 
 #[test]

@@ -29,7 +29,6 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::HistoryFailed, "history-failed: the server cannot read its history; try again later"),
         (Refusal::TooManySearches, "busy: too many searches are running; try again in a moment"),
         (Refusal::TooManyReplays, "busy: wait for the messages that you have asked for already"),
-        (Refusal::TooManyMoves, "busy: you are changing rooms too fast; read what was sent to you first"),
         (Refusal::MessageNotKept, "not-kept: the server could not store this message; it was not sent"),
         (Refusal::NameTaken(bob()), "name-taken: Bob is taken"),
         (

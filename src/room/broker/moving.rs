@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::limits::{MOVES_WAITING, ROOMS_HEARD, WELCOME_NAMES, WHO_NAMES};
+use crate::limits::{ROOMS_HEARD, WELCOME_NAMES, WHO_NAMES};
 use crate::log::Record;
 use crate::model::{AccountId, PeerId, RoomName, SafeText};
 use crate::protocol::command::TopicChange;
@@ -154,9 +154,6 @@ impl Broker {
             self.rooms.at(person.room).tell(peer, &Reply::AlreadyIn(name));
             return Ok(());
         }
-        if person.moves.count() >= MOVES_WAITING {
-            return Err(Refusal::TooManyMoves);
-        }
         let (from, was_announced, own_name) = (person.room, person.unannounced.is_none(), person.name.clone());
         let to = self.open(name, person.account_id, person.is_muted(self.date))?;
         self.move_to(peer, to);
@@ -208,9 +205,6 @@ impl Broker {
         }
         if person.heard.len() >= ROOMS_HEARD {
             return Err(Refusal::TooManyHeard);
-        }
-        if person.moves.count() >= MOVES_WAITING {
-            return Err(Refusal::TooManyMoves);
         }
         let id = self.open(name, person.account_id, person.is_muted(self.date))?;
         since.map_or(Ok(()), |since| self.rooms.get(id).check_since(since))?;

@@ -209,11 +209,6 @@ impl RateLimit {
         self.profile = PacePreset::Off;
     }
 
-    /// Whether anything is limited.
-    pub(crate) fn is_on(&self) -> bool {
-        self.profile != PacePreset::Off
-    }
-
     /// Takes a line to pass on, if the limits allow one now.
     pub(crate) fn take_line(&mut self, now: Instant) -> bool {
         let Some(rates) = self.profile.rates() else { return true };

@@ -21,7 +21,7 @@ use crate::model::address::PeerAddr;
 use crate::model::{PeerId, SafeText};
 use crate::os::yielding::Budget;
 use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
-use crate::room::{Event, Throttle};
+use crate::room::{Event, Moves, Throttle};
 use crate::server::access::connection_limits::Permit;
 use crate::server::access::rate_limit::RateLimit;
 use crate::server::connection::account_flow::{AccountFlow, Step};
@@ -66,7 +66,8 @@ async fn enter(
     };
     let pace = RateLimit::new(shared.config.pace, from, &shared.networks, lines.waiting_bytes(), Instant::now());
     let (long_lines, flow) = (LongLines::default(), None);
-    let session = Session { peer, from, shared, state, lines, pace, throttle, long_lines, flow };
+    let moves = joined.moves.clone();
+    let session = Session { peer, from, shared, state, lines, pace, throttle, moves, long_lines, flow };
     Some((session, task::spawn(writer.follow(joined)).fuse()))
 }
 
@@ -80,6 +81,8 @@ struct Session {
     pace: RateLimit,
     /// What the broker says about the pace of the peer.
     throttle: Arc<Throttle>,
+    /// The moves that the writer has not made yet.
+    moves: Moves,
     long_lines: LongLines,
     /// An account command in progress. Boxed because it is rare and large.
     flow: Option<Box<AccountFlow>>,
@@ -157,11 +160,12 @@ impl Session {
             }
             self.charge_owed();
             let (lines, now) = (self.lines.waiting(), Instant::now());
-            let pause = self.pace.pause(lines, now);
+            let has_moved_much = self.moves.are_many();
+            let pause = if has_moved_much { Some(PACE_CHECK) } else { self.pace.pause(lines, now) };
             if pause.is_some() && self.lines.is_broken() {
                 return Leaving::ClientError;
             }
-            if pause.is_some() && self.pace.is_news(lines, now) {
+            if pause.is_some() && !has_moved_much && self.pace.is_news(lines, now) {
                 // Without a broker the writer ends, which is noticed below.
                 let _ = self.shared.inbox.send(Event::Slowed { peer: self.peer }).await;
             }
@@ -197,6 +201,7 @@ impl Session {
     /// Handles input that had arrived when the server stopped.
     async fn last_words(&mut self) -> Leaving {
         self.pace.turn_off();
+        self.moves = Moves::default();
         for _ in 0..LAST_READS {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
@@ -241,8 +246,9 @@ impl Session {
                     Box::pin(self.run(command)).await;
                     continue;
                 }
-                // What follows waits until the peer has moved, so that it cannot overtake that. Nor may long answers.
-                Ok(command) if command.moves() || command.has_long_answer() && self.pace.is_on() => {
+                // What follows waits until the peer has moved, so that it cannot overtake that. Also, many long answers
+                // in one turn would delay everyone.
+                Ok(command) if command.moves() || command.has_long_answer() => {
                     lines.push(Ok(command));
                     if self.send(std::mem::take(&mut lines), std::mem::take(&mut bytes)).await.is_err() {
                         return Some(Leaving::Stop);
@@ -271,9 +277,10 @@ impl Session {
         }
     }
 
-    /// The next waiting line, if the rate limit allows one.
+    /// The next waiting line, if the rate limit allows one, and unless the peer has many moves that it has not read.
     fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
-        if self.lines.waiting() > 0 && self.pace.take_line(Instant::now()) { self.lines.next_line() } else { None }
+        let may_go_on = self.lines.waiting() > 0 && !self.moves.are_many() && self.pace.take_line(Instant::now());
+        if may_go_on { self.lines.next_line() } else { None }
     }
 
     /// Sends lines to the broker, if there are any. `bytes` is their total size.

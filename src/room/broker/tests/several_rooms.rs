@@ -304,15 +304,21 @@ fn everyone_in_a_room_that_is_closed_is_in_the_lobby_and_nothing_of_it_is_kept()
 }
 
 #[test]
-fn a_peer_that_reads_nothing_cannot_move_forever() {
-    let mut room = room(&["Alice"]);
-    for number in 0..=crate::limits::MOVES_WAITING {
-        room.send(1, &[&format!("/join r{}", number % 2)]);
-    }
-    assert_eq!(room.broker.peers[&PeerId(1)].refused, 1);
-    assert!(room.heard(1).contains(&refused(Refusal::TooManyMoves)));
-    room.send(1, &["/leave"]);
-    assert_eq!(room.heard(1), ["* You are now in lobby. You are the first here."]);
+fn a_search_finds_what_was_said_before_it_in_the_same_turn() {
+    let mut room = Room::new();
+    room.broker = room.broker.with_history(History::in_memory(), 0);
+    let mut room = filled(room, &["Alice"]);
+    let lines = vec![Command::parse(Line::Text("apple".to_owned()))];
+    room.broker.take(Event::Lines { peer: PeerId(1), lines, bytes: 0 });
+    let (answer, mut answered) = oneshot::channel();
+    room.broker.take(Event::AskHistory { peer: PeerId(1), answer });
+    assert!(answered.try_recv().unwrap().is_none());
+    let (events, inbox) = async_channel::unbounded();
+    drop(events);
+    futures::executor::block_on(room.broker.run(inbox));
+    let (history, ..) = answered.try_recv().unwrap().unwrap();
+    let found = futures::executor::block_on(history.search("APPLE", 1, None)).unwrap();
+    assert_eq!(found.messages.len(), 1);
 }
 
 /// Something that a peer does in the model.

@@ -119,6 +119,12 @@ impl Rooms {
         self.current = room;
     }
 
+    /// The position in a room of a line, if the person is in it or hears it.
+    fn position_in(&mut self, room: Option<&str>) -> Option<&mut Position> {
+        let room = room_of(room)?;
+        if room == self.current { Some(&mut self.position) } else { self.heard.get_mut(&room) }
+    }
+
     /// Updates the rooms from a line of the server. Returns whether the person is in another room now.
     pub(crate) fn hear(&mut self, line: ServerLine<'_>, now: Instant) -> bool {
         if let Some(room) = line.moves_from(&self.current) {
@@ -130,11 +136,15 @@ impl Rooms {
         }
         match line {
             ServerLine::Numbered { room, number, .. } => {
-                let Some(room) = room_of(room) else { return false };
-                let is_here = room == self.current;
-                let position = if is_here { Some(&mut self.position) } else { self.heard.get_mut(&room) };
                 // What a search shows came earlier.
-                position.into_iter().for_each(|position| position.number = position.number.max(Some(number)));
+                self.position_in(room)
+                    .into_iter()
+                    .for_each(|position| position.number = position.number.max(Some(number)));
+            }
+            // If numbers are missing, the last one may be that of no message.
+            ServerLine::ThatWas { room, last, .. } => {
+                let known = self.position_in(room).and_then(|position| position.number.as_mut());
+                known.into_iter().for_each(|number| *number = last.max(*number));
             }
             ServerLine::NoLongerHearing(room) | ServerLine::RoomClosed { room, .. } => {
                 self.heard.retain(|heard, _| heard.as_str() != room);
@@ -191,6 +201,9 @@ mod tests {
         hear(&mut rooms, "[ops 8 2026-11-26T12:03:11Z] Al: hi\n[dev 9 2026-11-26T12:03:11Z] Al: hi");
         assert_eq!(rooms.hear_command(&room("ops")), "/hear ops since=8");
         assert_eq!(rooms.heard().map(|room| rooms.hear_command(room)).collect::<Vec<_>>()[0], "/hear dev since=9");
+        // After a crash some numbers are those of no message.
+        hear(&mut rooms, "* That was 9 to 131072 in ops, 0 lines.");
+        assert_eq!(rooms.hear_command(&room("ops")), "/hear ops since=131072");
         hear(&mut rooms, "* You no longer hear dev.");
         assert_eq!(rooms.heard().collect::<Vec<_>>(), [&room("ops")]);
     }

@@ -938,22 +938,25 @@ fn a_room_is_heard_again_without_its_position_if_the_server_does_not_know_it() {
 
 #[test]
 fn a_room_that_is_gone_after_a_loss_leaves_the_person_in_the_lobby() {
-    let mut scene = Scene::in_rooms(Some("dev"), &[]);
-    scene.says("one");
-    scene.app.keep(vec!["secret".to_owned()]);
-    scene.happens(Event::Ended(Ok(())));
-    (scene.sent, scene._events) = connect(&mut scene.app);
-    scene.hears("! no-such-room: there is no room called dev; /rooms lists them\n");
-    assert!(matches!(scene.app.state, State::Connecting(_)) && scene.app.rooms.current().is_lobby());
-    assert_eq!(
-        scene.shown()[1..],
-        [
-            "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
-            "-- You are no longer in dev (! no-such-room: there is no room called dev; /rooms lists them).",
-            "-- A line that you sent may not have arrived: one",
-            "-- Not sent, because you are in lobby: secret",
-        ]
-    );
+    // The second one is for a muted person, who may not open it again.
+    for refusal in ["no-such-room: there is no room called dev; /rooms lists them", "muted: you are muted forever"] {
+        let mut scene = Scene::in_rooms(Some("dev"), &[]);
+        scene.says("one");
+        scene.app.keep(vec!["secret".to_owned()]);
+        scene.happens(Event::Ended(Ok(())));
+        (scene.sent, scene._events) = connect(&mut scene.app);
+        scene.hears(&format!("! {refusal}\n"));
+        assert!(matches!(scene.app.state, State::Connecting(_)) && scene.app.rooms.current().is_lobby());
+        assert_eq!(
+            scene.shown()[1..],
+            [
+                "-- The connection was lost. Trying to reconnect; what you type will be sent later.",
+                &format!("-- You are no longer in dev (! {refusal})."),
+                "-- A line that you sent may not have arrived: one",
+                "-- Not sent, because you are in lobby: secret",
+            ]
+        );
+    }
 }
 
 #[test]

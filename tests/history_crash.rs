@@ -1,7 +1,14 @@
 //! The history after its process is killed, and after a power cut.
 //!
-//! The first test starts itself again as a child process, which appends messages and reports what it does, and kills it.
-//! A power cut loses what was not synced, which a copy of the files with a shorter write-ahead log shows.
+//! Most tests start themselves again as a child process, which appends messages and reports what it does, and kill it.
+//! A power cut loses what was not synced. What that leaves is shown by copies of the files with a shorter write-ahead
+//! log, and by a library that keeps a copy of all files at each sync of the child.
+
+// It replaces functions of glibc. Programs for musl load no library that could do that, and other systems do it
+// differently.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "support/power_cut.rs"]
+mod power_cut;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -19,19 +26,24 @@ use linechat::history::{History, Settings};
 use linechat::model::{Message, Name, SafeText};
 
 const DEADLINE: Duration = Duration::from_secs(60);
+/// See [`text`].
+const LONGEST: u64 = 300;
 /// Environment variables for the child: its folder, and whether it syncs always.
 const FOLDER: &str = "LINECHAT_CRASH_FOLDER";
 const ALWAYS: &str = "LINECHAT_CRASH_ALWAYS";
+/// How soon the child syncs otherwise.
+const SOON: Sync = Sync::Within(Duration::from_millis(20));
 /// With this variable, the child is killed 1000 times.
 const LONG: &str = "LINECHAT_LONG_STORE";
 
-fn text(number: u64) -> String {
-    format!("message {number} {}", "x".repeat((number * 37 % 300) as usize))
+/// The text of a message. It is shorter than `longest`, apart from its number.
+fn text(number: u64, longest: u64) -> String {
+    format!("message {number} {}", "x".repeat((number * 37 % longest) as usize))
 }
 
-fn messages(first: u64, count: u64) -> Arc<[Message]> {
+fn messages(first: u64, count: u64, longest: u64) -> Arc<[Message]> {
     let message = |number| {
-        let (from, text) = (Name::parse("Bob").unwrap(), SafeText::new(text(number)));
+        let (from, text) = (Name::parse("Bob").unwrap(), SafeText::new(text(number, longest)));
         Message { number, at: SystemTime::now().into(), from, text }
     };
     (first..first + count).map(message).collect()
@@ -50,25 +62,33 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-/// Appends messages until it is killed. Says which number it gives last before each batch, and then that it may be
-/// shown.
-fn append_forever(folder: &Path) {
-    let sync = match std::env::var_os(ALWAYS) {
-        Some(_) => Sync::Always,
-        None => Sync::Within(Duration::from_millis(20)),
-    };
+/// What a child appends.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    sync: Sync,
+    /// See [`text`].
+    longest: u64,
+    /// How many numbers it sometimes leaves out, so that it soon needs a higher ceiling.
+    skip: u64,
+}
+
+/// Appends messages until it is killed. Says which numbers it gives before each batch, and then that it may be shown.
+fn append_forever(folder: &Path, Load { sync, longest, skip }: Load) {
     let (_database, history) = open(folder, sync);
     let mut next = history.next_number();
     println!("\nfirst {next}");
     // Some batches wait at the same time.
     loop {
         let mut waiting = Vec::new();
+        if skip > 0 && fastrand::bool() {
+            next += fastrand::u64(..skip);
+        }
         for _ in 0..fastrand::u64(1..5) {
             let count = fastrand::u64(1..40);
             let last = next + count - 1;
             assert!(last <= history.ceiling());
-            println!("\ngiven {last}");
-            waiting.push((last, history.append(messages(next, count))));
+            println!("\ngiven {next} {last}");
+            waiting.push((last, history.append(messages(next, count, longest))));
             next += count;
         }
         for (last, stored) in waiting {
@@ -94,7 +114,7 @@ fn reports(child: &mut Child) -> Receiver<Reported> {
         for line in lines.map_while(Result::ok) {
             match line.split_once(' ') {
                 Some(("first", first)) => reported.first = first.parse().unwrap(),
-                Some(("given", last)) => reported.given = last.parse().unwrap(),
+                Some(("given", numbers)) => reported.given = numbers.split_once(' ').unwrap().1.parse().unwrap(),
                 Some(("shown", last)) => reported.shown = last.parse().unwrap(),
                 // The test harness prints other lines.
                 _ => continue,
@@ -110,7 +130,8 @@ fn reports(child: &mut Child) -> Receiver<Reported> {
 fn what_was_shown_survives_kill_9_and_no_number_is_given_twice() {
     let test = "what_was_shown_survives_kill_9_and_no_number_is_given_twice";
     if let Some(folder) = std::env::var_os(FOLDER) {
-        append_forever(Path::new(&folder));
+        let sync = if std::env::var_os(ALWAYS).is_some() { Sync::Always } else { SOON };
+        append_forever(Path::new(&folder), Load { sync, longest: LONGEST, skip: 0 });
     }
     let folder = folder("history-crash");
     let rounds = if std::env::var_os(LONG).is_some_and(|value| value == "1") { 1000 } else { 50 };
@@ -153,7 +174,7 @@ fn check(history: &History, first: u64, last: u64) {
         let page = block_on(history.after(after, last, 1000)).unwrap();
         assert_eq!(page.missing, 0, "of {first} to {last}, after {after}");
         for (number, message) in (after + 1..).zip(&page.messages) {
-            assert_eq!((message.number, message.text.as_str()), (number, text(number).as_str()));
+            assert_eq!((message.number, message.text.as_str()), (number, text(number, LONGEST).as_str()));
         }
         after = page.end;
     }
@@ -184,7 +205,7 @@ fn a_power_cut_loses_only_what_was_not_synced_and_no_number_is_given_twice() {
     let mut append = |batches: u64| {
         for _ in 0..batches {
             let count = fastrand::u64(1..10);
-            block_on(history.append(messages(next, count))).unwrap();
+            block_on(history.append(messages(next, count, LONGEST))).unwrap();
             next += count;
         }
         next - 1
@@ -210,4 +231,206 @@ fn a_power_cut_loses_only_what_was_not_synced_and_no_number_is_given_twice() {
     drop((history, accounts, database));
     fs::remove_dir_all(folder).unwrap();
     fs::remove_dir_all(copy).unwrap();
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod at_each_sync {
+    use std::os::unix::fs::DirBuilderExt;
+
+    use super::power_cut::Line;
+    use super::*;
+
+    /// The file that only a checkpoint writes to.
+    const DATABASE: &str = "linechat.db";
+    /// How many syncs each child makes at least.
+    const SYNCS: usize = 40;
+
+    /// A batch of messages that was given numbers.
+    #[derive(Debug, Clone, Copy)]
+    struct Batch {
+        first: u64,
+        last: u64,
+    }
+
+    /// What a power cut leaves from one sync to the next.
+    #[derive(Debug)]
+    struct Cut {
+        synced: power_cut::Synced,
+        /// How many batches it must leave.
+        kept: usize,
+        /// How many batches were given numbers before the next sync had succeeded.
+        given: usize,
+    }
+
+    #[test]
+    fn a_power_cut_loses_only_what_was_not_shown_before_the_last_sync_began() {
+        let test = "at_each_sync::a_power_cut_loses_only_what_was_not_shown_before_the_last_sync_began";
+        cut_at_each_sync(test, Load { sync: SOON, longest: LONGEST, skip: 60_000 });
+    }
+
+    #[test]
+    fn a_power_cut_loses_nothing_that_was_shown_if_each_message_is_synced() {
+        let test = "at_each_sync::a_power_cut_loses_nothing_that_was_shown_if_each_message_is_synced";
+        // Long messages soon fill the write-ahead log.
+        cut_at_each_sync(test, Load { sync: Sync::Always, longest: 3000, skip: 60_000 });
+    }
+
+    #[test]
+    fn what_was_shown_is_synced_even_if_nothing_follows() {
+        let test = "at_each_sync::what_was_shown_is_synced_even_if_nothing_follows";
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let (_database, history) = open(Path::new(&folder), SOON);
+            block_on(history.append(messages(1, 5, LONGEST))).unwrap();
+            println!("\nshown 5");
+            loop {
+                thread::park();
+            }
+        }
+        let root = folder("sync-at-the-end");
+        fs::create_dir(&root).unwrap();
+        let (library, folder) = (power_cut::library(&root), root.join("data"));
+        copy_folder(None, &folder);
+        // A sync that began later.
+        let (mut has_shown, mut has_begun) = (false, false);
+        let lines = power_cut::run(child(test, &folder), &library, [&folder, &root.join("snapshots")], |line| {
+            has_shown |= matches!(line, Line::Other(line) if line.starts_with("shown "));
+            has_begun |= has_shown && matches!(line, Line::Begins);
+            has_begun && matches!(line, Line::Synced(_))
+        });
+        let last =
+            lines.iter().rev().find_map(|line| if let Line::Synced(synced) = line { Some(synced) } else { None });
+        let copy = root.join("copy");
+        copy_folder(Some(&last.unwrap().disk), &copy);
+        let (database, history) = open(&copy, Sync::Always);
+        check(&history, 1, 5);
+        drop((history, database));
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    /// This program with one test, which finds the folder in its environment.
+    fn child(test: &str, folder: &Path) -> Command {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        child.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
+        child
+    }
+
+    /// Cuts the power at each sync of a child. Then does the same to a child that starts with what one of these cuts
+    /// has left.
+    fn cut_at_each_sync(test: &str, load: Load) {
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            append_forever(Path::new(&folder), load);
+        }
+        let root = folder(if load.sync == Sync::Always { "each-sync-always" } else { "each-sync" });
+        fs::create_dir(&root).unwrap();
+        let library = power_cut::library(&root);
+        let (folder, copy) = (root.join("data"), root.join("copy"));
+        copy_folder(None, &folder);
+        // What is left of the children so far.
+        let (mut batches, mut highest) = (Vec::new(), 0);
+        for round in 0..2 {
+            let (mut syncs, mut has_given, mut has_checkpoint) = (0, false, false);
+            let snapshots = root.join(format!("snapshots-{round}"));
+            let lines = power_cut::run(child(test, &folder), &library, [&folder, &snapshots], |line| {
+                match line {
+                    Line::Begins => {}
+                    Line::Synced(synced) => {
+                        syncs += 1;
+                        // Before there are messages, its creation syncs it.
+                        has_checkpoint |= has_given && synced.is(DATABASE);
+                    }
+                    Line::Other(line) => has_given |= line.starts_with("given "),
+                }
+                syncs >= SYNCS && has_checkpoint
+            });
+            let cuts = cuts(lines, &mut batches, highest, load.sync);
+            assert!(cuts.len() >= SYNCS);
+            let mut left: Vec<(usize, u64)> = Vec::new();
+            for (index, cut) in cuts.iter().enumerate() {
+                copy_folder(Some(&cut.synced.disk), &copy);
+                let given = &batches[..cut.given];
+                highest = highest.max(given.last().map_or(0, |batch| batch.last));
+                // To read all of each would take most of the time. What is old changes its place only in a checkpoint.
+                let before = index.checked_sub(1).filter(|_| index % 8 > 0 && !cut.synced.is(DATABASE));
+                let before = before.filter(|&before| !cuts[before].synced.is(DATABASE));
+                let unread = before.map_or(0, |before| left[before].0.saturating_sub(20));
+                left.push((stored(&copy, given, unread, highest, cut, load.longest), highest));
+            }
+            let chosen = fastrand::usize(cuts.len() / 2..cuts.len());
+            copy_folder(Some(&cuts[chosen].synced.disk), &folder);
+            (_, highest) = left[chosen];
+            batches.truncate(left[chosen].0);
+            fs::remove_dir_all(snapshots).unwrap();
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    /// Replaces a folder by a copy of another one, or by an empty one. The server wants it to be private.
+    fn copy_folder(from: Option<&Path>, to: &Path) {
+        let _ = fs::remove_dir_all(to);
+        fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+        for entry in from.into_iter().flat_map(|from| fs::read_dir(from).unwrap()) {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+
+    /// What a power cut leaves after each sync, according to what the child has printed. Adds the batches of the child
+    /// to those that were left before, all of which must stay. No number up to `highest` may be given.
+    fn cuts(lines: Vec<Line>, batches: &mut Vec<Batch>, highest: u64, sync: Sync) -> Vec<Cut> {
+        let mut cuts: Vec<Cut> = Vec::new();
+        let mut shown = batches.len();
+        let mut before_sync = shown;
+        for line in lines {
+            match line {
+                Line::Begins => before_sync = shown,
+                Line::Synced(synced) => cuts.push(Cut { synced, kept: before_sync, given: batches.len() }),
+                Line::Other(line) => match line.split(' ').collect::<Vec<_>>()[..] {
+                    ["first", first] => assert!(first.parse::<u64>().unwrap() > highest, "{first} was given before"),
+                    ["given", first, last] => {
+                        batches.push(Batch { first: first.parse().unwrap(), last: last.parse().unwrap() });
+                    }
+                    ["shown", last] => {
+                        assert_eq!(batches[shown].last, last.parse::<u64>().unwrap());
+                        shown += 1;
+                    }
+                    // The test harness prints other lines.
+                    _ => {}
+                },
+            }
+            // The power may also be cut just before the next sync succeeds.
+            if let Some(cut) = cuts.last_mut() {
+                cut.given = batches.len();
+                if sync == Sync::Always {
+                    cut.kept = shown;
+                }
+            }
+        }
+        cuts
+    }
+
+    /// Opens what a power cut has left, and checks it: all but the first `unread` batches. Returns how many batches
+    /// there are.
+    fn stored(folder: &Path, given: &[Batch], unread: usize, highest: u64, cut: &Cut, longest: u64) -> usize {
+        let (_database, history) = open(folder, Sync::Always);
+        let next = history.next_number();
+        assert!(next > highest, "{next} was given before, up to {highest}: {cut:?}");
+        // Each once, in order, and with its text.
+        let mut expected = given[unread..].iter().flat_map(|batch| batch.first..=batch.last);
+        let newest = history.extent().map_or(0, |extent| extent.newest);
+        let mut after = unread.checked_sub(1).map_or(0, |last| given[last].last);
+        while after < newest {
+            let page = block_on(history.after(after, newest, 1000)).unwrap();
+            assert_eq!(page.unreadable, 0, "{cut:?}");
+            for message in page.messages {
+                assert_eq!(Some(message.number), expected.next(), "{cut:?}");
+                assert_eq!(message.text.as_str(), text(message.number, longest));
+            }
+            after = page.end;
+        }
+        // Only whole batches, because each is written in one transaction.
+        let stored = given.iter().take_while(|batch| batch.last <= newest).count();
+        assert_eq!(stored.checked_sub(1).map_or(0, |newest| given[newest].last), newest, "{cut:?}");
+        assert!(stored >= cut.kept, "of {} batches that must be left, there are only {stored}: {cut:?}", cut.kept);
+        stored
+    }
 }

@@ -20,7 +20,8 @@ use crate::limits::{DATABASE_BUSY, WAL_BYTES, WAL_CHECK, WAL_PAUSE_BYTES};
 pub enum Sync {
     /// Before it counts as written.
     Always,
-    /// At most this much later. A power cut loses what was written in that time; a crash of the process loses nothing.
+    /// A sync begins at most this much later, or when the sync before has ended. A power cut loses what was written since
+    /// the last successful sync began; a crash of the process loses nothing.
     Within(Duration),
 }
 

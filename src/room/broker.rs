@@ -26,7 +26,7 @@ use crate::room::names::NameTable;
 use crate::room::presence::Leave;
 use crate::room::replay::Waiting;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, Event, Feed, Moves, Mute, PeerSet, Policy, Throttle};
+use crate::room::{Audience, Counted, Event, Feed, Moves, Mute, PeerSet, Policy, Throttle};
 
 /// The state of all rooms, and what is being said in this turn.
 #[derive(Debug)]
@@ -80,6 +80,8 @@ struct Peer {
     heard: Vec<RoomId>,
     /// Where its writer learns of rooms to read.
     moves: Moves,
+    /// What its writer reads, and is still to read.
+    subscriptions: Counted,
     has_ids: bool,
     /// How many messages it is shown when it enters a room.
     replay: usize,
@@ -472,6 +474,11 @@ impl Broker {
 }
 
 impl Peer {
+    /// How many rooms it has left, or does not hear any more, and has not read to the end.
+    fn unread_moves(&self) -> usize {
+        self.subscriptions.others().saturating_sub(1 + self.heard.len())
+    }
+
     /// How it reads messages of the room that it is in.
     fn dialect(&self) -> Dialect {
         if self.has_ids { Dialect::Ids } else { Dialect::Plain }

@@ -25,6 +25,18 @@ pub struct Moves(Arc<Mutex<VecDeque<Move>>>);
 pub struct Subscription {
     pub reader: Reader,
     pub source: Source,
+    pub(crate) _counted: Counted,
+}
+
+/// Counts the subscriptions of one peer, also those of rooms that it has left and not read to the end. Each has a clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counted(Arc<()>);
+
+impl Counted {
+    /// How many others have a clone.
+    pub(crate) fn others(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 /// A room, as one of its readers knows it.
@@ -53,11 +65,6 @@ impl Moves {
     /// Takes the oldest one.
     pub fn take(&self) -> Option<Move> {
         self.with(VecDeque::pop_front)
-    }
-
-    /// How many the writer has not taken yet.
-    pub(crate) fn count(&self) -> usize {
-        self.with(|moves| moves.len())
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Move>) -> T) -> T {

@@ -315,6 +315,24 @@ fn a_peer_that_reads_nothing_cannot_move_forever() {
     assert_eq!(room.heard(1), ["* You are now in lobby. You are the first here."]);
 }
 
+#[test]
+fn a_room_that_was_heard_counts_as_a_move_until_it_is_read_to_the_end() {
+    let mut room = room(&["Alice"]);
+    let moves = room.readers[&1].moves.clone();
+    let mut taken = Vec::new();
+    for number in 0..=crate::limits::MOVES_WAITING {
+        room.send(1, &[&format!("/hear r{number}"), &format!("/deaf r{number}")]);
+        room.broker.publish();
+        // Like a writer that always finds something else to send first.
+        taken.extend(moves.take());
+    }
+    assert_eq!(taken.len(), crate::limits::MOVES_WAITING);
+    assert!(room.heard(1).contains(&refused(Refusal::TooManyMoves)));
+    drop(taken);
+    room.send(1, &["/hear dev"]);
+    assert_eq!(room.heard(1), ["* You also hear dev now."]);
+}
+
 /// Something that a peer does in the model.
 #[derive(Debug, Clone)]
 enum Step {

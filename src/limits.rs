@@ -244,6 +244,9 @@ pub const INPUT_PAUSE: Duration = Duration::from_micros(5);
 /// The size of the feeds of all rooms, in bytes, for all slow readers together.
 pub const FEED_BYTES: usize = 16 * 1024 * 1024;
 
+/// The size of what readers have not read of rooms that are gone, in bytes, for all such rooms together.
+pub const FORMER_FEED_BYTES: usize = 4 * 1024 * 1024;
+
 /// The number of bytes that a writer takes from the feed at once, rounded up to whole batches.
 pub const PORTION_BYTES: usize = 64 * 1024;
 
@@ -295,7 +298,8 @@ pub const WELCOME_NAMES: usize = 10;
 /// How many rooms there may be, without `--room-limit`.
 pub const ROOM_LIMIT: usize = 1000;
 
-/// How many changes of rooms may wait for a peer's writer.
+/// How many rooms a peer may read, or have left and not read to the end, before it is not read itself. The broker and the
+/// session count as two.
 pub const MOVES_WAITING: usize = 64;
 
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.

@@ -18,8 +18,10 @@ pub(super) struct Memory {
     /// Every message that was pushed with this number or a higher one is here.
     complete_from: u64,
     batches: VecDeque<Arc<[Message]>>,
-    /// How many messages of the first batch are not counted any more.
+    /// How many messages of the first batch are not counted any more, ...
     forgotten: usize,
+    /// ... and how many bytes they take, until all messages of the batch are forgotten or the others are copied.
+    forgotten_bytes: usize,
     messages: usize,
     /// The bytes of the counted messages.
     used: Used,
@@ -28,7 +30,15 @@ pub(super) struct Memory {
 impl Memory {
     /// An empty memory for messages with this number or a higher one.
     pub(super) fn new(first: u64, limit: usize, used: Used) -> Self {
-        Self { limit, complete_from: first, batches: VecDeque::new(), forgotten: 0, messages: 0, used }
+        Self {
+            limit,
+            complete_from: first,
+            batches: VecDeque::new(),
+            forgotten: 0,
+            forgotten_bytes: 0,
+            messages: 0,
+            used,
+        }
     }
 
     pub(super) fn push(&mut self, messages: Arc<[Message]>) {
@@ -47,6 +57,7 @@ impl Memory {
         while self.messages > self.limit || self.used.is_over() {
             self.forget_first();
         }
+        self.release_forgotten();
     }
 
     /// Forgets the messages up to this number.
@@ -54,19 +65,32 @@ impl Memory {
         while self.extent().is_some_and(|extent| extent.oldest <= number) {
             self.forget_first();
         }
+        self.release_forgotten();
     }
 
     fn forget_first(&mut self) {
         let Some(batch) = self.batches.front() else { return };
         if let Some(message) = batch.get(self.forgotten) {
             self.used.remove(size(message));
+            self.forgotten_bytes += size(message);
             self.complete_from = message.number + 1;
             self.messages -= 1;
             self.forgotten += 1;
         }
         if self.forgotten >= batch.len() {
             self.batches.pop_front();
-            self.forgotten = 0;
+            (self.forgotten, self.forgotten_bytes) = (0, 0);
+        }
+    }
+
+    /// Copies the rest of the first batch, if what is forgotten of it takes much memory. That is rare in a room that has
+    /// many batches. But there may be many rooms that have only one.
+    fn release_forgotten(&mut self) {
+        if self.forgotten_bytes > self.used.bytes() / 4
+            && let Some(batch) = self.batches.front_mut()
+        {
+            *batch = batch[self.forgotten..].into();
+            (self.forgotten, self.forgotten_bytes) = (0, 0);
         }
     }
 

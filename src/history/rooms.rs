@@ -229,7 +229,15 @@ impl Disk {
     fn file(&self, room: Room, name: &str, keep: Option<Keep>, state: RoomState) -> FileHistory {
         let shares = (self.tails.holder(), Arc::clone(&self.waiting));
         let file = FileHistory::new(&self.database, room, name, (self.settings, keep), state, shares);
-        lock(&self.kept.rooms).push(Arc::downgrade(&file.shared));
+        let mut rooms = lock(&self.kept.rooms);
+        // Those that are gone would take memory until old messages are looked for.
+        if rooms.len() == rooms.capacity() {
+            rooms.retain(|room| room.strong_count() > 0);
+            let as_many = rooms.len();
+            rooms.reserve(as_many.max(64));
+        }
+        rooms.push(Arc::downgrade(&file.shared));
+        drop(rooms);
         file
     }
 

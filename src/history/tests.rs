@@ -147,6 +147,20 @@ fn memory_keeps_the_newest_messages_up_to_its_limits() {
 }
 
 #[test]
+fn memory_keeps_little_of_messages_that_are_forgotten_in_a_batch_of_which_it_keeps_one() {
+    let mut memory = Memory::new(1, 100, Budget::new(1000).holder());
+    let batch: Arc<[Message]> = [message(1, &"x".repeat(10_000)), message(2, "a"), message(3, "b")].into();
+    let weak = Arc::downgrade(&batch);
+    memory.push(batch);
+    assert_eq!(seen(Ok(memory.after(0, 3, 9))), (vec![2, 3], 1, 3));
+    assert_eq!(weak.strong_count(), 0, "the long message is still in memory");
+    memory.push([message(4, "c")].into());
+    assert_eq!(seen(Ok(memory.after(0, 4, 9))), (vec![2, 3, 4], 1, 4));
+    memory.forget_up_to(2);
+    assert_eq!(seen(Ok(memory.after(0, 4, 9))), (vec![3, 4], 2, 4));
+}
+
+#[test]
 fn a_history_that_is_off_has_nothing_and_says_so() {
     let history = History::off();
     append(&history, &[(1, "a")]);

@@ -29,6 +29,11 @@ impl Budget {
         Self(Arc::new(State { limit, bytes: AtomicUsize::new(0), holders: AtomicUsize::new(0) }))
     }
 
+    /// Whether all together use more than the limit.
+    pub fn is_exceeded(&self) -> bool {
+        self.0.bytes.load(Ordering::Relaxed) > self.0.limit
+    }
+
     /// Whether all together use more than twice the limit.
     pub fn is_far_exceeded(&self) -> bool {
         self.0.bytes.load(Ordering::Relaxed) > 2 * self.0.limit
@@ -43,6 +48,13 @@ impl Budget {
 impl Used {
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Uses another budget instead.
+    pub fn move_to(&mut self, budget: &Budget) {
+        let bytes = self.bytes;
+        *self = budget.holder();
+        self.add(bytes);
     }
 
     pub fn add(&mut self, bytes: usize) {
@@ -96,6 +108,11 @@ mod tests {
         one.add(71);
         assert!(budget.is_far_exceeded() && one.is_over());
         one.remove(71);
+        assert!(budget.is_exceeded());
+        let elsewhere = Budget::new(100);
+        one.move_to(&elsewhere);
+        assert_eq!((budget.is_exceeded(), other.limit(), one.limit(), one.bytes()), (false, 100, 100, 100));
+        one.move_to(&budget);
         other.add(30);
         assert!(other.is_over());
         drop(one);

@@ -38,6 +38,8 @@ impl SafeText {
                 _ => safe.push_str(&format!("<U+{:04X}>", u32::from(char))),
             }
         }
+        // The history keeps it for long.
+        safe.shrink_to_fit();
         Self(safe)
     }
 

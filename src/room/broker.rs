@@ -27,7 +27,7 @@ use crate::room::names::NameTable;
 use crate::room::presence::Leave;
 use crate::room::replay::Waiting;
 use crate::room::unannounced::Unannounced;
-use crate::room::{Audience, Event, Feed, Moves, Mute, PeerSet, Policy, Throttle};
+use crate::room::{Audience, Counted, Event, Feed, Moves, Mute, PeerSet, Policy, Throttle};
 
 /// The state of all rooms, and what is being said in this turn.
 #[derive(Debug)]
@@ -83,6 +83,8 @@ struct Peer {
     heard: Vec<RoomId>,
     /// Where its writer learns of rooms to read.
     moves: Moves,
+    /// What its writer reads, and is still to read.
+    subscriptions: Counted,
     has_ids: bool,
     /// How many messages it is shown when it enters a room.
     replay: usize,

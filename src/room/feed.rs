@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Found;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,18 @@ use crate::room::{Audience, Batch, BatchBuilder, Replay};
 #[derive(Debug, Clone)]
 pub struct Feed {
     ring: Arc<Mutex<Ring>>,
+}
+
+/// The feeds of rooms that are gone, which some have not read to the end. They have a limit of their own, because nobody
+/// publishes there any more: they would keep what they have, however little is left for the others. And a peer can leave
+/// many rooms without reading anything.
+#[derive(Debug)]
+pub struct FormerFeeds {
+    budget: Budget,
+    /// The oldest first.
+    rings: VecDeque<Weak<Mutex<Ring>>>,
+    /// With so many, those that were read are removed.
+    cleaned_at: usize,
 }
 
 /// A peer's cursor in the feed. Dropping it removes the cursor.
@@ -293,6 +305,45 @@ impl Feed {
         let wakers: Vec<_> = ring.cursors.all().filter_map(Cursor::take_waker).collect();
         drop(ring);
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl FormerFeeds {
+    /// The size when they are first cleaned.
+    const CLEANED_AT: usize = 64;
+
+    pub fn new(bytes: usize) -> Self {
+        Self { budget: Budget::new(bytes), rings: VecDeque::new(), cleaned_at: Self::CLEANED_AT }
+    }
+
+    /// Adds the feed of a room that is gone: its last line was published. If all together are too large, the oldest lose
+    /// lines.
+    pub fn add(&mut self, feed: &Feed) {
+        let mut ring = lock(&feed.ring);
+        if ring.entries.is_empty() {
+            return;
+        }
+        ring.used.move_to(&self.budget);
+        drop(ring);
+        self.rings.push_back(Arc::downgrade(&feed.ring));
+        while self.budget.is_exceeded()
+            && let Some(oldest) = self.rings.front()
+        {
+            if let Some(ring) = oldest.upgrade() {
+                let mut ring = lock(&ring);
+                while self.budget.is_exceeded() && !ring.entries.is_empty() {
+                    ring.lose_first();
+                }
+                if !ring.entries.is_empty() {
+                    break;
+                }
+            }
+            self.rings.pop_front();
+        }
+        if self.rings.len() >= self.cleaned_at {
+            self.rings.retain(|ring| ring.upgrade().is_some_and(|ring| !lock(&ring).entries.is_empty()));
+            self.cleaned_at = Self::CLEANED_AT.max(2 * self.rings.len());
+        }
     }
 }
 

@@ -34,5 +34,6 @@ pub use feed::{Feed, Lost, Portion, Position, Progress, Reader, SlowReaders, The
 pub use peer_set::PeerSet;
 pub use policy::{OpenRooms, Policy};
 pub use replay::Replay;
+pub(crate) use subscription::Counted;
 pub use subscription::{Joined, Move, Moves, Source, Subscription};
 pub use throttle::Throttle;

@@ -26,6 +26,19 @@ pub struct Moves(Arc<Mutex<VecDeque<Move>>>);
 pub struct Subscription {
     pub reader: Reader,
     pub source: Source,
+    pub(crate) counted: Counted,
+}
+
+/// Counts the subscriptions of one peer, also those of rooms that it has left and not read to the end. Each has a clone,
+/// and so have the broker and the session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counted(Arc<()>);
+
+impl Counted {
+    /// Whether there are so many that the peer must not move again.
+    pub(crate) fn are_many(&self) -> bool {
+        Arc::strong_count(&self.0) >= MOVES_WAITING
+    }
 }
 
 /// A room, as one of its readers knows it.
@@ -54,11 +67,6 @@ impl Moves {
     /// Takes the oldest one.
     pub fn take(&self) -> Option<Move> {
         self.with(VecDeque::pop_front)
-    }
-
-    /// Whether the writer is so late that the peer must not move again.
-    pub fn are_many(&self) -> bool {
-        self.with(|moves| moves.len() >= MOVES_WAITING)
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut VecDeque<Move>) -> T) -> T {

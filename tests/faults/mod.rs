@@ -12,6 +12,7 @@ mod links;
 mod log;
 mod memory;
 mod resources;
+mod rooms;
 mod stalls;
 mod stop;
 mod storage;

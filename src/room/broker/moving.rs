@@ -15,7 +15,9 @@ use crate::room::presence::Leave;
 use crate::room::recent::Recent;
 use crate::room::replay::{Waiting, recorded};
 use crate::room::unannounced::Unannounced;
-use crate::room::{Answer, Audience, Broker, Feed, Join, Joined, Move, Moves, Mute, PeerSet, Source, Subscription};
+use crate::room::{
+    Answer, Audience, Broker, Counted, Feed, Join, Joined, Move, Moves, Mute, PeerSet, Source, Subscription,
+};
 
 impl Room {
     /// Adds a peer that is in another room, or in none.
@@ -33,11 +35,11 @@ impl Room {
         debug_assert!(!self.hearers.contains(&peer), "nobody hears the room that it is in");
     }
 
-    fn subscribe(&mut self, peer: PeerId, dialect: Dialect, is_heard: bool) -> Subscription {
+    fn subscribe(&mut self, peer: PeerId, dialect: Dialect, is_heard: bool, counted: Counted) -> Subscription {
         self.batch.use_dialect(dialect);
         let reader = self.feed.subscribe(peer, dialect, &mut self.batch);
         let source = Source { room: self.name.clone(), history: self.history.clone(), is_heard };
-        Subscription { reader, source }
+        Subscription { reader, source, counted }
     }
 
     /// Ends what a peer hears of it.
@@ -118,6 +120,7 @@ impl Broker {
             room: id,
             heard: Vec::new(),
             moves: moves.clone(),
+            subscriptions: Counted::default(),
             has_ids: options.ids == Some(true),
             replay: options.replay.unwrap_or(self.replay),
             accepted: 0,
@@ -129,7 +132,7 @@ impl Broker {
             is_done: false,
         };
         let room = self.rooms.at(id);
-        let current = room.subscribe(peer, newcomer.dialect(), false);
+        let current = room.subscribe(peer, newcomer.dialect(), false, newcomer.subscriptions.clone());
         let others = room.members.len();
         let named: Vec<_> = room.members.values().take(WELCOME_NAMES).map(|other| &self.peers[other].name).collect();
         let recorded = recorded(room.history.retention());
@@ -175,7 +178,7 @@ impl Broker {
             person.heard.swap_remove(at);
             room.stop_hearing(peer, person);
         }
-        let subscription = room.subscribe(peer, person.dialect(), false);
+        let subscription = room.subscribe(peer, person.dialect(), false, person.subscriptions.clone());
         person.moves.push(Move::Enter(subscription));
         let named: Vec<_> = room.members.values().take(WELCOME_NAMES).copied().collect();
         let others = room.members.len();
@@ -211,7 +214,7 @@ impl Broker {
         let Some(person) = self.peers.get_mut(&peer) else { return Ok(()) };
         person.heard.push(id);
         let (dialect, room) = (person.dialect_of_heard(), self.rooms.at(id));
-        let subscription = room.subscribe(peer, dialect, true);
+        let subscription = room.subscribe(peer, dialect, true, person.subscriptions.clone());
         person.moves.push(Move::Hear(subscription));
         room.hearers.insert(peer);
         room.batch.only_hear(room.hearers.iter().copied());

@@ -8,10 +8,11 @@ use futures::future::{BoxFuture, Shared};
 use slab::Slab;
 
 use crate::history::{History, NotStored};
-use crate::limits::ROOM_BYTES;
+use crate::limits::{FORMER_FEED_BYTES, ROOM_BYTES};
 use crate::model::{Message, PeerId, RoomName, SafeText};
 use crate::protocol::{Dialect, Reply};
 use crate::room::backpressure::Backpressure;
+use crate::room::feed::FormerFeeds;
 use crate::room::presence::PresenceNotices;
 use crate::room::recent::Recent;
 use crate::room::unannounced::Unannounced;
@@ -90,6 +91,8 @@ pub(super) struct Rooms {
     due: BTreeSet<(Instant, RoomId)>,
     /// Those that have leaves to announce.
     with_leaves: BTreeSet<RoomId>,
+    /// What is not read yet of rooms that are gone.
+    former: FormerFeeds,
 }
 
 impl Room {
@@ -147,7 +150,8 @@ impl Rooms {
         let ids = HashMap::from([(lobby.name.clone(), LOBBY)]);
         let all = Slab::from_iter([(LOBBY.0, Box::new(lobby))]);
         let (due, with_leaves) = (BTreeSet::new(), BTreeSet::new());
-        Self { all, ids, touched: Vec::new(), written: Vec::new(), due, with_leaves }
+        let former = FormerFeeds::new(FORMER_FEED_BYTES);
+        Self { all, ids, touched: Vec::new(), written: Vec::new(), due, with_leaves, former }
     }
 
     pub(super) fn add(&mut self, room: Room) -> RoomId {
@@ -244,6 +248,7 @@ impl Rooms {
             let room = self.all.remove(id.0);
             self.ids.remove(&room.name);
             room.history.release(&room.name);
+            self.former.add(&room.feed);
         }
     }
 

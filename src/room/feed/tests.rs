@@ -141,6 +141,35 @@ fn a_single_batch_beyond_the_bytes_is_still_delivered() {
 }
 
 #[test]
+fn feeds_of_rooms_that_are_gone_share_a_limit_of_their_own_and_the_oldest_lose_lines() {
+    let budget = Budget::new(1 << 20);
+    let mut feeds = [(); 3].map(|()| Feed::new(&budget));
+    let mut readers = feeds.each_ref().map(|feed| subscribe(feed, A));
+    for feed in &feeds {
+        (10..20).for_each(|number| publish(feed, Audience::Everyone, &number.to_string()));
+        publish(feed, Audience::Farewell(A), "bye");
+    }
+    let one = kept(&feeds[0]).1;
+    let mut former = FormerFeeds::new(one * 3 / 2);
+    former.add(&Feed::new(&budget));
+    feeds.iter().for_each(|feed| former.add(feed));
+    assert_eq!((former.rings.len(), budget.holder().limit()), (2, 1 << 20), "the others have all of theirs");
+    assert_eq!(read(&mut readers[0]), Some((11, String::new(), true)));
+    let (missed, text, is_last) = read(&mut readers[1]).unwrap();
+    assert!((3..9).contains(&missed) && text.ends_with("X: 19\nX: bye\n") && is_last, "{missed}: {text}");
+    assert_eq!(read(&mut readers[2]).unwrap().0, 0);
+    // Those that were read are forgotten, when there are many.
+    for _ in 0..1000 {
+        feeds[0] = Feed::new(&budget);
+        let mut reader = subscribe(&feeds[0], A);
+        publish(&feeds[0], Audience::Farewell(A), "bye");
+        former.add(&feeds[0]);
+        assert_eq!(read(&mut reader), Some((0, "X: bye\n".into(), true)));
+    }
+    assert!(former.rings.len() <= FormerFeeds::CLEANED_AT);
+}
+
+#[test]
 fn a_newcomer_who_falls_off_is_not_charged_with_lines_from_before_its_join() {
     let feed = small_feed();
     let mut builder = BatchBuilder::default();

@@ -21,7 +21,7 @@ use crate::model::address::PeerAddr;
 use crate::model::{PeerId, SafeText};
 use crate::os::yielding::Budget;
 use crate::protocol::{Command, LeaveReason, Line, Notice, Refusal};
-use crate::room::{Event, Moves, Throttle};
+use crate::room::{Counted, Event, Throttle};
 use crate::server::access::connection_limits::Permit;
 use crate::server::access::rate_limit::RateLimit;
 use crate::server::connection::account_flow::{AccountFlow, Step};
@@ -66,8 +66,8 @@ async fn enter(
     };
     let pace = RateLimit::new(shared.config.pace, from, &shared.networks, lines.waiting_bytes(), Instant::now());
     let (long_lines, flow) = (LongLines::default(), None);
-    let moves = joined.moves.clone();
-    let session = Session { peer, from, shared, state, lines, pace, throttle, moves, long_lines, flow };
+    let subscriptions = joined.current.counted.clone();
+    let session = Session { peer, from, shared, state, lines, pace, throttle, subscriptions, long_lines, flow };
     Some((session, task::spawn(writer.follow(joined)).fuse()))
 }
 
@@ -81,8 +81,8 @@ struct Session {
     pace: RateLimit,
     /// What the broker says about the pace of the peer.
     throttle: Arc<Throttle>,
-    /// The moves that the writer has not made yet.
-    moves: Moves,
+    /// What the peer reads, or has not read to the end.
+    subscriptions: Counted,
     long_lines: LongLines,
     /// An account command in progress. Boxed because it is rare and large.
     flow: Option<Box<AccountFlow>>,
@@ -160,7 +160,7 @@ impl Session {
             }
             self.charge_owed();
             let (lines, now) = (self.lines.waiting(), Instant::now());
-            let has_moved_much = self.moves.are_many();
+            let has_moved_much = self.subscriptions.are_many();
             let pause = if has_moved_much { Some(PACE_CHECK) } else { self.pace.pause(lines, now) };
             if pause.is_some() && self.lines.is_broken() {
                 return Leaving::ClientError;
@@ -201,7 +201,7 @@ impl Session {
     /// Handles input that had arrived when the server stopped.
     async fn last_words(&mut self) -> Leaving {
         self.pace.turn_off();
-        self.moves = Moves::default();
+        self.subscriptions = Counted::default();
         for _ in 0..LAST_READS {
             if let Some(leaving) = self.pass_on().await {
                 return leaving;
@@ -277,9 +277,10 @@ impl Session {
         }
     }
 
-    /// The next waiting line, if the rate limit allows one, and unless the peer has many moves that it has not read.
+    /// The next waiting line, if the rate limit allows one, and unless the peer has left many rooms that it has not read to the end.
     fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
-        let may_go_on = self.lines.waiting() > 0 && !self.moves.are_many() && self.pace.take_line(Instant::now());
+        let may_go_on =
+            self.lines.waiting() > 0 && !self.subscriptions.are_many() && self.pace.take_line(Instant::now());
         if may_go_on { self.lines.next_line() } else { None }
     }
 

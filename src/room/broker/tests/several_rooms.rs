@@ -321,6 +321,24 @@ fn a_search_finds_what_was_said_before_it_in_the_same_turn() {
     assert_eq!(found.messages.len(), 1);
 }
 
+#[test]
+fn a_room_that_was_heard_counts_as_a_move_until_it_is_read_to_the_end() {
+    let mut room = room(&["Alice"]);
+    let moves = room.readers[&1].moves.clone();
+    let counted = room.broker.peers[&PeerId(1)].subscriptions.clone();
+    let mut taken = Vec::new();
+    for number in 0..crate::limits::MOVES_WAITING - 3 {
+        assert!(!counted.are_many(), "{number}");
+        room.send(1, &[&format!("/hear r{number}"), &format!("/deaf r{number}")]);
+        room.broker.publish();
+        // Like a writer that always finds something else to send first.
+        taken.extend(moves.take());
+    }
+    assert!(counted.are_many());
+    drop(taken);
+    assert!(!counted.are_many());
+}
+
 /// Something that a peer does in the model.
 #[derive(Debug, Clone)]
 enum Step {

@@ -6,6 +6,8 @@
 //! have cut it. A call interrupted by a signal is repeated: neither the system nor async-io does that.
 
 use std::io::{self, IoSlice};
+#[cfg(windows)]
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
@@ -67,8 +69,16 @@ impl Transport {
     }
 
     /// Whether the kernel has forgotten the peer, as after a reset.
+    #[cfg(unix)]
     pub(crate) fn is_reset(&self) -> bool {
         self.tcp().is_some_and(|socket| socket.peer_addr().is_err())
+    }
+
+    /// Whether the connection was reset. Windows still knows the peer then, but each read reports the reset.
+    #[cfg(windows)]
+    pub(crate) fn is_reset(&self) -> bool {
+        let peek = |socket| SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]);
+        self.tcp().is_some_and(|socket| peek(socket).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionReset))
     }
 
     /// Ends both directions at once, whatever is still in transit.

@@ -128,7 +128,6 @@ fn a_reset_does_not_deliver_the_unfinished_line() {
 }
 
 /// The server may notice the reset when it writes or when it reads. Both must have the same effect.
-#[cfg_attr(windows, ignore = "Wine itself takes the reset, so a read at that moment finds the end of the input")]
 #[test]
 fn a_reset_while_others_talk_does_not_deliver_the_unfinished_line() {
     let server = Server::start();

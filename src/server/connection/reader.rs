@@ -197,8 +197,8 @@ impl LineReader {
 
     /// Whether the input ended because the connection broke, and not by a half-close.
     ///
-    /// The kernel reports a reset only once, possibly to the writer. Then it shows us a normal end of input, but has
-    /// forgotten the peer's address.
+    /// The kernel may report a reset only once, possibly to the writer. Then it shows us a normal end of input, and
+    /// only [`Transport::is_reset`] tells the difference.
     pub(crate) fn is_broken(&self) -> bool {
         self.state.is_broken() || self.transport.is_reset()
     }

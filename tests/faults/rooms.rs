@@ -132,7 +132,8 @@ fn come_and_go(arguments: &[&str], messages: usize, are_kept: bool) {
                 peer.send(&format!("{lines}/ping {step}\n"));
                 let mut line = peer.line();
                 while line != format!("* Pong {step}") {
-                    assert!(!line.starts_with('!'), "{line}");
+                    // A disk that is busy for longer than a room waits may refuse the first message of a new room.
+                    assert!(!line.starts_with('!') || line.starts_with("! not-kept: "), "{line}");
                     line = peer.line();
                 }
             }

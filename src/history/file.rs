@@ -208,19 +208,21 @@ impl FileHistory {
     }
 
     /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
-    /// room, which is returned and which nobody can enter, and are removed from there a few at a time.
-    pub(super) fn forget(&self, new: Room) -> Room {
+    /// room, which is returned and which nobody can enter, and are removed from there a few at a time. It is on the disk
+    /// when the future is ready.
+    pub(super) fn forget(&self, new: Room) -> (Room, impl Future<Output = Result<(), DatabaseError>> + Send + use<>) {
         *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
         lock(&self.shared.tail).forget_up_to(u64::MAX);
         let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
-        self.change(move |connection| {
+        let problems = self.database.problems();
+        let forgotten = self.database.write(move |connection| {
             let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
             connection.prepare_cached(sql)?.execute([old.0, new.0])?;
             let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
             connection.prepare_cached(sql)?.execute(params![old.0, format!("-{}", old.0)]).map(drop)
         });
-        old
+        (old, forgotten.map(move |forgotten| forgotten.inspect_err(|error| problems.report(error))))
     }
 
     /// Removes the room itself, which has nothing any more.
@@ -509,7 +511,12 @@ impl Shared {
 }
 
 /// Raises the ceiling of a room, which is added if it is new.
+///
+/// An earlier room may still have the name, if the disk has failed when that one was closed or vanished. It is taken
+/// from that room, because two rooms with one name would make the transaction fail, and with it all that others store.
 fn set_ceiling(connection: &Connection, room: Room, name: &str, ceiling: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE rooms SET name = '-' || id, topic = NULL, keep = NULL WHERE name = ?2 AND id <> ?1";
+    connection.prepare_cached(sql)?.execute(params![room.0, name])?;
     let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, ?3)
         ON CONFLICT (id) DO UPDATE SET ceiling = max(ceiling, excluded.ceiling)";
     let mut statement = connection.prepare_cached(sql)?;

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures::future::Either;
+use futures::future::{BoxFuture, Either};
 use thiserror::Error;
 
 use crate::database::{Database, DatabaseError, OpenError, Sync};
@@ -131,6 +131,10 @@ pub enum NotStored {
     #[error("the history is closed")]
     Closed,
 }
+
+/// Ready when it is on the disk that a room was forgotten. After an error, the room may be back when the server starts
+/// again.
+pub type Forgotten = BoxFuture<'static, Result<(), NotStored>>;
 
 /// Messages cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -348,9 +352,10 @@ impl History {
         self.rooms.set_keep(name, keep).await.map_err(|error| NotStored::Failed(error.to_string()))
     }
 
-    /// Removes the messages and the topic of a room.
-    pub fn forget(&self, name: &RoomName) {
-        self.rooms.forget(name);
+    /// Removes the messages and the topic of a room. From now on nobody can read them. That is on the disk when the future
+    /// is ready, which need not be polled.
+    pub fn forget(&self, name: &RoomName) -> Forgotten {
+        self.rooms.forget(name)
     }
 
     /// Forgets messages in memory if those of all rooms take far too much.

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{self, join_all};
+use futures::{FutureExt, TryFutureExt};
 use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, OpenError, refine};
 use crate::history::file::{FileHistory, Room, RoomState, Shared, extent};
 use crate::history::memory::Memory;
-use crate::history::{History, Keep, Kind, NotStored, Settings, lock};
+use crate::history::{Forgotten, History, Keep, Kind, NotStored, Settings, lock};
 use crate::limits::{HISTORY_TAIL_BYTES, MEMORY_HISTORY_MESSAGES};
 use crate::model::budget::Budget;
 use crate::model::{RoomName, SafeText};
@@ -181,15 +182,17 @@ impl Rooms {
         written.await
     }
 
-    pub(super) fn forget(&self, name: &RoomName) {
+    pub(super) fn forget(&self, name: &RoomName) -> Forgotten {
         let mut known = lock(&self.known);
-        let Some(room) = known.get_mut(name) else { return };
-        room.topic = None;
-        match &room.kind {
-            Kind::Off(_) => {}
-            Kind::InMemory(memory) => lock(memory).forget_up_to(u64::MAX),
-            Kind::OnDisk(file) => self.place.forget(file),
+        if let Some(room) = known.get_mut(name) {
+            room.topic = None;
+            match &room.kind {
+                Kind::Off(_) => {}
+                Kind::InMemory(memory) => lock(memory).forget_up_to(u64::MAX),
+                Kind::OnDisk(file) => return self.place.forget(file),
+            }
         }
+        future::ready(Ok(())).boxed()
     }
 
     pub(super) fn release(&self, name: &RoomName) {
@@ -239,10 +242,11 @@ impl Disk {
 }
 
 impl Place {
-    fn forget(&self, file: &FileHistory) {
-        if let Self::OnDisk(disk) = self {
-            lock(&disk.kept.forgotten).push(file.forget(disk.new_room()));
-        }
+    fn forget(&self, file: &FileHistory) -> Forgotten {
+        let Self::OnDisk(disk) = self else { return future::ready(Ok(())).boxed() };
+        let (room, forgotten) = file.forget(disk.new_room());
+        lock(&disk.kept.forgotten).push(room);
+        forgotten.map_err(|error| NotStored::Failed(error.to_string())).boxed()
     }
 
     /// The history of a new room.

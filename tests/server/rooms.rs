@@ -1,9 +1,11 @@
 //! Rooms, over real connections and with the real program.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
-use crate::support::harness::{Peer, Server};
+use crate::support::harness::{DEADLINE, Peer, Server};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 /// A peer that has sent this first line and has read its welcome.
@@ -169,11 +171,7 @@ impl Setup {
 
     #[track_caller]
     fn admin(&self, request: &[&str]) -> String {
-        let folder = self.folder.to_str().unwrap();
-        let program = Program::start(SERVER, ["admin", "--data", folder].iter().chain(request));
-        let Finished { code, stdout, stderr } = program.finish_with("");
-        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
-        stdout
+        admin(&self.folder, request)
     }
 
     fn enter(&self, first_line: &str) -> Peer {
@@ -187,7 +185,15 @@ impl Setup {
     }
 }
 
-fn start(folder: &std::path::Path) -> ServerProgram {
+#[track_caller]
+fn admin(folder: &Path, request: &[&str]) -> String {
+    let program = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap()].iter().chain(request));
+    let Finished { code, stdout, stderr } = program.finish_with("");
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
+    stdout
+}
+
+fn start(folder: &Path) -> ServerProgram {
     ServerProgram::start(&["--data", folder.to_str().unwrap()])
 }
 
@@ -237,6 +243,65 @@ fn a_closed_room_is_forgotten_also_after_a_restart() {
     let mut alice = setup.enter("Alice #dev");
     alice.send("/topic\n/last\n/quit\n");
     assert_eq!(rest(&mut alice)[..2], ["* There is no topic.", "* Nothing is recorded yet."]);
+}
+
+/// Keeps the server from writing to its database, until it is dropped.
+fn block_writes(setup: &Setup) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(setup.folder.join("linechat.db")).unwrap();
+    database.busy_timeout(DEADLINE).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    database
+}
+
+#[test]
+fn a_room_is_reported_as_closed_when_that_is_on_the_disk_and_nobody_else_waits_for_it() {
+    let mut setup = Setup::open("close-waits");
+    let (mut alice, mut bob) = (setup.enter("Alice #dev"), setup.enter("Bob #ops"));
+    alice.send("secret\n/topic secrets\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let blocked = block_writes(&setup);
+    thread::scope(|scope| {
+        let folder = &setup.folder;
+        let closing = scope.spawn(|| admin(folder, &["close", "dev"]));
+        alice.expect("* dev was closed");
+        alice.expect("* You are now in lobby. You are the first here.");
+        bob.send("/ping goes-on\n");
+        bob.expect("* Pong goes-on");
+        // Whoever opens it finds nothing.
+        alice.send("/join dev\n/topic\n/last\n");
+        alice.expect("* You are now in dev. You are the first here.");
+        alice.expect("* There is no topic.");
+        alice.expect("* Nothing is recorded yet.");
+        thread::sleep(Duration::from_millis(500));
+        assert!(!closing.is_finished(), "a crash could bring the room back");
+        drop(blocked);
+        assert_eq!(closing.join().unwrap(), "Closed: dev.\n");
+    });
+    setup.kill_and_restart();
+    assert_eq!(setup.admin(&["rooms"]), "lobby\t0\n");
+}
+
+#[test]
+fn whoever_closes_a_room_is_told_if_the_disk_fails_and_a_new_room_with_its_name_is_stored() {
+    let mut setup = Setup::open("close-fails");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("secret\n/topic secrets\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let blocked = block_writes(&setup);
+    let folder = setup.folder.to_str().unwrap();
+    let closed = Program::start(SERVER, ["admin", "--data", folder, "close", "dev"]).finish_with("");
+    let why =
+        "refused: not-kept: dev is closed, but the server could not save that; after a restart the room may be back";
+    assert!(closed.code == Some(1) && closed.stderr.trim_end().ends_with(why), "{closed:?}");
+    drop(blocked);
+    alice.expect("* dev was closed");
+    alice.send("/join dev\nnew\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    setup.kill_and_restart();
+    let mut alice = setup.enter("Alice #dev replay=0");
+    alice.send("/topic\n/last\n/quit\n");
+    let lines = rest(&mut alice);
+    assert!(lines[0] == "* There is no topic." && lines[1].ends_with(" Alice: new"), "{lines:?}");
 }
 
 #[test]

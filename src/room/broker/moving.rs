@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::history::Forgotten;
 use crate::limits::{MOVES_WAITING, ROOMS_HEARD, WELCOME_NAMES, WHO_NAMES};
 use crate::log::Record;
 use crate::model::{AccountId, PeerId, RoomName, SafeText};
@@ -340,16 +341,23 @@ impl Broker {
         self.history.set_topic(&room.name, room.topic.clone());
     }
 
-    /// Sends everyone in a room to the lobby, and forgets what was said there. Returns whether there was such a room.
-    pub(super) fn close_room(&mut self, name: &RoomName, by: Option<&SafeText>, reason: Option<&SafeText>) -> bool {
+    /// Sends everyone in a room to the lobby, and forgets what was said there. The future is ready when that is on the disk. `None`
+    /// if there was no such room.
+    pub(super) fn close_room(
+        &mut self,
+        name: &RoomName,
+        by: Option<&SafeText>,
+        reason: Option<&SafeText>,
+    ) -> Option<Forgotten> {
         let existed = self.exists(name);
         if let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) {
             // What was sent to this room must neither go to the lobby nor be kept.
             while self.handle_next_held(id) {}
             self.publish();
         }
-        self.history.forget(name);
-        let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return existed };
+        let forgotten = self.history.forget(name);
+        let answer = existed.then_some(forgotten);
+        let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return answer };
         let room = self.rooms.at(id);
         room.topic = None;
         room.presence.tell(&mut room.batch);
@@ -365,7 +373,7 @@ impl Broker {
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }
-        existed
+        answer
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::{self, Future};
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -68,8 +68,7 @@ pub(super) struct FileHistory {
 /// What the thread that writes changes too.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The number of the room, which changes when its messages are forgotten.
-    room: AtomicI64,
+    room: Room,
     /// For how long its messages are kept, if that is not as usual.
     keep: Mutex<Option<Keep>>,
     /// On the disk, so that a number up to this can be given.
@@ -83,6 +82,8 @@ pub(super) struct Shared {
     /// The batches of this room that wait to be written.
     pending: AtomicUsize,
     is_closed: AtomicBool,
+    /// Nothing of it is stored or read any more.
+    is_forgotten: AtomicBool,
     pub(super) extent: Mutex<Option<Extent>>,
     tail: Mutex<Memory>,
 }
@@ -98,7 +99,7 @@ impl FileHistory {
     ) -> Self {
         let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
         let shared = Shared {
-            room: AtomicI64::new(room.0),
+            room,
             keep: Mutex::new(keep),
             ceiling: AtomicU64::new(0),
             requested: AtomicU64::new(0),
@@ -106,6 +107,7 @@ impl FileHistory {
             waiting,
             pending: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
+            is_forgotten: AtomicBool::new(false),
             extent: Mutex::new(extent),
             tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
         };
@@ -142,7 +144,8 @@ impl FileHistory {
 
     /// Raises the ceiling, and adds the room to the file if it is new.
     pub(super) fn reserve(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
-        if self.shared.is_closed.load(Ordering::Acquire) {
+        // A room that was closed has no name, so it must not be added again.
+        if self.shared.is_closed.load(Ordering::Acquire) || self.shared.is_forgotten.load(Ordering::Acquire) {
             return Either::Left(future::ready(Err(NotStored::Closed)));
         }
         let (room, name, shared) = (self.room(), Arc::clone(&self.name), Arc::clone(&self.shared));
@@ -207,22 +210,22 @@ impl FileHistory {
         }
     }
 
-    /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
-    /// room, which is returned and which nobody can enter, and are removed from there a few at a time. It is on the disk
-    /// when the future is ready.
-    pub(super) fn forget(&self, new: Room) -> (Room, impl Future<Output = Result<(), DatabaseError>> + Send + use<>) {
+    /// Gives the name free, and removes the topic and the time for which messages are kept. The messages may be many, so
+    /// they stay in this room, which nobody can enter, and are removed from there a few at a time. It is on the disk when
+    /// the future is ready.
+    pub(super) fn forget(&self) -> impl Future<Output = Result<(), DatabaseError>> + Send + use<> {
+        // First, so that the thread that writes adds nothing afterwards.
+        self.shared.is_forgotten.store(true, Ordering::Release);
         *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
         lock(&self.shared.tail).forget_up_to(u64::MAX);
-        let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
+        let room = self.room();
         let problems = self.database.problems();
         let forgotten = self.database.write(move |connection| {
-            let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute([old.0, new.0])?;
-            let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
-            connection.prepare_cached(sql)?.execute(params![old.0, format!("-{}", old.0)]).map(drop)
+            let sql = "UPDATE rooms SET name = '-' || id, topic = NULL, keep = NULL WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([room.0]).map(drop)
         });
-        (old, forgotten.map(move |forgotten| forgotten.inspect_err(|error| problems.report(error))))
+        forgotten.map(move |forgotten| forgotten.inspect_err(|error| problems.report(error)))
     }
 
     /// Removes the room itself, which has nothing any more.
@@ -265,6 +268,10 @@ impl FileHistory {
 
     fn queue(&self, messages: Arc<[Message]>) -> Queued {
         let Some(newest) = messages.last().map(|message| message.number) else { return Queued::Done(Ok(())) };
+        // What was said before a room was closed is still shown. Storing it would leave it in the file for ever.
+        if self.shared.is_forgotten.load(Ordering::Acquire) {
+            return Queued::Done(Ok(()));
+        }
         if self.shared.is_closed.load(Ordering::Acquire) {
             return Queued::Done(Err(NotStored::Closed));
         }
@@ -305,8 +312,7 @@ impl FileHistory {
                 let stored = match result {
                     Ok(()) => {
                         shared.raised(raised);
-                        // If the room was forgotten since, they are removed with it.
-                        if keeps && shared.room() == room {
+                        if keeps {
                             shared.stored(&messages, must_store);
                         }
                         Ok(())
@@ -470,13 +476,17 @@ enum Queued {
 
 impl Shared {
     pub(super) fn room(&self) -> Room {
-        Room(self.room.load(Ordering::Acquire))
+        self.room
     }
 
     /// Messages up to this number were removed from the file, which has these now.
     pub(super) fn removed(&self, up_to: u64, extent: Option<Extent>) {
-        *lock(&self.extent) = extent;
-        lock(&self.tail).forget_up_to(up_to);
+        let mut stored = lock(&self.extent);
+        // It may have been forgotten meanwhile.
+        if !self.is_forgotten.load(Ordering::Acquire) {
+            *stored = extent;
+            lock(&self.tail).forget_up_to(up_to);
+        }
     }
 
     /// How long messages are kept. If the server keeps nothing, no room does.
@@ -500,11 +510,15 @@ impl Shared {
 
     /// The messages are in the file.
     fn stored(&self, messages: &Arc<[Message]>, also_in_tail: bool) {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        let mut extent = lock(&self.extent);
+        // If the room was forgotten since, they are removed with it.
+        if self.is_forgotten.load(Ordering::Acquire) {
+            return;
+        }
         if also_in_tail {
             lock(&self.tail).push(Arc::clone(messages));
         }
-        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
-        let mut extent = lock(&self.extent);
         let oldest = extent.map_or(first.number, |extent| extent.oldest);
         *extent = Some(Extent { oldest, newest: last.number });
     }

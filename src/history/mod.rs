@@ -352,8 +352,9 @@ impl History {
         self.rooms.set_keep(name, keep).await.map_err(|error| NotStored::Failed(error.to_string()))
     }
 
-    /// Removes the messages and the topic of a room. From now on nobody can read them. That is on the disk when the future
-    /// is ready, which need not be polled.
+    /// Removes the messages and the topic of a room. From now on nobody can read them, and the handles of the room store
+    /// nothing more. Another room with the name is a new one. That is on the disk when the future is ready, which need not
+    /// be polled.
     pub fn forget(&self, name: &RoomName) -> Forgotten {
         self.rooms.forget(name)
     }

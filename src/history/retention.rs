@@ -55,8 +55,7 @@ impl Retain {
             let excess = if Some(room) == fullest { excess } else { 0 };
             let cutoff = cutoff(shared.keep(self.settings.keep), now);
             let (removed, up_to) = remove(connection, room, (cutoff, excess), left)?;
-            // It may have been forgotten meanwhile.
-            if removed > 0 && shared.room() == room {
+            if removed > 0 {
                 shared.removed(up_to, extent(connection, room)?);
             }
             left -= removed;

@@ -184,13 +184,10 @@ impl Rooms {
 
     pub(super) fn forget(&self, name: &RoomName) -> Forgotten {
         let mut known = lock(&self.known);
-        if let Some(room) = known.get_mut(name) {
-            room.topic = None;
-            match &room.kind {
-                Kind::Off(_) => {}
-                Kind::InMemory(memory) => lock(memory).forget_up_to(u64::MAX),
-                Kind::OnDisk(file) => return self.place.forget(file),
-            }
+        match Some(name).filter(|name| !name.is_lobby()).and_then(|name| known.remove(name)) {
+            Some(Known { kind: Kind::OnDisk(file), .. }) => return self.place.forget(&file),
+            Some(Known { kind: Kind::InMemory(memory), .. }) => lock(&memory).forget_up_to(u64::MAX),
+            _ => {}
         }
         future::ready(Ok(())).boxed()
     }
@@ -244,8 +241,8 @@ impl Disk {
 impl Place {
     fn forget(&self, file: &FileHistory) -> Forgotten {
         let Self::OnDisk(disk) = self else { return future::ready(Ok(())).boxed() };
-        let (room, forgotten) = file.forget(disk.new_room());
-        lock(&disk.kept.forgotten).push(room);
+        let forgotten = file.forget();
+        lock(&disk.kept.forgotten).push(file.room());
         forgotten.map_err(|error| NotStored::Failed(error.to_string())).boxed()
     }
 

@@ -373,6 +373,7 @@ impl Broker {
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }
+        self.rooms.detach(id);
         answer
     }
 }

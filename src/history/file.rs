@@ -35,8 +35,18 @@ pub(super) struct Room(pub(super) i64);
 /// What the file says about the messages of a room.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RoomState {
+    /// Its first number.
+    pub(super) first: u64,
     pub(super) ceiling: u64,
     pub(super) extent: Option<Extent>,
+}
+
+/// What never changes in the row of a room.
+#[derive(Debug, Clone)]
+struct Fixed {
+    room: Room,
+    name: Arc<str>,
+    first: u64,
 }
 
 /// The number of bits of a key that are the message's number.
@@ -58,7 +68,7 @@ pub(super) fn number(key: i64) -> u64 {
 #[derive(Debug)]
 pub(super) struct FileHistory {
     database: Database,
-    name: Arc<str>,
+    fixed: Fixed,
     sync: Sync,
     /// For how long the messages of other rooms are kept.
     usual_keep: Keep,
@@ -94,10 +104,10 @@ impl FileHistory {
         room: Room,
         name: &str,
         (settings, keep): (Settings, Option<Keep>),
-        RoomState { ceiling, extent }: RoomState,
+        RoomState { first, ceiling, extent }: RoomState,
         (tail, waiting): (Used, Arc<AtomicUsize>),
     ) -> Self {
-        let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
+        let given = (first - 1).max(ceiling).max(extent.map_or(0, |extent| extent.newest));
         let shared = Shared {
             room,
             keep: Mutex::new(keep),
@@ -113,7 +123,7 @@ impl FileHistory {
         };
         Self {
             database: database.clone(),
-            name: name.into(),
+            fixed: Fixed { room, name: name.into(), first },
             sync: settings.sync,
             usual_keep: settings.keep,
             shared: Arc::new(shared),
@@ -124,8 +134,18 @@ impl FileHistory {
         self.shared.room()
     }
 
+    /// The highest number that was given.
+    pub(super) fn given(&self) -> u64 {
+        self.shared.given.load(Ordering::Acquire)
+    }
+
+    /// See [`History::note_given`](super::History::note_given).
+    pub(super) fn note_given(&self, number: u64) {
+        self.shared.given.fetch_max(number, Ordering::AcqRel);
+    }
+
     pub(super) fn next_number(&self) -> u64 {
-        self.shared.given.load(Ordering::Acquire) + 1
+        self.given() + 1
     }
 
     /// How long messages are kept.
@@ -148,13 +168,13 @@ impl FileHistory {
         if self.shared.is_closed.load(Ordering::Acquire) || self.shared.is_forgotten.load(Ordering::Acquire) {
             return Either::Left(future::ready(Err(NotStored::Closed)));
         }
-        let (room, name, shared) = (self.room(), Arc::clone(&self.name), Arc::clone(&self.shared));
+        let (fixed, shared) = (self.fixed.clone(), Arc::clone(&self.shared));
         let ceiling = shared.raise_ceiling(shared.given.load(Ordering::Acquire));
         let (answer, answered) = oneshot::channel();
         let problems = self.database.problems();
         self.database.submit(
             Sync::Always,
-            move |connection| set_ceiling(connection, room, &name, ceiling),
+            move |connection| set_ceiling(connection, &fixed, ceiling),
             move |result| {
                 let stored = match result {
                     Ok(()) => {
@@ -201,12 +221,12 @@ impl FileHistory {
         column: &'static str,
         value: V,
     ) -> impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + use<V> {
-        let (room, name) = (self.room(), Arc::clone(&self.name));
+        let fixed = self.fixed.clone();
         let ceiling = self.shared.requested.load(Ordering::Acquire);
         move |connection| {
-            set_ceiling(connection, room, &name, ceiling)?;
+            set_ceiling(connection, &fixed, ceiling)?;
             let sql = format!("UPDATE rooms SET {column} = ?2 WHERE id = ?1");
-            connection.prepare_cached(&sql)?.execute(params![room.0, value]).map(drop)
+            connection.prepare_cached(&sql)?.execute(params![fixed.room.0, value]).map(drop)
         }
     }
 
@@ -219,19 +239,20 @@ impl FileHistory {
         *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
         lock(&self.shared.tail).forget_up_to(u64::MAX);
-        let room = self.room();
+        let (room, given) = (self.room(), self.given());
         let problems = self.database.problems();
         let forgotten = self.database.write(move |connection| {
-            let sql = "UPDATE rooms SET name = '-' || id, topic = NULL, keep = NULL WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute([room.0]).map(drop)
+            raise_floor(connection, given)?;
+            let sql = "UPDATE rooms SET name = '-' || id, ceiling = ?2, topic = NULL, keep = NULL WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([room.0, in_table(given)]).map(drop)
         });
         forgotten.map(move |forgotten| forgotten.inspect_err(|error| problems.report(error)))
     }
 
     /// Removes the room itself, which has nothing any more.
     pub(super) fn remove_room(&self) {
-        let room = self.room();
-        self.change(move |connection| remove_room(connection, room));
+        let (room, given) = (self.room(), self.given());
+        self.change(move |connection| remove_room(connection, room, given));
     }
 
     fn change(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
@@ -297,13 +318,13 @@ impl FileHistory {
         let sync = if raised.is_some() { Sync::Always } else { self.sync };
         let (answer, answered) = oneshot::channel();
         let (room, keeps, stored) = (self.room(), self.keeps(), Arc::clone(&messages));
-        let name = raised.map(|_| Arc::clone(&self.name));
+        let fixed = raised.map(|_| self.fixed.clone());
         let (shared, problems) = (Arc::clone(&self.shared), self.database.problems());
         self.database.submit(
             sync,
             move |connection| {
-                if let Some((ceiling, name)) = raised.zip(name) {
-                    set_ceiling(connection, room, &name, ceiling)?;
+                if let Some((ceiling, fixed)) = raised.zip(fixed) {
+                    set_ceiling(connection, &fixed, ceiling)?;
                 }
                 if keeps { insert(connection, room, &stored) } else { Ok(()) }
             },
@@ -456,7 +477,7 @@ impl FileHistory {
         let (room, given) = (self.room(), self.shared.given.load(Ordering::Acquire));
         let closed = self.database.write(move |connection| {
             let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
-            statement.execute([room.0, given.min(HIGHEST).cast_signed()]).map(drop)
+            statement.execute([room.0, in_table(given)]).map(drop)
         });
         Either::Right(closed.map(|closed| closed.map_err(|error| NotStored::Failed(error.to_string()))))
     }
@@ -528,16 +549,29 @@ impl Shared {
 ///
 /// An earlier room may still have the name, if the disk has failed when that one was closed or vanished. It is taken
 /// from that room, because two rooms with one name would make the transaction fail, and with it all that others store.
-fn set_ceiling(connection: &Connection, room: Room, name: &str, ceiling: u64) -> rusqlite::Result<()> {
+fn set_ceiling(connection: &Connection, Fixed { room, name, first }: &Fixed, ceiling: u64) -> rusqlite::Result<()> {
     let sql = "UPDATE rooms SET name = '-' || id, topic = NULL, keep = NULL WHERE name = ?2 AND id <> ?1";
     connection.prepare_cached(sql)?.execute(params![room.0, name])?;
-    let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, ?3)
+    let sql = "INSERT INTO rooms (id, name, ceiling, first) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (id) DO UPDATE SET ceiling = max(ceiling, excluded.ceiling)";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.execute(params![room.0, name, ceiling.min(HIGHEST).cast_signed()]).map(drop)
+    statement.execute(params![room.0, name, in_table(ceiling), in_table(*first)]).map(drop)
 }
 
-pub(super) fn remove_room(connection: &Connection, room: Room) -> rusqlite::Result<()> {
+/// A number of a message, as it is in the tables.
+fn in_table(number: u64) -> i64 {
+    number.min(HIGHEST).cast_signed()
+}
+
+/// Rooms to come do not give numbers up to this one.
+fn raise_floor(connection: &Connection, floor: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE numbers SET floor = max(floor, ?1)";
+    connection.prepare_cached(sql)?.execute([in_table(floor)]).map(drop)
+}
+
+/// Removes a room that has given numbers up to this one. The floor rises first, in case this is not in a transaction.
+pub(super) fn remove_room(connection: &Connection, room: Room, given: u64) -> rusqlite::Result<()> {
+    raise_floor(connection, given)?;
     connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0]).map(drop)
 }
 

@@ -40,6 +40,8 @@ pub use archive::{Archive, Statistics};
 #[derive(Debug, Clone)]
 pub struct History {
     kind: Kind,
+    /// The first number of the room.
+    first: u64,
     rooms: Arc<Rooms>,
 }
 
@@ -172,12 +174,27 @@ impl History {
         Ok(rooms.lobby())
     }
 
-    /// The number of the next message. It is higher than any number that the room has ever given, whatever has crashed.
+    /// The number of the next message. It is higher than any number that the room has ever given, or a room that is gone,
+    /// whatever has crashed.
     pub fn next_number(&self) -> u64 {
+        self.kind.next_number()
+    }
+
+    /// The first number of the room. No message of the room has ever had a lower one.
+    pub fn first_number(&self) -> u64 {
+        self.first
+    }
+
+    /// Numbers up to this one were given, also if messages with them were never appended. To be called before the room
+    /// may go.
+    pub fn note_given(&self, number: u64) {
         match &self.kind {
-            Kind::Off(given) => given.load(Ordering::Acquire) + 1,
-            Kind::InMemory(memory) => lock(memory).next_number(),
-            Kind::OnDisk(file) => file.next_number(),
+            Kind::Off(given) => {
+                given.fetch_max(number, Ordering::AcqRel);
+            }
+            // All were appended.
+            Kind::InMemory(_) => {}
+            Kind::OnDisk(file) => file.note_given(number),
         }
     }
 
@@ -372,6 +389,16 @@ impl History {
     /// Nobody is in a room any more. It goes if it has no messages and no topic.
     pub fn release(&self, name: &RoomName) {
         self.rooms.release(name);
+    }
+}
+
+impl Kind {
+    fn next_number(&self) -> u64 {
+        match self {
+            Self::Off(given) => given.load(Ordering::Acquire) + 1,
+            Self::InMemory(memory) => lock(memory).next_number(),
+            Self::OnDisk(file) => file.next_number(),
+        }
     }
 }
 

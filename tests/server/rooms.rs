@@ -174,8 +174,12 @@ impl Setup {
         admin(&self.folder, request)
     }
 
+    fn connect(&self) -> Peer {
+        Peer::connect(self.server.address)
+    }
+
     fn enter(&self, first_line: &str) -> Peer {
-        enter_at(Peer::connect(self.server.address), first_line)
+        enter_at(self.connect(), first_line)
     }
 
     fn kill_and_restart(&mut self) {
@@ -243,6 +247,65 @@ fn a_closed_room_is_forgotten_also_after_a_restart() {
     let mut alice = setup.enter("Alice #dev");
     alice.send("/topic\n/last\n/quit\n");
     assert_eq!(rest(&mut alice)[..2], ["* There is no topic.", "* Nothing is recorded yet."]);
+}
+
+#[test]
+fn the_numbers_of_a_room_that_is_gone_are_not_given_again() {
+    let mut setup = Setup::open("floor");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("1\n2\n3\n4\n5\n/quit\n");
+    assert!(rest(&mut alice).last().unwrap().ends_with("#dev since=5 brings you back here."));
+    let mut bob = setup.enter("Bob #dev replay=0");
+    bob.send("6\n7\n8\n/ping said\n");
+    while bob.line() != "* Pong said" {}
+    assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
+    bob.expect("* dev was closed");
+    bob.expect("* You are now in lobby. You are the first here.");
+    // It has never had any other messages.
+    bob.send("/join dev\n/last\n/since 0\n/since 1m\n/ping asked\n");
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line| line != "* Pong asked") {
+        lines.push(bob.line());
+    }
+    bob.send("/ids on\n9\n10\n/since 0\n/last\n/join ops\nin ops\n/quit\n");
+    lines.extend(rest(&mut bob));
+    let nothing = ["* Nothing is recorded yet.", "* Nothing was said after 0.", "* Nothing was said after 8."];
+    assert_eq!(lines[1..4], nothing, "{lines:?}");
+    let in_dev = ["[dev 9] Bob: 9", "[dev 10] Bob: 10"];
+    let expected = [in_dev, in_dev, in_dev].concat();
+    assert_eq!(numbered(&lines), [&expected[..], &["[ops 9] Bob: in ops"]].concat());
+    let end = "* That was 9 to 10, 2 lines.";
+    assert_eq!(lines.iter().filter(|line| *line == end).count(), 2);
+    assert!(!lines.iter().any(|line| line.contains("no longer kept") || line.contains("missing")), "{lines:?}");
+    for is_restarted in [false, true] {
+        if is_restarted {
+            setup.kill_and_restart();
+        }
+        let mut alice = setup.enter("Alice #dev");
+        alice.send("/quit\n");
+        let newcomer = rest(&mut alice);
+        assert!(newcomer.iter().all(|line| !line.contains("no longer kept")), "{newcomer:?}");
+        // Who was away when the room was closed learns what is gone, and misses nothing of the new one.
+        let mut alice = setup.connect();
+        alice.send("Alice #dev since=5\n/quit\n");
+        let lines = rest(&mut alice);
+        assert!(lines.contains(&"* 3 of these lines are no longer kept.".to_owned()), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains(" Bob: ")).count(), 2, "{lines:?}");
+        let mut alice = setup.connect();
+        alice.send("Alice #dev since=8 ids=on\n/quit\n");
+        let lines = rest(&mut alice);
+        assert_eq!(numbered(&lines), in_dev);
+        assert!(!lines.iter().any(|line| line.contains("no longer kept")), "{lines:?}");
+    }
+    let exported = setup.admin(&["export", "--room", "dev", "--since", "5"]);
+    assert_eq!(numbered(&exported.lines().map(str::to_owned).collect::<Vec<_>>()), in_dev);
+    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t2\n"));
+    assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
+    setup.kill_and_restart();
+    let mut bob = setup.enter("Bob #dev ids=on");
+    bob.send("more\n/quit\n");
+    let number = numbered(&rest(&mut bob))[0].trim_end_matches("] Bob: more")[5..].parse::<u64>().unwrap();
+    assert!(number > 10, "{number}");
 }
 
 /// Keeps the server from writing to its database, until it is dropped.

@@ -65,7 +65,7 @@ impl Broker {
         let (history, topic) = (self.history.room(&name), self.history.topic(&name));
         let mut room = Room::new(name, Feed::new(&self.feeds), history, unannounced, self.now);
         room.topic = topic;
-        room.recent = Recent::new(self.replay, room.next_number);
+        room.recent = Recent::new(self.replay, room.next_number, room.history.first_number());
         room.reserve_numbers();
         room.begin(self.is_recorded);
         room
@@ -354,6 +354,10 @@ impl Broker {
             // What was sent to this room must neither go to the lobby nor be kept.
             while self.handle_next_held(id) {}
             self.publish();
+        }
+        if let Some(id) = self.rooms.id(name) {
+            let room = self.rooms.get(id);
+            room.history.note_given(room.newest());
         }
         let forgotten = self.history.forget(name);
         let answer = existed.then_some(forgotten);

@@ -252,6 +252,7 @@ impl Rooms {
             // If it was closed, its history is gone already, and the name may belong to a new room.
             if self.ids.get(&room.name) == Some(&id) {
                 self.ids.remove(&room.name);
+                room.history.note_given(room.newest());
                 room.history.release(&room.name);
             }
         }

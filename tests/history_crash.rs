@@ -22,8 +22,8 @@ use std::time::{Duration, SystemTime};
 use async_std::task::block_on;
 use linechat::accounts::Accounts;
 use linechat::database::{Database, Sync};
-use linechat::history::{History, Settings};
-use linechat::model::{Message, Name, SafeText};
+use linechat::history::{History, Keep, Settings};
+use linechat::model::{Message, Name, RoomName, SafeText};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 /// See [`text`].
@@ -163,6 +163,72 @@ fn what_was_shown_survives_kill_9_and_no_number_is_given_twice() {
             block_on(history.close()).unwrap();
         }
         drop((history, database));
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// Says something in a room, closes it or lets it vanish, and opens it again, until it is killed. Says which numbers the
+/// room may give before that.
+fn close_forever(folder: &Path) {
+    let vanishes = std::env::var_os(ALWAYS).is_some();
+    let database = Database::open(folder).unwrap();
+    let keep = if vanishes { Keep::Nothing } else { Keep::For(None) };
+    let sync = Sync::Within(Duration::from_millis(20));
+    let history = History::open(&database, Settings { keep, sync, ..Settings::default() }).unwrap();
+    let dev = RoomName::parse("dev").unwrap();
+    loop {
+        let room = history.room(&dev);
+        let (first, count) = (room.next_number(), fastrand::u64(1..40));
+        println!("\nfirst {first}");
+        if first > room.ceiling() {
+            block_on(room.reserve()).unwrap();
+        }
+        println!("\ngiven {first} {}", first + count - 1);
+        block_on(room.append(messages(first, count, LONGEST))).unwrap();
+        if vanishes {
+            history.release(&dev);
+            continue;
+        }
+        let forgotten = history.forget(&dev);
+        if fastrand::bool() {
+            block_on(forgotten).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_room_that_is_opened_again_gives_no_number_of_the_former_one_whatever_crashes() {
+    let test = "a_room_that_is_opened_again_gives_no_number_of_the_former_one_whatever_crashes";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        close_forever(Path::new(&folder));
+    }
+    let folder = folder("close-crash");
+    let rounds = if std::env::var_os(LONG).is_some_and(|value| value == "1") { 1000 } else { 50 };
+    let mut highest = 0;
+    for round in 0..rounds {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, &folder);
+        if round % 4 == 0 {
+            command.env(ALWAYS, "1");
+        }
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let heard = reports(&mut child);
+        let mut last = (0, 0);
+        let mut check = |Reported { first, given, .. }| {
+            // Each room is reported twice: with its first number, and with the last one too.
+            if last.0 != first {
+                assert!(first > highest, "round {round}: {first} was given before, up to {highest}");
+            }
+            highest = highest.max(given);
+            last = (first, given);
+        };
+        for _ in 0..fastrand::u64(1..40) {
+            check(heard.recv_timeout(DEADLINE).unwrap());
+        }
+        thread::sleep(Duration::from_micros(fastrand::u64(..3000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        heard.iter().for_each(check);
     }
     fs::remove_dir_all(folder).unwrap();
 }

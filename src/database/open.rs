@@ -39,7 +39,7 @@ pub(crate) const FILE: &str = "linechat.db";
 
 /// The newest format that can be read, in `user_version`. A change of the tables increases it, and must still read the
 /// older ones.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// Marks the file as ours, in `application_id`: "line".
 const APPLICATION: i32 = 0x6c69_6e65;
@@ -50,7 +50,9 @@ const APPLICATION: i32 = 0x6c69_6e65;
 /// index holds all rooms, each in order.
 const SCHEMA: &str = "
     CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, ceiling INTEGER NOT NULL, topic TEXT,
-        keep INTEGER);
+        keep INTEGER, first INTEGER NOT NULL DEFAULT 1);
+    CREATE TABLE numbers (floor INTEGER NOT NULL);
+    INSERT INTO numbers VALUES (0);
     INSERT INTO rooms (id, name, ceiling) VALUES (1, 'lobby', 0);
     CREATE TABLE messages (key INTEGER PRIMARY KEY, at INTEGER NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL);
     CREATE VIEW history AS
@@ -68,6 +70,11 @@ const SCHEMA: &str = "
 const FROM_1: &str = "
     BEGIN; ALTER TABLE rooms ADD COLUMN topic TEXT; ALTER TABLE rooms ADD COLUMN keep INTEGER; PRAGMA user_version = 2;
     COMMIT;";
+
+/// Turns a database of format 2 into one of format 3. Which numbers rooms have given that are gone is not known.
+const FROM_2: &str = "
+    BEGIN; CREATE TABLE numbers (floor INTEGER NOT NULL); INSERT INTO numbers VALUES (0);
+    ALTER TABLE rooms ADD COLUMN first INTEGER NOT NULL DEFAULT 1; PRAGMA user_version = 3; COMMIT;";
 
 /// The file of a folder, locked by this process and checked. It is created if it is missing.
 #[derive(Debug)]
@@ -160,7 +167,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection, OpenError> {
     let format = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refine)?;
     match format {
         FORMAT => {}
-        1 => connection.execute_batch(FROM_1).map_err(refine)?,
+        1 => [FROM_1, FROM_2].into_iter().try_for_each(|sql| connection.execute_batch(sql)).map_err(refine)?,
+        2 => connection.execute_batch(FROM_2).map_err(refine)?,
         _ if format > FORMAT => return Err(OpenError::Newer { path: path.to_owned(), format }),
         _ => return Err(OpenError::NotOurs(path.to_owned())),
     }

@@ -118,25 +118,30 @@ fn a_file_of_something_else_is_refused_and_not_touched() {
     assert_eq!(folder.refusal(), "DIR/linechat.db is not a linechat database");
 }
 
-/// Format 1 had no topics and no time to keep for each room.
+/// Format 1 had no topics and no time to keep for each room. Formats 1 and 2 did not say where the numbers of a room
+/// begin, which was always at 1.
 #[test]
-fn a_database_of_format_1_is_opened_with_everything_in_it() {
-    let folder = Folder::new();
-    drop(folder.open());
-    let old = Connection::open(folder.file()).unwrap();
-    old.execute_batch(
-        "ALTER TABLE rooms DROP COLUMN topic; ALTER TABLE rooms DROP COLUMN keep; PRAGMA user_version = 1;
-        UPDATE rooms SET ceiling = 512; INSERT INTO messages VALUES (1 << 44 | 7, 1700000000000, 'Alice', 'hello');",
-    )
-    .unwrap();
-    old.close().unwrap();
-    for _ in 0..2 {
+fn a_database_of_an_older_format_is_opened_with_everything_in_it() {
+    let only_1 = "ALTER TABLE rooms DROP COLUMN topic; ALTER TABLE rooms DROP COLUMN keep; PRAGMA user_version = 1;";
+    for before in [only_1, "PRAGMA user_version = 2;"] {
+        let folder = Folder::new();
         drop(folder.open());
-        let now = Connection::open(folder.file()).unwrap();
-        let shown = |sql| now.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
-        assert_eq!(shown("SELECT user_version || '' FROM pragma_user_version"), "2");
-        assert_eq!(shown("SELECT name || ceiling || (topic IS NULL AND keep IS NULL) FROM rooms"), "lobby5121");
-        assert_eq!(shown("SELECT room || number || name || text FROM history"), "lobby7Alicehello");
+        let old = Connection::open(folder.file()).unwrap();
+        old.execute_batch(&format!(
+            "ALTER TABLE rooms DROP COLUMN first; DROP TABLE numbers; {before} UPDATE rooms SET ceiling = 512;
+            INSERT INTO messages VALUES (1 << 44 | 7, 1700000000000, 'Alice', 'hello');"
+        ))
+        .unwrap();
+        old.close().unwrap();
+        for _ in 0..2 {
+            drop(folder.open());
+            let now = Connection::open(folder.file()).unwrap();
+            let shown = |sql| now.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+            assert_eq!(shown("SELECT user_version || '' FROM pragma_user_version"), "3");
+            assert_eq!(shown("SELECT name || ceiling || (topic IS NULL AND keep IS NULL) FROM rooms"), "lobby5121");
+            assert_eq!(shown("SELECT group_concat(first || ' ' || floor) FROM rooms, numbers"), "1 0");
+            assert_eq!(shown("SELECT room || number || name || text FROM history"), "lobby7Alicehello");
+        }
     }
 }
 
@@ -145,7 +150,7 @@ fn a_newer_format_is_refused() {
     let folder = Folder::new();
     drop(folder.open());
     Connection::open(folder.file()).unwrap().pragma_update(None, "user_version", 7).unwrap();
-    assert_eq!(folder.refusal(), "DIR/linechat.db was written by a newer linechat: its format is 7, not 2");
+    assert_eq!(folder.refusal(), "DIR/linechat.db was written by a newer linechat: its format is 7, not 3");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::{self, Future};
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
@@ -35,8 +35,18 @@ pub(super) struct Room(pub(super) i64);
 /// What the file says about the messages of a room.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RoomState {
+    /// Its first number.
+    pub(super) first: u64,
     pub(super) ceiling: u64,
     pub(super) extent: Option<Extent>,
+}
+
+/// What never changes in the row of a room.
+#[derive(Debug, Clone)]
+struct Fixed {
+    room: Room,
+    name: Arc<str>,
+    first: u64,
 }
 
 /// The number of bits of a key that are the message's number.
@@ -58,7 +68,7 @@ pub(super) fn number(key: i64) -> u64 {
 #[derive(Debug)]
 pub(super) struct FileHistory {
     database: Database,
-    name: Arc<str>,
+    fixed: Fixed,
     sync: Sync,
     /// For how long the messages of other rooms are kept.
     usual_keep: Keep,
@@ -68,8 +78,7 @@ pub(super) struct FileHistory {
 /// What the thread that writes changes too.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The number of the room, which changes when its messages are forgotten.
-    room: AtomicI64,
+    room: Room,
     /// For how long its messages are kept, if that is not as usual.
     keep: Mutex<Option<Keep>>,
     /// On the disk, so that a number up to this can be given.
@@ -83,6 +92,8 @@ pub(super) struct Shared {
     /// The batches of this room that wait to be written.
     pending: AtomicUsize,
     is_closed: AtomicBool,
+    /// Nothing of it is stored or read any more.
+    is_forgotten: AtomicBool,
     pub(super) extent: Mutex<Option<Extent>>,
     tail: Mutex<Memory>,
 }
@@ -93,12 +104,12 @@ impl FileHistory {
         room: Room,
         name: &str,
         (settings, keep): (Settings, Option<Keep>),
-        RoomState { ceiling, extent }: RoomState,
+        RoomState { first, ceiling, extent }: RoomState,
         (tail, waiting): (Used, Arc<AtomicUsize>),
     ) -> Self {
-        let given = ceiling.max(extent.map_or(0, |extent| extent.newest));
+        let given = (first - 1).max(ceiling).max(extent.map_or(0, |extent| extent.newest));
         let shared = Shared {
-            room: AtomicI64::new(room.0),
+            room,
             keep: Mutex::new(keep),
             ceiling: AtomicU64::new(0),
             requested: AtomicU64::new(0),
@@ -106,12 +117,13 @@ impl FileHistory {
             waiting,
             pending: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
+            is_forgotten: AtomicBool::new(false),
             extent: Mutex::new(extent),
             tail: Mutex::new(Memory::new(given + 1, HISTORY_TAIL_MESSAGES, tail)),
         };
         Self {
             database: database.clone(),
-            name: name.into(),
+            fixed: Fixed { room, name: name.into(), first },
             sync: settings.sync,
             usual_keep: settings.keep,
             shared: Arc::new(shared),
@@ -122,8 +134,18 @@ impl FileHistory {
         self.shared.room()
     }
 
+    /// The highest number that was given.
+    pub(super) fn given(&self) -> u64 {
+        self.shared.given.load(Ordering::Acquire)
+    }
+
+    /// See [`History::note_given`](super::History::note_given).
+    pub(super) fn note_given(&self, number: u64) {
+        self.shared.given.fetch_max(number, Ordering::AcqRel);
+    }
+
     pub(super) fn next_number(&self) -> u64 {
-        self.shared.given.load(Ordering::Acquire) + 1
+        self.given() + 1
     }
 
     /// How long messages are kept.
@@ -142,16 +164,17 @@ impl FileHistory {
 
     /// Raises the ceiling, and adds the room to the file if it is new.
     pub(super) fn reserve(&self) -> impl Future<Output = Result<(), NotStored>> + Send + use<> {
-        if self.shared.is_closed.load(Ordering::Acquire) {
+        // A room that was closed has no name, so it must not be added again.
+        if self.shared.is_closed.load(Ordering::Acquire) || self.shared.is_forgotten.load(Ordering::Acquire) {
             return Either::Left(future::ready(Err(NotStored::Closed)));
         }
-        let (room, name, shared) = (self.room(), Arc::clone(&self.name), Arc::clone(&self.shared));
+        let (fixed, shared) = (self.fixed.clone(), Arc::clone(&self.shared));
         let ceiling = shared.raise_ceiling(shared.given.load(Ordering::Acquire));
         let (answer, answered) = oneshot::channel();
         let problems = self.database.problems();
         self.database.submit(
             Sync::Always,
-            move |connection| set_ceiling(connection, room, &name, ceiling),
+            move |connection| set_ceiling(connection, &fixed, ceiling),
             move |result| {
                 let stored = match result {
                     Ok(()) => {
@@ -198,35 +221,38 @@ impl FileHistory {
         column: &'static str,
         value: V,
     ) -> impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + use<V> {
-        let (room, name) = (self.room(), Arc::clone(&self.name));
+        let fixed = self.fixed.clone();
         let ceiling = self.shared.requested.load(Ordering::Acquire);
         move |connection| {
-            set_ceiling(connection, room, &name, ceiling)?;
+            set_ceiling(connection, &fixed, ceiling)?;
             let sql = format!("UPDATE rooms SET {column} = ?2 WHERE id = ?1");
-            connection.prepare_cached(&sql)?.execute(params![room.0, value]).map(drop)
+            connection.prepare_cached(&sql)?.execute(params![fixed.room.0, value]).map(drop)
         }
     }
 
-    /// Removes the topic and the time for which messages are kept. The messages may be many, so they stay in the old
-    /// room, which is returned and which nobody can enter, and are removed from there a few at a time.
-    pub(super) fn forget(&self, new: Room) -> Room {
+    /// Gives the name free, and removes the topic and the time for which messages are kept. The messages may be many, so
+    /// they stay in this room, which nobody can enter, and are removed from there a few at a time. It is on the disk when
+    /// the future is ready.
+    pub(super) fn forget(&self) -> impl Future<Output = Result<(), DatabaseError>> + Send + use<> {
+        // First, so that the thread that writes adds nothing afterwards.
+        self.shared.is_forgotten.store(true, Ordering::Release);
         *lock(&self.shared.keep) = None;
         *lock(&self.shared.extent) = None;
         lock(&self.shared.tail).forget_up_to(u64::MAX);
-        let old = Room(self.shared.room.swap(new.0, Ordering::AcqRel));
-        self.change(move |connection| {
-            let sql = "UPDATE rooms SET id = ?2, topic = NULL, keep = NULL WHERE id = ?1";
-            connection.prepare_cached(sql)?.execute([old.0, new.0])?;
-            let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, 0)";
-            connection.prepare_cached(sql)?.execute(params![old.0, format!("-{}", old.0)]).map(drop)
+        let (room, given) = (self.room(), self.given());
+        let problems = self.database.problems();
+        let forgotten = self.database.write(move |connection| {
+            raise_floor(connection, given)?;
+            let sql = "UPDATE rooms SET name = '-' || id, ceiling = ?2, topic = NULL, keep = NULL WHERE id = ?1";
+            connection.prepare_cached(sql)?.execute([room.0, in_table(given)]).map(drop)
         });
-        old
+        forgotten.map(move |forgotten| forgotten.inspect_err(|error| problems.report(error)))
     }
 
     /// Removes the room itself, which has nothing any more.
     pub(super) fn remove_room(&self) {
-        let room = self.room();
-        self.change(move |connection| remove_room(connection, room));
+        let (room, given) = (self.room(), self.given());
+        self.change(move |connection| remove_room(connection, room, given));
     }
 
     fn change(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static) {
@@ -263,6 +289,10 @@ impl FileHistory {
 
     fn queue(&self, messages: Arc<[Message]>) -> Queued {
         let Some(newest) = messages.last().map(|message| message.number) else { return Queued::Done(Ok(())) };
+        // What was said before a room was closed is still shown. Storing it would leave it in the file for ever.
+        if self.shared.is_forgotten.load(Ordering::Acquire) {
+            return Queued::Done(Ok(()));
+        }
         if self.shared.is_closed.load(Ordering::Acquire) {
             return Queued::Done(Err(NotStored::Closed));
         }
@@ -288,13 +318,13 @@ impl FileHistory {
         let sync = if raised.is_some() { Sync::Always } else { self.sync };
         let (answer, answered) = oneshot::channel();
         let (room, keeps, stored) = (self.room(), self.keeps(), Arc::clone(&messages));
-        let name = raised.map(|_| Arc::clone(&self.name));
+        let fixed = raised.map(|_| self.fixed.clone());
         let (shared, problems) = (Arc::clone(&self.shared), self.database.problems());
         self.database.submit(
             sync,
             move |connection| {
-                if let Some((ceiling, name)) = raised.zip(name) {
-                    set_ceiling(connection, room, &name, ceiling)?;
+                if let Some((ceiling, fixed)) = raised.zip(fixed) {
+                    set_ceiling(connection, &fixed, ceiling)?;
                 }
                 if keeps { insert(connection, room, &stored) } else { Ok(()) }
             },
@@ -303,8 +333,7 @@ impl FileHistory {
                 let stored = match result {
                     Ok(()) => {
                         shared.raised(raised);
-                        // If the room was forgotten since, they are removed with it.
-                        if keeps && shared.room() == room {
+                        if keeps {
                             shared.stored(&messages, must_store);
                         }
                         Ok(())
@@ -448,7 +477,7 @@ impl FileHistory {
         let (room, given) = (self.room(), self.shared.given.load(Ordering::Acquire));
         let closed = self.database.write(move |connection| {
             let mut statement = connection.prepare_cached("UPDATE rooms SET ceiling = ?2 WHERE id = ?1")?;
-            statement.execute([room.0, given.min(HIGHEST).cast_signed()]).map(drop)
+            statement.execute([room.0, in_table(given)]).map(drop)
         });
         Either::Right(closed.map(|closed| closed.map_err(|error| NotStored::Failed(error.to_string()))))
     }
@@ -468,13 +497,17 @@ enum Queued {
 
 impl Shared {
     pub(super) fn room(&self) -> Room {
-        Room(self.room.load(Ordering::Acquire))
+        self.room
     }
 
     /// Messages up to this number were removed from the file, which has these now.
     pub(super) fn removed(&self, up_to: u64, extent: Option<Extent>) {
-        *lock(&self.extent) = extent;
-        lock(&self.tail).forget_up_to(up_to);
+        let mut stored = lock(&self.extent);
+        // It may have been forgotten meanwhile.
+        if !self.is_forgotten.load(Ordering::Acquire) {
+            *stored = extent;
+            lock(&self.tail).forget_up_to(up_to);
+        }
     }
 
     /// How long messages are kept. If the server keeps nothing, no room does.
@@ -498,25 +531,47 @@ impl Shared {
 
     /// The messages are in the file.
     fn stored(&self, messages: &Arc<[Message]>, also_in_tail: bool) {
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        let mut extent = lock(&self.extent);
+        // If the room was forgotten since, they are removed with it.
+        if self.is_forgotten.load(Ordering::Acquire) {
+            return;
+        }
         if also_in_tail {
             lock(&self.tail).push(Arc::clone(messages));
         }
-        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
-        let mut extent = lock(&self.extent);
         let oldest = extent.map_or(first.number, |extent| extent.oldest);
         *extent = Some(Extent { oldest, newest: last.number });
     }
 }
 
 /// Raises the ceiling of a room, which is added if it is new.
-fn set_ceiling(connection: &Connection, room: Room, name: &str, ceiling: u64) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO rooms (id, name, ceiling) VALUES (?1, ?2, ?3)
+///
+/// An earlier room may still have the name, if the disk has failed when that one was closed or vanished. It is taken
+/// from that room, because two rooms with one name would make the transaction fail, and with it all that others store.
+fn set_ceiling(connection: &Connection, Fixed { room, name, first }: &Fixed, ceiling: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE rooms SET name = '-' || id, topic = NULL, keep = NULL WHERE name = ?2 AND id <> ?1";
+    connection.prepare_cached(sql)?.execute(params![room.0, name])?;
+    let sql = "INSERT INTO rooms (id, name, ceiling, first) VALUES (?1, ?2, ?3, ?4)
         ON CONFLICT (id) DO UPDATE SET ceiling = max(ceiling, excluded.ceiling)";
     let mut statement = connection.prepare_cached(sql)?;
-    statement.execute(params![room.0, name, ceiling.min(HIGHEST).cast_signed()]).map(drop)
+    statement.execute(params![room.0, name, in_table(ceiling), in_table(*first)]).map(drop)
 }
 
-pub(super) fn remove_room(connection: &Connection, room: Room) -> rusqlite::Result<()> {
+/// A number of a message, as it is in the tables.
+fn in_table(number: u64) -> i64 {
+    number.min(HIGHEST).cast_signed()
+}
+
+/// Rooms to come do not give numbers up to this one.
+fn raise_floor(connection: &Connection, floor: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE numbers SET floor = max(floor, ?1)";
+    connection.prepare_cached(sql)?.execute([in_table(floor)]).map(drop)
+}
+
+/// Removes a room that has given numbers up to this one. The floor rises first, in case this is not in a transaction.
+pub(super) fn remove_room(connection: &Connection, room: Room, given: u64) -> rusqlite::Result<()> {
+    raise_floor(connection, given)?;
     connection.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0]).map(drop)
 }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use futures::future::Either;
+use futures::future::{BoxFuture, Either};
 use thiserror::Error;
 
 use crate::database::{Database, DatabaseError, OpenError, Sync};
@@ -40,6 +40,8 @@ pub use archive::{Archive, Statistics};
 #[derive(Debug, Clone)]
 pub struct History {
     kind: Kind,
+    /// The first number of the room.
+    first: u64,
     rooms: Arc<Rooms>,
 }
 
@@ -132,6 +134,10 @@ pub enum NotStored {
     Closed,
 }
 
+/// Ready when it is on the disk that a room was forgotten. After an error, the room may be back when the server starts
+/// again.
+pub type Forgotten = BoxFuture<'static, Result<(), NotStored>>;
+
 /// Messages cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot read the history: {0}")]
@@ -168,12 +174,27 @@ impl History {
         Ok(rooms.lobby())
     }
 
-    /// The number of the next message. It is higher than any number that the room has ever given, whatever has crashed.
+    /// The number of the next message. It is higher than any number that the room has ever given, or a room that is gone,
+    /// whatever has crashed.
     pub fn next_number(&self) -> u64 {
+        self.kind.next_number()
+    }
+
+    /// The first number of the room. No message of the room has ever had a lower one.
+    pub fn first_number(&self) -> u64 {
+        self.first
+    }
+
+    /// Numbers up to this one were given, also if messages with them were never appended. To be called before the room
+    /// may go.
+    pub fn note_given(&self, number: u64) {
         match &self.kind {
-            Kind::Off(given) => given.load(Ordering::Acquire) + 1,
-            Kind::InMemory(memory) => lock(memory).next_number(),
-            Kind::OnDisk(file) => file.next_number(),
+            Kind::Off(given) => {
+                given.fetch_max(number, Ordering::AcqRel);
+            }
+            // All were appended.
+            Kind::InMemory(_) => {}
+            Kind::OnDisk(file) => file.note_given(number),
         }
     }
 
@@ -348,9 +369,11 @@ impl History {
         self.rooms.set_keep(name, keep).await.map_err(|error| NotStored::Failed(error.to_string()))
     }
 
-    /// Removes the messages and the topic of a room.
-    pub fn forget(&self, name: &RoomName) {
-        self.rooms.forget(name);
+    /// Removes the messages and the topic of a room. From now on nobody can read them, and the handles of the room store
+    /// nothing more. Another room with the name is a new one. That is on the disk when the future is ready, which need not
+    /// be polled.
+    pub fn forget(&self, name: &RoomName) -> Forgotten {
+        self.rooms.forget(name)
     }
 
     /// Forgets messages in memory if those of all rooms take far too much.
@@ -366,6 +389,16 @@ impl History {
     /// Nobody is in a room any more. It goes if it has no messages and no topic.
     pub fn release(&self, name: &RoomName) {
         self.rooms.release(name);
+    }
+}
+
+impl Kind {
+    fn next_number(&self) -> u64 {
+        match self {
+            Self::Off(given) => given.load(Ordering::Acquire) + 1,
+            Self::InMemory(memory) => lock(memory).next_number(),
+            Self::OnDisk(file) => file.next_number(),
+        }
     }
 }
 

@@ -27,13 +27,13 @@ impl Retain {
     pub(super) fn step(&self, connection: &Connection, now: SystemTime) -> rusqlite::Result<Duration> {
         let mut left = RETENTION_MESSAGES;
         let forgotten = lock(&self.kept.forgotten).clone();
-        for room in forgotten {
+        for (room, given) in forgotten {
             left -= remove(connection, room, (i64::MAX, 0), left)?.0;
             if left == 0 {
                 break;
             }
-            remove_room(connection, room)?;
-            lock(&self.kept.forgotten).retain(|forgotten| *forgotten != room);
+            remove_room(connection, room, given)?;
+            lock(&self.kept.forgotten).retain(|forgotten| forgotten.0 != room);
         }
         let excess = match self.settings.keep_bytes {
             Some(most) => bytes(connection)?.saturating_sub(most),
@@ -55,8 +55,7 @@ impl Retain {
             let excess = if Some(room) == fullest { excess } else { 0 };
             let cutoff = cutoff(shared.keep(self.settings.keep), now);
             let (removed, up_to) = remove(connection, room, (cutoff, excess), left)?;
-            // It may have been forgotten meanwhile.
-            if removed > 0 && shared.room() == room {
+            if removed > 0 {
                 shared.removed(up_to, extent(connection, room)?);
             }
             left -= removed;

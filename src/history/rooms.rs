@@ -1,17 +1,18 @@
 //! The rooms that are kept, and what is kept of each besides its messages.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{self, join_all};
+use futures::{FutureExt, TryFutureExt};
 use rusqlite::Connection;
 
 use crate::database::{Database, DatabaseError, OpenError, refine};
 use crate::history::file::{FileHistory, Room, RoomState, Shared, extent};
 use crate::history::memory::Memory;
-use crate::history::{History, Keep, Kind, NotStored, Settings, lock};
+use crate::history::{Forgotten, History, Keep, Kind, NotStored, Settings, lock};
 use crate::limits::{HISTORY_TAIL_BYTES, MEMORY_HISTORY_MESSAGES};
 use crate::model::budget::Budget;
 use crate::model::{RoomName, SafeText};
@@ -21,6 +22,10 @@ use crate::model::{RoomName, SafeText};
 pub(super) struct Rooms {
     place: Place,
     known: Mutex<HashMap<RoomName, Known>>,
+    /// The highest number that a room which is gone has given. A new room starts above it. So whoever comes back with the
+    /// number of a room that is gone misses nothing of the next room with that name, and nothing has to be remembered
+    /// of each.
+    floor: AtomicU64,
 }
 
 /// Where messages are kept.
@@ -49,14 +54,16 @@ pub(super) struct Disk {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) rooms: Mutex<Vec<Weak<Shared>>>,
-    /// The rooms whose messages are still to be removed.
-    pub(super) forgotten: Mutex<Vec<Room>>,
+    /// The rooms whose messages are still to be removed, and the highest number that each has given.
+    pub(super) forgotten: Mutex<Vec<(Room, u64)>>,
 }
 
 /// What is known of a room.
 #[derive(Debug)]
 struct Known {
     kind: Kind,
+    /// Its first number.
+    first: u64,
     topic: Option<SafeText>,
     /// Somebody is in it.
     is_open: bool,
@@ -64,14 +71,18 @@ struct Known {
 
 impl Rooms {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, known: Mutex::default() }
+        Self { place, known: Mutex::default(), floor: AtomicU64::new(0) }
     }
 
     /// Reads which rooms are in the database.
     pub(super) fn open(database: &Database, settings: Settings) -> Result<Arc<Self>, OpenError> {
         let failed = |why: DatabaseError| OpenError::Failed { path: database.path().to_owned(), why: why.to_string() };
-        let read = database.read_blocking(|connection| Ok(stored_rooms(connection))).map_err(failed)?;
-        let stored = read.map_err(|error| refine(database.path(), &error))?;
+        let read = database
+            .read_blocking(|connection| {
+                Ok(stored_rooms(connection).and_then(|rooms| Ok((rooms, stored_floor(connection)?))))
+            })
+            .map_err(failed)?;
+        let (stored, mut floor) = read.map_err(|error| refine(database.path(), &error))?;
         let newest = stored.iter().map(|stored| stored.room.0).max().unwrap_or_default();
         let disk = Disk {
             database: database.clone(),
@@ -84,15 +95,21 @@ impl Rooms {
         };
         let mut known = HashMap::new();
         for Stored { room, name, state, topic, keep } in stored {
+            let first = state.first;
             match RoomName::parse(&name) {
                 Ok(name) => {
                     let kind = Kind::OnDisk(Arc::new(disk.file(room, name.as_str(), keep, state)));
-                    known.insert(name, Known { kind, topic: topic.map(SafeText::new), is_open: false });
+                    known.insert(name, Known { kind, first, topic: topic.map(SafeText::new), is_open: false });
                 }
-                Err(_) => lock(&disk.kept.forgotten).push(room),
+                Err(_) => {
+                    let given = state.ceiling.max(state.extent.map_or(0, |extent| extent.newest));
+                    // It may not be stored yet, if the disk has failed when the room was closed.
+                    floor = floor.max(given);
+                    lock(&disk.kept.forgotten).push((room, given));
+                }
             }
         }
-        let rooms = Arc::new(Self { place: Place::OnDisk(disk), known: Mutex::new(known) });
+        let rooms = Arc::new(Self { place: Place::OnDisk(disk), known: Mutex::new(known), floor: floor.into() });
         // So that the first message need not wait for the disk.
         let lobby = rooms.lobby();
         futures::executor::block_on(lobby.reserve())
@@ -106,13 +123,12 @@ impl Rooms {
 
     pub(super) fn room(this: &Arc<Self>, name: &RoomName) -> History {
         let mut known = lock(&this.known);
-        let known = known.entry(name.clone()).or_insert_with(|| Known {
-            kind: this.place.create(name),
-            topic: None,
-            is_open: true,
+        let known = known.entry(name.clone()).or_insert_with(|| {
+            let first = this.floor.load(Ordering::Acquire) + 1;
+            Known { kind: this.place.create(name, first), first, topic: None, is_open: true }
         });
         known.is_open = true;
-        History { kind: known.kind.clone(), rooms: Arc::clone(this) }
+        History { kind: known.kind.clone(), first: known.first, rooms: Arc::clone(this) }
     }
 
     pub(super) fn has(&self, name: &RoomName) -> bool {
@@ -124,10 +140,8 @@ impl Rooms {
         // All their messages were removed since the last person left.
         known.retain(|name, known| {
             let stays = name.is_lobby() || known.is_open || known.has_something();
-            if let Kind::OnDisk(file) = &known.kind
-                && !stays
-            {
-                file.remove_room();
+            if !stays {
+                self.remove(known);
             }
             stays
         });
@@ -181,15 +195,17 @@ impl Rooms {
         written.await
     }
 
-    pub(super) fn forget(&self, name: &RoomName) {
+    pub(super) fn forget(&self, name: &RoomName) -> Forgotten {
         let mut known = lock(&self.known);
-        let Some(room) = known.get_mut(name) else { return };
-        room.topic = None;
-        match &room.kind {
-            Kind::Off(_) => {}
-            Kind::InMemory(memory) => lock(memory).forget_up_to(u64::MAX),
-            Kind::OnDisk(file) => self.place.forget(file),
+        if let Some(room) = Some(name).filter(|name| !name.is_lobby()).and_then(|name| known.remove(name)) {
+            self.raise_floor(&room);
+            match room.kind {
+                Kind::Off(_) => {}
+                Kind::InMemory(memory) => lock(&memory).forget_up_to(u64::MAX),
+                Kind::OnDisk(file) => return self.place.forget(&file),
+            }
         }
+        future::ready(Ok(())).boxed()
     }
 
     pub(super) fn release(&self, name: &RoomName) {
@@ -197,11 +213,22 @@ impl Rooms {
         let Some(room) = known.get_mut(name).filter(|_| !name.is_lobby()) else { return };
         room.is_open = false;
         if !room.has_something() {
-            if let Kind::OnDisk(file) = &room.kind {
-                file.remove_room();
-            }
+            self.remove(room);
             known.remove(name);
         }
+    }
+
+    /// A room that has nothing any more vanishes.
+    fn remove(&self, room: &Known) {
+        self.raise_floor(room);
+        if let Kind::OnDisk(file) = &room.kind {
+            file.remove_room();
+        }
+    }
+
+    /// A room goes, and the numbers that it has given are not given again.
+    fn raise_floor(&self, room: &Known) {
+        self.floor.fetch_max(room.kind.next_number() - 1, Ordering::AcqRel);
     }
 
     /// What those need who remove old messages, if there is anything to remove.
@@ -247,22 +274,23 @@ impl Disk {
 }
 
 impl Place {
-    fn forget(&self, file: &FileHistory) {
-        if let Self::OnDisk(disk) = self {
-            lock(&disk.kept.forgotten).push(file.forget(disk.new_room()));
-        }
+    fn forget(&self, file: &FileHistory) -> Forgotten {
+        let Self::OnDisk(disk) = self else { return future::ready(Ok(())).boxed() };
+        let forgotten = file.forget();
+        lock(&disk.kept.forgotten).push((file.room(), file.given()));
+        forgotten.map_err(|error| NotStored::Failed(error.to_string())).boxed()
     }
 
     /// The history of a new room.
-    fn create(&self, name: &RoomName) -> Kind {
+    fn create(&self, name: &RoomName, first: u64) -> Kind {
         match self {
-            Self::Nowhere => Kind::Off(Arc::default()),
+            Self::Nowhere => Kind::Off(Arc::new(AtomicU64::new(first - 1))),
             Self::InMemory(budget) => {
-                Kind::InMemory(Arc::new(Mutex::new(Memory::new(1, MEMORY_HISTORY_MESSAGES, budget.holder()))))
+                Kind::InMemory(Arc::new(Mutex::new(Memory::new(first, MEMORY_HISTORY_MESSAGES, budget.holder()))))
             }
             Self::OnDisk(disk) => {
                 let room = disk.new_room();
-                let state = RoomState { ceiling: 0, extent: None };
+                let state = RoomState { first, ceiling: 0, extent: None };
                 Kind::OnDisk(Arc::new(disk.file(room, name.as_str(), None, state)))
             }
         }
@@ -289,8 +317,12 @@ struct Stored {
     keep: Option<Keep>,
 }
 
+fn stored_floor(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT floor FROM numbers", [], |row| Ok(row.get::<_, i64>(0)?.max(0).cast_unsigned()))
+}
+
 fn stored_rooms(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
-    let mut statement = connection.prepare("SELECT id, name, ceiling, topic, keep FROM rooms")?;
+    let mut statement = connection.prepare("SELECT id, name, ceiling, topic, keep, first FROM rooms")?;
     let rows = statement.query_map([], |row| {
         let room = Room(row.get(0)?);
         let ceiling = row.get::<_, i64>(2)?.max(0).cast_unsigned();
@@ -299,7 +331,8 @@ fn stored_rooms(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
             ..=0 => Keep::Nothing,
             seconds => Keep::For(Some(Duration::from_secs(seconds.cast_unsigned()))),
         });
-        let state = RoomState { ceiling, extent: extent(connection, room)? };
+        let first = row.get::<_, i64>(5)?.max(1).cast_unsigned();
+        let state = RoomState { first, ceiling, extent: extent(connection, room)? };
         Ok(Stored { room, name: row.get(1)?, state, topic: row.get(3)?, keep })
     })?;
     rows.collect()

@@ -277,6 +277,43 @@ fn a_room_that_everyone_has_left_stays_while_its_messages_wait_for_the_disk() {
 }
 
 #[test]
+fn a_new_room_starts_above_all_numbers_of_rooms_that_are_gone() {
+    let (folder, name) = (Folder::new(), |name| RoomName::parse(name).unwrap());
+    for history in [History::off(), History::in_memory(), open(&folder)] {
+        let is_off = history.retention() == Retention::Nothing;
+        let dev = history.room(&name("dev"));
+        assert_eq!((dev.first_number(), dev.next_number()), (1, 1));
+        append(&dev, &[(1, "a"), (2, "b")]);
+        // These were refused, but a farewell may have told the last one.
+        dev.note_given(if is_off || matches!(history.kind, Kind::OnDisk(_)) { 7 } else { 2 });
+        let floor = dev.next_number() - 1;
+        let forgotten = history.forget(&name("dev"));
+        assert!(!history.has_room(&name("dev")));
+        for room in ["dev", "ops"] {
+            let opened = history.room(&name(room));
+            assert_eq!((opened.first_number(), opened.next_number()), (floor + 1, floor + 1), "{room}");
+            assert_eq!(opened.extent(), None);
+            // Nobody has said anything, so the next one may have the same numbers.
+            history.release(&name(room));
+        }
+        block_on(forgotten).unwrap();
+        assert!(dev.extent().is_none() && block_on(dev.newest_messages(9, u64::MAX)).unwrap().messages.is_empty());
+        let opened = history.room(&name("dev"));
+        block_on(opened.reserve()).unwrap();
+        append(&opened, &[(floor + 1, "c")]);
+        // The numbers before the room are as if they were not kept, for those who ask for them.
+        if !is_off {
+            assert_eq!(whole(&opened, floor - 1, floor + 1, 9), (vec![floor + 1], 1, floor + 1));
+        }
+    }
+    let history = open(&folder);
+    let dev = history.room(&name("dev"));
+    assert_eq!((dev.first_number(), dev.next_number()), (8, 9), "also after a restart");
+    assert_eq!(history.room(&name("new")).next_number(), 8);
+    assert_eq!(history.next_number(), 1, "the lobby is older");
+}
+
+#[test]
 fn numbering_continues_densely_after_a_clean_stop_and_above_the_ceiling_after_a_crash() {
     let folder = Folder::new();
     let history = open(&folder);

@@ -118,6 +118,8 @@ pub enum Refusal {
     NoAccounts,
     #[error("the server could not save it; nothing was changed")]
     NotKept,
+    #[error("{0} is closed, but the server could not save that; after a restart the room may be back")]
+    CloseNotKept(RoomName),
     /// The limit for accounts or for bans is reached.
     #[error("there are too many already; nothing was changed")]
     AccountsFull,
@@ -252,7 +254,7 @@ impl Refusal {
             Self::AlreadyRegistered(_) => "already-registered",
             Self::NotRegistered | Self::NoSuchAccount(_) => "not-registered",
             Self::NoAccounts => "no-registry",
-            Self::NotKept | Self::AccountsFull | Self::MessageNotKept => "not-kept",
+            Self::NotKept | Self::CloseNotKept(_) | Self::AccountsFull | Self::MessageNotKept => "not-kept",
             Self::NotOperator | Self::Suspended(_) => "not-operator",
             Self::NotSanctioned(_) => "not-sanctioned",
             Self::Kicked(_) => "kicked",

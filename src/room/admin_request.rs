@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use futures::channel::oneshot;
 
+use crate::history::Forgotten;
 use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name, PeerId, RoomName, SafeText};
 use crate::protocol::{Banned, LeaveReason, Refusal};
@@ -40,8 +41,8 @@ pub enum AdminRequest {
         /// `None` for `server admin`.
         by: Option<SafeText>,
         reason: Option<SafeText>,
-        /// Whether there was such a room.
-        answer: oneshot::Sender<bool>,
+        /// Ready when that is on the disk. `None` if there was no such room.
+        answer: oneshot::Sender<Option<Forgotten>>,
     },
     /// List the people in the room.
     ListPeople(oneshot::Sender<Vec<Person>>),

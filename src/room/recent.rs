@@ -12,6 +12,8 @@ use crate::protocol::{Dialect, Reply};
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     limit: usize,
+    /// The first number of the room.
+    first_of_room: u64,
     /// Every message from this one on is here.
     first: u64,
     messages: VecDeque<Message>,
@@ -22,14 +24,14 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// For messages with this number or higher ones.
-    pub(crate) fn new(limit: usize, first: u64) -> Self {
-        Self { limit, first, ..Self::default() }
+    pub(crate) fn new(limit: usize, first: u64, first_of_room: u64) -> Self {
+        Self { limit, first_of_room, first, ..Self::default() }
     }
 
     /// Whether all that a newcomer is shown is here, if messages from number `oldest` on are stored. What was said in an
     /// earlier run of the server is not here, and what was removed from the history must not be shown.
     pub(crate) fn is_complete(&self, turn: &[Message], oldest: Option<u64>) -> bool {
-        let has_all = self.first == 1 || self.messages.len() + turn.len() >= self.limit;
+        let has_all = self.first == self.first_of_room || self.messages.len() + turn.len() >= self.limit;
         has_all && self.messages.front().is_none_or(|first| oldest.is_some_and(|oldest| oldest <= first.number))
     }
 
@@ -98,7 +100,7 @@ mod tests {
     #[test]
     fn the_newest_are_shown_and_rendered_once() {
         let now = Timestamp::from_millis(1000);
-        let mut recent = Recent::new(3, 1);
+        let mut recent = Recent::new(3, 1, 1);
         assert_eq!(recent.render(&[], Dialect::Plain, &RoomName::lobby(), now), None);
         recent.push(&messages(1..3));
         recent.push(&messages(3..5));
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn long_messages_are_left_to_the_history() {
-        let mut recent = Recent::new(3, 1);
+        let mut recent = Recent::new(3, 1, 1);
         let mut long = messages(1..2)[0].clone();
         long.text = SafeText::new("x".repeat(RECENT_BYTES));
         recent.push(&[long.clone()]);
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_was_removed_from_the_history_is_not_shown() {
-        let mut recent = Recent::new(3, 1);
+        let mut recent = Recent::new(3, 1, 1);
         assert!(recent.is_complete(&[], None), "nothing was said");
         recent.push(&messages(1..3));
         assert!(recent.is_complete(&[], Some(1)));
@@ -148,8 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn a_room_need_not_begin_at_1() {
+        let mut recent = Recent::new(3, 9, 9);
+        assert!(recent.is_complete(&[], None));
+        recent.push(&messages(9..10));
+        assert!(recent.is_complete(&[], Some(9)));
+        assert!(!Recent::new(3, 9, 1).is_complete(&[], Some(1)), "it has older ones");
+    }
+
+    #[test]
     fn nothing_is_kept_for_a_limit_of_zero() {
-        let mut recent = Recent::new(0, 1);
+        let mut recent = Recent::new(0, 1, 1);
         recent.push(&messages(1..3));
         assert!(recent.messages.is_empty());
     }

@@ -1,10 +1,11 @@
 //! Rooms, over real connections and with the real program.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
-use crate::support::harness::{Peer, Server, unpaced};
+use crate::support::harness::{DEADLINE, Peer, Server, unpaced};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
 /// A peer that has sent this first line and has read its welcome.
@@ -197,15 +198,15 @@ impl Setup {
 
     #[track_caller]
     fn admin(&self, request: &[&str]) -> String {
-        let folder = self.folder.to_str().unwrap();
-        let program = Program::start(SERVER, ["admin", "--data", folder].iter().chain(request));
-        let Finished { code, stdout, stderr } = program.finish_with("");
-        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
-        stdout
+        admin(&self.folder, request)
+    }
+
+    fn connect(&self) -> Peer {
+        Peer::connect(self.server.address)
     }
 
     fn enter(&self, first_line: &str) -> Peer {
-        enter_at(Peer::connect(self.server.address), first_line)
+        enter_at(self.connect(), first_line)
     }
 
     fn kill_and_restart(&mut self) {
@@ -215,7 +216,15 @@ impl Setup {
     }
 }
 
-fn start(folder: &std::path::Path) -> ServerProgram {
+#[track_caller]
+fn admin(folder: &Path, request: &[&str]) -> String {
+    let program = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap()].iter().chain(request));
+    let Finished { code, stdout, stderr } = program.finish_with("");
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
+    stdout
+}
+
+fn start(folder: &Path) -> ServerProgram {
     ServerProgram::start(&["--data", folder.to_str().unwrap()])
 }
 
@@ -265,6 +274,124 @@ fn a_closed_room_is_forgotten_also_after_a_restart() {
     let mut alice = setup.enter("Alice #dev");
     alice.send("/topic\n/last\n/quit\n");
     assert_eq!(rest(&mut alice)[..2], ["* There is no topic.", "* Nothing is recorded yet."]);
+}
+
+#[test]
+fn the_numbers_of_a_room_that_is_gone_are_not_given_again() {
+    let mut setup = Setup::open("floor");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("1\n2\n3\n4\n5\n/quit\n");
+    assert!(rest(&mut alice).last().unwrap().ends_with("#dev since=5 brings you back here."));
+    let mut bob = setup.enter("Bob #dev replay=0");
+    bob.send("6\n7\n8\n/ping said\n");
+    while bob.line() != "* Pong said" {}
+    assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
+    bob.expect("* dev was closed");
+    bob.expect("* You are now in lobby. You are the first here.");
+    // It has never had any other messages.
+    bob.send("/join dev\n/last\n/since 0\n/since 1m\n/ping asked\n");
+    let mut lines = Vec::new();
+    while lines.last().is_none_or(|line| line != "* Pong asked") {
+        lines.push(bob.line());
+    }
+    bob.send("/ids on\n9\n10\n/since 0\n/last\n/join ops\nin ops\n/quit\n");
+    lines.extend(rest(&mut bob));
+    let nothing = ["* Nothing is recorded yet.", "* Nothing was said after 0.", "* Nothing was said after 8."];
+    assert_eq!(lines[1..4], nothing, "{lines:?}");
+    let in_dev = ["[dev 9] Bob: 9", "[dev 10] Bob: 10"];
+    let expected = [in_dev, in_dev, in_dev].concat();
+    assert_eq!(numbered(&lines), [&expected[..], &["[ops 9] Bob: in ops"]].concat());
+    let end = "* That was 9 to 10, 2 lines.";
+    assert_eq!(lines.iter().filter(|line| *line == end).count(), 2);
+    assert!(!lines.iter().any(|line| line.contains("no longer kept") || line.contains("missing")), "{lines:?}");
+    for is_restarted in [false, true] {
+        if is_restarted {
+            setup.kill_and_restart();
+        }
+        let mut alice = setup.enter("Alice #dev");
+        alice.send("/quit\n");
+        let newcomer = rest(&mut alice);
+        assert!(newcomer.iter().all(|line| !line.contains("no longer kept")), "{newcomer:?}");
+        // Who was away when the room was closed learns what is gone, and misses nothing of the new one.
+        let mut alice = setup.connect();
+        alice.send("Alice #dev since=5\n/quit\n");
+        let lines = rest(&mut alice);
+        assert!(lines.contains(&"* 3 of these lines are no longer kept.".to_owned()), "{lines:?}");
+        assert_eq!(lines.iter().filter(|line| line.contains(" Bob: ")).count(), 2, "{lines:?}");
+        let mut alice = setup.connect();
+        alice.send("Alice #dev since=8 ids=on\n/quit\n");
+        let lines = rest(&mut alice);
+        assert_eq!(numbered(&lines), in_dev);
+        assert!(!lines.iter().any(|line| line.contains("no longer kept")), "{lines:?}");
+    }
+    let exported = setup.admin(&["export", "--room", "dev", "--since", "5"]);
+    assert_eq!(numbered(&exported.lines().map(str::to_owned).collect::<Vec<_>>()), in_dev);
+    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t2\n"));
+    assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
+    setup.kill_and_restart();
+    let mut bob = setup.enter("Bob #dev ids=on");
+    bob.send("more\n/quit\n");
+    let number = numbered(&rest(&mut bob))[0].trim_end_matches("] Bob: more")[5..].parse::<u64>().unwrap();
+    assert!(number > 10, "{number}");
+}
+
+/// Keeps the server from writing to its database, until it is dropped.
+fn block_writes(setup: &Setup) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(setup.folder.join("linechat.db")).unwrap();
+    database.busy_timeout(DEADLINE).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    database
+}
+
+#[test]
+fn a_room_is_reported_as_closed_when_that_is_on_the_disk_and_nobody_else_waits_for_it() {
+    let mut setup = Setup::open("close-waits");
+    let (mut alice, mut bob) = (setup.enter("Alice #dev"), setup.enter("Bob #ops"));
+    alice.send("secret\n/topic secrets\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let blocked = block_writes(&setup);
+    thread::scope(|scope| {
+        let folder = &setup.folder;
+        let closing = scope.spawn(|| admin(folder, &["close", "dev"]));
+        alice.expect("* dev was closed");
+        alice.expect("* You are now in lobby. You are the first here.");
+        bob.send("/ping goes-on\n");
+        bob.expect("* Pong goes-on");
+        // Whoever opens it finds nothing.
+        alice.send("/join dev\n/topic\n/last\n");
+        alice.expect("* You are now in dev. You are the first here.");
+        alice.expect("* There is no topic.");
+        alice.expect("* Nothing is recorded yet.");
+        thread::sleep(Duration::from_millis(500));
+        assert!(!closing.is_finished(), "a crash could bring the room back");
+        drop(blocked);
+        assert_eq!(closing.join().unwrap(), "Closed: dev.\n");
+    });
+    setup.kill_and_restart();
+    assert_eq!(setup.admin(&["rooms"]), "lobby\t0\n");
+}
+
+#[test]
+fn whoever_closes_a_room_is_told_if_the_disk_fails_and_a_new_room_with_its_name_is_stored() {
+    let mut setup = Setup::open("close-fails");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("secret\n/topic secrets\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let blocked = block_writes(&setup);
+    let folder = setup.folder.to_str().unwrap();
+    let closed = Program::start(SERVER, ["admin", "--data", folder, "close", "dev"]).finish_with("");
+    let why =
+        "refused: not-kept: dev is closed, but the server could not save that; after a restart the room may be back";
+    assert!(closed.code == Some(1) && closed.stderr.trim_end().ends_with(why), "{closed:?}");
+    drop(blocked);
+    alice.expect("* dev was closed");
+    alice.send("/join dev\nnew\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    setup.kill_and_restart();
+    let mut alice = setup.enter("Alice #dev replay=0");
+    alice.send("/topic\n/last\n/quit\n");
+    let lines = rest(&mut alice);
+    assert!(lines[0] == "* There is no topic." && lines[1].ends_with(" Alice: new"), "{lines:?}");
 }
 
 #[test]

@@ -92,6 +92,10 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::NoSuchAccount(bob()), "not-registered: Bob is not registered"),
         (Refusal::NoAccounts, "no-registry: this server does not support registered names"),
         (Refusal::NotKept, "not-kept: the server could not save it; nothing was changed"),
+        (
+            Refusal::CloseNotKept(RoomName::parse("dev").unwrap()),
+            "not-kept: dev is closed, but the server could not save that; after a restart the room may be back",
+        ),
         (Refusal::AccountsFull, "not-kept: there are too many already; nothing was changed"),
         (Refusal::NotOperator, "not-operator: only operators can do that"),
         (Refusal::Suspended(safe("you are muted")), "not-operator: you are muted"),

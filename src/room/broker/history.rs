@@ -130,6 +130,7 @@ impl Broker {
                 {
                     return false;
                 }
+                // The room may have been closed meanwhile. Then its history stores nothing more.
                 let history = &self.rooms.get(id).history;
                 history.append(Arc::clone(&unpublished.messages)).boxed().shared()
             }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::history::Forgotten;
 use crate::limits::{ROOMS_HEARD, WELCOME_NAMES, WHO_NAMES};
 use crate::log::Record;
 use crate::model::{AccountId, PeerId, RoomName, SafeText};
@@ -66,7 +67,7 @@ impl Broker {
         let (history, topic) = (self.history.room(&name), self.history.topic(&name));
         let mut room = Room::new(name, Feed::new(&self.feeds), history, unannounced, self.now);
         room.topic = topic;
-        room.recent = Recent::new(self.replay, room.next_number);
+        room.recent = Recent::new(self.replay, room.next_number, room.history.first_number());
         room.reserve_numbers();
         room.begin(self.is_recorded);
         room
@@ -337,16 +338,27 @@ impl Broker {
         self.history.set_topic(&room.name, room.topic.clone());
     }
 
-    /// Sends everyone in a room to the lobby, and forgets what was said there. Returns whether there was such a room.
-    pub(super) fn close_room(&mut self, name: &RoomName, by: Option<&SafeText>, reason: Option<&SafeText>) -> bool {
+    /// Sends everyone in a room to the lobby, and forgets what was said there. The future is ready when that is on the disk. `None`
+    /// if there was no such room.
+    pub(super) fn close_room(
+        &mut self,
+        name: &RoomName,
+        by: Option<&SafeText>,
+        reason: Option<&SafeText>,
+    ) -> Option<Forgotten> {
         let existed = self.exists(name);
         if let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) {
             // What was sent to this room must neither go to the lobby nor be kept.
             while self.handle_next_held(id) {}
             self.publish();
         }
-        self.history.forget(name);
-        let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return existed };
+        if let Some(id) = self.rooms.id(name) {
+            let room = self.rooms.get(id);
+            room.history.note_given(room.newest());
+        }
+        let forgotten = self.history.forget(name);
+        let answer = existed.then_some(forgotten);
+        let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return answer };
         let room = self.rooms.at(id);
         room.topic = None;
         room.presence.tell(&mut room.batch);
@@ -362,7 +374,8 @@ impl Broker {
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }
-        existed
+        self.rooms.detach(id);
+        answer
     }
 }
 

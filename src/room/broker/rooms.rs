@@ -52,6 +52,7 @@ pub(super) struct Room {
     pub(super) topic: Option<SafeText>,
     pub(super) presence: PresenceNotices,
     pub(super) unannounced: Unannounced,
+    /// It stays with this room, so what waits here cannot get into a new room of the same name.
     pub(super) history: History,
     /// The number of the next message.
     pub(super) next_number: u64,
@@ -228,6 +229,12 @@ impl Rooms {
         touched
     }
 
+    /// Takes the name from a room that was closed. A room that is opened with it is a new one. This one goes when all that
+    /// was said in it is published.
+    pub(super) fn detach(&mut self, id: RoomId) {
+        self.ids.remove(&self.all[id.0].name);
+    }
+
     /// Ends the turn of a room. If nobody is left who reads it, it is not kept in memory.
     pub(super) fn end_turn(&mut self, id: RoomId) {
         let room = &mut self.all[id.0];
@@ -246,9 +253,13 @@ impl Rooms {
         }
         if !is_kept {
             let room = self.all.remove(id.0);
-            self.ids.remove(&room.name);
-            room.history.release(&room.name);
             self.former.add(&room.feed);
+            // If it was closed, its history is gone already, and the name may belong to a new room.
+            if self.ids.get(&room.name) == Some(&id) {
+                self.ids.remove(&room.name);
+                room.history.note_given(room.newest());
+                room.history.release(&room.name);
+            }
         }
     }
 

@@ -1528,6 +1528,41 @@ fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
 }
 
 #[test]
+fn what_waits_in_a_room_that_is_closed_does_not_get_into_the_next_room_of_that_name() {
+    let history = history_on_disk("closed", Default::default());
+    let mut room = Room::recording_to(&history);
+    room.send(1, &["/join dev"]);
+    room.send(2, &["/join dev"]);
+    room.publish_when_stored();
+    drop((room.heard(1), room.heard(2)));
+    let dev = RoomName::parse("dev").unwrap();
+    let id = room.broker.rooms.id(&dev).unwrap();
+    // A number that is not reserved yet, so the message waits, and is not even queued.
+    let waiting = room.broker.rooms.get(id).history.ceiling() + 1;
+    room.broker.rooms.get_mut(id).next_number = waiting;
+    room.send(1, &["secret"]);
+    room.broker.publish();
+    let request = crate::room::AdminRequest::CloseRoom {
+        room: dev.clone(),
+        by: None,
+        reason: None,
+        answer: oneshot::channel().0,
+    };
+    room.broker.handle(Event::AdminRequest(Box::new(request)));
+    room.send(2, &["/join dev"]);
+    room.publish_when_stored();
+    let heard = room.heard(2);
+    assert_eq!(heard[..2], ["Alice: secret", "* dev was closed"]);
+    assert_eq!(heard.last().unwrap(), "* You are now in dev. You are the first here.");
+    assert_ne!(room.broker.rooms.id(&dev), Some(id));
+    assert!(room.broker.rooms.find(id).is_none(), "the closed room is gone");
+    let opened = history.room(&dev);
+    futures::executor::block_on(opened.reserve()).unwrap();
+    assert_eq!(opened.extent(), None);
+    assert!(futures::executor::block_on(opened.newest_messages(9, u64::MAX)).unwrap().messages.is_empty());
+}
+
+#[test]
 fn a_room_goes_on_when_messages_cannot_be_stored() {
     let history = history_on_disk("goes-on", Default::default());
     let mut room = Room::recording_to(&history);

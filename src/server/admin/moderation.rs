@@ -1,4 +1,5 @@
-//! Carries out moderation commands. Each is stored on disk, then applied in the room, then logged.
+//! Carries out moderation commands. Each is stored on disk, then applied in the room, then logged. Only a room is closed
+//! before that is stored, so that its people and its messages go at once.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -98,8 +99,11 @@ impl Shared {
         let name = by.peer().map(|_| by.name());
         let request = AdminRequest::CloseRoom { room: room.clone(), by: name, reason: reason.clone(), answer };
         let _ = self.inbox.send(Event::AdminRequest(Box::new(request))).await;
-        if !answered.await.unwrap_or_default() {
-            return Err(Refusal::NoSuchRoom(room));
+        let Some(forgotten) = answered.await.ok().flatten() else { return Err(Refusal::NoSuchRoom(room)) };
+        // Here it delays nobody else. Until it is on the disk, a crash could bring the room back.
+        if let Err(error) = forgotten.await {
+            self.log.note(Record::NotKept { why: error.to_string() });
+            return Err(Refusal::CloseNotKept(room));
         }
         self.record("close", by, room.as_str(), reason, None);
         Ok(SafeText::new(format!("Closed: {room}.")))

@@ -79,10 +79,13 @@ impl HistoryReader {
 
     /// The number after which the replay begins. `None` if there is nothing to send.
     pub(super) async fn start_of(&self, history: &History, replay: &Replay) -> Result<Option<u64>, ReadError> {
+        // Before the first number of the room there was nothing. Whoever names a number below it has seen an earlier room
+        // of this name, and learns that what followed there is gone. 0 means everything that there is.
+        let before_first = history.first_number() - 1;
         let after = match replay.after {
-            None => 0,
+            None | Some(Ok(0)) => before_first,
             Some(Ok(number)) => number,
-            Some(Err(at)) => history.last_before(at).await?.min(replay.up_to),
+            Some(Err(at)) => history.last_before(at).await?.max(before_first).min(replay.up_to),
         };
         match replay.newest {
             None => Ok(Some(after)),

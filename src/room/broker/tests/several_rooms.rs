@@ -290,8 +290,8 @@ fn everyone_in_a_room_that_is_closed_is_in_the_lobby_and_nothing_of_it_is_kept()
         room.broker.handle(Event::AdminRequest(Box::new(request)));
         answered.try_recv().unwrap().unwrap()
     };
-    assert!(close(&mut room, "dev"));
-    assert!(!close(&mut room, "dev"));
+    assert!(close(&mut room, "dev").is_some());
+    assert!(close(&mut room, "dev").is_none());
     room.send(3, &["/rooms"]);
     assert_eq!(
         room.heard(3),

@@ -167,7 +167,8 @@ pub enum Refusal {
     NotIgnored(SafeText),
     #[error("{0}")]
     BadRoom(#[from] BadRoomName),
-    #[error("there is no room called {0}; /rooms lists them")]
+    /// Also for administrators, who do not type `/rooms`.
+    #[error("there is no room called {0}")]
     NoSuchRoom(RoomName),
     /// The room does not exist, and the server's rooms are fixed.
     #[error("there is no room called {0}, and nobody can open rooms here; /rooms lists them")]

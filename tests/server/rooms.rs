@@ -156,24 +156,39 @@ fn names_of_rooms_are_checked() {
 /// A server with a data folder, which is removed at the end.
 struct Setup {
     folder: PathBuf,
+    options: Vec<&'static str>,
     server: ServerProgram,
 }
 
 impl Setup {
     fn open(test: &str) -> Self {
+        Self::open_with(test, &[])
+    }
+
+    fn open_with(test: &str, options: &[&'static str]) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-rooms-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let server = start(&folder);
-        Self { folder, server }
+        let (server, options) = (start(&folder, options), options.to_vec());
+        Self { folder, options, server }
+    }
+
+    fn run_admin(&self, request: &[&str]) -> Finished {
+        let folder = self.folder.to_str().unwrap();
+        Program::start(SERVER, ["admin", "--data", folder].iter().chain(request)).finish_with("")
     }
 
     #[track_caller]
     fn admin(&self, request: &[&str]) -> String {
-        let folder = self.folder.to_str().unwrap();
-        let program = Program::start(SERVER, ["admin", "--data", folder].iter().chain(request));
-        let Finished { code, stdout, stderr } = program.finish_with("");
+        let Finished { code, stdout, stderr } = self.run_admin(request);
         assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
         stdout
+    }
+
+    #[track_caller]
+    fn refused(&self, request: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = self.run_admin(request);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{request:?}");
+        stderr
     }
 
     fn enter(&self, first_line: &str) -> Peer {
@@ -183,12 +198,12 @@ impl Setup {
     fn kill_and_restart(&mut self) {
         self.server.program.kill();
         self.server.program.finish();
-        self.server = start(&self.folder);
+        self.server = start(&self.folder, &self.options);
     }
 }
 
-fn start(folder: &std::path::Path) -> ServerProgram {
-    ServerProgram::start(&["--data", folder.to_str().unwrap()])
+fn start(folder: &std::path::Path, options: &[&str]) -> ServerProgram {
+    ServerProgram::start(&[&["--data", folder.to_str().unwrap()], options].concat())
 }
 
 impl Drop for Setup {
@@ -261,4 +276,17 @@ fn how_long_a_room_keeps_messages_is_set_by_room_and_survives_a_restart() {
         assert!(std::time::Instant::now() < deadline, "its messages are not removed");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+}
+
+#[test]
+fn how_long_a_fixed_room_keeps_messages_can_be_set_before_anybody_enters_it() {
+    let mut setup = Setup::open_with("keep-fixed", &["--rooms", "fixed:dev"]);
+    let refusal = "server: refused: no-such-room: there is no room called ops\n";
+    assert_eq!(setup.refused(&["keep", "ops", "1day"]), refusal);
+    assert_eq!(setup.admin(&["keep", "dev", "1day"]), "Messages in dev are kept for 1day.\n");
+    assert_eq!(setup.admin(&["rooms"]), "dev\t0\nlobby\t0\n");
+    setup.kill_and_restart();
+    let mut alice = Peer::connect(setup.server.address);
+    alice.send("Alice #dev\n");
+    alice.expect("* Welcome to dev, Alice. … Messages are recorded for 1 day.");
 }

@@ -127,7 +127,7 @@ fn every_refusal_has_its_code_and_wording() {
             Refusal::BadRoom(BadRoomName),
             "bad-room: room names have 1 to 32 characters: a-z, 0-9 and -, first a letter or digit",
         ),
-        (Refusal::NoSuchRoom(dev()), "no-such-room: there is no room called dev; /rooms lists them"),
+        (Refusal::NoSuchRoom(dev()), "no-such-room: there is no room called dev"),
         (
             Refusal::RoomsAreFixed(dev()),
             "no-such-room: there is no room called dev, and nobody can open rooms here; /rooms lists them",

@@ -155,7 +155,8 @@ pub enum Refusal {
     BadArguments(&'static str),
     #[error("{0}")]
     BadNetwork(InvalidNetwork),
-    #[error("nobody here is called {0}; /who lists everyone")]
+    /// Names belong to the whole server, but `/who` lists only one room.
+    #[error("nobody on this server is called {0}")]
     NoSuchUser(SafeText),
     #[error("{0} ignores you")]
     Ignored(SafeText),

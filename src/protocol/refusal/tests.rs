@@ -118,7 +118,7 @@ fn every_refusal_has_its_code_and_wording() {
             Refusal::BadNetwork(InvalidNetwork),
             "bad-arguments: invalid address: write 192.0.2.1, 2001:db8::/64, fe80::1%2 or user:1000",
         ),
-        (Refusal::NoSuchUser(bob()), "no-such-user: nobody here is called Bob; /who lists everyone"),
+        (Refusal::NoSuchUser(bob()), "no-such-user: nobody on this server is called Bob"),
         (Refusal::Ignored(bob()), "ignored: Bob ignores you"),
         (Refusal::IgnoresSelf, "bad-arguments: you cannot ignore yourself"),
         (Refusal::TooManyIgnored, "too-many-ignored: you already ignore 100 names; /unignore one of them first"),

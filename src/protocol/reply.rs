@@ -124,6 +124,8 @@ pub enum Reply<'a> {
     Prompt,
     /// Asks again after a name was refused.
     PromptAgain,
+    /// Asks again after something else in the first line was refused: the name was fine.
+    PromptSame,
     Welcome {
         room: &'a RoomName,
         name: &'a Name,
@@ -337,6 +339,7 @@ impl fmt::Display for Reply<'_> {
             Self::Ids(false) => write!(f, "* Messages no longer have numbers."),
             Self::Prompt => write!(f, "* {PROMPT}"),
             Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
+            Self::PromptSame => write!(f, "* {PROMPT_SAME}"),
             Self::Welcome { room, name, others, named, recorded } => {
                 match room.is_lobby() {
                     true => write!(f, "* {WELCOME}{name}. ")?,

@@ -9,6 +9,7 @@ pub(crate) mod fixed {
     pub(crate) const PRIVATELY: &str = " (privately)";
     pub(crate) const PROMPT: &str = "Send your name as the first line.";
     pub(crate) const PROMPT_AGAIN: &str = "Send another name.";
+    pub(crate) const PROMPT_SAME: &str = "Send your name again.";
     pub(crate) const WELCOME: &str = "Welcome, ";
     pub(crate) const WELCOME_TO: &str = "Welcome to ";
     pub(crate) const ENTERED: &str = "You are now in ";
@@ -123,6 +124,7 @@ pub enum ServerLine<'a> {
     },
     Prompt,
     PromptAgain,
+    PromptSame,
     Welcome {
         /// `None` for the lobby.
         room: Option<&'a str>,
@@ -365,6 +367,7 @@ fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
     let exact = [
         (PROMPT, ServerLine::Prompt),
         (PROMPT_AGAIN, ServerLine::PromptAgain),
+        (PROMPT_SAME, ServerLine::PromptSame),
         (EARLIER, ServerLine::Earlier),
         (PONG, ServerLine::Pong(None)),
         (SHUTTING_DOWN, ServerLine::ShuttingDown),

@@ -140,7 +140,7 @@ fn names_of_rooms_are_checked() {
     let mut alice = server.connect();
     alice.send("Alice #Dev\n");
     alice.expect("! bad-room");
-    alice.expect("* Send another name.");
+    alice.expect("* Send your name again.");
     alice.send("Alice\n");
     assert!(alice.line().starts_with("* Welcome, Alice."));
     for line in ["/join Dev", "/join a b", "/join -x", "/join [dev", "/hear *", "/say #ö x"] {
@@ -289,4 +289,20 @@ fn how_long_a_fixed_room_keeps_messages_can_be_set_before_anybody_enters_it() {
     let mut alice = Peer::connect(setup.server.address);
     alice.send("Alice #dev\n");
     alice.expect("* Welcome to dev, Alice. … Messages are recorded for 1 day.");
+}
+
+#[test]
+fn who_is_refused_only_a_room_is_asked_for_the_same_name_and_can_join_without_the_room() {
+    let setup = Setup::open_with("refused", &["--room-limit", "2"]);
+    let _bob = setup.enter("Bob #dev");
+    setup.admin(&["mute", "Mallory"]);
+    for (first_line, code) in [("Alice #ops", "! too-many-rooms"), ("Mallory #ops", "! muted")] {
+        let mut peer = Peer::connect(setup.server.address);
+        peer.send(&format!("{first_line}\n"));
+        peer.expect(code);
+        peer.expect("* Send your name again.");
+        let name = first_line.split(' ').next().unwrap();
+        peer.send(&format!("{name}\n"));
+        peer.expect(&format!("* Welcome, {name}. …"));
+    }
 }

@@ -33,6 +33,7 @@ fn every_notice_has_its_wording() {
         (Reply::Told { from: &bob, text: &safe("hi") }, "Bob (privately): hi"),
         (Reply::Prompt, "* Send your name as the first line."),
         (Reply::PromptAgain, "* Send another name."),
+        (Reply::PromptSame, "* Send your name again."),
         (Reply::Joined(&bob), "* Bob has joined"),
         (Reply::Left { name: &bob, reason: None }, "* Bob has left"),
         (Reply::ManyJoined { count: 2, names: std::slice::from_ref(&bob) }, "* 2 have joined: Bob and 1 more"),

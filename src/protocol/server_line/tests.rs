@@ -117,6 +117,7 @@ impl Words {
             Reply::Told { from: name, text },
             Reply::Prompt,
             Reply::PromptAgain,
+            Reply::PromptSame,
             Reply::Welcome { room, name, others: 0, named: &[], recorded: None },
             Reply::Welcome { room, name, others: many, named, recorded: None },
             Reply::Welcome { room, name, others: many + 500, named, recorded: Some("Messages are recorded.") },
@@ -200,7 +201,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 49;
+const KINDS: usize = 50;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -246,6 +247,7 @@ fn check(reply: Reply<'_>) {
         }
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
+        Reply::PromptSame => is(ServerLine::PromptSame),
         Reply::Welcome { room, name, named, .. } => match lines[..] {
             [ServerLine::Welcome { room: read_room, name: read, others }] => {
                 assert_eq!((read, read_room), (name.as_str(), unless_lobby(room).as_deref()));

@@ -345,13 +345,13 @@ impl fmt::Display for Reply<'_> {
                     true => write!(f, "* {WELCOME}{name}. ")?,
                     false => write!(f, "* {WELCOME_TO}{room}, {name}. ")?,
                 }
-                write_others(f, others, named)?;
+                write_others(f, others, named, FIRST)?;
                 f.write_str(WELCOME_END)?;
                 recorded.map_or(Ok(()), |recorded| write!(f, " {recorded}"))
             }
             Self::Entered { room, others, named } => {
                 write!(f, "* {ENTERED}{room}. ")?;
-                write_others(f, others, named)?;
+                write_others(f, others, named, NOBODY_ELSE)?;
                 f.write_str(".")
             }
             Self::AlreadyIn(room) => write!(f, "* {ALREADY_IN}{room}."),
@@ -468,10 +468,10 @@ fn write_replayed(
     write!(f, "{}: {}", message.from, message.text)
 }
 
-/// Without the full stop after it.
-fn write_others(f: &mut fmt::Formatter<'_>, others: usize, named: &[&Name]) -> fmt::Result {
+/// Who else is there, or `nobody`. Without the full stop after it.
+fn write_others(f: &mut fmt::Formatter<'_>, others: usize, named: &[&Name], nobody: &str) -> fmt::Result {
     match others {
-        0 => f.write_str(FIRST)?,
+        0 => f.write_str(nobody)?,
         1 => write!(f, "1 other{HERE}")?,
         _ => write!(f, "{others} others{HERE}")?,
     }

@@ -15,6 +15,8 @@ pub(crate) mod fixed {
     pub(crate) const ENTERED: &str = "You are now in ";
     pub(crate) const ALREADY_IN: &str = "You are already in ";
     pub(crate) const FIRST: &str = "You are the first here";
+    /// For a room that may have earlier messages, and people who hear it.
+    pub(crate) const NOBODY_ELSE: &str = "Nobody else is here";
     pub(crate) const HERE: &str = " here: ";
     pub(crate) const WELCOME_END: &str = ". /help lists the commands.";
     pub(crate) const AND: &str = "and: ";

@@ -245,7 +245,7 @@ fn a_closed_room_is_forgotten_also_after_a_restart() {
     assert_eq!(setup.admin(&["rooms"]), "dev\t1\tsecrets\nlobby\t0\n");
     assert_eq!(setup.admin(&["close", "dev", "all", "done"]), "Closed: dev.\n");
     alice.expect("* dev was closed: all done");
-    alice.expect("* You are now in lobby. You are the first here.");
+    alice.expect("* You are now in lobby. Nobody else is here.");
     assert_eq!(setup.admin(&["rooms"]), "lobby\t1\n");
     setup.kill_and_restart();
     assert_eq!(setup.admin(&["rooms"]), "lobby\t0\n");

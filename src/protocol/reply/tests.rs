@@ -123,7 +123,7 @@ fn who_enters_a_room_learns_who_is_there() {
     let names: Vec<_> = (0..10).map(|at| name(&format!("p{at}"))).collect();
     let all: Vec<_> = names.iter().collect();
     let entered = |room: &RoomName, others, named| Reply::Entered { room, others, named }.to_string();
-    assert_eq!(entered(&RoomName::lobby(), 0, &[]), "* You are now in lobby. You are the first here.");
+    assert_eq!(entered(&RoomName::lobby(), 0, &[]), "* You are now in lobby. Nobody else is here.");
     assert_eq!(entered(&room("dev"), 1, &all[..1]), "* You are now in dev. 1 other here: p0.");
     assert_eq!(entered(&room("dev"), 2, &all[..2]), "* You are now in dev. 2 others here: p0, p1.");
     assert_eq!(

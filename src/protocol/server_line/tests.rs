@@ -487,7 +487,7 @@ fn a_line_tells_where_the_peer_is() {
     for (line, to) in [
         ("* Welcome, Bob. You are the first here. /help lists the commands.", "lobby"),
         ("* Welcome to ops, Bob. 1 other here: Al. /help lists the commands.", "ops"),
-        ("* You are now in ops. You are the first here.", "ops"),
+        ("* You are now in ops. Nobody else is here.", "ops"),
         ("* You are already in dev.", "dev"),
         ("* dev was closed by Olga: done", "lobby"),
     ] {

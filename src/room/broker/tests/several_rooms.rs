@@ -119,7 +119,7 @@ fn a_peer_that_enters_a_room_that_it_has_heard_reads_each_message_once() {
     room.send(2, &["two"]);
     room.send(1, &["/leave", "/hear dev"]);
     room.send(2, &["three"]);
-    let entered = ["* You are now in dev. 1 other here: Bob.", "* You are now in lobby. You are the first here."];
+    let entered = ["* You are now in dev. 1 other here: Bob.", "* You are now in lobby. Nobody else is here."];
     let hear = "* You also hear dev now.";
     assert_eq!(room.heard(1), [hear, "#dev Bob: one", entered[0], "Bob: two", entered[1], hear, "#dev Bob: three"]);
 }
@@ -300,7 +300,7 @@ fn everyone_in_a_room_that_is_closed_is_in_the_lobby_and_nothing_of_it_is_kept()
     assert_eq!(room.heard(2), ["* Carol has joined", "* You no longer hear dev."]);
     room.send(2, &["/join dev", "/last"]);
     let nothing = Reply::NothingStored { room: None }.to_string();
-    assert_eq!(room.heard(2), ["* You are now in dev. You are the first here.", &nothing]);
+    assert_eq!(room.heard(2), ["* You are now in dev. Nobody else is here.", &nothing]);
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_peer_that_reads_nothing_cannot_move_forever() {
     assert_eq!(room.broker.peers[&PeerId(1)].refused, 1);
     assert!(room.heard(1).contains(&refused(Refusal::TooManyMoves)));
     room.send(1, &["/leave"]);
-    assert_eq!(room.heard(1), ["* You are now in lobby. You are the first here."]);
+    assert_eq!(room.heard(1), ["* You are now in lobby. Nobody else is here."]);
 }
 
 /// Something that a peer does in the model.

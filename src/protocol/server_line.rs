@@ -65,6 +65,8 @@ pub(crate) mod fixed {
     pub(crate) const UNREGISTERED: &str = "Unregistered: ";
     /// How the text of a `muted` refusal begins if it refuses a new name, and not a message.
     pub(crate) const KEEP_NAME: &str = "you keep your name";
+    /// The same, if it refuses to open a room.
+    pub(crate) const NO_NEW_ROOM: &str = "you cannot open a room";
 }
 
 use crate::model::RoomName;
@@ -302,7 +304,7 @@ impl<'a> ServerLine<'a> {
     /// Whether it refuses a message: the sender is muted, or the server cannot store it.
     pub fn refuses_message(self) -> bool {
         match self {
-            Self::Refused { code: "muted", text } => !text.starts_with(KEEP_NAME),
+            Self::Refused { code: "muted", text } => !text.starts_with(KEEP_NAME) && !text.starts_with(NO_NEW_ROOM),
             Self::Refused { code, .. } => code == "not-kept",
             _ => false,
         }

@@ -501,10 +501,11 @@ fn a_line_tells_where_the_peer_is() {
 }
 
 #[test]
-fn a_muted_message_and_a_muted_name_are_told_apart() {
+fn a_muted_message_a_muted_name_and_a_room_that_a_muted_peer_would_open_are_told_apart() {
     let muted = |text| ServerLine::Refused { code: "muted", text };
     assert!(muted("you may listen, but say nothing").refuses_message());
     assert!(!muted("you keep your name, because you are muted forever").refuses_message());
+    assert!(!muted("you cannot open a room, because you are muted forever").refuses_message());
     assert!(!ServerLine::Refused { code: "not-operator", text: "" }.refuses_message());
 }
 

@@ -270,10 +270,13 @@ fn a_muted_peer_neither_opens_a_room_nor_speaks_or_sets_a_topic_anywhere() {
     let mute = Some(Mute { until: None });
     let request = crate::room::AdminRequest::Mute { whom: Name::parse("Alice").unwrap(), mute, answer };
     room.broker.handle(Event::AdminRequest(Box::new(request)));
-    room.send(1, &["/join rude-words", "/say ops x", "/topic x", "/join ops"]);
+    room.send(1, &["/join rude-words", "/hear rude-words", "/say ops x", "/topic x", "/join ops"]);
     let heard = room.heard(1);
-    assert!(heard[..3].iter().all(|line| line.starts_with("! muted: ")), "{heard:?}");
-    assert!(heard[3].starts_with("* You are now in ops."));
+    let no_new_room =
+        "! muted: you cannot open a room, because you are muted forever; you can go to rooms that exist, and hear them";
+    assert_eq!(heard[..2], [no_new_room; 2]);
+    assert!(heard[2..4].iter().all(|line| line.starts_with("! muted: you are muted forever")), "{heard:?}");
+    assert!(heard[4].starts_with("* You are now in ops."));
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn me(arguments: Arguments<'_>) -> Result<Command, Refusal> {
 }
 
 fn who(arguments: Arguments<'_>) -> Result<Command, Refusal> {
-    Ok(Command::Who(arguments.optional().map(RoomName::parse).transpose()?))
+    Ok(Command::Who(arguments.optional().map(|_| arguments.room()).transpose()?))
 }
 
 fn topic(arguments: Arguments<'_>) -> Result<Command, Refusal> {

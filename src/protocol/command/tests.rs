@@ -98,12 +98,15 @@ fn a_room_is_written_with_or_without_its_hash() {
 
 #[test]
 fn an_invalid_room_is_refused_and_nothing_is_said() {
-    for line in ["/join Dev", "/join dev ops", "/who Dev", "/hear d_v", "/deaf #", "/say Dev hi", "/say ##dev hi"] {
+    for line in ["/join Dev", "/who Dev", "/hear d_v", "/deaf #", "/say Dev hi", "/say ##dev hi"] {
         assert_eq!(parse(line), Err(Refusal::BadRoom(crate::model::BadRoomName)), "{line}");
     }
     for (line, usage) in [
         ("/join", "/join ROOM"),
+        ("/join dev ops", "/join ROOM"),
+        ("/who dev ops", "/who [ROOM]"),
         ("/deaf ", "/deaf ROOM"),
+        ("/deaf dev ops", "/deaf ROOM"),
         ("/say", "/say ROOM TEXT"),
         ("/say dev ", "/say ROOM TEXT"),
         ("/hear dev 88120", "/hear [ROOM [since=WHEN]]"),

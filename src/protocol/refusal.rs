@@ -178,6 +178,9 @@ pub enum Refusal {
     OnlyRegisteredOpenRooms,
     #[error("you do not hear {0}; /hear {0} first")]
     NotHearing(RoomName),
+    /// For `/deaf`.
+    #[error("{0} is not among the rooms that you also hear; /hear lists them")]
+    NotAlsoHearing(RoomName),
     #[error("there are too many rooms already")]
     TooManyRooms,
     #[error("you already hear {ROOMS_HEARD} rooms; /deaf one of them first")]
@@ -239,7 +242,7 @@ impl Refusal {
             | Self::CannotClose => "bad-arguments",
             Self::BadRoom(_) => "bad-room",
             Self::NoSuchRoom(_) | Self::RoomsAreFixed(_) => "no-such-room",
-            Self::NotHearing(_) => "not-hearing",
+            Self::NotHearing(_) | Self::NotAlsoHearing(_) => "not-hearing",
             Self::TooManyRooms | Self::TooManyHeard => "too-many-rooms",
             Self::NoSuchUser(_) => "no-such-user",
             Self::Ignored(_) => "ignored",

@@ -134,6 +134,10 @@ fn every_refusal_has_its_code_and_wording() {
         ),
         (Refusal::OnlyRegisteredOpenRooms, "registered-only: only registered names can open rooms here"),
         (Refusal::NotHearing(dev()), "not-hearing: you do not hear dev; /hear dev first"),
+        (
+            Refusal::NotAlsoHearing(dev()),
+            "not-hearing: dev is not among the rooms that you also hear; /hear lists them",
+        ),
         (Refusal::TooManyRooms, "too-many-rooms: there are too many rooms already"),
         (Refusal::TooManyHeard, "too-many-rooms: you already hear 8 rooms; /deaf one of them first"),
         (Refusal::CannotClose, "bad-arguments: the lobby cannot be closed"),

@@ -233,11 +233,9 @@ impl Broker {
     }
 
     pub(super) fn stop_hearing(&mut self, peer: PeerId, name: &RoomName) -> Result<(), Refusal> {
-        let id = self.heard_by(peer, name)?;
         let Some(person) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let Some(at) = person.heard.iter().position(|heard| *heard == id) else {
-            return Err(Refusal::NotHearing(name.clone()));
-        };
+        let heard = self.rooms.id(name).and_then(|id| Some((id, person.heard.iter().position(|heard| *heard == id)?)));
+        let Some((id, at)) = heard else { return Err(Refusal::NotAlsoHearing(name.clone())) };
         person.heard.swap_remove(at);
         self.rooms.at(id).stop_hearing(peer, person);
         self.answer(peer, &Reply::NoLongerHearing(name));

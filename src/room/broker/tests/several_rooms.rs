@@ -98,13 +98,15 @@ fn a_heard_room_brings_what_is_said_there_and_nothing_else() {
     assert_eq!(heard, ["#ops Carol: disk is full", "Alice: hi"]);
     let notices = ["* Carol is now Cleo", "* Cleo has set the topic: disks", "* 1 here: Cleo", "* Also hearing: Bot."];
     assert_eq!(room.heard(3), [&notices[..], &["* Dan has joined", "* Dan has left"]].concat());
-    room.send(2, &["/say ops looking into it", "/say dev hi", "/deaf ops", "/say ops gone", "/deaf ops"]);
+    room.send(
+        2,
+        &["/say ops looking into it", "/say dev hi", "/deaf ops", "/say ops gone", "/deaf ops", "/deaf lobby"],
+    );
     room.send(3, &["thanks"]);
     let not_hearing = |room| refused(Refusal::NotHearing(name(room)));
-    assert_eq!(
-        room.heard(2),
-        [&*not_hearing("dev"), "* You no longer hear ops.", &not_hearing("ops"), &not_hearing("ops")]
-    );
+    let not_also = |room| refused(Refusal::NotAlsoHearing(name(room)));
+    let refusals = [not_hearing("dev"), not_hearing("ops"), not_also("ops"), not_also("lobby")];
+    assert_eq!(room.heard(2), [&refusals[0], "* You no longer hear ops.", &refusals[1], &refusals[2], &refusals[3]]);
     assert_eq!(room.heard(3), ["Bot: looking into it"]);
 }
 

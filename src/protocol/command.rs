@@ -431,7 +431,8 @@ fn keep(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
     if time.eq_ignore_ascii_case("default") {
         return Ok(AdminCommand::Keep(room, None));
     }
-    match split_time(time)? {
+    // No reason follows, so the refusal must not speak of one.
+    match split_time(time).map_err(|_| Refusal::BadDuration)? {
         (None, None) if !time.eq_ignore_ascii_case("forever") => Err(arguments.wrong()),
         (time, None) => Ok(AdminCommand::Keep(room, Some(time))),
         (_, Some(_)) => Err(arguments.wrong()),

@@ -128,8 +128,11 @@ pub enum Refusal {
     /// Muted operators cannot moderate, because others would read the reasons that they give.
     #[error("{0}")]
     Suspended(SafeText),
-    #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years); a reason must start with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    /// The duration of a ban or mute, which a reason may follow.
+    #[error("{}; a reason must start with a word", Self::BadDuration)]
     BadTime,
+    #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years)", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    BadDuration,
     #[error("you cannot do that to yourself")]
     IsSelf,
     #[error("{0}")]
@@ -238,6 +241,7 @@ impl Refusal {
             | Self::BadNetwork(_)
             | Self::IgnoresSelf
             | Self::BadTime
+            | Self::BadDuration
             | Self::IsSelf
             | Self::CannotClose => "bad-arguments",
             Self::BadRoom(_) => "bad-room",

@@ -157,8 +157,8 @@ fn messages_of_a_room_are_kept_for_a_duration() {
             "{line}"
         );
     }
-    for line in ["keep dev 0s", "keep dev 30 dyas", "keep dev 1000years"] {
-        assert_eq!(AdminCommand::parse(line), Err(Refusal::BadTime), "{line}");
+    for line in ["keep dev 7", "keep dev 0s", "keep dev 30 dyas", "keep dev 1000years"] {
+        assert_eq!(AdminCommand::parse(line), Err(Refusal::BadDuration), "{line}");
     }
     assert_eq!(AdminCommand::parse("keep Dev 1h"), Err(Refusal::BadRoom(crate::model::BadRoomName)));
 }

@@ -101,6 +101,7 @@ fn every_refusal_has_its_code_and_wording() {
             "bad-arguments: invalid duration: write 30m, 2 hours or 7 days (at most 10 years); a reason must start with \
              a word",
         ),
+        (Refusal::BadDuration, "bad-arguments: invalid duration: write 30m, 2 hours or 7 days (at most 10 years)"),
         (Refusal::IsSelf, "bad-arguments: you cannot do that to yourself"),
         (Refusal::NotSanctioned(safe("Bob is not muted")), "not-sanctioned: Bob is not muted"),
         (Refusal::Kicked(safe("you were kicked")), "kicked: you were kicked"),

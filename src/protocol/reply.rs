@@ -164,7 +164,7 @@ pub enum Reply<'a> {
     HearingList(&'a [RoomName]),
     /// The reply to `/deaf`.
     NoLongerHearing(&'a RoomName),
-    /// The room of the peer was closed. The peer is then in the lobby.
+    /// A room that the peer was in or heard was closed. If it was in it, it is then in the lobby.
     RoomClosed {
         room: &'a RoomName,
         /// The operator, unless it was the administrator of the server. Contains no colon.

@@ -352,7 +352,8 @@ impl Broker {
         room.topic = None;
         room.presence.tell(&mut room.batch);
         room.unannounced.clear();
-        room.batch.push(Audience::Everyone, &Reply::RoomClosed { room: name, by, reason });
+        let closed = Reply::RoomClosed { room: name, by, reason };
+        room.batch.push(Audience::Everyone, &closed);
         let (members, hearers): (Vec<_>, Vec<_>) =
             (room.members.values().copied().collect(), room.hearers.iter().copied().collect());
         members.into_iter().for_each(|peer| self.move_to(peer, LOBBY));
@@ -360,6 +361,8 @@ impl Broker {
             if let Some(person) = self.peers.get_mut(&peer) {
                 person.heard.retain(|heard| *heard != id);
                 self.rooms.at(id).stop_hearing(peer, person);
+                // The room itself brings them only messages.
+                self.answer(peer, &closed);
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }

@@ -302,7 +302,7 @@ fn everyone_in_a_room_that_is_closed_is_in_the_lobby_and_nothing_of_it_is_kept()
         room.heard(3),
         ["* dev was closed by Olga: done", "* You are now in lobby. 2 others here: Bob, Olga.", "* 1 room: lobby (3).",]
     );
-    assert_eq!(room.heard(2), ["* Carol has joined", "* You no longer hear dev."]);
+    assert_eq!(room.heard(2), ["* Carol has joined", "* dev was closed by Olga: done", "* You no longer hear dev."]);
     room.send(2, &["/join dev", "/last"]);
     let nothing = Reply::NothingStored { room: None }.to_string();
     assert_eq!(room.heard(2), ["* You are now in dev. Nobody else is here.", &nothing]);

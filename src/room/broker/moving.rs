@@ -318,11 +318,12 @@ impl Broker {
     pub(super) fn topic(&mut self, peer: PeerId, change: Option<TopicChange>) {
         let Some(person) = self.peers.get(&peer) else { return };
         let room = self.rooms.at(person.room);
-        let Some(change) = change else {
-            if room.topic.is_none() {
-                room.tell(peer, &Reply::NoTopic);
-            }
-            return room.tell_topic(peer);
+        let change = match change {
+            None if room.topic.is_some() => return room.tell_topic(peer),
+            None => return room.tell(peer, &Reply::NoTopic),
+            // The others need not know that somebody has removed nothing.
+            Some(TopicChange::Remove) if room.topic.is_none() => return room.tell(peer, &Reply::NoTopic),
+            Some(change) => change,
         };
         room.presence.tell_join_of(peer, &mut room.batch);
         room.topic = match change {

@@ -224,6 +224,16 @@ fn a_room_goes_with_its_last_person_unless_something_was_said_there() {
 }
 
 #[test]
+fn who_removes_a_topic_that_is_not_there_is_told_so_and_nobody_else_is() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["/topic -", "/topic disks", "/topic -", "/topic -"]);
+    let (none, set, removed) =
+        ("* There is no topic.", "* Alice has set the topic: disks", "* Alice has removed the topic");
+    assert_eq!(room.heard(1), [none, set, removed, none]);
+    assert_eq!(room.heard(2), [set, removed]);
+}
+
+#[test]
 fn rooms_can_be_limited_in_number_fixed_or_opened_only_by_registered_names() {
     let policy = |rooms, room_limit| Policy { rooms, room_limit, ..Policy::default() };
     let mut limited = room(&["Alice"]);

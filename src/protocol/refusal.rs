@@ -64,7 +64,7 @@ pub enum Refusal {
     LongLines,
     #[error("this is a plain-text chat server that does not speak {0}; try nc")]
     WrongProtocol(OtherProtocol),
-    /// The name or the room has a password.
+    /// The name or the server has a password.
     #[error("send the password as the next line")]
     PasswordRequired,
     /// The name is registered with a different spelling.

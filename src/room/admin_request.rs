@@ -43,7 +43,7 @@ pub enum AdminRequest {
         /// Whether there was such a room.
         answer: oneshot::Sender<bool>,
     },
-    /// List the people in the room.
+    /// List the people in all rooms.
     ListPeople(oneshot::Sender<Vec<Person>>),
 }
 
@@ -53,7 +53,7 @@ pub struct Mute {
     pub until: Option<SystemTime>,
 }
 
-/// A person in the room, as operators see it.
+/// A person in any room, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// Identifies its connection in the log.

@@ -37,7 +37,7 @@ pub(crate) struct Login<'a> {
     awaited: Awaited,
     /// How many more passwords the peer may try.
     passwords_left: usize,
-    /// The peer has given the room's password.
+    /// The peer has given the server's password.
     knows_room: bool,
     /// The number of bytes received.
     bytes: usize,

@@ -232,6 +232,9 @@ fn rooms_their_messages_topics_and_numbers_survive_a_kill() {
     assert!(number(&messages[5]).unwrap() > 1 && messages[5].ends_with("Alice: beta"), "{messages:?}");
     let exported = setup.admin(&["export", "--room", "ops"]);
     assert_eq!(exported.lines().count(), 2, "{exported}");
+    assert!(exported.lines().all(|line| line.starts_with("[ops ")), "{exported}");
+    let json = setup.admin(&["export", "--room", "ops", "--format", "jsonl"]);
+    assert!(json.lines().all(|line| line.starts_with("{\"room\":\"ops\",\"number\":")), "{json}");
     assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t3\n"));
     assert!(setup.admin(&["history"]).starts_with("messages\t0\n"), "the lobby");
 }

@@ -128,7 +128,7 @@ fn write_message(text: &mut String, room: &RoomName, message: &Message, format: 
         Format::Text => format!("{}\n", Reply::Numbered { room, message }),
         Format::Jsonl => {
             let (from, said) = (json(from.as_str()), json(said.as_str()));
-            format!("{{\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")
+            format!("{{\"room\":\"{room}\",\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")
         }
     };
 }

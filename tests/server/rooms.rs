@@ -309,3 +309,27 @@ fn who_is_refused_only_a_room_is_asked_for_the_same_name_and_can_join_without_th
         peer.expect(&format!("* Welcome, {name}. …"));
     }
 }
+
+#[test]
+fn a_room_of_which_nothing_is_stored_is_neither_counted_nor_exported() {
+    let mut setup = Setup::open("no-such-room");
+    let mut alice = setup.enter("Alice #quiet");
+    // The topic is stored before the message, and that before the reply.
+    alice.send("/topic nothing yet\n/join loud\nhi\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let check = |setup: &Setup| {
+        for request in [&["export", "--room", "nope"][..], &["history", "--room", "nope"]] {
+            let refusal = "server: no-such-room: nothing is stored of a room called nope\n";
+            assert_eq!(setup.refused(request), refusal, "{request:?}");
+        }
+        assert_eq!(setup.admin(&["export"]), "", "the lobby always exists");
+        assert!(setup.admin(&["history"]).starts_with("messages\t0\n"));
+        assert_eq!(setup.admin(&["export", "--room", "quiet"]), "");
+        assert!(setup.admin(&["history", "--room", "quiet"]).starts_with("messages\t0\n"));
+    };
+    check(&setup);
+    setup.server.program.kill();
+    setup.server.program.finish();
+    check(&setup);
+    setup.server = start(&setup.folder, &setup.options);
+}

@@ -333,3 +333,19 @@ fn a_room_of_which_nothing_is_stored_is_neither_counted_nor_exported() {
     check(&setup);
     setup.server = start(&setup.folder, &setup.options);
 }
+
+#[test]
+fn after_a_crash_the_last_number_that_newcomers_read_is_that_of_the_last_message() {
+    let mut setup = Setup::open("newcomer");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("one\ntwo\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    setup.kill_and_restart();
+    let mut bob = Peer::connect(setup.server.address);
+    bob.send("Bob #dev\n");
+    bob.expect("* Welcome to dev, Bob. …");
+    bob.expect("* Earlier messages:");
+    bob.expect("* … Alice: one");
+    bob.expect("* … Alice: two");
+    bob.expect("* That was 1 to 2, 2 lines.");
+}

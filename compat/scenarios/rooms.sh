@@ -28,7 +28,7 @@ expect_line Bob '* Alice has joined'
 say Bob 'now for Alice'
 expect_line Alice 'Bob: now for Alice'
 say Alice '/leave'
-expect_line Alice '* You are now in lobby. You are the first here.'
+expect_line Alice '* You are now in lobby. Nobody else is here.'
 
 expect_transcript Alice < <(
     welcome Alice Bob
@@ -39,7 +39,7 @@ expect_transcript Alice < <(
 * You no longer hear dev.
 * You are now in dev. 1 other here: Bob.
 Bob: now for Alice
-* You are now in lobby. You are the first here.
+* You are now in lobby. Nobody else is here.
 END
 )
 

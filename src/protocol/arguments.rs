@@ -34,7 +34,7 @@ impl<'a> Arguments<'a> {
 
     /// A room as the only argument.
     pub(super) fn room(self) -> Result<RoomName, Refusal> {
-        Ok(RoomName::parse(self.required()?)?)
+        Ok(RoomName::parse(self.one_word()?)?)
     }
 
     /// The first word, and the text after it, which may be empty.

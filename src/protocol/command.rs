@@ -1,4 +1,4 @@
-//! The table of commands, and what a line from a peer in the room means.
+//! The table of commands, and what a line from a peer with a name means.
 //!
 //! `/help`, Tab completion, `server admin` and the table in docs/protocol.md come from [`COMMANDS`]. A line whose first
 //! visible character is `/` is a command. It is never passed on, not even if it is unknown: it may be a mistyped
@@ -65,8 +65,8 @@ pub static COMMANDS: &[CommandSpec] = &[
         args.name().map(AdminCommand::Op)
     }),
     administrator("deop NAME", "take NAME's operator rights away", |args| args.name().map(AdminCommand::Deop)),
-    administrator("say TEXT", "send TEXT to everyone", say),
-    administrator("list [people|names|bans|mutes]", "list who is here, registered names, bans or mutes", list),
+    administrator("say TEXT", "send TEXT to everyone in all rooms", say),
+    administrator("list [people|names|bans|mutes]", "list who is in any room, registered names, bans or mutes", list),
     administrator("rooms", "list the rooms", |_| Ok(AdminCommand::Rooms)),
     administrator("keep ROOM DURATION|forever|default", "set how long messages of ROOM are kept", keep),
     administrator("stats", "count connections, people, names, bans and so on", |_| Ok(AdminCommand::Stats)),
@@ -96,11 +96,11 @@ pub struct CommandSpec {
 /// Who may use a command, and the function that reads its arguments.
 #[derive(Debug, Clone, Copy)]
 pub enum Access {
-    /// Everyone in the room.
+    /// Everyone who has given a name.
     Everyone(Parser<Command>),
-    /// Operators in the room, and `server admin`.
+    /// Operators, in any room, and `server admin`.
     Operator(Parser<ModerationCommand>),
-    /// Only `server admin`, where no slash is typed. It may have the name of a command of the room.
+    /// Only `server admin`, where no slash is typed. It may have the name of a command for everyone.
     Administrator(Parser<AdminCommand>),
 }
 
@@ -210,7 +210,7 @@ pub enum AdminCommand {
 /// What to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listing {
-    /// Who is in the room.
+    /// Who is in any room.
     People,
     Names,
     Bans,
@@ -332,7 +332,7 @@ fn me(arguments: Arguments<'_>) -> Result<Command, Refusal> {
 }
 
 fn who(arguments: Arguments<'_>) -> Result<Command, Refusal> {
-    Ok(Command::Who(arguments.optional().map(RoomName::parse).transpose()?))
+    Ok(Command::Who(arguments.optional().map(|_| arguments.room()).transpose()?))
 }
 
 fn topic(arguments: Arguments<'_>) -> Result<Command, Refusal> {
@@ -431,7 +431,8 @@ fn keep(arguments: Arguments<'_>) -> Result<AdminCommand, Refusal> {
     if time.eq_ignore_ascii_case("default") {
         return Ok(AdminCommand::Keep(room, None));
     }
-    match split_time(time)? {
+    // No reason follows, so the refusal must not speak of one.
+    match split_time(time).map_err(|_| Refusal::BadDuration)? {
         (None, None) if !time.eq_ignore_ascii_case("forever") => Err(arguments.wrong()),
         (time, None) => Ok(AdminCommand::Keep(room, Some(time))),
         (_, Some(_)) => Err(arguments.wrong()),

@@ -1,4 +1,4 @@
-//! Moderation commands, from operators in the room or from `server admin`.
+//! Moderation commands, from operators or from `server admin`.
 
 use std::fmt;
 use std::time::Duration;

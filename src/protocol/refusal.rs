@@ -62,7 +62,7 @@ pub enum Refusal {
     LongLines,
     #[error("this is a plain-text chat server that does not speak {0}; try nc")]
     WrongProtocol(OtherProtocol),
-    /// The name or the room has a password.
+    /// The name or the server has a password.
     #[error("send the password as the next line")]
     PasswordRequired,
     /// The name is registered with a different spelling.
@@ -128,8 +128,11 @@ pub enum Refusal {
     /// Muted operators cannot moderate, because others would read the reasons that they give.
     #[error("{0}")]
     Suspended(SafeText),
-    #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years); a reason must start with a word", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    /// The duration of a ban or mute, which a reason may follow.
+    #[error("{}; a reason must start with a word", Self::BadDuration)]
     BadTime,
+    #[error("invalid duration: write 30m, 2 hours or 7 days (at most {} years)", SANCTION_MOST.as_secs() / (365 * 24 * 60 * 60))]
+    BadDuration,
     #[error("you cannot do that to yourself")]
     IsSelf,
     #[error("{0}")]
@@ -155,7 +158,8 @@ pub enum Refusal {
     BadArguments(&'static str),
     #[error("{0}")]
     BadNetwork(InvalidNetwork),
-    #[error("nobody here is called {0}; /who lists everyone")]
+    /// Names belong to the whole server, but `/who` lists only one room.
+    #[error("nobody on this server is called {0}")]
     NoSuchUser(SafeText),
     #[error("{0} ignores you")]
     Ignored(SafeText),
@@ -167,7 +171,8 @@ pub enum Refusal {
     NotIgnored(SafeText),
     #[error("{0}")]
     BadRoom(#[from] BadRoomName),
-    #[error("there is no room called {0}; /rooms lists them")]
+    /// Also for administrators, who do not type `/rooms`.
+    #[error("there is no room called {0}")]
     NoSuchRoom(RoomName),
     /// The room does not exist, and the server's rooms are fixed.
     #[error("there is no room called {0}, and nobody can open rooms here; /rooms lists them")]
@@ -176,6 +181,9 @@ pub enum Refusal {
     OnlyRegisteredOpenRooms,
     #[error("you do not hear {0}; /hear {0} first")]
     NotHearing(RoomName),
+    /// For `/deaf`.
+    #[error("{0} is not among the rooms that you also hear; /hear lists them")]
+    NotAlsoHearing(RoomName),
     #[error("there are too many rooms already")]
     TooManyRooms,
     #[error("you already hear {ROOMS_HEARD} rooms; /deaf one of them first")]
@@ -233,11 +241,12 @@ impl Refusal {
             | Self::BadNetwork(_)
             | Self::IgnoresSelf
             | Self::BadTime
+            | Self::BadDuration
             | Self::IsSelf
             | Self::CannotClose => "bad-arguments",
             Self::BadRoom(_) => "bad-room",
             Self::NoSuchRoom(_) | Self::RoomsAreFixed(_) => "no-such-room",
-            Self::NotHearing(_) => "not-hearing",
+            Self::NotHearing(_) | Self::NotAlsoHearing(_) => "not-hearing",
             Self::TooManyRooms | Self::TooManyHeard => "too-many-rooms",
             Self::NoSuchUser(_) => "no-such-user",
             Self::Ignored(_) => "ignored",

@@ -124,6 +124,8 @@ pub enum Reply<'a> {
     Prompt,
     /// Asks again after a name was refused.
     PromptAgain,
+    /// Asks again after something else in the first line was refused: the name was fine.
+    PromptSame,
     Welcome {
         room: &'a RoomName,
         name: &'a Name,
@@ -162,7 +164,7 @@ pub enum Reply<'a> {
     HearingList(&'a [RoomName]),
     /// The reply to `/deaf`.
     NoLongerHearing(&'a RoomName),
-    /// The room of the peer was closed. The peer is then in the lobby.
+    /// A room that the peer was in or heard was closed. If it was in it, it is then in the lobby.
     RoomClosed {
         room: &'a RoomName,
         /// The operator, unless it was the administrator of the server. Contains no colon.
@@ -337,18 +339,19 @@ impl fmt::Display for Reply<'_> {
             Self::Ids(false) => write!(f, "* Messages no longer have numbers."),
             Self::Prompt => write!(f, "* {PROMPT}"),
             Self::PromptAgain => write!(f, "* {PROMPT_AGAIN}"),
+            Self::PromptSame => write!(f, "* {PROMPT_SAME}"),
             Self::Welcome { room, name, others, named, recorded } => {
                 match room.is_lobby() {
                     true => write!(f, "* {WELCOME}{name}. ")?,
                     false => write!(f, "* {WELCOME_TO}{room}, {name}. ")?,
                 }
-                write_others(f, others, named)?;
+                write_others(f, others, named, FIRST)?;
                 f.write_str(WELCOME_END)?;
                 recorded.map_or(Ok(()), |recorded| write!(f, " {recorded}"))
             }
             Self::Entered { room, others, named } => {
                 write!(f, "* {ENTERED}{room}. ")?;
-                write_others(f, others, named)?;
+                write_others(f, others, named, NOBODY_ELSE)?;
                 f.write_str(".")
             }
             Self::AlreadyIn(room) => write!(f, "* {ALREADY_IN}{room}."),
@@ -465,10 +468,10 @@ fn write_replayed(
     write!(f, "{}: {}", message.from, message.text)
 }
 
-/// Without the full stop after it.
-fn write_others(f: &mut fmt::Formatter<'_>, others: usize, named: &[&Name]) -> fmt::Result {
+/// Who else is there, or `nobody`. Without the full stop after it.
+fn write_others(f: &mut fmt::Formatter<'_>, others: usize, named: &[&Name], nobody: &str) -> fmt::Result {
     match others {
-        0 => f.write_str(FIRST)?,
+        0 => f.write_str(nobody)?,
         1 => write!(f, "1 other{HERE}")?,
         _ => write!(f, "{others} others{HERE}")?,
     }

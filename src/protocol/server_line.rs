@@ -9,11 +9,14 @@ pub(crate) mod fixed {
     pub(crate) const PRIVATELY: &str = " (privately)";
     pub(crate) const PROMPT: &str = "Send your name as the first line.";
     pub(crate) const PROMPT_AGAIN: &str = "Send another name.";
+    pub(crate) const PROMPT_SAME: &str = "Send your name again.";
     pub(crate) const WELCOME: &str = "Welcome, ";
     pub(crate) const WELCOME_TO: &str = "Welcome to ";
     pub(crate) const ENTERED: &str = "You are now in ";
     pub(crate) const ALREADY_IN: &str = "You are already in ";
     pub(crate) const FIRST: &str = "You are the first here";
+    /// For a room that may have earlier messages, and people who hear it.
+    pub(crate) const NOBODY_ELSE: &str = "Nobody else is here";
     pub(crate) const HERE: &str = " here: ";
     pub(crate) const WELCOME_END: &str = ". /help lists the commands.";
     pub(crate) const AND: &str = "and: ";
@@ -62,6 +65,8 @@ pub(crate) mod fixed {
     pub(crate) const UNREGISTERED: &str = "Unregistered: ";
     /// How the text of a `muted` refusal begins if it refuses a new name, and not a message.
     pub(crate) const KEEP_NAME: &str = "you keep your name";
+    /// The same, if it refuses to open a room.
+    pub(crate) const NO_NEW_ROOM: &str = "you cannot open a room";
 }
 
 use crate::model::RoomName;
@@ -123,6 +128,7 @@ pub enum ServerLine<'a> {
     },
     Prompt,
     PromptAgain,
+    PromptSame,
     Welcome {
         /// `None` for the lobby.
         room: Option<&'a str>,
@@ -298,7 +304,7 @@ impl<'a> ServerLine<'a> {
     /// Whether it refuses a message: the sender is muted, or the server cannot store it.
     pub fn refuses_message(self) -> bool {
         match self {
-            Self::Refused { code: "muted", text } => !text.starts_with(KEEP_NAME),
+            Self::Refused { code: "muted", text } => !text.starts_with(KEEP_NAME) && !text.starts_with(NO_NEW_ROOM),
             Self::Refused { code, .. } => code == "not-kept",
             _ => false,
         }
@@ -365,6 +371,7 @@ fn parse_fixed<'a>(notice: &'a str) -> Option<ServerLine<'a>> {
     let exact = [
         (PROMPT, ServerLine::Prompt),
         (PROMPT_AGAIN, ServerLine::PromptAgain),
+        (PROMPT_SAME, ServerLine::PromptSame),
         (EARLIER, ServerLine::Earlier),
         (PONG, ServerLine::Pong(None)),
         (SHUTTING_DOWN, ServerLine::ShuttingDown),

@@ -44,7 +44,7 @@ pub enum AdminRequest {
         /// Ready when that is on the disk. `None` if there was no such room.
         answer: oneshot::Sender<Option<Forgotten>>,
     },
-    /// List the people in the room.
+    /// List the people in all rooms.
     ListPeople(oneshot::Sender<Vec<Person>>),
 }
 
@@ -54,7 +54,7 @@ pub struct Mute {
     pub until: Option<SystemTime>,
 }
 
-/// A person in the room, as operators see it.
+/// A person in any room, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// Identifies its connection in the log.

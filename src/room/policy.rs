@@ -11,7 +11,7 @@ use crate::model::address::PeerAddr;
 use crate::model::{AccountId, Name, RoomName};
 use crate::protocol::Refusal;
 use crate::room::Mute;
-use crate::room::sanctions::{banned, pinned, silenced};
+use crate::room::sanctions::{banned, pinned, shut_out};
 
 /// The accounts, bans and mutes that apply.
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ impl Policy {
         mute: Option<Mute>,
     ) -> Result<(), Refusal> {
         if let Some(mute) = mute {
-            return Err(silenced(mute));
+            return Err(shut_out(mute));
         }
         match &self.rooms {
             OpenRooms::Everyone => Ok(()),

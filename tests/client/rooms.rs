@@ -48,14 +48,14 @@ fn several_rooms_are_heard_before_the_input_is_sent() {
     pipe.end_input();
     server.expect_end();
     server.send(
-        "! no-such-room: there is no room called ops; /rooms lists them\n* Bye, Bob: 1 line accepted, 1 refused.\n",
+        "! no-such-room: there is no room called ops, and nobody can open rooms here; /rooms lists them\n* Bye, Bob: 1 line accepted, 1 refused.\n",
     );
     drop(server);
     let done = pipe.finish();
     assert_eq!(done.code, Some(1));
     assert_eq!(
         done.stderr,
-        "client: 1 refused, the last: no-such-room: there is no room called ops; /rooms lists them\n"
+        "client: 1 refused, the last: no-such-room: there is no room called ops, and nobody can open rooms here; /rooms lists them\n"
     );
 }
 
@@ -64,7 +64,7 @@ fn a_room_that_is_refused_ends_the_client() {
     let fake = FakeServer::start();
     let mut pipe = start(&fake, "Bob", &["--room", "dev"]);
     let mut server = fake.accept("Bob #dev");
-    server.send("! no-such-room: there is no room called dev; /rooms lists them\n");
+    server.send("! no-such-room: there is no room called dev, and nobody can open rooms here; /rooms lists them\n");
     let done = pipe.finish();
     assert_eq!(done.code, Some(1));
     assert!(done.stderr.starts_with("client: the server refused Bob: no-such-room: "), "{}", done.stderr);

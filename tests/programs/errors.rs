@@ -149,6 +149,11 @@ fn a_senseless_option_is_a_usage_error() {
     assert_usage_error(SERVER, &["--idle-line", "0"], &["--idle-line", "1..=60000"]);
     assert_usage_error(SERVER, &["--log-level", "loud"], &["--log-level", "off, error, warn, info, debug"]);
     assert_usage_error(SERVER, &["--nonsense"], &["--nonsense"]);
+    assert_usage_error(SERVER, &["--rooms", "fixed:dev,"], &["--rooms", "\"\": room names have"]);
+    assert_usage_error(SERVER, &["--rooms", "fixed:Dev"], &["--rooms", "\"Dev\": room names have"]);
+    assert_usage_error(SERVER, &["--rooms", "fixed:dev,ops,#dev"], &["--rooms", "dev is named twice"]);
+    let crowded = ["--rooms", "fixed:a,b,lobby", "--room-limit", "2"];
+    assert_usage_error(SERVER, &crowded, &["the lobby and the rooms of --rooms are 3, but --room-limit is 2"]);
     assert_usage_error(CLIENT, &["--name", "Bob", "--nonsense"], &["--nonsense"]);
 }
 

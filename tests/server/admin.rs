@@ -164,7 +164,7 @@ fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     assert!(lines[0].starts_with("[1 2") && lines[0].ends_with("Z] Bob: hello"), "{text}");
     assert_eq!(lines.len(), 2);
     let json = setup.admin(&["export", "--format", "jsonl", "--since", "1"]);
-    assert!(json.starts_with("{\"number\":2,\"time\":\"2"), "{json}");
+    assert!(json.starts_with("{\"room\":\"lobby\",\"number\":2,\"time\":\"2"), "{json}");
     assert!(json.ends_with("Z\",\"name\":\"Bob\",\"text\":\"say \\\"\\\\\\\"\\u0009and on\"}\n"), "{json}");
     assert_eq!(setup.admin(&["export", "--since", "0s"]), "");
     let file = setup.folder.join("export");

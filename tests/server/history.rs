@@ -140,21 +140,23 @@ fn invalid_options_are_refused_and_valid_ones_are_kept_for_the_next_name() {
     bob.expect("* Send another name.");
     bob.send("Bob since=9\n");
     assert_eq!(bob.line(), "! bad-since: the newest is 2");
-    bob.expect("* Send another name.");
+    bob.expect("* Send your name again.");
     bob.send("Bob\n");
     bob.expect("* Welcome, Bob. …");
     let shown = until(&mut bob, "* That was");
     assert_eq!(shown[1], "[1] Alice: one", "the number is forgotten, and ids=on is not");
-    for (line, code) in [
-        ("Carol ids=perhaps", "! bad-option"),
-        ("Carol since=x", "! bad-since"),
-        ("Carol last=-1", "! bad-option"),
-        ("Carol Smith", "! bad-name"),
+    let (same, other) = ("* Send your name again.", "* Send another name.");
+    for (line, code, prompt) in [
+        ("Carol ids=perhaps", "! bad-option", same),
+        ("Carol since=x", "! bad-since", same),
+        ("Carol last=-1", "! bad-option", same),
+        ("Carol Smith", "! bad-name", other),
+        ("a:b since=x", "! bad-name", other),
     ] {
         let mut carol = server.connect();
         carol.send(&format!("{line}\n"));
         carol.expect(code);
-        carol.expect("* Send another name.");
+        carol.expect(prompt);
     }
 }
 

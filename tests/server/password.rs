@@ -1,4 +1,4 @@
-//! The room's password, tested with bare sockets.
+//! The server's password, tested with bare sockets.
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

@@ -169,7 +169,7 @@ fn names_of_rooms_are_checked() {
     let mut alice = server.connect();
     alice.send("Alice #Dev\n");
     alice.expect("! bad-room");
-    alice.expect("* Send another name.");
+    alice.expect("* Send your name again.");
     alice.send("Alice\n");
     assert!(alice.line().starts_with("* Welcome, Alice."));
     for line in ["/join Dev", "/join a b", "/join -x", "/join [dev", "/hear *", "/say #ö x"] {
@@ -185,15 +185,20 @@ fn names_of_rooms_are_checked() {
 /// A server with a data folder, which is removed at the end.
 struct Setup {
     folder: PathBuf,
+    options: Vec<&'static str>,
     server: ServerProgram,
 }
 
 impl Setup {
     fn open(test: &str) -> Self {
+        Self::open_with(test, &[])
+    }
+
+    fn open_with(test: &str, options: &[&'static str]) -> Self {
         let folder = std::env::temp_dir().join(format!("linechat-rooms-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        let server = start(&folder);
-        Self { folder, server }
+        let (server, options) = (start(&folder, options), options.to_vec());
+        Self { folder, options, server }
     }
 
     #[track_caller]
@@ -205,6 +210,13 @@ impl Setup {
         Peer::connect(self.server.address)
     }
 
+    #[track_caller]
+    fn refused(&self, request: &[&str]) -> String {
+        let Finished { code, stdout, stderr } = run_admin(&self.folder, request);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{request:?}");
+        stderr
+    }
+
     fn enter(&self, first_line: &str) -> Peer {
         enter_at(self.connect(), first_line)
     }
@@ -212,20 +224,24 @@ impl Setup {
     fn kill_and_restart(&mut self) {
         self.server.program.kill();
         self.server.program.finish();
-        self.server = start(&self.folder);
+        self.server = start(&self.folder, &self.options);
     }
+}
+
+fn run_admin(folder: &Path, request: &[&str]) -> Finished {
+    let program = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap()].iter().chain(request));
+    program.finish_with("")
 }
 
 #[track_caller]
 fn admin(folder: &Path, request: &[&str]) -> String {
-    let program = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap()].iter().chain(request));
-    let Finished { code, stdout, stderr } = program.finish_with("");
+    let Finished { code, stdout, stderr } = run_admin(folder, request);
     assert_eq!((code, stderr.as_str()), (Some(0), ""), "{request:?}");
     stdout
 }
 
-fn start(folder: &Path) -> ServerProgram {
-    ServerProgram::start(&["--data", folder.to_str().unwrap()])
+fn start(folder: &Path, options: &[&str]) -> ServerProgram {
+    ServerProgram::start(&[&["--data", folder.to_str().unwrap()], options].concat())
 }
 
 impl Drop for Setup {
@@ -254,6 +270,9 @@ fn rooms_their_messages_topics_and_numbers_survive_a_kill() {
     assert!(number(&messages[5]).unwrap() > 1 && messages[5].ends_with("Alice: beta"), "{messages:?}");
     let exported = setup.admin(&["export", "--room", "ops"]);
     assert_eq!(exported.lines().count(), 2, "{exported}");
+    assert!(exported.lines().all(|line| line.starts_with("[ops ")), "{exported}");
+    let json = setup.admin(&["export", "--room", "ops", "--format", "jsonl"]);
+    assert!(json.lines().all(|line| line.starts_with("{\"room\":\"ops\",\"number\":")), "{json}");
     assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t3\n"));
     assert!(setup.admin(&["history"]).starts_with("messages\t0\n"), "the lobby");
 }
@@ -267,7 +286,7 @@ fn a_closed_room_is_forgotten_also_after_a_restart() {
     assert_eq!(setup.admin(&["rooms"]), "dev\t1\tsecrets\nlobby\t0\n");
     assert_eq!(setup.admin(&["close", "dev", "all", "done"]), "Closed: dev.\n");
     alice.expect("* dev was closed: all done");
-    alice.expect("* You are now in lobby. You are the first here.");
+    alice.expect("* You are now in lobby. Nobody else is here.");
     assert_eq!(setup.admin(&["rooms"]), "lobby\t1\n");
     setup.kill_and_restart();
     assert_eq!(setup.admin(&["rooms"]), "lobby\t0\n");
@@ -416,4 +435,73 @@ fn how_long_a_room_keeps_messages_is_set_by_room_and_survives_a_restart() {
         assert!(std::time::Instant::now() < deadline, "its messages are not removed");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+}
+
+#[test]
+fn how_long_a_fixed_room_keeps_messages_can_be_set_before_anybody_enters_it() {
+    let mut setup = Setup::open_with("keep-fixed", &["--rooms", "fixed:dev"]);
+    let refusal = "server: refused: no-such-room: there is no room called ops\n";
+    assert_eq!(setup.refused(&["keep", "ops", "1day"]), refusal);
+    assert_eq!(setup.admin(&["keep", "dev", "1day"]), "Messages in dev are kept for 1day.\n");
+    assert_eq!(setup.admin(&["rooms"]), "dev\t0\nlobby\t0\n");
+    setup.kill_and_restart();
+    let mut alice = Peer::connect(setup.server.address);
+    alice.send("Alice #dev\n");
+    alice.expect("* Welcome to dev, Alice. … Messages are recorded for 1 day.");
+}
+
+#[test]
+fn who_is_refused_only_a_room_is_asked_for_the_same_name_and_can_join_without_the_room() {
+    let setup = Setup::open_with("refused", &["--room-limit", "2"]);
+    let _bob = setup.enter("Bob #dev");
+    setup.admin(&["mute", "Mallory"]);
+    for (first_line, code) in [("Alice #ops", "! too-many-rooms"), ("Mallory #ops", "! muted")] {
+        let mut peer = Peer::connect(setup.server.address);
+        peer.send(&format!("{first_line}\n"));
+        peer.expect(code);
+        peer.expect("* Send your name again.");
+        let name = first_line.split(' ').next().unwrap();
+        peer.send(&format!("{name}\n"));
+        peer.expect(&format!("* Welcome, {name}. …"));
+    }
+}
+
+#[test]
+fn a_room_of_which_nothing_is_stored_is_neither_counted_nor_exported() {
+    let mut setup = Setup::open("no-such-room");
+    let mut alice = setup.enter("Alice #quiet");
+    // The topic is stored before the message, and that before the reply.
+    alice.send("/topic nothing yet\n/join loud\nhi\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    let check = |setup: &Setup| {
+        for request in [&["export", "--room", "nope"][..], &["history", "--room", "nope"]] {
+            let refusal = "server: no-such-room: nothing is stored of a room called nope\n";
+            assert_eq!(setup.refused(request), refusal, "{request:?}");
+        }
+        assert_eq!(setup.admin(&["export"]), "", "the lobby always exists");
+        assert!(setup.admin(&["history"]).starts_with("messages\t0\n"));
+        assert_eq!(setup.admin(&["export", "--room", "quiet"]), "");
+        assert!(setup.admin(&["history", "--room", "quiet"]).starts_with("messages\t0\n"));
+    };
+    check(&setup);
+    setup.server.program.kill();
+    setup.server.program.finish();
+    check(&setup);
+    setup.server = start(&setup.folder, &setup.options);
+}
+
+#[test]
+fn after_a_crash_the_last_number_that_newcomers_read_is_that_of_the_last_message() {
+    let mut setup = Setup::open("newcomer");
+    let mut alice = setup.enter("Alice #dev");
+    alice.send("one\ntwo\n/ping said\n");
+    while alice.line() != "* Pong said" {}
+    setup.kill_and_restart();
+    let mut bob = Peer::connect(setup.server.address);
+    bob.send("Bob #dev\n");
+    bob.expect("* Welcome to dev, Bob. …");
+    bob.expect("* Earlier messages:");
+    bob.expect("* … Alice: one");
+    bob.expect("* … Alice: two");
+    bob.expect("* That was 1 to 2, 2 lines.");
 }

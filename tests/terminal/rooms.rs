@@ -21,7 +21,7 @@ fn ends_with(client: &TmuxClient, line: &str) -> Vec<String> {
 fn the_prompt_follows_the_person_and_the_typed_line_stays() {
     let fake = FakeServer::start();
     let Some((client, mut peer)) = start(&fake) else { return };
-    peer.send("* You are now in dev. You are the first here.\n");
+    peer.send("* You are now in dev. Nobody else is here.\n");
     ends_with(&client, "dev>");
     client.keys("half a line");
     ends_with(&client, "dev> half a line");
@@ -35,7 +35,7 @@ fn the_prompt_follows_the_person_and_the_typed_line_stays() {
     assert_eq!(
         screen[screen.len() - 4..],
         [
-            "* You are now in dev. You are the first here.",
+            "* You are now in dev. Nobody else is here.",
             "* You are now in development. 1 other here: Al.",
             "Al: hi",
             "development> half a new line",
@@ -69,7 +69,7 @@ fn messages_arrive_unharmed_while_the_prompt_changes_again_and_again() {
     let mut expected = Vec::new();
     for change in 0..CHANGES {
         let room = ["a", "room-with-a-long-name", "b2"][change % 3];
-        let notice = format!("* You are now in {room}. You are the first here.");
+        let notice = format!("* You are now in {room}. Nobody else is here.");
         let messages: Vec<_> = (0..3).map(|number| format!("Al: message {change}.{number}")).collect();
         peer.send(&format!("{notice}\n"));
         messages.iter().for_each(|message| peer.send(&format!("{message}\n")));
@@ -78,7 +78,7 @@ fn messages_arrive_unharmed_while_the_prompt_changes_again_and_again() {
         client.keys("x");
     }
     let line = format!("typed{}", "x".repeat(CHANGES));
-    let last = "* You are now in lobby. You are the first here.";
+    let last = "* You are now in lobby. Nobody else is here.";
     peer.send(&format!("{last}\n"));
     expected.extend([last.to_owned(), format!("> {line}")]);
     // The prompt may be drawn first.
@@ -94,7 +94,7 @@ fn a_typed_line_of_several_rows_stays_when_the_prompt_changes() {
     let line = "0123456789".repeat(COLUMNS / 5);
     client.keys(&line);
     client.has_typed(&line);
-    peer.send("* You are now in dev. You are the first here.\n");
+    peer.send("* You are now in dev. Nobody else is here.\n");
     ends_with(&client, &format!("dev> {line}"));
     client.keys("x\n");
     peer.expect(&format!("{line}x"));
@@ -112,7 +112,7 @@ fn a_search_is_not_disturbed() {
     client.press("C-r");
     client.keys("wor");
     client.sees("(reverse-i-search)`wor': first words");
-    peer.send("* You are now in dev. You are the first here.\n");
+    peer.send("* You are now in dev. Nobody else is here.\n");
     client.keys("ds");
     client.sees("(reverse-i-search)`words': first words");
     client.press("C-e");
@@ -125,7 +125,7 @@ fn a_password_stays_hidden_when_the_prompt_changes() {
     let fake = FakeServer::start();
     let Some((client, mut peer)) = TmuxClient::asked_for_a_password(&fake, &[]) else { return };
     client.keys("open sesa");
-    peer.send("* You are now in dev. You are the first here.\n");
+    peer.send("* You are now in dev. Nobody else is here.\n");
     ends_with(&client, "dev>");
     client.keys("me\n");
     client.sees("-- Repeat the new password.");

@@ -12,6 +12,7 @@ use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
 use linechat::os::safe_file::create_new_private;
 use linechat::protocol::{Reply, Since};
+use rusqlite::{Connection, OpenFlags};
 
 #[derive(Debug, Args)]
 pub struct Backup {
@@ -56,7 +57,7 @@ pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
 }
 
 pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<String> {
-    let statistics = Archive::open(data, room)?.statistics()?;
+    let statistics = open(data, room)?.statistics()?;
     let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
     if let Some(range) = statistics.range {
         for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
@@ -67,7 +68,7 @@ pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<
 }
 
 pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
-    let archive = Archive::open(data, &export.room)?;
+    let archive = open(data, &export.room)?;
     let Some(extent) = archive.extent()? else { return Ok(()) };
     let mut after = match export.since.map(|since| since.resolve(SystemTime::now())) {
         None => 0,
@@ -107,6 +108,24 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Opens the history of a room. It fails if nothing is stored of such a room, which is probably mistyped.
+fn open(data: &Path, room: &RoomName) -> anyhow::Result<Archive> {
+    let archive = Archive::open(data, room)?;
+    let is_there = room.is_lobby() || archive.extent()?.is_some() || is_stored(data, room)?;
+    // The server may have such a room, without messages and a topic.
+    if is_there { Ok(archive) } else { bail!("no-such-room: nothing is stored of a room called {room}") }
+}
+
+/// Whether a room without messages is in the database, which was opened before.
+fn is_stored(data: &Path, room: &RoomName) -> anyhow::Result<bool> {
+    let read = || {
+        let connection = Connection::open_with_flags(data.join("linechat.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.query_row("SELECT count(*) FROM rooms WHERE name = ?1", [room.as_str()], |row| row.get::<_, i64>(0))
+    };
+    Ok(read().context("cannot read the rooms")? > 0)
+}
+
 fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {
     let created = create_new_private(file);
     created.map_err(|error| anyhow!("cannot create {}: {}", file.display(), io_error::describe_at(file, &error)))
@@ -128,7 +147,7 @@ fn write_message(text: &mut String, room: &RoomName, message: &Message, format: 
         Format::Text => format!("{}\n", Reply::Numbered { room, message }),
         Format::Jsonl => {
             let (from, said) = (json(from.as_str()), json(said.as_str()));
-            format!("{{\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")
+            format!("{{\"room\":\"{room}\",\"number\":{number},\"time\":\"{at}\",\"name\":{from},\"text\":{said}}}\n")
         }
     };
 }

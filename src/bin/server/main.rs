@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use async_std::task;
 use blocking::unblock;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 use linechat::cli::program_name::program_name;
 use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
@@ -28,6 +30,9 @@ fn main() -> ExitCode {
     let (mut options, _): (Options, _) = MANUAL.parse();
     if let Some(subcommand) = options.subcommand.take() {
         return subcommand.run();
+    }
+    if let Err(why) = options.check() {
+        Options::command().error(ErrorKind::ValueValidation, why).exit();
     }
     match start(options) {
         Ok(()) => ExitCode::SUCCESS,

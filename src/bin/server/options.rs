@@ -130,11 +130,12 @@ pub struct Options {
 
     /// Who can open rooms: everyone (open), registered names (registered), or nobody (fixed:ROOM,ROOM,...)
     ///
-    /// With `fixed`, these rooms always exist. A room of an earlier run that has messages or a topic exists too.
+    /// With `fixed`, these rooms always exist. A room of an earlier run that has messages or a topic exists too. `fixed:`
+    /// alone allows only the lobby.
     #[arg(long, value_name = "WHO", default_value = "open", value_parser = parse_rooms, help_heading = ROOMS)]
     rooms: OpenRooms,
 
-    /// Maximum number of rooms: of those in which somebody is, or that have messages or a topic
+    /// Maximum number of rooms: the lobby, those of --rooms, and others with people, messages or a topic
     #[arg(long, value_name = "N", default_value_t = ROOM_LIMIT, value_parser = at_least_one, help_heading = ROOMS)]
     room_limit: usize,
 
@@ -227,6 +228,19 @@ impl From<Pace> for PacePreset {
 }
 
 impl Options {
+    /// Checks what clap cannot check.
+    pub fn check(&self) -> Result<(), String> {
+        let OpenRooms::Fixed(rooms) = &self.rooms else { return Ok(()) };
+        let count = 1 + rooms.iter().filter(|room| !room.is_lobby()).count();
+        if count > self.room_limit {
+            return Err(format!(
+                "the lobby and the rooms of --rooms are {count}, but --room-limit is {}",
+                self.room_limit
+            ));
+        }
+        Ok(())
+    }
+
     /// Opens the sockets that the server listens on, in the order in which they are announced. Blocks.
     pub fn listeners(&self) -> anyhow::Result<Listeners> {
         // The certificate comes first: if it cannot be read, no socket was opened in vain.
@@ -309,9 +323,19 @@ fn parse_rooms(text: &str) -> Result<OpenRooms, String> {
     match (text, text.strip_prefix("fixed:")) {
         ("open", _) => Ok(OpenRooms::Everyone),
         ("registered", _) => Ok(OpenRooms::Registered),
+        // Only the lobby.
+        (_, Some("")) => Ok(OpenRooms::Fixed(Vec::new())),
         (_, Some(names)) => {
-            let names = names.split(',').filter(|name| !name.is_empty()).map(RoomName::parse);
-            names.collect::<Result<_, _>>().map(OpenRooms::Fixed).map_err(|error| error.to_string())
+            let mut rooms = Vec::new();
+            for name in names.split(',') {
+                let room = RoomName::parse(name).map_err(|error| format!("\"{name}\": {error}"))?;
+                // Probably another one was meant.
+                if rooms.contains(&room) {
+                    return Err(format!("{room} is named twice"));
+                }
+                rooms.push(room);
+            }
+            Ok(OpenRooms::Fixed(rooms))
         }
         _ => Err("write open, registered or fixed:ROOM,ROOM".to_owned()),
     }

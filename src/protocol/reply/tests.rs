@@ -33,6 +33,7 @@ fn every_notice_has_its_wording() {
         (Reply::Told { from: &bob, text: &safe("hi") }, "Bob (privately): hi"),
         (Reply::Prompt, "* Send your name as the first line."),
         (Reply::PromptAgain, "* Send another name."),
+        (Reply::PromptSame, "* Send your name again."),
         (Reply::Joined(&bob), "* Bob has joined"),
         (Reply::Left { name: &bob, reason: None }, "* Bob has left"),
         (Reply::ManyJoined { count: 2, names: std::slice::from_ref(&bob) }, "* 2 have joined: Bob and 1 more"),
@@ -122,7 +123,7 @@ fn who_enters_a_room_learns_who_is_there() {
     let names: Vec<_> = (0..10).map(|at| name(&format!("p{at}"))).collect();
     let all: Vec<_> = names.iter().collect();
     let entered = |room: &RoomName, others, named| Reply::Entered { room, others, named }.to_string();
-    assert_eq!(entered(&RoomName::lobby(), 0, &[]), "* You are now in lobby. You are the first here.");
+    assert_eq!(entered(&RoomName::lobby(), 0, &[]), "* You are now in lobby. Nobody else is here.");
     assert_eq!(entered(&room("dev"), 1, &all[..1]), "* You are now in dev. 1 other here: p0.");
     assert_eq!(entered(&room("dev"), 2, &all[..2]), "* You are now in dev. 2 others here: p0, p1.");
     assert_eq!(

@@ -117,6 +117,7 @@ impl Words {
             Reply::Told { from: name, text },
             Reply::Prompt,
             Reply::PromptAgain,
+            Reply::PromptSame,
             Reply::Welcome { room, name, others: 0, named: &[], recorded: None },
             Reply::Welcome { room, name, others: many, named, recorded: None },
             Reply::Welcome { room, name, others: many + 500, named, recorded: Some("Messages are recorded.") },
@@ -200,7 +201,7 @@ impl Words {
 }
 
 /// The number of kinds of replies.
-const KINDS: usize = 49;
+const KINDS: usize = 50;
 
 /// Parses a reply, and compares it with its parts.
 fn check(reply: Reply<'_>) {
@@ -246,6 +247,7 @@ fn check(reply: Reply<'_>) {
         }
         Reply::Prompt => is(ServerLine::Prompt),
         Reply::PromptAgain => is(ServerLine::PromptAgain),
+        Reply::PromptSame => is(ServerLine::PromptSame),
         Reply::Welcome { room, name, named, .. } => match lines[..] {
             [ServerLine::Welcome { room: read_room, name: read, others }] => {
                 assert_eq!((read, read_room), (name.as_str(), unless_lobby(room).as_deref()));
@@ -485,7 +487,7 @@ fn a_line_tells_where_the_peer_is() {
     for (line, to) in [
         ("* Welcome, Bob. You are the first here. /help lists the commands.", "lobby"),
         ("* Welcome to ops, Bob. 1 other here: Al. /help lists the commands.", "ops"),
-        ("* You are now in ops. You are the first here.", "ops"),
+        ("* You are now in ops. Nobody else is here.", "ops"),
         ("* You are already in dev.", "dev"),
         ("* dev was closed by Olga: done", "lobby"),
     ] {
@@ -499,10 +501,11 @@ fn a_line_tells_where_the_peer_is() {
 }
 
 #[test]
-fn a_muted_message_and_a_muted_name_are_told_apart() {
+fn a_muted_message_a_muted_name_and_a_room_that_a_muted_peer_would_open_are_told_apart() {
     let muted = |text| ServerLine::Refused { code: "muted", text };
     assert!(muted("you may listen, but say nothing").refuses_message());
     assert!(!muted("you keep your name, because you are muted forever").refuses_message());
+    assert!(!muted("you cannot open a room, because you are muted forever").refuses_message());
     assert!(!ServerLine::Refused { code: "not-operator", text: "" }.refuses_message());
 }
 

@@ -231,11 +231,9 @@ impl Broker {
     }
 
     pub(super) fn stop_hearing(&mut self, peer: PeerId, name: &RoomName) -> Result<(), Refusal> {
-        let id = self.heard_by(peer, name)?;
         let Some(person) = self.peers.get_mut(&peer) else { return Ok(()) };
-        let Some(at) = person.heard.iter().position(|heard| *heard == id) else {
-            return Err(Refusal::NotHearing(name.clone()));
-        };
+        let heard = self.rooms.id(name).and_then(|id| Some((id, person.heard.iter().position(|heard| *heard == id)?)));
+        let Some((id, at)) = heard else { return Err(Refusal::NotAlsoHearing(name.clone())) };
         person.heard.swap_remove(at);
         self.rooms.at(id).stop_hearing(peer, person);
         self.answer(peer, &Reply::NoLongerHearing(name));
@@ -318,11 +316,12 @@ impl Broker {
     pub(super) fn topic(&mut self, peer: PeerId, change: Option<TopicChange>) {
         let Some(person) = self.peers.get(&peer) else { return };
         let room = self.rooms.at(person.room);
-        let Some(change) = change else {
-            if room.topic.is_none() {
-                room.tell(peer, &Reply::NoTopic);
-            }
-            return room.tell_topic(peer);
+        let change = match change {
+            None if room.topic.is_some() => return room.tell_topic(peer),
+            None => return room.tell(peer, &Reply::NoTopic),
+            // The others need not know that somebody has removed nothing.
+            Some(TopicChange::Remove) if room.topic.is_none() => return room.tell(peer, &Reply::NoTopic),
+            Some(change) => change,
         };
         room.presence.tell_join_of(peer, &mut room.batch);
         room.topic = match change {
@@ -363,7 +362,8 @@ impl Broker {
         room.topic = None;
         room.presence.tell(&mut room.batch);
         room.unannounced.clear();
-        room.batch.push(Audience::Everyone, &Reply::RoomClosed { room: name, by, reason });
+        let closed = Reply::RoomClosed { room: name, by, reason };
+        room.batch.push(Audience::Everyone, &closed);
         let (members, hearers): (Vec<_>, Vec<_>) =
             (room.members.values().copied().collect(), room.hearers.iter().copied().collect());
         members.into_iter().for_each(|peer| self.move_to(peer, LOBBY));
@@ -371,6 +371,8 @@ impl Broker {
             if let Some(person) = self.peers.get_mut(&peer) {
                 person.heard.retain(|heard| *heard != id);
                 self.rooms.at(id).stop_hearing(peer, person);
+                // The room itself brings them only messages.
+                self.answer(peer, &closed);
                 self.answer(peer, &Reply::NoLongerHearing(name));
             }
         }

@@ -30,7 +30,7 @@ pub struct Auth {
 #[derive(Debug)]
 pub(crate) enum Requirement {
     Nothing,
-    /// That it knows the room's password.
+    /// That it knows the server's password.
     Room(Arc<RoomPassword>),
     /// That it owns the account with this name. `None` if there is no such account: the server still asks, so that the
     /// peer cannot tell.
@@ -47,7 +47,7 @@ impl Auth {
         self.policy.accounts.as_ref()
     }
 
-    /// What a peer must prove to use this name. Account owners do not need the room's password.
+    /// What a peer must prove to use this name. Account owners do not need the server's password.
     pub(crate) fn requirement(&self, name: &Name) -> Requirement {
         match self.policy.ownership(name) {
             Ownership::Free => self.room_password.clone().map_or(Requirement::Nothing, Requirement::Room),
@@ -132,7 +132,7 @@ impl Requirement {
     }
 }
 
-/// The password of the room.
+/// The password of the server.
 #[derive(Debug)]
 pub struct RoomPassword {
     file: PathBuf,

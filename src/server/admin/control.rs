@@ -191,7 +191,11 @@ async fn set_keep(
     time: Option<Option<Duration>>,
 ) -> Result<String, Refusal> {
     if !shared.history.is_known(room) {
-        return Err(Refusal::NoSuchRoom(room.clone()));
+        if !shared.auth.policy.fixed_rooms().contains(room) {
+            return Err(Refusal::NoSuchRoom(room.clone()));
+        }
+        // It is always there, but the history learns of it only when somebody enters it.
+        let _ = shared.history.room(room);
     }
     if let Err(error) = shared.history.set_keep(room, time.map(Keep::For)).await {
         shared.log.note(Record::NotKept { why: error.to_string() });

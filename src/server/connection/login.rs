@@ -37,7 +37,7 @@ pub(crate) struct Login<'a> {
     awaited: Awaited,
     /// How many more passwords the peer may try.
     passwords_left: usize,
-    /// The peer has given the room's password.
+    /// The peer has given the server's password.
     knows_room: bool,
     /// The number of bytes received.
     bytes: usize,
@@ -110,7 +110,8 @@ impl<'a> Login<'a> {
                 // What follows was meant as a message. It must not become a name.
                 return None;
             } else {
-                self.writer.say(&Reply::PromptAgain).await.ok()?;
+                let prompt = if is_name_fine(&refusal) { Reply::PromptSame } else { Reply::PromptAgain };
+                self.writer.say(&prompt).await.ok()?;
             }
         }
         None
@@ -306,7 +307,14 @@ impl<'a> Login<'a> {
             // Another name would be refused for the same reason.
             self.options.since = None;
         }
-        if let Err(Refusal::RoomsAreFixed(_) | Refusal::OnlyRegisteredOpenRooms | Refusal::TooManyRooms) = answer {
+        if let Err(
+            Refusal::RoomsAreFixed(_)
+            | Refusal::OnlyRegisteredOpenRooms
+            | Refusal::TooManyRooms
+            // A muted peer may join, but not open a room.
+            | Refusal::Muted(_),
+        ) = answer
+        {
             self.options.room = None;
         }
         answer
@@ -356,4 +364,19 @@ fn parse_line(line: Line) -> Result<LoginLine, Refusal> {
 /// during a shutdown, or for a banned peer.
 fn may_try_again(refusal: &Refusal) -> bool {
     !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown | Refusal::Banned(_))
+}
+
+/// Whether it refuses an option or the room, and the name could be accepted.
+fn is_name_fine(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::BadOption(_)
+            | Refusal::BadSince(_)
+            | Refusal::UnreadableSince
+            | Refusal::BadRoom(_)
+            | Refusal::RoomsAreFixed(_)
+            | Refusal::OnlyRegisteredOpenRooms
+            | Refusal::TooManyRooms
+            | Refusal::Muted(_)
+    )
 }

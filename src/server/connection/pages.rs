@@ -24,8 +24,10 @@ pub(super) struct Part {
     pub(super) missing: u64,
     /// How many cannot be read. They come after the text.
     pub(super) unreadable: u64,
-    /// The number of the last message of the part.
+    /// The last number of the part. No message need have it.
     pub(super) end: u64,
+    /// The number of the last message in it, also if that is left out of the text or cannot be read.
+    pub(super) newest: Option<u64>,
 }
 
 impl HistoryReader {
@@ -42,14 +44,19 @@ impl HistoryReader {
     ) -> Result<Part, ReadError> {
         let _permit = self.permits.acquire().await;
         let Page { messages, missing, unreadable, end } = history.after(after, up_to, REPLAY_PAGE).await?;
-        let mut part = Part { text: String::new(), lines: 0, missing, unreadable, end: end.max(after + 1) };
+        let mut part =
+            Part { text: String::new(), lines: 0, missing, unreadable, end: end.max(after + 1), newest: None };
         for (read, message) in (1..).zip(&messages) {
             part.lines += u64::from(render(message, &mut part.text));
+            part.newest = Some(message.number);
             if part.text.len() >= PORTION_BYTES && read < messages.len() as u64 {
                 part.end = message.number;
                 (part.missing, part.unreadable) = ((part.end - after).saturating_sub(read), 0);
                 break;
             }
+        }
+        if part.unreadable > 0 {
+            part.newest = Some(part.end);
         }
         Ok(part)
     }

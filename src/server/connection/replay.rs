@@ -49,7 +49,7 @@ impl Writer {
             }
             is_wanted
         };
-        let (mut after, mut lines) = (start, 0);
+        let (mut after, mut lines, mut newest) = (start, 0, None);
         while after < replay.up_to {
             if self.stop.clone().now_or_never().is_some() {
                 // The farewell must still be sent.
@@ -68,9 +68,11 @@ impl Writer {
             if part.unreadable > 0 {
                 self.say(&Reply::Unreadable { count: part.unreadable, room }).await?;
             }
-            (after, lines) = (part.end, lines + part.lines);
+            (after, lines, newest) = (part.end, lines + part.lines, part.newest.or(newest));
         }
-        self.say(&Reply::ThatWas { first: start + 1, last: replay.up_to, lines, room }).await
+        // After a crash, many numbers are skipped. Who has not asked for a range need not learn of them.
+        let last = newest.filter(|_| replay.is_unasked).unwrap_or(replay.up_to);
+        self.say(&Reply::ThatWas { first: start + 1, last, lines, room }).await
     }
 
     /// Says how many messages of a part after this number are not stored. Those before the oldest one were removed.

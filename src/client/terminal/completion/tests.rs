@@ -127,12 +127,12 @@ fn rooms_are_learnt_from_the_server_up_to_a_limit() {
         "* 9 rooms: a2 (3),",
         "* and: a3 (1).",
         "* Al has gone to a4",
-        "* You are now in a5. You are the first here.",
+        "* You are now in a5. Nobody else is here.",
         "* 2 in a6: Al, Zoe",
         "* You also hear a7 now.",
         "#a8 Al: hi",
         "[a9 7 2026-11-26T12:03:11Z] Al: hi",
-        "* You are now in \x1b[2J. You are the first here.",
+        "* You are now in \x1b[2J. Nobody else is here.",
         "Al: #b1 Al: hi",
     ] {
         hear(&completion, line);

@@ -199,7 +199,7 @@ fn the_refusal_of_an_unknown_ping_is_a_pong() {
 #[test]
 fn the_pong_decides_the_fate_of_a_private_message() {
     let refused = |code: &str| Some(Fate::Refused(code.to_owned()));
-    let nobody = "! no-such-user: nobody here is called Alice; /who lists all";
+    let nobody = "! no-such-user: nobody on this server is called Alice";
     let muted = "! muted: you may listen, but say nothing";
     assert_eq!(fate(&["Bob: hi", "* Zoe has left"], "* Pong").1, Some(Fate::Accepted));
     assert_eq!(fate(&["Bob: hi", nobody], "* Pong").1, refused("no-such-user"));

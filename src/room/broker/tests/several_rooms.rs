@@ -98,13 +98,15 @@ fn a_heard_room_brings_what_is_said_there_and_nothing_else() {
     assert_eq!(heard, ["#ops Carol: disk is full", "Alice: hi"]);
     let notices = ["* Carol is now Cleo", "* Cleo has set the topic: disks", "* 1 here: Cleo", "* Also hearing: Bot."];
     assert_eq!(room.heard(3), [&notices[..], &["* Dan has joined", "* Dan has left"]].concat());
-    room.send(2, &["/say ops looking into it", "/say dev hi", "/deaf ops", "/say ops gone", "/deaf ops"]);
+    room.send(
+        2,
+        &["/say ops looking into it", "/say dev hi", "/deaf ops", "/say ops gone", "/deaf ops", "/deaf lobby"],
+    );
     room.send(3, &["thanks"]);
     let not_hearing = |room| refused(Refusal::NotHearing(name(room)));
-    assert_eq!(
-        room.heard(2),
-        [&*not_hearing("dev"), "* You no longer hear ops.", &not_hearing("ops"), &not_hearing("ops")]
-    );
+    let not_also = |room| refused(Refusal::NotAlsoHearing(name(room)));
+    let refusals = [not_hearing("dev"), not_hearing("ops"), not_also("ops"), not_also("lobby")];
+    assert_eq!(room.heard(2), [&refusals[0], "* You no longer hear ops.", &refusals[1], &refusals[2], &refusals[3]]);
     assert_eq!(room.heard(3), ["Bot: looking into it"]);
 }
 
@@ -119,7 +121,7 @@ fn a_peer_that_enters_a_room_that_it_has_heard_reads_each_message_once() {
     room.send(2, &["two"]);
     room.send(1, &["/leave", "/hear dev"]);
     room.send(2, &["three"]);
-    let entered = ["* You are now in dev. 1 other here: Bob.", "* You are now in lobby. You are the first here."];
+    let entered = ["* You are now in dev. 1 other here: Bob.", "* You are now in lobby. Nobody else is here."];
     let hear = "* You also hear dev now.";
     assert_eq!(room.heard(1), [hear, "#dev Bob: one", entered[0], "Bob: two", entered[1], hear, "#dev Bob: three"]);
 }
@@ -222,6 +224,16 @@ fn a_room_goes_with_its_last_person_unless_something_was_said_there() {
 }
 
 #[test]
+fn who_removes_a_topic_that_is_not_there_is_told_so_and_nobody_else_is() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.send(1, &["/topic -", "/topic disks", "/topic -", "/topic -"]);
+    let (none, set, removed) =
+        ("* There is no topic.", "* Alice has set the topic: disks", "* Alice has removed the topic");
+    assert_eq!(room.heard(1), [none, set, removed, none]);
+    assert_eq!(room.heard(2), [set, removed]);
+}
+
+#[test]
 fn rooms_can_be_limited_in_number_fixed_or_opened_only_by_registered_names() {
     let policy = |rooms, room_limit| Policy { rooms, room_limit, ..Policy::default() };
     let mut limited = room(&["Alice"]);
@@ -270,10 +282,13 @@ fn a_muted_peer_neither_opens_a_room_nor_speaks_or_sets_a_topic_anywhere() {
     let mute = Some(Mute { until: None });
     let request = crate::room::AdminRequest::Mute { whom: Name::parse("Alice").unwrap(), mute, answer };
     room.broker.handle(Event::AdminRequest(Box::new(request)));
-    room.send(1, &["/join rude-words", "/say ops x", "/topic x", "/join ops"]);
+    room.send(1, &["/join rude-words", "/hear rude-words", "/say ops x", "/topic x", "/join ops"]);
     let heard = room.heard(1);
-    assert!(heard[..3].iter().all(|line| line.starts_with("! muted: ")), "{heard:?}");
-    assert!(heard[3].starts_with("* You are now in ops."));
+    let no_new_room =
+        "! muted: you cannot open a room, because you are muted forever; you can go to rooms that exist, and hear them";
+    assert_eq!(heard[..2], [no_new_room; 2]);
+    assert!(heard[2..4].iter().all(|line| line.starts_with("! muted: you are muted forever")), "{heard:?}");
+    assert!(heard[4].starts_with("* You are now in ops."));
 }
 
 #[test]
@@ -297,10 +312,10 @@ fn everyone_in_a_room_that_is_closed_is_in_the_lobby_and_nothing_of_it_is_kept()
         room.heard(3),
         ["* dev was closed by Olga: done", "* You are now in lobby. 2 others here: Bob, Olga.", "* 1 room: lobby (3).",]
     );
-    assert_eq!(room.heard(2), ["* Carol has joined", "* You no longer hear dev."]);
+    assert_eq!(room.heard(2), ["* Carol has joined", "* dev was closed by Olga: done", "* You no longer hear dev."]);
     room.send(2, &["/join dev", "/last"]);
     let nothing = Reply::NothingStored { room: None }.to_string();
-    assert_eq!(room.heard(2), ["* You are now in dev. You are the first here.", &nothing]);
+    assert_eq!(room.heard(2), ["* You are now in dev. Nobody else is here.", &nothing]);
 }
 
 #[test]

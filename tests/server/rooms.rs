@@ -306,7 +306,7 @@ fn the_numbers_of_a_room_that_is_gone_are_not_given_again() {
     while bob.line() != "* Pong said" {}
     assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
     bob.expect("* dev was closed");
-    bob.expect("* You are now in lobby. You are the first here.");
+    bob.expect("* You are now in lobby. Nobody else is here.");
     // It has never had any other messages.
     bob.send("/join dev\n/last\n/since 0\n/since 1m\n/ping asked\n");
     let mut lines = Vec::new();
@@ -373,12 +373,12 @@ fn a_room_is_reported_as_closed_when_that_is_on_the_disk_and_nobody_else_waits_f
         let folder = &setup.folder;
         let closing = scope.spawn(|| admin(folder, &["close", "dev"]));
         alice.expect("* dev was closed");
-        alice.expect("* You are now in lobby. You are the first here.");
+        alice.expect("* You are now in lobby. Nobody else is here.");
         bob.send("/ping goes-on\n");
         bob.expect("* Pong goes-on");
         // Whoever opens it finds nothing.
         alice.send("/join dev\n/topic\n/last\n");
-        alice.expect("* You are now in dev. You are the first here.");
+        alice.expect("* You are now in dev. Nobody else is here.");
         alice.expect("* There is no topic.");
         alice.expect("* Nothing is recorded yet.");
         thread::sleep(Duration::from_millis(500));

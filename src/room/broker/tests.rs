@@ -1553,7 +1553,7 @@ fn what_waits_in_a_room_that_is_closed_does_not_get_into_the_next_room_of_that_n
     room.publish_when_stored();
     let heard = room.heard(2);
     assert_eq!(heard[..2], ["Alice: secret", "* dev was closed"]);
-    assert_eq!(heard.last().unwrap(), "* You are now in dev. You are the first here.");
+    assert_eq!(heard.last().unwrap(), "* You are now in dev. Nobody else is here.");
     assert_ne!(room.broker.rooms.id(&dev), Some(id));
     assert!(room.broker.rooms.find(id).is_none(), "the closed room is gone");
     let opened = history.room(&dev);

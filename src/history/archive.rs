@@ -52,6 +52,11 @@ impl Archive {
         Ok(Self { path, connection, room })
     }
 
+    /// Whether the room is in the database. The lobby always is.
+    pub fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+
     /// # Errors
     /// [`OpenError`].
     pub fn statistics(&self) -> Result<Statistics, OpenError> {

@@ -12,7 +12,6 @@ use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
 use linechat::os::safe_file::create_new_private;
 use linechat::protocol::{Reply, Since};
-use rusqlite::{Connection, OpenFlags};
 
 #[derive(Debug, Args)]
 pub struct Backup {
@@ -111,19 +110,8 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
 /// Opens the history of a room. It fails if nothing is stored of such a room, which is probably mistyped.
 fn open(data: &Path, room: &RoomName) -> anyhow::Result<Archive> {
     let archive = Archive::open(data, room)?;
-    let is_there = room.is_lobby() || archive.extent()?.is_some() || is_stored(data, room)?;
     // The server may have such a room, without messages and a topic.
-    if is_there { Ok(archive) } else { bail!("no-such-room: nothing is stored of a room called {room}") }
-}
-
-/// Whether a room without messages is in the database, which was opened before.
-fn is_stored(data: &Path, room: &RoomName) -> anyhow::Result<bool> {
-    let read = || {
-        let connection = Connection::open_with_flags(data.join("linechat.db"), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.pragma_update(None, "query_only", true)?;
-        connection.query_row("SELECT count(*) FROM rooms WHERE name = ?1", [room.as_str()], |row| row.get::<_, i64>(0))
-    };
-    Ok(read().context("cannot read the rooms")? > 0)
+    if archive.has_room() { Ok(archive) } else { bail!("no-such-room: nothing is stored of a room called {room}") }
 }
 
 fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {

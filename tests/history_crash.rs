@@ -106,6 +106,23 @@ struct Reported {
     shown: u64,
 }
 
+/// How often the child is killed.
+fn rounds() -> u64 {
+    if std::env::var_os(LONG).is_some_and(|value| value == "1") { 1000 } else { 50 }
+}
+
+/// Starts the test again as a child. Returns it, and what it reports.
+fn start(test: &str, folder: &Path, is_always: bool) -> (Child, Receiver<Reported>) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, folder);
+    if is_always {
+        command.env(ALWAYS, "1");
+    }
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let heard = reports(&mut child);
+    (child, heard)
+}
+
 fn reports(child: &mut Child) -> Receiver<Reported> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (said, heard) = channel();
@@ -134,16 +151,9 @@ fn what_was_shown_survives_kill_9_and_no_number_is_given_twice() {
         append_forever(Path::new(&folder), Load { sync, longest: LONGEST, skip: 0 });
     }
     let folder = folder("history-crash");
-    let rounds = if std::env::var_os(LONG).is_some_and(|value| value == "1") { 1000 } else { 50 };
     let mut highest = 0;
-    for round in 0..rounds {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, &folder);
-        if round % 2 == 0 {
-            command.env(ALWAYS, "1");
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let heard = reports(&mut child);
+    for round in 0..rounds() {
+        let (mut child, heard) = start(test, &folder, round % 2 == 0);
         for _ in 0..fastrand::u64(1..60) {
             heard.recv_timeout(DEADLINE).unwrap();
         }
@@ -203,16 +213,9 @@ fn a_room_that_is_opened_again_gives_no_number_of_the_former_one_whatever_crashe
         close_forever(Path::new(&folder));
     }
     let folder = folder("close-crash");
-    let rounds = if std::env::var_os(LONG).is_some_and(|value| value == "1") { 1000 } else { 50 };
     let mut highest = 0;
-    for round in 0..rounds {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(FOLDER, &folder);
-        if round % 4 == 0 {
-            command.env(ALWAYS, "1");
-        }
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let heard = reports(&mut child);
+    for round in 0..rounds() {
+        let (mut child, heard) = start(test, &folder, round % 4 == 0);
         let mut last = (0, 0);
         let mut check = |Reported { first, given, .. }| {
             // Each room is reported twice: with its first number, and with the last one too.

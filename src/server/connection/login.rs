@@ -307,14 +307,7 @@ impl<'a> Login<'a> {
             // Another name would be refused for the same reason.
             self.options.since = None;
         }
-        if let Err(
-            Refusal::RoomsAreFixed(_)
-            | Refusal::OnlyRegisteredOpenRooms
-            | Refusal::TooManyRooms
-            // A muted peer may join, but not open a room.
-            | Refusal::Muted(_),
-        ) = answer
-        {
+        if answer.as_ref().is_err_and(is_room_refused) {
             self.options.room = None;
         }
         answer
@@ -366,17 +359,19 @@ fn may_try_again(refusal: &Refusal) -> bool {
     !matches!(refusal, Refusal::LineTooLong | Refusal::ShuttingDown | Refusal::Banned(_))
 }
 
-/// Whether it refuses an option or the room, and the name could be accepted.
-fn is_name_fine(refusal: &Refusal) -> bool {
+/// Whether the peer may join, but not open the room. A muted peer may open none.
+fn is_room_refused(refusal: &Refusal) -> bool {
     matches!(
         refusal,
-        Refusal::BadOption(_)
-            | Refusal::BadSince(_)
-            | Refusal::UnreadableSince
-            | Refusal::BadRoom(_)
-            | Refusal::RoomsAreFixed(_)
-            | Refusal::OnlyRegisteredOpenRooms
-            | Refusal::TooManyRooms
-            | Refusal::Muted(_)
+        Refusal::RoomsAreFixed(_) | Refusal::OnlyRegisteredOpenRooms | Refusal::TooManyRooms | Refusal::Muted(_)
     )
+}
+
+/// Whether it refuses an option or the room, and the name could be accepted.
+fn is_name_fine(refusal: &Refusal) -> bool {
+    let is_option = matches!(
+        refusal,
+        Refusal::BadOption(_) | Refusal::BadSince(_) | Refusal::UnreadableSince | Refusal::BadRoom(_)
+    );
+    is_option || is_room_refused(refusal)
 }

@@ -300,7 +300,7 @@ pub const ROOM_LIMIT: usize = 1000;
 
 /// How many rooms a peer may read, or have left and not read to the end, before it is not read itself. The broker and the
 /// session count as two.
-pub const MOVES_WAITING: usize = 64;
+pub const ROOMS_READ: usize = 64;
 
 /// The number of names that a peer can ignore, and of ignored peers that it follows through name changes.
 pub const IGNORED_NAMES: usize = 100;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::history::History;
-use crate::limits::MOVES_WAITING;
+use crate::limits::ROOMS_READ;
 use crate::model::RoomName;
 use crate::room::Reader;
 
@@ -37,7 +37,7 @@ pub(crate) struct Counted(Arc<()>);
 impl Counted {
     /// Whether there are so many that the peer must not move again.
     pub(crate) fn are_many(&self) -> bool {
-        Arc::strong_count(&self.0) >= MOVES_WAITING
+        Arc::strong_count(&self.0) >= ROOMS_READ
     }
 }
 

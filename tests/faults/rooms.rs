@@ -5,7 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::thread;
 
-use linechat::limits::{MOVES_WAITING, ROOMS_HEARD, TOPIC_CHARS};
+use linechat::limits::{ROOMS_HEARD, ROOMS_READ, TOPIC_CHARS};
 use rustix::process::Signal;
 
 use super::scene::{Scene, heavy, trouble};
@@ -59,7 +59,7 @@ fn many_rooms_stay_below_the_published_bound() {
         let make_moves = |number: usize| {
             let mut mover = movers[number].try_clone();
             // As many as its session makes before the mover has read anything.
-            for room in 0..MOVES_WAITING - 4 {
+            for room in 0..ROOMS_READ - 4 {
                 mover.send(&format!("/join m{number}-{room}\n{}", "/help\n".repeat(REPLIES)));
             }
             mover.send("/msg watcher done\n");

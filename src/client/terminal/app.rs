@@ -522,8 +522,8 @@ impl App {
             return Continue(());
         }
         // Muted people may not open it again.
-        let codes = ["no-such-room", "too-many-rooms", "registered-only", "muted"];
-        let is_about_room = codes.contains(&&*session.last_refusal.code);
+        let is_about_room =
+            matches!(&*session.last_refusal.code, "no-such-room" | "too-many-rooms" | "registered-only" | "muted");
         if !is_first && is_about_room && !self.rooms.current().is_lobby() {
             // The server was restarted and does not know it any more.
             let (room, refusal) = (self.rooms.current().clone(), session.last_refusal.shown());

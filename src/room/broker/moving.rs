@@ -337,8 +337,8 @@ impl Broker {
         self.history.set_topic(&room.name, room.topic.clone());
     }
 
-    /// Sends everyone in a room to the lobby, and forgets what was said there. The future is ready when that is on the disk. `None`
-    /// if there was no such room.
+    /// Sends everyone in a room to the lobby, and forgets what was said there. The future is ready when that is on the
+    /// disk. `None` if there was no such room.
     pub(super) fn close_room(
         &mut self,
         name: &RoomName,
@@ -351,13 +351,12 @@ impl Broker {
             while self.handle_next_held(id) {}
             self.publish();
         }
-        if let Some(id) = self.rooms.id(name) {
-            let room = self.rooms.get(id);
+        let open = self.rooms.id(name).filter(|id| *id != LOBBY);
+        if let Some(room) = open.map(|id| self.rooms.get(id)) {
             room.history.note_given(room.newest());
         }
-        let forgotten = self.history.forget(name);
-        let answer = existed.then_some(forgotten);
-        let Some(id) = self.rooms.id(name).filter(|id| *id != LOBBY) else { return answer };
+        let answer = existed.then_some(self.history.forget(name));
+        let Some(id) = open else { return answer };
         let room = self.rooms.at(id);
         room.topic = None;
         room.presence.tell(&mut room.batch);

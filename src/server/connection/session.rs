@@ -277,7 +277,8 @@ impl Session {
         }
     }
 
-    /// The next waiting line, if the rate limit allows one, and unless the peer has left many rooms that it has not read to the end.
+    /// The next waiting line, if the rate limit allows one, and unless the peer has left many rooms that it has not read
+    /// to the end.
     fn next_line(&mut self) -> Option<Result<Line, Refusal>> {
         let may_go_on =
             self.lines.waiting() > 0 && !self.subscriptions.are_many() && self.pace.take_line(Instant::now());

@@ -342,7 +342,7 @@ fn a_room_that_was_heard_counts_as_a_move_until_it_is_read_to_the_end() {
     let moves = room.readers[&1].moves.clone();
     let counted = room.broker.peers[&PeerId(1)].subscriptions.clone();
     let mut taken = Vec::new();
-    for number in 0..crate::limits::MOVES_WAITING - 3 {
+    for number in 0..crate::limits::ROOMS_READ - 3 {
         assert!(!counted.are_many(), "{number}");
         room.send(1, &[&format!("/hear r{number}"), &format!("/deaf r{number}")]);
         room.broker.publish();

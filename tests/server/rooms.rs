@@ -112,6 +112,7 @@ fn the_lines_of_a_peer_that_moves_faster_than_it_reads_stay_in_their_rooms() {
             watcher.expect_message(&format!("Mover: for {room} {at}"));
         }
     }
+    mover.begin_to_read();
     let reading = thread::spawn(move || rest(&mut mover));
     for (room, watcher) in &mut watchers {
         for at in 100..count {

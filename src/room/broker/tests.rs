@@ -1477,12 +1477,18 @@ fn many_who_join_at_once_share_one_text() {
 
 /// A history in a file of this test.
 fn history_on_disk(test: &str, settings: crate::history::Settings) -> History {
+    database_on_disk(test, settings).1
+}
+
+/// The same, and its database.
+fn database_on_disk(test: &str, settings: crate::history::Settings) -> (Database, History) {
     let folder = std::env::temp_dir().join(format!("linechat-broker-{test}-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
-    let history = History::open(&Database::open(&folder).unwrap(), settings).unwrap();
+    let database = Database::open(&folder).unwrap();
+    let history = History::open(&database, settings).unwrap();
     // On Windows an open file cannot be removed.
     assert!(std::fs::remove_dir_all(&folder).is_ok() || cfg!(windows));
-    history
+    (database, history)
 }
 
 impl Room {
@@ -1505,8 +1511,12 @@ impl Room {
 #[test]
 fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
     let settings = crate::history::Settings { sync: crate::database::Sync::Always, ..Default::default() };
-    let history = history_on_disk("must-store", settings);
+    let (database, history) = database_on_disk("must-store", settings);
     let mut room = Room::recording_to(&history);
+    // Nothing is written meanwhile.
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let hold = move |_: &_| may_go_on.recv().map_err(|_| rusqlite::Error::InvalidQuery);
+    database.submit(crate::database::Sync::Always, hold, |_| {});
     room.send(1, &["kept", "/msg Bob psst"]);
     room.broker.publish();
     assert_eq!(
@@ -1514,6 +1524,7 @@ fn a_message_that_must_be_stored_and_cannot_be_is_refused() {
         None,
         "it is not stored yet"
     );
+    go_on.send(()).unwrap();
     room.publish_when_stored();
     assert_eq!(room.heard(2), ["Alice: kept", "Alice (privately): psst"]);
     futures::executor::block_on(history.close()).unwrap();

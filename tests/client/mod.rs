@@ -18,7 +18,6 @@ mod process_1;
 mod resources;
 #[cfg(unix)]
 mod resume;
-#[cfg(unix)]
 mod rooms;
 mod stdout;
 mod taken_name;

@@ -80,6 +80,7 @@ fn a_bad_room_is_wrong_usage() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_bot_answers_in_the_room_where_the_message_was_said() {
     let fake = FakeServer::start();
     let script = "echo \"<$LINECHAT_ROOM> <$LINECHAT_TEXT> <$LINECHAT_PRIVATE>\"";
@@ -98,6 +99,7 @@ fn a_bot_answers_in_the_room_where_the_message_was_said() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_bot_serves_several_rooms_of_a_server() {
     let server = Server::start();
     let [mut alice, mut carol] = [("Alice", "dev"), ("Carol", "ops")].map(|(name, room)| {

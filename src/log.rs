@@ -133,6 +133,16 @@ pub enum Record {
         what: &'static str,
         why: String,
     },
+    /// The server uses another value of a setting now.
+    SettingChanged {
+        setting: String,
+        value: String,
+    },
+    /// A setting was changed, but takes effect only after a restart.
+    RestartNeeded {
+        setting: String,
+        value: String,
+    },
     /// The certificate has expired or is not valid yet.
     CertificateInvalid {
         why: String,
@@ -205,6 +215,11 @@ impl Log {
         Ok((log, LogWriter { ended }))
     }
 
+    /// Changes the level of this process's log.
+    pub fn set_level(level: LevelFilter) {
+        log::set_max_level(level);
+    }
+
     /// A log that discards everything.
     pub fn off() -> Self {
         Self { queue: None, shared: Arc::default() }
@@ -271,6 +286,8 @@ impl Record {
             | Self::AccountExpired { .. }
             | Self::Reloaded { .. }
             | Self::NotReloaded { .. }
+            | Self::SettingChanged { .. }
+            | Self::RestartNeeded { .. }
             | Self::CertificateInvalid { .. }
             | Self::Stopping
             | Self::Stopped { .. } => return None,
@@ -403,6 +420,10 @@ fn write(record: Record) {
         Record::AccountExpired { name, used } => {
             let used = humantime::format_rfc3339_seconds(used).to_string();
             info!("account expired", { name: name.as_str(), used: used });
+        }
+        Record::SettingChanged { setting, value } => info!("setting changed", { setting: setting, value: value }),
+        Record::RestartNeeded { setting, value } => {
+            warn!("setting changed, restart needed", { setting: setting, value: value });
         }
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::CertificateInvalid { why } => warn!("certificate invalid", { why: why }),

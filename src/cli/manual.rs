@@ -1,20 +1,26 @@
-//! The parts of a program's manual besides its options, and the man page and shell completions.
+//! The parts of a program's manual besides its options, and what can be made of them: the man page, shell
+//! completions and an example of the file for `--config`.
 //!
 //! The option `--generate` prints them, so neither a build script nor a second program is needed: `client --generate
 //! man > client.1`. They use the name under which the program was started.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::process::exit;
 
 use clap::builder::StyledStr;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Command, Parser, ValueEnum, value_parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::program_name::program_name;
+use crate::cli::settings;
+use crate::cli::settings::{Arguments, GENERATE};
 use crate::cli::status;
 use crate::os::io_error;
 use crate::os::system::stdio;
@@ -46,9 +52,58 @@ pub enum Form {
     Zsh,
     /// Completions for fish
     Fish,
+    /// An example of the file for --config, with all settings
+    Config,
 }
 
-const GENERATE: &str = "generate";
+/// Adds what is set elsewhere to the arguments of a program.
+pub type Gather = fn(&Command, &[OsString]) -> Result<Arguments, String>;
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub struct Parsed<A> {
+    pub options: A,
+    pub matches: ArgMatches,
+    pub arguments: Arguments,
+}
+
+impl<A: Parser> Parsed<A> {
+    /// Parses these arguments, of which the first is the program, with what `gather` adds to them.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments, or with what was added.
+    pub fn of(given: &[OsString], gather: Gather) -> Result<Self, clap::Error> {
+        let mut command = command::<A>();
+        let arguments = match gather(&command, given) {
+            Ok(arguments) => arguments,
+            Err(why) => return Err(command.error(ErrorKind::ValueValidation, why)),
+        };
+        let parsed = command.try_get_matches_from_mut(&arguments.all);
+        let parsed = parsed.and_then(|matches| Ok((A::from_arg_matches(&matches)?, matches)));
+        match parsed {
+            Ok((options, matches)) => Ok(Self { options, matches, arguments }),
+            Err(error) => Err(match arguments.explain(&command, &error) {
+                Some(why) => command.error(error.kind(), why),
+                None => error,
+            }),
+        }
+    }
+
+    /// All settings as a file, and where each comes from.
+    pub fn settings(&self) -> String {
+        self.arguments.show(&command::<A>(), &self.matches)
+    }
+
+    /// The values of all settings, by name. `None` if it is not set.
+    pub fn values(&self) -> BTreeMap<String, Option<String>> {
+        settings::values(&command::<A>(), &self.matches)
+    }
+}
+
+/// The command line of a program, with `--generate`.
+pub fn command<A: Parser>() -> Command {
+    A::command().arg(option())
+}
 
 impl Manual {
     /// The last part of `--help`.
@@ -72,15 +127,17 @@ impl Manual {
         ways.join("\n       ")
     }
 
-    /// Parses the arguments of this process. Does not return if something is to be generated or the arguments are
-    /// invalid.
-    pub fn parse<A: Parser>(&self) -> (A, ArgMatches) {
-        let command = A::command().arg(option());
-        let matches = command.clone().get_matches();
-        if let Some(&form) = matches.get_one::<Form>(GENERATE) {
-            exit(self.print(command, form).into());
+    /// Parses the arguments of this process with what `gather` adds to them. Does not return if something is to be
+    /// generated or the arguments are invalid.
+    pub fn parse<A: Parser>(&self, gather: Gather) -> Parsed<A> {
+        let given: Vec<_> = env::args_os().collect();
+        let command = command::<A>();
+        let parsed = Parsed::of(&given, gather).unwrap_or_else(|error| error.exit());
+        if let Some(&form) = parsed.matches.get_one::<Form>(GENERATE) {
+            let text = self.generate(command, form).unwrap_or_default();
+            exit(self.print(&text).into());
         }
-        (A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), matches)
+        parsed
     }
 
     fn name(&self) -> String {
@@ -93,14 +150,14 @@ impl Manual {
     }
 
     /// Prints to standard output, and returns the exit code.
-    fn print(&self, command: Command, form: Form) -> u8 {
-        let written = self.generate(command, form).and_then(|text| stdio::write_output(&text));
-        match written {
+    pub fn print(&self, text: &[u8]) -> u8 {
+        match stdio::write_output(text) {
             Ok(()) => 0,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.output_lost,
             Err(error) => {
-                let why = io_error::describe(&error);
-                status::say(&format!("{}: cannot write to standard output: {why}", self.name()));
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    let why = io_error::describe(&error);
+                    status::say(&format!("{}: cannot write to standard output: {why}", self.name()));
+                }
                 self.output_lost
             }
         }
@@ -112,6 +169,7 @@ impl Manual {
         let mut command = command.name(name.clone()).bin_name(name.clone());
         let shell = match form {
             Form::Man => return self.man(command),
+            Form::Config => return Ok(settings::example(&command).into_bytes()),
             Form::Bash => Shell::Bash,
             Form::Zsh => Shell::Zsh,
             Form::Fish => Shell::Fish,
@@ -221,6 +279,6 @@ fn table(page: &mut Roff, title: &str, rows: &[(&str, &str)]) {
 
 /// The option `--generate`, which excludes all others.
 fn option() -> Arg {
-    let help = "Print a man page or shell completions to standard output";
+    let help = "Print a man page, shell completions or an example of --config to standard output";
     Arg::new(GENERATE).long(GENERATE).value_name("FORM").value_parser(value_parser!(Form)).exclusive(true).help(help)
 }

@@ -2,4 +2,5 @@
 
 pub mod manual;
 pub mod program_name;
+pub mod settings;
 pub mod status;

@@ -93,7 +93,7 @@ fn the_man_page_of_the_server_describes_each_command_of_admin() {
     let section = page.split_once("\n.SH \"COMMANDS OF ADMIN\"\n").expect("there is such a section").1;
     let section = section.split_once("\n.SH ").unwrap().0;
     for entry in [
-        "\\fB--data DIR\\fR\nThe --data folder of the server\n",
+        "\\fB--data DIR\\fR\nThe --data folder of the server [default: that of --config or the environment]\n",
         "\\fBop\\fR NAME\nMake NAME an operator; the name must be registered\n",
         "\\fBkick\\fR NAME [REASON]...\n",
         "\\fBban\\fR NAME|ADDR [DURATION] [REASON]...\n",

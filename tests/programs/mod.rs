@@ -8,3 +8,4 @@ mod errors;
 mod manual;
 #[cfg(unix)]
 mod nonblocking;
+mod settings;

@@ -1,5 +1,6 @@
-//! SIGHUP reloads files. It stops the server gracefully if there is nothing to reload or the terminal was closed.
+//! SIGHUP reloads the settings and files. It stops the server gracefully if there is nothing to reload or the terminal was closed.
 
+use std::fs;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -102,4 +103,52 @@ fn a_server_started_with_hangups_ignored_keeps_running() {
     server.program.signal(Signal::HUP);
     server.wait_for_record("reloaded");
     join_with_password(server.address);
+}
+
+/// Reads the log until a record with this event is about this setting.
+#[track_caller]
+fn wait_for_setting(server: &mut ServerProgram, event: &str, setting: &str) {
+    loop {
+        server.wait_for_record(event);
+        // The fields follow, each on a line of its own.
+        if server.program.stdout.line().ends_with(&format!(" {setting}")) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_hangup_rereads_the_settings_and_says_which_need_a_restart() {
+    let [old, new] = [("old", "open sesame\n"), ("new", "close sesame\n")]
+        .map(|(name, password)| password_file(&format!("settings-{name}"), password));
+    let file = std::env::temp_dir().join(format!("linechat-signals-settings-{}", std::process::id()));
+    let set = |text: &str| fs::write(&file, text).unwrap();
+    set(&format!("log-level = \"warn\"\npassword-file = {old:?}\n"));
+    let mut server = ServerProgram::start(&["--config", file.to_str().unwrap()]);
+    let address = server.address;
+    let tries = |password: &str, reply: &str| {
+        let mut alice = Peer::connect(address);
+        alice.send(&format!("Alice\n{password}\n"));
+        alice.expect(REQUIRED);
+        alice.expect(reply);
+    };
+    tries("open sesame", "* Welcome, Alice. …");
+
+    set(&format!("log-level = \"info\"\npassword-file = {new:?}\nreplay = 3\n"));
+    server.program.signal(Signal::HUP);
+    wait_for_setting(&mut server, "setting changed", "log-level");
+    wait_for_setting(&mut server, "setting changed", "password-file");
+    wait_for_setting(&mut server, "setting changed, restart needed", "replay");
+    tries("open sesame", "! wrong-password: …");
+    tries("close sesame", "* Welcome, Alice. …");
+
+    // What cannot be used changes nothing.
+    set("replai = 3");
+    server.program.signal(Signal::HUP);
+    server.wait_for_record("not reloaded");
+    set("log-level = \"info\"\npassword-file = \"/no/such\"\nreplay = 4\n");
+    server.program.signal(Signal::HUP);
+    server.wait_for_record("not reloaded");
+    wait_for_setting(&mut server, "setting changed, restart needed", "replay");
+    tries("close sesame", "* Welcome, Alice. …");
 }

@@ -1,13 +1,14 @@
 //! `server admin`: sends a request to a running server and prints the reply, or reads the history.
 
+use std::ffi::OsString;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand};
 use linechat::cli::program_name::program_name;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
 use linechat::net::control;
@@ -19,18 +20,28 @@ use zeroize::Zeroizing;
 
 use crate::archive;
 use crate::archive::{Backup, Export, Statistics};
+use crate::options::Options;
 
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
     /// Administer a server
     Admin(Admin),
+    /// Print the settings that the server would use with these options, and where each comes from
+    Config {
+        #[arg(value_name = "OPTION", trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<OsString>,
+    },
 }
 
 #[derive(Debug, Args)]
 pub struct Admin {
-    /// The --data folder of the server
+    /// The --data folder of the server [default: that of --config or the environment]
     #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    data: Option<PathBuf>,
+
+    /// The --config file of the server
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    config: Option<PathBuf>,
 
     #[command(subcommand)]
     request: Request,
@@ -116,8 +127,14 @@ fn argument(word: &'static str) -> Arg {
 
 impl Subcommands {
     pub fn run(self) -> ExitCode {
-        let Self::Admin(admin) = self;
-        match admin.carry_out() {
+        let answer = match self {
+            Self::Admin(admin) => admin.carry_out(),
+            Self::Config { options } => {
+                let given: Vec<_> = [program_name("server").into()].into_iter().chain(options).collect();
+                Ok(Options::parse(&given).unwrap_or_else(|error| error.exit()).settings())
+            }
+        };
+        match answer {
             // The reader may have closed the pipe early, as `head` does.
             Ok(answer) => drop(io::stdout().write_all(answer.as_bytes())),
             Err(error) => {
@@ -133,28 +150,41 @@ impl Subcommands {
 impl Admin {
     /// Returns what is to be shown.
     fn carry_out(self) -> anyhow::Result<String> {
+        let data = self.data.unwrap_or_else(|| data_of_settings(self.config));
         match &self.request {
-            Request::Line(line) => self.ask(line),
-            Request::Backup(backup) => archive::backup(&self.data, backup),
-            Request::History(statistics) => archive::history(&self.data, statistics),
-            Request::Export(export) => archive::export(&self.data, export).map(|()| String::new()),
+            Request::Line(line) => ask(&data, line),
+            Request::Backup(backup) => archive::backup(&data, backup),
+            Request::History(statistics) => archive::history(&data, statistics),
+            Request::Export(export) => archive::export(&data, export).map(|()| String::new()),
         }
     }
+}
 
-    fn ask(&self, line: &str) -> anyhow::Result<String> {
-        let mut server = ControlStream::connect(&self.data, 2 * CONTROL_LIMIT).map_err(|error| {
-            let path = control::path(&self.data);
-            anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
-        })?;
-        let request = request(line)?;
-        server.send(request.as_bytes())?;
-        let mut answer = String::new();
-        server.read_to_string(&mut answer).context("the server did not respond")?;
-        match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
-            (Some(text), _) => Ok(text.to_owned()),
-            (None, Some(refusal)) => bail!("refused: {}", refusal.trim_end()),
-            (None, None) => bail!("the server did not respond"),
-        }
+/// The folder in the settings of a server. Exits if there is none.
+fn data_of_settings(config: Option<PathBuf>) -> PathBuf {
+    let config = config.into_iter().flat_map(|file| ["--config".into(), file.into_os_string()]);
+    let given: Vec<_> = [program_name("server").into()].into_iter().chain(config).collect();
+    let data = Options::parse(&given).unwrap_or_else(|error| error.exit()).options.data;
+    let missing = || {
+        let why = "give --data DIR, the folder of the server, or --config FILE";
+        Options::command().error(ErrorKind::MissingRequiredArgument, why).exit()
+    };
+    data.unwrap_or_else(missing)
+}
+
+fn ask(data: &Path, line: &str) -> anyhow::Result<String> {
+    let mut server = ControlStream::connect(data, 2 * CONTROL_LIMIT).map_err(|error| {
+        let path = control::path(data);
+        anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
+    })?;
+    let request = request(line)?;
+    server.send(request.as_bytes())?;
+    let mut answer = String::new();
+    server.read_to_string(&mut answer).context("the server did not respond")?;
+    match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
+        (Some(text), _) => Ok(text.to_owned()),
+        (None, Some(refusal)) => bail!("refused: {}", refusal.trim_end()),
+        (None, None) => bail!("the server did not respond"),
     }
 }
 

@@ -10,31 +10,30 @@ mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use async_std::task;
 use blocking::unblock;
-use clap::CommandFactory;
-use clap::error::ErrorKind;
+use linechat::cli::manual::Parsed;
 use linechat::cli::program_name::program_name;
 use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
 use linechat::server;
 use linechat::server::start_threads;
 
-use options::{MANUAL, Options};
+use options::{MANUAL, Options, gather};
 use reload::{Reload, note_untimely};
 use signals::Signals;
 
 fn main() -> ExitCode {
-    let (mut options, _): (Options, _) = MANUAL.parse();
-    if let Some(subcommand) = options.subcommand.take() {
+    let mut parsed = MANUAL.parse::<Options>(gather);
+    if let Some(subcommand) = parsed.options.subcommand.take() {
         return subcommand.run();
     }
-    if let Err(why) = options.check() {
-        Options::command().error(ErrorKind::ValueValidation, why).exit();
-    }
-    match start(options) {
+    parsed.options.agree().unwrap_or_else(|error| error.exit());
+    let done = if parsed.options.check { parsed.options.check() } else { start(parsed) };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is closed, the exit code must suffice.
@@ -44,22 +43,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(options: Options) -> anyhow::Result<()> {
+fn start(parsed: Parsed<Options>) -> anyhow::Result<()> {
+    let threads = parsed.options.threads.into();
     raise_descriptor_limit();
-    resources::check(options.threads.into())?;
-    start_threads(options.threads.into());
-    task::block_on(run(options))
+    resources::check(threads)?;
+    start_threads(threads);
+    task::block_on(run(parsed))
 }
 
-async fn run(options: Options) -> anyhow::Result<()> {
+async fn run(parsed: Parsed<Options>) -> anyhow::Result<()> {
+    let options = &parsed.options;
     // This starts a thread of the blocking pool, which stays. If none could be started later, blocking work would never finish.
     unblock(|| ()).await;
     let database = options.database()?;
     let auth = options.auth(database.as_ref())?;
     let history = options.history(database.as_ref())?;
     let listeners = options.listeners()?;
-    let reload =
-        Reload { tls: listeners.tls.clone().filter(|tls| tls.has_files()), password: auth.room_password.clone() };
+    let reload = Arc::new(Reload::new(&parsed, listeners.tls.clone(), auth.room_password.clone()));
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     listeners.announce();
     let (log, writer) = Log::start(options.log_level).map_err(|error| anyhow!("cannot start the log: {error}"))?;
@@ -74,7 +74,7 @@ async fn run(options: Options) -> anyhow::Result<()> {
         log.note(Record::Open { places: listeners });
     }
     let reloading = log.clone();
-    let stopped = signals.until_stop(log.clone(), move || reload.clone().run(reloading.clone()));
+    let stopped = signals.until_stop(log.clone(), move || Arc::clone(&reload).run(reloading.clone()));
     let auth = (auth, history.clone());
     let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
     // If this fails, numbering continues after a gap. The problem was reported.

@@ -1,16 +1,21 @@
 //! The server's command-line options, and the configuration made from them.
 
+use std::env;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory, Parser, ValueEnum};
 use linechat::accounts::{Accounts, Hasher};
-use linechat::cli::manual::Manual;
+use linechat::cli::manual::{Manual, Parsed};
+use linechat::cli::settings;
+use linechat::cli::settings::{Arguments, CONFIG};
 use linechat::database::{Database, Sync};
-use linechat::history::{History, Keep, Settings};
+use linechat::history::{Archive, History, Keep, Settings};
 use linechat::limits::{
     ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, ROOM_LIMIT, STALL_LIMIT,
     SYNC_MOST, TLS_PORT, WRONG_PASSWORD_PAUSE,
@@ -18,6 +23,7 @@ use linechat::limits::{
 use linechat::log::LevelFilter;
 use linechat::model::RoomName;
 use linechat::os::descriptors::spare_descriptors;
+use linechat::os::password_file::PasswordFileError;
 use linechat::room::{OpenRooms, Policy};
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
@@ -34,14 +40,24 @@ use crate::listeners::Listeners;
 ///
 /// The first line on standard output is `Server listening on HOST:PORT`. One line for each further address follows, then
 /// log records. SIGINT (Ctrl-C) or SIGTERM stops the server gracefully within 10 seconds; a second one stops it at once.
-/// SIGHUP reloads the certificate and the password. If there is nothing to reload, or the terminal was closed, it stops
-/// the server.
+/// SIGHUP rereads the settings, the certificate and the password. If there are no such files, or the terminal was closed,
+/// it stops the server.
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Options {
     #[command(subcommand)]
     pub subcommand: Option<Subcommands>,
+
+    /// Settings: these options in TOML, such as port = 5000; SIGHUP rereads it [env: LINECHAT_SERVER_CONFIG]
+    ///
+    /// The environment and the command line override it. `--generate config` prints an example.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Read all settings, certificates, passwords and the database, report the first problem, and exit
+    #[arg(long)]
+    pub check: bool,
 
     /// Address to listen on; :: means IPv6 and IPv4
     #[arg(long, default_value = "0.0.0.0")]
@@ -83,13 +99,13 @@ pub struct Options {
     ///
     /// The server asks for it after the name. It is accepted over TLS, from this machine and through the Unix socket.
     #[arg(long, value_name = "FILE", help_heading = WHO)]
-    password_file: Option<PathBuf>,
+    pub password_file: Option<PathBuf>,
 
     /// Store messages, registered names, bans and mutes in DIR, which is created if needed
     ///
     /// With it, /register protects a name with a password, and the `admin` command can reach the server.
     #[arg(long, value_name = "DIR", help_heading = WHO)]
-    data: Option<PathBuf>,
+    pub data: Option<PathBuf>,
 
     /// Keep messages for this long, such as 30days, or forever; 0 keeps none, not even in memory
     ///
@@ -177,6 +193,9 @@ pub struct Options {
     pub log_level: LevelFilter,
 }
 
+/// The start of the names of variables in the environment that are settings.
+const PREFIX: &str = "LINECHAT_SERVER_";
+
 const PRIVATE: &str = "TLS and Unix sockets";
 const WHO: &str = "Access control";
 const HISTORY: &str = "History";
@@ -185,14 +204,17 @@ const ROOMS: &str = "Rooms";
 pub const MANUAL: Manual = Manual {
     program: "server",
     purpose: "chat server for any line-oriented client",
-    synopsis: &["[OPTION]...", "admin --data DIR COMMAND"],
+    synopsis: &["[OPTION]...", "config [OPTION]...", "admin --data DIR COMMAND"],
     exit_codes: &[
         ("0", "stopped by a signal"),
         ("1", "could not start, or crashed; admin: refused, or the server is not running"),
         ("2", "invalid usage"),
         ("130, 143", "stopped at once by a second signal"),
     ],
-    environment: &[],
+    environment: &[(
+        "LINECHAT_SERVER_...",
+        "any option: LINECHAT_SERVER_LOG_LEVEL=warn is --log-level warn; it overrides the file, and the command line overrides it",
+    )],
     examples: &[
         "{}",
         "{} --host :: --pace public",
@@ -201,6 +223,8 @@ pub const MANUAL: Manual = Manual {
         "{} --tls-self-signed",
         "{} --unix /run/linechat/room.socket",
         "{} --data /var/lib/linechat",
+        "{} --config /etc/linechat/server.toml",
+        "{} config --config /etc/linechat/server.toml",
         "{} admin --data /var/lib/linechat op Alice",
         "{} admin --data /var/lib/linechat ban 192.0.2.7 12h spam",
     ],
@@ -227,18 +251,61 @@ impl From<Pace> for PacePreset {
     }
 }
 
+/// Adds the settings in the file and in the environment to the arguments.
+///
+/// # Errors
+/// Which of them cannot be used.
+pub fn gather(command: &Command, given: &[OsString]) -> Result<Arguments, String> {
+    let Some(typed) = settings::typed(command, given) else { return Ok(Arguments::only(given.to_vec())) };
+    let mut environment = settings::from_environment(command, PREFIX, env::vars_os())?;
+    let mut given = given.to_vec();
+    let mut file = settings::typed_value(&typed, CONFIG);
+    if let (None, Some(variable)) = (&file, environment.remove(CONFIG)) {
+        file = variable.values.into_iter().next().map(OsString::from);
+        given.extend(file.iter().flat_map(|file| [format!("--{CONFIG}").into(), file.clone()]));
+    }
+    let file = file.map(|path| settings::from_file(command, Path::new(&path), None)).transpose()?;
+    Ok(Arguments::with(command, &given, &typed, [environment, file.unwrap_or_default().settings]))
+}
+
 impl Options {
-    /// Checks what clap cannot check.
-    pub fn check(&self) -> Result<(), String> {
-        let OpenRooms::Fixed(rooms) = &self.rooms else { return Ok(()) };
-        let count = 1 + rooms.iter().filter(|room| !room.is_lobby()).count();
-        if count > self.room_limit {
-            return Err(format!(
-                "the lobby and the rooms of --rooms are {count}, but --room-limit is {}",
-                self.room_limit
-            ));
+    /// The options in these arguments, and in the file and the environment that belong to them.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(given: &[OsString]) -> Result<Parsed<Self>, clap::Error> {
+        let parsed = Parsed::<Self>::of(given, gather)?;
+        parsed.options.agree()?;
+        Ok(parsed)
+    }
+
+    /// Reads everything that the server would read. Blocks.
+    ///
+    /// # Errors
+    /// The first problem.
+    pub fn check(&self) -> anyhow::Result<()> {
+        self.tls()?;
+        self.password()?;
+        match &self.data {
+            // A server may be running with it.
+            Some(data) if Archive::is_in(data) => drop(Archive::open(data, &RoomName::lobby())?),
+            _ => {}
         }
         Ok(())
+    }
+
+    /// Checks what clap cannot check.
+    ///
+    /// # Errors
+    /// Which options do not agree.
+    pub fn agree(&self) -> Result<(), clap::Error> {
+        let OpenRooms::Fixed(rooms) = &self.rooms else { return Ok(()) };
+        let count = 1 + rooms.iter().filter(|room| !room.is_lobby()).count();
+        if count <= self.room_limit {
+            return Ok(());
+        }
+        let why = format!("the lobby and the rooms of --rooms are {count}, but --room-limit is {}", self.room_limit);
+        Err(Self::command().error(ErrorKind::ValueValidation, why))
     }
 
     /// Opens the sockets that the server listens on, in the order in which they are announced. Blocks.
@@ -260,9 +327,14 @@ impl Options {
         Ok(Listeners { listeners, control, tls })
     }
 
+    /// The files of the certificate and its key.
+    pub fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+
     fn tls(&self) -> Result<Option<Tls>, TlsError> {
-        match (&self.tls_cert, &self.tls_key) {
-            (Some(certificate), Some(key)) => Tls::from_files(certificate, key).map(Some),
+        match self.tls_files() {
+            Some((certificate, key)) => Tls::from_files(certificate, key).map(Some),
             _ if self.tls_self_signed => Tls::self_signed(self.own_names()).map(Some),
             _ => Ok(None),
         }
@@ -286,11 +358,15 @@ impl Options {
 
     /// What a client must prove before it gets a name. Blocks.
     pub fn auth(&self, database: Option<&Database>) -> anyhow::Result<Auth> {
-        let room_password = self.password_file.as_deref().map(RoomPassword::from_file).transpose()?.map(Arc::new);
+        let room_password = self.password()?.map(Arc::new);
         let accounts = database.map(|database| Accounts::open(database, SystemTime::now())).transpose()?;
         let (rooms, room_limit) = (self.rooms.clone(), self.room_limit);
         let policy = Policy { accounts, registered_only: self.registered_only, rooms, room_limit };
         Ok(Auth { room_password, policy, hasher: Hasher::default() })
+    }
+
+    fn password(&self) -> Result<Option<RoomPassword>, PasswordFileError> {
+        self.password_file.as_deref().map(RoomPassword::from_file).transpose()
     }
 
     /// Where messages are kept. Blocks.

@@ -14,8 +14,18 @@ pub const USER_VARIABLE: &str = "USER";
 /// Where programs keep what a user would not miss much (XDG Base Directory Specification 0.8). The same on macOS, where
 /// command-line programs do so too.
 pub fn state_folder() -> Option<PathBuf> {
+    xdg_folder("XDG_STATE_HOME", ".local/state")
+}
+
+/// Where programs look for what the user has set (XDG Base Directory Specification 0.8).
+pub fn config_folder() -> Option<PathBuf> {
+    xdg_folder("XDG_CONFIG_HOME", ".config")
+}
+
+/// A folder of the XDG Base Directory Specification: of a variable, or in the home folder.
+fn xdg_folder(variable: &str, in_home: &str) -> Option<PathBuf> {
     let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(in_home)))
 }
 
 /// The rest of a text that starts with `prefix`. It need not be UTF-8.

@@ -12,6 +12,11 @@ pub fn state_folder() -> Option<PathBuf> {
     std::env::var_os("LOCALAPPDATA").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
+/// Where programs look for what the user has set.
+pub fn config_folder() -> Option<PathBuf> {
+    std::env::var_os("APPDATA").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// The rest of a text that starts with `prefix`.
 pub(crate) fn without_prefix(text: &OsStr, prefix: &str) -> Option<OsString> {
     text.to_str()?.strip_prefix(prefix).map(OsString::from)

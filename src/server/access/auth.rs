@@ -3,7 +3,7 @@
 //! This knows neither sockets nor the room. The login asks it whether a password is required, and whether the password
 //! is right.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::accounts::{Account, Accounts, Busy, Hasher};
@@ -134,10 +134,7 @@ impl Requirement {
 
 /// The password of the server.
 #[derive(Debug)]
-pub struct RoomPassword {
-    file: PathBuf,
-    current: Mutex<Secret>,
-}
+pub struct RoomPassword(Mutex<Secret>);
 
 impl RoomPassword {
     /// Reads the password from a file. Blocks.
@@ -145,21 +142,21 @@ impl RoomPassword {
     /// # Errors
     /// [`PasswordFileError`], worded for the operator.
     pub fn from_file(file: &Path) -> Result<Self, PasswordFileError> {
-        Ok(Self { file: file.to_owned(), current: Mutex::new(read(file)?) })
+        read(file).map(Mutex::new).map(Self)
     }
 
     /// Reads the file again. Peers in the room stay. Blocks.
     ///
     /// # Errors
     /// [`PasswordFileError`]; the password does not change then.
-    pub fn reload(&self) -> Result<(), PasswordFileError> {
-        let read = read(&self.file)?;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = read;
+    pub fn reload(&self, file: &Path) -> Result<(), PasswordFileError> {
+        let read = read(file)?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read;
         Ok(())
     }
 
     pub(crate) fn is(&self, secret: &Secret) -> bool {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner).is(secret)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is(secret)
     }
 }
 

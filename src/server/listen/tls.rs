@@ -37,8 +37,6 @@ use crate::os::system::files;
 /// The certificate of a server, and a limit on concurrent handshakes.
 #[derive(Debug)]
 pub struct Tls {
-    /// The files of the certificate and its key. `None` for a self-signed certificate.
-    files: Option<(PathBuf, PathBuf)>,
     current: Mutex<Arc<Current>>,
     slots: Arc<Semaphore>,
 }
@@ -85,8 +83,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`], worded for the operator.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let current = read(certificate, key)?;
-        Ok(Self::new(Some((certificate.to_owned(), key.to_owned())), current))
+        read(certificate, key).map(Self::new)
     }
 
     /// Creates a self-signed certificate for these names and addresses, each as a person writes a host.
@@ -102,16 +99,12 @@ impl Tls {
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|error| TlsError::NotMade(error.to_owned()))?;
         let current = Current::new(vec![made.cert.der().clone()], key);
-        Ok(Self::new(None, current.map_err(|error| TlsError::NotMade(error.to_string()))?))
+        Ok(Self::new(current.map_err(|error| TlsError::NotMade(error.to_string()))?))
     }
 
-    fn new(files: Option<(PathBuf, PathBuf)>, current: Current) -> Self {
+    fn new(current: Current) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self {
-            files,
-            current: Mutex::new(Arc::new(current)),
-            slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)),
-        }
+        Self { current: Mutex::new(Arc::new(current)), slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)) }
     }
 
     /// The fingerprint by which clients can recognise the certificate.
@@ -124,20 +117,13 @@ impl Tls {
         untimely(&self.current().certificate)
     }
 
-    /// Whether there are files to reload.
-    pub fn has_files(&self) -> bool {
-        self.files.is_some()
-    }
-
-    /// Reloads the files. New handshakes use them; existing connections continue. Blocks.
+    /// Reads files as [`from_files`](Self::from_files). New handshakes use them; existing connections continue. Blocks.
     ///
     /// # Errors
     /// [`TlsError`]; nothing changes then.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        if let Some((certificate, key)) = &self.files {
-            let read = read(certificate, key)?;
-            *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-        }
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        let read = read(certificate, key)?;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
         Ok(())
     }
 

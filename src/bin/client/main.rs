@@ -1,5 +1,7 @@
 //! The client's command line: arguments to a configuration, the outcome of the session to an exit code.
 
+mod servers;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
@@ -39,7 +41,8 @@ use linechat::protocol::Since;
 #[derive(Debug, Parser)]
 #[command(version, override_usage = MANUAL.usage(), after_help = MANUAL.after_help())]
 struct Arguments {
-    /// Server to join: HOST, HOST:PORT, tls://HOST or unix:PATH [env: LINECHAT_HOST] [default: 127.0.0.1]
+    /// Server to join: HOST, HOST:PORT, tls://HOST, unix:PATH, or a name of --config [env: LINECHAT_HOST] [default:
+    /// 127.0.0.1]
     ///
     /// Write an IPv6 address with a port in brackets. HOST must come before --exec.
     // After --exec, it is an argument of CMD instead: see `words`.
@@ -117,6 +120,17 @@ struct Arguments {
     /// In a pipe, print messages with their numbers and times, also your own: [88120 2026-11-26T12:03:11Z] Alice: hello
     #[arg(long, help_heading = HISTORY)]
     ids: bool,
+
+    /// Settings: these options in TOML, such as no-bell = true; and under [servers.NAME] those of a server NAME
+    /// [default: $XDG_CONFIG_HOME/linechat/config.toml or ~/.config/linechat/config.toml, if it exists]
+    ///
+    /// The command line overrides it. `--generate config` prints an example.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print the settings that would be used, and where each comes from
+    #[arg(long)]
+    print_config: bool,
 
     /// When to use colours; auto means at a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto, help_heading = AT_A_TERMINAL)]
@@ -363,8 +377,16 @@ fn history_file() -> Option<PathBuf> {
 }
 
 fn main() -> ExitCode {
-    let (mut arguments, matches): (Arguments, _) = MANUAL.parse();
-    let (words, arguments_of_program) = words(&matches);
+    let parsed = MANUAL.parse::<Arguments>(servers::gather);
+    if parsed.options.print_config {
+        return MANUAL.print(parsed.settings().as_bytes()).into();
+    }
+    let (mut words, arguments_of_program) = words(&parsed.matches);
+    if parsed.arguments.is_named {
+        // It is a table of settings, which has the host.
+        words.drain(..words.len().min(1));
+    }
+    let mut arguments = parsed.options;
     arguments.arguments = arguments_of_program;
     let name = arguments.name(&words).unwrap_or_else(|why| wrong_usage(why));
     let target = arguments.target(&words).unwrap_or_else(|why| wrong_usage(why));

@@ -1,0 +1,211 @@
+//! Settings from a file and from the environment.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::support::harness::FakeServer;
+use crate::support::program::{CLIENT, Finished, Program, SERVER};
+
+/// An empty folder.
+fn folder(test: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("linechat-settings-{test}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir(&path).unwrap();
+    path
+}
+
+/// A file of settings in a folder of its own.
+fn file(test: &str, text: &str) -> PathBuf {
+    let path = folder(test).join("config.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn run(program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
+    let mut command = Command::new(program);
+    for name in ["LINECHAT_NAME", "LINECHAT_HOST", "LINECHAT_PORT", "LINECHAT_PASSWORD", "XDG_CONFIG_HOME"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    Program::spawn(command).finish_with("")
+}
+
+/// The line about a setting, without its padding.
+#[track_caller]
+fn setting(done: &Finished, name: &str) -> String {
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""));
+    let line = done.stdout.lines().find(|line| line.starts_with(&format!("{name} = ")));
+    line.unwrap_or_else(|| panic!("{name} is not in\n{}", done.stdout)).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The first line of an error.
+#[track_caller]
+fn wrong(done: &Finished) -> &str {
+    assert_eq!((done.code, done.stdout.as_str()), (Some(2), ""), "{}", done.stderr);
+    done.stderr.lines().next().unwrap().strip_prefix("error: ").unwrap()
+}
+
+#[test]
+fn the_settings_of_the_server_come_from_the_command_line_the_environment_and_the_file() {
+    let path = file("order", "# Ours\nport = 7000\nlog-level = \"warn\"\npace = \"public\"\n");
+    let path = path.to_str().unwrap();
+    let variables = [("LINECHAT_SERVER_LOG_LEVEL", "error"), ("LINECHAT_SERVER_REPLAY", "3")];
+    let done = run(SERVER, &variables, &["config", "--config", path, "--port", "6000"]);
+    assert_eq!(setting(&done, "port"), "port = 6000 # command line");
+    assert_eq!(setting(&done, "log-level"), "log-level = \"error\" # LINECHAT_SERVER_LOG_LEVEL in the environment");
+    assert_eq!(setting(&done, "replay"), "replay = 3 # LINECHAT_SERVER_REPLAY in the environment");
+    assert_eq!(setting(&done, "pace"), format!("pace = \"public\" # {path}, line 4"));
+    assert_eq!(setting(&done, "threads"), "threads = 1 # default");
+    assert!(done.stdout.contains("\n# tls-cert is not set\n"), "{}", done.stdout);
+    // The variable may name the file.
+    let done = run(SERVER, &[("LINECHAT_SERVER_CONFIG", path)], &["config"]);
+    assert_eq!(setting(&done, "port"), format!("port = 7000 # {path}, line 2"));
+}
+
+#[test]
+fn a_wrong_setting_of_the_server_is_reported_with_its_place() {
+    let config = |text: &str| {
+        let path = file("wrong", text);
+        let done = run(SERVER, &[], &["--config", path.to_str().unwrap()]);
+        wrong(&done).replace(path.to_str().unwrap(), "FILE")
+    };
+    assert_eq!(config("port = 7\nprot = 1"), "FILE, line 2: there is no setting \"prot\"; did you mean \"port\"?");
+    let why = "FILE, line 1: invalid value 'fast' for '--pace <PACE>' [possible values: open, public, off]";
+    assert_eq!(config("pace = \"fast\""), why);
+    let why = "FILE, line 1: the following required arguments were not provided: --data <DIR>";
+    assert_eq!(config("sync = \"1s\""), why);
+    assert!(config("port 7").starts_with("FILE, line 1: "), "{}", config("port 7"));
+    let done = run(SERVER, &[("LINECHAT_SERVER_PROT", "1")], &[]);
+    let why = "LINECHAT_SERVER_PROT in the environment: there is no setting \"prot\"; did you mean \"port\"?";
+    assert_eq!(wrong(&done), why);
+    let done = run(SERVER, &[], &["--config", "/no/such"]);
+    assert!(wrong(&done).starts_with("cannot read /no/such: "), "{}", done.stderr);
+    // The options do not agree with each other.
+    assert!(config("rooms = \"fixed:a,b\"\nroom-limit = 2").starts_with("the lobby and the rooms of --rooms are 3"));
+}
+
+#[test]
+fn check_reads_certificates_passwords_and_the_database() {
+    let folder = folder("check-data");
+    let check = |text: &str| {
+        let path = file("check", text);
+        let done = run(SERVER, &[], &["--check", "--config", path.to_str().unwrap()]);
+        (done.code, done.stdout, done.stderr)
+    };
+    let nothing = (Some(0), String::new(), String::new());
+    let data = folder.join("data");
+    assert_eq!(check(&format!("data = {data:?}")), nothing);
+    assert!(!data.exists(), "a check changes nothing");
+    let failed = |text: &str| {
+        let (code, stdout, stderr) = check(text);
+        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{stderr}");
+        stderr
+    };
+    assert!(failed("password-file = \"/no/such\"").contains("/no/such"));
+    assert!(failed("tls-cert = \"/no/cert\"\ntls-key = \"/no/key\"").contains("/no/cert"));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("linechat.db"), "not a database").unwrap();
+    assert!(failed(&format!("data = {data:?}")).contains("linechat.db"));
+}
+
+#[test]
+fn the_generated_examples_can_be_used() {
+    for (program, print) in [(SERVER, "config"), (CLIENT, "--print-config")] {
+        let example = run(program, &[], &["--generate", "config"]);
+        assert_eq!(example.code, Some(0));
+        let path = file("example", &example.stdout);
+        let done = run(program, &[], &[print, "--config", path.to_str().unwrap()]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        let names = |text: &str| {
+            let lines = text.lines().filter_map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')));
+            lines.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect::<Vec<_>>()
+        };
+        let shown: Vec<_> =
+            done.stdout.lines().map(|line| line.trim_start_matches("# ").split(' ').next().unwrap()).collect();
+        assert_eq!(names(&example.stdout), shown);
+        assert!(example.stdout.lines().all(|line| line.chars().count() <= 100), "{}", example.stdout);
+    }
+}
+
+/// The client with a file, with a name that is not in it.
+fn client(path: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
+    run(CLIENT, variables, &[&["--config", path, "--print-config"], arguments].concat())
+}
+
+#[test]
+fn a_named_server_has_its_own_settings() {
+    let text = "name = \"Bob\"\nhost = \"a.example\"\ntls-fingerprint = \"x\"\nno-bell = true\n\
+                [servers.home]\nhost = \"home.example\"\nport = 6000\nroom = \"dev\"\n\
+                [servers.work]\nhost = \"work.example\"\nname = \"Robert\"\ntls = true\nhear = [\"ops\", \"dev\"]\n";
+    // The fingerprint has to be one.
+    let text = text.replace("\"x\"", &format!("\"{}\"", "ab".repeat(32)));
+    let path = file("named", &text);
+    let path = path.to_str().unwrap();
+
+    let default = client(path, &[], &[]);
+    assert_eq!(setting(&default, "host"), format!("host = \"a.example\" # {path}, line 2"));
+    assert_eq!(setting(&default, "name"), format!("name = \"Bob\" # {path}, line 1"));
+
+    let home = client(path, &[], &["home"]);
+    assert_eq!(setting(&home, "host"), format!("host = \"home.example\" # {path}, line 6"));
+    assert_eq!(setting(&home, "port"), format!("port = 6000 # {path}, line 7"));
+    assert_eq!(setting(&home, "room"), format!("room = \"dev\" # {path}, line 8"));
+    assert_eq!(setting(&home, "name"), format!("name = \"Bob\" # {path}, line 1"));
+    assert_eq!(setting(&home, "no-bell"), format!("no-bell = true # {path}, line 4"));
+    assert!(home.stdout.contains("\n# tls-fingerprint is not set\n"), "it belongs to another server");
+
+    // What is typed overrides the table, which overrides the environment, which overrides the rest of the file.
+    let variables = [("LINECHAT_NAME", "Carol"), ("LINECHAT_PORT", "7")];
+    let work = client(path, &variables, &["--room", "qa", "work"]);
+    assert_eq!(setting(&work, "name"), format!("name = \"Robert\" # {path}, line 11"));
+    assert_eq!(setting(&work, "room"), "room = \"qa\" # command line");
+    assert_eq!(setting(&work, "hear"), format!("hear = [\"ops\", \"dev\"] # {path}, line 13"));
+    let home = client(path, &variables, &["home"]);
+    assert_eq!(setting(&home, "name"), "name = \"Carol\" # LINECHAT_NAME in the environment");
+    let other = client(path, &variables, &["c.example"]);
+    assert_eq!(setting(&other, "host"), "host = \"c.example\" # command line");
+    assert_eq!(setting(&other, "port"), "port = 7 # LINECHAT_PORT in the environment");
+    let home = client(path, &[("LINECHAT_HOST", "home")], &[]);
+    assert_eq!(setting(&home, "host"), format!("host = \"home.example\" # {path}, line 6"));
+
+    // Another server gets nothing that belongs to a server.
+    for arguments in [&["c.example"][..], &["--host", "c.example"], &["--unix", "/no/such"]] {
+        let other = client(path, &[], arguments);
+        assert!(!other.stdout.contains("a.example") && other.stdout.contains("# tls-fingerprint is not set"));
+    }
+}
+
+#[test]
+fn a_wrong_setting_of_the_client_is_reported_with_its_place() {
+    let config = |text: &str, server: &str| {
+        let path = file("client-wrong", text);
+        let done = client(path.to_str().unwrap(), &[], &[server]);
+        wrong(&done).replace(path.to_str().unwrap(), "FILE")
+    };
+    assert_eq!(config("nam = \"Bob\"", "a"), "FILE, line 1: there is no setting \"nam\"; did you mean \"name\"?");
+    let why = "FILE, line 2: there is no setting \"prt\"; did you mean \"port\"?";
+    assert_eq!(config("[servers.home]\nprt = 1", "elsewhere"), why);
+    assert_eq!(config("[servers.home]\nport = 1", "home"), "FILE: [servers.home] needs host or unix");
+    assert_eq!(config("exec = \"sh\"", "a"), "FILE, line 1: there is no setting \"exec\"");
+    let why = config("[servers.home]\nhost = \"h\"\nname = \"#x\"", "home");
+    assert!(why.starts_with("FILE, line 3: invalid value '#x' for '--name <NAME>': "), "{why}");
+}
+
+#[test]
+fn the_client_joins_a_named_server_without_further_options() {
+    let fake = FakeServer::start();
+    let home = folder("home");
+    fs::create_dir(home.join("linechat")).unwrap();
+    let text = format!(
+        "[servers.home]\nhost = \"127.0.0.1\"\nport = {}\nname = \"Bob\"\nroom = \"dev\"\n",
+        fake.address.port()
+    );
+    fs::write(home.join("linechat").join("config.toml"), text).unwrap();
+    let mut command = Command::new(CLIENT);
+    let folder = if cfg!(windows) { "APPDATA" } else { "XDG_CONFIG_HOME" };
+    command.env(folder, &home).env_remove("LINECHAT_NAME").arg("home").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = Program::spawn(command);
+    drop(fake.accept("Bob #dev"));
+    assert_eq!(client.finish().code, Some(3));
+}

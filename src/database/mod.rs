@@ -8,6 +8,7 @@ mod writer;
 
 use std::io;
 use std::path::Path;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use rusqlite::{Connection, ErrorCode};
 use thiserror::Error;
 
 use crate::database::open::LockedFile;
-use crate::database::writer::{Job, Queue};
+use crate::database::writer::{Job, Task};
 use crate::limits::{DATABASE_READERS, PROBLEM_PERIOD};
 use crate::os::io_error;
 
@@ -32,7 +33,8 @@ pub struct Database(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    queue: Arc<Queue>,
+    /// What the thread that writes is to do. `None` when it is to end.
+    tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     /// Held for reading while something is read, and by the thread that writes to pause all readers. A waiting writer comes
     /// before further readers.
@@ -58,12 +60,16 @@ impl Database {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let file = LockedFile::open(folder)?;
         let connection = open::writer(&file.path)?;
-        let (queue, problems) = (Arc::<Queue>::default(), Arc::<Problems>::default());
-        let pause = Arc::default();
-        let writer =
-            writer::start(connection, &file.path, Arc::clone(&queue), Arc::clone(&problems), Arc::clone(&pause))
-                .map_err(|error| OpenError::Io { path: file.path.clone(), error })?;
-        Ok(Self(Arc::new(Shared { queue, writer: Some(writer), pause, readers: Mutex::default(), problems, file })))
+        let (problems, pause) = (Arc::<Problems>::default(), Arc::default());
+        let (tasks, writer) = writer::start(connection, &file.path, Arc::clone(&problems), Arc::clone(&pause))
+            .map_err(|error| OpenError::Io { path: file.path.clone(), error })?;
+        let (tasks, writer) = (Some(tasks), Some(writer));
+        Ok(Self(Arc::new(Shared { tasks, writer, pause, readers: Mutex::default(), problems, file })))
+    }
+
+    /// Hands a task to the thread that writes. If that has panicked, the task is dropped.
+    fn hand(&self, task: Task) {
+        let _ = self.0.tasks.as_ref().map(|tasks| tasks.send(task));
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -89,7 +95,7 @@ impl Database {
         work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
         done: impl FnOnce(&Result<(), DatabaseError>) + Send + 'static,
     ) {
-        self.0.queue.push(Job { sync, work: Box::new(work), done: Box::new(done) });
+        self.hand(Task::Write(Job { sync, work: Box::new(work), done: Box::new(done) }));
     }
 
     /// Does work in a transaction, and returns when it is on the disk. It is done even if the future is dropped.
@@ -140,14 +146,14 @@ impl Database {
 
     /// Sets what is done from time to time, by the thread that writes. It returns when it is to be called again.
     pub(crate) fn maintain(&self, work: impl FnMut(&Connection) -> rusqlite::Result<Duration> + Send + 'static) {
-        self.0.queue.maintain(Box::new(work));
+        self.hand(Task::Maintain(Box::new(work)));
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
-        self.queue.close();
+        self.tasks = None;
         // A panic of it was reported by itself.
         let _ = self.writer.take().map(JoinHandle::join);
     }

@@ -2,11 +2,12 @@
 //!
 //! Everything that waits is written in one transaction. So the more there is to write, the less it costs.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::fs::OpenOptions;
+use std::iter;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -38,107 +39,28 @@ pub(super) struct Job {
     pub(super) done: Done,
 }
 
-/// What waits to be written.
-#[derive(Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-    changed: Condvar,
+/// What the thread is to do.
+pub(super) enum Task {
+    Write(Job),
+    /// From now on, in place of what was maintained before.
+    Maintain(Maintenance),
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    maintenance: Option<(Instant, Maintenance)>,
-    /// No further job is taken.
-    is_closed: bool,
-}
-
-impl fmt::Debug for Queue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue").field("jobs", &self.lock().jobs.len()).finish_non_exhaustive()
-    }
-}
-
-enum Next {
-    Jobs(VecDeque<Job>),
-    Maintenance(Maintenance),
-    Close,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a job. After the end, it is dropped.
-    pub(super) fn push(&self, job: Job) {
-        let mut state = self.lock();
-        if !state.is_closed {
-            state.jobs.push_back(job);
-            self.changed.notify_one();
-        }
-    }
-
-    pub(super) fn maintain(&self, maintenance: Maintenance) {
-        self.lock().maintenance = Some((Instant::now(), maintenance));
-        self.changed.notify_one();
-    }
-
-    /// Takes no further job. Those that wait are still done.
-    pub(super) fn close(&self) {
-        self.lock().is_closed = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits for the next thing to do.
-    fn next(&self) -> Next {
-        let mut state = self.lock();
-        loop {
-            if !state.jobs.is_empty() {
-                return Next::Jobs(std::mem::take(&mut state.jobs));
-            }
-            if state.is_closed {
-                return Next::Close;
-            }
-            let now = Instant::now();
-            state = match state.maintenance.take() {
-                Some((due, maintenance)) if due <= now => return Next::Maintenance(maintenance),
-                Some((due, maintenance)) => {
-                    state.maintenance = Some((due, maintenance));
-                    self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0
-                }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
-    }
-}
-
-/// Closes the queue when the thread ends, also if it panics: then nobody waits for it in vain.
-struct EndsWithThread(Arc<Queue>);
-
-impl Drop for EndsWithThread {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.is_closed = true;
-        let jobs = std::mem::take(&mut state.jobs);
-        state.maintenance = None;
-        drop(state);
-        drop(jobs);
-    }
-}
-
-/// Starts the thread. It ends when the queue is closed and empty. It takes the lock for writing to pause all readers.
+/// Starts the thread. It ends when the sender is dropped and everything is done. It takes the lock for writing to pause
+/// all readers.
 pub(super) fn start(
     connection: Connection,
     path: &Path,
-    queue: Arc<Queue>,
     problems: Arc<Problems>,
     pause: Arc<RwLock<()>>,
-) -> std::io::Result<JoinHandle<()>> {
+) -> std::io::Result<(Sender<Task>, JoinHandle<()>)> {
     let wal = wal(path);
     let syncer = Syncer::start(wal.clone(), Arc::clone(&problems))?;
     let writer = Writer { connection, wal, syncer, problems, pause, wal_kept: None };
-    thread::Builder::new().name("database".to_owned()).spawn(move || writer.run(&queue))
+    let (sender, tasks) = channel();
+    // If the thread panics, the tasks are dropped with the receiver, so nobody waits for them in vain.
+    let thread = thread::Builder::new().name("database".to_owned()).spawn(move || writer.run(&tasks))?;
+    Ok((sender, thread))
 }
 
 /// The path of the write-ahead log.
@@ -159,14 +81,31 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, queue: &Arc<Queue>) {
-        let _end = EndsWithThread(Arc::clone(queue));
+    fn run(mut self, tasks: &Receiver<Task>) {
+        let mut maintenance: Option<(Instant, Maintenance)> = None;
         loop {
-            match queue.next() {
-                Next::Jobs(jobs) => self.write(jobs),
-                Next::Maintenance(maintenance) => self.maintain(queue, maintenance),
-                Next::Close => break,
+            if let Some((due, work)) = &mut maintenance
+                && *due <= Instant::now()
+            {
+                *due = Instant::now() + self.maintain(work);
             }
+            let first = match &maintenance {
+                Some((due, _)) => tasks.recv_timeout(due.saturating_duration_since(Instant::now())),
+                None => tasks.recv().map_err(RecvTimeoutError::from),
+            };
+            let first = match first {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let mut jobs = Vec::new();
+            for task in iter::once(first).chain(tasks.try_iter()) {
+                match task {
+                    Task::Write(job) => jobs.push(job),
+                    Task::Maintain(work) => maintenance = Some((Instant::now(), work)),
+                }
+            }
+            self.write(jobs);
         }
         self.syncer.stop();
         // Syncs everything. If it fails, the next start reads the write-ahead log.
@@ -175,7 +114,10 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, jobs: VecDeque<Job>) {
+    fn write(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
         let is_durable = jobs.iter().any(|job| job.sync == Sync::Always);
         let within = jobs.iter().filter_map(|job| match job.sync {
             Sync::Always => None,
@@ -203,22 +145,19 @@ impl Writer {
         Ok(result?)
     }
 
-    fn maintain(&mut self, queue: &Queue, mut maintenance: Maintenance) {
+    /// Returns after which pause there is more to maintain.
+    fn maintain(&mut self, work: &mut Maintenance) -> Duration {
         /// The pause after an error.
         const RETRY: Duration = Duration::from_secs(10);
-        let pause = maintenance(&self.connection).unwrap_or_else(|error| {
+        let pause = work(&self.connection).unwrap_or_else(|error| {
             self.problems.report(&DatabaseError::from(&error));
             RETRY
         });
-        let mut state = queue.lock();
-        if !state.is_closed {
-            state.maintenance = Some((Instant::now() + pause, maintenance));
-        }
-        drop(state);
         if self.syncer.take_failure() {
             // The system may have dropped what it could not write. What it still has is written to another place.
             let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         }
+        pause
     }
 
     /// Whether the write-ahead log may grow.
@@ -256,75 +195,61 @@ fn transact(connection: &Connection, work: Vec<Work>) -> rusqlite::Result<()> {
 
 /// A thread that syncs the write-ahead log, so that the writer need not wait for the disk.
 struct Syncer {
-    shared: Arc<(Mutex<Due>, Condvar)>,
+    /// When the next sync is due. `None` when the thread is to end.
+    dues: Option<Sender<Instant>>,
+    state: Arc<SyncState>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Due {
-    at: Option<Instant>,
-    has_failed: bool,
-    is_stopped: bool,
+struct SyncState {
+    is_due: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Syncer {
     fn start(wal: PathBuf, problems: Arc<Problems>) -> std::io::Result<Self> {
-        let shared = Arc::new((Mutex::new(Due::default()), Condvar::new()));
-        let of_thread = Arc::clone(&shared);
+        let state = Arc::<SyncState>::default();
+        let of_thread = Arc::clone(&state);
+        let (sender, dues) = channel::<Instant>();
         let thread = thread::Builder::new().name("sync".to_owned()).spawn(move || {
-            while wait_until_due(&of_thread) {
+            while let Ok(due) = dues.recv() {
+                // Nothing comes until then, except the end.
+                let waited = dues.recv_timeout(due.saturating_duration_since(Instant::now()));
+                if waited == Err(RecvTimeoutError::Disconnected) {
+                    break;
+                }
+                // What is written from now on may need another sync.
+                of_thread.is_due.store(false, Ordering::SeqCst);
                 // Windows syncs only a file that may be written.
                 let opened = OpenOptions::new().write(true).open(&wal);
                 if let Err(error) = opened.and_then(|wal| wal.sync_data()) {
                     problems.report(&DatabaseError::from(&error));
-                    lock(&of_thread.0).has_failed = true;
+                    of_thread.has_failed.store(true, Ordering::SeqCst);
                 }
             }
         })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { dues: Some(sender), state, thread: Some(thread) })
     }
 
+    /// Syncs after this time, unless a sync is due anyway: the time is always the same.
     fn sync_within(&self, time: Duration) {
-        let due = Instant::now() + time;
-        let mut state = lock(&self.shared.0);
-        if state.at.is_none_or(|at| due < at) {
-            state.at = Some(due);
-            self.shared.1.notify_one();
+        if !self.state.is_due.swap(true, Ordering::SeqCst)
+            && let Some(dues) = &self.dues
+        {
+            // The thread ends only after this.
+            let _ = dues.send(Instant::now() + time);
         }
     }
 
     /// Whether a sync has failed since this was last asked.
     fn take_failure(&self) -> bool {
-        std::mem::take(&mut lock(&self.shared.0).has_failed)
+        self.state.has_failed.swap(false, Ordering::SeqCst)
     }
 
     fn stop(&mut self) {
-        lock(&self.shared.0).is_stopped = true;
-        self.shared.1.notify_one();
+        self.dues = None;
         // A panic of it was reported by itself.
         let _ = self.thread.take().map(JoinHandle::join);
     }
-}
-
-/// Returns false when the thread is to end.
-fn wait_until_due((due, changed): &(Mutex<Due>, Condvar)) -> bool {
-    let mut state = lock(due);
-    loop {
-        if state.is_stopped {
-            return false;
-        }
-        let now = Instant::now();
-        state = match state.at {
-            Some(at) if at <= now => {
-                state.at = None;
-                return true;
-            }
-            Some(at) => changed.wait_timeout(state, at - now).unwrap_or_else(PoisonError::into_inner).0,
-            None => changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-        };
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

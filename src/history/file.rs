@@ -19,7 +19,7 @@ use crate::database::{Database, DatabaseError, Sync};
 use crate::history::memory::{Memory, size};
 use crate::history::needle::Needle;
 use crate::history::scan::{Entry, is_damage, newest_key, scan};
-use crate::history::{Extent, Found, Keep, NotStored, Page, ReadError, Settings, lock};
+use crate::history::{Extent, Found, Keep, NotStored, Page, Settings, lock};
 use crate::limits::{
     HISTORY_PAGE_BYTES, HISTORY_TAIL_MESSAGES, HISTORY_WAITING_BYTES, NUMBERS_AHEAD, SEARCH_PART_MESSAGES,
     SEARCH_STEP_MESSAGES,
@@ -359,7 +359,7 @@ impl FileHistory {
     }
 
     /// See [`History::after`](super::History::after).
-    pub(super) async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
+    pub(super) async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, DatabaseError> {
         if !self.keeps() {
             return Ok(Page::of_missing(after, up_to));
         }
@@ -384,7 +384,7 @@ impl FileHistory {
     }
 
     /// See [`History::newest_messages`](super::History::newest_messages).
-    pub(super) async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
+    pub(super) async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, DatabaseError> {
         let (newest, older_than) = {
             let tail = lock(&self.shared.tail);
             (tail.newest_messages(count, up_to).messages, tail.complete_from().min(up_to.saturating_add(1)))
@@ -397,7 +397,7 @@ impl FileHistory {
     }
 
     /// See [`History::last_before`](super::History::last_before).
-    pub(super) async fn last_before(&self, at: Timestamp) -> Result<u64, ReadError> {
+    pub(super) async fn last_before(&self, at: Timestamp) -> Result<u64, DatabaseError> {
         if let Some(number) = lock(&self.shared.tail).last_if_before(at) {
             return Ok(number);
         }
@@ -407,7 +407,7 @@ impl FileHistory {
     }
 
     /// See [`History::search`](super::History::search).
-    pub(super) async fn search(&self, needle: Needle, count: usize, before: u64) -> Result<Found, ReadError> {
+    pub(super) async fn search(&self, needle: Needle, count: usize, before: u64) -> Result<Found, DatabaseError> {
         let mut found = Found { messages: Vec::new(), unreadable: 0, has_more: false };
         let most = Most { messages: count, bytes: usize::MAX };
         self.look_back(&mut found, most, before, SEARCH_STEP_MESSAGES, Some(needle)).await?;
@@ -424,7 +424,7 @@ impl FileHistory {
         before: u64,
         mut span: u64,
         mut needle: Option<Needle>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<(), DatabaseError> {
         // Only these are stored. So where the file is damaged, no other number is counted.
         let Some(Extent { oldest, newest }) = self.extent() else { return Ok(()) };
         let (room, mut before) = (self.room(), before.min(newest + 1));
@@ -463,9 +463,9 @@ impl FileHistory {
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, ReadError> {
+    ) -> Result<T, DatabaseError> {
         let read = self.database.read(work).await;
-        Ok(read.inspect_err(|error| self.database.problems().report_unread(error))?)
+        read.inspect_err(|error| self.database.problems().report_unread(error))
     }
 
     /// Lowers the ceiling to the last number that was given. It is queued at once.

@@ -138,17 +138,6 @@ pub enum NotStored {
 /// again.
 pub type Forgotten = BoxFuture<'static, Result<(), NotStored>>;
 
-/// Messages cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("cannot read the history: {0}")]
-pub struct ReadError(String);
-
-impl From<DatabaseError> for ReadError {
-    fn from(error: DatabaseError) -> Self {
-        Self(error.to_string())
-    }
-}
-
 impl History {
     /// A history that stores nothing.
     pub fn off() -> Self {
@@ -269,8 +258,8 @@ impl History {
     /// To read a whole range, ask again with the [`end`](Page::end) of each page, until it is `up_to`.
     ///
     /// # Errors
-    /// [`ReadError`], but not where the file is damaged.
-    pub async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, ReadError> {
+    /// [`DatabaseError`], but not where the file is damaged.
+    pub async fn after(&self, after: u64, up_to: u64, limit: usize) -> Result<Page, DatabaseError> {
         Ok(match &self.kind {
             Kind::Off(_) => Page::of_missing(after, up_to),
             Kind::InMemory(memory) => lock(memory).after(after, up_to, limit),
@@ -282,8 +271,8 @@ impl History {
     /// The others are counted between the oldest of these and that number.
     ///
     /// # Errors
-    /// [`ReadError`], but not where the file is damaged.
-    pub async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, ReadError> {
+    /// [`DatabaseError`], but not where the file is damaged.
+    pub async fn newest_messages(&self, count: usize, up_to: u64) -> Result<Page, DatabaseError> {
         Ok(match &self.kind {
             Kind::Off(_) => Page::of_newest(Vec::new(), 0, up_to),
             Kind::InMemory(memory) => lock(memory).newest_messages(count, up_to),
@@ -295,8 +284,8 @@ impl History {
     /// If the clock was set back, it is one of the numbers that this could be.
     ///
     /// # Errors
-    /// [`ReadError`], but not where the file is damaged.
-    pub async fn last_before(&self, at: Timestamp) -> Result<u64, ReadError> {
+    /// [`DatabaseError`], but not where the file is damaged.
+    pub async fn last_before(&self, at: Timestamp) -> Result<u64, DatabaseError> {
         Ok(match &self.kind {
             Kind::Off(_) => 0,
             Kind::InMemory(memory) => lock(memory).last_before(at),
@@ -310,8 +299,8 @@ impl History {
     /// It looks through the messages in steps, newest first. To end it, drop the future.
     ///
     /// # Errors
-    /// [`ReadError`], but not where the file is damaged.
-    pub async fn search(&self, text: &str, count: usize, before: Option<u64>) -> Result<Found, ReadError> {
+    /// [`DatabaseError`], but not where the file is damaged.
+    pub async fn search(&self, text: &str, count: usize, before: Option<u64>) -> Result<Found, DatabaseError> {
         let (mut needle, before) = (Needle::new(text), before.unwrap_or(u64::MAX));
         Ok(match &self.kind {
             Kind::Off(_) => Found { messages: Vec::new(), unreadable: 0, has_more: false },

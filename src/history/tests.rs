@@ -25,7 +25,7 @@ fn numbers(messages: &[Message]) -> Vec<u64> {
 }
 
 /// The numbers of a page, how many are missing, and its end.
-fn seen(page: Result<Page, ReadError>) -> (Vec<u64>, u64, u64) {
+fn seen(page: Result<Page, DatabaseError>) -> (Vec<u64>, u64, u64) {
     let page = page.unwrap();
     (numbers(&page.messages), page.missing, page.end)
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_lock::Semaphore;
 
-use crate::history::{History, Page, ReadError};
+use crate::database::DatabaseError;
+use crate::history::{History, Page};
 use crate::limits::{HISTORY_READS, PORTION_BYTES, REPLAY_PAGE};
 use crate::model::Message;
 use crate::room::Replay;
@@ -41,7 +42,7 @@ impl HistoryReader {
         history: &History,
         (after, up_to): (u64, u64),
         render: impl Fn(&Message, &mut String) -> bool,
-    ) -> Result<Part, ReadError> {
+    ) -> Result<Part, DatabaseError> {
         let _permit = self.permits.acquire().await;
         let Page { messages, missing, unreadable, end } = history.after(after, up_to, REPLAY_PAGE).await?;
         let mut part =
@@ -68,7 +69,7 @@ impl HistoryReader {
         history: &History,
         count: usize,
         up_to: u64,
-    ) -> Result<Option<u64>, ReadError> {
+    ) -> Result<Option<u64>, DatabaseError> {
         let (mut before, mut left) = (None, count);
         while left > 0 {
             let _permit = self.permits.acquire().await;
@@ -85,7 +86,7 @@ impl HistoryReader {
     }
 
     /// The number after which the replay begins. `None` if there is nothing to send.
-    pub(super) async fn start_of(&self, history: &History, replay: &Replay) -> Result<Option<u64>, ReadError> {
+    pub(super) async fn start_of(&self, history: &History, replay: &Replay) -> Result<Option<u64>, DatabaseError> {
         // Before the first number of the room there was nothing. Whoever names a number below it has seen an earlier room
         // of this name, and learns that what followed there is gone. 0 means everything that there is.
         let before_first = history.first_number() - 1;

@@ -75,30 +75,22 @@ pub struct Outgoing {
 /// [`ConnectError`], worded for the user.
 pub async fn connect(endpoint: &Endpoint) -> Result<(Incoming, Outgoing), ConnectError> {
     let transport = match endpoint {
-        Endpoint::Tcp { host, port } => {
+        Endpoint::Tcp { host, port, trust } => {
             let addresses = look_up(host, *port).await?;
-            answered(endpoint, async { Ok(Transport::Tcp(reach(endpoint, &addresses).await?)) }).await
-        }
-        Endpoint::Tls { host, port, trust } => {
-            let addresses = look_up(host, *port).await?;
-            let secured = async {
+            let connecting = async {
                 let socket = reach(endpoint, &addresses).await?;
-                Ok(shake_hands(socket, host, *port, trust).await?)
+                match trust {
+                    Some(trust) => Ok(shake_hands(socket, host, *port, trust).await?),
+                    None => Ok(Transport::Tcp(socket)),
+                }
             };
-            answered(endpoint, secured).await
+            // Too slow an answer is an error, too.
+            let in_time = timeout(CONNECT_LIMIT, connecting).await;
+            in_time.unwrap_or_else(|_elapsed| Err(ConnectError::Silent(endpoint.clone())))
         }
         Endpoint::Unix(path) => open(path).await.map_err(|source| ConnectError::new(endpoint, source)),
     }?;
     Ok((Incoming { transport: transport.clone(), unfinished: Vec::new() }, Outgoing { transport }))
-}
-
-/// Fails with a timeout error when the server takes too long to answer.
-async fn answered(
-    endpoint: &Endpoint,
-    connecting: impl Future<Output = Result<Transport, ConnectError>>,
-) -> Result<Transport, ConnectError> {
-    let in_time = timeout(CONNECT_LIMIT, connecting).await;
-    in_time.unwrap_or_else(|_elapsed| Err(ConnectError::Silent(endpoint.clone())))
 }
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
@@ -176,7 +168,7 @@ impl ConnectError {
 /// What to check when there is no answer.
 fn where_else(endpoint: &Endpoint) -> &'static str {
     match endpoint {
-        Endpoint::Tcp { .. } | Endpoint::Tls { .. } => "; check the host and the port",
+        Endpoint::Tcp { .. } => "; check the host and the port",
         Endpoint::Unix(_) => "",
     }
 }

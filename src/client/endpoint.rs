@@ -8,16 +8,11 @@ use crate::client::Trust;
 #[derive(Debug, Clone)]
 pub enum Endpoint {
     Tcp {
-        /// A name or an IP address.
+        /// A name or an IP address. With TLS, the certificate must be valid for it.
         host: String,
         port: u16,
-    },
-    Tls {
-        /// A name or an IP address. The certificate must be valid for it.
-        host: String,
-        port: u16,
-        /// Which certificates are accepted.
-        trust: Trust,
+        /// Which certificates are accepted. `None` without TLS.
+        trust: Option<Trust>,
     },
     /// The path of a Unix socket.
     Unix(PathBuf),
@@ -26,7 +21,7 @@ pub enum Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } | Self::Tls { host, port, .. } => write!(f, "{host}, port {port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}, port {port}"),
             Self::Unix(path) => path.display().fmt(f),
         }
     }

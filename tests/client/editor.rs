@@ -369,7 +369,7 @@ fn panic_beside_a_client(address: SocketAddr) {
 pub fn panic_beside(run: fn(&Config, &terminal::Options) -> Result<Outcome, ClientError>, address: SocketAddr) {
     let asked = Signals::new([Awaited::Usr1]).unwrap();
     let name = Name::parse("Bob").unwrap();
-    let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port() };
+    let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port(), trust: None };
     let config = Config {
         name,
         endpoint,

@@ -336,7 +336,9 @@ impl Arguments {
     fn endpoint(&self, target: Target) -> Result<Endpoint, ClientError> {
         let (host, port) = match target {
             Target::Unix(path) => return Ok(Endpoint::Unix(path)),
-            Target::Tcp { host, port, tls: false } => return Ok(Endpoint::Tcp { host, port: port.unwrap_or(PORT) }),
+            Target::Tcp { host, port, tls: false } => {
+                return Ok(Endpoint::Tcp { host, port: port.unwrap_or(PORT), trust: None });
+            }
             Target::Tcp { host, port, tls: true } => (host, port.unwrap_or(TLS_PORT)),
         };
         let trust = match (&self.tls_ca, self.tls_fingerprint) {
@@ -344,7 +346,7 @@ impl Arguments {
             (None, Some(fingerprint)) => Trust::Exactly(fingerprint),
             (None, None) => Trust::system()?,
         };
-        Ok(Endpoint::Tls { host, port, trust })
+        Ok(Endpoint::Tcp { host, port, trust: Some(trust) })
     }
 
     /// Whether lines are only appended: by option, or because the terminal can do nothing else.

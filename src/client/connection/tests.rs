@@ -9,7 +9,7 @@ use socket2::{Domain, Socket, Type};
 use super::*;
 
 fn connected(port: u16) -> (Incoming, Outgoing) {
-    block_on(connect(&Endpoint::Tcp { host: "127.0.0.1".to_owned(), port })).unwrap()
+    block_on(connect(&Endpoint::Tcp { host: "127.0.0.1".to_owned(), port, trust: None })).unwrap()
 }
 
 #[test]

@@ -145,7 +145,7 @@ pub enum Record {
     },
     /// The certificate has expired or is not valid yet.
     CertificateInvalid {
-        why: String,
+        why: &'static str,
     },
     Stopping,
     Stopped {

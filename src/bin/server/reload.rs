@@ -83,8 +83,8 @@ impl Reload {
 
 /// Logs if the certificate has expired or is not valid yet. It is used anyway: clients may trust its fingerprint.
 pub fn note_untimely(log: &Log, tls: &Tls) {
-    if let Some(untimely) = tls.untimely() {
-        log.note(Record::CertificateInvalid { why: untimely.to_string() });
+    if let Some(why) = tls.untimely() {
+        log.note(Record::CertificateInvalid { why });
     }
 }
 

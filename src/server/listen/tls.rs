@@ -7,7 +7,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::available_parallelism;
@@ -15,8 +14,6 @@ use std::thread::available_parallelism;
 use async_lock::Semaphore;
 use async_std::net::TcpStream;
 use blocking::unblock;
-use futures::future::poll_fn;
-use futures::task::AtomicWaker;
 use futures_rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use futures_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate};
@@ -67,16 +64,6 @@ pub enum TlsError {
     NotMade(String),
 }
 
-/// Why clients reject a certificate because of its validity period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Untimely {
-    #[error("the certificate has expired, so clients reject it")]
-    Expired,
-    /// Perhaps the clock of this machine is slow.
-    #[error("the certificate is not valid yet, so clients reject it")]
-    TooEarly,
-}
-
 impl Tls {
     /// Reads a certificate chain, the server's own certificate first, and its key from PEM files.
     ///
@@ -113,7 +100,7 @@ impl Tls {
     }
 
     /// Why clients reject the certificate now because of its validity period. `None` if they do not.
-    pub fn untimely(&self) -> Option<Untimely> {
+    pub fn untimely(&self) -> Option<&'static str> {
         untimely(&self.current().certificate)
     }
 
@@ -156,13 +143,16 @@ impl Current {
     }
 }
 
-fn untimely(certificate: &CertificateDer<'_>) -> Option<Untimely> {
+fn untimely(certificate: &CertificateDer<'_>) -> Option<&'static str> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
     match verify_itself(&parsed, UnixTime::now()) {
         Err(rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
-            Some(Untimely::Expired)
+            Some("the certificate has expired, so clients reject it")
         }
-        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => Some(Untimely::TooEarly),
+        // Perhaps the clock of this machine is slow.
+        Err(rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })) => {
+            Some("the certificate is not valid yet, so clients reject it")
+        }
         _ => None,
     }
 }
@@ -225,9 +215,10 @@ async fn poll_on_the_pool<F>(mut future: F, slots: &Arc<Semaphore>) -> F::Output
 where
     F: Future<Output: Send> + Unpin + Send + 'static,
 {
-    let calls = Arc::new(Calls::default());
+    let (call, woken) = async_channel::bounded(1);
+    let waker = Waker::from(Arc::new(Call(call)));
     loop {
-        let (slot, waker) = (slots.acquire_arc().await, Waker::from(calls.clone()));
+        let (slot, waker) = (slots.acquire_arc().await, waker.clone());
         let polled;
         (future, polled) = unblock(move || {
             let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
@@ -237,38 +228,25 @@ where
         .await;
         match polled {
             Poll::Ready(done) => return done,
-            Poll::Pending => calls.next().await,
+            // The waker holds a sender, so this does not fail.
+            Poll::Pending => drop(woken.recv().await),
         }
     }
 }
 
-/// Whether the future was woken.
-#[derive(Debug, Default)]
-struct Calls {
-    is_called: AtomicBool,
-    waiting: AtomicWaker,
-}
+/// Wakes a future. One call is remembered.
+struct Call(async_channel::Sender<()>);
 
-impl Calls {
-    async fn next(&self) {
-        poll_fn(|context| {
-            self.waiting.register(context.waker());
-            if self.is_called.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await
-    }
-}
-
-impl Wake for Calls {
+impl Wake for Call {
     fn wake(self: Arc<Self>) {
-        self.is_called.store(true, Ordering::Release);
-        self.waiting.wake();
+        // If the channel is full, the future will be polled anyway.
+        let _ = self.0.try_send(());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread::sleep;
     use std::time::Duration;
 

@@ -484,6 +484,11 @@ pub const LAST_READS: usize = 64;
 /// The longest duration of a shutdown, whatever the peers do.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
+// ---- Settings ---------------------------------------------------------------------------------------------------------
+
+/// The longest file of settings.
+pub const SETTINGS_BYTES: usize = 1024 * 1024;
+
 // ---- `server admin` -------------------------------------------------------------------------------------------------
 
 /// The longest request at the control socket: a line, followed by a password.

@@ -136,13 +136,15 @@ pub enum Record {
     /// The server uses another value of a setting now.
     SettingChanged {
         setting: String,
-        value: String,
+        value: Option<String>,
     },
     /// A setting was changed, but takes effect only after a restart.
     RestartNeeded {
         setting: String,
-        value: String,
+        value: Option<String>,
     },
+    /// Write the records after this one at this level. It is not written itself.
+    Level(LevelFilter),
     /// The certificate has expired or is not valid yet.
     CertificateInvalid {
         why: &'static str,
@@ -215,9 +217,9 @@ impl Log {
         Ok((log, LogWriter { ended }))
     }
 
-    /// Changes the level of this process's log.
-    pub fn set_level(level: LevelFilter) {
-        log::set_max_level(level);
+    /// The level at which the log of this process is written.
+    pub fn level() -> LevelFilter {
+        log::max_level()
     }
 
     /// A log that discards everything.
@@ -288,6 +290,7 @@ impl Record {
             | Self::NotReloaded { .. }
             | Self::SettingChanged { .. }
             | Self::RestartNeeded { .. }
+            | Self::Level(_)
             | Self::CertificateInvalid { .. }
             | Self::Stopping
             | Self::Stopped { .. } => return None,
@@ -421,10 +424,13 @@ fn write(record: Record) {
             let used = humantime::format_rfc3339_seconds(used).to_string();
             info!("account expired", { name: name.as_str(), used: used });
         }
-        Record::SettingChanged { setting, value } => info!("setting changed", { setting: setting, value: value }),
-        Record::RestartNeeded { setting, value } => {
-            warn!("setting changed, restart needed", { setting: setting, value: value });
+        Record::SettingChanged { setting, value } => {
+            info!("setting changed", { setting: setting, value: value.unwrap_or_default() });
         }
+        Record::RestartNeeded { setting, value } => {
+            warn!("setting changed, restart needed", { setting: setting, value: value.unwrap_or_default() });
+        }
+        Record::Level(level) => log::set_max_level(level),
         Record::NotReloaded { what, why } => error!("not reloaded", { what: what, why: why }),
         Record::CertificateInvalid { why } => warn!("certificate invalid", { why: why }),
         Record::Stopping => info!("stopping"),

@@ -10,6 +10,7 @@ mod import;
 mod state;
 mod store;
 
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +19,7 @@ use blocking::unblock;
 
 use crate::accounts::state::{Change, Kind, State};
 use crate::accounts::store::Store;
-use crate::database::{Database, DatabaseError, OpenError};
+use crate::database::{Database, DatabaseError, OpenError, look_into};
 #[cfg(doc)]
 use crate::limits::LOGINS_NOTED;
 use crate::model::address::Network;
@@ -57,6 +58,16 @@ impl Accounts {
         store.write(&changes).map_err(failed)?;
         changes.into_iter().for_each(|change| content.state.apply(change));
         Ok(Self { state: Arc::new(RwLock::new(content.state)), store: Arc::new(Mutex::new(store)) })
+    }
+
+    /// Checks that the accounts in a folder can be read, if there are some. It changes nothing, and a server may be running
+    /// with them. Blocks.
+    ///
+    /// # Errors
+    /// [`OpenError`], as for [`open`](Self::open).
+    pub fn check(folder: &Path) -> Result<(), OpenError> {
+        let Some((path, connection)) = look_into(folder)? else { return Ok(()) };
+        store::read_all(&connection, &path).map(drop)
     }
 
     /// The account of a name.

@@ -65,15 +65,10 @@ impl Store {
     pub(crate) fn read(&mut self) -> Result<Content, OpenError> {
         let path = self.database.path();
         let failed = |why: String| OpenError::Failed { path: path.to_owned(), why };
-        let read = |connection: &Connection| Ok(in_transaction(connection, Content::read));
-        match self.database.read_blocking(read).map_err(|error| failed(error.to_string()))? {
-            Ok(content) => {
-                self.is_uncertain = false;
-                Ok(content)
-            }
-            Err(ReadError::Damaged(why)) => Err(OpenError::Damaged { path: path.to_owned(), why }),
-            Err(ReadError::Sqlite(error)) => Err(refine(path, &error)),
-        }
+        let read = |connection: &Connection| Ok(read_all(connection, path));
+        let content = self.database.read_blocking(read).map_err(|error| failed(error.to_string()))??;
+        self.is_uncertain = false;
+        Ok(content)
     }
 
     /// Writes all these changes or, on an error, most likely none. Returns when they are on the disk.
@@ -101,6 +96,14 @@ impl Store {
     pub(super) fn setting(&self, name: &'static str) -> Result<Option<i64>, DatabaseError> {
         self.database.read_blocking(|connection| setting(connection, name))
     }
+}
+
+/// Reads the content of the file at `path`.
+pub(super) fn read_all(connection: &Connection, path: &Path) -> Result<Content, OpenError> {
+    in_transaction(connection, Content::read).map_err(|error| match error {
+        ReadError::Damaged(why) => OpenError::Damaged { path: path.to_owned(), why },
+        ReadError::Sqlite(error) => refine(path, &error),
+    })
 }
 
 /// Reads in one transaction, so that all rows are of the same moment.

@@ -20,7 +20,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::program_name::program_name;
 use crate::cli::settings;
-use crate::cli::settings::{Arguments, GENERATE};
+use crate::cli::settings::{CommandLine, GENERATE};
 use crate::cli::status;
 use crate::os::io_error;
 use crate::os::system::stdio;
@@ -38,6 +38,8 @@ pub struct Manual {
     pub environment: &'static [(&'static str, &'static str)],
     /// Working command lines, with `{}` for the name of the program.
     pub examples: &'static [&'static str],
+    /// The end of the example of `--config`: what it may have besides options. Comments only.
+    pub tables: &'static str,
     /// The exit code when standard output cannot be written.
     pub output_lost: u8,
 }
@@ -57,14 +59,14 @@ pub enum Form {
 }
 
 /// Adds what is set elsewhere to the arguments of a program.
-pub type Gather = fn(&Command, &[OsString]) -> Result<Arguments, String>;
+pub type Gather = fn(&Command, &[OsString]) -> Result<CommandLine, String>;
 
 /// A command line that was understood.
 #[derive(Debug)]
 pub struct Parsed<A> {
     pub options: A,
     pub matches: ArgMatches,
-    pub arguments: Arguments,
+    pub line: CommandLine,
 }
 
 impl<A: Parser> Parsed<A> {
@@ -74,30 +76,28 @@ impl<A: Parser> Parsed<A> {
     /// What is wrong with the arguments, or with what was added.
     pub fn of(given: &[OsString], gather: Gather) -> Result<Self, clap::Error> {
         let mut command = command::<A>();
-        let arguments = match gather(&command, given) {
-            Ok(arguments) => arguments,
-            Err(why) => return Err(command.error(ErrorKind::ValueValidation, why)),
-        };
-        let parsed = command.try_get_matches_from_mut(&arguments.all);
-        let parsed = parsed.and_then(|matches| Ok((A::from_arg_matches(&matches)?, matches)));
-        match parsed {
-            Ok((options, matches)) => Ok(Self { options, matches, arguments }),
-            Err(error) => Err(match arguments.explain(&command, &error) {
-                Some(why) => command.error(error.kind(), why),
-                None => error,
-            }),
+        let line = gather(&command, given).map_err(wrong)?;
+        let parsed = command.try_get_matches_from_mut(&line.arguments);
+        match parsed.and_then(|matches| Ok((A::from_arg_matches(&matches)?, matches))) {
+            Ok((options, matches)) => Ok(Self { options, matches, line }),
+            Err(error) => Err(line.explain(&command, &error).map_or(error, wrong)),
         }
     }
 
     /// All settings as a file, and where each comes from.
     pub fn settings(&self) -> String {
-        self.arguments.show(&command::<A>(), &self.matches)
+        self.line.show(&command::<A>(), &self.matches)
     }
 
     /// The values of all settings, by name. `None` if it is not set.
     pub fn values(&self) -> BTreeMap<String, Option<String>> {
         settings::values(&command::<A>(), &self.matches)
     }
+}
+
+/// An error about something that was not typed. The usage would not help.
+pub fn wrong(why: String) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, why + "\n")
 }
 
 /// The command line of a program, with `--generate`.
@@ -134,8 +134,8 @@ impl Manual {
         let command = command::<A>();
         let parsed = Parsed::of(&given, gather).unwrap_or_else(|error| error.exit());
         if let Some(&form) = parsed.matches.get_one::<Form>(GENERATE) {
-            let text = self.generate(command, form).unwrap_or_default();
-            exit(self.print(&text).into());
+            let code = self.generate(command, form).map_or(self.output_lost, |text| self.print(&text));
+            exit(code.into());
         }
         parsed
     }
@@ -169,7 +169,7 @@ impl Manual {
         let mut command = command.name(name.clone()).bin_name(name.clone());
         let shell = match form {
             Form::Man => return self.man(command),
-            Form::Config => return Ok(settings::example(&command).into_bytes()),
+            Form::Config => return Ok((settings::example(&command) + self.tables).into_bytes()),
             Form::Bash => Shell::Bash,
             Form::Zsh => Shell::Zsh,
             Form::Fish => Shell::Fish,

@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
@@ -94,6 +95,31 @@ impl LockedFile {
         let lock = lock(&folder.join("lock")).map_err(unusable)?.ok_or_else(|| OpenError::InUse(path.clone()))?;
         if path.try_exists().map_err(unusable)? { check(&path) } else { create(&path) }?;
         Ok(Self { path, _lock: lock })
+    }
+}
+
+/// Opens the file in a folder to read it, and leaves everything as it is. `None` if there is no file yet.
+pub(crate) fn look_into(folder: &Path) -> Result<Option<(PathBuf, Connection)>, OpenError> {
+    let unusable = |error| OpenError::Io { path: folder.to_owned(), error };
+    if !folder.try_exists().map_err(unusable)? {
+        return safe_folder(parent(folder), Sticky::Allowed).map(|_| None).map_err(unusable);
+    }
+    let path = safe_folder(folder, Sticky::Refused).map_err(unusable)?.join(FILE);
+    if !path.try_exists().map_err(unusable)? {
+        return Ok(None);
+    }
+    check(&path)?;
+    let open = || {
+        let connection = reader(&path)?;
+        // Otherwise the last one that closes the file would write what is in the write-ahead log to it.
+        let is_left_over = path.with_extension("db-wal").metadata().is_ok_and(|wal| wal.len() > 0);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_left_over)?;
+        let format = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok((connection, format))
+    };
+    match open().map_err(|error| refine(&path, &error))? {
+        (_, format) if format > FORMAT => Err(OpenError::Newer { path, format }),
+        (connection, _) => Ok(Some((path, connection))),
     }
 }
 

@@ -40,11 +40,6 @@ pub struct Statistics {
 }
 
 impl Archive {
-    /// Whether there is a database in the folder.
-    pub fn is_in(folder: &Path) -> bool {
-        folder.join(FILE).exists()
-    }
-
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path, room: &RoomName) -> Result<Self, OpenError> {

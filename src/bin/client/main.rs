@@ -14,6 +14,7 @@ use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 use clap::{ArgMatches, ColorChoice, CommandFactory, Parser, ValueHint, error};
 use linechat::cli::manual::Manual;
 use linechat::cli::program_name::program_name;
+use linechat::cli::settings::CommandLine;
 use linechat::cli::status;
 use linechat::cli::status::Verbosity;
 use linechat::client::bot::program;
@@ -177,6 +178,10 @@ struct Arguments {
     /// Arguments of CMD
     #[arg(value_name = "ARG", help_heading = "As a bot")]
     arguments: Vec<OsString>,
+
+    /// The server is in a table of the file.
+    #[arg(skip)]
+    is_in_file: bool,
 }
 
 const OVER_TLS: &str = "Over TLS";
@@ -206,6 +211,7 @@ const MANUAL: Manual = Manual {
             "SSL_CERT_FILE",
             "a file of certificates to trust with --tls instead of the system's; SSL_CERT_DIR is a folder of them",
         ),
+        ("XDG_CONFIG_HOME", "the folder of linechat/config.toml, which is read without --config [default: ~/.config]"),
         ("XDG_STATE_HOME", "the folder of linechat/history, which keeps what you type [default: ~/.local/state]"),
         ("LINECHAT_FROM", "set for the command of --exec: the sender of the message"),
         ("LINECHAT_ROOM", "set for it: the room where the message was said, such as lobby"),
@@ -225,6 +231,12 @@ const MANUAL: Manual = Manual {
         "{} --name clock --reply --exec date -- -u +%T > /dev/null",
         "{} --name echo --reply --exec timeout 10 sh -- -c 'echo \"$LINECHAT_TEXT\"' > /dev/null",
     ],
+    tables: "
+# Options of a server that is called home:
+# [servers.home]
+# host = \"tls://chat.example\"
+# room = \"dev\"
+",
     output_lost: LOST,
 };
 
@@ -277,44 +289,52 @@ impl Arguments {
     /// The server from the command line or the environment. `words` are the words on the command line that may name it.
     ///
     /// # Errors
-    fn target(&self, words: &[OsString]) -> Result<Target, String> {
+    fn target(&self, words: &[OsString], line: &CommandLine) -> Result<Target, String> {
         let mut given = Vec::new();
         for word in words {
             given.push((format!("{word:?}"), Target::parse(word).map_err(|why| why.to_string())?));
         }
-        given.extend(self.host.clone().map(|host| ("--host".to_owned(), host)));
-        given.extend(self.unix.clone().map(|path| ("--unix".to_owned(), Target::Unix(path))));
+        // What is typed overrides the file.
+        let is_overridden = self.port.is_some() && line.source("port").is_none() && line.source("host").is_some();
+        let host = self.host.clone().map(|host| if is_overridden { host.without_port() } else { host });
+        given.extend(host.map(|host| (place(line, "host"), host)));
+        given.extend(self.unix.clone().map(|path| (place(line, "unix"), Target::Unix(path))));
         match given.as_slice() {
-            [(source, target)] => self.with_options(target.clone(), source),
+            [(source, target)] => self.with_options(target.clone(), source, line),
             [(first, _), (second, _), ..] => Err(format!("{first} and {second} each name a server; use only one")),
             [] => match std::env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
                 Some(host) => {
                     let target = Target::parse(&host).map_err(|why| format!("{HOST_VARIABLE}: {why}"))?;
                     // Options override the environment.
                     let target = if self.port.is_some() { target.without_port() } else { target };
-                    self.with_options(target, HOST_VARIABLE)
+                    self.with_options(target, HOST_VARIABLE, line)
                 }
-                None => self.with_options(Target::Tcp { host: HOST.to_owned(), port: None, tls: false }, HOST),
+                None => self.with_options(Target::Tcp { host: HOST.to_owned(), port: None, tls: false }, HOST, line),
             },
         }
     }
 
     /// Adds the port and TLS to the target. `source` says where the target was named.
-    fn with_options(&self, target: Target, source: &str) -> Result<Target, String> {
+    fn with_options(&self, target: Target, source: &str, line: &CommandLine) -> Result<Target, String> {
         let Target::Tcp { host, port, tls } = target else {
             return match self.network_option() {
                 Some(option) => {
+                    let option = place(line, option);
                     Err(format!("{option} cannot be used with {source}: a socket file has no port and no TLS"))
                 }
                 None => Ok(target),
             };
         };
         let port = match (port, self.port) {
-            (Some(_), Some(_)) => return Err(format!("{source} and --port each give a port; use only one")),
-            (None, None) => match variable(PORT_VARIABLE) {
-                Some(port) => Some(parse_port(&port).map_err(|why| format!("{PORT_VARIABLE}: {why}"))?),
-                None => None,
-            },
+            (Some(_), Some(_)) => {
+                return Err(format!("{source} and {} each give a port; use only one", place(line, "port")));
+            }
+            (None, None) => {
+                match variable(PORT_VARIABLE).filter(|_| servers::is_used(PORT_VARIABLE, self.is_in_file)) {
+                    Some(port) => Some(parse_port(&port).map_err(|why| format!("{PORT_VARIABLE}: {why}"))?),
+                    None => None,
+                }
+            }
             (port, option) => port.or(option),
         };
         let tls = tls || self.tls || self.tls_ca.is_some() || self.tls_fingerprint.is_some();
@@ -324,10 +344,10 @@ impl Arguments {
     /// An option that only makes sense for TCP.
     fn network_option(&self) -> Option<&'static str> {
         let options = [
-            ("--port", self.port.is_some()),
-            ("--tls", self.tls),
-            ("--tls-ca", self.tls_ca.is_some()),
-            ("--tls-fingerprint", self.tls_fingerprint.is_some()),
+            ("port", self.port.is_some()),
+            ("tls", self.tls),
+            ("tls-ca", self.tls_ca.is_some()),
+            ("tls-fingerprint", self.tls_fingerprint.is_some()),
         ];
         options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
@@ -384,14 +404,15 @@ fn main() -> ExitCode {
         return MANUAL.print(parsed.settings().as_bytes()).into();
     }
     let (mut words, arguments_of_program) = words(&parsed.matches);
-    if parsed.arguments.is_named {
-        // It is a table of settings, which has the host.
-        words.drain(..words.len().min(1));
+    let (mut arguments, line) = (parsed.options, parsed.line);
+    arguments.is_in_file = line.named.is_some();
+    if arguments.is_in_file {
+        // The word names a table of settings, which has the host.
+        words.clear();
     }
-    let mut arguments = parsed.options;
     arguments.arguments = arguments_of_program;
     let name = arguments.name(&words).unwrap_or_else(|why| wrong_usage(why));
-    let target = arguments.target(&words).unwrap_or_else(|why| wrong_usage(why));
+    let target = arguments.target(&words, &line).unwrap_or_else(|why| wrong_usage(why));
     let display = Display::standard(arguments.verbosity());
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
@@ -410,6 +431,11 @@ fn main() -> ExitCode {
         }
         Err(lost) => fail(LOST, &lost.to_string()),
     }
+}
+
+/// Where an option was set, for an error.
+fn place(line: &CommandLine, option: &str) -> String {
+    line.source(option).map_or_else(|| format!("--{option}"), ToString::to_string)
 }
 
 /// The words on the command line that are neither options nor their values: those before `--exec` name the server, and
@@ -452,7 +478,9 @@ fn session(arguments: Arguments, name: Name, target: Target, display: Display) -
     let config = Config {
         name,
         endpoint: arguments.endpoint(target)?,
-        password: arguments.password_file.clone().or_else(password_of_environment),
+        password: arguments.password_file.clone().or_else(|| {
+            servers::is_used(PASSWORD_VARIABLE, arguments.is_in_file).then(password_of_environment).flatten()
+        }),
         allow_plain_password: arguments.allow_plain_password,
         if_taken: arguments.if_taken,
         room: arguments.room.clone(),

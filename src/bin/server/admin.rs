@@ -9,7 +9,9 @@ use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand};
+use linechat::cli::manual::wrong;
 use linechat::cli::program_name::program_name;
+use linechat::cli::settings::GENERATE;
 use linechat::limits::{CONTROL_LIMIT, LINE_BYTES};
 use linechat::net::control;
 use linechat::net::control::ControlStream;
@@ -20,7 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::archive;
 use crate::archive::{Backup, Export, Statistics};
-use crate::options::Options;
+use crate::options::{MANUAL, Options, data_in};
 
 #[derive(Debug, Subcommand)]
 pub enum Subcommands {
@@ -129,10 +131,7 @@ impl Subcommands {
     pub fn run(self) -> ExitCode {
         let answer = match self {
             Self::Admin(admin) => admin.carry_out(),
-            Self::Config { options } => {
-                let given: Vec<_> = [program_name("server").into()].into_iter().chain(options).collect();
-                Ok(Options::parse(&given).unwrap_or_else(|error| error.exit()).settings())
-            }
+            Self::Config { options } => return print_settings(options),
         };
         match answer {
             // The reader may have closed the pipe early, as `head` does.
@@ -160,16 +159,29 @@ impl Admin {
     }
 }
 
-/// The folder in the settings of a server. Exits if there is none.
+/// Prints the settings of a server with these options.
+fn print_settings(options: Vec<OsString>) -> ExitCode {
+    let given: Vec<_> = [program_name("server").into()].into_iter().chain(options).collect();
+    let parsed = Options::parse(&given).unwrap_or_else(|error| error.exit());
+    if parsed.options.subcommand.is_some() || parsed.options.check || parsed.matches.contains_id(GENERATE) {
+        let why = "config takes only settings";
+        Options::command().error(ErrorKind::ArgumentConflict, why).exit();
+    }
+    MANUAL.print(parsed.settings().as_bytes()).into()
+}
+
+/// The folder in the settings of a server: in this file, or in the environment and the file that it names. Exits if there
+/// is none.
 fn data_of_settings(config: Option<PathBuf>) -> PathBuf {
-    let config = config.into_iter().flat_map(|file| ["--config".into(), file.into_os_string()]);
-    let given: Vec<_> = [program_name("server").into()].into_iter().chain(config).collect();
+    if let Some(config) = config {
+        return data_in(&config).unwrap_or_else(|why| wrong(why).exit());
+    }
+    let given = [program_name("server").into()];
     let data = Options::parse(&given).unwrap_or_else(|error| error.exit()).options.data;
-    let missing = || {
+    data.unwrap_or_else(|| {
         let why = "give --data DIR, the folder of the server, or --config FILE";
         Options::command().error(ErrorKind::MissingRequiredArgument, why).exit()
-    };
-    data.unwrap_or_else(missing)
+    })
 }
 
 fn ask(data: &Path, line: &str) -> anyhow::Result<String> {

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     if let Some(subcommand) = parsed.options.subcommand.take() {
         return subcommand.run();
     }
-    parsed.options.agree().unwrap_or_else(|error| error.exit());
+    parsed.options.agree(&parsed.line).unwrap_or_else(|error| error.exit());
     let done = if parsed.options.check { parsed.options.check() } else { start(parsed) };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,11 +11,13 @@ use anyhow::anyhow;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, Parser, ValueEnum};
 use linechat::accounts::{Accounts, Hasher};
-use linechat::cli::manual::{Manual, Parsed};
-use linechat::cli::settings;
-use linechat::cli::settings::{Arguments, CONFIG};
+use linechat::cli::manual::{Manual, Parsed, wrong};
+use linechat::cli::program_name::program_name;
+use linechat::cli::settings::{CONFIG, CommandLine, File};
+use linechat::cli::{settings, status};
 use linechat::database::{Database, Sync};
-use linechat::history::{Archive, History, Keep, Settings};
+use linechat::history;
+use linechat::history::{History, Keep};
 use linechat::limits::{
     ACCOUNT_UNUSED_LEAST, ANNOUNCE_AFTER, KEEP_BYTES_LEAST, PER_SOURCE, REPLAY, REPLAY_MOST, ROOM_LIMIT, STALL_LIMIT,
     SYNC_MOST, TLS_PORT, WRONG_PASSWORD_PAUSE,
@@ -51,11 +53,12 @@ pub struct Options {
 
     /// Settings: these options in TOML, such as port = 5000; SIGHUP rereads it [env: LINECHAT_SERVER_CONFIG]
     ///
-    /// The environment and the command line override it. `--generate config` prints an example.
+    /// The environment and the command line override it. `--generate config` prints an example. No other user may be able
+    /// to change it.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Read all settings, certificates, passwords and the database, report the first problem, and exit
+    /// Read all settings, certificates, passwords and accounts, report the first problem, and exit; it changes nothing
     #[arg(long)]
     pub check: bool,
 
@@ -204,7 +207,7 @@ const ROOMS: &str = "Rooms";
 pub const MANUAL: Manual = Manual {
     program: "server",
     purpose: "chat server for any line-oriented client",
-    synopsis: &["[OPTION]...", "config [OPTION]...", "admin --data DIR COMMAND"],
+    synopsis: &["[OPTION]...", "config [OPTION]...", "admin [--data DIR] COMMAND"],
     exit_codes: &[
         ("0", "stopped by a signal"),
         ("1", "could not start, or crashed; admin: refused, or the server is not running"),
@@ -228,6 +231,7 @@ pub const MANUAL: Manual = Manual {
         "{} admin --data /var/lib/linechat op Alice",
         "{} admin --data /var/lib/linechat ban 192.0.2.7 12h spam",
     ],
+    tables: "",
     output_lost: 1,
 };
 
@@ -255,17 +259,32 @@ impl From<Pace> for PacePreset {
 ///
 /// # Errors
 /// Which of them cannot be used.
-pub fn gather(command: &Command, given: &[OsString]) -> Result<Arguments, String> {
-    let Some(typed) = settings::typed(command, given) else { return Ok(Arguments::only(given.to_vec())) };
+pub fn gather(command: &Command, given: &[OsString]) -> Result<CommandLine, String> {
+    let Some(typed) = settings::typed(command, given) else { return Ok(CommandLine::only(given)) };
     let mut environment = settings::from_environment(command, PREFIX, env::vars_os())?;
+    let variable = environment.remove(CONFIG).and_then(|variable| variable.values.into_iter().next());
     let mut given = given.to_vec();
-    let mut file = settings::typed_value(&typed, CONFIG);
-    if let (None, Some(variable)) = (&file, environment.remove(CONFIG)) {
-        file = variable.values.into_iter().next().map(OsString::from);
-        given.extend(file.iter().flat_map(|file| [format!("--{CONFIG}").into(), file.clone()]));
-    }
-    let file = file.map(|path| settings::from_file(command, Path::new(&path), None)).transpose()?;
-    Ok(Arguments::with(command, &given, &typed, [environment, file.unwrap_or_default().settings]))
+    let file = settings::typed_value(&typed, CONFIG).or_else(|| {
+        let file = variable?;
+        // So that the program knows of it.
+        given.insert(1.min(given.len()), format!("--{CONFIG}={file}").into());
+        Some(file.into())
+    });
+    let file = match file {
+        Some(path) => File::read_protected(Path::new(&path))?.settings(command, None)?.settings,
+        None => settings::Settings::new(),
+    };
+    Ok(CommandLine::with(command, &given, &typed, [environment, file]))
+}
+
+/// The value of `data` in a file of settings.
+///
+/// # Errors
+/// Why the file cannot be used, or that it sets no folder.
+pub fn data_in(file: &Path) -> Result<PathBuf, String> {
+    let mut settings = File::read_protected(file)?.settings(&Options::command(), None)?.settings;
+    let data = settings.remove("data").and_then(|data| data.values.into_iter().next());
+    data.map(PathBuf::from).ok_or_else(|| format!("{}: data is not set", file.display()))
 }
 
 impl Options {
@@ -275,21 +294,25 @@ impl Options {
     /// What is wrong with them.
     pub fn parse(given: &[OsString]) -> Result<Parsed<Self>, clap::Error> {
         let parsed = Parsed::<Self>::of(given, gather)?;
-        parsed.options.agree()?;
+        parsed.options.agree(&parsed.line)?;
         Ok(parsed)
     }
 
-    /// Reads everything that the server would read. Blocks.
+    /// Reads everything that the server would read, and changes nothing. Blocks.
     ///
     /// # Errors
     /// The first problem.
     pub fn check(&self) -> anyhow::Result<()> {
-        self.tls()?;
+        let tls = self.tls()?;
         self.password()?;
-        match &self.data {
+        Listener::check(&self.host, self.port)?;
+        self.tls_host.iter().try_for_each(|host| Listener::check(host, self.port))?;
+        if let Some(data) = &self.data {
             // A server may be running with it.
-            Some(data) if Archive::is_in(data) => drop(Archive::open(data, &RoomName::lobby())?),
-            _ => {}
+            Accounts::check(data)?;
+        }
+        if let Some(why) = tls.and_then(|tls| tls.untimely()) {
+            status::say(&format!("{}: {why}", program_name(MANUAL.program)));
         }
         Ok(())
     }
@@ -298,14 +321,17 @@ impl Options {
     ///
     /// # Errors
     /// Which options do not agree.
-    pub fn agree(&self) -> Result<(), clap::Error> {
+    pub fn agree(&self, line: &CommandLine) -> Result<(), clap::Error> {
         let OpenRooms::Fixed(rooms) = &self.rooms else { return Ok(()) };
         let count = 1 + rooms.iter().filter(|room| !room.is_lobby()).count();
         if count <= self.room_limit {
             return Ok(());
         }
         let why = format!("the lobby and the rooms of --rooms are {count}, but --room-limit is {}", self.room_limit);
-        Err(Self::command().error(ErrorKind::ValueValidation, why))
+        match line.source("rooms").or_else(|| line.source("room-limit")) {
+            Some(source) => Err(wrong(format!("{source}: {why}"))),
+            None => Err(Self::command().error(ErrorKind::ValueValidation, why)),
+        }
     }
 
     /// Opens the sockets that the server listens on, in the order in which they are announced. Blocks.
@@ -371,7 +397,7 @@ impl Options {
 
     /// Where messages are kept. Blocks.
     pub fn history(&self, database: Option<&Database>) -> anyhow::Result<History> {
-        let settings = Settings { keep: self.keep, keep_bytes: Some(self.keep_bytes), sync: self.sync };
+        let settings = history::Settings { keep: self.keep, keep_bytes: Some(self.keep_bytes), sync: self.sync };
         Ok(match database {
             Some(database) => History::open(database, settings)?,
             None if self.keep == Keep::Nothing => History::off(),

@@ -8,7 +8,7 @@ use blocking::unblock;
 use linechat::cli::manual::Parsed;
 use linechat::log::{Log, Record};
 use linechat::server::access::auth::RoomPassword;
-use linechat::server::listen::Tls;
+use linechat::server::listen::{Certificate, Tls};
 
 use crate::options::Options;
 
@@ -49,34 +49,53 @@ impl Reload {
         .await;
     }
 
+    /// Uses the new settings, or nothing of them if a file that they name cannot be read.
     fn apply(&self, parsed: &Parsed<Options>, log: &Log) {
         let options = &parsed.options;
-        Log::set_level(options.log_level);
-        // Whether the server uses them now.
-        let mut applied = BTreeMap::from([("log-level", true)]);
-        if let (Some(tls), Some((certificate, key))) = (&self.tls, options.tls_files()) {
-            let is_read = note(log, "certificate", tls.reload(certificate, key));
-            applied.extend([("tls-cert", is_read), ("tls-key", is_read)]);
-            note_untimely(log, tls);
+        let tls = self.tls.as_ref().zip(options.tls_files());
+        let certificate = tls.map(|(_, (certificate, key))| Certificate::read(certificate, key)).transpose();
+        let password = self.password.as_ref().zip(options.password_file.as_ref());
+        let secret = password.map(|(_, file)| RoomPassword::read(file)).transpose();
+        let (certificate, secret) = match (certificate, secret) {
+            (Ok(certificate), Ok(secret)) => (certificate, secret),
+            (certificate, secret) => {
+                let note = |what, why| log.note(Record::NotReloaded { what, why });
+                certificate.err().into_iter().for_each(|why| note("certificate", why.to_string()));
+                secret.err().into_iter().for_each(|why| note("password", why.to_string()));
+                return;
+            }
+        };
+        let level = options.log_level;
+        let is_quieter = level < Log::level();
+        if !is_quieter {
+            log.note(Record::Level(level));
         }
-        if let (Some(password), Some(file)) = (&self.password, &options.password_file) {
-            applied.insert("password-file", note(log, "password", password.reload(file)));
+        let mut taken = vec!["log-level"];
+        if let (Some(tls), Some(certificate)) = (&self.tls, certificate) {
+            tls.replace(certificate);
+            log.note(Record::Reloaded { what: "certificate" });
+            note_untimely(log, tls);
+            taken.extend(["tls-cert", "tls-key"]);
+        }
+        if let (Some(password), Some(secret)) = (&self.password, secret) {
+            password.replace(secret);
+            log.note(Record::Reloaded { what: "password" });
+            taken.push("password-file");
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, value) in parsed.values() {
-            if used.get(&name) == Some(&value) {
+        for (setting, value) in parsed.values() {
+            if used.get(&setting) == Some(&value) {
                 continue;
             }
-            let text = value.clone().unwrap_or_else(|| "not set".to_owned());
-            match applied.get(name.as_str()) {
-                Some(true) => {
-                    log.note(Record::SettingChanged { setting: name.clone(), value: text });
-                    used.insert(name, value);
-                }
-                // That was noted.
-                Some(false) => {}
-                None => log.note(Record::RestartNeeded { setting: name, value: text }),
+            if taken.contains(&setting.as_str()) {
+                used.insert(setting.clone(), value.clone());
+                log.note(Record::SettingChanged { setting, value });
+            } else {
+                log.note(Record::RestartNeeded { setting, value });
             }
+        }
+        if is_quieter {
+            log.note(Record::Level(level));
         }
     }
 }
@@ -86,14 +105,4 @@ pub fn note_untimely(log: &Log, tls: &Tls) {
     if let Some(why) = tls.untimely() {
         log.note(Record::CertificateInvalid { why });
     }
-}
-
-/// Logs whether something was reloaded, and returns that.
-fn note(log: &Log, what: &'static str, reloaded: Result<(), impl ToString>) -> bool {
-    let is_reloaded = reloaded.is_ok();
-    log.note(match reloaded {
-        Ok(()) => Record::Reloaded { what },
-        Err(why) => Record::NotReloaded { what, why: why.to_string() },
-    });
-    is_reloaded
 }

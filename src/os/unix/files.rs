@@ -56,6 +56,11 @@ pub(crate) fn is_exposed(metadata: &Metadata) -> bool {
     metadata.mode() & 0o077 != 0
 }
 
+/// Whether other users can change a file.
+pub(crate) fn is_writable(metadata: &Metadata) -> bool {
+    metadata.mode() & 0o022 != 0
+}
+
 /// Whether other users can read or change a file with a password. If root is the owner, a group may read it:
 /// systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
 pub(crate) fn is_password_exposed(_: &File, metadata: &Metadata) -> bool {

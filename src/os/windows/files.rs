@@ -41,6 +41,11 @@ pub(crate) fn is_exposed(_: &Metadata) -> bool {
     false
 }
 
+/// Modes do not exist here.
+pub(crate) fn is_writable(_: &Metadata) -> bool {
+    false
+}
+
 /// Whether everybody on this machine may read or change a file with a password. A file whose list cannot be read counts
 /// as exposed.
 pub(crate) fn is_password_exposed(file: &File, _: &Metadata) -> bool {

@@ -142,26 +142,24 @@ impl RoomPassword {
     /// # Errors
     /// [`PasswordFileError`], worded for the operator.
     pub fn from_file(file: &Path) -> Result<Self, PasswordFileError> {
-        read(file).map(Mutex::new).map(Self)
+        Self::read(file).map(Mutex::new).map(Self)
     }
 
-    /// Reads the file again. Peers in the room stay. Blocks.
+    /// Reads a password to [`replace`](Self::replace) this one. Blocks.
     ///
     /// # Errors
-    /// [`PasswordFileError`]; the password does not change then.
-    pub fn reload(&self, file: &Path) -> Result<(), PasswordFileError> {
-        let read = read(file)?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = read;
-        Ok(())
+    /// [`PasswordFileError`], worded for the operator.
+    pub fn read(file: &Path) -> Result<Secret, PasswordFileError> {
+        let secret = password_file::read(file)?;
+        secret.check_strength().map_err(|why| PasswordFileError::NoPassword { path: file.to_owned(), why })?;
+        Ok(secret)
+    }
+
+    pub fn replace(&self, secret: Secret) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = secret;
     }
 
     pub(crate) fn is(&self, secret: &Secret) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is(secret)
     }
-}
-
-fn read(file: &Path) -> Result<Secret, PasswordFileError> {
-    let secret = password_file::read(file)?;
-    secret.check_strength().map_err(|why| PasswordFileError::NoPassword { path: file.to_owned(), why })?;
-    Ok(secret)
 }

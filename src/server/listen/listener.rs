@@ -66,6 +66,15 @@ impl Listener {
         Err(error.expect("a host that resolves has an address"))
     }
 
+    /// Checks that `host` has an address. It listens nowhere.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn check(host: &str, port: u16) -> Result<(), BindError> {
+        let resolved = resolve(host, port).map(drop);
+        resolved.map_err(|source| BindError::UnknownHost { host: host.to_owned(), source })
+    }
+
     /// Listens at a path of the file system. The file gets this mode. A stale socket is replaced, and the file is
     /// removed on drop.
     ///

@@ -6,4 +6,4 @@ pub mod tls;
 
 pub use bind_error::BindError;
 pub use listener::Listener;
-pub use tls::Tls;
+pub use tls::{Certificate, Tls};

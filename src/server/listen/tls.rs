@@ -34,12 +34,13 @@ use crate::os::system::files;
 /// The certificate of a server, and a limit on concurrent handshakes.
 #[derive(Debug)]
 pub struct Tls {
-    current: Mutex<Arc<Current>>,
+    current: Mutex<Arc<Certificate>>,
     slots: Arc<Semaphore>,
 }
 
+/// A certificate and its key.
 #[derive(Debug)]
-struct Current {
+pub struct Certificate {
     config: Arc<ServerConfig>,
     certificate: CertificateDer<'static>,
 }
@@ -70,7 +71,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`], worded for the operator.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        read(certificate, key).map(Self::new)
+        Certificate::read(certificate, key).map(Self::new)
     }
 
     /// Creates a self-signed certificate for these names and addresses, each as a person writes a host.
@@ -85,11 +86,11 @@ impl Tls {
         let made = rcgen::generate_simple_self_signed(names).map_err(|error| TlsError::NotMade(error.to_string()))?;
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())
             .map_err(|error| TlsError::NotMade(error.to_owned()))?;
-        let current = Current::new(vec![made.cert.der().clone()], key);
+        let current = Certificate::new(vec![made.cert.der().clone()], key);
         Ok(Self::new(current.map_err(|error| TlsError::NotMade(error.to_string()))?))
     }
 
-    fn new(current: Current) -> Self {
+    fn new(current: Certificate) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self { current: Mutex::new(Arc::new(current)), slots: Arc::new(Semaphore::new(HANDSHAKES_A_CORE * cores)) }
     }
@@ -104,14 +105,9 @@ impl Tls {
         untimely(&self.current().certificate)
     }
 
-    /// Reads files as [`from_files`](Self::from_files). New handshakes use them; existing connections continue. Blocks.
-    ///
-    /// # Errors
-    /// [`TlsError`]; nothing changes then.
-    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
-        let read = read(certificate, key)?;
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-        Ok(())
+    /// Replaces the certificate. New handshakes use it; existing connections continue.
+    pub fn replace(&self, certificate: Certificate) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(certificate);
     }
 
     /// Negotiates TLS with a client. The caller limits the time.
@@ -124,12 +120,37 @@ impl Tls {
         Ok(Transport::tls(socket, TlsStream::Server(stream)))
     }
 
-    fn current(&self) -> Arc<Current> {
+    fn current(&self) -> Arc<Certificate> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Current {
+impl Certificate {
+    /// Reads the files of a certificate chain and its key. Blocks.
+    ///
+    /// # Errors
+    /// [`TlsError`], worded for the operator.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        let chain = read_pem(certificate)
+            .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
+            .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+            .map_err(|error| TlsError::file("a certificate", certificate, error))?;
+        let unreadable = |error| TlsError::file("a private key", key, error);
+        let opened = open_regular(key, OpenOptions::new().read(true), Links::Followed);
+        let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
+        check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
+        if files::is_key_exposed(&file, &metadata) {
+            return Err(TlsError::Exposed(key.to_owned()));
+        }
+        let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;
+        let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+            let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
+            if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }
+        })?;
+        Self::new(chain, private)
+            .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })
+    }
+
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
         let certificate = chain.first().cloned().ok_or(rustls::Error::NoCertificatesPresented)?;
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -155,27 +176,6 @@ fn untimely(certificate: &CertificateDer<'_>) -> Option<&'static str> {
         }
         _ => None,
     }
-}
-
-fn read(certificate: &Path, key: &Path) -> Result<Current, TlsError> {
-    let chain = read_pem(certificate)
-        .and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>())
-        .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-        .map_err(|error| TlsError::file("a certificate", certificate, error))?;
-    let unreadable = |error| TlsError::file("a private key", key, error);
-    let opened = open_regular(key, OpenOptions::new().read(true), Links::Followed);
-    let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
-    check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
-    if files::is_key_exposed(&file, &metadata) {
-        return Err(TlsError::Exposed(key.to_owned()));
-    }
-    let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;
-    let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-        let is_encrypted = memmem::find(&text, b"ENCRYPTED").is_some();
-        if is_encrypted { TlsError::Encrypted(key.to_owned()) } else { unreadable(error) }
-    })?;
-    Current::new(chain, private)
-        .map_err(|error| TlsError::Unusable { path: certificate.to_owned(), why: why_unusable(&error) })
 }
 
 fn why_unusable(error: &rustls::Error) -> String {

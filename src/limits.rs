@@ -227,6 +227,9 @@ pub const PACED_NETWORKS: usize = 65_536;
 /// The number of events that wait for the broker before sessions have to wait.
 pub const INBOX_EVENTS: usize = 128;
 
+/// The number of pings that wait for the broker: one of systemd's watchdog, and one of `server admin`.
+pub const PINGS: usize = 2;
+
 /// How many iterations of its loop a task may run before it yields to other tasks.
 pub const TASK_BUDGET: u8 = 8;
 

@@ -61,6 +61,7 @@ pub static COMMANDS: &[CommandSpec] = &[
         "send everyone in ROOM to the lobby and forget what was said there",
         ModerationCommand::close,
     ),
+    administrator("ping", "check that the rooms work; prints pong", |_| Ok(AdminCommand::Ping)),
     administrator("op NAME", "make NAME an operator; the name must be registered", |args| {
         args.name().map(AdminCommand::Op)
     }),
@@ -186,6 +187,8 @@ pub enum AccountCommand {
 /// A request of `server admin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AdminCommand {
+    /// Check that the broker works.
+    Ping,
     /// A command that operators can also use.
     Moderation(ModerationCommand),
     /// Make the owner of a registered name an operator.

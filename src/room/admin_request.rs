@@ -54,6 +54,16 @@ pub struct Mute {
     pub until: Option<SystemTime>,
 }
 
+/// A question whether the broker works. Unlike an event, it does not wait for slow readers of a room.
+pub type Ping = oneshot::Sender<Counts>;
+
+/// How many people and rooms there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    pub people: usize,
+    pub rooms: usize,
+}
+
 /// A person in any room, as operators see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {

@@ -26,7 +26,7 @@ pub mod subscription;
 pub mod throttle;
 mod unannounced;
 
-pub use admin_request::{AdminRequest, Mute, Person};
+pub use admin_request::{AdminRequest, Counts, Mute, Person, Ping};
 pub use batch::{Audience, Batch, BatchBuilder, Turn, Uses};
 pub use broker::Broker;
 pub use event::{Answer, Event, Join};

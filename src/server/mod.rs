@@ -33,9 +33,9 @@ use thiserror::Error;
 
 use crate::accounts::{Account, Accounts};
 use crate::history::History;
-use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, POOL_THREADS, SHUTDOWN_LIMIT};
+use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, PINGS, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::log::{Log, Record};
-use crate::room::{AdminRequest, Broker, Event};
+use crate::room::{AdminRequest, Broker, Event, Ping};
 use crate::server::access::auth::Auth;
 use crate::server::shared::{Shared, note_login};
 
@@ -77,10 +77,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), BrokerPanicked> {
     let (inbox, events) = async_channel::bounded(INBOX_EVENTS);
+    let (ping, pings) = async_channel::bounded(PINGS);
     let broker = Broker::new(FEED_BYTES, log.clone(), Instant::now());
     let broker = broker.wait_for_readers(config.pace.waits_for_readers()).announce_after(config.announce_after);
     let broker = broker.with_policy(auth.policy.clone()).with_history(history.clone(), config.replay);
-    serve(listeners, control, (config, auth, history), log, shutdown, inbox, broker.run(events)).await
+    serve(listeners, control, (config, auth, history), log, shutdown, (inbox, ping), broker.run(events, pings)).await
 }
 
 /// Removes unused accounts, now and once a day. An account is in use while its owner is in the room.
@@ -107,12 +108,13 @@ async fn serve(
     settings: (Config, Auth, History),
     log: Log,
     shutdown: impl Future<Output = ()>,
-    inbox: Sender<Event>,
+    (inbox, pings): (Sender<Event>, Sender<Ping>),
     broker: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), BrokerPanicked> {
     let (stop_sessions, stop) = oneshot::channel::<()>();
     let (alive, all_gone) = async_channel::bounded(1);
-    let shared = Arc::new(Shared::new(settings, inbox.clone(), log.clone(), stop.map(drop).boxed().shared(), alive));
+    let shared =
+        Arc::new(Shared::new(settings, (inbox.clone(), pings), log.clone(), stop.map(drop).boxed().shared(), alive));
     // Each remaining session holds a reference.
     let sessions = Arc::downgrade(&shared);
     let places = listeners.iter().map(Listener::to_string).chain(control.as_ref().map(Control::to_string));
@@ -161,13 +163,14 @@ mod tests {
     fn a_panic_of_the_broker_ends_the_server_with_an_error() {
         let listener = Listener::bind("127.0.0.1", 0).unwrap();
         let (inbox, _events) = async_channel::bounded(1);
+        let (ping, _pings) = async_channel::bounded(1);
         let served = serve(
             vec![listener],
             None,
             (Config::default(), Auth::default(), History::off()),
             Log::off(),
             futures::future::pending(),
-            inbox,
+            (inbox, ping),
             async { panic!("as a test") },
         );
         let ended = task::block_on(timeout(Duration::from_secs(10), served)).expect("it ends");

@@ -20,7 +20,7 @@ use crate::model::{AccountId, PeerId, SafeText};
 use crate::net::tcp_info::user_of_peer;
 use crate::net::transport::Transport;
 use crate::protocol::{Grep, Notice, Refusal};
-use crate::room::{Event, Person};
+use crate::room::{Counts, Event, Person, Ping};
 use crate::server::Config;
 use crate::server::access::auth::Auth;
 use crate::server::access::connection_limits::ConnectionLimits;
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     /// The rate limits of the networks.
     pub(crate) networks: Arc<NetworkLimits>,
     pub(crate) inbox: Sender<Event>,
+    pings: Sender<Ping>,
     pub(crate) history: History,
     pub(crate) pages: HistoryReader,
     searches: Semaphore,
@@ -52,7 +53,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(
         (config, auth, history): (Config, Auth, History),
-        inbox: Sender<Event>,
+        (inbox, pings): (Sender<Event>, Sender<Ping>),
         log: Log,
         stop: SharedFuture<BoxFuture<'static, ()>>,
         alive: Sender<Infallible>,
@@ -66,6 +67,7 @@ impl Shared {
             connection_limits,
             networks,
             inbox,
+            pings,
             history,
             pages,
             searches,
@@ -99,6 +101,13 @@ impl Shared {
             Network::Loopback => user_of_peer(transport).map_or(Network::Loopback, Network::User),
             source => source,
         }
+    }
+
+    /// Waits until the broker has shown that it works. `None` if the room has ended.
+    pub(crate) async fn ping(&self) -> Option<Counts> {
+        let (answer, answered) = oneshot::channel();
+        self.pings.send(answer).await.ok()?;
+        answered.await.ok()
     }
 
     /// What the room knows about a peer. `None` if it has left.

@@ -152,6 +152,15 @@ fn server_admin_moderates_and_lists_people() {
 }
 
 #[test]
+fn a_ping_says_whether_the_rooms_work() {
+    let mut setup = Setup::open("ping");
+    assert_eq!(setup.admin(&["ping"]), "pong\n");
+    setup.server.program.kill();
+    setup.server.program.finish();
+    assert!(setup.refused(&["ping"]).starts_with("server: cannot connect to a server at "));
+}
+
+#[test]
 fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     let setup = Setup::open("archive");
     assert_eq!(setup.admin(&["export"]), "");

@@ -285,6 +285,7 @@ fn requests_of_server_admin_are_parsed_with_their_arguments() {
     assert_eq!(AdminCommand::parse("deop Bob"), Ok(AdminCommand::Deop(bob)));
     assert_eq!(AdminCommand::parse("say back  at noon"), Ok(AdminCommand::Say(safe("back  at noon"))));
     assert_eq!(AdminCommand::parse("stats"), Ok(AdminCommand::Stats));
+    assert_eq!(AdminCommand::parse("ping"), Ok(AdminCommand::Ping));
     for (line, listing) in [
         ("list", Listing::People),
         ("list people", Listing::People),

@@ -11,7 +11,7 @@ use crate::history::History;
 use crate::limits::{ANNOUNCE_AFTER, GATHER, IGNORED_NAMES};
 use crate::model::SafeText;
 use crate::protocol::{JoinOptions, Line, Since};
-use crate::room::{Join, Joined, Move, Portion, Replay, Subscription, Then};
+use crate::room::{Counts, Join, Joined, Move, Ping, Portion, Replay, Subscription, Then};
 
 mod held;
 mod several_rooms;
@@ -798,10 +798,14 @@ fn at_a_shutdown_all_are_told_nobody_comes_in_and_nobody_goes_before_the_last_li
     );
 }
 
+fn no_pings() -> async_channel::Receiver<Ping> {
+    async_channel::bounded(1).1
+}
+
 #[test]
 fn a_join_that_comes_at_the_very_end_is_answered() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(1, Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1, Log::off(), Instant::now()).run(events, no_pings()));
     inbox.try_send(Event::Shutdown).unwrap();
     // The room is over with this turn, but its task has not come to that yet.
     assert!((&mut running).now_or_never().is_none());
@@ -816,7 +820,7 @@ fn a_join_that_comes_at_the_very_end_is_answered() {
 #[test]
 fn a_turn_ends_with_a_full_batch_although_more_waits() {
     let (inbox, events) = async_channel::unbounded();
-    let mut running = Box::pin(Broker::new(1 << 24, Log::off(), Instant::now()).run(events));
+    let mut running = Box::pin(Broker::new(1 << 24, Log::off(), Instant::now()).run(events, no_pings()));
     let (answer, answered) = oneshot::channel();
     inbox.try_send(Event::Join { join: Box::new(a_join(1, "Alice")), answer }).unwrap();
     for _ in 0..100 {
@@ -835,7 +839,7 @@ fn the_room_ends_when_nobody_can_send_any_more() {
     let mut room = room(&["Alice"]);
     let mut reader = room.readers.remove(&1).unwrap().current.reader;
     drop(inbox);
-    futures::executor::block_on(room.broker.run(events));
+    futures::executor::block_on(room.broker.run(events, no_pings()));
     assert!(reader.next().now_or_never().unwrap().is_none(), "the feed ends with its broker");
 }
 

@@ -13,7 +13,7 @@ use futures::FutureExt;
 use crate::limits::{CONGESTION_PAUSE, INBOX_EVENTS};
 use crate::os::yielding::{let_input_arrive, let_others_run};
 use crate::room::broker::rooms::{LOBBY, Room, RoomId};
-use crate::room::{Broker, Event, SlowReaders};
+use crate::room::{Broker, Counts, Event, Ping, SlowReaders};
 
 impl Room {
     /// Whether its readers are so slow that it should wait for them.
@@ -29,16 +29,22 @@ impl Room {
 impl Broker {
     /// Runs until the rooms end: after [`Event::Shutdown`] and the last leave, or when there are no senders left.
     ///
-    /// The next turn begins when the round is over: when all readers that were woken have come.
-    pub async fn run(mut self, inbox: Receiver<Event>) {
+    /// The next turn begins when the round is over: when all readers that were woken have come. Pings are answered once
+    /// in each turn, and while the room waits for its readers.
+    pub async fn run(mut self, inbox: Receiver<Event>, pings: Receiver<Ping>) {
         while !self.is_over() {
             let event = futures::select_biased! {
                 event = inbox.recv().fuse() => match event {
                     Ok(event) => Some(event),
                     Err(_nobody) => break,
                 },
+                ping = next_ping(&pings).fuse() => {
+                    self.answer_ping(ping);
+                    None
+                },
                 () = self.until_due().fuse() => None,
             };
+            self.answer_pings(&pings);
             self.tick(Instant::now(), SystemTime::now());
             self.take_held();
             event.into_iter().for_each(|event| self.take(event));
@@ -68,11 +74,14 @@ impl Broker {
             self.end_turn(Instant::now());
             // If there is one room, its peers can wait where they are.
             while self.rooms.is_one() && self.is_slow(LOBBY, Instant::now()) {
+                self.answer_pings(&pings);
                 Timer::after(CONGESTION_PAUSE).await;
             }
         }
         // Whatever came too late is answered. Later senders find the inbox closed.
         inbox.close();
+        pings.close();
+        self.answer_pings(&pings);
         self.handle_held();
         while let Ok(event) = inbox.try_recv() {
             self.handle(event);
@@ -80,6 +89,18 @@ impl Broker {
         self.publish();
         self.publish_when_stored().await;
         self.hand_out_history();
+    }
+
+    fn answer_pings(&self, pings: &Receiver<Ping>) {
+        while let Ok(ping) = pings.try_recv() {
+            self.answer_ping(ping);
+        }
+    }
+
+    fn answer_ping(&self, ping: Ping) {
+        let people = self.peers.values().filter(|peer| !peer.is_done).count();
+        // Nobody may be waiting any more.
+        let _ = ping.send(Counts { people, rooms: self.room_list().len() });
     }
 
     /// Answers those who asked for the history. What was said before they asked is in it by now.
@@ -191,5 +212,13 @@ impl Broker {
             Some(due) => drop(Timer::at(due).await),
             None => std::future::pending().await,
         }
+    }
+}
+
+/// The next ping. When nobody is left to ping, it waits forever.
+async fn next_ping(pings: &Receiver<Ping>) -> Ping {
+    match pings.recv().await {
+        Ok(ping) => ping,
+        Err(_nobody) => std::future::pending().await,
     }
 }

@@ -97,6 +97,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
     let command = AdminCommand::parse(line)?;
     let accounts = shared.auth.accounts().ok_or(Refusal::NoAccounts)?;
     match command {
+        AdminCommand::Ping => shared.ping().await.map(|_| "pong\n".to_owned()).ok_or(Refusal::ShuttingDown),
         AdminCommand::Moderation(command) => shared.perform(by, command).await.map(|done| format!("{done}\n")),
         AdminCommand::Op(name) => set_operator(shared, accounts, by, true, &name).await,
         AdminCommand::Deop(name) => set_operator(shared, accounts, by, false, &name).await,
@@ -106,7 +107,7 @@ async fn answer(shared: &Shared, by: &Actor, request: &[u8]) -> Result<String, R
         AdminCommand::List(listing) => Ok(list(shared, accounts, listing).await),
         AdminCommand::Rooms => Ok(list_rooms(shared).await),
         AdminCommand::Keep(room, keep) => set_keep(shared, by, &room, keep).await,
-        AdminCommand::Stats => Ok(stats(shared, accounts).await),
+        AdminCommand::Stats => stats(shared, accounts).await,
     }
 }
 
@@ -167,16 +168,12 @@ async fn say(shared: &Shared, by: &Actor, text: SafeText) -> Result<String, Refu
     Ok("Said.\n".to_owned())
 }
 
-async fn rooms(shared: &Shared) -> Vec<(RoomName, usize)> {
+async fn list_rooms(shared: &Shared) -> String {
+    let mut text = String::new();
     let (answer, answered) = oneshot::channel();
     // If the broker has ended, there are none.
     let _ = shared.inbox.send(Event::AdminRequest(Box::new(AdminRequest::ListRooms(answer)))).await;
-    answered.await.unwrap_or_default()
-}
-
-async fn list_rooms(shared: &Shared) -> String {
-    let mut text = String::new();
-    for (room, people) in rooms(shared).await {
+    for (room, people) in answered.await.unwrap_or_default() {
         let topic = shared.history.topic(&room).map(|topic| format!("\t{topic}")).unwrap_or_default();
         let _ = writeln!(text, "{room}\t{people}{topic}");
     }
@@ -259,13 +256,14 @@ fn write_sanction(text: &mut String, whom: &impl ToString, sanction: &Sanction) 
     let _ = writeln!(text, "{whom}\tsince {since}{end} by {by}{reason}");
 }
 
-async fn stats(shared: &Shared, accounts: &Accounts) -> String {
+async fn stats(shared: &Shared, accounts: &Accounts) -> Result<String, Refusal> {
     let now = SystemTime::now();
+    let counts = shared.ping().await.ok_or(Refusal::ShuttingDown)?;
     let rows = [
         ("up", humantime::format_duration(Duration::from_secs(shared.since.elapsed().as_secs())).to_string()),
         ("connections", shared.connection_limits.connections().to_string()),
-        ("people", shared.ask_room(AdminRequest::ListPeople).await.len().to_string()),
-        ("rooms", rooms(shared).await.len().to_string()),
+        ("people", counts.people.to_string()),
+        ("rooms", counts.rooms.to_string()),
         ("accepted connections", shared.arrivals().to_string()),
         ("registered names", accounts.accounts().len().to_string()),
         ("bans", accounts.bans(now).len().to_string()),
@@ -273,7 +271,7 @@ async fn stats(shared: &Shared, accounts: &Accounts) -> String {
         ("password hashes", shared.auth.hasher.runs().to_string()),
         ("penalized addresses", shared.connection_limits.penalized().to_string()),
     ];
-    rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect()
+    Ok(rows.into_iter().map(|(what, value)| format!("{what}\t{value}\n")).collect())
 }
 
 fn not_done(shared: &Shared, error: ChangeError, name: &Name) -> Refusal {
@@ -319,9 +317,11 @@ mod tests {
         let auth = Auth { policy: Policy { accounts, ..Policy::default() }, ..Auth::default() };
         std::fs::remove_dir_all(&folder).unwrap();
         let (inbox, events) = async_channel::bounded(1);
+        let (ping, _) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
-        (Arc::new(Shared::new((Config::default(), auth, History::off()), inbox, Log::off(), stop, alive)), events)
+        let settings = (Config::default(), auth, History::off());
+        (Arc::new(Shared::new(settings, (inbox, ping), Log::off(), stop, alive)), events)
     }
 
     /// Where to reply to the next `Expel` request. Before that, requests to list the people get an empty list.

@@ -93,11 +93,8 @@ fn at_a_shutdown_everything_that_is_held_is_still_said() {
     assert_eq!(heard[heard.len() - 3..], ["Alice: held", "* The server is shutting down", "Alice: last words"]);
 }
 
-#[test]
-fn a_room_whose_readers_are_slow_waits_for_them_alone() {
-    let mut room = two_rooms();
-    room.broker = room.broker.wait_for_readers(true);
-    // Bob reads a little, and then nothing more: most of those who read the lobby lag.
+/// Bob reads a little, and then nothing more: most of those who read the lobby lag.
+fn slow_down_lobby(room: &mut Room) {
     let feed_bytes = 1 << 24;
     let mut sent = 0;
     while sent <= feed_bytes / 2 {
@@ -107,6 +104,12 @@ fn a_room_whose_readers_are_slow_waits_for_them_alone() {
     }
     let reader = &mut room.readers.get_mut(&2).unwrap().current.reader;
     assert!(reader.next().now_or_never().is_some());
+}
+
+#[test]
+fn a_room_whose_readers_are_slow_waits_for_them_alone() {
+    let mut room = two_rooms();
+    slow_down_lobby(&mut room);
     room.broker.end_turn(Instant::now());
     line(&mut room, 1, "later");
     line(&mut room, 3, "now");
@@ -116,4 +119,28 @@ fn a_room_whose_readers_are_slow_waits_for_them_alone() {
     assert_eq!(room.heard(4), ["Carol: now"], "by now, Bob has read everything too");
     room.broker.take_held();
     assert_eq!(room.heard(2).last().map(String::as_str), Some("Alice: later"));
+}
+
+/// Otherwise systemd would end a server that waits for a slow reader.
+#[test]
+fn a_ping_is_answered_while_the_lobby_waits_for_its_readers() {
+    let mut room = room(&["Alice", "Bob"]);
+    room.broker = room.broker.wait_for_readers(true);
+    slow_down_lobby(&mut room);
+    let (inbox, events) = async_channel::unbounded();
+    let (pings, asked) = async_channel::bounded(1);
+    let mut running = Box::pin(room.broker.run(events, asked));
+    inbox.try_send(flood(1)).unwrap();
+    assert!((&mut running).now_or_never().is_none());
+    let (answer, answered) = oneshot::channel();
+    pings.try_send(answer).unwrap();
+    inbox.try_send(flood(1)).unwrap();
+    let counts = futures::executor::block_on(async {
+        futures::select! {
+            counts = answered.fuse() => counts.unwrap(),
+            () = running.fuse() => panic!("somebody is still there"),
+        }
+    });
+    assert_eq!(counts, Counts { people: 2, rooms: 1 });
+    assert_eq!(inbox.len(), 1, "it still waits");
 }

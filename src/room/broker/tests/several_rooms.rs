@@ -330,7 +330,7 @@ fn a_search_finds_what_was_said_before_it_in_the_same_turn() {
     assert!(answered.try_recv().unwrap().is_none());
     let (events, inbox) = async_channel::unbounded();
     drop(events);
-    futures::executor::block_on(room.broker.run(inbox));
+    futures::executor::block_on(room.broker.run(inbox, no_pings()));
     let (history, ..) = answered.try_recv().unwrap().unwrap();
     let found = futures::executor::block_on(history.search("APPLE", 1, None)).unwrap();
     assert_eq!(found.messages.len(), 1);

@@ -66,10 +66,11 @@ impl Room {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let transport = Transport::Unix(Arc::new(Async::new(theirs).unwrap()));
         let (inbox, _events) = async_channel::bounded(1);
+        let (ping, _pings) = async_channel::bounded(1);
         let (alive, _) = async_channel::bounded(1);
         let stop = futures::future::pending().boxed().shared();
         let settings = (Config::default(), Default::default(), self.history.clone());
-        let shared = Shared::new(settings, inbox, Log::off(), stop, alive);
+        let shared = Shared::new(settings, (inbox, ping), Log::off(), stop, alive);
         let from = PeerAddr::Net("192.0.2.1:7".parse().unwrap());
         let writer = Writer::new(transport, (PeerId(peer), from), &shared, Arc::<ConnectionState>::default());
         let reading = thread::spawn(move || BufReader::new(ours).lines().map(Result::unwrap).collect::<Vec<_>>());

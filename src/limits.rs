@@ -487,6 +487,10 @@ pub const LAST_READS: usize = 64;
 /// The longest duration of a shutdown, whatever the peers do.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
+/// How often systemd is told how many people there are, if it has no watchdog. With one, it is told twice as often as
+/// the watchdog expects to be told that the server works.
+pub const STATUS_PAUSE: Duration = Duration::from_secs(60);
+
 // ---- Settings ---------------------------------------------------------------------------------------------------------
 
 /// The longest file of settings.

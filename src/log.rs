@@ -50,6 +50,10 @@ pub enum Record {
     SignalsFailed {
         error: String,
     },
+    /// systemd could not be told how the server is.
+    SystemdNotTold {
+        error: String,
+    },
     /// Others can reach the room without a password.
     Open {
         places: String,
@@ -270,6 +274,7 @@ impl Record {
             Self::HandshakeFailed { from, .. } => ("handshake failed", Some(from)),
             Self::AcceptFailed { .. } => ("accept failed", None),
             Self::SignalsFailed { .. } => ("signal handling failed", None),
+            Self::SystemdNotTold { .. } => ("systemd not told", None),
             Self::Joined { from, .. } => ("joined", Some(from)),
             Self::Renamed { from, .. } => ("renamed", Some(from)),
             Self::Refused { from, .. } => ("refused", Some(from)),
@@ -368,6 +373,7 @@ fn write(record: Record) {
         }
         Record::AcceptFailed { error } => error!("accept failed", { error: error }),
         Record::SignalsFailed { error } => error!("signal handling failed", { error: error }),
+        Record::SystemdNotTold { error } => error!("systemd not told", { error: error }),
         Record::Open { places } => warn!("no password required", {
             addresses: places,
             hint: "anyone who can reach this address can join; see --password-file, --registered-only and --host",

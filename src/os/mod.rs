@@ -8,6 +8,7 @@ pub(crate) mod local_socket;
 pub mod password_file;
 pub(crate) mod path;
 pub mod safe_file;
+pub mod systemd;
 pub(crate) mod text_file;
 #[cfg(unix)]
 pub(crate) mod unix;

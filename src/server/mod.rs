@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 pub mod listen;
 pub(crate) mod shared;
+pub mod systemd;
 
 pub use admin::Control;
 pub use config::Config;
@@ -35,6 +36,7 @@ use crate::accounts::{Account, Accounts};
 use crate::history::History;
 use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, PINGS, POOL_THREADS, SHUTDOWN_LIMIT};
 use crate::log::{Log, Record};
+use crate::os::systemd::{Notice, is_listening};
 use crate::room::{AdminRequest, Broker, Event, Ping};
 use crate::server::access::auth::Auth;
 use crate::server::shared::{Shared, note_login};
@@ -130,7 +132,8 @@ async fn serve(
         let accepting = listeners.into_iter().map(|listener| listener.accept_all(Arc::clone(&shared)).boxed());
         let attending = control.map(|control| control.attend_all(Arc::clone(&shared)).boxed());
         let expiring = unused.map(|(time, accounts)| remove_unused(Arc::clone(&shared), accounts, time).boxed());
-        let accepting = select_all(accepting.chain(attending).chain(expiring)).fuse();
+        let reporting = is_listening().then(|| systemd::report(Arc::clone(&shared)).boxed());
+        let accepting = select_all(accepting.chain(attending).chain(expiring).chain(reporting)).fuse();
         drop(shared);
         let shutdown = shutdown.fuse();
         futures::pin_mut!(accepting, shutdown);
@@ -150,7 +153,8 @@ async fn serve(
         let _: Result<Infallible, _> = all_gone.recv().await;
         room
     };
-    let ended = timeout(SHUTDOWN_LIMIT, ending).await;
+    let telling = systemd::tell(&log, vec![Notice::Stopping]);
+    let (_, ended) = futures::join!(timeout(SHUTDOWN_LIMIT, telling), timeout(SHUTDOWN_LIMIT, ending));
     log.note(Record::Stopped { cut: sessions.strong_count() });
     if matches!(ended, Ok(Err(_))) { Err(BrokerPanicked) } else { Ok(()) }
 }

@@ -28,6 +28,8 @@ mod shutdown;
 mod signals;
 mod stall;
 mod strangers;
+#[cfg(target_os = "linux")]
+mod systemd;
 mod talk;
 #[cfg(unix)]
 mod tls;

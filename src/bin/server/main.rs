@@ -21,6 +21,7 @@ use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
 use linechat::server;
 use linechat::server::start_threads;
+use linechat::server::systemd::tell_around;
 
 use options::{MANUAL, Options, gather};
 use reload::{Reload, note_untimely};
@@ -74,7 +75,10 @@ async fn run(parsed: Parsed<Options>) -> anyhow::Result<()> {
         log.note(Record::Open { places: listeners });
     }
     let reloading = log.clone();
-    let stopped = signals.until_stop(log.clone(), move || Arc::clone(&reload).run(reloading.clone()));
+    let stopped = signals.until_stop(log.clone(), move || {
+        let (reload, log) = (Arc::clone(&reload), reloading.clone());
+        async move { tell_around(&log, reload.run(log.clone())).await }
+    });
     let auth = (auth, history.clone());
     let served = server::run(listeners.listeners, listeners.control, options.config(), auth, log, stopped).await;
     // If this fails, numbering continues after a gap. The problem was reported.

@@ -10,5 +10,6 @@ pub(crate) mod process_1;
 pub mod signals;
 pub(crate) mod socket_file;
 pub(crate) mod stdio;
+pub(crate) mod systemd;
 pub(crate) mod terminal;
 pub(crate) mod user;

@@ -1,0 +1,18 @@
+//! There is no systemd.
+
+use std::io;
+use std::time::Duration;
+
+use crate::os::systemd::Notice;
+
+pub(crate) fn is_listening() -> bool {
+    false
+}
+
+pub(crate) fn watchdog() -> Option<Duration> {
+    None
+}
+
+pub(crate) fn notify(_: &[Notice]) -> io::Result<()> {
+    Ok(())
+}

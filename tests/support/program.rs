@@ -72,11 +72,11 @@ impl Program {
         Self::adopt(command.stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Takes over a program whose standard error is a pipe.
+    /// Takes over a program. What is not a pipe has no output.
     pub fn adopt(mut child: Child) -> Self {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().map_or_else(Output::none, Output::of);
-        let stderr = Output::of(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map_or_else(Output::none, Output::of);
         Self { child: Some(child), stdin, stdout, stderr }
     }
 

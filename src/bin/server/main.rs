@@ -4,6 +4,7 @@ mod admin;
 mod archive;
 mod listeners;
 mod options;
+mod passed;
 mod reload;
 mod resources;
 mod signals;
@@ -19,6 +20,7 @@ use linechat::cli::manual::Parsed;
 use linechat::cli::program_name::program_name;
 use linechat::log::{Log, Record};
 use linechat::os::descriptors::raise_descriptor_limit;
+use linechat::os::systemd::{PassedSocket, take_sockets};
 use linechat::server;
 use linechat::server::start_threads;
 use linechat::server::systemd::tell_around;
@@ -45,21 +47,22 @@ fn main() -> ExitCode {
 }
 
 fn start(parsed: Parsed<Options>) -> anyhow::Result<()> {
+    let sockets = take_sockets()?;
     let threads = parsed.options.threads.into();
     raise_descriptor_limit();
     resources::check(threads)?;
     start_threads(threads);
-    task::block_on(run(parsed))
+    task::block_on(run(parsed, sockets))
 }
 
-async fn run(parsed: Parsed<Options>) -> anyhow::Result<()> {
+async fn run(parsed: Parsed<Options>, sockets: Vec<PassedSocket>) -> anyhow::Result<()> {
     let options = &parsed.options;
     // This starts a thread of the blocking pool, which stays. If none could be started later, blocking work would never finish.
     unblock(|| ()).await;
     let database = options.database()?;
     let auth = options.auth(database.as_ref())?;
     let history = options.history(database.as_ref())?;
-    let listeners = options.listeners()?;
+    let listeners = options.listeners(sockets)?;
     let reload = Arc::new(Reload::new(&parsed, listeners.tls.clone(), auth.room_password.clone()));
     let signals = Signals::new(reload.is_any()).map_err(|error| anyhow!("cannot wait for signals: {error}"))?;
     listeners.announce();

@@ -26,6 +26,7 @@ use linechat::log::LevelFilter;
 use linechat::model::RoomName;
 use linechat::os::descriptors::spare_descriptors;
 use linechat::os::password_file::PasswordFileError;
+use linechat::os::systemd::PassedSocket;
 use linechat::room::{OpenRooms, Policy};
 use linechat::server::Config;
 use linechat::server::access::auth::{Auth, RoomPassword};
@@ -37,6 +38,7 @@ use linechat::server::listen::{Listener, Tls};
 
 use crate::admin::Subcommands;
 use crate::listeners::Listeners;
+use crate::passed::Passed;
 
 /// A chat server for any line-oriented client: nc, telnet, a script, or the linechat client.
 ///
@@ -334,19 +336,28 @@ impl Options {
         }
     }
 
-    /// Opens the sockets that the server listens on, in the order in which they are announced. Blocks.
-    pub fn listeners(&self) -> anyhow::Result<Listeners> {
+    /// Opens the sockets that the server listens on, in the order in which they are announced. Those that systemd has
+    /// opened replace ours of the same kind. Blocks.
+    pub fn listeners(&self, passed: Vec<PassedSocket>) -> anyhow::Result<Listeners> {
         // The certificate comes first: if it cannot be read, no socket was opened in vain.
         let tls = self.tls()?.map(Arc::new);
-        let mut listeners = vec![Listener::bind(&self.host, self.port)?];
-        if let Some(tls) = &tls {
+        let passed = Passed::new(passed, tls.as_ref())?;
+        let mut listeners = passed.plain;
+        if listeners.is_empty() {
+            listeners.push(Listener::bind(&self.host, self.port)?);
+        }
+        if !passed.tls.is_empty() {
+            listeners.extend(passed.tls);
+        } else if let Some(tls) = &tls {
             let host = self.tls_host.as_deref().unwrap_or(&self.host);
             let listener = Listener::bind(host, self.tls_port.unwrap_or(TLS_PORT))
                 // It names the options of the plain port; a host may have hyphens, but no blank.
                 .map_err(|error| anyhow!("for TLS: {}", error.to_string().replace(" --", " --tls-")))?;
             listeners.push(listener.with_tls(tls.clone()));
         }
-        if let Some(path) = &self.unix {
+        if !passed.unix.is_empty() {
+            listeners.extend(passed.unix);
+        } else if let Some(path) = &self.unix {
             listeners.push(Listener::bind_path(path, self.unix_mode)?);
         }
         let control = self.data.as_deref().map(Control::bind).transpose()?;

@@ -18,12 +18,19 @@ use crate::os::local_socket::{ListenError, LocalStream, peer_user};
 use crate::os::path::parent;
 use crate::os::safe_file::{Lock, Sticky, lock, safe_folder};
 
-/// A socket that listens at a path. The file is removed on drop.
+/// A socket that listens at a path.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     socket: Async<UnixListener>,
     /// The path as given.
     path: PathBuf,
+    /// `None` if another process has made the file, and will remove it.
+    _own: Option<OwnFile>,
+}
+
+/// The file of a socket. It is removed on drop.
+#[derive(Debug)]
+struct OwnFile {
     file: PathBuf,
     /// The inode of the file. Another file may have been put at the path since.
     inode: u64,
@@ -47,7 +54,19 @@ impl SocketFile {
             _ => error.into(),
         })?;
         let socket = Async::new(socket)?;
-        Ok(Self { socket, path: path.to_owned(), file, inode, lock_file, _lock: lock })
+        let own = OwnFile { file, inode, lock_file, _lock: lock };
+        Ok(Self { socket, path: path.to_owned(), _own: Some(own) })
+    }
+
+    /// Takes over a socket that another process has opened.
+    pub(crate) fn adopt(socket: Socket) -> io::Result<Self> {
+        let address = socket.local_addr()?;
+        let path = match (address.as_pathname(), address.as_abstract_namespace()) {
+            (Some(path), _) => path.to_owned(),
+            (None, Some(name)) => PathBuf::from(format!("@{}", String::from_utf8_lossy(name))),
+            (None, None) => PathBuf::from("an unnamed Unix socket"),
+        };
+        Ok(Self { socket: Async::new(socket.into())?, path, _own: None })
     }
 
     /// The next connection, and the user at its other end.
@@ -62,7 +81,7 @@ impl SocketFile {
     }
 }
 
-impl Drop for SocketFile {
+impl Drop for OwnFile {
     fn drop(&mut self) {
         // If a file cannot be removed, the next server replaces it.
         if self.file.symlink_metadata().is_ok_and(|file| file.ino() == self.inode) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 use std::{env, io};
 
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use socket2::Socket;
 
-use crate::os::systemd::Notice;
+use crate::os::systemd::{BadSocket, Notice, PassedSocket};
 
 pub(crate) fn is_listening() -> bool {
     env::var_os("NOTIFY_SOCKET").is_some()
@@ -28,4 +30,27 @@ pub(crate) fn notify(notices: &[Notice]) -> io::Result<()> {
         }
     }
     sd_notify::notify(&states)
+}
+
+pub(crate) fn take_sockets() -> Result<Vec<PassedSocket>, BadSocket> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':').map(str::to_owned);
+    let mut sockets = ListenFd::from_env();
+    let count = sockets.len();
+    let take = |at| {
+        let name = names.next().unwrap_or_default();
+        match take_socket(&mut sockets, at) {
+            Some(socket) => Ok(PassedSocket { name, socket }),
+            None => Err(BadSocket { name }),
+        }
+    };
+    (0..count).map(take).collect()
+}
+
+/// Takes a socket of one of the two kinds that can be used.
+fn take_socket(sockets: &mut ListenFd, at: usize) -> Option<Socket> {
+    if let Ok(socket) = sockets.take_tcp_listener(at) {
+        return socket.map(Socket::from);
+    }
+    sockets.take_unix_listener(at).ok().flatten().map(Socket::from)
 }

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
+use socket2::Socket;
+
 use crate::os::local_socket::ListenError;
 use crate::os::windows::local_socket::{LocalStream, unsupported};
 
@@ -16,6 +18,12 @@ impl SocketFile {
     /// Always.
     pub(crate) fn bind(_: &Path, _: u32) -> Result<Self, ListenError> {
         Err(unsupported().into())
+    }
+
+    /// # Errors
+    /// Always.
+    pub(crate) fn adopt(_: Socket) -> io::Result<Self> {
+        Err(unsupported())
     }
 
     pub(crate) fn path(&self) -> &Path {

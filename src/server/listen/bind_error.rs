@@ -39,6 +39,9 @@ pub enum BindError {
     /// The path exists and is not a socket, so it is not removed.
     #[error("{} exists and is not a socket; choose another path", .0.display())]
     NoSocket(PathBuf),
+    /// systemd has opened the socket.
+    #[error("cannot listen on the socket {name:?} of systemd: {}; a socket unit needs Accept=no", io_error::describe(.source))]
+    Passed { name: String, source: io::Error },
     /// Anything else about a path.
     #[error("cannot listen at {}: {}", .path.display(), io_error::describe_at(.path, .source))]
     Path { path: PathBuf, source: io::Error },

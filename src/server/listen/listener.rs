@@ -25,6 +25,7 @@ use crate::net::transport::Transport;
 use crate::os::io_error;
 use crate::os::io_error::AcceptFailure;
 use crate::os::local_socket::SocketFile;
+use crate::os::systemd::PassedSocket;
 use crate::os::yielding::Budget;
 use crate::server::connection::handshake::Accepted;
 use crate::server::connection::session;
@@ -37,6 +38,8 @@ use crate::server::shared::Shared;
 pub struct Listener {
     socket: ListenSocket,
     tls: Option<Arc<Tls>>,
+    /// systemd has opened it.
+    is_passed: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,7 @@ impl Listener {
             match listen(address) {
                 Ok(socket) => {
                     let address = socket.local_addr().map_err(|source| BindError::new(address, source))?;
-                    return Ok(Self { socket: ListenSocket::Net(socket, address), tls: None });
+                    return Ok(Self { socket: ListenSocket::Net(socket, address), tls: None, is_passed: false });
                 }
                 Err(source) => error = Some(BindError::new(address, source)),
             }
@@ -82,7 +85,16 @@ impl Listener {
     /// [`BindError`], worded for the person who starts the server.
     pub fn bind_path(path: &Path, mode: u32) -> Result<Self, BindError> {
         let file = SocketFile::bind(path, mode).map_err(|error| BindError::at(path, error))?;
-        Ok(Self { socket: ListenSocket::Path(file), tls: None })
+        Ok(Self { socket: ListenSocket::Path(file), tls: None, is_passed: false })
+    }
+
+    /// Uses a socket that systemd has opened, with the options of our own as far as they can still be set.
+    ///
+    /// # Errors
+    /// [`BindError`], worded for the person who starts the server.
+    pub fn pass(PassedSocket { name, socket }: PassedSocket) -> Result<Self, BindError> {
+        let socket = ListenSocket::pass(socket).map_err(|source| BindError::Passed { name, source })?;
+        Ok(Self { socket, tls: None, is_passed: true })
     }
 
     /// Requires TLS. For addresses only, not for paths.
@@ -108,10 +120,11 @@ impl Listener {
         let mut recovery = Recovery::new();
         let mut budget = Budget::default();
         loop {
+            // Before a connection is accepted: if the server stops meanwhile, it is still there for the next server.
+            shared.connection_limits.wait_for_evicted().await;
             match self.socket.accept().await {
                 Ok((transport, from)) => {
                     recovery.pause = ACCEPT_PAUSE.0;
-                    shared.connection_limits.wait_for_evicted().await;
                     let accepted = Accepted { transport, from, peer: shared.next_peer(), tls: self.tls.clone() };
                     admit(accepted, &shared);
                 }
@@ -132,11 +145,25 @@ impl fmt::Display for Listener {
             ListenSocket::Net(_, address) => address.fmt(f)?,
             ListenSocket::Path(file) => file.path().display().fmt(f)?,
         }
-        f.write_str(if self.tls.is_some() { " with TLS" } else { "" })
+        f.write_str(if self.tls.is_some() { " with TLS" } else { "" })?;
+        f.write_str(if self.is_passed { " (opened by systemd)" } else { "" })
     }
 }
 
 impl ListenSocket {
+    fn pass(socket: Socket) -> io::Result<Self> {
+        let address = socket.local_addr()?.as_socket();
+        if address.is_some() {
+            tcp::set_up_listener(&socket)?;
+        }
+        // It only changes the backlog. It fails if the socket is a connection.
+        socket.listen(LISTEN_BACKLOG)?;
+        match address {
+            Some(address) => Ok(Self::Net(std::net::TcpListener::from(socket).into(), address)),
+            None => Ok(Self::Path(SocketFile::adopt(socket)?)),
+        }
+    }
+
     async fn accept(&self) -> io::Result<(Transport, PeerAddr)> {
         match self {
             Self::Net(socket, _) => {

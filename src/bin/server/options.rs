@@ -216,10 +216,16 @@ pub const MANUAL: Manual = Manual {
         ("2", "invalid usage"),
         ("130, 143", "stopped at once by a second signal"),
     ],
-    environment: &[(
-        "LINECHAT_SERVER_...",
-        "any option: LINECHAT_SERVER_LOG_LEVEL=warn is --log-level warn; it overrides the file, and the command line overrides it",
-    )],
+    environment: &[
+        (
+            "LINECHAT_SERVER_...",
+            "any option: LINECHAT_SERVER_LOG_LEVEL=warn is --log-level warn; it overrides the file, and the command line overrides it",
+        ),
+        (
+            "NOTIFY_SOCKET, WATCHDOG_USEC, LISTEN_FDS",
+            "set by systemd, to be told how the server is, and to pass sockets, which replace those of the options",
+        ),
+    ],
     examples: &[
         "{}",
         "{} --host :: --pace public",

@@ -81,7 +81,7 @@ pub enum Refusal {
     PasswordTimeout,
     /// Others could read a password on this connection.
     #[error(
-        "a password is required, but others could read it on this connection; use client --tls or openssl s_client with the TLS port"
+        "a password is required, but others could read it on this connection; use linechat --tls or openssl s_client with the TLS port"
     )]
     Unprotected,
     #[error("too many wrong passwords or registrations from your address; try again in {0} s")]
@@ -146,7 +146,7 @@ pub enum Refusal {
     /// The owner of the name logged in from another connection.
     #[error("you logged in from another connection")]
     Replaced,
-    #[error("this port requires TLS; try client --tls, openssl s_client or ncat --ssl")]
+    #[error("this port requires TLS; try linechat --tls, openssl s_client or ncat --ssl")]
     NotTls,
     #[error("lines must be valid UTF-8; this line was not sent")]
     NotUtf8,

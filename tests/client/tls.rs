@@ -494,7 +494,7 @@ fn using_tls_or_not_against_the_wrong_port_is_reported() {
     let why =
         format!("the server at 127.0.0.1, port {plain} does not speak TLS; check the port, or connect without --tls");
     assert_not_connected(&say_hi(plain, &["--tls-fingerprint", &fingerprint]), &why);
-    let refusal = "wrong-protocol: this port requires TLS; try client --tls, openssl s_client or ncat --ssl";
+    let refusal = "wrong-protocol: this port requires TLS; try linechat --tls, openssl s_client or ncat --ssl";
     let done = say_hi(port, &[]);
     let expected = Finished {
         code: Some(1),

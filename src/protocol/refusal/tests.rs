@@ -57,7 +57,7 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::PasswordTimeout, "login-timeout: no password received within 30 s; reconnect to try again"),
         (
             Refusal::Unprotected,
-            "unprotected: a password is required, but others could read it on this connection; use client --tls or \
+            "unprotected: a password is required, but others could read it on this connection; use linechat --tls or \
              openssl s_client with the TLS port",
         ),
         (
@@ -111,7 +111,7 @@ fn every_refusal_has_its_code_and_wording() {
         (Refusal::Banned(safe("you are banned")), "banned: you are banned"),
         (Refusal::Muted(safe("you are muted")), "muted: you are muted"),
         (Refusal::Replaced, "replaced: you logged in from another connection"),
-        (Refusal::NotTls, "wrong-protocol: this port requires TLS; try client --tls, openssl s_client or ncat --ssl"),
+        (Refusal::NotTls, "wrong-protocol: this port requires TLS; try linechat --tls, openssl s_client or ncat --ssl"),
         (Refusal::NotUtf8, "not-utf8: lines must be valid UTF-8; this line was not sent"),
         (
             Refusal::UnknownCommand(safe("/mgs")),

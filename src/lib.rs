@@ -1,7 +1,11 @@
 //! linechat: a chat that any line-oriented client can join.
 //!
 //! A server and a client that speak a plain-text line protocol over TCP. `nc`, `telnet` or a shell script can speak it,
-//! too. A line takes this path through the crate:
+//! too. `cargo install --locked linechat` installs both programs: `linechat-server` and `linechat`, the client. Each of
+//! them explains itself with `--help`.
+//!
+//! This library is what both consist of. Its interface follows their needs, and may change in any version. A line takes
+//! this path through it:
 //!
 //! ```text
 //! socket -> line -> command -> event -> broker -> batch -> feed -> writer -> socket

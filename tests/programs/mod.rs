@@ -9,3 +9,5 @@ mod manual;
 #[cfg(unix)]
 mod nonblocking;
 mod settings;
+#[cfg(target_os = "linux")]
+mod units;

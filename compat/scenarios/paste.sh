@@ -15,7 +15,8 @@ join_at_terminal Alice
 paste Alice < <(lines)
 if sends_its_name "$client"; then
     remark 'asks before it sends many lines: press Enter'
-    expect_line_starting Alice '-- Send 2000 lines?'
+    # On a busy machine, the first lines may come so slowly that they look typed, and are sent at once.
+    expect_line_starting Alice '-- Send '
     press Alice Enter
 fi
 expect_line Bob 'Alice: This is line 2000 of what was pasted.'

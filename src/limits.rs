@@ -491,6 +491,12 @@ pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 /// the watchdog expects to be told that the server works.
 pub const STATUS_PAUSE: Duration = Duration::from_secs(60);
 
+/// It is never told more often than this, whatever the watchdog expects.
+pub const WATCHDOG_PAUSE_LEAST: Duration = Duration::from_millis(100);
+
+/// How long the server waits at its end until systemd has been told that it stops.
+pub const STOPPING_LIMIT: Duration = Duration::from_secs(1);
+
 // ---- Settings ---------------------------------------------------------------------------------------------------------
 
 /// The longest file of settings.

@@ -175,8 +175,11 @@ impl Manual {
             Form::Fish => Shell::Fish,
         };
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut command, name, &mut script);
-        Ok(script)
+        clap_complete::generate(shell, &mut command, name.clone(), &mut script);
+        let script = String::from_utf8_lossy(&script);
+        // For bash, clap writes the name in two ways if it contains a hyphen, and then finds no commands.
+        let (one, other) = (name.replace('-', "__subcmd__"), name.replace('-', "__"));
+        Ok(script.replace(&one, &other).into_bytes())
     }
 
     fn man(&self, command: Command) -> io::Result<Vec<u8>> {

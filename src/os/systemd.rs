@@ -35,7 +35,7 @@ pub struct PassedSocket {
 
 /// systemd has passed something else.
 #[derive(Debug, Error)]
-#[error("systemd has passed {name:?}, which is neither a TCP socket nor a Unix stream socket")]
+#[error("systemd has passed {name:?}, which is not a TCP or Unix stream socket that listens (Accept=no)")]
 pub struct BadSocket {
     pub name: String,
 }

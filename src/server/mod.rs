@@ -34,7 +34,7 @@ use thiserror::Error;
 
 use crate::accounts::{Account, Accounts};
 use crate::history::History;
-use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, PINGS, POOL_THREADS, SHUTDOWN_LIMIT};
+use crate::limits::{FEED_BYTES, INBOX_EVENTS, LOGINS_NOTED, PINGS, POOL_THREADS, SHUTDOWN_LIMIT, STOPPING_LIMIT};
 use crate::log::{Log, Record};
 use crate::os::systemd::{Notice, is_listening};
 use crate::room::{AdminRequest, Broker, Event, Ping};
@@ -153,8 +153,11 @@ async fn serve(
         let _: Result<Infallible, _> = all_gone.recv().await;
         room
     };
-    let telling = systemd::tell(&log, vec![Notice::Stopping]);
-    let (_, ended) = futures::join!(timeout(SHUTDOWN_LIMIT, telling), timeout(SHUTDOWN_LIMIT, ending));
+    let told = log.clone();
+    let telling = task::spawn(async move { systemd::tell(&told, vec![Notice::Stopping]).await });
+    let ended = timeout(SHUTDOWN_LIMIT, ending).await;
+    // It may be too busy.
+    let _ = timeout(STOPPING_LIMIT, telling).await;
     log.note(Record::Stopped { cut: sessions.strong_count() });
     if matches!(ended, Ok(Err(_))) { Err(BrokerPanicked) } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_std::task;
 use blocking::unblock;
 
-use crate::limits::STATUS_PAUSE;
+use crate::limits::{STATUS_PAUSE, WATCHDOG_PAUSE_LEAST};
 use crate::log::{Log, Record};
 use crate::os::io_error;
 use crate::os::systemd;
@@ -22,7 +22,7 @@ use crate::server::shared::Shared;
 ///
 /// There are two pings in the time that systemd waits. So an answer may take half of that.
 pub(crate) async fn report(shared: Arc<Shared>) -> Infallible {
-    let pause = systemd::watchdog().map_or(STATUS_PAUSE, |limit| limit / 2);
+    let pause = systemd::watchdog().map_or(STATUS_PAUSE, |limit| (limit / 2).max(WATCHDOG_PAUSE_LEAST));
     let (mut event, mut reported) = (Notice::Ready, None);
     loop {
         let Some(counts) = shared.ping().await else { return pending().await };

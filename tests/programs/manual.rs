@@ -181,6 +181,10 @@ fn a_program_that_is_installed_under_another_name_uses_that_name() {
         let words: Vec<_> = examples.split_whitespace().collect();
         assert!(words.contains(&name) && !words.contains(&own), "{examples}");
     }
+    let script = output(folder.join("linechat-server").to_str().unwrap(), &["--generate", "bash"])
+        + "\nCOMP_WORDS=(linechat-server admin pi); COMP_CWORD=2; _linechat__server linechat-server pi admin\
+           \necho \"${COMPREPLY[@]}\"\n";
+    assert_eq!(Program::start("bash", ["-c", &script]).finish().stdout, "ping\n");
     let at = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let done = Program::start(&at("linechat"), ["--name", "Bob", "--unix", "/no/such/socket"]).finish();
     assert!(done.stderr.starts_with("linechat: cannot connect to /no/such/socket: "), "{}", done.stderr);

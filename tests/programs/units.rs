@@ -45,7 +45,7 @@ fn systemd_finds_no_mistake_in_the_units() {
 #[test]
 fn the_service_has_few_rights() {
     let folder = units("security");
-    // docs/deploy.md promises 1.5.
+    // It was 1.5 when it was written.
     if let Some(output) = analyze(&["security", "--offline=yes", "--threshold=15"], &folder, &UNITS[..1]) {
         assert!(output.status.success(), "{output:?}");
     }

@@ -268,23 +268,26 @@ fn a_passed_socket_that_cannot_be_used_is_refused_with_the_reason() {
     assert_eq!(refused("plain", at_path()), format!("{passed} has FileDescriptorName=plain; {kinds}\n"));
     let connection = TcpStream::connect(address).unwrap();
     let why = refused("plain", connection.into());
-    assert!(why.starts_with("server: cannot listen on the socket \"plain\" of systemd: "), "{why}");
+    let unusable =
+        "server: systemd has passed \"plain\", which is not a TCP or Unix stream socket that listens (Accept=no)\n";
+    assert_eq!(why, unusable);
+    let unbound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    assert_eq!(refused("plain", unbound.into()), unusable);
     let datagrams = UnixDatagram::unbound().unwrap();
-    assert_eq!(
-        refused("plain", datagrams.into()),
-        "server: systemd has passed \"plain\", which is neither a TCP socket nor a Unix stream socket\n"
-    );
+    assert_eq!(refused("plain", datagrams.into()), unusable);
     fs::remove_file(&unix).unwrap();
 }
 
 /// Whoever starts the server may have got sockets that are not meant for it.
 #[test]
 fn sockets_for_another_process_are_left_alone() {
-    let mut command = Command::new(SERVER);
-    command.args(["--host", "127.0.0.1", "--port", "0"]).envs([("LISTEN_FDS", "1"), ("LISTEN_PID", "1")]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut server = Program::spawn(command);
-    Peer::connect(listening_on(&server.stdout.line())).join("Alice");
+    for process in [Some("1"), Some(""), None] {
+        let mut command = Command::new(SERVER);
+        command.args(["--host", "127.0.0.1", "--port", "0"]).env("LISTEN_FDS", "1").env_remove("LISTEN_PID");
+        command.envs(process.map(|process| ("LISTEN_PID", process))).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut server = Program::spawn(command);
+        Peer::connect(listening_on(&server.stdout.line())).join("Alice");
+    }
 }
 
 #[test]
@@ -390,5 +393,6 @@ fn restarts_refuse_no_connection_and_lose_none() {
     });
     let welcomed = visits.iter().filter(|visit| **visit == Visit::Welcomed).count();
     eprintln!("{welcomed} of {} were welcomed, and the others told that the server was stopping", visits.len());
-    assert!(welcomed > visits.len() / 2, "{welcomed} of {}", visits.len());
+    // Few come in the moment in which a server still accepts, but is about to stop.
+    assert!(visits.len() - welcomed <= visits.len() / 20, "{welcomed} of {}", visits.len());
 }

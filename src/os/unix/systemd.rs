@@ -1,16 +1,20 @@
 //! The protocols of systemd.
 
 use std::time::Duration;
-use std::{env, io};
+use std::{env, io, process};
 
 use listenfd::ListenFd;
+use rustix::net::sockopt;
 use sd_notify::NotifyState;
 use socket2::Socket;
 
 use crate::os::systemd::{BadSocket, Notice, PassedSocket};
 
+/// The most sockets that are taken.
+const MOST: u32 = 64;
+
 pub(crate) fn is_listening() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some()
+    env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
 }
 
 pub(crate) fn watchdog() -> Option<Duration> {
@@ -33,7 +37,14 @@ pub(crate) fn notify(notices: &[Notice]) -> io::Result<()> {
 }
 
 pub(crate) fn take_sockets() -> Result<Vec<PassedSocket>, BadSocket> {
-    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    // The sockets are for this process only if both say so. `ListenFd` also takes them if one is missing.
+    let number = |name| env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+    let is_ours =
+        number("LISTEN_PID") == Some(process::id()) && number("LISTEN_FDS").is_some_and(|count| count <= MOST);
+    if !is_ours {
+        return Ok(Vec::new());
+    }
+    let names = env::var_os("LISTEN_FDNAMES").unwrap_or_default().to_string_lossy().into_owned();
     let mut names = names.split(':').map(str::to_owned);
     let mut sockets = ListenFd::from_env();
     let count = sockets.len();
@@ -50,7 +61,12 @@ pub(crate) fn take_sockets() -> Result<Vec<PassedSocket>, BadSocket> {
 /// Takes a socket of one of the two kinds that can be used.
 fn take_socket(sockets: &mut ListenFd, at: usize) -> Option<Socket> {
     if let Ok(socket) = sockets.take_tcp_listener(at) {
-        return socket.map(Socket::from);
+        return socket.map(Socket::from).filter(is_listening_socket);
     }
-    sockets.take_unix_listener(at).ok().flatten().map(Socket::from)
+    sockets.take_unix_listener(at).ok().flatten().map(Socket::from).filter(is_listening_socket)
+}
+
+/// Otherwise it is a connection, or has no address yet.
+fn is_listening_socket(socket: &Socket) -> bool {
+    sockopt::socket_acceptconn(socket).unwrap_or(false)
 }

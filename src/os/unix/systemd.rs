@@ -4,7 +4,6 @@ use std::time::Duration;
 use std::{env, io, process};
 
 use listenfd::ListenFd;
-use rustix::net::sockopt;
 use sd_notify::NotifyState;
 use socket2::Socket;
 
@@ -67,6 +66,13 @@ fn take_socket(sockets: &mut ListenFd, at: usize) -> Option<Socket> {
 }
 
 /// Otherwise it is a connection, or has no address yet.
+#[cfg(not(target_vendor = "apple"))]
 fn is_listening_socket(socket: &Socket) -> bool {
-    sockopt::socket_acceptconn(socket).unwrap_or(false)
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
+/// macOS cannot tell, and has no systemd.
+#[cfg(target_vendor = "apple")]
+fn is_listening_socket(_: &Socket) -> bool {
+    true
 }

@@ -1,7 +1,8 @@
 //! Settings from a file and from the environment.
 
 use std::fs;
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[cfg(unix)]
@@ -9,6 +10,7 @@ use rusqlite::Connection;
 
 use crate::server::password;
 use crate::server::password::password_file;
+use crate::support::folder::Folder;
 #[cfg(unix)]
 use crate::support::harness::make_private;
 use crate::support::harness::{FakeServer, Server};
@@ -16,19 +18,29 @@ use crate::support::harness::{FakeServer, Server};
 use crate::support::program::ServerProgram;
 use crate::support::program::{CLIENT, Finished, Program, SERVER};
 
-/// An empty folder.
-fn folder(test: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("linechat-settings-{test}-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir(&path).unwrap();
-    path
+fn folder(test: &str) -> Folder {
+    Folder::empty(&format!("settings-{test}"))
 }
 
 /// A file of settings in a folder of its own.
-fn file(test: &str, text: &str) -> PathBuf {
-    let path = folder(test).join("config.toml");
+struct File {
+    path: PathBuf,
+    _folder: Folder,
+}
+
+impl Deref for File {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn file(test: &str, text: &str) -> File {
+    let folder = folder(test);
+    let path = folder.join("config.toml");
     fs::write(&path, text).unwrap();
-    path
+    File { path, _folder: folder }
 }
 
 fn run(program: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
@@ -116,7 +128,7 @@ fn a_file_that_others_can_change_is_refused_by_the_server() {
     use std::os::unix::fs::PermissionsExt;
     let path = file("mode", "port = 7");
     for mode in [0o664, 0o646] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(&*path, fs::Permissions::from_mode(mode)).unwrap();
         let why = format!("cannot read {0}: others can change it; run chmod go-w {0}", path.display());
         assert_eq!(wrong(&run(SERVER, &[], &["config", "--config", path.to_str().unwrap()])), why);
         assert_eq!(wrong(&run(SERVER, &[], &["admin", "--config", path.to_str().unwrap(), "list"])), why);
@@ -179,7 +191,8 @@ fn check_reads_certificates_passwords_and_the_database() {
 #[test]
 #[cfg(unix)]
 fn a_check_reads_the_accounts_and_leaves_the_files_as_they_are() {
-    let data = folder("check-killed").join("data");
+    let folder = folder("check-killed");
+    let data = folder.join("data");
     let arguments = ["--data", data.to_str().unwrap()];
     let mut server = ServerProgram::start(&arguments);
     let mut alice = server.join("Alice");
@@ -308,7 +321,7 @@ fn a_server_whose_name_is_no_text_gets_nothing_that_belongs_to_another() {
     use std::os::unix::ffi::OsStrExt;
     let path = file("no-text", "password-file = \"/p\"");
     let mut command = Command::new(CLIENT);
-    command.arg("--config").arg(path).arg("--print-config").arg(OsStr::from_bytes(b"unix:/tmp/\xff"));
+    command.arg("--config").arg(&*path).arg("--print-config").arg(OsStr::from_bytes(b"unix:/tmp/\xff"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let done = Program::spawn(command).finish_with("");
     assert_eq!(setting(&done, "password-file"), "# password-file is not set");
@@ -356,7 +369,7 @@ fn the_client_joins_a_named_server_without_further_options() {
     fs::write(home.join("linechat").join("config.toml"), text).unwrap();
     let mut command = Command::new(CLIENT);
     let folder = if cfg!(windows) { "APPDATA" } else { "XDG_CONFIG_HOME" };
-    command.env(folder, &home).env_remove("LINECHAT_NAME").arg("home").stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.env(folder, &*home).env_remove("LINECHAT_NAME").arg("home").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut client = Program::spawn(command);
     drop(fake.accept("Bob #dev"));
     assert_eq!(client.finish().code, Some(3));

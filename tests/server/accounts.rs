@@ -1,7 +1,6 @@
 //! Registered names, tested with bare sockets on this machine.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -17,6 +16,7 @@ use linechat::room::Policy;
 use linechat::server::Config;
 use linechat::server::access::auth::Auth;
 
+use crate::support::folder::Folder;
 use crate::support::harness::{Peer, Server, Settings, skipped, unpaced, within};
 use crate::support::lines::{assert_all_like, assert_like, bye, is_like};
 use crate::support::program::ServerProgram;
@@ -29,14 +29,13 @@ const PASSWORD: &str = "correct horse";
 
 /// A folder for this test, with the data of a server.
 struct Setup {
-    folder: PathBuf,
+    folder: Folder,
     hasher: Hasher,
 }
 
 impl Setup {
     fn new(test: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("linechat-accounts-{test}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
+        let folder = Folder::absent(&format!("accounts-{test}"));
         Self { folder, hasher: Hasher::default() }
     }
 
@@ -68,12 +67,6 @@ impl Setup {
         let policy = Policy { accounts, registered_only, ..Policy::default() };
         let auth = Auth { policy, hasher: self.hasher.clone(), ..Auth::default() };
         Server::start_with(Settings(Config { wrong_password_pause, ..unpaced() }, auth))
-    }
-}
-
-impl Drop for Setup {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

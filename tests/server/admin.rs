@@ -6,11 +6,11 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
 #[cfg(unix)]
 use rustix::process::Signal;
 
+use crate::support::folder::Folder;
 use crate::support::harness::{DEADLINE, Peer};
 use crate::support::lines::{assert_like, bye};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
@@ -19,16 +19,15 @@ const PASSWORD: &str = "correct horse battery";
 
 /// A server with a data folder, which is removed at the end.
 struct Setup {
-    folder: PathBuf,
     server: ServerProgram,
+    folder: Folder,
 }
 
 impl Setup {
     fn open(test: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("linechat-admin-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = Folder::absent(&format!("admin-{test}"));
         let server = start(&folder);
-        Self { folder, server }
+        Self { server, folder }
     }
 
     /// Runs `server admin` with this standard input.
@@ -82,12 +81,6 @@ fn administrator() -> String {
 
 fn start(folder: &std::path::Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--data", folder.to_str().unwrap()])
-}
-
-impl Drop for Setup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 #[test]
@@ -405,7 +398,7 @@ fn a_password_appears_in_no_log_process_list_or_file() {
     // Each guess is logged with its name and address: Mallory's, and Bob's for his own name.
     assert_eq!(log.matches("wrong password").count(), 2, "{log}");
     let mut kept = Vec::new();
-    for file in fs::read_dir(&setup.folder).unwrap() {
+    for file in fs::read_dir(&*setup.folder).unwrap() {
         kept.extend(fs::read(file.unwrap().path()).unwrap());
     }
     assert!(String::from_utf8_lossy(&kept).contains("$argon2id$"));

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use async_std::task::block_on;
@@ -17,6 +16,7 @@ use linechat::server::listen::Listener;
 use super::password::connect_from;
 #[cfg(unix)]
 use super::unix_socket::{self, UnixPeer};
+use crate::support::folder::Folder;
 use crate::support::harness::{Peer, Server, link_local, within};
 use crate::support::lines::{assert_like, bye, is_like};
 
@@ -25,7 +25,7 @@ struct Room {
     server: Server,
     olga: Peer,
     accounts: Accounts,
-    folder: PathBuf,
+    _folder: Folder,
 }
 
 impl Room {
@@ -35,8 +35,7 @@ impl Room {
 
     /// A room that also has these listeners.
     fn open_beside(test: &str, others: Vec<Listener>) -> Self {
-        let folder = std::env::temp_dir().join(format!("linechat-operators-{test}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
+        let folder = Folder::absent(&format!("operators-{test}"));
         let accounts = Accounts::open(&Database::open(&folder).unwrap(), SystemTime::now()).unwrap();
         let policy = Policy { accounts: Some(accounts.clone()), ..Policy::default() };
         let listeners = [Listener::bind("127.0.0.1", 0).unwrap()].into_iter().chain(others).collect();
@@ -45,7 +44,7 @@ impl Room {
         olga.send("/register\ncorrect horse\ncorrect horse\n");
         (0..3).for_each(|_| drop(olga.line()));
         block_on(accounts.set_operator(&Name::parse("Olga").unwrap(), true)).unwrap();
-        Self { server, olga, accounts, folder }
+        Self { server, olga, accounts, _folder: folder }
     }
 
     /// Another operator in the room.
@@ -96,12 +95,6 @@ impl Room {
         let mut peer = self.server.connect();
         peer.send(&format!("{name}\n"));
         peer.line()
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,10 +1,10 @@
 //! Rooms, over real connections and with the real program.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::folder::Folder;
 use crate::support::harness::{DEADLINE, Peer, Server, unpaced};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
@@ -185,9 +185,9 @@ fn names_of_rooms_are_checked() {
 
 /// A server with a data folder, which is removed at the end.
 struct Setup {
-    folder: PathBuf,
     options: Vec<&'static str>,
     server: ServerProgram,
+    folder: Folder,
 }
 
 impl Setup {
@@ -196,10 +196,9 @@ impl Setup {
     }
 
     fn open_with(test: &str, options: &[&'static str]) -> Self {
-        let folder = std::env::temp_dir().join(format!("linechat-rooms-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
+        let folder = Folder::absent(&format!("rooms-{test}"));
         let (server, options) = (start(&folder, options), options.to_vec());
-        Self { folder, options, server }
+        Self { options, server, folder }
     }
 
     #[track_caller]
@@ -243,13 +242,6 @@ fn admin(folder: &Path, request: &[&str]) -> String {
 
 fn start(folder: &Path, options: &[&str]) -> ServerProgram {
     ServerProgram::start(&[&["--data", folder.to_str().unwrap()], options].concat())
-}
-
-impl Drop for Setup {
-    fn drop(&mut self) {
-        self.server.program.kill();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 #[test]

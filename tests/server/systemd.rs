@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -18,24 +17,23 @@ use socket2::SockRef;
 
 use super::password::password_file;
 use super::unix_socket::{UnixPeer, path};
+use crate::support::folder::Folder;
 use crate::support::harness::{DEADLINE, Peer, own_address, skipped};
 use crate::support::program::{Program, SERVER, ServerProgram, listening_on};
 use crate::support::tls_peer::{Certificate, TlsPeer};
 
 /// The socket on which systemd listens. The folder also has room for the server's data.
 struct Systemd {
-    folder: PathBuf,
     socket: UnixDatagram,
+    folder: Folder,
 }
 
 impl Systemd {
     fn listen(test: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("linechat-systemd-{test}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::empty(&format!("systemd-{test}"));
         let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self { folder, socket }
+        Self { socket, folder }
     }
 
     fn start(&self, watchdog: Option<Duration>, arguments: &[&str]) -> ServerProgram {
@@ -81,12 +79,6 @@ impl Systemd {
                 lines => panic!("{lines:?}"),
             }
         }
-    }
-}
-
-impl Drop for Systemd {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shared by the tests: a server in this process, the real programs, and process statistics.
 
+pub mod folder;
 pub mod harness;
 pub mod lines;
 #[cfg(unix)]

@@ -131,10 +131,9 @@ impl Manual {
     /// generated or the arguments are invalid.
     pub fn parse<A: Parser>(&self, gather: Gather) -> Parsed<A> {
         let given: Vec<_> = env::args_os().collect();
-        let command = command::<A>();
         let parsed = Parsed::of(&given, gather).unwrap_or_else(|error| error.exit());
         if let Some(&form) = parsed.matches.get_one::<Form>(GENERATE) {
-            let code = self.generate(command, form).map_or(self.output_lost, |text| self.print(&text));
+            let code = self.generate(command::<A>(), form).map_or(self.output_lost, |text| self.print(&text));
             exit(code.into());
         }
         parsed

@@ -302,7 +302,7 @@ impl Arguments {
         match given.as_slice() {
             [(source, target)] => self.with_options(target.clone(), source, line),
             [(first, _), (second, _), ..] => Err(format!("{first} and {second} each name a server; use only one")),
-            [] => match std::env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
+            [] => match servers::variable(HOST_VARIABLE) {
                 Some(host) => {
                     let target = Target::parse(&host).map_err(|why| format!("{HOST_VARIABLE}: {why}"))?;
                     // Options override the environment.
@@ -384,7 +384,7 @@ impl Arguments {
 
     fn at_a_terminal(&self) -> terminal::Options {
         let color = match self.color {
-            ColorChoice::Auto => !self.is_plain() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            ColorChoice::Auto => !self.is_plain() && servers::variable("NO_COLOR").is_none(),
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
@@ -463,8 +463,7 @@ fn advice_for_a_name(words: &[OsString]) -> String {
 
 /// An environment variable that is set and not empty. Invalid UTF-8 becomes U+FFFD, which no valid value contains.
 fn variable(name: &str) -> Option<String> {
-    let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
-    Some(value.to_string_lossy().into_owned())
+    servers::variable(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// Ends the program like clap.
@@ -522,7 +521,7 @@ fn a_password() -> impl TypedValueParser<Value = Secret> {
 
 /// The password from the environment. Exits if it is not a valid password.
 fn password_of_environment() -> Option<Secret> {
-    let text = std::env::var_os(PASSWORD_VARIABLE).filter(|text| !text.is_empty())?;
+    let text = servers::variable(PASSWORD_VARIABLE)?;
     let secret = text.to_str().ok_or(BadSecret::NotText).and_then(Secret::parse);
     Some(secret.unwrap_or_else(|why| wrong_usage(format!("{PASSWORD_VARIABLE}: {why}"))))
 }

@@ -89,7 +89,7 @@ fn existing_file() -> Option<PathBuf> {
 }
 
 /// An environment variable that is set and not empty.
-fn variable(name: &str) -> Option<OsString> {
+pub fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 

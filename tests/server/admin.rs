@@ -6,12 +6,13 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 #[cfg(unix)]
 use rustix::process::Signal;
 
 use crate::support::folder::Folder;
-use crate::support::harness::{DEADLINE, Peer};
+use crate::support::harness::{DEADLINE, Peer, make_private};
 use crate::support::lines::{assert_like, bye};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
@@ -79,7 +80,14 @@ fn administrator() -> String {
     format!("server admin (user {})", rustix::process::getuid().as_raw())
 }
 
-fn start(folder: &std::path::Path) -> ServerProgram {
+fn make_private_folder(folder: &Path) {
+    #[cfg(unix)]
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).unwrap();
+    #[cfg(windows)]
+    let _ = folder;
+}
+
+fn start(folder: &Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--data", folder.to_str().unwrap()])
 }
 
@@ -176,13 +184,22 @@ fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     assert!(why.contains("File exists"), "{why}");
     assert!(setup.admin(&["history"]).contains("messages\t2\n"));
 
+    assert!(setup.refused(&["export", "--room", "none", &format!("{}-2", file.display())]).contains("no-such-room"));
+    assert!(!setup.folder.join("export-2").exists());
+
     let backup = setup.folder.join("it's a backup");
+    let lock = fs::File::create(setup.folder.join("backup.lock")).unwrap();
+    make_private(&setup.folder.join("backup.lock"));
+    lock.lock().unwrap();
+    let why = setup.refused(&["backup", backup.to_str().unwrap()]);
+    assert!(why.contains("another backup is being made"), "{why}");
+    drop(lock);
+    fs::write(setup.folder.join("linechat.copy"), "of a backup that was interrupted").unwrap();
     setup.admin(&["backup", backup.to_str().unwrap()]);
     assert!(setup.refused(&["backup", backup.to_str().unwrap()]).contains("File exists"));
     let restored = setup.folder.join("restored");
     std::fs::create_dir(&restored).unwrap();
-    #[cfg(unix)]
-    std::fs::set_permissions(&restored, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    make_private_folder(&restored);
     std::fs::rename(&backup, restored.join("linechat.db")).unwrap();
     let server = start(&restored);
     let mut peer = server.join("Alice");
@@ -258,6 +275,17 @@ fn an_invalid_request_is_refused_with_the_reason() {
         (short.code, short.stderr.as_str()),
         (Some(1), "server: refused: bad-password: passwords need at least 8 characters; nothing was changed\n")
     );
+    let empty = Folder::empty("admin-no-database");
+    make_private_folder(&empty);
+    for (folder, why) in [
+        (Path::new("/no/such/folder"), "/no/such/folder: the folder /no/such does not exist".to_owned()),
+        (&empty, format!("{}/linechat.db: there is no such file", empty.display())),
+    ] {
+        for request in ["history", "export"] {
+            let refused = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap(), request]).finish();
+            assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: cannot use {why}\n")));
+        }
+    }
     let nobody = Program::start(SERVER, ["admin", "--data", "/no/such/folder", "stats"]).finish();
     assert_eq!(
         (nobody.code, nobody.stderr.as_str()),

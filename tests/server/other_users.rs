@@ -248,6 +248,12 @@ fn admin_sends_no_request_to_a_server_of_another_user() {
     let start = |user: u32, arguments: &[&str]| start_as(user, &program, arguments);
     let mut server = start(OTHER, &["--host", "127.0.0.1", "--port", "0", "--data", &data]);
     server.stdout.line();
+    let kept_out = start(OTHER + 1, &["admin", "--data", &data, "list"]).finish();
+    let why = "Permission denied; only root and the server's user can";
+    assert_eq!(
+        (kept_out.code, kept_out.stderr),
+        (Some(1), format!("server: cannot connect to a server at {data}/control: {why}\n"))
+    );
     set_mode(&format!("{data}/control"), 0o666);
     let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
     let refused = admin(OTHER + 1);

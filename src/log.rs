@@ -321,21 +321,28 @@ const THREAD: &str = "log";
 
 fn write_all(records: &Receiver<Record>, shared: &State) {
     hush_panics_of_this_thread();
-    let mut reported = Instant::now();
+    // When to report suppressed records. `None` while there can be none, so that this thread sleeps while nothing happens.
+    let mut report: Option<Instant> = None;
     loop {
-        let received = records.recv_timeout((reported + LOG_PERIOD).saturating_duration_since(Instant::now()));
+        let received = match report {
+            Some(at) => records.recv_timeout(at.saturating_duration_since(Instant::now())),
+            None => records.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
         let is_over = matches!(received, Err(RecvTimeoutError::Disconnected));
         if let Ok(record) = received {
             shared.waiting.fetch_sub(1, Ordering::Relaxed);
             try_to_write(|| write(record));
+            report.get_or_insert_with(|| Instant::now() + LOG_PERIOD);
         }
         let lost = shared.dropped.swap(0, Ordering::Relaxed);
         if lost > 0 {
             try_to_write(|| warn!("log records dropped", { count: lost }));
         }
-        if is_over || reported.elapsed() >= LOG_PERIOD {
-            reported = Instant::now();
-            let suppressed = shared.limiter().take_suppressed();
+        if is_over || report.is_some_and(|at| at <= Instant::now()) {
+            let mut limiter = shared.limiter();
+            let (suppressed, now) = (limiter.take_suppressed(), Instant::now());
+            report = limiter.may_suppress(now).then(|| now + LOG_PERIOD);
+            drop(limiter);
             suppressed.into_iter().for_each(|suppressed| try_to_write(|| write_suppressed(suppressed)));
         }
         if is_over {

@@ -18,13 +18,13 @@ use futures::channel::oneshot;
 use rusqlite::{Connection, ErrorCode};
 use thiserror::Error;
 
-use crate::database::open::LockedFile;
+use crate::database::open::{LockedFile, reader};
 use crate::database::writer::{Job, Task};
 use crate::limits::{DATABASE_READERS, PROBLEM_PERIOD};
 use crate::os::io_error;
 
 pub use open::OpenError;
-pub(crate) use open::{FILE, check, look_into, open_private, reader, refine};
+pub(crate) use open::{FILE, look_into, open_private, refine};
 pub use writer::Sync;
 
 /// A handle to the file. Clones share it. When the last one is dropped, what waits is written and the file is closed.

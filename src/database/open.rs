@@ -12,7 +12,9 @@ use crate::database::describe;
 use crate::limits::{DATABASE_BUSY, DATABASE_CACHE_BYTES, DATABASE_READER_CACHE_BYTES, WAL_KEPT_BYTES};
 use crate::os::io_error;
 use crate::os::path::parent;
-use crate::os::safe_file::{Links, Lock, Sticky, check_owner, create_new_private, lock, open_regular, safe_folder};
+use crate::os::safe_file::{
+    Links, Lock, Sticky, check_owner, create_new_private, lock, open_regular, remove_if_there, safe_folder,
+};
 use crate::os::system::files;
 
 /// Why the file cannot be opened, worded for the operator.
@@ -141,12 +143,10 @@ fn folder(path: &Path) -> io::Result<PathBuf> {
 fn create(path: &Path) -> Result<(), OpenError> {
     let unusable = |error| OpenError::Io { path: path.to_owned(), error };
     let draft = path.with_extension("new");
-    for file in [draft.clone(), path.with_extension("new-journal")] {
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
-            _ => {}
-        }
-    }
+    [&draft, &path.with_extension("new-journal")]
+        .into_iter()
+        .try_for_each(|file| remove_if_there(file))
+        .map_err(unusable)?;
     create_new_private(&draft).map_err(unusable)?;
     fill(&draft).map_err(|error| refine(path, &error))?;
     fs::rename(&draft, path).and_then(|()| files::sync_folder(parent(path))).map_err(unusable)
@@ -163,7 +163,7 @@ fn fill(draft: &Path) -> rusqlite::Result<()> {
 }
 
 /// Checks a file before SQLite may change it.
-pub(crate) fn check(path: &Path) -> Result<(), OpenError> {
+fn check(path: &Path) -> Result<(), OpenError> {
     let (mut file, _) = open_private(path)?;
     // The application_id is at byte 68 (https://sqlite.org/fileformat.html, section 1.3).
     let mut header = [0; 72];
@@ -213,7 +213,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A connection that only reads.
-pub(crate) fn reader(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = connect(path, DATABASE_READER_CACHE_BYTES)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)

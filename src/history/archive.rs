@@ -1,20 +1,21 @@
 //! Reads the history of a folder from another process, whether a server runs or not.
 
 use std::fs;
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::database::{FILE, OpenError, check, reader, refine};
+use crate::database::{FILE, OpenError, look_into, refine};
 use crate::history::file::{Room, extent, keys, last_before, page_after};
 use crate::history::retention::bytes;
 use crate::history::scan::{Entry, is_damage, scan};
 use crate::history::{Extent, Page};
 use crate::model::{RoomName, Timestamp};
 use crate::os::path::parent;
-use crate::os::safe_file::create_new_private;
+use crate::os::safe_file::{as_owner, create_new_private, lock, remove_if_there};
 use crate::os::system::files::sync_folder;
 
 /// The number of messages that are read or counted at once, so that the write-ahead log does not grow meanwhile.
@@ -43,9 +44,9 @@ impl Archive {
     /// # Errors
     /// [`OpenError`].
     pub fn open(folder: &Path, room: &RoomName) -> Result<Self, OpenError> {
-        let path = folder.join(FILE);
-        check(&path)?;
-        let connection = reader(&path).map_err(|error| refine(&path, &error))?;
+        let none = || io::Error::new(io::ErrorKind::NotFound, "there is no such file");
+        let none = || OpenError::Io { path: folder.join(FILE), error: none() };
+        let (path, connection) = look_into(folder)?.ok_or_else(none)?;
         let sql = "SELECT id FROM rooms WHERE name = ?1";
         let id = connection.query_row(sql, [room.as_str()], |row| row.get(0)).optional();
         let room = id.map_err(|error| refine(&path, &error))?.map(Room);
@@ -126,21 +127,42 @@ impl Archive {
 
     /// Copies the whole database, also while a server writes to it, to a new file that only this user can read.
     ///
+    /// Root creates that file and writes to it, and does everything else as the owner of the folder.
+    ///
     /// # Errors
     /// [`OpenError`], as when the file exists. Then it was not changed.
-    pub fn backup(&self, to: &Path) -> Result<(), OpenError> {
-        let unusable = |error: io::Error| OpenError::Io { path: to.to_owned(), error };
-        let file = create_new_private(to).map_err(unusable)?;
-        let copied = to.to_str().ok_or_else(|| unusable(io::Error::other("its path is not UTF-8"))).and_then(|path| {
-            // It only reads this database, but it counts as a change.
-            self.connection.pragma_update(None, "query_only", false).map_err(|error| refine(&self.path, &error))?;
-            self.connection.execute("VACUUM INTO ?1", [path]).map_err(|error| refine(to, &error))?;
-            file.sync_all().and_then(|()| sync_folder(parent(to))).map_err(unusable)
+    pub fn backup(folder: &Path, to: &Path) -> Result<(), OpenError> {
+        let unusable = |error| OpenError::Io { path: to.to_owned(), error };
+        let mut file = create_new_private(to).map_err(unusable)?;
+        let copy = as_owner(folder, || Self::open(folder, &RoomName::lobby())?.copy());
+        let copy = copy.unwrap_or_else(|error| Err(OpenError::Io { path: folder.to_owned(), error }));
+        let written = copy.and_then(|mut copy| {
+            let written = io::copy(&mut copy, &mut file).and_then(|_| file.sync_all());
+            written.and_then(|()| sync_folder(parent(to))).map_err(unusable)
         });
-        if copied.is_err() {
+        if written.is_err() {
             // It is incomplete.
             let _ = fs::remove_file(to);
         }
-        copied
+        written
+    }
+
+    /// A copy of the whole database, which is removed when it is closed.
+    fn copy(&self) -> Result<File, OpenError> {
+        let (draft, folder) = (self.path.with_extension("copy"), parent(&self.path));
+        let unusable = |error| OpenError::Io { path: draft.clone(), error };
+        let busy = || unusable(io::Error::other("another backup is being made"));
+        let _lock = lock(&folder.join("backup.lock")).map_err(unusable)?.ok_or_else(busy)?;
+        // Of a backup that was interrupted.
+        let left_over = [&draft, &draft.with_extension("copy-journal")];
+        left_over.into_iter().try_for_each(|file| remove_if_there(file)).map_err(unusable)?;
+        create_new_private(&draft).map_err(unusable)?;
+        // It only reads this database, but it counts as a change.
+        let copied = self.connection.pragma_update(None, "query_only", false).and_then(|()| {
+            // Not as a text, because a path need not be UTF-8.
+            self.connection.execute("VACUUM INTO CAST(?1 AS TEXT)", [draft.as_os_str().as_encoded_bytes()])
+        });
+        let opened = copied.map_err(|error| refine(&draft, &error)).and_then(|_| File::open(&draft).map_err(unusable));
+        remove_if_there(&draft).map_err(unusable).and(opened)
     }
 }

@@ -83,7 +83,7 @@ impl Limiter {
     /// If there are too many subjects, further networks share a limit. Vital records are not limited then, so a flood
     /// from many networks cannot hide them.
     pub(crate) fn lets_pass(&mut self, subject: Subject, is_vital: bool, now: Instant) -> bool {
-        if now.duration_since(self.since) >= LOG_PERIOD {
+        if !self.may_suppress(now) {
             self.since = now;
             self.counts.retain(|_, count| {
                 count.passed = 0;
@@ -104,6 +104,11 @@ impl Limiter {
             count.suppressed += 1;
         }
         passes
+    }
+
+    /// Whether the next record can be suppressed. If not, others pass before that.
+    pub(crate) fn may_suppress(&self, now: Instant) -> bool {
+        now.duration_since(self.since) < LOG_PERIOD
     }
 
     /// Takes the counts of suppressed records that have not been reported.
@@ -141,6 +146,7 @@ mod tests {
         assert_eq!(passes(&mut limiter, other, RECORDS_LOGGED, start), RECORDS_LOGGED);
         assert_eq!(passes(&mut limiter, subject("joined", "192.0.2.1"), 1, start), 1);
         let late = start + LOG_PERIOD - Duration::from_nanos(1);
+        assert!(limiter.may_suppress(late) && !limiter.may_suppress(start + LOG_PERIOD));
         assert_eq!(passes(&mut limiter, flood, 5, late), 0);
         // Whatever was not reported in one period is reported in the next one.
         assert_eq!(passes(&mut limiter, flood, RECORDS_LOGGED + 1, start + LOG_PERIOD), RECORDS_LOGGED);

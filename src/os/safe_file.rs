@@ -1,13 +1,22 @@
 //! Files and folders that only root and this user can change.
 
-use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
 use crate::limits::LOCK_TRIES;
-use crate::os::system::files;
+use crate::os::system::{files, user};
 
 pub(crate) use files::{check_owner, safe_folder};
+
+/// Does work as the owner of a folder, if this process runs as root. So root leaves no file there that the owner cannot
+/// use, and the owner cannot lead root to other files. Not for a process with tasks.
+///
+/// # Errors
+/// If root may not do that, as in some containers.
+pub fn as_owner<T>(folder: &Path, work: impl FnOnce() -> T) -> io::Result<T> {
+    user::as_owner(folder, work)
+}
 
 /// Whether a symbolic link to the file is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +48,14 @@ pub(crate) fn open_regular(path: &Path, options: &mut OpenOptions, links: Links)
 /// The error of the system.
 pub fn create_new_private(path: &Path) -> io::Result<File> {
     files::create_private(OpenOptions::new().write(true)).create_new(true).open(path)
+}
+
+/// Removes a file, if there is one.
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a folder may be sticky and writable by others, like /tmp. The folders above it always may: in such a folder,

@@ -5,6 +5,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_std::task;
 use blocking::unblock;
@@ -35,13 +36,18 @@ pub(crate) async fn report(shared: Arc<Shared>) -> Infallible {
     }
 }
 
-/// Tells systemd, if it listens. That it cannot be told is logged.
+/// Tells systemd, if it listens. That it cannot be told is logged once, until it was told again.
 pub async fn tell(log: &Log, notices: Vec<Notice>) {
     if !systemd::is_listening() {
         return;
     }
+    static IS_FAILING: AtomicBool = AtomicBool::new(false);
     // On a thread of the pool, because systemd may be busy.
-    if let Err(error) = unblock(move || systemd::notify(&notices)).await {
+    let told = unblock(move || systemd::notify(&notices)).await;
+    let was_failing = IS_FAILING.swap(told.is_err(), Ordering::Relaxed);
+    if let Err(error) = told
+        && !was_failing
+    {
         log.note(Record::SystemdNotTold { error: io_error::describe(&error) });
     }
 }

@@ -142,7 +142,7 @@ fn admin_finds_the_folder_in_the_file_or_in_the_environment() {
         done.stderr.lines().next().unwrap().to_owned()
     };
     let tries = |shown: String, folder: &str| {
-        assert!(shown.contains(&format!("cannot connect to a server at {folder}")), "{shown}");
+        assert!(shown.contains(&format!("no server is running with --data {folder}")), "{shown}");
     };
     let path = file("admin", "data = \"in-file\"\npace = \"invalid, but not needed\"");
     let path = path.to_str().unwrap();
@@ -151,9 +151,11 @@ fn admin_finds_the_folder_in_the_file_or_in_the_environment() {
     // What is typed comes first.
     tries(admin(&[variable], &["--config", path]), "in-file");
     tries(admin(&[variable], &["--data", "typed"]), "typed");
-    assert_eq!(admin(&[], &[]), "error: give --data DIR, the folder of the server, or --config FILE");
+    let why = "error: give --data DIR, the folder of the server, or --config FILE, its settings, such as --config \
+        /etc/linechat/server.toml; or set LINECHAT_SERVER_CONFIG";
+    assert_eq!(admin(&[], &[]), why);
     let empty = file("admin-empty", "");
-    let why = format!("error: {}: data is not set", empty.display());
+    let why = format!("error: {}: data is not set, but admin needs it", empty.display());
     assert_eq!(admin(&[], &["--config", empty.to_str().unwrap()]), why);
 }
 

@@ -5,13 +5,18 @@ use std::io::{Read, Write};
 #[cfg(unix)]
 use std::os::unix::fs::PermissionsExt;
 #[cfg(unix)]
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
 #[cfg(unix)]
+use linechat::limits::CONTROL_LIMIT;
+#[cfg(unix)]
 use rustix::process::Signal;
+#[cfg(unix)]
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::support::folder::Folder;
-use crate::support::harness::{DEADLINE, Peer};
+use crate::support::harness::{DEADLINE, Peer, make_private};
 use crate::support::lines::{assert_like, bye};
 use crate::support::program::{Finished, Program, SERVER, ServerProgram};
 
@@ -79,7 +84,14 @@ fn administrator() -> String {
     format!("server admin (user {})", rustix::process::getuid().as_raw())
 }
 
-fn start(folder: &std::path::Path) -> ServerProgram {
+fn make_private_folder(folder: &Path) {
+    #[cfg(unix)]
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o700)).unwrap();
+    #[cfg(windows)]
+    let _ = folder;
+}
+
+fn start(folder: &Path) -> ServerProgram {
     ServerProgram::start(&["--log-level", "debug", "--data", folder.to_str().unwrap()])
 }
 
@@ -150,7 +162,50 @@ fn a_ping_says_whether_the_rooms_work() {
     assert_eq!(setup.admin(&["ping"]), "pong\n");
     setup.server.program.kill();
     setup.server.program.finish();
-    assert!(setup.refused(&["ping"]).starts_with("server: cannot connect to a server at "));
+    let why = format!("server: no server is running with --data {}\n", setup.folder.display());
+    assert_eq!(setup.refused(&["ping"]), why);
+    // After a stop there is no socket.
+    let _ = fs::remove_file(setup.folder.join("control"));
+    assert_eq!(setup.refused(&["ping"]), why);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_does_not_answer_in_time_is_reported() {
+    let setup = Setup::open("hangs");
+    setup.server.program.signal(Signal::STOP);
+    let ping = |folder: &Path| Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap(), "ping"]);
+    // Its queue is full: one connection may wait. Systems other than Linux refuse the next one.
+    let full = Folder::empty("admin-full");
+    let address = SockAddr::unix(full.join("control")).unwrap();
+    let [listener, waiting] = [(); 2].map(|()| Socket::new(Domain::UNIX, Type::STREAM, None).unwrap());
+    listener.bind(&address).unwrap();
+    listener.listen(0).unwrap();
+    waiting.connect(&address).unwrap();
+    let folders = if cfg!(target_os = "linux") { &[&*setup.folder, &*full][..] } else { &[&*setup.folder] };
+    let pings: Vec<_> = folders.iter().map(|folder| ping(folder)).collect();
+    for mut ping in pings {
+        let finished = ping.finish_within(3 * CONTROL_LIMIT);
+        let why = "server: the server did not answer within 20 s\n";
+        assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), why));
+    }
+    setup.server.program.signal(Signal::CONT);
+    assert_eq!(setup.admin(&["ping"]), "pong\n");
+}
+
+/// Something else than a server listens.
+#[cfg(unix)]
+#[test]
+fn a_connection_that_ends_without_an_answer_is_reported() {
+    let folder = Folder::empty("admin-no-answer");
+    let listener = UnixListener::bind(folder.join("control")).unwrap();
+    let mut admin = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap(), "ping"]);
+    let mut request = String::new();
+    listener.accept().unwrap().0.read_to_string(&mut request).unwrap();
+    assert_eq!(request, "ping\n");
+    let finished = admin.finish();
+    let why = "server: the server closed the connection without an answer\n";
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), why));
 }
 
 #[test]
@@ -176,13 +231,22 @@ fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     assert!(why.contains("File exists"), "{why}");
     assert!(setup.admin(&["history"]).contains("messages\t2\n"));
 
+    assert!(setup.refused(&["export", "--room", "none", &format!("{}-2", file.display())]).contains("no-such-room"));
+    assert!(!setup.folder.join("export-2").exists());
+
     let backup = setup.folder.join("it's a backup");
+    let lock = fs::File::create(setup.folder.join("backup.lock")).unwrap();
+    make_private(&setup.folder.join("backup.lock"));
+    lock.lock().unwrap();
+    let why = setup.refused(&["backup", backup.to_str().unwrap()]);
+    assert!(why.contains("another backup is being made"), "{why}");
+    drop(lock);
+    fs::write(setup.folder.join("linechat.copy"), "of a backup that was interrupted").unwrap();
     setup.admin(&["backup", backup.to_str().unwrap()]);
     assert!(setup.refused(&["backup", backup.to_str().unwrap()]).contains("File exists"));
     let restored = setup.folder.join("restored");
     std::fs::create_dir(&restored).unwrap();
-    #[cfg(unix)]
-    std::fs::set_permissions(&restored, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    make_private_folder(&restored);
     std::fs::rename(&backup, restored.join("linechat.db")).unwrap();
     let server = start(&restored);
     let mut peer = server.join("Alice");
@@ -258,10 +322,21 @@ fn an_invalid_request_is_refused_with_the_reason() {
         (short.code, short.stderr.as_str()),
         (Some(1), "server: refused: bad-password: passwords need at least 8 characters; nothing was changed\n")
     );
+    let empty = Folder::empty("admin-no-database");
+    make_private_folder(&empty);
+    for (folder, why) in [
+        (Path::new("/no/such/folder"), "/no/such/folder: the folder /no/such does not exist".to_owned()),
+        (&empty, format!("{}/linechat.db: there is no such file", empty.display())),
+    ] {
+        for request in ["history", "export"] {
+            let refused = Program::start(SERVER, ["admin", "--data", folder.to_str().unwrap(), request]).finish();
+            assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: cannot use {why}\n")));
+        }
+    }
     let nobody = Program::start(SERVER, ["admin", "--data", "/no/such/folder", "stats"]).finish();
     assert_eq!(
         (nobody.code, nobody.stderr.as_str()),
-        (Some(1), "server: cannot connect to a server at /no/such/folder/control: No such file or directory\n")
+        (Some(1), "server: no server is running with --data /no/such/folder: there is no such folder\n")
     );
 }
 

@@ -1,7 +1,7 @@
 //! What other users of this machine can do with the files and folders of a server.
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,8 +9,8 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Signal, geteuid};
 
 use super::resources::has;
-use crate::support::harness::skipped;
-use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install};
+use crate::support::harness::{Peer, skipped};
+use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install, listening_on};
 
 const OTHER: u32 = 64_998;
 const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
@@ -228,6 +228,12 @@ fn a_server_that_starts_does_not_wait_for_its_own_lock() {
     assert_eq!(server.finish().code, Some(0));
 }
 
+/// Starts a program as another user. The folder of the program must be open to that user.
+fn start_as(user: u32, program: &str, arguments: &[&str]) -> Program {
+    let user = format!("--reuid={user}");
+    Program::start("setpriv", [&[&user, "--clear-groups", program], arguments].concat())
+}
+
 #[test]
 fn admin_sends_no_request_to_a_server_of_another_user() {
     if !is_root() || !has("setpriv") {
@@ -239,12 +245,15 @@ fn admin_sends_no_request_to_a_server_of_another_user() {
     install(SERVER, Path::new(&program));
     let data = folder.subfolder("data", 0o755);
     give_to_other(&data);
-    let start = |user: u32, arguments: &[&str]| {
-        let user = format!("--reuid={user}");
-        Program::start("setpriv", [&[&user, "--clear-groups", &program], arguments].concat())
-    };
+    let start = |user: u32, arguments: &[&str]| start_as(user, &program, arguments);
     let mut server = start(OTHER, &["--host", "127.0.0.1", "--port", "0", "--data", &data]);
     server.stdout.line();
+    let kept_out = start(OTHER + 1, &["admin", "--data", &data, "list"]).finish();
+    let why = "Permission denied; only root and the server's user can";
+    assert_eq!(
+        (kept_out.code, kept_out.stderr),
+        (Some(1), format!("server: cannot connect to a server at {data}/control: {why}\n"))
+    );
     set_mode(&format!("{data}/control"), 0o666);
     let admin = |user| start(user, &["admin", "--data", &data, "register", "Bob"]).finish_with("open sesame\n");
     let refused = admin(OTHER + 1);
@@ -255,5 +264,101 @@ fn admin_sends_no_request_to_a_server_of_another_user() {
     );
     for user in [OTHER, 0] {
         assert_eq!(admin(user).code, Some(0));
+    }
+}
+
+/// Runs `server admin` as root.
+fn admin(data: &str, request: &[&str]) -> Finished {
+    Program::start(SERVER, [&["admin", "--data", data], request].concat()).finish()
+}
+
+#[track_caller]
+fn assert_all_belong_to_other(folder: &str) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), OTHER, "{:?}", entry.path());
+    }
+}
+
+#[test]
+fn root_saves_and_reads_the_messages_of_another_user_whose_server_goes_on() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let (data, private) = (folder.subfolder("data", 0o700), folder.subfolder("private", 0o700));
+    give_to_other(&data);
+    for round in 1..=2 {
+        let mut server = start_as(OTHER, &program, &["--host", "127.0.0.1", "--port", "0", "--data", &data]);
+        let mut bob = Peer::connect(listening_on(&server.stdout.line())).join("Bob");
+        bob.send("hello\n/ping\n");
+        bob.expect("* Pong");
+        for state in ["runs", "stopped"] {
+            if state == "stopped" {
+                server.signal(Signal::TERM);
+                assert_eq!(server.finish().code, Some(0));
+            }
+            let messages = admin(&data, &["export"]);
+            assert_eq!((messages.code, messages.stderr.as_str()), (Some(0), ""), "{state}");
+            assert_eq!(messages.stdout.matches("Bob: hello\n").count(), round, "{state}: {}", messages.stdout);
+            assert!(admin(&data, &["history"]).stdout.starts_with(&format!("messages\t{round}\n")), "{state}");
+            for request in ["export", "backup"] {
+                let file = format!("{private}/{request}-{round}-{state}");
+                let saved = admin(&data, &[request, &file]);
+                assert_eq!((saved.code, saved.stderr.as_str()), (Some(0), ""), "{state}");
+                let metadata = fs::metadata(&file).unwrap();
+                assert_eq!((metadata.uid(), metadata.mode() & 0o777), (0, 0o600), "{file}");
+            }
+            assert_all_belong_to_other(&data);
+            assert!(!Path::new(&data).join("linechat.copy").exists());
+        }
+        let copy = rusqlite::Connection::open(format!("{private}/backup-{round}-stopped")).unwrap();
+        let count = copy.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, u32>(0)).unwrap();
+        assert_eq!(count as usize, round);
+    }
+}
+
+/// As in a container that was started without these capabilities.
+#[test]
+fn root_that_may_not_act_as_the_owner_is_told_who_may() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    let data = folder.subfolder("data", 0o700);
+    assert_starts(&["--data", &data]);
+    give_to_other(&data);
+    let copy = folder.path("copy");
+    for request in [&["history"][..], &["export"], &["backup", &copy]] {
+        let arguments = ["--bounding-set=-setuid,-setgid", SERVER, "admin", "--data", &data];
+        let refused = Program::start("setpriv", [&arguments, request].concat()).finish();
+        let why = format!("{data}: cannot act as its owner: Operation not permitted; run this as user {OTHER}");
+        assert_eq!((refused.code, refused.stderr), (Some(1), format!("server: cannot use {why}\n")));
+    }
+}
+
+/// The owner of a folder replaces the database with a hard link to one of root.
+#[test]
+fn root_follows_no_link_of_another_user_to_a_database_that_this_user_cannot_read() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let (own, data) = (folder.subfolder("own", 0o700), folder.subfolder("data", 0o700));
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    assert_starts(&["--data", &own]);
+    fs::hard_link(format!("{own}/linechat.db"), format!("{data}/linechat.db")).unwrap();
+    let copy = folder.path("copy");
+    assert_eq!(admin(&data, &["backup", &copy]).code, Some(0));
+    fs::remove_file(&copy).unwrap();
+    give_to_other(&data);
+    for request in [&["export"][..], &["history"], &["backup", &copy], &["export", &copy]] {
+        let refused = admin(&data, request);
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
+        assert!(refused.stderr.contains("Permission denied"), "{}", refused.stderr);
+        assert!(!Path::new(&copy).exists(), "{request:?}");
     }
 }

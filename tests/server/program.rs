@@ -4,15 +4,23 @@
 use std::io::{BufRead, BufReader};
 #[cfg(unix)]
 use std::process::ChildStdout;
+#[cfg(target_os = "linux")]
+use std::time::Instant;
 
+#[cfg(target_os = "linux")]
+use linechat::limits::{LOG_PERIOD, RECORDS_LOGGED};
 #[cfg(unix)]
 use rustix::process::Signal;
 
 #[cfg(unix)]
 use super::password::password_file;
+#[cfg(target_os = "linux")]
+use crate::support::harness::DEADLINE;
 #[cfg(unix)]
 use crate::support::harness::within;
 use crate::support::harness::{Peer, has_ipv6};
+#[cfg(target_os = "linux")]
+use crate::support::process_stats::ProcessStats;
 #[cfg(unix)]
 use crate::support::program::ServerProgram;
 use crate::support::program::{Program, SERVER, listening_on};
@@ -213,4 +221,32 @@ fn a_reachable_room_without_a_password_causes_one_warning() {
     let file = password_file("no-warning", "open sesame\n");
     let (_, log) = addresses_and_log(&["--password-file", file.to_str().unwrap()]);
     assert!(!log.contains(WARNING), "{log}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_log_thread_of_an_idle_server_sleeps_and_still_reports_a_flood() {
+    let mut server = ServerProgram::start(&["--pace", "off"]);
+    // Now the thread is there.
+    server.wait_for_record("started");
+    let stats = ProcessStats(server.program.pid());
+    let sleeps = || {
+        let since = Instant::now();
+        let (mut waits, mut quiet) = (stats.waits_of_thread("log"), Instant::now());
+        while quiet.elapsed() < 2 * LOG_PERIOD {
+            assert!(since.elapsed() < DEADLINE, "it still wakes up");
+            std::thread::sleep(LOG_PERIOD / 20);
+            let now = stats.waits_of_thread("log");
+            if now != waits {
+                (waits, quiet) = (now, Instant::now());
+            }
+        }
+    };
+    sleeps();
+    let mut alice = server.join("Alice");
+    for _ in 0..2 {
+        alice.send(&"/nick\n".repeat(RECORDS_LOGGED as usize + 1));
+        server.wait_for_record("log records suppressed");
+        sleeps();
+    }
 }

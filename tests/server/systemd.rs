@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use linechat::limits::{LISTEN_BACKLOG, SEGMENT_BYTES};
 use rusqlite::Connection;
 use rustix::process::Signal;
-use socket2::SockRef;
+use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use super::password::password_file;
 use super::unix_socket::{UnixPeer, path};
@@ -25,21 +26,30 @@ use crate::support::tls_peer::{Certificate, TlsPeer};
 /// The socket on which systemd listens. The folder also has room for the server's data.
 struct Systemd {
     socket: UnixDatagram,
+    /// Its path in NOTIFY_SOCKET.
+    path: String,
     folder: Folder,
 }
 
 impl Systemd {
     fn listen(test: &str) -> Self {
         let folder = Folder::empty(&format!("systemd-{test}"));
-        let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self { socket, folder }
+        let path = folder.join("notify").to_str().unwrap().to_owned();
+        Self { socket: bind(Path::new(&path)), path, folder }
+    }
+
+    /// On a socket without a file.
+    #[cfg(target_os = "linux")]
+    fn listen_abstract(test: &str) -> Self {
+        let name = format!("linechat-{test}-{}", std::process::id());
+        let (socket, path) = (bind(format!("\0{name}").as_ref()), format!("@{name}"));
+        Self { socket, path, folder: Folder::empty(&format!("systemd-{test}")) }
     }
 
     fn start(&self, watchdog: Option<Duration>, arguments: &[&str]) -> ServerProgram {
         let mut command = Command::new(SERVER);
         command.args(["--host", "127.0.0.1", "--port", "0"]).args(arguments);
-        command.env("NOTIFY_SOCKET", self.folder.join("notify"));
+        command.env("NOTIFY_SOCKET", &self.path);
         if let Some(limit) = watchdog {
             command.env("WATCHDOG_USEC", limit.as_micros().to_string());
         }
@@ -80,6 +90,14 @@ impl Systemd {
             }
         }
     }
+}
+
+/// A path that begins with a zero is that of an abstract socket.
+fn bind(path: &Path) -> UnixDatagram {
+    let socket = Socket::new(Domain::UNIX, Type::DGRAM, None).unwrap();
+    socket.bind(&SockAddr::unix(path).unwrap()).unwrap();
+    socket.set_read_timeout(Some(DEADLINE)).unwrap();
+    socket.into()
 }
 
 #[test]
@@ -157,13 +175,43 @@ fn a_server_whose_rooms_hang_no_longer_says_that_it_works() {
     assert_eq!(server.program.finish().code, Some(0));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
-fn a_server_that_cannot_tell_systemd_logs_that_and_works() {
-    let systemd = Systemd::listen("gone");
-    fs::remove_file(systemd.folder.join("notify")).unwrap();
-    let mut server = systemd.start(None, &[]);
+fn an_abstract_socket_is_told_too() {
+    let systemd = Systemd::listen_abstract("abstract");
+    let server = systemd.start(None, &[]);
+    systemd.expect(&["READY=1", "STATUS=0 people, 1 room"]);
+    server.program.signal(Signal::TERM);
+    systemd.expect(&["STOPPING=1"]);
+}
+
+#[test]
+fn a_server_that_cannot_tell_systemd_works_and_logs_it_once_until_it_can() {
+    let mut systemd = Systemd::listen("gone");
+    let path = systemd.folder.join("notify");
+    fs::remove_file(&path).unwrap();
+    let file = password_file("systemd-gone", "open sesame\n");
+    let mut server = systemd.start(None, &["--password-file", file.to_str().unwrap()]);
     server.wait_for_record("systemd not told");
-    Peer::connect(server.address).join("Alice");
+    // A reload tells systemd twice.
+    let reload = |server: &mut ServerProgram| {
+        server.program.signal(Signal::HUP);
+        let mut seen = String::new();
+        while !seen.ends_with(" reloaded") {
+            seen = server.program.stdout.line();
+            assert!(!seen.ends_with("systemd not told"));
+        }
+    };
+    reload(&mut server);
+    reload(&mut server);
+    systemd.socket = bind(&path);
+    reload(&mut server);
+    // What belongs to the reload before it may come first.
+    while systemd.told()[0] != "RELOADING=1" {}
+    systemd.expect(&["READY=1"]);
+    fs::remove_file(&path).unwrap();
+    server.program.signal(Signal::HUP);
+    server.wait_for_record("systemd not told");
 }
 
 /// Starts a server with these sockets as descriptors 3 and, if there are two, 4. Their names are separated by colons.
@@ -263,7 +311,7 @@ fn a_passed_socket_that_cannot_be_used_is_refused_with_the_reason() {
     let unusable =
         "server: systemd has passed \"plain\", which is not a TCP or Unix stream socket that listens (Accept=no)\n";
     assert_eq!(why, unusable);
-    let unbound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let unbound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     assert_eq!(refused("plain", unbound.into()), unusable);
     let datagrams = UnixDatagram::unbound().unwrap();
     assert_eq!(refused("plain", datagrams.into()), unusable);

@@ -1,6 +1,7 @@
 //! Statistics of a process from /proc (proc(5)).
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -35,9 +36,17 @@ impl ProcessStats {
     }
 
     fn bytes(self, field: &str) -> u64 {
-        let status = self.read("status");
-        let kib = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
-        kib.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        let kib = value(&self.read("status"), field);
+        kib.strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// How often its thread of this name has waited for something.
+    pub fn waits_of_thread(self, name: &str) -> u64 {
+        let threads = fs::read_dir(self.path("task")).unwrap().map(|thread| thread.unwrap().path());
+        // Another thread may have ended meanwhile.
+        let status = |thread: PathBuf| fs::read_to_string(thread.join("status")).ok();
+        let found = threads.filter_map(status).find(|status| value(status, "Name:") == name);
+        value(&found.expect("there is such a thread"), "voluntary_ctxt_switches:").parse().unwrap()
     }
 
     fn read(self, file: &str) -> String {
@@ -47,4 +56,9 @@ impl ProcessStats {
     fn path(self, file: &str) -> String {
         format!("/proc/{}/{file}", self.0.as_raw_nonzero())
     }
+}
+
+/// The value of a field in /proc/PID/status.
+fn value(status: &str, field: &str) -> String {
+    status.lines().find_map(|line| line.strip_prefix(field)).unwrap().trim().to_owned()
 }

@@ -1,13 +1,14 @@
 //! `server admin`: sends a request to a running server and prints the reply, or reads the history.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::builder::PossibleValuesParser;
-use clap::error::ErrorKind;
+use clap::error;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand};
 use linechat::cli::manual::wrong;
 use linechat::cli::program_name::program_name;
@@ -83,7 +84,8 @@ impl Subcommand for Request {
 
 impl FromArgMatches for Request {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let (name, matches) = matches.subcommand().ok_or_else(|| clap::Error::new(ErrorKind::MissingSubcommand))?;
+        let (name, matches) =
+            matches.subcommand().ok_or_else(|| clap::Error::new(error::ErrorKind::MissingSubcommand))?;
         match name {
             BACKUP => return Backup::from_arg_matches(matches).map(Self::Backup),
             HISTORY => return Statistics::from_arg_matches(matches).map(Self::History),
@@ -165,7 +167,7 @@ fn print_settings(options: Vec<OsString>) -> ExitCode {
     let parsed = Options::parse(&given).unwrap_or_else(|error| error.exit());
     if parsed.options.subcommand.is_some() || parsed.options.check || parsed.matches.contains_id(GENERATE) {
         let why = "config takes only settings";
-        Options::command().error(ErrorKind::ArgumentConflict, why).exit();
+        Options::command().error(error::ErrorKind::ArgumentConflict, why).exit();
     }
     MANUAL.print(parsed.settings().as_bytes()).into()
 }
@@ -179,25 +181,51 @@ fn data_of_settings(config: Option<PathBuf>) -> PathBuf {
     let given = [program_name("server").into()];
     let data = Options::parse(&given).unwrap_or_else(|error| error.exit()).options.data;
     data.unwrap_or_else(|| {
-        let why = "give --data DIR, the folder of the server, or --config FILE";
-        Options::command().error(ErrorKind::MissingRequiredArgument, why).exit()
+        let why = "give --data DIR, the folder of the server, or --config FILE, its settings, such as --config \
+            /etc/linechat/server.toml; or set LINECHAT_SERVER_CONFIG";
+        Options::command().error(error::ErrorKind::MissingRequiredArgument, why).exit()
     })
 }
 
+/// How long the server may take to answer. It waits for the request half of this time.
+const PATIENCE: Duration = CONTROL_LIMIT.saturating_mul(2);
+
 fn ask(data: &Path, line: &str) -> anyhow::Result<String> {
-    let mut server = ControlStream::connect(data, 2 * CONTROL_LIMIT).map_err(|error| {
-        let path = control::path(data);
-        anyhow!("cannot connect to a server at {}: {}", path.display(), io_error::describe(&error))
-    })?;
+    let mut server = ControlStream::connect(data, PATIENCE).map_err(|error| not_connected(data, &error))?;
     let request = request(line)?;
-    server.send(request.as_bytes())?;
     let mut answer = String::new();
-    server.read_to_string(&mut answer).context("the server did not respond")?;
+    let sent = server.send(request.as_bytes());
+    sent.and_then(|()| server.read_to_string(&mut answer)).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => too_late(),
+        _ => anyhow!("lost the connection to the server: {}", io_error::describe(&error)),
+    })?;
     match (answer.strip_prefix("ok\n"), answer.strip_prefix("! ")) {
         (Some(text), _) => Ok(text.to_owned()),
         (None, Some(refusal)) => bail!("refused: {}", refusal.trim_end()),
-        (None, None) => bail!("the server did not respond"),
+        (None, None) => bail!("the server closed the connection without an answer"),
     }
+}
+
+fn not_connected(data: &Path, error: &io::Error) -> anyhow::Error {
+    let (path, why) = (control::path(data), io_error::describe(error));
+    match error.kind() {
+        ErrorKind::NotFound if data.try_exists().is_ok_and(|exists| !exists) => {
+            anyhow!("no server is running with --data {}: there is no such folder", data.display())
+        }
+        // A server that was killed leaves its socket behind.
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            anyhow!("no server is running with --data {}", data.display())
+        }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => too_late(),
+        ErrorKind::PermissionDenied => {
+            anyhow!("cannot connect to a server at {}: {why}; only root and the server's user can", path.display())
+        }
+        _ => anyhow!("cannot connect to a server at {}: {why}", path.display()),
+    }
+}
+
+fn too_late() -> anyhow::Error {
+    anyhow!("the server did not answer within {} s", PATIENCE.as_secs())
 }
 
 fn request(line: &str) -> anyhow::Result<Zeroizing<String>> {

@@ -1,5 +1,6 @@
 //! `server admin backup`, `history` and `export`: they read the database themselves, whether a server runs or not.
 
+use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use linechat::history::Archive;
 use linechat::model::{Message, RoomName};
 use linechat::os::io_error;
+use linechat::os::safe_file;
 use linechat::os::safe_file::create_new_private;
 use linechat::protocol::{Reply, Since};
 
@@ -51,12 +53,12 @@ enum Format {
 }
 
 pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
-    Archive::open(data, &RoomName::lobby())?.backup(file)?;
+    Archive::backup(data, file)?;
     Ok(format!("Saved to {}.\n", file.display()))
 }
 
 pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<String> {
-    let statistics = open(data, room)?.statistics()?;
+    let statistics = as_owner(data, || Ok(open(data, room)?.statistics()?))?;
     let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
     if let Some(range) = statistics.range {
         for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
@@ -67,6 +69,24 @@ pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<
 }
 
 pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
+    let Some(file) = &export.file else {
+        return as_owner(data, || write_all(data, export, &mut io::stdout().lock()));
+    };
+    let mut output = create(file)?;
+    let exported = as_owner(data, || write_all(data, export, &mut output));
+    if exported.is_err() && output.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        // So that the next try can create it.
+        let _ = fs::remove_file(file);
+    }
+    exported
+}
+
+/// Reads as the owner of the folder, if root does that.
+fn as_owner<T>(data: &Path, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    safe_file::as_owner(data, work).map_err(|error| anyhow!("cannot use {}: {error}", data.display()))?
+}
+
+fn write_all(data: &Path, export: &Export, output: &mut dyn Write) -> anyhow::Result<()> {
     let archive = open(data, &export.room)?;
     let Some(extent) = archive.extent()? else { return Ok(()) };
     let mut after = match export.since.map(|since| since.resolve(SystemTime::now())) {
@@ -75,11 +95,7 @@ pub fn export(data: &Path, export: &Export) -> anyhow::Result<()> {
         Some(Err(at)) => archive.last_before(at)?,
     };
     after = after.max(extent.oldest - 1);
-    let mut output: Box<dyn Write> = match &export.file {
-        None => Box::new(io::stdout().lock()),
-        Some(file) => Box::new(create(file)?),
-    };
-    let mut output = BufWriter::with_capacity(64 * 1024, &mut output);
+    let mut output = BufWriter::with_capacity(64 * 1024, output);
     let bar = progress_bar(extent.newest.saturating_sub(after));
     let (mut text, mut unreadable) = (String::new(), 0);
     while after < extent.newest {
@@ -114,7 +130,7 @@ fn open(data: &Path, room: &RoomName) -> anyhow::Result<Archive> {
     if archive.has_room() { Ok(archive) } else { bail!("no-such-room: nothing is stored of a room called {room}") }
 }
 
-fn create(file: &Path) -> anyhow::Result<impl Write + use<>> {
+fn create(file: &Path) -> anyhow::Result<File> {
     let created = create_new_private(file);
     created.map_err(|error| anyhow!("cannot create {}: {}", file.display(), io_error::describe_at(file, &error)))
 }

@@ -292,7 +292,7 @@ pub fn gather(command: &Command, given: &[OsString]) -> Result<CommandLine, Stri
 pub fn data_in(file: &Path) -> Result<PathBuf, String> {
     let mut settings = File::read_protected(file)?.settings(&Options::command(), None)?.settings;
     let data = settings.remove("data").and_then(|data| data.values.into_iter().next());
-    data.map(PathBuf::from).ok_or_else(|| format!("{}: data is not set", file.display()))
+    data.map(PathBuf::from).ok_or_else(|| format!("{}: data is not set, but admin needs it", file.display()))
 }
 
 impl Options {

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{Domain, SockAddr, Socket, Type};
+
 use crate::net::control::{ControlStream, path};
 use crate::net::transport::Transport;
 use crate::os::local_socket::{ListenError, SocketFile, peer_user};
@@ -35,18 +37,22 @@ impl ControlListener {
 }
 
 impl ControlStream {
-    /// Connects to a server with this data folder.
+    /// Connects to a server with this data folder. To connect, send or receive takes at most `patience`.
     ///
     /// # Errors
     /// The error of the system, or whose server it is: it would get the password that is typed.
     pub fn connect(folder: &Path, patience: Duration) -> io::Result<Self> {
-        let stream = UnixStream::connect(path(folder))?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_read_timeout(Some(patience))?;
+        // Also for connecting, while too many others wait for the server.
+        socket.set_write_timeout(Some(patience))?;
+        socket.connect(&SockAddr::unix(path(folder))?)?;
+        let stream = UnixStream::from(socket);
         let (owner, own) = (peer_user(&stream)?, user::id());
         if owner != 0 && Some(owner) != own && own != Some(0) {
             let why = format!("it belongs to user {owner}; only that user and root can administer it");
             return Err(io::Error::other(why));
         }
-        stream.set_read_timeout(Some(patience))?;
         Ok(Self(stream))
     }
 }

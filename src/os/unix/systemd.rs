@@ -1,11 +1,13 @@
 //! The protocols of systemd.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 use std::{env, io, process};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::os::systemd::{BadSocket, Notice, PassedSocket};
 
@@ -13,7 +15,11 @@ use crate::os::systemd::{BadSocket, Notice, PassedSocket};
 const MOST: u32 = 64;
 
 pub(crate) fn is_listening() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
+    path().is_some()
+}
+
+fn path() -> Option<OsString> {
+    env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty())
 }
 
 pub(crate) fn watchdog() -> Option<Duration> {
@@ -32,7 +38,17 @@ pub(crate) fn notify(notices: &[Notice]) -> io::Result<()> {
             Notice::Status(text) => states.push(NotifyState::Status(text)),
         }
     }
-    sd_notify::notify(&states)
+    send(&states.iter().map(|state| format!("{state}\n")).collect::<String>())
+}
+
+/// `sd_notify::notify` does not know abstract sockets, whose path begins with an @ in place of a zero (unix(7)).
+fn send(message: &str) -> io::Result<()> {
+    let Some(mut path) = path().map(OsString::into_vec) else { return Ok(()) };
+    if let [first @ b'@', ..] = &mut path[..] {
+        *first = 0;
+    }
+    let address = SockAddr::unix(OsString::from_vec(path))?;
+    Socket::new(Domain::UNIX, Type::DGRAM, None)?.send_to(message.as_bytes(), &address).map(drop)
 }
 
 pub(crate) fn take_sockets() -> Result<Vec<PassedSocket>, BadSocket> {

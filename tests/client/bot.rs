@@ -2,11 +2,12 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::plain::terminal;
 use crate::server::password::{REQUIRED, config};
+use crate::support::folder::Folder;
 use crate::support::harness::{FakeServer, Peer, Server, within};
 use crate::support::program::{CLIENT, Output, Program};
 
@@ -88,9 +89,9 @@ fn a_bot_does_not_answer_itself() {
 #[test]
 fn messages_are_answered_one_at_a_time_and_in_order() {
     let server = Server::start();
-    let folder = Folder::new("order");
+    let folder = Folder::empty("bot-order");
     // A run fails if another one is still running.
-    let script = format!("cd {} && mkdir one && echo $LINECHAT_TEXT && rmdir one", folder.path());
+    let script = format!("cd {} && mkdir one && echo $LINECHAT_TEXT && rmdir one", folder.display());
     let (mut alice, _bot) = scripted(&server, &["--reply"], &script);
     (0..20).for_each(|number| alice.send(&format!("{number}\n")));
     (0..20).for_each(|number| alice.expect(&format!("bot: {number}")));
@@ -137,8 +138,8 @@ fn a_failed_run_is_reported_and_the_next_message_runs_it_again() {
 fn a_program_that_cannot_be_started_is_reported_and_the_bot_stays() {
     let server = Server::start();
     let mut alice = server.join("Alice");
-    let folder = Folder::new("gone");
-    let program = format!("{}/program", folder.path());
+    let folder = Folder::empty("bot-gone");
+    let program = format!("{}/program", folder.display());
     std::fs::copy("/bin/true", &program).unwrap();
     let mut bot = bot(&server, &["--exec", &program]);
     alice.expect("* bot has joined");
@@ -169,8 +170,8 @@ fn a_missing_program_is_a_usage_error_at_the_start() {
 #[test]
 fn messages_that_do_not_fit_the_queue_are_shown_and_counted() {
     let server = Server::start();
-    let folder = Folder::new("fast");
-    let gate = folder.fifo("gate");
+    let folder = Folder::empty("bot-fast");
+    let gate = fifo(&folder, "gate");
     let script = format!("[ $LINECHAT_TEXT = first ] && read -r go < {gate}; echo $LINECHAT_TEXT");
     let (mut alice, mut bot) = scripted(&server, &["--reply"], &script);
     alice.send("first\n");
@@ -193,8 +194,8 @@ fn messages_that_do_not_fit_the_queue_are_shown_and_counted() {
 #[test]
 fn messages_that_still_wait_at_the_end_are_counted() {
     let mut server = Server::start();
-    let folder = Folder::new("end");
-    let gate = folder.fifo("gate");
+    let folder = Folder::empty("bot-end");
+    let gate = fifo(&folder, "gate");
     let (mut alice, mut bot) = scripted(&server, &[], &format!("read -r go < {gate}"));
     alice.send("first\n");
     let opened = gate.clone();
@@ -215,8 +216,8 @@ fn messages_that_still_wait_at_the_end_are_counted() {
 #[test]
 fn the_reply_is_sent_when_the_program_ends_even_if_its_output_stays_open() {
     let server = Server::start();
-    let folder = Folder::new("background");
-    let gate = folder.fifo("gate");
+    let folder = Folder::empty("bot-background");
+    let gate = fifo(&folder, "gate");
     let script = format!("{{ read -r go < {gate}; echo late; }} & echo said; printf 'and half a line'");
     let (mut alice, mut bot) = scripted(&server, &["--reply"], &script);
     for _ in 0..2 {
@@ -323,14 +324,14 @@ fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room()
     let (name, _) = credential.split_once(':').unwrap();
 
     let server = Server::start_with(config("unit"));
-    let credentials = Folder::new("unit");
-    let password = Path::new(credentials.path()).join(name);
+    let credentials = Folder::empty("bot-unit");
+    let password = credentials.join(name);
     std::fs::write(&password, "open sesame\n").unwrap();
     std::fs::set_permissions(password, std::fs::Permissions::from_mode(0o400)).unwrap();
     let mut command = Command::new("sh");
     // The rest of the line means the same to systemd and to a shell.
     command.args(["-c", &format!("exec {CLIENT} {arguments}")]);
-    command.env("CREDENTIALS_DIRECTORY", credentials.path()).env("LINECHAT_HOST", server.address.to_string());
+    command.env("CREDENTIALS_DIRECTORY", &*credentials).env("LINECHAT_HOST", server.address.to_string());
     let mut bot = Program::spawn({
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         command
@@ -345,30 +346,9 @@ fn the_documented_unit_runs_the_installed_client_with_the_password_of_the_room()
     assert!(answer.starts_with("clock: ") && answer.contains("UTC"), "{answer:?}");
 }
 
-/// A directory for one test, which is deleted with this.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bot-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    /// Creates a named pipe. A program that opens it waits until the test opens it too.
-    fn fifo(&self, name: &str) -> String {
-        let path = format!("{}/{name}", self.path());
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Creates a named pipe. A program that opens it waits until the test opens it too.
+fn fifo(folder: &Folder, name: &str) -> String {
+    let path = folder.join(name).to_str().unwrap().to_owned();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
 }

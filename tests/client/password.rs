@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use crate::server::password::{REQUIRED, WRONG, config, outer_address, password_file};
+use crate::support::folder::Folder;
 use crate::support::harness::{FakeServer, Peer, Server, skipped, within};
 use crate::support::program::{CLIENT, Finished, NOBODY, Program, server_of_another_user};
 
@@ -120,9 +121,8 @@ fn a_wrong_password_is_sent_once() {
 /// The name is taken. At the next attempt, a server of another user listens at the same path.
 #[test]
 fn a_password_is_not_sent_again_to_a_server_of_another_user() {
-    let folder = std::env::temp_dir().join(format!("linechat-another-user-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    chown(&folder, Some(NOBODY), None).ok();
+    let folder = Folder::empty("another-user");
+    chown(&*folder, Some(NOBODY), None).ok();
     let (path, other) = (folder.join("socket"), folder.join("other"));
     let password = password_file("another-user-socket", "open sesame\n");
     let arguments = ["--unix", other.to_str().unwrap()];
@@ -151,7 +151,6 @@ fn a_password_is_not_sent_again_to_a_server_of_another_user() {
     let stderr = format!("client: the server refused Bob: {why}\n");
     let done = client.finish();
     assert_eq!((done.code, done.stderr), (Some(1), stderr));
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -16,6 +16,7 @@ use linechat::limits::MEMORY_HISTORY_MESSAGES;
 use rustix::process::Signal;
 
 use super::editor::{Person, client};
+use crate::support::folder::Folder;
 use crate::support::harness::{DEADLINE, Peer, Server};
 use crate::support::program::{CLIENT, ServerProgram};
 use crate::support::relay::Relay;
@@ -175,9 +176,7 @@ fn send_until_killed(mut peer: Peer) -> Vec<u64> {
 #[test]
 fn a_log_has_every_message_once_whatever_is_killed() {
     const KILLS: usize = 12;
-    let folder = std::env::temp_dir().join(format!("linechat-log-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir(&folder).unwrap();
+    let folder = Folder::empty("log");
     let (data, log) = (folder.join("data"), folder.join("log"));
     let arguments = ["--pace", "off", "--data", data.to_str().unwrap()];
     let mut server = ServerProgram::start(&arguments);
@@ -223,7 +222,6 @@ fn a_log_has_every_message_once_whatever_is_killed() {
     assert!(stored.is_sorted_by(|one, next| one < next), "no number was used twice");
     let lost: Vec<_> = seen.iter().filter(|number| stored.binary_search(number).is_err()).collect();
     assert!(seen.len() > 500 && lost.is_empty(), "{} were seen, and lost: {lost:?}", seen.len());
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// Bob goes between two rooms and hears a third one. He says something in all of them.

@@ -345,6 +345,33 @@ fn a_wrong_setting_of_the_client_is_reported_with_its_place() {
 }
 
 #[test]
+fn a_misspelled_server_of_the_file_gets_a_hint() {
+    let said = |text: &str, host: &str| {
+        let path = file("misspelled", &format!("name = \"Bob\"\n{text}"));
+        let path = path.to_str().unwrap();
+        let done = run(CLIENT, &[], &["--config", path, host]);
+        assert_eq!((done.code, done.stdout.as_str()), (Some(3), ""));
+        assert!(done.stderr.starts_with("client: cannot find the host "), "{}", done.stderr);
+        done.stderr.trim_end().replace(path, "FILE")
+    };
+    let servers = "[servers.home]\nhost = \"nowhere.invalid\"\n[servers.work]\nhost = \"localhost\"\n";
+    let close = said(servers, "hme");
+    assert!(close.ends_with("; FILE has no [servers.hme]; did you mean \"home\"?"), "{close}");
+    let other = said(servers, "elsewhere");
+    assert!(other.ends_with("; FILE has no [servers.elsewhere]; its servers are \"home\", \"work\""), "{other}");
+    let dots = said("[servers.\"chat.example.invalid\"]\nhost = \"localhost\"\n", "chat.exmple.invalid");
+    assert!(
+        dots.ends_with("; FILE has no [servers.\"chat.exmple.invalid\"]; did you mean \"chat.example.invalid\"?"),
+        "{dots}"
+    );
+    // A right name, a host, and a file without servers.
+    for (text, host) in [(servers, "home"), (servers, "no.such.invalid"), ("", "hme")] {
+        let done = said(text, host);
+        assert!(!done.contains("[servers."), "{done}");
+    }
+}
+
+#[test]
 #[cfg(unix)]
 fn a_server_whose_name_is_no_text_gets_nothing_that_belongs_to_another() {
     use std::ffi::OsStr;

@@ -419,6 +419,7 @@ fn main() -> ExitCode {
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
+    let config = arguments.config.clone();
     match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // The person has seen it at the terminal.
@@ -428,8 +429,9 @@ fn main() -> ExitCode {
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // The reader of our output closed it early, as `head` does. That is not an error to report.
         Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
-        Err(lost @ ClientError::NotConnected(ConnectError::UnknownHost { .. })) => {
-            fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
+        Err(ClientError::NotConnected(ref lost @ ConnectError::UnknownHost { ref host, .. })) => {
+            let advice = servers::advice(&Arguments::command(), config, host).filter(|_| line.named.is_none());
+            fail(LOST, &format!("{lost}{}", advice.unwrap_or_else(|| advice_for_a_name(&words))))
         }
         Err(lost) => fail(LOST, &lost.to_string()),
     }

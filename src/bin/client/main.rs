@@ -420,6 +420,10 @@ fn main() -> ExitCode {
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
     let config = arguments.config.clone();
+    let without_port = match &target {
+        Target::Tcp { host, port: None, tls: false } => Some(host.clone()),
+        _ => None,
+    };
     match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // The person has seen it at the terminal.
@@ -432,6 +436,10 @@ fn main() -> ExitCode {
         Err(ClientError::NotConnected(ref lost @ ConnectError::UnknownHost { ref host, .. })) => {
             let advice = servers::advice(&Arguments::command(), config, host).filter(|_| line.named.is_none());
             fail(LOST, &format!("{lost}{}", advice.unwrap_or_else(|| advice_for_a_name(&words))))
+        }
+        Err(ClientError::NotConnected(ref lost @ ConnectError::Silent(_))) => {
+            let advice = without_port.map(|host| format!(", or try tls://{host}")).unwrap_or_default();
+            fail(LOST, &format!("{lost}{advice}"))
         }
         Err(lost) => fail(LOST, &lost.to_string()),
     }

@@ -668,6 +668,18 @@ fn a_changed_or_removed_password_is_not_sent_again() {
     bob.has_not_shown_it();
 }
 
+#[test]
+fn a_name_that_looks_like_a_registered_one_is_explained_before_the_question() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.accept("Bob");
+    let why = "! password-required: Bob looks like B0b, which is registered; if it is yours, send its password as the \
+               next line";
+    server.send(&format!("{why}\n"));
+    let lines = bob.sees(ASKED);
+    assert_eq!(lines[lines.len() - 2], why, "{lines:#?}");
+}
+
 /// The server asks for both passwords with the same words.
 #[test]
 fn a_restarted_server_gets_the_right_password_for_a_new_name() {

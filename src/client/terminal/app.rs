@@ -35,7 +35,7 @@ use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QU
 use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::os::io_error;
 use crate::protocol::words::lines;
-use crate::protocol::{Command, ServerLine};
+use crate::protocol::{Command, Refusal, ServerLine};
 
 const UNASKED: &str =
     "No command of yours asked for this. Do not type a password here: it would be shown, and sent as a message.";
@@ -642,9 +642,13 @@ impl App {
             if is_receipt && !is_new || self.resume(line).await {
                 continue;
             }
-            if matches!(line, ServerLine::Refused { code: "password-required", .. }) {
+            if let ServerLine::Refused { code: "password-required", text } = line {
                 is_asked = true;
-                continue;
+                let is_person_asked = matches!(&self.state, State::LoggingIn(login) if login.is_asked);
+                // Other words say that the name looks like a registered one, whose password is needed.
+                if !is_person_asked || text == Refusal::PasswordRequired.to_string() {
+                    continue;
+                }
             }
             let warning = self.hear_of_account(line);
             if self.answers(line) {

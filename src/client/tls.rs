@@ -31,6 +31,9 @@ use crate::net::tls::{Clock, Fingerprint, is_authority, is_version_1, provider, 
 use crate::net::transport::{Transport, Uninterrupted};
 use crate::os::io_error;
 
+const CLOSED_AT_ONCE: &str = "the server closed the connection; perhaps it is full, or too many wrong passwords came from \
+                              your address; try again in a minute";
+
 /// Which certificates are accepted.
 #[derive(Debug, Clone)]
 pub enum Trust {
@@ -200,6 +203,12 @@ impl TlsError {
             },
             Some(rustls::Error::InvalidMessage(_)) if guard.seen.get().is_none() => {
                 return Self::NotSpoken { host, port };
+            }
+            // A server that refuses the connection closes it at once, because the client could not read a message.
+            _ if guard.seen.get().is_none()
+                && matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) =>
+            {
+                CLOSED_AT_ONCE.to_owned()
             }
             _ if error.kind() == io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
             _ => io_error::describe(error),

@@ -211,7 +211,7 @@ fn another_name_is_asked_for_after_a_password() {
     let mut server = fake.accept("Bob");
     server.send("! password-required: send the password as the next line\n");
     bob.screen.expect(CONNECTED);
-    bob.screen.expect("-- Password? What you type is not shown; Enter sends it.");
+    bob.screen.expect("-- Password of Bob or the server? What you type is not shown; Enter sends it.");
     bob.type_in("open sesame\n");
     server.expect("open sesame");
     server.send("! name-taken: Bob is taken\n* Send another name.\n");
@@ -219,7 +219,7 @@ fn another_name_is_asked_for_after_a_password() {
     bob.type_in("Carol\n");
     let mut server = fake.accept("Carol");
     server.send("! password-required: send the password as the next line\n");
-    bob.screen.expect("-- Password? What you type is not shown; Enter sends it.");
+    bob.screen.expect("-- Password of Carol or the server? What you type is not shown; Enter sends it.");
     bob.type_in("open sesame\n");
     server.expect("open sesame");
     server.send("* Welcome, Carol. You are the first here.\n");

@@ -1,7 +1,8 @@
 //! The client in a pipe: standard output contains only the server's lines.
 
-use std::io::{BufRead, BufReader};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use linechat::limits::CONNECT_LIMIT;
@@ -295,21 +296,42 @@ fn a_host_may_be_a_name_or_an_ipv6_address() {
     }
 }
 
-/// A listener with a full queue answers no further connection, like a machine that drops packets.
+/// A listener with a full queue answers no further connection, like a machine that drops packets. Returns its address,
+/// and what must stay open.
+fn silent_at(address: SocketAddr) -> io::Result<(SocketAddr, Socket, TcpStream)> {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&address.into())?;
+    listener.listen(0)?;
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    Ok((address, listener, TcpStream::connect(address).unwrap()))
+}
+
 #[test]
 fn connecting_to_a_server_that_does_not_answer_times_out() {
-    let address: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&address.into()).unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap().as_socket().unwrap();
-    let _queued = TcpStream::connect(address).unwrap();
+    let (address, _listener, _queued) = silent_at("127.0.0.1:0".parse().unwrap()).unwrap();
     let since = Instant::now();
     let done = Program::client(address, "Bob").finish();
     let why = "no answer within 10 s; check the host and the port";
     let said = format!("client: cannot connect to 127.0.0.1, port {}: {why}\n", address.port());
     assert_eq!(done, finished(3, "", &said));
     assert!(since.elapsed() >= CONNECT_LIMIT);
+}
+
+/// The server may accept only TLS from other machines.
+#[test]
+fn tls_is_suggested_if_the_usual_plain_port_does_not_answer() {
+    let host = Ipv4Addr::new(127, 77, fastrand::u8(..), fastrand::u8(1..255));
+    let Ok((_, _listener, _queued)) = silent_at((host, 5000).into()) else {
+        return skipped("a server that does not answer at the usual port: its address cannot be used");
+    };
+    let mut command = Command::new(CLIENT);
+    command.args(["--name", "Bob", &host.to_string()]).env_remove("LINECHAT_PORT");
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let why = format!("no answer within 10 s; check the host and the port, or try tls://{host}");
+    assert_eq!(
+        Program::spawn(command).finish(),
+        finished(3, "", &format!("client: cannot connect to {host}, port 5000: {why}\n"))
+    );
 }
 
 #[test]

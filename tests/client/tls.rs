@@ -1,7 +1,7 @@
 //! The client over TLS and over Unix sockets: which servers it trusts, and its error messages.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -576,6 +576,25 @@ fn bind() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
+}
+
+/// A refusal before the handshake has no words.
+#[test]
+fn a_server_that_closes_at_once_may_refuse_the_address() {
+    for is_reset in [false, true] {
+        let (listener, address) = bind();
+        let closing = thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            let mut hello = [0; 4096];
+            // Closing a socket with unread input resets the connection.
+            let _ = if is_reset { socket.peek(&mut hello) } else { socket.read(&mut hello) };
+        });
+        let done = say_hi(address.port(), &["--tls-fingerprint", &"ab".repeat(32), "--host", "localhost"]);
+        let why = "the server closed the connection; perhaps it is full, or too many wrong passwords came from your \
+                   address; try again in a minute";
+        assert_not_connected(&done, &format!("cannot negotiate TLS with localhost, port {}: {why}", address.port()));
+        within(move || closing.join().unwrap());
+    }
 }
 
 /// Anybody can send a copy of another server's certificate.

@@ -12,12 +12,14 @@ use rustix::termios::{LocalModes, tcgetattr};
 use super::editor::{Modes, Person, client, panic_beside};
 use super::plain::plain_terminal;
 use crate::server::password::{REQUIRED, TOO_MANY, WRONG, outer_address, password_file};
+use crate::support::folder::Folder;
 use crate::support::harness::{DEADLINE, FakeServer, Peer, own_address, skipped};
 use crate::support::program::{CLIENT, Output, Program, ServerProgram, server_of_another_user, without_time};
 
 /// Nothing else on the screen contains any of these letters, so a single leaked letter is detected.
 const SECRET: &str = "ζξψζξψξζ";
-const ASKED: &str = "-- Password? What you type is not shown; Enter sends it.";
+/// The first row of the question.
+const ASKED: &str = "-- Password of Bob or the server? What you type is not";
 const WELCOME: &str = "* Welcome, Bob. You are the first here.\n";
 const WELCOME_BACK: &str = "* Welcome, Bob. You are the first here.\n* Nothing was said after 0.\n";
 
@@ -531,7 +533,7 @@ fn a_wrong_remembered_password_can_be_replaced_by_typing_another() {
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
     // Text typed before the question would be a draft.
-    bob.shows("the question again", |rows| rows.iter().filter(|row| row.starts_with("-- Password?")).count() == 2);
+    bob.shows("the question again", |rows| rows.iter().filter(|row| *row == ASKED).count() == 2);
     bob.type_in(&format!("{SECRET}\r"));
     server.expect(SECRET);
     server.send(WELCOME);
@@ -542,6 +544,167 @@ fn a_wrong_remembered_password_can_be_replaced_by_typing_another() {
     server.send(&format!("{REQUIRED}\n"));
     server.expect(SECRET);
     bob.has_not_shown_it();
+}
+
+/// Registers the present name with this password.
+fn register(bob: &mut Person, server: &mut Peer, name: &str, password: &str) {
+    bob.type_in(&format!("/register\r{password}\r{password}\r"));
+    server.expect_said("/register");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(password);
+    }
+    server.send(&format!("* Registered: {name} is yours.\n"));
+    bob.sees("* Registered: ");
+}
+
+fn rename(bob: &mut Person, server: &mut Peer, old: &str, new: &str) {
+    bob.type_in(&format!("/nick {new}\r"));
+    server.expect_said(&format!("/nick {new}"));
+    server.send(&format!("* {old} is now {new}\n"));
+    bob.sees(&format!("* {old} is now {new}"));
+}
+
+/// Accepts the client again, which has a password for this name, and asks for it.
+fn asked_again(fake: &FakeServer, name: &str) -> Peer {
+    let mut server = fake.accept(&format!("{name} auth"));
+    server.send(&format!("{REQUIRED}\n"));
+    server
+}
+
+fn welcome_back(bob: &mut Person, server: &mut Peer, name: &str, times: usize) {
+    server.send(&format!("* Welcome, {name}. You are the first here.\n* Nothing was said after 0.\n"));
+    bob.shows("the return", |rows| rows.iter().filter(|row| row.starts_with("-- Reconnected.")).count() == times);
+}
+
+const SERVERS: &str = "ψψψψ";
+
+#[test]
+fn a_registered_name_gets_its_own_password_and_any_other_name_that_of_the_server() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in(&format!("{SERVERS}\r"));
+    server.expect(SERVERS);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    register(&mut bob, &mut server, "Bob", SECRET);
+    let mut times = 0;
+    for (name, password) in [("Bobby", SERVERS), ("Bob", SECRET)] {
+        let old = if name == "Bob" { "Bobby" } else { "Bob" };
+        rename(&mut bob, &mut server, old, name);
+        drop(server);
+        server = asked_again(&fake, name);
+        server.expect(password);
+        times += 1;
+        welcome_back(&mut bob, &mut server, name, times);
+    }
+    bob.has_not_shown_it();
+}
+
+/// The client cannot know before whether the password of the login is that of the server or of the name.
+#[test]
+fn a_password_that_is_wrong_for_another_name_is_kept_for_its_own() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in(&format!("{SECRET}\r"));
+    server.expect(SECRET);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    rename(&mut bob, &mut server, "Bob", "Bobby");
+    drop(server);
+    let mut server = asked_again(&fake, "Bobby");
+    server.expect(SECRET);
+    server.send(&format!("{WRONG}\n{REQUIRED}\n"));
+    bob.sees("-- Password of the server? What you type is not shown;");
+    bob.type_in(&format!("{SERVERS}\r"));
+    server.expect(SERVERS);
+    welcome_back(&mut bob, &mut server, "Bobby", 1);
+    for (times, name, password) in [(2, "Bobby", SERVERS), (3, "Bob", SECRET), (4, "Bobby", SERVERS)] {
+        if times > 2 {
+            rename(&mut bob, &mut server, if name == "Bob" { "Bobby" } else { "Bob" }, name);
+        }
+        drop(server);
+        server = asked_again(&fake, name);
+        server.expect(password);
+        welcome_back(&mut bob, &mut server, name, times);
+    }
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_changed_or_removed_password_is_not_sent_again() {
+    let fake = FakeServer::start();
+    let (mut bob, mut server) = asked(&fake, &[]);
+    bob.type_in("ζξψ\r");
+    server.expect("ζξψ");
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    bob.type_in(&format!("/password\rζξψ\r{SECRET}\r{SECRET}\r"));
+    server.expect("/password");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect("ζξψ");
+    for question in ["* Send the new password as the next line.\n", "* Send the new password again.\n"] {
+        server.send(question);
+        server.expect(SECRET);
+    }
+    server.send("* Password changed: Bob asks for the new one from now on.\n");
+    bob.sees("* Password changed");
+    drop(server);
+    let mut server = asked_again(&fake, "Bob");
+    server.expect(SECRET);
+    welcome_back(&mut bob, &mut server, "Bob", 1);
+    bob.type_in(&format!("/unregister\r{SECRET}\r"));
+    server.expect_said("/unregister");
+    server.send("* Send the password of your name as the next line.\n");
+    server.expect(SECRET);
+    server.send("* Unregistered: Bob no longer requires a password.\n");
+    bob.sees("* Unregistered");
+    drop(server);
+    let mut server = fake.accept("Bob");
+    server.send(&format!("{REQUIRED}\n"));
+    bob.shows("another question", |rows| {
+        rows.iter().skip_while(|row| !row.starts_with("* Unregistered")).any(|row| row == ASKED)
+    });
+    bob.has_not_shown_it();
+}
+
+#[test]
+fn a_name_that_looks_like_a_registered_one_is_explained_before_the_question() {
+    let fake = FakeServer::start();
+    let mut bob = Plain::client(&fake);
+    let mut server = fake.accept("Bob");
+    let why = "! password-required: Bob looks like B0b, which is registered; if it is yours, send its password as the \
+               next line";
+    server.send(&format!("{why}\n"));
+    let lines = bob.sees(ASKED);
+    assert_eq!(lines[lines.len() - 2], why, "{lines:#?}");
+}
+
+/// The server asks for both passwords with the same words.
+#[test]
+fn a_restarted_server_gets_the_right_password_for_a_new_name() {
+    let file = password_file("both", &format!("{SECRET}\n"));
+    let data = Folder::absent("typed-both");
+    let options = ["--password-file", file.to_str().unwrap(), "--data", data.to_str().unwrap()];
+    let server = ServerProgram::start(&options);
+    let address = server.address;
+    let mut command = client(address, &[]);
+    command.env_remove("LINECHAT_PASSWORD");
+    let mut bob = Person::start_without_waiting(command);
+    bob.sees(ASKED);
+    bob.type_in(&format!("{SECRET}\r"));
+    bob.sees("* Welcome, Bob.");
+    bob.type_in("/register\rψψψψξξξξ\rψψψψξξξξ\r");
+    bob.sees("* Registered: Bob is yours");
+    bob.type_in("/nick Bobby\r");
+    bob.sees("* Bob is now Bobby");
+    drop(server);
+    bob.sees("-- The ");
+    let mut server = ServerProgram::start_at(address, &options);
+    let rows = bob.sees("-- Reconnected.");
+    assert!(!rows.iter().any(|row| row.contains("wrong-password")), "{rows:#?}");
+    bob.has_not_shown_it();
+    server.program.kill();
 }
 
 /// With the real server's questions, and all passwords typed ahead.

@@ -119,7 +119,7 @@ fn type_a_password(arguments: &[&str], shown: impl FnOnce(&Console)) {
     let _bob = console.start(command);
     let mut server = fake.accept("Bob");
     server.send(&format!("{REQUIRED}\n"));
-    console.sees("-- Password?");
+    console.sees("-- Password of Bob or the server?");
     console.type_in("ζξx");
     console.press(&[BACKSPACE]);
     console.type_in("ψζ");

@@ -301,6 +301,34 @@ fn a_named_server_has_its_own_settings() {
 }
 
 #[test]
+fn the_printed_port_and_tls_are_those_that_are_used() {
+    let fingerprint = format!("host = \"a\"\ntls-fingerprint = \"{}\"\n", "ab".repeat(32));
+    let (plain, tls) = ("# tls = false # default", "# tls = true # host or certificates");
+    for (text, arguments, port, is_tls) in [
+        ("host = \"tls://a\"", &[][..], "# port = 5001 # default", tls),
+        ("host = \"tls://a:6000\"", &[], "# port = 6000 # host", tls),
+        ("host = \"tls://a\"\ntls = false", &[], "# port = 5001 # default", tls),
+        ("[servers.home]\nhost = \"tls://a\"", &["home"], "# port = 5001 # default", tls),
+        (&fingerprint, &[], "# port = 5001 # default", tls),
+        ("", &["tls://a", "--port", "6000"], "port = 6000 # command line", tls),
+        ("", &["--tls"], "# port = 5001 # default", "tls = true # command line"),
+        ("", &["a:6000"], "# port = 6000 # host", plain),
+        ("", &[], "# port = 5000 # default", plain),
+        ("", &["unix:/a"], "# port is not set", plain),
+    ] {
+        let path = file("used", text);
+        let done = client(path.to_str().unwrap(), &[], arguments);
+        assert_eq!((setting(&done, "port"), setting(&done, "tls")), (port.to_owned(), is_tls.to_owned()), "{text}");
+        // The same file is printed from what was printed.
+        if arguments.is_empty() {
+            let again = file("used-again", &done.stdout);
+            let again = client(again.to_str().unwrap(), &[], &[]);
+            assert_eq!((setting(&again, "port"), setting(&again, "tls")), (port.to_owned(), is_tls.to_owned()));
+        }
+    }
+}
+
+#[test]
 fn a_wrong_setting_of_the_client_is_reported_with_its_place() {
     let config = |text: &str, server: &str| {
         let path = file("client-wrong", text);
@@ -314,6 +342,33 @@ fn a_wrong_setting_of_the_client_is_reported_with_its_place() {
     assert_eq!(config("exec = \"sh\"", "a"), "FILE, line 1: \"exec\" can be given only on the command line");
     let why = config("[servers.home]\nhost = \"h\"\nname = \"#x\"", "home");
     assert!(why.starts_with("FILE, line 3: invalid value '#x' for '--name <NAME>': "), "{why}");
+}
+
+#[test]
+fn a_misspelled_server_of_the_file_gets_a_hint() {
+    let said = |text: &str, host: &str| {
+        let path = file("misspelled", &format!("name = \"Bob\"\n{text}"));
+        let path = path.to_str().unwrap();
+        let done = run(CLIENT, &[], &["--config", path, host]);
+        assert_eq!((done.code, done.stdout.as_str()), (Some(3), ""));
+        assert!(done.stderr.starts_with("client: cannot find the host "), "{}", done.stderr);
+        done.stderr.trim_end().replace(path, "FILE")
+    };
+    let servers = "[servers.home]\nhost = \"nowhere.invalid\"\n[servers.work]\nhost = \"localhost\"\n";
+    let close = said(servers, "hme");
+    assert!(close.ends_with("; FILE has no [servers.hme]; did you mean \"home\"?"), "{close}");
+    let other = said(servers, "elsewhere");
+    assert!(other.ends_with("; FILE has no [servers.elsewhere]; its servers are \"home\", \"work\""), "{other}");
+    let dots = said("[servers.\"chat.example.invalid\"]\nhost = \"localhost\"\n", "chat.exmple.invalid");
+    assert!(
+        dots.ends_with("; FILE has no [servers.\"chat.exmple.invalid\"]; did you mean \"chat.example.invalid\"?"),
+        "{dots}"
+    );
+    // A right name, a host, and a file without servers.
+    for (text, host) in [(servers, "home"), (servers, "no.such.invalid"), ("", "hme")] {
+        let done = said(text, host);
+        assert!(!done.contains("[servers."), "{done}");
+    }
 }
 
 #[test]

@@ -357,9 +357,9 @@ impl Arguments {
         let (host, port) = match target {
             Target::Unix(path) => return Ok(Endpoint::Unix(path)),
             Target::Tcp { host, port, tls: false } => {
-                return Ok(Endpoint::Tcp { host, port: port.unwrap_or(PORT), trust: None });
+                return Ok(Endpoint::Tcp { host, port: port.unwrap_or(default_port(false)), trust: None });
             }
-            Target::Tcp { host, port, tls: true } => (host, port.unwrap_or(TLS_PORT)),
+            Target::Tcp { host, port, tls: true } => (host, port.unwrap_or(default_port(true))),
         };
         let trust = match (&self.tls_ca, self.tls_fingerprint) {
             (Some(trust), _) => trust.clone(),
@@ -400,15 +400,17 @@ fn history_file() -> Option<PathBuf> {
 
 fn main() -> ExitCode {
     let parsed = MANUAL.parse::<Arguments>(servers::gather);
-    if parsed.options.print_config {
-        return MANUAL.print(parsed.settings().as_bytes()).into();
-    }
+    let settings = parsed.options.print_config.then(|| parsed.settings());
     let (mut words, arguments_of_program) = words(&parsed.matches);
     let (mut arguments, line) = (parsed.options, parsed.line);
     arguments.is_in_file = line.named.is_some();
     if arguments.is_in_file {
         // The word names a table of settings, which has the host.
         words.clear();
+    }
+    if let Some(settings) = settings {
+        let target = arguments.target(&words, &line).ok();
+        return MANUAL.print(with_target(&settings, target).as_bytes()).into();
     }
     arguments.arguments = arguments_of_program;
     let name = arguments.name(&words).unwrap_or_else(|why| wrong_usage(why));
@@ -417,6 +419,11 @@ fn main() -> ExitCode {
     // A bot reads no standard input.
     let display = if arguments.exec.is_some() { display.unattended() } else { display };
     let interactive = display.is_interactive();
+    let config = arguments.config.clone();
+    let without_port = match &target {
+        Target::Tcp { host, port: None, tls: false } => Some(host.clone()),
+        _ => None,
+    };
     match session(arguments, name.clone(), target, display) {
         Ok(Outcome::Left) => ExitCode::SUCCESS,
         // The person has seen it at the terminal.
@@ -426,11 +433,36 @@ fn main() -> ExitCode {
         Ok(Outcome::NameRefused(why)) => fail(REFUSED, &format!("the server refused {name}: {why}")),
         // The reader of our output closed it early, as `head` does. That is not an error to report.
         Err(ClientError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(LOST),
-        Err(lost @ ClientError::NotConnected(ConnectError::UnknownHost { .. })) => {
-            fail(LOST, &format!("{lost}{}", advice_for_a_name(&words)))
+        Err(ClientError::NotConnected(ref lost @ ConnectError::UnknownHost { ref host, .. })) => {
+            let advice = servers::advice(&Arguments::command(), config, host).filter(|_| line.named.is_none());
+            fail(LOST, &format!("{lost}{}", advice.unwrap_or_else(|| advice_for_a_name(&words))))
+        }
+        Err(ClientError::NotConnected(ref lost @ ConnectError::Silent(_))) => {
+            let advice = without_port.map(|host| format!(", or try tls://{host}")).unwrap_or_default();
+            fail(LOST, &format!("{lost}{advice}"))
         }
         Err(lost) => fail(LOST, &lost.to_string()),
     }
+}
+
+fn default_port(tls: bool) -> u16 {
+    if tls { TLS_PORT } else { PORT }
+}
+
+/// The printed settings, with the port and TLS as the server's target has them. These lines are comments, because the
+/// host or other options imply them.
+fn with_target(settings: &str, target: Option<Target>) -> String {
+    let Some(Target::Tcp { port, tls, .. }) = target else { return settings.to_owned() };
+    let implied = |setting: &str, source: &str| format!("{:40} # {source}\n", format!("# {setting}"));
+    let lines = settings.lines().map(|line| match (line, port) {
+        ("# port is not set", Some(port)) => implied(&format!("port = {port}"), "host"),
+        ("# port is not set", None) => implied(&format!("port = {}", default_port(tls)), "default"),
+        (line, _) if tls && line.trim_start_matches("# ").starts_with("tls = false ") => {
+            implied("tls = true", "host or certificates")
+        }
+        (line, _) => format!("{line}\n"),
+    });
+    lines.collect()
 }
 
 /// Where an option was set, for an error.

@@ -19,6 +19,9 @@ const SERVERS: &str = "servers";
 const OF_A_SERVER: [&str; 8] =
     ["allow-plain-password", "host", "password-file", "port", "tls", "tls-ca", "tls-fingerprint", "unix"];
 
+/// How similar a name must be to be suggested, from 0 to 1.
+const SIMILAR: f64 = 0.8;
+
 /// Variables of the environment that override settings for all servers.
 const VARIABLES: [(&str, &str); 3] =
     [(NAME_VARIABLE, "name"), (PORT_VARIABLE, "port"), (PASSWORD_VARIABLE, "password-file")];
@@ -79,6 +82,25 @@ pub fn is_used(variable: &str, is_named: bool) -> bool {
 
 fn shown(value: &OsStr, source: Source) -> Setting {
     Setting { values: vec![value.to_string_lossy().into_owned()], source }
+}
+
+/// A hint for somebody who misspelled the name of a server in the file. `None` if there is
+/// nothing to suggest.
+pub fn advice(command: &Command, config: Option<PathBuf>, host: &str) -> Option<String> {
+    let path = config.or_else(existing_file)?;
+    let tables = File::read(&path).ok()?.settings(command, Some(SERVERS)).ok()?.named;
+    let similarity = |name: &str| strsim::jaro(name, host);
+    let closest = tables.keys().max_by(|one, other| similarity(one).total_cmp(&similarity(other)))?;
+    let hint = if similarity(closest) >= SIMILAR {
+        format!("did you mean {closest:?}?")
+    } else if host.contains('.') {
+        return None; // It was meant as a host.
+    } else {
+        let names: Vec<_> = tables.keys().map(|name| format!("{name:?}")).collect();
+        format!("its servers are {}", names.join(", "))
+    };
+    let name = if host.contains('.') { format!("{host:?}") } else { host.to_owned() };
+    Some(format!("; {} has no [{SERVERS}.{name}]; {hint}", path.display()))
 }
 
 /// The file that is read without `--config`, if there is one.

@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 
 use crate::client::connection::ConnectError;
 use crate::client::message::Message;
+use crate::client::recipient::Recipient;
 use crate::client::session_state::ServerRefusal;
 use crate::client::taken::Tries;
 use crate::client::terminal::account::{AccountRequest, Step, account_command};
@@ -34,9 +35,8 @@ use crate::limits::{CLIENT_GREETING_BYTES, CLIENT_UNSENT_LINES, GOODBYE_WAIT, QU
 use crate::model::{Name, RoomName, SafeText, Secret};
 use crate::os::io_error;
 use crate::protocol::words::lines;
-use crate::protocol::{Command, ServerLine};
+use crate::protocol::{Command, Refusal, ServerLine};
 
-const PASSWORD: &str = "Password? What you type is not shown; Enter sends it.";
 const UNASKED: &str =
     "No command of yours asked for this. Do not type a password here: it would be shown, and sent as a message.";
 const MISSED: &str =
@@ -186,7 +186,7 @@ impl App {
         let rooms = Rooms::new(&config);
         Self {
             tries: config.if_taken.map(|if_taken| Tries::new(config.name.clone(), if_taken)),
-            remembered: Remembered { password: config.password.clone(), given_to: None, refusal: None },
+            remembered: Remembered::new(config.password.clone(), config.name.clone()),
             config,
             reconnect,
             screen,
@@ -285,10 +285,10 @@ impl App {
 
     fn connect(&mut self) {
         let (endpoint, name) = (self.config.endpoint.clone(), self.theme.own_name().clone());
-        let has_password = self.remembered.password.is_some();
-        let login = (name, self.rooms.login(&self.config.wanted));
+        let has_password = self.remembered.has_one_for(&name);
+        let login = (name.clone(), self.rooms.login(&self.config.wanted));
         let connection = Connection::begin(endpoint, login, has_password, self.config.allow_plain_password);
-        self.enter(State::Connecting(Login::new(connection)));
+        self.enter(State::Connecting(Login::new(connection, name)));
     }
 
     /// Changes the state. Call it before a message to the person, so that what they type next is hidden or shown
@@ -642,9 +642,13 @@ impl App {
             if is_receipt && !is_new || self.resume(line).await {
                 continue;
             }
-            if matches!(line, ServerLine::Refused { code: "password-required", .. }) {
+            if let ServerLine::Refused { code: "password-required", text } = line {
                 is_asked = true;
-                continue;
+                let is_person_asked = matches!(&self.state, State::LoggingIn(login) if login.is_asked);
+                // Other words say that the name looks like a registered one, whose password is needed.
+                if !is_person_asked || text == Refusal::PasswordRequired.to_string() {
+                    continue;
+                }
             }
             let warning = self.hear_of_account(line);
             if self.answers(line) {
@@ -672,7 +676,8 @@ impl App {
         }
         // The server's question is meant for programs. A person gets one that says what to do.
         if is_asked && matches!(&self.state, State::LoggingIn(login) if login.is_asked) {
-            self.screen.tell(PASSWORD).await;
+            let whose = self.remembered.whose(self.theme.own_name());
+            self.screen.tell(&format!("Password of {whose}? What you type is not shown; Enter sends it.")).await;
         }
     }
 
@@ -856,14 +861,27 @@ impl App {
             online.account = None;
         }
         match step {
-            Some(Step::Done(Some(password))) => {
-                self.remembered.given_to = online.connection.recipient();
-                self.remembered.password = Some(password);
+            Some(Step::Done(password)) => {
+                let recipient = online.connection.recipient();
+                self.remember(line, password, recipient);
                 None
             }
             Some(Step::Unasked) => Some(UNASKED),
-            Some(Step::Done(None)) => None,
             None => matches!(line, ServerLine::Missed { room: None, .. }).then_some(MISSED),
+        }
+    }
+
+    /// Remembers the new password of a name, or forgets the previous one.
+    fn remember(&mut self, line: ServerLine<'_>, password: Option<Secret>, recipient: Option<Recipient>) {
+        let (ServerLine::Registered(name) | ServerLine::PasswordChanged(name) | ServerLine::Unregistered(name)) = line
+        else {
+            return;
+        };
+        let Ok(name) = Name::parse(name) else { return };
+        match (line, password) {
+            (ServerLine::Registered(_), Some(password)) => self.remembered.registered(name, password, recipient),
+            (_, Some(password)) => self.remembered.password_changed(name, password, recipient),
+            (_, None) => self.remembered.unregistered(&name),
         }
     }
 

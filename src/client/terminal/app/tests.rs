@@ -34,7 +34,7 @@ struct Scene {
 /// Gives the app a new connection. Returns what it sends there, and the sender of its events.
 fn connect(app: &mut App) -> (Receiver<Zeroizing<String>>, Sender<Event>) {
     let ((lines, sent), (events, happening)) = (bounded(1), bounded(1));
-    app.enter(State::LoggingIn(Login::new(Connection::new(happening, lines))));
+    app.enter(State::LoggingIn(Login::new(Connection::new(happening, lines), app.theme.own_name().clone())));
     (sent, events)
 }
 
@@ -388,7 +388,7 @@ fn nothing_else_is_sent_while_the_server_waits_for_a_password() {
         assert_eq!(scene.next(), None);
     }
     scene.hears("* Registered: Bob is yours.\n");
-    assert!(scene.app.remembered.password.as_ref().unwrap().is(&secret("open sesame")));
+    assert!(scene.app.remembered.has_one_for(&Name::parse("Bob").unwrap()));
     scene.next_ping();
     assert_eq!(scene.next().as_deref(), Some("hello"));
     let shown = ["* Registered: Bob is yours.", "Bob: hello"];
@@ -462,7 +462,7 @@ fn a_remembered_password_is_not_sent_to_another_server() {
         if is_typed {
             scene.types(Typed::Secret(secret("open sesame")));
         } else {
-            scene.app.remembered.password = Some(secret("open sesame"));
+            scene.app.remembered = Remembered::new(Some(secret("open sesame")), Name::parse("Bob").unwrap());
             returns_to(&mut scene, own);
         }
         sends_it(&mut scene);

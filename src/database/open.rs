@@ -27,7 +27,7 @@ pub enum OpenError {
     #[error("{} is in use by another server", .0.display())]
     InUse(PathBuf),
     /// Readers of the file get the hashes of all passwords and all messages, and writers can become operators.
-    #[error("others can read or write {}; run {}", .0.display(), files::protection(.0))]
+    #[error("others can read or write {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     #[error("{} is not a linechat database", .0.display())]
     NotOurs(PathBuf),

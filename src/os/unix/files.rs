@@ -61,22 +61,19 @@ pub(crate) fn is_writable(metadata: &Metadata) -> bool {
     metadata.mode() & 0o022 != 0
 }
 
-/// Whether other users can read or change a file with a password. If root is the owner, a group may read it:
-/// systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
-pub(crate) fn is_password_exposed(_: &File, metadata: &Metadata) -> bool {
-    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
-    metadata.mode() & others != 0
+/// If other users can read or change a file with a password, the command that prevents it. If root is the owner, a group
+/// may read it: systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
+pub(crate) fn password_protection(path: &Path, file: &File, metadata: &Metadata) -> Option<String> {
+    match metadata.uid() {
+        0 => key_protection(path, file, metadata),
+        _ => is_exposed(metadata).then(|| format!("chmod go= {}", path.display())),
+    }
 }
 
-/// Whether other users can read or change a file with a private key. The group may read it, for services that do not run
-/// as root.
-pub(crate) fn is_key_exposed(_: &File, metadata: &Metadata) -> bool {
-    metadata.mode() & 0o027 != 0
-}
-
-/// The command that keeps others from reading a file.
-pub(crate) fn protection(path: &Path) -> String {
-    format!("chmod 600 {}", path.display())
+/// The same for a private key. The group may read it, for services that do not run as root, so the command leaves that as
+/// it is.
+pub(crate) fn key_protection(path: &Path, _: &File, metadata: &Metadata) -> Option<String> {
+    (metadata.mode() & 0o027 != 0).then(|| format!("chmod g-w,o= {}", path.display()))
 }
 
 /// Whether the path still leads to this file.

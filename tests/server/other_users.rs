@@ -10,7 +10,7 @@ use rustix::process::{Signal, geteuid};
 
 use super::resources::has;
 use crate::support::harness::{Peer, skipped};
-use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install, listening_on};
+use crate::support::program::{CLIENT, Finished, NOBODY, Program, SERVER, ServerProgram, install, listening_on};
 
 const OTHER: u32 = 64_998;
 const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
@@ -134,7 +134,7 @@ fn files_and_folders_of_another_user_are_refused() {
         return;
     }
     let folder = Folder::new();
-    let whose = format!("it belongs to user {OTHER}, and must belong to root");
+    let whose = format!("it belongs to user {OTHER}, and must belong to root; or run this as that user");
 
     let password = folder.private_file("password", "open sesame\n");
     assert_starts(&["--password-file", &password]);
@@ -166,6 +166,28 @@ fn files_and_folders_of_another_user_are_refused() {
     give_to_other(&sticky);
     let why = format!("the folder {sticky} is not safe: {whose}");
     assert_refused(&["--unix", &path], &format!("cannot listen at {path}: {why}"));
+}
+
+/// As when root checks the settings of a service.
+#[test]
+fn root_is_told_how_to_use_a_folder_as_its_owner() {
+    if !is_root() || !has("runuser") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let data = folder.subfolder("data", 0o700);
+    chown(&data, Some(NOBODY), None).unwrap();
+    let arguments = ["--check", "--data", &data];
+    let refused = Program::start(&program, arguments).finish();
+    assert_eq!(refused.code, Some(2));
+    let (_, advice) = refused.stderr.trim_end().split_once("; or run this as that user: ").expect(&refused.stderr);
+    let words: Vec<_> = advice.split(' ').collect();
+    let ["runuser", "-u", user, "--", "COMMAND"] = words[..] else { panic!("{advice}") };
+    let checked = Program::start("runuser", ["-u", user, "--", &program].into_iter().chain(arguments)).finish();
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, User};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -47,8 +48,18 @@ pub(crate) fn check_owner(metadata: &Metadata) -> io::Result<()> {
     if owner == 0 || owner == own.as_raw() {
         return Ok(());
     }
-    let expected = if own.is_root() { "root".to_owned() } else { format!("root or user {}", own.as_raw()) };
-    Err(io::Error::other(format!("it belongs to user {owner}, and must belong to {expected}")))
+    let advice = if own.is_root() { run_as(owner) } else { format!(" or user {}", own.as_raw()) };
+    Err(io::Error::other(format!("it belongs to user {owner}, and must belong to root{advice}")))
+}
+
+/// What root can do in place of taking a file from a service.
+fn run_as(user: u32) -> String {
+    // If the list of users cannot be read, the number must do.
+    let command = match User::from_uid(Uid::from_raw(user)) {
+        Ok(Some(user)) => format!(": runuser -u {} -- COMMAND", user.name),
+        _ => String::new(),
+    };
+    format!("; or run this as that user{command}")
 }
 
 /// Whether other users can read or change a file. The group counts as other users.

@@ -100,6 +100,18 @@ impl LockedFile {
     }
 }
 
+/// Checks that a server of this user can write in a folder, or can create it. It changes nothing.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), OpenError> {
+    let check = || {
+        let is_there = folder.try_exists()?;
+        files::check_writable(&match is_there {
+            true => safe_folder(folder, Sticky::Refused)?,
+            false => safe_folder(parent(folder), Sticky::Allowed)?,
+        })
+    };
+    check().map_err(|error| OpenError::Io { path: folder.to_owned(), error })
+}
+
 /// Opens the file in a folder to read it, and leaves everything as it is. `None` if there is no file yet.
 pub(crate) fn look_into(folder: &Path) -> Result<Option<(PathBuf, Connection)>, OpenError> {
     let unusable = |error| OpenError::Io { path: folder.to_owned(), error };

@@ -190,6 +190,40 @@ fn root_is_told_how_to_use_a_folder_as_its_owner() {
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
 }
 
+/// What `--check` says, a server says too.
+#[test]
+fn a_folder_in_which_the_server_cannot_write_is_a_mistake() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let (own, closed) = (folder.subfolder("own", 0o700), folder.subfolder("closed", 0o500));
+    let of_root = folder.subfolder("of-root", 0o755);
+    [&own, &closed].into_iter().for_each(|folder| give_to_other(folder));
+    let missing = [&own, &closed, &of_root].map(|folder| format!("{folder}/missing"));
+    for (data, is_usable) in [(&own, true), (&missing[0], true)]
+        .into_iter()
+        .chain([&closed, &of_root, &missing[1], &missing[2]].map(|data| (data, false)))
+    {
+        let arguments = ["--host", "127.0.0.1", "--port", "0", "--data", data];
+        let why = format!("server: cannot use {data}: Permission denied\n");
+        let refused = (Some(2), why);
+        let existed = Path::new(data).exists();
+        let checked = start_as(OTHER, &program, &[&["--check"], &arguments[..]].concat()).finish();
+        let expected = if is_usable { (Some(0), String::new()) } else { refused.clone() };
+        assert_eq!((checked.code, checked.stderr), expected, "{data}");
+        assert_eq!(Path::new(data).exists(), existed);
+        if !is_usable {
+            let started = start_as(OTHER, &program, &arguments).finish();
+            assert_eq!((started.code, started.stderr), refused, "{data}");
+        }
+    }
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+}
+
 #[test]
 fn folders_that_others_can_write_to_are_refused() {
     let folder = Folder::new();

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User};
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -29,6 +29,14 @@ pub(crate) fn create_private(options: &mut OpenOptions) -> &mut OpenOptions {
 /// The error of the system.
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Checks that this user can create files in a folder. It changes nothing.
+///
+/// # Errors
+/// The error of the system, as for creating one.
+pub(crate) fn check_writable(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Writes a folder to the disk, so that a new file in it survives a crash.

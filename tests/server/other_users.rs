@@ -360,7 +360,10 @@ fn root_saves_and_reads_the_messages_of_another_user_whose_server_goes_on() {
             let messages = admin(&data, &["export"]);
             assert_eq!((messages.code, messages.stderr.as_str()), (Some(0), ""), "{state}");
             assert_eq!(messages.stdout.matches("Bob: hello\n").count(), round, "{state}: {}", messages.stdout);
-            assert!(admin(&data, &["history"]).stdout.starts_with(&format!("messages\t{round}\n")), "{state}");
+            assert!(
+                admin(&data, &["history"]).stdout.starts_with(&format!("room\tlobby\nmessages\t{round}\n")),
+                "{state}"
+            );
             for request in ["export", "backup"] {
                 let file = format!("{private}/{request}-{round}-{state}");
                 let saved = admin(&data, &[request, &file]);

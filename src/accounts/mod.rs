@@ -19,7 +19,7 @@ use blocking::unblock;
 
 use crate::accounts::state::{Change, Kind, State};
 use crate::accounts::store::Store;
-use crate::database::{Database, DatabaseError, OpenError, look_into};
+use crate::database::{Database, DatabaseError, OpenError, check_folder, look_into};
 #[cfg(doc)]
 use crate::limits::LOGINS_NOTED;
 use crate::model::address::Network;
@@ -60,12 +60,13 @@ impl Accounts {
         Ok(Self { state: Arc::new(RwLock::new(content.state)), store: Arc::new(Mutex::new(store)) })
     }
 
-    /// Checks that the accounts in a folder can be read, if there are some. It changes nothing, and a server may be running
-    /// with them. Blocks.
+    /// Checks that a folder can be used, and that the accounts in it can be read, if there are some. It changes nothing, and
+    /// a server may be running with them. Blocks.
     ///
     /// # Errors
     /// [`OpenError`], as for [`open`](Self::open).
     pub fn check(folder: &Path) -> Result<(), OpenError> {
+        check_folder(folder)?;
         let Some((path, connection)) = look_into(folder)? else { return Ok(()) };
         store::read_all(&connection, &path).map(drop)
     }

@@ -374,8 +374,10 @@ impl File {
     /// Says which line cannot be used, and why.
     pub fn settings(&self, command: &Command, group: Option<&str>) -> Result<FromFile, String> {
         let mut table = DeTable::parse(&self.text).map_err(|error| {
-            let source = self.source(error.span().map_or(0, |span| span.start));
-            format!("{source}: {}", error.message().replace('\n', " "))
+            let at = error.span().map_or(0, |span| span.start);
+            let advice = self.unquoted(command, at).map(|line| format!("; put the value in quotes: {line}"));
+            let (source, why) = (self.source(at), error.message().replace('\n', " "));
+            format!("{source}: {why}{}", advice.unwrap_or_default())
         })?;
         let mut named = BTreeMap::new();
         if let Some((key, tables)) = group.and_then(|group| table.get_mut().remove_entry(group)) {
@@ -407,6 +409,19 @@ impl File {
             settings.insert(name.to_owned(), setting(option, values, source)?);
         }
         Ok(settings)
+    }
+
+    /// The line at this byte with quotes, if its value is a text that needs some.
+    fn unquoted(&self, command: &Command, at: usize) -> Option<String> {
+        let start = self.text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+        let (name, value) = self.text[start..].lines().next()?.split_once('=')?;
+        let (name, value) = (name.trim(), value.split(" #").next()?.trim());
+        let is_text = !value.is_empty() && !value.contains(['"', '\'', '[', '{']);
+        // Something else may be wrong with the line.
+        let is_wrong = DeTable::parse(&format!("x = {value}")).is_err();
+        let takes_text = option(command, name).is_some_and(takes_value);
+        let quoted = || format!("{name} = {}", TomlStringBuilder::new(value).as_default().to_toml_value());
+        (is_text && is_wrong && takes_text).then(quoted)
     }
 
     fn source(&self, at: usize) -> Source {
@@ -618,6 +633,29 @@ mod tests {
         let folder = std::env::temp_dir();
         let why = File::read(&folder).unwrap_err();
         assert!(why.ends_with("it is not a regular file"), "{why}");
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_shown_with_quotes() {
+        for (line, quoted) in [
+            ("data = 127.0.0.1", Some("data = \"127.0.0.1\"")),
+            ("data=7days # a week", Some("data = \"7days\"")),
+            ("data = ::", Some("data = \"::\"")),
+            ("data = C:\\x\r", Some("data = 'C:\\x'")),
+            ("hear = dev", Some("hear = \"dev\"")),
+            // Quotes would not help.
+            ("port = 1\nport = 2", None),
+            ("data = \"x", None),
+            ("data =", None),
+            ("hear = [dev]", None),
+            ("strict = True", None),
+            ("unknown = x", None),
+            ("data", None),
+        ] {
+            let why = read(format!("# comment\n\n{line}\n")).unwrap_err();
+            let advice = why.split_once("; put the value in quotes: ").map(|(_, advice)| advice);
+            assert_eq!(advice, quoted, "{why}");
+        }
     }
 
     #[test]

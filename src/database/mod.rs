@@ -24,7 +24,7 @@ use crate::limits::{DATABASE_READERS, PROBLEM_PERIOD};
 use crate::os::io_error;
 
 pub use open::OpenError;
-pub(crate) use open::{FILE, look_into, open_private, refine};
+pub(crate) use open::{FILE, check_folder, look_into, open_private, refine};
 pub use writer::Sync;
 
 /// A handle to the file. Clones share it. When the last one is dropped, what waits is written and the file is closed.

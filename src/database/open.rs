@@ -27,7 +27,7 @@ pub enum OpenError {
     #[error("{} is in use by another server", .0.display())]
     InUse(PathBuf),
     /// Readers of the file get the hashes of all passwords and all messages, and writers can become operators.
-    #[error("others can read or write {}; run {}", .0.display(), files::protection(.0))]
+    #[error("others can read or write {}; run chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
     #[error("{} is not a linechat database", .0.display())]
     NotOurs(PathBuf),
@@ -98,6 +98,18 @@ impl LockedFile {
         if path.try_exists().map_err(unusable)? { check(&path) } else { create(&path) }?;
         Ok(Self { path, _lock: lock })
     }
+}
+
+/// Checks that a server of this user can write in a folder, or can create it. It changes nothing.
+pub(crate) fn check_folder(folder: &Path) -> Result<(), OpenError> {
+    let check = || {
+        let is_there = folder.try_exists()?;
+        files::check_writable(&match is_there {
+            true => safe_folder(folder, Sticky::Refused)?,
+            false => safe_folder(parent(folder), Sticky::Allowed)?,
+        })
+    };
+    check().map_err(|error| OpenError::Io { path: folder.to_owned(), error })
 }
 
 /// Opens the file in a folder to read it, and leaves everything as it is. `None` if there is no file yet.

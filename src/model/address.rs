@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerAddr {
-    /// An IP address and port.
+    /// An IP address and port. An IPv4 address is never written as an IPv6 one.
     Net(SocketAddr),
     /// A Unix socket on this machine.
     Unix {
@@ -54,15 +54,20 @@ impl PeerAddr {
     /// Whether the peer is on this machine.
     pub fn is_this_machine(self) -> bool {
         match self {
-            Self::Net(address) => address.ip().to_canonical().is_loopback(),
+            Self::Net(address) => address.ip().is_loopback(),
             Self::Unix { .. } => true,
         }
     }
 }
 
+/// A socket that listens on IPv6 and IPv4 shows IPv4 addresses as mapped IPv6 addresses. Here they are IPv4 again.
 impl From<SocketAddr> for PeerAddr {
     fn from(address: SocketAddr) -> Self {
-        Self::Net(address)
+        match address.ip().to_canonical() {
+            ip @ IpAddr::V4(_) => Self::Net(SocketAddr::new(ip, address.port())),
+            // With its zone.
+            IpAddr::V6(_) => Self::Net(address),
+        }
     }
 }
 
@@ -269,6 +274,18 @@ mod tests {
         assert_eq!(origin.to_string(), "user:1000");
         assert_eq!(source("user:1000"), origin.network());
         assert!(crate::model::Name::parse("user:1000").is_err());
+    }
+
+    #[test]
+    fn a_peer_is_shown_by_its_ipv4_address_or_its_ipv6_address_with_the_zone() {
+        for (address, shown) in [
+            ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
+            ("192.0.2.1:7", "192.0.2.1:7"),
+            ("[2001:db8::1]:7", "[2001:db8::1]:7"),
+            ("[fe80::1%2]:7", "[fe80::1%2]:7"),
+        ] {
+            assert_eq!(PeerAddr::from(address.parse::<SocketAddr>().unwrap()).to_string(), shown);
+        }
     }
 
     #[test]

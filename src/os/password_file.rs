@@ -19,8 +19,8 @@ use crate::os::text_file::to_utf8;
 pub enum PasswordFileError {
     #[error("cannot read the password in {}: {}", .path.display(), io_error::describe(.source))]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("others can read the password in {}; run {}", .0.display(), files::protection(.0))]
-    Exposed(PathBuf),
+    #[error("others can read the password in {}; run {remedy}", .path.display())]
+    Exposed { path: PathBuf, remedy: String },
     #[error("the first line of {} is not a valid password: {why}", .path.display())]
     NoPassword { path: PathBuf, why: BadSecret },
 }
@@ -37,8 +37,8 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
     let (mut file, metadata) =
         open_regular(path, OpenOptions::new().read(true), Links::Followed).map_err(unreadable)?;
     check_owner(&metadata).map_err(unreadable)?;
-    if files::is_password_exposed(&file, &metadata) {
-        return Err(PasswordFileError::Exposed(path.to_owned()));
+    if let Some(remedy) = files::password_protection(path, &file, &metadata) {
+        return Err(PasswordFileError::Exposed { path: path.to_owned(), remedy });
     }
     // The capacity is large enough from the start. A buffer that grew would leave copies in memory.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LINE_BYTES + 1));
@@ -55,7 +55,8 @@ pub fn read(path: &Path) -> Result<Secret, PasswordFileError> {
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::process::Command;
 
     use super::*;
 
@@ -80,8 +81,12 @@ mod tests {
     fn a_file_that_others_can_read_or_write_is_refused() {
         for mode in [0o604, 0o602, 0o620] {
             let path = file("exposed", b"tell nobody\n", mode);
+            // A group may read a file of root.
+            let change = if path.metadata().unwrap().uid() == 0 { "g-w,o=" } else { "go=" };
             let error = read(&path).unwrap_err().to_string();
-            assert_eq!(error, format!("others can read the password in {0}; run chmod 600 {0}", path.display()));
+            assert_eq!(error, format!("others can read the password in {0}; run chmod {change} {0}", path.display()));
+            assert!(Command::new("chmod").arg(change).arg(&path).status().unwrap().success());
+            assert!(read(&path).is_ok());
         }
     }
 

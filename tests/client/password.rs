@@ -178,11 +178,7 @@ fn an_invalid_or_readable_password_file_is_a_usage_error() {
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
     let empty = file("client-empty", "\nopen sesame\n");
     for (options, variable, words) in [
-        (
-            &["--password-file", &open][..],
-            None,
-            format!("others can read the password in {open}; run chmod 600 {open}"),
-        ),
+        (&["--password-file", &open][..], None, format!("others can read the password in {open}; run chmod g")),
         (&["--password-file", &empty], None, format!("the first line of {empty} is not a valid password")),
         (&["--password-file", "/no/such/file"], None, "cannot read the password in /no/such/file".to_owned()),
         (

@@ -212,7 +212,7 @@ fn a_connection_that_ends_without_an_answer_is_reported() {
 fn the_history_can_be_counted_exported_and_saved_while_the_server_runs() {
     let setup = Setup::open("archive");
     assert_eq!(setup.admin(&["export"]), "");
-    assert!(setup.admin(&["history"]).starts_with("messages\t0\nbytes\t"));
+    assert!(setup.admin(&["history"]).starts_with("room\tlobby\nmessages\t0\nbytes\t"));
     let mut bob = setup.server.join("Bob");
     bob.send("hello\nsay \"\\\"\tand on\n/ping\n");
     bob.expect("* Pong");

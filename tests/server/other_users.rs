@@ -10,7 +10,7 @@ use rustix::process::{Signal, geteuid};
 
 use super::resources::has;
 use crate::support::harness::{Peer, skipped};
-use crate::support::program::{CLIENT, Finished, Program, SERVER, ServerProgram, install, listening_on};
+use crate::support::program::{CLIENT, Finished, NOBODY, Program, SERVER, ServerProgram, install, listening_on};
 
 const OTHER: u32 = 64_998;
 const UNSAFE: &str = "others can write to it; choose another folder or run chmod go-w";
@@ -134,7 +134,7 @@ fn files_and_folders_of_another_user_are_refused() {
         return;
     }
     let folder = Folder::new();
-    let whose = format!("it belongs to user {OTHER}, and must belong to root");
+    let whose = format!("it belongs to user {OTHER}, and must belong to root; or run this as that user");
 
     let password = folder.private_file("password", "open sesame\n");
     assert_starts(&["--password-file", &password]);
@@ -166,6 +166,62 @@ fn files_and_folders_of_another_user_are_refused() {
     give_to_other(&sticky);
     let why = format!("the folder {sticky} is not safe: {whose}");
     assert_refused(&["--unix", &path], &format!("cannot listen at {path}: {why}"));
+}
+
+/// As when root checks the settings of a service.
+#[test]
+fn root_is_told_how_to_use_a_folder_as_its_owner() {
+    if !is_root() || !has("runuser") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let data = folder.subfolder("data", 0o700);
+    chown(&data, Some(NOBODY), None).unwrap();
+    let arguments = ["--check", "--data", &data];
+    let refused = Program::start(&program, arguments).finish();
+    assert_eq!(refused.code, Some(2));
+    let (_, advice) = refused.stderr.trim_end().split_once("; or run this as that user: ").expect(&refused.stderr);
+    let words: Vec<_> = advice.split(' ').collect();
+    let ["runuser", "-u", user, "--", "COMMAND"] = words[..] else { panic!("{advice}") };
+    let checked = Program::start("runuser", ["-u", user, "--", &program].into_iter().chain(arguments)).finish();
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
+}
+
+/// What `--check` says, a server says too.
+#[test]
+fn a_folder_in_which_the_server_cannot_write_is_a_mistake() {
+    if !is_root() || !has("setpriv") {
+        return;
+    }
+    let folder = Folder::new();
+    set_mode(folder.0.to_str().unwrap(), 0o755);
+    let program = folder.path("server");
+    install(SERVER, Path::new(&program));
+    let (own, closed) = (folder.subfolder("own", 0o700), folder.subfolder("closed", 0o500));
+    let of_root = folder.subfolder("of-root", 0o755);
+    [&own, &closed].into_iter().for_each(|folder| give_to_other(folder));
+    let missing = [&own, &closed, &of_root].map(|folder| format!("{folder}/missing"));
+    for (data, is_usable) in [(&own, true), (&missing[0], true)]
+        .into_iter()
+        .chain([&closed, &of_root, &missing[1], &missing[2]].map(|data| (data, false)))
+    {
+        let arguments = ["--host", "127.0.0.1", "--port", "0", "--data", data];
+        let why = format!("server: cannot use {data}: Permission denied\n");
+        let refused = (Some(2), why);
+        let existed = Path::new(data).exists();
+        let checked = start_as(OTHER, &program, &[&["--check"], &arguments[..]].concat()).finish();
+        let expected = if is_usable { (Some(0), String::new()) } else { refused.clone() };
+        assert_eq!((checked.code, checked.stderr), expected, "{data}");
+        assert_eq!(Path::new(data).exists(), existed);
+        if !is_usable {
+            let started = start_as(OTHER, &program, &arguments).finish();
+            assert_eq!((started.code, started.stderr), refused, "{data}");
+        }
+    }
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
 }
 
 #[test]
@@ -304,7 +360,10 @@ fn root_saves_and_reads_the_messages_of_another_user_whose_server_goes_on() {
             let messages = admin(&data, &["export"]);
             assert_eq!((messages.code, messages.stderr.as_str()), (Some(0), ""), "{state}");
             assert_eq!(messages.stdout.matches("Bob: hello\n").count(), round, "{state}: {}", messages.stdout);
-            assert!(admin(&data, &["history"]).stdout.starts_with(&format!("messages\t{round}\n")), "{state}");
+            assert!(
+                admin(&data, &["history"]).stdout.starts_with(&format!("room\tlobby\nmessages\t{round}\n")),
+                "{state}"
+            );
             for request in ["export", "backup"] {
                 let file = format!("{private}/{request}-{round}-{state}");
                 let saved = admin(&data, &[request, &file]);

@@ -266,8 +266,8 @@ fn rooms_their_messages_topics_and_numbers_survive_a_kill() {
     assert!(exported.lines().all(|line| line.starts_with("[ops ")), "{exported}");
     let json = setup.admin(&["export", "--room", "ops", "--format", "jsonl"]);
     assert!(json.lines().all(|line| line.starts_with("{\"room\":\"ops\",\"number\":")), "{json}");
-    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t3\n"));
-    assert!(setup.admin(&["history"]).starts_with("messages\t0\n"), "the lobby");
+    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("room\tdev\nmessages\t3\n"));
+    assert!(setup.admin(&["history"]).starts_with("room\tlobby\nmessages\t0\n"), "the lobby");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn the_numbers_of_a_room_that_is_gone_are_not_given_again() {
     }
     let exported = setup.admin(&["export", "--room", "dev", "--since", "5"]);
     assert_eq!(numbered(&exported.lines().map(str::to_owned).collect::<Vec<_>>()), in_dev);
-    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("messages\t2\n"));
+    assert!(setup.admin(&["history", "--room", "dev"]).starts_with("room\tdev\nmessages\t2\n"));
     assert_eq!(setup.admin(&["close", "dev"]), "Closed: dev.\n");
     setup.kill_and_restart();
     let mut bob = setup.enter("Bob #dev ids=on");
@@ -422,7 +422,7 @@ fn how_long_a_room_keeps_messages_is_set_by_room_and_survives_a_restart() {
     assert_eq!(setup.admin(&["keep", "dev", "default"]), default);
     // The message is older than a second by the time at which the server looks.
     assert_eq!(setup.admin(&["keep", "dev", "1s"]), "Messages in dev are kept for 1s.\n");
-    let is_gone = || setup.admin(&["history", "--room", "dev"]).starts_with("messages\t0\n");
+    let is_gone = || setup.admin(&["history", "--room", "dev"]).starts_with("room\tdev\nmessages\t0\n");
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !is_gone() {
         assert!(std::time::Instant::now() < deadline, "its messages are not removed");
@@ -472,9 +472,9 @@ fn a_room_of_which_nothing_is_stored_is_neither_counted_nor_exported() {
             assert_eq!(setup.refused(request), refusal, "{request:?}");
         }
         assert_eq!(setup.admin(&["export"]), "", "the lobby always exists");
-        assert!(setup.admin(&["history"]).starts_with("messages\t0\n"));
+        assert!(setup.admin(&["history"]).starts_with("room\tlobby\nmessages\t0\n"));
         assert_eq!(setup.admin(&["export", "--room", "quiet"]), "");
-        assert!(setup.admin(&["history", "--room", "quiet"]).starts_with("messages\t0\n"));
+        assert!(setup.admin(&["history", "--room", "quiet"]).starts_with("room\tquiet\nmessages\t0\n"));
     };
     check(&setup);
     setup.server.program.kill();

@@ -151,6 +151,11 @@ fn a_hangup_rereads_the_settings_and_says_which_need_a_restart() {
     server.wait_for_record("not reloaded");
     tries("close sesame", "* Welcome, Alice. …");
 
+    set(&format!("log-level = \"error\"\npassword-file = {old:?}\ndata = \"/no/such/folder\"\n"));
+    server.program.signal(Signal::HUP);
+    server.wait_for_record("not reloaded");
+    tries("close sesame", "* Welcome, Alice. …");
+
     // A level at which less is logged counts after what is logged about it.
     set(&format!("log-level = \"error\"\npassword-file = {old:?}\n"));
     server.program.signal(Signal::HUP);

@@ -393,7 +393,7 @@ fn a_key_that_others_can_read_is_refused() {
     let arguments = ["--port", "0"].into_iter().chain(made.arguments());
     let finished = Program::start(SERVER, arguments).finish();
     let key = made.key.display();
-    let error = format!("server: others can read or write the private key in {key}; run chmod 600 {key}\n");
+    let error = format!("server: others can read or write the private key in {key}; run chmod g-w,o= {key}\n");
     assert_eq!((finished.code, finished.stderr), (Some(1), error));
 }
 

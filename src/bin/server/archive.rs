@@ -59,7 +59,7 @@ pub fn backup(data: &Path, Backup { file }: &Backup) -> anyhow::Result<String> {
 
 pub fn history(data: &Path, Statistics { room }: &Statistics) -> anyhow::Result<String> {
     let statistics = as_owner(data, || Ok(open(data, room)?.statistics()?))?;
-    let mut text = format!("messages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
+    let mut text = format!("room\t{room}\nmessages\t{}\nbytes\t{}\n", statistics.messages, statistics.bytes);
     if let Some(range) = statistics.range {
         for (what, (number, at)) in ["oldest", "newest"].into_iter().zip(range) {
             text += &format!("{what}\t{number}\t{at}\n");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use blocking::unblock;
+use linechat::accounts::Accounts;
 use linechat::cli::manual::Parsed;
 use linechat::log::{Log, Record};
 use linechat::server::access::auth::RoomPassword;
@@ -49,6 +50,10 @@ impl Reload {
         .await;
     }
 
+    fn used(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Uses the new settings, or nothing of them if a file that they name cannot be read.
     fn apply(&self, parsed: &Parsed<Options>, log: &Log) {
         let options = &parsed.options;
@@ -65,6 +70,15 @@ impl Reload {
                 return;
             }
         };
+        let is_new = |setting| self.used().get(setting) != parsed.values().get(setting);
+        // It is used only after a restart, which would fail.
+        if let Some(data) = &options.data
+            && is_new("data")
+            && let Err(why) = Accounts::check(data)
+        {
+            log.note(Record::NotReloaded { what: "data", why: why.to_string() });
+            return;
+        }
         let level = options.log_level;
         let is_quieter = level < Log::level();
         if !is_quieter {
@@ -82,7 +96,7 @@ impl Reload {
             log.note(Record::Reloaded { what: "password" });
             taken.push("password-file");
         }
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used();
         for (setting, value) in parsed.values() {
             if used.get(&setting) == Some(&value) {
                 continue;

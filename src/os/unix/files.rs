@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use nix::unistd::{Uid, User};
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -30,6 +31,14 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
+/// Checks that this user can create files in a folder. It changes nothing.
+///
+/// # Errors
+/// The error of the system, as for creating one.
+pub(crate) fn check_writable(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// Writes a folder to the disk, so that a new file in it survives a crash.
 ///
 /// # Errors
@@ -47,8 +56,18 @@ pub(crate) fn check_owner(metadata: &Metadata) -> io::Result<()> {
     if owner == 0 || owner == own.as_raw() {
         return Ok(());
     }
-    let expected = if own.is_root() { "root".to_owned() } else { format!("root or user {}", own.as_raw()) };
-    Err(io::Error::other(format!("it belongs to user {owner}, and must belong to {expected}")))
+    let advice = if own.is_root() { run_as(owner) } else { format!(" or user {}", own.as_raw()) };
+    Err(io::Error::other(format!("it belongs to user {owner}, and must belong to root{advice}")))
+}
+
+/// What root can do in place of taking a file from a service.
+fn run_as(user: u32) -> String {
+    // If the list of users cannot be read, the number must do.
+    let command = match User::from_uid(Uid::from_raw(user)) {
+        Ok(Some(user)) => format!(": runuser -u {} -- COMMAND", user.name),
+        _ => String::new(),
+    };
+    format!("; or run this as that user{command}")
 }
 
 /// Whether other users can read or change a file. The group counts as other users.
@@ -61,22 +80,19 @@ pub(crate) fn is_writable(metadata: &Metadata) -> bool {
     metadata.mode() & 0o022 != 0
 }
 
-/// Whether other users can read or change a file with a password. If root is the owner, a group may read it:
-/// systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
-pub(crate) fn is_password_exposed(_: &File, metadata: &Metadata) -> bool {
-    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
-    metadata.mode() & others != 0
+/// If other users can read or change a file with a password, the command that prevents it. If root is the owner, a group
+/// may read it: systemd passes secrets to services that way (systemd.exec(5), LoadCredential=).
+pub(crate) fn password_protection(path: &Path, file: &File, metadata: &Metadata) -> Option<String> {
+    match metadata.uid() {
+        0 => key_protection(path, file, metadata),
+        _ => is_exposed(metadata).then(|| format!("chmod go= {}", path.display())),
+    }
 }
 
-/// Whether other users can read or change a file with a private key. The group may read it, for services that do not run
-/// as root.
-pub(crate) fn is_key_exposed(_: &File, metadata: &Metadata) -> bool {
-    metadata.mode() & 0o027 != 0
-}
-
-/// The command that keeps others from reading a file.
-pub(crate) fn protection(path: &Path) -> String {
-    format!("chmod 600 {}", path.display())
+/// The same for a private key. The group may read it, for services that do not run as root, so the command leaves that as
+/// it is.
+pub(crate) fn key_protection(path: &Path, _: &File, metadata: &Metadata) -> Option<String> {
+    (metadata.mode() & 0o027 != 0).then(|| format!("chmod g-w,o= {}", path.display()))
 }
 
 /// Whether the path still leads to this file.

@@ -26,6 +26,11 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().create(path)
 }
 
+/// Nothing: only creating a file shows whether the access control list of the folder allows it.
+pub(crate) fn check_writable(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// Nothing: a folder cannot be opened to sync it. NTFS keeps a log of such changes.
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
@@ -46,20 +51,16 @@ pub(crate) fn is_writable(_: &Metadata) -> bool {
     false
 }
 
-/// Whether everybody on this machine may read or change a file with a password. A file whose list cannot be read counts
-/// as exposed.
-pub(crate) fn is_password_exposed(file: &File, _: &Metadata) -> bool {
-    api::is_open_to_everybody(file).unwrap_or(true)
+/// If everybody on this machine may read or change a file with a password, the command that prevents it. A file whose
+/// list cannot be read counts as exposed.
+pub(crate) fn password_protection(path: &Path, file: &File, _: &Metadata) -> Option<String> {
+    let is_exposed = api::is_open_to_everybody(file).unwrap_or(true);
+    is_exposed.then(|| format!("icacls \"{}\" /inheritance:r /grant:r \"%USERNAME%:F\"", path.display()))
 }
 
 /// The same for a private key.
-pub(crate) fn is_key_exposed(file: &File, metadata: &Metadata) -> bool {
-    is_password_exposed(file, metadata)
-}
-
-/// The command that keeps others from reading a file.
-pub(crate) fn protection(path: &Path) -> String {
-    format!("icacls \"{}\" /inheritance:r /grant:r \"%USERNAME%:F\"", path.display())
+pub(crate) fn key_protection(path: &Path, file: &File, metadata: &Metadata) -> Option<String> {
+    password_protection(path, file, metadata)
 }
 
 /// An open file cannot be replaced.

@@ -52,8 +52,8 @@ pub enum TlsError {
     #[error("cannot read {what} in {}: {why}", .path.display())]
     File { what: &'static str, path: PathBuf, why: String },
     /// Anyone who can read the key can impersonate this server.
-    #[error("others can read or write the private key in {}; run {}", .0.display(), files::protection(.0))]
-    Exposed(PathBuf),
+    #[error("others can read or write the private key in {}; run {remedy}", .path.display())]
+    Exposed { path: PathBuf, remedy: String },
     /// The server cannot ask anyone for the password of the key.
     #[error("the private key in {} is encrypted; decrypt it with openssl pkey -in {} -out FILE", .0.display(), .0.display())]
     Encrypted(PathBuf),
@@ -139,8 +139,8 @@ impl Certificate {
         let opened = open_regular(key, OpenOptions::new().read(true), Links::Followed);
         let (mut file, metadata) = opened.map_err(|error| unreadable(pem::Error::Io(error)))?;
         check_owner(&metadata).map_err(|error| unreadable(pem::Error::Io(error)))?;
-        if files::is_key_exposed(&file, &metadata) {
-            return Err(TlsError::Exposed(key.to_owned()));
+        if let Some(remedy) = files::key_protection(key, &file, &metadata) {
+            return Err(TlsError::Exposed { path: key.to_owned(), remedy });
         }
         let text = read_opened_pem(&mut file, &metadata).map_err(unreadable)?;
         let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {

@@ -182,7 +182,7 @@ fn root_is_told_how_to_use_a_folder_as_its_owner() {
     chown(&data, Some(NOBODY), None).unwrap();
     let arguments = ["--check", "--data", &data];
     let refused = Program::start(&program, arguments).finish();
-    assert_eq!(refused.code, Some(2));
+    assert_eq!(refused.code, Some(1));
     let (_, advice) = refused.stderr.trim_end().split_once("; or run this as that user: ").expect(&refused.stderr);
     let words: Vec<_> = advice.split(' ').collect();
     let ["runuser", "-u", user, "--", "COMMAND"] = words[..] else { panic!("{advice}") };
@@ -192,7 +192,7 @@ fn root_is_told_how_to_use_a_folder_as_its_owner() {
 
 /// What `--check` says, a server says too.
 #[test]
-fn a_folder_in_which_the_server_cannot_write_is_a_mistake() {
+fn a_folder_in_which_the_server_cannot_write_is_refused() {
     if !is_root() || !has("setpriv") {
         return;
     }
@@ -210,7 +210,7 @@ fn a_folder_in_which_the_server_cannot_write_is_a_mistake() {
     {
         let arguments = ["--host", "127.0.0.1", "--port", "0", "--data", data];
         let why = format!("server: cannot use {data}: Permission denied\n");
-        let refused = (Some(2), why);
+        let refused = (Some(1), why);
         let existed = Path::new(data).exists();
         let checked = start_as(OTHER, &program, &[&["--check"], &arguments[..]].concat()).finish();
         let expected = if is_usable { (Some(0), String::new()) } else { refused.clone() };

@@ -11,7 +11,7 @@ case $client in
 esac
 
 case $client in
-    client*) question='-- Password?' ;;
+    client*) question='-- Password of ' ;;
     *) question='! password-required: ' ;;
 esac
 

@@ -546,6 +546,16 @@ fn a_wrong_remembered_password_can_be_replaced_by_typing_another() {
     bob.has_not_shown_it();
 }
 
+/// Bob has typed this password, which was right.
+fn logged_in(fake: &FakeServer, password: &str) -> (Person, Peer) {
+    let (mut bob, mut server) = asked(fake, &[]);
+    bob.type_in(&format!("{password}\r"));
+    server.expect(password);
+    server.send(WELCOME);
+    bob.sees(WELCOME.trim_end());
+    (bob, server)
+}
+
 /// Registers the present name with this password.
 fn register(bob: &mut Person, server: &mut Peer, name: &str, password: &str) {
     bob.type_in(&format!("/register\r{password}\r{password}\r"));
@@ -582,20 +592,13 @@ const SERVERS: &str = "ψψψψ";
 #[test]
 fn a_registered_name_gets_its_own_password_and_any_other_name_that_of_the_server() {
     let fake = FakeServer::start();
-    let (mut bob, mut server) = asked(&fake, &[]);
-    bob.type_in(&format!("{SERVERS}\r"));
-    server.expect(SERVERS);
-    server.send(WELCOME);
-    bob.sees(WELCOME.trim_end());
+    let (mut bob, mut server) = logged_in(&fake, SERVERS);
     register(&mut bob, &mut server, "Bob", SECRET);
-    let mut times = 0;
-    for (name, password) in [("Bobby", SERVERS), ("Bob", SECRET)] {
-        let old = if name == "Bob" { "Bobby" } else { "Bob" };
+    for (times, old, name, password) in [(1, "Bob", "Bobby", SERVERS), (2, "Bobby", "Bob", SECRET)] {
         rename(&mut bob, &mut server, old, name);
         drop(server);
         server = asked_again(&fake, name);
         server.expect(password);
-        times += 1;
         welcome_back(&mut bob, &mut server, name, times);
     }
     bob.has_not_shown_it();
@@ -605,11 +608,7 @@ fn a_registered_name_gets_its_own_password_and_any_other_name_that_of_the_server
 #[test]
 fn a_password_that_is_wrong_for_another_name_is_kept_for_its_own() {
     let fake = FakeServer::start();
-    let (mut bob, mut server) = asked(&fake, &[]);
-    bob.type_in(&format!("{SECRET}\r"));
-    server.expect(SECRET);
-    server.send(WELCOME);
-    bob.sees(WELCOME.trim_end());
+    let (mut bob, mut server) = logged_in(&fake, SECRET);
     rename(&mut bob, &mut server, "Bob", "Bobby");
     drop(server);
     let mut server = asked_again(&fake, "Bobby");
@@ -634,11 +633,7 @@ fn a_password_that_is_wrong_for_another_name_is_kept_for_its_own() {
 #[test]
 fn a_changed_or_removed_password_is_not_sent_again() {
     let fake = FakeServer::start();
-    let (mut bob, mut server) = asked(&fake, &[]);
-    bob.type_in("ζξψ\r");
-    server.expect("ζξψ");
-    server.send(WELCOME);
-    bob.sees(WELCOME.trim_end());
+    let (mut bob, mut server) = logged_in(&fake, "ζξψ");
     bob.type_in(&format!("/password\rζξψ\r{SECRET}\r{SECRET}\r"));
     server.expect("/password");
     server.send("* Send the password of your name as the next line.\n");

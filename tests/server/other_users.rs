@@ -51,6 +51,14 @@ impl Folder {
         path
     }
 
+    /// The path of a server that every user can run, in this folder.
+    fn server_for_all(&self) -> String {
+        set_mode(self.0.to_str().unwrap(), 0o755);
+        let program = self.path("server");
+        install(SERVER, Path::new(&program));
+        program
+    }
+
     /// A certificate for `localhost` and its key.
     fn certificate(&self) -> [String; 2] {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -175,9 +183,7 @@ fn root_is_told_how_to_use_a_folder_as_its_owner() {
         return;
     }
     let folder = Folder::new();
-    set_mode(folder.0.to_str().unwrap(), 0o755);
-    let program = folder.path("server");
-    install(SERVER, Path::new(&program));
+    let program = folder.server_for_all();
     let data = folder.subfolder("data", 0o700);
     chown(&data, Some(NOBODY), None).unwrap();
     let arguments = ["--check", "--data", &data];
@@ -197,9 +203,7 @@ fn a_folder_in_which_the_server_cannot_write_is_refused() {
         return;
     }
     let folder = Folder::new();
-    set_mode(folder.0.to_str().unwrap(), 0o755);
-    let program = folder.path("server");
-    install(SERVER, Path::new(&program));
+    let program = folder.server_for_all();
     let (own, closed) = (folder.subfolder("own", 0o700), folder.subfolder("closed", 0o500));
     let of_root = folder.subfolder("of-root", 0o755);
     [&own, &closed].into_iter().for_each(|folder| give_to_other(folder));
@@ -296,9 +300,7 @@ fn admin_sends_no_request_to_a_server_of_another_user() {
         return;
     }
     let folder = Folder::new();
-    set_mode(folder.0.to_str().unwrap(), 0o755);
-    let program = folder.path("server");
-    install(SERVER, Path::new(&program));
+    let program = folder.server_for_all();
     let data = folder.subfolder("data", 0o755);
     give_to_other(&data);
     let start = |user: u32, arguments: &[&str]| start_as(user, &program, arguments);
@@ -342,9 +344,7 @@ fn root_saves_and_reads_the_messages_of_another_user_whose_server_goes_on() {
         return;
     }
     let folder = Folder::new();
-    set_mode(folder.0.to_str().unwrap(), 0o755);
-    let program = folder.path("server");
-    install(SERVER, Path::new(&program));
+    let program = folder.server_for_all();
     let (data, private) = (folder.subfolder("data", 0o700), folder.subfolder("private", 0o700));
     give_to_other(&data);
     for round in 1..=2 {
